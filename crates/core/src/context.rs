@@ -1,0 +1,202 @@
+use crate::{CacheKey, CoreError, KeyHasher};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where a network runs. Not part of any key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// CUDA device `n`.
+    Cuda(usize),
+}
+
+impl std::str::FromStr for Device {
+    type Err = CoreError;
+
+    fn from_str(text: &str) -> Result<Self, CoreError> {
+        match text {
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|n| n.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| CoreError::Device(text.to_owned())),
+        }
+    }
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cpu => f.pad("cpu"),
+            Self::Cuda(n) => write!(f, "cuda:{n}"),
+        }
+    }
+}
+
+/// Arithmetic of a network's forward pass. It changes results, so it is part of the keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Precision {
+    /// 32-bit floats throughout.
+    #[default]
+    F32,
+    /// bfloat16 convolutions and products, 32-bit results.
+    Bf16,
+}
+
+impl std::str::FromStr for Precision {
+    type Err = CoreError;
+
+    fn from_str(text: &str) -> Result<Self, CoreError> {
+        match text {
+            "f32" => Ok(Self::F32),
+            "bf16" => Ok(Self::Bf16),
+            _ => Err(CoreError::Precision(text.to_owned())),
+        }
+    }
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+impl CacheKey for Precision {
+    fn feed(&self, hasher: &mut KeyHasher) {
+        self.to_string().feed(hasher);
+    }
+}
+
+macro_rules! text_serde {
+    ($t:ty) => {
+        impl TryFrom<String> for $t {
+            type Error = CoreError;
+
+            fn try_from(text: String) -> Result<Self, CoreError> {
+                text.parse()
+            }
+        }
+
+        impl From<$t> for String {
+            fn from(value: $t) -> Self {
+                value.to_string()
+            }
+        }
+    };
+}
+text_serde!(Device);
+text_serde!(Precision);
+
+/// Asks a long computation to stop at the next safe place. Clones share one flag.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks to stop.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// True once asked.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Tells somebody how far a computation is. The runner draws bars; libraries never print.
+pub trait Progress: Send + Sync {
+    /// Starts a task of `total` steps (`None`: unknown) called `name`.
+    fn start(&self, name: &str, total: Option<u64>) -> Box<dyn Task>;
+}
+
+/// A running task; dropping it ends it.
+pub trait Task: Send {
+    /// `n` more steps are done.
+    fn advance(&self, n: u64);
+    /// A short remark beside the bar, e.g. the loss.
+    fn message(&self, text: &str);
+}
+
+/// Tells nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn start(&self, _: &str, _: Option<u64>) -> Box<dyn Task> {
+        Box::new(Self)
+    }
+}
+
+impl Task for NoProgress {
+    fn advance(&self, _: u64) {}
+    fn message(&self, _: &str) {}
+}
+
+/// What a fit or a pass over images may use and whom it tells. None of it, but the precision, changes results.
+#[derive(Clone)]
+pub struct FitContext {
+    /// Whom to tell.
+    pub progress: Arc<dyn Progress>,
+    /// When to stop.
+    pub cancel: Cancel,
+    /// Where networks run.
+    pub device: Device,
+    /// How they compute.
+    pub precision: Precision,
+    /// Bytes of memory that caches and temporary arrays may take together.
+    pub memory: u64,
+    /// Images in one forward pass.
+    pub batch: usize,
+    /// A folder that outlives a kill, for checkpoints of training; `None`: none are kept.
+    pub checkpoints: Option<PathBuf>,
+}
+
+impl Default for FitContext {
+    fn default() -> Self {
+        Self {
+            progress: Arc::new(NoProgress),
+            cancel: Cancel::default(),
+            device: Device::Cpu,
+            precision: Precision::F32,
+            memory: 4 << 30,
+            batch: 8,
+            checkpoints: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for d in [Device::Cpu, Device::Cuda(0), Device::Cuda(3)] {
+            assert_eq!(d.to_string().parse::<Device>().unwrap(), d);
+        }
+        for p in [Precision::F32, Precision::Bf16] {
+            assert_eq!(p.to_string().parse::<Precision>().unwrap(), p);
+        }
+        assert!("gpu".parse::<Device>().is_err());
+        assert!("cuda:x".parse::<Device>().is_err());
+    }
+
+    #[test]
+    fn clones_share_the_flag() {
+        let a = Cancel::default();
+        let b = a.clone();
+        a.cancel();
+        assert!(b.is_cancelled());
+    }
+}

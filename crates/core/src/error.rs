@@ -1,0 +1,80 @@
+use thiserror::Error;
+
+/// A value that breaks the promises of this crate's types.
+#[derive(Debug, Error, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum CoreError {
+    /// The number of elements does not fit the stated height and width.
+    #[error("{what}: {height}×{width} needs {expected} values, got {actual}")]
+    Size {
+        /// What was being built.
+        what: &'static str,
+        /// Stated height in pixels.
+        height: usize,
+        /// Stated width in pixels.
+        width: usize,
+        /// Number of values that fit.
+        expected: usize,
+        /// Number of values given.
+        actual: usize,
+    },
+    /// Height or width is zero.
+    #[error("{what}: height and width must be at least 1, got {height}×{width}")]
+    Empty {
+        /// What was being built.
+        what: &'static str,
+        /// Stated height in pixels.
+        height: usize,
+        /// Stated width in pixels.
+        width: usize,
+    },
+    /// An anomaly map holds NaN or an infinity.
+    #[error("anomaly map: value {value} at row {row}, column {column}; every value must be finite")]
+    NotFinite {
+        /// The value.
+        value: f32,
+        /// Row of the first such value.
+        row: usize,
+        /// Column of the first such value.
+        column: usize,
+    },
+    /// A label map holds a label that names no segment.
+    #[error("label map: label {label} at row {row}, column {column}; labels run from 0 to {max}")]
+    Label {
+        /// The label.
+        label: u8,
+        /// Row of the first such label.
+        row: usize,
+        /// Column of the first such label.
+        column: usize,
+        /// The largest label allowed.
+        max: u8,
+    },
+    /// A feature table's rows, columns and values do not fit together.
+    #[error("feature table: {rows} rows × {columns} columns need {expected} values, got {actual}")]
+    Table {
+        /// Number of rows.
+        rows: usize,
+        /// Number of columns.
+        columns: usize,
+        /// Number of values that fit.
+        expected: usize,
+        /// Number of values given.
+        actual: usize,
+    },
+    /// A text that is no key.
+    #[error("key {0:?}: expected 64 lower-case hexadecimal digits")]
+    Key(String),
+    /// A text that names no device.
+    #[error("device {0:?}: expected cpu, cuda or cuda:N")]
+    Device(String),
+    /// A text that names no precision.
+    #[error("precision {0:?}: expected f32 or bf16")]
+    Precision(String),
+    /// A text that names no label.
+    #[error("label {0:?}: expected good or bad")]
+    LabelName(String),
+    /// The same image is named twice where each may stand once.
+    #[error("image {0} is listed twice")]
+    DuplicateImage(String),
+}

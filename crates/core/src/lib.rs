@@ -1,0 +1,38 @@
+//! The vocabulary that every other crate of segad speaks, and nothing else: no tensor, no file, no clock.
+//!
+//! SegAD ("Supervised Anomaly Detection for Complex Industrial Images", CVPR 2024) turns an [`Image`] into one
+//! [`AnomalyMap`] per detector, cuts each map by a [`LabelMap`] into segments, and takes statistics of each piece
+//! into a row of a [`FeatureTable`], which a boosted random forest turns into one score.
+//!
+//! - Images are 8-bit RGB, height × width × 3, row-major. Maps are `f32`, height × width of the network input, raw
+//!   (never clipped or rescaled). Label maps are `u8`, 0 is the first segment (by custom the background).
+//! - What trains and what tests are different types ([`TrainSplit`], [`TestSplit`]); nothing turns one into the other.
+//! - Every random choice comes from a [`Seed`]; every stored result has a [`Key`].
+//!
+//! ```
+//! use segad_core::{AnomalyMap, Seed};
+//! let map = AnomalyMap::new(2, 3, vec![0.0, 0.1, 0.2, 0.3, 0.9, 0.4])?;
+//! assert_eq!(map.max(), 0.9); // the detector's own image score
+//! assert_ne!(Seed(1).derive("coreset"), Seed(1).derive("forest"));
+//! # Ok::<(), segad_core::CoreError>(())
+//! ```
+
+mod context;
+mod error;
+mod image;
+mod key;
+mod map;
+mod sample;
+mod seed;
+mod table;
+mod traits;
+
+pub use context::{Cancel, Device, FitContext, NoProgress, Precision, Progress, Task};
+pub use error::CoreError;
+pub use image::Image;
+pub use key::{CacheKey, Key, KeyHasher};
+pub use map::{AnomalyMap, LabelMap};
+pub use sample::{ImageId, ImageLoader, Label, Sample, TestSplit, TrainGood, TrainSplit};
+pub use seed::Seed;
+pub use table::FeatureTable;
+pub use traits::{AnomalyDetector, BoxError, FitDetector, ImageClassifier, SegmentSource};

@@ -1,0 +1,133 @@
+use crate::CoreError;
+use crate::image::check_size;
+
+/// A detector's output for one image: `f32`, height × width, row-major, larger is more anomalous. Raw and finite.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnomalyMap {
+    height: usize,
+    width: usize,
+    values: Vec<f32>,
+}
+
+impl AnomalyMap {
+    /// A map from its values.
+    ///
+    /// # Errors
+    /// [`CoreError::Empty`], [`CoreError::Size`], or [`CoreError::NotFinite`] naming the first bad value.
+    pub fn new(height: usize, width: usize, values: Vec<f32>) -> Result<Self, CoreError> {
+        check_size("anomaly map", height, width, 1, values.len())?;
+        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+            return Err(CoreError::NotFinite { value: values[i], row: i / width, column: i % width });
+        }
+        Ok(Self { height, width, values })
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The values, row-major.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The largest value: the score of the detector alone in every table of the paper.
+    pub fn max(&self) -> f32 {
+        self.values.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+    }
+
+    /// Gives the values up.
+    pub fn into_values(self) -> Vec<f32> {
+        self.values
+    }
+}
+
+/// Which segment each pixel belongs to: `u8`, height × width, row-major, values 0…L−1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelMap {
+    height: usize,
+    width: usize,
+    labels: Vec<u8>,
+    segments: u8,
+}
+
+impl LabelMap {
+    /// A map of `segments` segments (L). A segment may be absent from the map; a label of L or more may not occur.
+    ///
+    /// # Errors
+    /// [`CoreError::Empty`], [`CoreError::Size`], or [`CoreError::Label`] naming the first unknown label.
+    pub fn new(height: usize, width: usize, labels: Vec<u8>, segments: u8) -> Result<Self, CoreError> {
+        check_size("label map", height, width, 1, labels.len())?;
+        if let Some(i) = labels.iter().position(|&l| l >= segments) {
+            return Err(CoreError::Label {
+                label: labels[i],
+                row: i / width,
+                column: i % width,
+                max: segments.saturating_sub(1),
+            });
+        }
+        Ok(Self { height, width, labels, segments })
+    }
+
+    /// One segment that is the whole image.
+    ///
+    /// # Errors
+    /// [`CoreError::Empty`] for a side of zero.
+    pub fn whole(height: usize, width: usize) -> Result<Self, CoreError> {
+        Self::new(height, width, vec![0; height * width], 1)
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The labels, row-major.
+    pub fn labels(&self) -> &[u8] {
+        &self.labels
+    }
+
+    /// L, the number of segments, present or not.
+    pub fn segments(&self) -> u8 {
+        self.segments
+    }
+
+    /// Number of pixels of each segment, length L.
+    pub fn areas(&self) -> Vec<usize> {
+        let mut areas = vec![0; usize::from(self.segments)];
+        for &label in &self.labels {
+            areas[usize::from(label)] += 1;
+        }
+        areas
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_values_are_named() {
+        let e = AnomalyMap::new(2, 2, vec![0.0, 1.0, f32::NAN, 2.0]).unwrap_err();
+        assert!(matches!(e, CoreError::NotFinite { row: 1, column: 0, .. }));
+        let e = LabelMap::new(2, 2, vec![0, 1, 2, 3], 3).unwrap_err();
+        assert_eq!(e, CoreError::Label { label: 3, row: 1, column: 1, max: 2 });
+    }
+
+    #[test]
+    fn areas_count_absent_segments() {
+        assert_eq!(LabelMap::new(1, 4, vec![0, 2, 2, 0], 4).unwrap().areas(), [2, 0, 2, 0]);
+        assert_eq!(LabelMap::whole(2, 3).unwrap().areas(), [6]);
+    }
+}

@@ -1,0 +1,1 @@
+//! Data sets: manifests, layouts, digests, typed splits and protocols

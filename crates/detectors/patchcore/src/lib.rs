@@ -1,0 +1,1 @@
+//! PatchCore (CVPR 2022)

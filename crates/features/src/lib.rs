@@ -1,0 +1,1 @@
+//! Statistics of an anomaly map inside each segment

@@ -1,0 +1,3 @@
+fn main() {
+    segad_native_link::rpath();
+}

@@ -1,0 +1,1 @@
+//! Boosted random forest, random forest and boosted trees over XGBoost

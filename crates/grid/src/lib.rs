@@ -1,0 +1,1 @@
+//! TOML experiments, checked, as a plan of cells

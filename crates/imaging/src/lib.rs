@@ -1,0 +1,1 @@
+//! Decoding, Pillow-exact resizing, normalising, overlays

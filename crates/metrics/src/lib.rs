@@ -1,0 +1,1 @@
+//! AUROC, FPR@95TPR, average precision, intervals

@@ -1,0 +1,1 @@
+//! Caches, digests, downloads and unpacking

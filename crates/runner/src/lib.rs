@@ -1,0 +1,1 @@
+//! Runs cells; the binary segad

@@ -1,0 +1,1 @@
+//! Segment sources: which part of the product each pixel belongs to

@@ -1,0 +1,1 @@
+//! Content-addressed results; anomaly maps as Parquet

@@ -1,0 +1,1 @@
+//! Reads tensors out of PyTorch files without executing anything; writes safetensors
