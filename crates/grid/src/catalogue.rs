@@ -1,0 +1,151 @@
+use segad_core::{ImageId, Key, KeyHasher, Seed, TestSplit, TrainSplit};
+use std::sync::Arc;
+use toml::{Table, Value};
+
+/// A part of an experiment whose parameters were understood.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// Stands for the kind, its revision, the checked parameters and the content of files it needs.
+    pub key: Key,
+    /// An input that is not there (weights, a folder), and how to get it. Cells that need it cannot run.
+    pub missing: Option<String>,
+}
+
+/// Who trains on what and who is tested, for one class, protocol and seed.
+#[derive(Clone, Debug)]
+pub struct Split {
+    /// Good images for the detectors.
+    pub detector: TrainSplit,
+    /// Good images that detectors which need it normalise on.
+    pub holdout: Option<TrainSplit>,
+    /// Images for the forest.
+    pub forest: TrainSplit,
+    /// Images for a supervised classifier.
+    pub classifier: TrainSplit,
+    /// Images that are scored and measured.
+    pub test: TestSplit,
+    /// Every image that gets a map: all of the class that no detector trained on.
+    pub mapped: Vec<ImageId>,
+    /// Groups that the headline metrics count; empty: all.
+    pub headline: Vec<String>,
+    /// Seed of the detectors.
+    pub detector_seed: Seed,
+    /// Seed of forest and classifier.
+    pub seed: Seed,
+    /// Content digests of the images of each part.
+    pub digests: SplitDigests,
+}
+
+/// Keys of the parts of a [`Split`]: ids, labels and content of the images.
+#[derive(Clone, Copy, Debug)]
+pub struct SplitDigests {
+    /// Of `detector` and `holdout`.
+    pub detector: Key,
+    /// Of `mapped`.
+    pub mapped: Key,
+    /// Of `forest`.
+    pub forest: Key,
+    /// Of `classifier`.
+    pub classifier: Key,
+    /// Of `test`, labels and groups included.
+    pub test: Key,
+}
+
+impl SplitDigests {
+    /// The digests, where `content` gives the digest of one image's file.
+    ///
+    /// # Errors
+    /// Those of `content`.
+    pub fn new<E>(
+        parts: (&TrainSplit, Option<&TrainSplit>, &TrainSplit, &TrainSplit, &TestSplit, &[ImageId]),
+        mut content: impl FnMut(&ImageId) -> Result<Key, E>,
+    ) -> Result<Self, E> {
+        let (detector, holdout, forest, classifier, test, mapped) = parts;
+        let mut train = |name: &str, splits: &[&TrainSplit]| -> Result<Key, E> {
+            let mut hasher = KeyHasher::new(name, 1);
+            for split in splits {
+                hasher.field("samples", &split.samples().len());
+                for sample in split.samples() {
+                    hasher.field("id", &sample.id).field("label", &sample.label);
+                    hasher.field("content", &content(&sample.id)?);
+                }
+            }
+            Ok(hasher.finish())
+        };
+        let detector: Vec<&TrainSplit> = [Some(detector), holdout].into_iter().flatten().collect();
+        let detector = train("detector-images", &detector)?;
+        let forest = train("forest-images", &[forest])?;
+        let classifier = train("classifier-images", &[classifier])?;
+        let mut hasher = KeyHasher::new("mapped-images", 1);
+        for id in mapped {
+            hasher.field("id", id).field("content", &content(id)?);
+        }
+        let mapped = hasher.finish();
+        let mut hasher = KeyHasher::new("test-images", 1);
+        for sample in test.samples() {
+            hasher.field("sample", sample).field("content", &content(&sample.id)?);
+        }
+        Ok(Self { detector, mapped, forest, classifier, test: hasher.finish() })
+    }
+}
+
+/// What the names in an experiment mean. The runner has one that knows the crates; tests have small ones. Messages are
+/// fragments that follow the key, e.g. "coreset_ratio 2: expected a number in (0, 1]".
+pub trait Catalogue {
+    /// Checks a detector's parameters.
+    ///
+    /// # Errors
+    /// What is wrong and what was expected.
+    fn detector(&self, kind: &str, params: &Table) -> Result<Checked, String>;
+
+    /// For detectors whose maps come from outside: the key under which the class's maps are stored. `None` for all others.
+    ///
+    /// # Errors
+    /// As above.
+    fn imported(&self, kind: &str, params: &Table, class: &str) -> Result<Option<Checked>, String> {
+        let _ = (kind, params, class);
+        Ok(None)
+    }
+
+    /// Checks a classifier's parameters.
+    ///
+    /// # Errors
+    /// As above.
+    fn classifier(&self, kind: &str, params: &Table) -> Result<Checked, String>;
+
+    /// Checks a segment source for one class; `None` asks for the data set's own.
+    ///
+    /// # Errors
+    /// As above.
+    fn segments(&self, spec: Option<&Value>, class: &str) -> Result<Checked, String>;
+
+    /// Checks the parameters of the statistics.
+    ///
+    /// # Errors
+    /// As above.
+    fn features(&self, params: &Table) -> Result<Checked, String>;
+
+    /// Checks the forest's parameters.
+    ///
+    /// # Errors
+    /// As above.
+    fn forest(&self, spec: Option<&Value>) -> Result<Checked, String>;
+
+    /// The classes of the data set, in order.
+    ///
+    /// # Errors
+    /// As above.
+    fn classes(&self) -> Result<Vec<String>, String>;
+
+    /// The seeds of a named list.
+    ///
+    /// # Errors
+    /// As above.
+    fn seeds(&self, name: &str) -> Result<Vec<u64>, String>;
+
+    /// Who trains on what. A data set that is not there gives an error, which the plan reports for every cell of the class.
+    ///
+    /// # Errors
+    /// As above.
+    fn split(&self, class: &str, protocol: &str, seed: u64) -> Result<Arc<Split>, String>;
+}

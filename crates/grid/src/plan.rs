@@ -1,0 +1,391 @@
+use crate::{Catalogue, Checked, DetectorDef, Experiment, Head, Row, Seeds, Split};
+use segad_core::{Key, KeyHasher};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use toml::{Table, Value};
+
+/// What a cell computes; also the folder of its results in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CellKind {
+    /// Trains a detector or classifier.
+    Fit,
+    /// Anomaly maps of a class's images.
+    Maps,
+    /// Classifier scores of a class's images.
+    Classify,
+    /// Segment statistics.
+    Features,
+    /// A forest and its scores.
+    Forest,
+    /// Scores of the test images.
+    Evaluate,
+}
+
+impl std::fmt::Display for CellKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Fit => "fit",
+            Self::Maps => "maps",
+            Self::Classify => "classify",
+            Self::Features => "features",
+            Self::Forest => "forest",
+            Self::Evaluate => "evaluate",
+        })
+    }
+}
+
+/// Position of a cell in [`Plan::cells`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct CellId(pub usize);
+
+/// What to run for a cell. Everything that decides the result is in the cell's key as well.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// Fit a detector on `split.detector`.
+    FitDetector {
+        /// The detector.
+        def: Arc<DetectorDef>,
+    },
+    /// Fit a classifier on `split.classifier`.
+    FitClassifier {
+        /// The classifier.
+        def: Arc<DetectorDef>,
+    },
+    /// Map every image of `split.mapped` with the detector that `fit` gave.
+    Maps {
+        /// The fitted detector.
+        fit: CellId,
+        /// The detector.
+        def: Arc<DetectorDef>,
+    },
+    /// Maps that were brought in from outside.
+    ImportedMaps,
+    /// Score every image of `split.mapped` with the classifier that `fit` gave.
+    Classify {
+        /// The fitted classifier.
+        fit: CellId,
+        /// The classifier.
+        def: Arc<DetectorDef>,
+    },
+    /// Statistics of the maps inside each segment.
+    Features {
+        /// One per detector, in the order of the columns.
+        maps: Vec<CellId>,
+        /// The detectors' names, for the columns.
+        detectors: Vec<String>,
+        /// The segment source; `None`: the data set's own.
+        segments: Option<Value>,
+        /// Parameters of the statistics.
+        features: Table,
+    },
+    /// Fit on `split.forest`, score every row.
+    Forest {
+        /// The statistics, unless the row uses a classifier alone.
+        features: Option<CellId>,
+        /// The classifier's scores, added as a column.
+        classify: Option<CellId>,
+        /// Parameters of the forest.
+        forest: Option<Value>,
+    },
+    /// Scores of `split.test` out of maps (their maximum), classifier scores, or a forest's scores.
+    Evaluate {
+        /// Where the scores come from.
+        source: CellId,
+        /// What they are.
+        head: Head,
+    },
+}
+
+/// One computation.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// What it computes.
+    pub kind: CellKind,
+    /// Where its result is stored.
+    pub key: Key,
+    /// For people: what, class, protocol, seed.
+    pub name: String,
+    /// The class.
+    pub class: String,
+    /// How to compute it.
+    pub task: Task,
+    /// Cells whose results it reads.
+    pub needs: Vec<CellId>,
+    /// Who trains and who is tested.
+    pub split: Arc<Split>,
+    /// An input that is not there.
+    pub missing: Option<String>,
+}
+
+/// Where the scores of one row, class, protocol and seed come from.
+#[derive(Clone, Debug)]
+pub struct RowResult {
+    /// Position in [`Experiment::rows`].
+    pub row: usize,
+    /// The class.
+    pub class: String,
+    /// The protocol.
+    pub protocol: String,
+    /// The seed.
+    pub seed: u64,
+    /// The evaluate cell, or why there is none.
+    pub cell: Result<CellId, String>,
+}
+
+/// All cells of an experiment, each once, every cell after those it needs.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The cells.
+    pub cells: Vec<Cell>,
+    /// The table's content in table order.
+    pub results: Vec<RowResult>,
+}
+
+impl Plan {
+    /// Plans an experiment. Faults of one class, protocol or row are reported in its results; the rest is planned.
+    ///
+    /// # Errors
+    /// A fault that touches everything: unknown seeds list, unreadable list of classes, a class that the data set does not
+    /// have.
+    pub fn new(experiment: &Experiment, catalogue: &dyn Catalogue) -> Result<Self, String> {
+        let all = catalogue.classes()?;
+        let classes = experiment.classes.clone().unwrap_or_else(|| all.clone());
+        if let Some(unknown) = classes.iter().find(|c| !all.contains(c)) {
+            return Err(format!("classes: {unknown:?} is not in the data set; it has {}", all.join(", ")));
+        }
+        let seeds = match &experiment.seeds {
+            Seeds::List(list) => list.clone(),
+            Seeds::Named(name) => catalogue.seeds(name)?,
+        };
+        let mut builder = Builder::new(experiment, catalogue);
+        for class in &classes {
+            for protocol in &experiment.protocols {
+                for &seed in &seeds {
+                    let split = catalogue.split(class, protocol, seed);
+                    for (i, row) in experiment.rows.iter().enumerate() {
+                        if row.protocols.as_ref().is_some_and(|p| !p.contains(protocol)) {
+                            continue;
+                        }
+                        let cell = split.clone().and_then(|split| {
+                            builder.place(class, &format!("{class} {protocol} seed {seed}"), split).row(row)
+                        });
+                        let (class, protocol) = (class.clone(), protocol.clone());
+                        builder.plan.results.push(RowResult { row: i, class, protocol, seed, cell });
+                    }
+                }
+            }
+        }
+        Ok(builder.plan)
+    }
+
+    /// The cells that must run so that every result is there, in an order that respects [`Cell::needs`]. `has` says what
+    /// is stored; a stored cell's inputs are not needed.
+    pub fn needed(&self, has: impl Fn(CellKind, &Key) -> bool) -> Vec<CellId> {
+        let mut wanted = vec![false; self.cells.len()];
+        for result in &self.results {
+            if let Ok(CellId(i)) = result.cell {
+                wanted[i] = true;
+            }
+        }
+        for i in (0..self.cells.len()).rev() {
+            if wanted[i] {
+                wanted[i] = !has(self.cells[i].kind, &self.cells[i].key);
+                if wanted[i] {
+                    self.cells[i].needs.iter().for_each(|n| wanted[n.0] = true);
+                }
+            }
+        }
+        (0..self.cells.len()).filter(|&i| wanted[i]).map(CellId).collect()
+    }
+}
+
+/// Adds cells; the same kind and key is one cell.
+struct Builder<'a> {
+    catalogue: &'a dyn Catalogue,
+    plan: Plan,
+    known: HashMap<(CellKind, Key), CellId>,
+    detectors: BTreeMap<&'a str, (Arc<DetectorDef>, Result<Checked, String>)>,
+    classifiers: BTreeMap<&'a str, (Arc<DetectorDef>, Result<Checked, String>)>,
+    parts: HashMap<String, Result<Checked, String>>,
+}
+
+/// A [`Builder`] at one class, protocol and seed.
+struct Place<'b, 'a> {
+    builder: &'b mut Builder<'a>,
+    class: &'b str,
+    name: &'b str,
+    split: Arc<Split>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(experiment: &'a Experiment, catalogue: &'a dyn Catalogue) -> Self {
+        let detectors = experiment.detectors.iter().map(|(name, def)| {
+            let checked = catalogue.detector(&def.kind, &def.params);
+            let checked = checked.map_err(|m| format!("detectors.{name}: {m}"));
+            (name.as_str(), (Arc::new(def.clone()), checked))
+        });
+        let classifiers = experiment.classifiers.iter().map(|(name, def)| {
+            let checked = catalogue.classifier(&def.kind, &def.params);
+            let checked = checked.map_err(|m| format!("classifiers.{name}: {m}"));
+            (name.as_str(), (Arc::new(def.clone()), checked))
+        });
+        Self {
+            catalogue,
+            plan: Plan::default(),
+            known: HashMap::new(),
+            detectors: detectors.collect(),
+            classifiers: classifiers.collect(),
+            parts: HashMap::new(),
+        }
+    }
+
+    fn place<'b>(&'b mut self, class: &'b str, name: &'b str, split: Arc<Split>) -> Place<'b, 'a> {
+        Place { builder: self, class, name, split }
+    }
+
+    /// Checks a part once per distinct text.
+    fn part(
+        &mut self,
+        what: &str,
+        text: String,
+        check: impl FnOnce(&dyn Catalogue) -> Result<Checked, String>,
+    ) -> Result<Checked, String> {
+        let catalogue = self.catalogue;
+        self.parts
+            .entry(format!("{what}\u{0}{text}"))
+            .or_insert_with(|| check(catalogue).map_err(|m| format!("{what}: {m}")))
+            .clone()
+    }
+}
+
+impl Place<'_, '_> {
+    fn add(
+        &mut self,
+        what: &str,
+        kind: CellKind,
+        key: Key,
+        task: Task,
+        needs: Vec<CellId>,
+        missing: Option<String>,
+    ) -> CellId {
+        if let Some(&id) = self.builder.known.get(&(kind, key)) {
+            return id;
+        }
+        let id = CellId(self.builder.plan.cells.len());
+        self.builder.known.insert((kind, key), id);
+        self.builder.plan.cells.push(Cell {
+            kind,
+            key,
+            name: format!("{kind} {what} · {}", self.name),
+            class: self.class.to_owned(),
+            task,
+            needs,
+            split: Arc::clone(&self.split),
+            missing,
+        });
+        id
+    }
+
+    fn key(&self, id: CellId) -> Key {
+        self.builder.plan.cells[id.0].key
+    }
+
+    fn row(&mut self, row: &Row) -> Result<CellId, String> {
+        let (source, what) = match row.head {
+            Head::Max => (self.maps(&row.detectors[0])?, row.detectors[0].clone()),
+            Head::Classifier => {
+                let name = row.classifier.clone().unwrap_or_default();
+                (self.classify(&name)?, name)
+            }
+            Head::Forest => (self.forest(row)?, row.name.clone()),
+        };
+        let mut hasher = KeyHasher::new("evaluate", 1);
+        hasher.field("source", &self.key(source)).field("test", &self.split.digests.test);
+        let task = Task::Evaluate { source, head: row.head };
+        Ok(self.add(&what, CellKind::Evaluate, hasher.finish(), task, vec![source], None))
+    }
+
+    fn maps(&mut self, name: &str) -> Result<CellId, String> {
+        let (def, checked) = self.builder.detectors[name].clone();
+        let checked = checked?;
+        if let Some(outside) = self.builder.catalogue.imported(&def.kind, &def.params, self.class)? {
+            return Ok(self.add(
+                name,
+                CellKind::Maps,
+                outside.key,
+                Task::ImportedMaps,
+                vec![],
+                outside.missing,
+            ));
+        }
+        let mut hasher = KeyHasher::new("fit", 1);
+        hasher.field("detector", &checked.key).field("images", &self.split.digests.detector);
+        hasher.field("seed", &self.split.detector_seed);
+        let task = Task::FitDetector { def: Arc::clone(&def) };
+        let fit = self.add(name, CellKind::Fit, hasher.finish(), task, vec![], checked.missing);
+        let mut hasher = KeyHasher::new("maps", 1);
+        hasher.field("fit", &self.key(fit)).field("images", &self.split.digests.mapped);
+        Ok(self.add(name, CellKind::Maps, hasher.finish(), Task::Maps { fit, def }, vec![fit], None))
+    }
+
+    fn classify(&mut self, name: &str) -> Result<CellId, String> {
+        let (def, checked) = self.builder.classifiers[name].clone();
+        let checked = checked?;
+        let mut hasher = KeyHasher::new("fit-classifier", 1);
+        hasher.field("classifier", &checked.key).field("images", &self.split.digests.classifier);
+        hasher.field("seed", &self.split.seed);
+        let task = Task::FitClassifier { def: Arc::clone(&def) };
+        let fit = self.add(name, CellKind::Fit, hasher.finish(), task, vec![], checked.missing);
+        let mut hasher = KeyHasher::new("classify", 1);
+        hasher.field("fit", &self.key(fit)).field("images", &self.split.digests.mapped);
+        Ok(self.add(name, CellKind::Classify, hasher.finish(), Task::Classify { fit, def }, vec![fit], None))
+    }
+
+    fn forest(&mut self, row: &Row) -> Result<CellId, String> {
+        let at = |m: String| format!("row {:?}: {m}", row.name);
+        let features = if row.detectors.is_empty() { None } else { Some(self.features(row).map_err(at)?) };
+        let classify = row.classifier.as_ref().map(|name| self.classify(name)).transpose().map_err(at)?;
+        let text = row.forest.as_ref().map(Value::to_string).unwrap_or_default();
+        let checked = self.builder.part("forest", text, |c| c.forest(row.forest.as_ref())).map_err(at)?;
+        let mut hasher = KeyHasher::new("forest", 1);
+        hasher.field("forest", &checked.key).field("images", &self.split.digests.forest);
+        hasher.field("features", &features.map(|id| self.key(id)));
+        hasher.field("classify", &classify.map(|id| self.key(id))).field("seed", &self.split.seed);
+        let needs = features.into_iter().chain(classify).collect();
+        let task = Task::Forest { features, classify, forest: row.forest.clone() };
+        Ok(self.add(&row.name, CellKind::Forest, hasher.finish(), task, needs, checked.missing))
+    }
+
+    fn features(&mut self, row: &Row) -> Result<CellId, String> {
+        let maps = row.detectors.iter().map(|d| self.maps(d)).collect::<Result<Vec<_>, _>>()?;
+        let class = self.class;
+        let text = format!("{class}\u{0}{}", row.segments.as_ref().map(Value::to_string).unwrap_or_default());
+        let segments = self.builder.part("segments", text, |c| c.segments(row.segments.as_ref(), class))?;
+        let text = row.features.to_string();
+        let features = self.builder.part("features", text, |c| c.features(&row.features))?;
+        let mut hasher = KeyHasher::new("features", 1);
+        let keys: Vec<Key> = maps.iter().map(|&id| self.key(id)).collect();
+        hasher.field("maps", &keys).field("detectors", &row.detectors);
+        hasher.field("segments", &segments.key).field("features", &features.key);
+        let task = Task::Features {
+            maps: maps.clone(),
+            detectors: row.detectors.clone(),
+            segments: row.segments.clone(),
+            features: row.features.clone(),
+        };
+        let missing = segments.missing.or(features.missing);
+        let what = format!("{} · {}", row.detectors.join("+"), plain(row.segments.as_ref()));
+        Ok(self.add(&what, CellKind::Features, hasher.finish(), task, maps, missing))
+    }
+}
+
+fn plain(segments: Option<&Value>) -> String {
+    match segments {
+        None => "default segments".to_owned(),
+        Some(Value::String(name)) => name.clone(),
+        Some(other) => other.to_string(),
+    }
+}
