@@ -1,1 +1,23 @@
-//! Data sets: manifests, layouts, digests, typed splits and protocols
+//! Data sets: manifests, layouts, digests, typed splits and protocols.
+//!
+//! Images come in as files below one folder; a layout names each by its path relative to that folder, with a label, a
+//! group and its place. Out come an [`Index`] per class and, through a [`Protocol`], typed splits. Splits agree with
+//! numpy and scikit-learn draw for draw, so they are those of the SegAD authors' code wherever that is public.
+//!
+//! ```
+//! use segad_core::Seed;
+//! use segad_datasets::numpy::{TestSize, train_test_split};
+//! // The ten bad VisA images that seed 333 moves from test to training.
+//! let (train, _) = train_test_split(100, TestSize::Count(90), Seed(333))?;
+//! assert_eq!(train, [23, 71, 29, 83, 60, 46, 51, 35, 77, 12]);
+//! # Ok::<(), segad_datasets::DatasetError>(())
+//! ```
+
+mod error;
+mod index;
+pub mod numpy;
+pub mod protocol;
+
+pub use error::DatasetError;
+pub use index::{Entry, Index, LowShotList, Part};
+pub use protocol::{Protocol, ProtocolParams, ProtocolSplit};

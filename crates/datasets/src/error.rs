@@ -1,0 +1,232 @@
+use segad_core::{CoreError, Label};
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// What can be wrong with a data set, its manifest, or a split asked of it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DatasetError {
+    /// A file or folder could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A manifest does not parse or contradicts itself.
+    #[error("manifest {manifest}: {reason}")]
+    Manifest {
+        /// Its name or file.
+        manifest: String,
+        /// What is wrong, where, and what was expected.
+        reason: String,
+    },
+    /// No manifest of this name is compiled in.
+    #[error("data set {name:?} is not known{}; known: {known}", did_you_mean(nearest))]
+    UnknownDataset {
+        /// The name asked for.
+        name: String,
+        /// The closest known name.
+        nearest: Option<String>,
+        /// All known names.
+        known: String,
+    },
+    /// The data set has no such class.
+    #[error("data set {dataset}: no class {class:?}{}; classes: {known}", did_you_mean(nearest))]
+    UnknownClass {
+        /// Which data set.
+        dataset: String,
+        /// The class asked for.
+        class: String,
+        /// The closest class.
+        nearest: Option<String>,
+        /// All classes.
+        known: String,
+    },
+    /// There is no protocol of this name.
+    #[error("protocol {name:?} is not known{}; known: {known}", did_you_mean(nearest))]
+    UnknownProtocol {
+        /// The name asked for.
+        name: String,
+        /// The closest known name.
+        nearest: Option<String>,
+        /// All known names.
+        known: String,
+    },
+    /// The folder does not look like the layout.
+    #[error("{}: not a {layout} folder: {reason}", path.display())]
+    Layout {
+        /// The folder.
+        path: PathBuf,
+        /// The layout's name.
+        layout: &'static str,
+        /// What was looked for and not found, or found and not expected.
+        reason: String,
+    },
+    /// A class is not there, though the manifest names it.
+    #[error("{}: class {class} is missing; unpack it there or leave it out", path.display())]
+    ClassMissing {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// Which class.
+        class: String,
+    },
+    /// Files that a list names are not there.
+    #[error("{class}: {count} file(s) are listed but missing, first {first}; fetch the data set again")]
+    MissingFiles {
+        /// Which class.
+        class: String,
+        /// How many.
+        count: usize,
+        /// The first one, relative to the data set.
+        first: String,
+    },
+    /// Files are there that no list names.
+    #[error("{class}: {count} file(s) are not listed, first {first}; remove them")]
+    ExtraFiles {
+        /// Which class.
+        class: String,
+        /// How many.
+        count: usize,
+        /// The first one, relative to the data set.
+        first: String,
+    },
+    /// A folder holds more or fewer images than the manifest says.
+    #[error(
+        "{class}: {part} {group} holds {found} images, the manifest says {expected}; fetch the data set again \
+         or give a manifest that fits"
+    )]
+    Count {
+        /// Which class.
+        class: String,
+        /// `train`, `test` or `all`.
+        part: &'static str,
+        /// Which group.
+        group: String,
+        /// Images the manifest promises.
+        expected: usize,
+        /// Images there are.
+        found: usize,
+    },
+    /// A line of a list cannot be used.
+    #[error("{}, line {line}: {reason}", path.display())]
+    Row {
+        /// The list.
+        path: PathBuf,
+        /// Line number from 1.
+        line: u64,
+        /// What is wrong and what was expected.
+        reason: String,
+    },
+    /// A list of file names cannot be used.
+    #[error("{}: {reason}", path.display())]
+    List {
+        /// The list.
+        path: PathBuf,
+        /// What is wrong and what was expected.
+        reason: String,
+    },
+    /// numpy's legacy generator takes 32-bit seeds only.
+    #[error("seed {0}: splits follow numpy's RandomState, which takes seeds from 0 to 4294967295")]
+    Seed(u64),
+    /// A split leaves one side without images.
+    #[error("split of {n} images: {reason}")]
+    SplitSize {
+        /// Images to be split.
+        n: usize,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A parameter of a protocol has no meaning there or an impossible value.
+    #[error("protocol {protocol}: {name}: {reason}")]
+    Param {
+        /// Which protocol.
+        protocol: &'static str,
+        /// Which parameter.
+        name: &'static str,
+        /// What is wrong and what was expected.
+        reason: String,
+    },
+    /// A part of a split would hold too few images of a label.
+    #[error("protocol {protocol}, {class}, seed {seed}: {part} needs {needed} {label} images, {found} there")]
+    TooFew {
+        /// Which protocol.
+        protocol: &'static str,
+        /// Which class.
+        class: String,
+        /// Which seed.
+        seed: u64,
+        /// `detector`, `forest`, `test` or where images are drawn from.
+        part: &'static str,
+        /// Which label.
+        label: Label,
+        /// Images needed.
+        needed: usize,
+        /// Images there are.
+        found: usize,
+    },
+    /// The protocol needs lists that the data set does not have.
+    #[error("protocol {protocol}, {class}: {reason}")]
+    LowShot {
+        /// Which protocol.
+        protocol: &'static str,
+        /// Which class.
+        class: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// A promise of the shared vocabulary is broken, e.g. an image stands twice in a split.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// An image cannot be decoded.
+    #[error("{}: {source}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        source: segad_core::BoxError,
+    },
+}
+
+fn did_you_mean(nearest: &Option<String>) -> String {
+    nearest.as_ref().map_or(String::new(), |n| format!(" (did you mean {n:?}?)"))
+}
+
+/// The candidate closest to `name` by edit distance, if close enough to be a slip of the keys.
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let limit = (name.chars().count() / 3).max(2);
+    candidates
+        .into_iter()
+        .map(|c| (distance(name, c), c))
+        .filter(|&(d, _)| d <= limit)
+        .min()
+        .map(|(_, c)| c.to_owned())
+}
+
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, &cb) in b.iter().enumerate() {
+            let cost = diagonal + usize::from(ca != cb);
+            diagonal = row[j + 1];
+            row[j + 1] = cost.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_of_the_keys_find_their_name() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(nearest("vad-hihg-shot", ["vad-high-shot", "vad-low-shot"]).unwrap(), "vad-high-shot");
+        assert_eq!(nearest("something", ["vad", "visa"]), None);
+    }
+}

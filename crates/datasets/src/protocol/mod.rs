@@ -1,0 +1,307 @@
+//! Who trains on what: the benchmark protocols of the paper's tables, the ELPV demo's, and two for plain folders.
+//!
+//! A protocol turns an [`Index`], a [`Seed`] and [`ProtocolParams`] into a [`ProtocolSplit`]. All draws follow numpy's
+//! `RandomState` and scikit-learn's `train_test_split` ([`crate::numpy`]), so that they can be repeated in Python.
+//!
+//! | protocol | detector | forest good / bad | classifier | test |
+//! |---|---|---|---|---|
+//! | `vad-one-class` | A: half of train/good | B: the other half / one generated per image of B | – | test folder |
+//! | `vad-high-shot` | A | B / all of train/bad | all of train | test folder |
+//! | `vad-low-shot` | A | B / one published list of 100 | train/good + the list | test folder |
+//! | `visa-supervised-10` | 90 % of train/good | the other 10 % / 10 carved from test/bad | train/good + the 10 | test/good + the rest of test/bad |
+//! | `mvtec-supervised-20` | 90 % | 10 % / 20 carved | train/good + the 20 | as above |
+//! | `segad-maps` | – (maps are imported) | rows of `df_training.csv` / 10 carved | – | rows of `df_test.csv`, good first |
+//! | `elpv-high-shot`, `elpv-low-shot-20`, `elpv-low-shot-10` | good of 4 blocks | good of 3 blocks / bad of those 7 blocks: all, 20, 10 | both | the other 5 blocks |
+//! | `blocks`, `random` | good of 40 % | good of 30 % / bad of both | both | the other 30 % |
+//!
+//! **Nothing from a test split reaches fitting.** Bad training images come out of a test folder in one place only,
+//! `carve.rs`, for the protocols that the paper defines so; [`ProtocolSplit`] refuses to exist if a test image is in any of its training parts.
+
+mod blocks;
+mod carve;
+mod params;
+mod supervised;
+mod vad;
+
+pub use params::{ClassifierGood, DetectorGood, ProtocolParams};
+
+use crate::error::nearest;
+use crate::numpy::{RandomState, TestSize, train_test_split};
+use crate::{DatasetError, Entry, Index};
+use segad_core::{CoreError, ImageId, Label, Sample, Seed, TestSplit, TrainSplit};
+use std::collections::HashSet;
+
+/// Raised whenever a protocol gives other splits for the same index, seed and parameters.
+pub const REVISION: u32 = 1;
+
+/// The images that each stage may see, under one protocol and seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtocolSplit {
+    /// Good images for the one-class detectors. Empty for `segad-maps`, whose detectors were fitted elsewhere.
+    pub detector: TrainSplit,
+    /// Good images, disjoint from `detector`, that EfficientAD normalises its maps with. Where there is none, it sets
+    /// images aside from `detector` itself (900 + 100 on VAD).
+    pub holdout: Option<TrainSplit>,
+    /// Good, then bad images for the forest, in the order of the forest's rows.
+    pub forest: TrainSplit,
+    /// Number of bad images to be generated from the forest's good ones (one each), beside those in `forest`.
+    pub forest_generated: usize,
+    /// All labelled images that a classifier may train on; none where the benchmark has no classifier. A classifier
+    /// that trains on a share of them (the paper's WRN: 80 %) takes it with [`stratified_part`].
+    pub classifier: Option<TrainSplit>,
+    /// The images that are scored.
+    pub test: TestSplit,
+    /// The groups of `test` that headline metrics count; others are reported apart.
+    pub headline_groups: Vec<String>,
+    /// The seed for fitting detectors: the run's seed, or a fixed one where the paper fits them once for all runs.
+    pub detector_seed: Seed,
+}
+
+impl ProtocolSplit {
+    /// True if headline metrics count this sample.
+    pub fn is_headline(&self, sample: &Sample) -> bool {
+        self.headline_groups.contains(&sample.group)
+    }
+
+    /// Fails if an image of the test split is in a training part, or the hold-out overlaps the detector's images.
+    fn checked(self) -> Result<Self, DatasetError> {
+        let test: HashSet<&ImageId> = self.test.samples().iter().map(|s| &s.id).collect();
+        let parts =
+            [Some(&self.detector), self.holdout.as_ref(), Some(&self.forest), self.classifier.as_ref()];
+        let detector: HashSet<&ImageId> = self.detector.samples().iter().map(|s| &s.id).collect();
+        let holdout = self.holdout.iter().flat_map(TrainSplit::samples);
+        let shared = parts.into_iter().flatten().flat_map(TrainSplit::samples).find(|s| test.contains(&s.id));
+        match shared.or_else(|| holdout.into_iter().find(|s| detector.contains(&s.id))) {
+            Some(s) => Err(CoreError::DuplicateImage(s.id.to_string()).into()),
+            None => Ok(self),
+        }
+    }
+}
+
+/// A named way to split a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// VAD without real bad training images (Table 2).
+    VadOneClass,
+    /// VAD with 1000 bad training images (Tables 3 and 6, Fig. 6).
+    VadHighShot,
+    /// VAD with 100 bad training images from published lists (Table 4).
+    VadLowShot,
+    /// VisA with 10 bad training images per class (Tables 5 and 8).
+    VisaSupervised10,
+    /// MVTec AD with 20 bad training images per class (Table 9).
+    MvtecSupervised20,
+    /// The authors' published maps: the forest's part of `visa-supervised-10` over their lists.
+    SegadMaps,
+    /// ELPV in blocks of file order, all bad cells of the training blocks.
+    ElpvHighShot,
+    /// ELPV in blocks of file order, 20 bad cells.
+    ElpvLowShot20,
+    /// ELPV in blocks of file order, 10 bad cells.
+    ElpvLowShot10,
+    /// Any data set, in contiguous blocks of its order.
+    Blocks,
+    /// Any data set, unit by unit at random.
+    Random,
+}
+
+impl Protocol {
+    /// All protocols.
+    pub const ALL: [Self; 11] = [
+        Self::VadOneClass,
+        Self::VadHighShot,
+        Self::VadLowShot,
+        Self::VisaSupervised10,
+        Self::MvtecSupervised20,
+        Self::SegadMaps,
+        Self::ElpvHighShot,
+        Self::ElpvLowShot20,
+        Self::ElpvLowShot10,
+        Self::Blocks,
+        Self::Random,
+    ];
+
+    /// The name in experiment files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::VadOneClass => "vad-one-class",
+            Self::VadHighShot => "vad-high-shot",
+            Self::VadLowShot => "vad-low-shot",
+            Self::VisaSupervised10 => "visa-supervised-10",
+            Self::MvtecSupervised20 => "mvtec-supervised-20",
+            Self::SegadMaps => "segad-maps",
+            Self::ElpvHighShot => "elpv-high-shot",
+            Self::ElpvLowShot20 => "elpv-low-shot-20",
+            Self::ElpvLowShot10 => "elpv-low-shot-10",
+            Self::Blocks => "blocks",
+            Self::Random => "random",
+        }
+    }
+
+    /// Splits the images of one class.
+    ///
+    /// # Errors
+    /// A parameter that does not apply or is out of range, too few images for a part, a seed above 2³² − 1, or a
+    /// low-shot list that is not there.
+    ///
+    /// ```
+    /// use segad_core::{ImageId, Label, Seed};
+    /// use segad_datasets::{Entry, Index, Part, Protocol, ProtocolParams};
+    /// let file = |label: Label, i| Entry::new(ImageId::new(format!("{label}/{i:03}.png")), label, Part::All);
+    /// let entries = (0..50).map(|i| file(Label::Good, i)).chain((0..10).map(|i| file(Label::Bad, i)));
+    /// let index = Index::new("screws", entries.collect())?;
+    /// let split = Protocol::Random.split(&index, Seed(1), &ProtocolParams::default())?;
+    /// assert_eq!(split.detector.count(Label::Good), 20);
+    /// assert_eq!((split.forest.count(Label::Good), split.forest.count(Label::Bad)), (15, 7));
+    /// assert_eq!((split.test.count(Label::Good), split.test.count(Label::Bad)), (15, 3));
+    /// # Ok::<(), segad_datasets::DatasetError>(())
+    /// ```
+    pub fn split(
+        self,
+        index: &Index,
+        seed: Seed,
+        params: &ProtocolParams,
+    ) -> Result<ProtocolSplit, DatasetError> {
+        params.check(self)?;
+        let draw = Draw { protocol: self, index, seed, params };
+        let split = match self {
+            Self::VadOneClass => vad::one_class(&draw),
+            Self::VadHighShot => vad::high_shot(&draw),
+            Self::VadLowShot => vad::low_shot(&draw),
+            Self::VisaSupervised10 => supervised::carved(&draw, 10),
+            Self::MvtecSupervised20 => supervised::carved(&draw, 20),
+            Self::SegadMaps => supervised::maps(&draw, 10),
+            Self::ElpvHighShot => blocks::elpv(&draw, None),
+            Self::ElpvLowShot20 => blocks::elpv(&draw, Some(20)),
+            Self::ElpvLowShot10 => blocks::elpv(&draw, Some(10)),
+            Self::Blocks => blocks::contiguous(&draw),
+            Self::Random => blocks::random(&draw),
+        };
+        split?.checked()
+    }
+}
+
+impl std::fmt::Display for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl std::str::FromStr for Protocol {
+    type Err = DatasetError;
+
+    fn from_str(name: &str) -> Result<Self, DatasetError> {
+        let names = || Self::ALL.into_iter().map(Self::name);
+        Self::ALL.into_iter().find(|p| p.name() == name).ok_or_else(|| DatasetError::UnknownProtocol {
+            name: name.to_owned(),
+            nearest: nearest(name, names()),
+            known: names().collect::<Vec<_>>().join(", "),
+        })
+    }
+}
+
+/// A share of a training split, drawn from good and bad images apart, e.g. 1600 + 80 of 2000 + 100 for 0.8. Of `n`
+/// images ⌊share · n⌋ are taken (at least one if there is any), in the order of two permutations by the same seed.
+///
+/// # Errors
+/// [`DatasetError::SplitSize`] unless 0 < share ≤ 1; [`DatasetError::Seed`].
+pub fn stratified_part(split: &TrainSplit, share: f64, seed: Seed) -> Result<TrainSplit, DatasetError> {
+    if !(share > 0.0 && share <= 1.0) {
+        let n = split.samples().len();
+        return Err(DatasetError::SplitSize {
+            n,
+            reason: format!("share {share} must lie above 0 and not above 1"),
+        });
+    }
+    let mut taken = Vec::new();
+    for label in [Label::Good, Label::Bad] {
+        let all: Vec<&Sample> = split.samples().iter().filter(|s| s.label == label).collect();
+        // The small term keeps 0.8 · 1000 at 800 when the product lands a bit below.
+        let count = ((share * all.len() as f64 + 1e-9).floor() as usize).max(usize::from(!all.is_empty()));
+        let order = RandomState::from_seed(seed)?.permutation(all.len());
+        taken.extend(order.into_iter().take(count).map(|i| all[i].clone()));
+    }
+    Ok(TrainSplit::new(taken)?)
+}
+
+/// One call of [`Protocol::split`].
+struct Draw<'a> {
+    protocol: Protocol,
+    index: &'a Index,
+    seed: Seed,
+    params: &'a ProtocolParams,
+}
+
+impl Draw<'_> {
+    /// Fails unless there are at least `needed` of `found` images.
+    fn need(
+        &self,
+        part: &'static str,
+        label: Label,
+        needed: usize,
+        found: usize,
+    ) -> Result<(), DatasetError> {
+        if found >= needed {
+            return Ok(());
+        }
+        Err(DatasetError::TooFew {
+            protocol: self.protocol.name(),
+            class: self.index.class().to_owned(),
+            seed: self.seed.0,
+            part,
+            label,
+            needed,
+            found,
+        })
+    }
+
+    /// Fails unless detector, forest and test can do their work.
+    fn guard(&self, split: ProtocolSplit, forest_bad: usize) -> Result<ProtocolSplit, DatasetError> {
+        let headline =
+            split.test.samples().iter().filter(|s| split.is_headline(s) && s.label.is_bad()).count();
+        self.need("forest", Label::Good, 1, split.forest.count(Label::Good))?;
+        self.need("forest", Label::Bad, forest_bad, split.forest.count(Label::Bad))?;
+        self.need("test", Label::Good, 1, split.test.count(Label::Good))?;
+        self.need("test", Label::Bad, 1, headline)?;
+        Ok(split)
+    }
+
+    fn error(&self, name: &'static str, reason: impl Into<String>) -> DatasetError {
+        DatasetError::Param { protocol: self.protocol.name(), name, reason: reason.into() }
+    }
+
+    /// The groups of these entries that headline metrics count, sorted.
+    fn headline(&self, test: &[Sample]) -> Vec<String> {
+        let mut groups: Vec<String> =
+            test.iter().map(|s| s.group.clone()).filter(|g| !self.index.set_aside().contains(g)).collect();
+        groups.sort();
+        groups.dedup();
+        groups
+    }
+}
+
+fn samples(entries: &[&Entry]) -> Vec<Sample> {
+    entries.iter().map(|e| e.sample()).collect()
+}
+
+fn pick(entries: &[&Entry], positions: &[usize]) -> Vec<Sample> {
+    positions.iter().map(|&i| entries[i].sample()).collect()
+}
+
+fn joined(a: &[Sample], b: &[Sample]) -> Result<TrainSplit, CoreError> {
+    TrainSplit::new([a, b].concat())
+}
+
+/// The first `count` of the samples in the order of a fresh permutation, so that a smaller draw is contained in a larger
+/// one by the same seed; all of them, in their own order, without a count.
+fn draw_bad(draw: &Draw<'_>, bad: Vec<Sample>, count: Option<usize>) -> Result<Vec<Sample>, DatasetError> {
+    let Some(count) = count else { return Ok(bad) };
+    draw.need("forest", Label::Bad, count, bad.len())?;
+    let order = RandomState::from_seed(draw.seed)?.permutation(bad.len());
+    Ok(order.into_iter().take(count).map(|i| bad[i].clone()).collect())
+}
+
+/// The positions of the good images that the detector trains on and of those held out, in scikit-learn's order.
+fn hold_out(n: usize, share: f64, seed: Seed) -> Result<(Vec<usize>, Vec<usize>), DatasetError> {
+    train_test_split(n, TestSize::Fraction(share), seed)
+}
