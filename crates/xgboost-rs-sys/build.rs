@@ -1,5 +1,4 @@
 //! Links the `libxgboost.so` that lies in the folder `XGBOOST_LIB_DIR`.
-#![expect(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
 #![expect(clippy::disallowed_methods, reason = "a build script's settings are its environment")]
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,269 @@
+use crate::ForestError;
+use segad_core::{CacheKey, KeyHasher};
+use serde::{Deserialize, Serialize};
+
+/// The three forests of the paper, as starting points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Boosted random forest, the paper's own head: 10 rounds of 200 trees, learning rate 0.3.
+    #[default]
+    Brf,
+    /// Random forest: 1 round of 2000 trees, learning rate 1.
+    Rf,
+    /// Boosted trees: 2000 rounds of 1 tree, learning rate 0.3, every tree sees all columns.
+    Bt,
+}
+
+macro_rules! parameters {
+    ($($(#[$doc:meta])* $name:ident: $t:ty = $default:expr;)*) => {
+        /// Settings as somebody wrote them, not checked yet. What is not set comes from the preset.
+        ///
+        /// ```
+        /// use segad_forest::{ForestSettings, Preset};
+        /// let params = ForestSettings { max_depth: Some(4), ..Preset::Rf.into() }.checked()?;
+        /// assert_eq!((params.rounds(), params.trees_per_round(), params.max_depth()), (1, 2000, 4));
+        /// # Ok::<(), segad_forest::ForestError>(())
+        /// ```
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct ForestSettings {
+            /// Where unset values come from.
+            pub preset: Preset,
+            $($(#[$doc])* #[serde(skip_serializing_if = "Option::is_none")] pub $name: Option<$t>,)*
+            /// Weight of bad rows against good ones; unset: number of good ÷ number of bad training rows.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub scale_pos_weight: Option<f64>,
+        }
+
+        /// Checked settings, made by [`ForestSettings::checked`]. Two that mean the same give the same key, whatever
+        /// preset they came from.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(try_from = "ForestSettings")]
+        pub struct ForestParams {
+            $($name: $t,)*
+            scale_pos_weight: Option<f64>,
+        }
+
+        impl ForestSettings {
+            fn resolved(self) -> ForestParams {
+                let preset = self.preset;
+                ForestParams {
+                    $($name: self.$name.unwrap_or_else(|| ($default)(preset)),)*
+                    scale_pos_weight: self.scale_pos_weight,
+                }
+            }
+        }
+
+        impl ForestParams {
+            $($(#[$doc])* pub fn $name(&self) -> $t {
+                self.$name
+            })*
+
+            /// Weight of bad rows; `None`: number of good ÷ number of bad training rows.
+            pub fn scale_pos_weight(&self) -> Option<f64> {
+                self.scale_pos_weight
+            }
+        }
+
+        impl CacheKey for ForestParams {
+            fn feed(&self, hasher: &mut KeyHasher) {
+                $(hasher.field(stringify!($name), &self.$name);)*
+                hasher.field("scale_pos_weight", &self.scale_pos_weight);
+            }
+        }
+    };
+}
+
+parameters! {
+    /// Boosting rounds (`n_estimators`).
+    rounds: u32 = |p| match p { Preset::Brf => 10, Preset::Rf => 1, Preset::Bt => 2000 };
+    /// Trees fitted side by side in a round (`num_parallel_tree`).
+    trees_per_round: u32 = |p| match p { Preset::Brf => 200, Preset::Rf => 2000, Preset::Bt => 1 };
+    /// Shrinkage of each round.
+    learning_rate: f64 = |p| match p { Preset::Rf => 1.0, Preset::Brf | Preset::Bt => 0.3 };
+    /// Splits from root to leaf, at most.
+    max_depth: u32 = |_| 5;
+    /// Share of rows that a tree sees.
+    subsample: f64 = |_| 0.6;
+    /// Share of columns that a tree sees.
+    colsample_bytree: f64 = |p| match p { Preset::Bt => 1.0, Preset::Brf | Preset::Rf => 0.6 };
+    /// Share of the tree's columns that a split sees.
+    colsample_bynode: f64 = |_| 0.6;
+    /// L1 penalty on leaf values.
+    reg_alpha: f64 = |_| 1.0;
+    /// L2 penalty on leaf values.
+    reg_lambda: f64 = |_| 1.0;
+    /// Least sum of second derivatives in a leaf.
+    min_child_weight: f64 = |_| 1.0;
+    /// Least gain of a split.
+    gamma: f64 = |_| 0.0;
+    /// Bins of a column's histogram, at most.
+    max_bin: u32 = |_| 256;
+}
+
+impl From<Preset> for ForestSettings {
+    fn from(preset: Preset) -> Self {
+        Self { preset, ..Self::default() }
+    }
+}
+
+impl ForestSettings {
+    /// Fills in the preset's values and checks all.
+    ///
+    /// # Errors
+    /// [`ForestError::Parameter`], naming the first setting out of its range.
+    pub fn checked(self) -> Result<ForestParams, ForestError> {
+        let params = self.resolved();
+        let count = |name, value: u32, ok: bool, expected| match ok {
+            true => Ok(()),
+            false => Err(ForestError::Parameter { name, value: value.to_string(), expected }),
+        };
+        let p = &params;
+        count("rounds", p.rounds, (1..=100_000).contains(&p.rounds), "1 to 100000")?;
+        let trees = p.trees_per_round;
+        count("trees_per_round", trees, (1..=100_000).contains(&trees), "1 to 100000")?;
+        count("max_depth", p.max_depth, (1..=16).contains(&p.max_depth), "1 to 16")?;
+        count("max_bin", p.max_bin, (2..=65_536).contains(&p.max_bin), "2 to 65536")?;
+
+        let shares = [
+            ("subsample", p.subsample),
+            ("colsample_bytree", p.colsample_bytree),
+            ("colsample_bynode", p.colsample_bynode),
+        ];
+        let weights = [
+            ("reg_alpha", p.reg_alpha),
+            ("reg_lambda", p.reg_lambda),
+            ("min_child_weight", p.min_child_weight),
+            ("gamma", p.gamma),
+        ];
+        let scales = [("learning_rate", Some(p.learning_rate)), ("scale_pos_weight", p.scale_pos_weight)];
+        let real = |name, value: f64, ok: bool, expected| match ok {
+            true => Ok(()),
+            false => Err(ForestError::Parameter { name, value: value.to_string(), expected }),
+        };
+        for (name, v) in shares {
+            real(name, v, v >= 1e-6 && v <= 1.0, "a share from 1e-6 to 1")?;
+        }
+        for (name, v) in weights {
+            real(name, v, (0.0..=1e9).contains(&v), "0 to 1e9")?;
+        }
+        for (name, v) in scales.into_iter().filter_map(|(name, v)| Some((name, v?))) {
+            real(name, v, (1e-9..=1e9).contains(&v), "1e-9 to 1e9")?;
+        }
+        Ok(params)
+    }
+}
+
+impl TryFrom<ForestSettings> for ForestParams {
+    type Error = ForestError;
+
+    fn try_from(settings: ForestSettings) -> Result<Self, ForestError> {
+        settings.checked()
+    }
+}
+
+impl ForestParams {
+    /// A preset as it is.
+    pub fn preset(preset: Preset) -> Self {
+        ForestSettings::from(preset).resolved()
+    }
+
+    /// Number of trees in the fitted forest.
+    pub fn trees(&self) -> usize {
+        self.rounds as usize * self.trees_per_round as usize
+    }
+
+    /// What XGBoost is told. The tree method, the base score and the treatment of NaN are left to their defaults, as
+    /// the scikit-learn wrapper leaves them: histograms, estimated, missing.
+    pub(crate) fn to_xgboost(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("objective", "binary:logitraw".into()),
+            ("num_parallel_tree", self.trees_per_round.to_string()),
+            ("learning_rate", self.learning_rate.to_string()),
+            ("max_depth", self.max_depth.to_string()),
+            ("subsample", self.subsample.to_string()),
+            ("colsample_bytree", self.colsample_bytree.to_string()),
+            ("colsample_bynode", self.colsample_bynode.to_string()),
+            ("reg_alpha", self.reg_alpha.to_string()),
+            ("reg_lambda", self.reg_lambda.to_string()),
+            ("min_child_weight", self.min_child_weight.to_string()),
+            ("gamma", self.gamma.to_string()),
+            ("max_bin", self.max_bin.to_string()),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use segad_core::Key;
+
+    fn key(params: &ForestParams) -> Key {
+        let mut hasher = KeyHasher::new("test", 1);
+        hasher.field("forest", params);
+        hasher.finish()
+    }
+
+    #[test]
+    fn presets_are_the_papers() {
+        let [brf, rf, bt] = [Preset::Brf, Preset::Rf, Preset::Bt].map(ForestParams::preset);
+        assert_eq!((brf.rounds(), brf.trees_per_round(), brf.learning_rate()), (10, 200, 0.3));
+        assert_eq!((rf.rounds(), rf.trees_per_round(), rf.learning_rate()), (1, 2000, 1.0));
+        assert_eq!((bt.rounds(), bt.trees_per_round(), bt.learning_rate()), (2000, 1, 0.3));
+        assert_eq!((brf.colsample_bytree(), bt.colsample_bytree(), bt.colsample_bynode()), (0.6, 1.0, 0.6));
+        assert!([&brf, &rf, &bt].iter().all(|p| p.trees() == 2000 && p.max_depth() == 5));
+        for preset in [Preset::Brf, Preset::Rf, Preset::Bt] {
+            assert_eq!(ForestSettings::from(preset).checked().unwrap(), ForestParams::preset(preset));
+        }
+    }
+
+    #[test]
+    fn equal_meaning_gives_equal_keys() {
+        let brf = ForestParams::preset(Preset::Brf);
+        let settings = ForestSettings {
+            rounds: Some(10),
+            trees_per_round: Some(200),
+            learning_rate: Some(0.3),
+            ..Preset::Rf.into()
+        };
+        assert_eq!(key(&settings.checked().unwrap()), key(&brf));
+        let weighted = ForestSettings { scale_pos_weight: Some(9.0), ..Default::default() };
+        assert_ne!(key(&weighted.checked().unwrap()), key(&brf));
+    }
+
+    #[test]
+    fn settings_read_from_text() {
+        let text = r#"{"preset": "bt", "rounds": 50, "scale_pos_weight": 9}"#;
+        let params = serde_json::from_str::<ForestSettings>(text).unwrap().checked().unwrap();
+        assert_eq!((params.rounds(), params.scale_pos_weight()), (50, Some(9.0)));
+        let again = serde_json::to_string(&params).unwrap();
+        assert_eq!(serde_json::from_str::<ForestParams>(&again).unwrap(), params);
+        assert!(serde_json::from_str::<ForestSettings>(r#"{"max_dpeth": 3}"#).is_err());
+        assert!(serde_json::from_str::<ForestParams>(r#"{"max_depth": 0}"#).is_err());
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let d = ForestSettings::default;
+        let bad = [
+            ("rounds", ForestSettings { rounds: Some(0), ..d() }),
+            ("trees_per_round", ForestSettings { trees_per_round: Some(0), ..d() }),
+            ("learning_rate", ForestSettings { learning_rate: Some(0.0), ..d() }),
+            ("max_depth", ForestSettings { max_depth: Some(17), ..d() }),
+            ("subsample", ForestSettings { subsample: Some(1.1), ..d() }),
+            ("colsample_bytree", ForestSettings { colsample_bytree: Some(0.0), ..d() }),
+            ("colsample_bynode", ForestSettings { colsample_bynode: Some(f64::NAN), ..d() }),
+            ("reg_alpha", ForestSettings { reg_alpha: Some(-1.0), ..d() }),
+            ("reg_lambda", ForestSettings { reg_lambda: Some(f64::INFINITY), ..d() }),
+            ("min_child_weight", ForestSettings { min_child_weight: Some(-0.5), ..d() }),
+            ("gamma", ForestSettings { gamma: Some(-0.5), ..d() }),
+            ("max_bin", ForestSettings { max_bin: Some(1), ..d() }),
+            ("scale_pos_weight", ForestSettings { scale_pos_weight: Some(-9.0), ..d() }),
+        ];
+        for (name, settings) in bad {
+            let error = settings.checked().unwrap_err();
+            assert!(matches!(error, ForestError::Parameter { name: n, .. } if n == name), "{error}");
+        }
+    }
+}
