@@ -1,0 +1,114 @@
+use crate::error::check;
+use crate::special::{normal_cdf, normal_quantile};
+use crate::{Interval, MetricError, Score, Scores};
+use segad_core::Label;
+
+/// An AUROC with its standard error.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AurocEstimate {
+    /// The AUROC, 0 to 1.
+    pub auroc: f64,
+    /// Its standard error after DeLong; NaN with fewer than two good or two bad images.
+    pub std_error: f64,
+}
+
+impl AurocEstimate {
+    /// The normal interval at a two-sided level, cut to 0 to 1.
+    ///
+    /// # Errors
+    /// [`MetricError::Parameter`] unless 0 < `level` < 1.
+    pub fn interval(self, level: f64) -> Result<Interval, MetricError> {
+        check("confidence level", level, "between 0 and 1", level > 0.0 && level < 1.0)?;
+        let half = normal_quantile(0.5 + level / 2.0) * self.std_error;
+        Ok(Interval { low: (self.auroc - half).max(0.0), high: (self.auroc + half).min(1.0) })
+    }
+}
+
+/// The difference of two AUROCs on the same images, and how surprising it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AurocDifference {
+    /// First minus second.
+    pub difference: f64,
+    /// Standard error of the difference.
+    pub std_error: f64,
+    /// Two-sided p-value of "no difference"; 1 if the two rank alike, NaN with fewer than two good or two bad images.
+    pub p_value: f64,
+}
+
+impl Scores {
+    /// AUROC and its standard error (DeLong, DeLong and Clarke-Pearson 1988).
+    pub fn auroc_delong(&self) -> AurocEstimate {
+        let bad: Vec<f64> = self.bad.iter().map(|&s| beaten(&self.good, s)).collect();
+        let good: Vec<f64> = self.good.iter().map(|&s| 1.0 - beaten(&self.bad, s)).collect();
+        let variance =
+            covariance(&bad, &bad) / bad.len() as f64 + covariance(&good, &good) / good.len() as f64;
+        AurocEstimate { auroc: self.auroc(), std_error: variance.sqrt() }
+    }
+}
+
+/// Compares the AUROCs of two sets of scores of the same images (DeLong's paired test).
+///
+/// # Errors
+/// As [`Scores::new`], for either.
+pub fn delong_test<S: Score>(
+    first: &[S],
+    second: &[S],
+    labels: &[Label],
+) -> Result<AurocDifference, MetricError> {
+    let (a, b) = (Scores::new(first, labels)?, Scores::new(second, labels)?);
+    let components = |scores: &[S], sorted: &Scores, label: Label| -> Vec<f64> {
+        let own = scores.iter().zip(labels).filter(|(_, l)| **l == label).map(|(&s, _)| s.into());
+        match label {
+            Label::Bad => own.map(|s| beaten(&sorted.good, s)).collect(),
+            Label::Good => own.map(|s| 1.0 - beaten(&sorted.bad, s)).collect(),
+        }
+    };
+    let variance: f64 = [Label::Bad, Label::Good]
+        .into_iter()
+        .map(|label| {
+            let (x, y) = (components(first, &a, label), components(second, &b, label));
+            (covariance(&x, &x) + covariance(&y, &y) - 2.0 * covariance(&x, &y)) / x.len() as f64
+        })
+        .sum();
+    let (difference, std_error) = (a.auroc() - b.auroc(), variance.max(0.0).sqrt());
+    let p_value = if difference == 0.0 && std_error == 0.0 {
+        1.0
+    } else {
+        2.0 * normal_cdf(-(difference / std_error).abs())
+    };
+    // `max` above would hide the NaN of a class of one.
+    let std_error = if variance.is_nan() { f64::NAN } else { std_error };
+    Ok(AurocDifference { difference, std_error, p_value: if variance.is_nan() { f64::NAN } else { p_value } })
+}
+
+/// Share of `sorted` below `score`, ties counting one half.
+fn beaten(sorted: &[f64], score: f64) -> f64 {
+    let below = sorted.partition_point(|&v| v < score);
+    let upto = sorted.partition_point(|&v| v <= score);
+    0.5 * (below + upto) as f64 / sorted.len() as f64
+}
+
+/// Sample covariance (ddof 1).
+fn covariance(x: &[f64], y: &[f64]) -> f64 {
+    let n = x.len() as f64;
+    let (mx, my) = (x.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
+    x.iter().zip(y).map(|(a, b)| (a - mx) * (b - my)).sum::<f64>() / (n - 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_cases() {
+        let labels = [Label::Good, Label::Good, Label::Bad, Label::Bad];
+        let same = delong_test(&[0.0f32, 2.0, 1.0, 3.0], &[0.0, 2.0, 1.0, 3.0], &labels).unwrap();
+        assert_eq!((same.difference, same.p_value), (0.0, 1.0));
+        // Bad beats: ½ and 1; good is beaten: 1 and ½. Each variance ⅛, over two images: ⅛ in all.
+        let s = Scores::new(&[0.0f32, 2.0, 1.0, 3.0], &labels).unwrap().auroc_delong();
+        assert_eq!(s.auroc, 0.75);
+        assert!((s.std_error - 0.125f64.sqrt()).abs() < 1e-15);
+        let one = delong_test(&[0.0f32, 1.0], &[1.0, 0.0], &labels[1..3]).unwrap();
+        assert!(one.p_value.is_nan() && one.std_error.is_nan());
+    }
+}

@@ -1,0 +1,135 @@
+use crate::{MetricError, Scores};
+use segad_core::{CacheKey, KeyHasher};
+use serde::{Deserialize, Serialize};
+
+/// A metric that a table can show, by the name it has in experiment files and result tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Metric {
+    /// `cl_auroc`: classification AUROC.
+    ClAuroc,
+    /// `fpr95tpr`: FPR@95TPR in the authors' convention.
+    Fpr95Tpr,
+    /// `fpr95tpr_strict`: smallest FPR with TPR ≥ 0.95.
+    Fpr95TprStrict,
+    /// `ap`: average precision.
+    Ap,
+    /// `pauroc`: AUROC up to FPR 0.1, scaled after McClish.
+    Pauroc,
+    /// `pauroc_raw`: the same area as a share of its largest value, 0.1.
+    PaurocRaw,
+}
+
+/// The largest FPR of the partial AUROCs.
+pub const PARTIAL_MAX_FPR: f64 = 0.1;
+
+impl Metric {
+    /// All metrics.
+    pub const ALL: [Self; 6] =
+        [Self::ClAuroc, Self::Fpr95Tpr, Self::Fpr95TprStrict, Self::Ap, Self::Pauroc, Self::PaurocRaw];
+
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClAuroc => "cl_auroc",
+            Self::Fpr95Tpr => "fpr95tpr",
+            Self::Fpr95TprStrict => "fpr95tpr_strict",
+            Self::Ap => "ap",
+            Self::Pauroc => "pauroc",
+            Self::PaurocRaw => "pauroc_raw",
+        }
+    }
+
+    /// The heading in tables.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::ClAuroc => "Cl. AUROC",
+            Self::Fpr95Tpr => "FPR@95TPR",
+            Self::Fpr95TprStrict => "FPR@95TPR (strict)",
+            Self::Ap => "AP",
+            Self::Pauroc => "pAUROC (FPR ≤ 0.1)",
+            Self::PaurocRaw => "pAUROC (FPR ≤ 0.1, raw)",
+        }
+    }
+
+    /// True if a larger value is better.
+    pub fn higher_is_better(self) -> bool {
+        !matches!(self, Self::Fpr95Tpr | Self::Fpr95TprStrict)
+    }
+
+    /// The value, 0 to 1.
+    pub fn value(self, scores: &Scores) -> f64 {
+        match self {
+            Self::ClAuroc => scores.auroc(),
+            Self::Fpr95Tpr => scores.fpr95tpr(),
+            Self::Fpr95TprStrict => scores.fpr95tpr_strict(),
+            Self::Ap => scores.average_precision(),
+            Self::Pauroc => scores.mcclish(PARTIAL_MAX_FPR),
+            Self::PaurocRaw => scores.area_below(PARTIAL_MAX_FPR) / PARTIAL_MAX_FPR,
+        }
+    }
+
+    /// The value in percent, as tables and result files hold it.
+    pub fn percent(self, scores: &Scores) -> f64 {
+        100.0 * self.value(scores)
+    }
+}
+
+impl std::fmt::Display for Metric {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl std::str::FromStr for Metric {
+    type Err = MetricError;
+
+    fn from_str(text: &str) -> Result<Self, MetricError> {
+        Self::ALL.into_iter().find(|m| m.name() == text).ok_or_else(|| MetricError::Unknown {
+            name: text.to_owned(),
+            known: Self::ALL.map(Self::name).join(", "),
+        })
+    }
+}
+
+impl TryFrom<String> for Metric {
+    type Error = MetricError;
+
+    fn try_from(text: String) -> Result<Self, MetricError> {
+        text.parse()
+    }
+}
+
+impl From<Metric> for String {
+    fn from(metric: Metric) -> Self {
+        metric.name().to_owned()
+    }
+}
+
+impl CacheKey for Metric {
+    fn feed(&self, hasher: &mut KeyHasher) {
+        self.name().feed(hasher);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for m in Metric::ALL {
+            assert_eq!(m.to_string().parse::<Metric>().unwrap(), m);
+        }
+        let e = "auroc".parse::<Metric>().unwrap_err().to_string();
+        assert!(e.contains("\"auroc\"") && e.contains("cl_auroc, fpr95tpr,"), "{e}");
+    }
+
+    #[test]
+    fn perfection_is_the_best_of_each() {
+        let s = Scores::split(&[0.0f32, 1.0], &[2.0, 3.0]).unwrap();
+        for m in Metric::ALL {
+            assert_eq!(m.percent(&s), if m.higher_is_better() { 100.0 } else { 0.0 }, "{m}");
+        }
+    }
+}
