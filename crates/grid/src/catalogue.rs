@@ -1,3 +1,4 @@
+use crate::DetectorDef;
 use segad_core::{ImageId, Key, KeyHasher, Seed, TestSplit, TrainSplit};
 use std::sync::Arc;
 use toml::{Table, Value};
@@ -147,5 +148,5 @@ pub trait Catalogue {
     ///
     /// # Errors
     /// As above.
-    fn split(&self, class: &str, protocol: &str, seed: u64) -> Result<Arc<Split>, String>;
+    fn split(&self, class: &str, protocol: &DetectorDef, seed: u64) -> Result<Arc<Split>, String>;
 }

@@ -20,6 +20,8 @@ pub struct Experiment {
     pub classes: Option<Vec<String>>,
     /// Protocol names; several become column groups of the table.
     pub protocols: Vec<String>,
+    /// Protocols with changed parameters, by the name that `protocols` uses.
+    pub variants: BTreeMap<String, DetectorDef>,
     /// Which seeds.
     pub seeds: Seeds,
     /// Metric names, the first is the one that ranks.
@@ -44,10 +46,10 @@ pub enum Seeds {
     Named(String),
 }
 
-/// A detector or classifier: its kind (by default its name) and parameters, which the kind's crate checks.
+/// A detector, classifier or protocol: its kind (by default its name) and parameters, which the kind's crate checks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DetectorDef {
-    /// Which crate: `patchcore`, `fastflow`, …
+    /// Which one: `patchcore`, `fastflow`, `elpv-high-shot`, …
     pub kind: String,
     /// Its parameters.
     pub params: Table,
@@ -106,6 +108,8 @@ pub(crate) struct File {
     #[serde(default)]
     protocols: Vec<String>,
     protocol: Option<String>,
+    #[serde(default)]
+    variants: BTreeMap<String, Table>,
     seeds: Option<Seeds>,
     #[serde(default)]
     metrics: Vec<String>,
@@ -183,6 +187,7 @@ impl File {
                 self.metrics
             },
             notes: self.notes,
+            variants: defs(self.variants),
             detectors,
             classifiers,
             rows,

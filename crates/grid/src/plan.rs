@@ -163,8 +163,10 @@ impl Plan {
         let mut builder = Builder::new(experiment, catalogue);
         for class in &classes {
             for protocol in &experiment.protocols {
+                let def = experiment.variants.get(protocol).cloned();
+                let def = def.unwrap_or_else(|| DetectorDef { kind: protocol.clone(), ..Default::default() });
                 for &seed in &seeds {
-                    let split = catalogue.split(class, protocol, seed);
+                    let split = catalogue.split(class, &def, seed);
                     for (i, row) in experiment.rows.iter().enumerate() {
                         if row.protocols.as_ref().is_some_and(|p| !p.contains(protocol)) {
                             continue;

@@ -1,7 +1,7 @@
 //! The plan of small experiments: which cells, shared how, invalidated by what, and how fast.
 
 use segad_core::{ImageId, Key, KeyHasher, Label, Sample, Seed, TestSplit, TrainSplit};
-use segad_grid::{Catalogue, CellKind, Checked, Experiment, Layers, Plan, Split, SplitDigests};
+use segad_grid::{Catalogue, CellKind, Checked, DetectorDef, Experiment, Layers, Plan, Split, SplitDigests};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,7 +43,7 @@ impl Catalogue for Toy {
     fn seeds(&self, name: &str) -> Result<Vec<u64>, String> {
         Err(format!("no list {name:?}"))
     }
-    fn split(&self, class: &str, protocol: &str, seed: u64) -> Result<Arc<Split>, String> {
+    fn split(&self, class: &str, protocol: &DetectorDef, seed: u64) -> Result<Arc<Split>, String> {
         if class == "absent" {
             return Err("folder absent/ is not there".into());
         }
@@ -51,7 +51,7 @@ impl Catalogue for Toy {
             |name: &str, i: u64, label| Sample::new(ImageId::new(format!("{class}/{name}/{i}")), label);
         let train = |name: &str| TrainSplit::new((0..4).map(|i| sample(name, i, Label::Good)).collect());
         let detector = train("a").unwrap();
-        let shots = if protocol == "low" { seed } else { 0 };
+        let shots = if protocol.kind == "low" { seed } else { 0 };
         let bad = sample("bad", shots, Label::Bad);
         let mut forest = train("b").unwrap().samples().to_vec();
         forest.push(bad);
