@@ -1,1 +1,46 @@
-//! Decoding, Pillow-exact resizing, normalising, overlays
+//! Pixels in and out: decoding PNG and JPEG, resizing as Pillow does, network input, heat maps, overlays, `.npy`.
+//!
+//! - [`decode`] / [`open`]: bytes or a file to an [`Image`](segad_core::Image) (8-bit RGB). What the rest of the
+//!   method cannot use (16 bits, CMYK, animation, transparency, half a file) is an error that says what to do.
+//! - [`resize_bilinear`]: Pillow's `Image.resize(…, BILINEAR)` to the bit (antialiased triangle filter in fixed point),
+//!   which is what torchvision's `Resize` runs on a decoded image; [`resize_labels`]: nearest, for label maps.
+//! - [`to_chw_f32`]: `(x/255 − mean)/std`, channels first, the input of every network.
+//! - [`heatmap`], [`blend`], [`outline`], [`tint`], [`contact_sheet`], [`encode_png`]: pictures for people.
+//! - [`npy`]: arrays of other programs.
+//!
+//! ```
+//! use segad_core::Image;
+//! use segad_imaging::{IMAGENET_MEAN, IMAGENET_STD, decode, encode_png, resize_bilinear, to_chw_f32};
+//! let image = Image::from_grey(2, 4, &[0, 40, 80, 120, 0, 40, 80, 120])?;
+//! let image = decode(&encode_png(&image)?)?;
+//! let small = resize_bilinear(&image, 1, 2)?;
+//! assert_eq!(small.pixel(0, 0), Some([29, 29, 29])); // (3·0 + 3·40 + 1·80)/7, antialiased; OpenCV: 20
+//! assert_eq!(to_chw_f32(&small, IMAGENET_MEAN, IMAGENET_STD).len(), 3 * 1 * 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Deviations: JPEG is decoded by another library than Pillow's, so a channel may differ by up to 3 of 255 (by less than
+//! 0.5 on average). As in Pillow, colour profiles, gamma and EXIF orientation are ignored. Resizing goes along rows first,
+//! as in the Pillow of the paper's time (10.2); Pillow 13 goes along columns first where the height shrinks more than the
+//! width, which changes some pixels by one grey level.
+
+mod colour;
+mod decode;
+mod draw;
+mod encode;
+mod error;
+mod input;
+pub mod npy;
+mod resize;
+mod sniff;
+
+pub use colour::{SEGMENT_COLOURS, blend, colour_map, heatmap};
+pub use decode::{Limits, RawLabels, decode, decode_labels, decode_with, open, open_with, read_file};
+pub use draw::{contact_sheet, outline, tint};
+pub use encode::{encode_labels_png, encode_png};
+pub use error::ImagingError;
+pub use input::{IMAGENET_MEAN, IMAGENET_STD, to_chw_f32};
+pub use resize::{resize_bilinear, resize_labels};
+
+/// Raised when decoding or resizing changes any pixel it gives; part of the keys of whatever is computed from pixels.
+pub const REVISION: u32 = 1;

@@ -1,0 +1,49 @@
+use crate::ImagingError;
+use png::{BitDepth, ColorType, Compression};
+use segad_core::{Image, LabelMap};
+
+fn write(
+    height: usize,
+    width: usize,
+    colour: ColorType,
+    palette: Option<Vec<u8>>,
+    data: &[u8],
+) -> Result<Vec<u8>, ImagingError> {
+    let side = |n: usize| u32::try_from(n).map_err(|_| ImagingError::Encode(format!("a side of {n} pixels")));
+    let failed = |e: png::EncodingError| ImagingError::Encode(e.to_string());
+    let mut out = Vec::new();
+    let mut encoder = png::Encoder::new(&mut out, side(width)?, side(height)?);
+    encoder.set_color(colour);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_compression(Compression::Balanced);
+    if let Some(palette) = palette {
+        encoder.set_palette(palette);
+    }
+    let mut writer = encoder.write_header().map_err(failed)?;
+    writer.write_image_data(data).map_err(failed)?;
+    writer.finish().map_err(failed)?;
+    Ok(out)
+}
+
+/// An 8-bit PNG, grey where all pixels are. The same image gives the same bytes.
+///
+/// # Errors
+/// [`ImagingError::Encode`] for a side of more than 2³¹ pixels.
+pub fn encode_png(image: &Image) -> Result<Vec<u8>, ImagingError> {
+    let (height, width, rgb) = (image.height(), image.width(), image.rgb());
+    if rgb.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]) {
+        let grey: Vec<u8> = rgb.iter().step_by(3).copied().collect();
+        return write(height, width, ColorType::Grayscale, None, &grey);
+    }
+    write(height, width, ColorType::Rgb, None, rgb)
+}
+
+/// An indexed PNG whose values are the labels, shown in the colours of [`tint`](crate::tint);
+/// [`decode_labels`](crate::decode_labels) reads it back.
+///
+/// # Errors
+/// As [`encode_png`].
+pub fn encode_labels_png(map: &LabelMap) -> Result<Vec<u8>, ImagingError> {
+    let palette = (0..map.segments()).flat_map(crate::colour::segment_colour).collect();
+    write(map.height(), map.width(), ColorType::Indexed, Some(palette), map.labels())
+}

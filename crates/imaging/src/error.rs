@@ -1,0 +1,139 @@
+use std::path::Path;
+use thiserror::Error;
+
+/// Why an image, a label image or an array could not be read, resized or drawn.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ImagingError {
+    /// Any other error, of this file.
+    #[error("{path}: {problem}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: Box<ImagingError>,
+    },
+    /// The file could not be read.
+    #[error("cannot be read: {0}")]
+    Read(#[source] std::io::Error),
+    /// No bytes at all.
+    #[error("the file is empty (0 bytes); fetch or copy it again")]
+    ZeroBytes,
+    /// The file ends too early.
+    #[error("truncated {format} ({detail}); fetch or copy it again")]
+    Truncated {
+        /// `PNG`, `JPEG` or `npy`.
+        format: &'static str,
+        /// What is missing.
+        detail: String,
+    },
+    /// The bytes contradict the format.
+    #[error("damaged {format}: {detail}; fetch it again or save it anew")]
+    Damaged {
+        /// `PNG`, `JPEG` or `npy`.
+        format: &'static str,
+        /// What contradicts.
+        detail: String,
+    },
+    /// Neither PNG nor JPEG nor any other image format known by name.
+    #[error("no image (starts with {0}); expected PNG or JPEG")]
+    NotAnImage(String),
+    /// An image in a format that is not read here.
+    #[error("a {0} image; expected PNG or JPEG: convert it to 8-bit PNG")]
+    OtherFormat(&'static str),
+    /// More or fewer than 8 bits a channel, where 8 are needed.
+    #[error(
+        "{format} with {bits} bits a channel; expected 8: convert it to 8 bits with one scaling for all images"
+    )]
+    Depth {
+        /// `PNG` or `JPEG`.
+        format: &'static str,
+        /// Bits found.
+        bits: u8,
+    },
+    /// CMYK or YCCK.
+    #[error("JPEG with 4 colour components (CMYK or YCCK); expected grey or RGB: convert it to RGB")]
+    Cmyk,
+    /// A number of components that no colour space of photographs has.
+    #[error("JPEG with {0} components; expected 1 (grey) or 3 (colour)")]
+    Components(u8),
+    /// More than one picture in the file.
+    #[error("animated PNG; expected one picture: save the frame that is meant as a file of its own")]
+    Animated,
+    /// Pixels that are not opaque.
+    #[error(
+        "pixel at row {row}, column {column} is not opaque (alpha {alpha}); what lies behind it is unknown: put the \
+         image on its background and save it without alpha"
+    )]
+    Transparent {
+        /// Row of the first such pixel.
+        row: usize,
+        /// Column of the first such pixel.
+        column: usize,
+        /// Its alpha, 255 being opaque.
+        alpha: u8,
+    },
+    /// More pixels than the limit.
+    #[error("{height}×{width} pixels, over the limit of {limit} pixels; check the file, or scale it down")]
+    TooLarge {
+        /// Stated height.
+        height: u64,
+        /// Stated width.
+        width: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A colour image where labels were expected.
+    #[error("{0} where a label image was expected; save the labels as indexed or 8-bit grey PNG, or as .npy")]
+    NotLabels(&'static str),
+    /// A height or width of zero was asked for.
+    #[error("asked for {height}×{width} pixels; both must be at least 1")]
+    ZeroSize {
+        /// Height asked for.
+        height: usize,
+        /// Width asked for.
+        width: usize,
+    },
+    /// Two pictures that must be of one size are not.
+    #[error("sizes differ: {left_height}×{left_width} and {right_height}×{right_width}; resize one of them")]
+    SizesDiffer {
+        /// Height of the first.
+        left_height: usize,
+        /// Width of the first.
+        left_width: usize,
+        /// Height of the second.
+        right_height: usize,
+        /// Width of the second.
+        right_width: usize,
+    },
+    /// A contact sheet of nothing, or without columns.
+    #[error("contact sheet of {images} images in {columns} columns; both must be at least 1")]
+    EmptySheet {
+        /// Number of images.
+        images: usize,
+        /// Number of columns.
+        columns: usize,
+    },
+    /// An array of a kind that is not read here.
+    #[error("npy array of type {descr}; expected booleans, integers or floats: {advice}")]
+    NpyType {
+        /// The type as the file states it.
+        descr: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The encoder failed.
+    #[error("png could not be written: {0}")]
+    Encode(String),
+    /// A value that breaks the promises of the core types.
+    #[error(transparent)]
+    Core(#[from] segad_core::CoreError),
+}
+
+impl ImagingError {
+    /// The same error, naming the file it is about.
+    #[must_use]
+    pub fn at(self, path: &Path) -> Self {
+        Self::File { path: path.display().to_string(), problem: Box::new(self) }
+    }
+}

@@ -1,0 +1,212 @@
+//! Reading and writing `.npy` files (format versions 1 to 3): label maps and anomaly maps of other programs. Arrays of
+//! Python objects, which numpy stores as pickles, are refused; nothing is ever executed.
+//!
+//! ```
+//! use segad_imaging::npy::{read_npy, write_f32};
+//! let array = read_npy(&write_f32(&[2, 2], &[0.0, 0.5, 1.0, 1.5])?)?;
+//! assert_eq!(array.shape(), [2, 2]);
+//! assert_eq!(array.to_f32(), [0.0, 0.5, 1.0, 1.5]);
+//! # Ok::<(), segad_imaging::ImagingError>(())
+//! ```
+
+mod header;
+
+use crate::{ImagingError, read_file};
+use header::Header;
+use std::path::Path;
+
+/// The values of an array, in C order (last axis fastest) whatever the file's order.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum NpyData {
+    /// Booleans.
+    Bool(Vec<bool>),
+    /// Integers of any width and sign.
+    I64(Vec<i64>),
+    /// 16- or 32-bit floats.
+    F32(Vec<f32>),
+    /// 64-bit floats.
+    F64(Vec<f64>),
+}
+
+/// An array as a `.npy` file holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NpyArray {
+    shape: Vec<usize>,
+    data: NpyData,
+}
+
+impl NpyArray {
+    /// Length of each axis; empty for a single number.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The values.
+    pub fn data(&self) -> &NpyData {
+        &self.data
+    }
+
+    /// All values as `f32`, rounded to nearest where they do not fit.
+    pub fn to_f32(&self) -> Vec<f32> {
+        match &self.data {
+            NpyData::Bool(v) => v.iter().map(|&b| f32::from(u8::from(b))).collect(),
+            NpyData::I64(v) => v.iter().map(|&i| i as f32).collect(),
+            NpyData::F32(v) => v.clone(),
+            NpyData::F64(v) => v.iter().map(|&x| x as f32).collect(),
+        }
+    }
+
+    /// All values as `f64`; integers beyond 2⁵³ are rounded.
+    pub fn to_f64(&self) -> Vec<f64> {
+        match &self.data {
+            NpyData::Bool(v) => v.iter().map(|&b| f64::from(u8::from(b))).collect(),
+            NpyData::I64(v) => v.iter().map(|&i| i as f64).collect(),
+            NpyData::F32(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            NpyData::F64(v) => v.clone(),
+        }
+    }
+
+    /// All values as integers; floats are accepted where they are whole. Otherwise the position (in C order) and value of
+    /// the first one that is not.
+    ///
+    /// # Errors
+    /// The first position and value that is no whole number.
+    pub fn to_integers(&self) -> Result<Vec<i64>, (usize, f64)> {
+        let whole = |(i, x): (usize, f64)| {
+            // Up to here every whole f64 is one i64 exactly.
+            if x.fract() == 0.0 && x.abs() <= 9_007_199_254_740_992.0 { Ok(x as i64) } else { Err((i, x)) }
+        };
+        match &self.data {
+            NpyData::Bool(v) => Ok(v.iter().map(|&b| i64::from(b)).collect()),
+            NpyData::I64(v) => Ok(v.clone()),
+            NpyData::F32(v) => v.iter().map(|&x| f64::from(x)).enumerate().map(whole).collect(),
+            NpyData::F64(v) => v.iter().copied().enumerate().map(whole).collect(),
+        }
+    }
+}
+
+/// Reads and parses a file as [`read_npy`].
+///
+/// # Errors
+/// As [`read_npy`], naming the file.
+pub fn open(path: &Path) -> Result<NpyArray, ImagingError> {
+    read_npy(&read_file(path)?).map_err(|e| e.at(path))
+}
+
+/// Parses the bytes of one `.npy` file: booleans, integers and floats, either byte order, C or Fortran order.
+///
+/// # Errors
+/// [`ImagingError::ZeroBytes`], [`ImagingError::Truncated`], [`ImagingError::Damaged`], or [`ImagingError::NpyType`] for
+/// objects, structures, texts and complex numbers.
+pub fn read_npy(bytes: &[u8]) -> Result<NpyArray, ImagingError> {
+    let (header, body) = header::parse(bytes)?;
+    let Header { kind, size, big_endian, fortran, shape } = header;
+    let too_large = || damaged(format!("shape {shape:?} overflows"));
+    let count = shape.iter().try_fold(1_usize, |n, &s| n.checked_mul(s)).ok_or_else(too_large)?;
+    let expected = count.checked_mul(size).ok_or_else(too_large)?;
+    if body.len() < expected {
+        let detail = format!("shape {shape:?} needs {expected} bytes of values, got {}", body.len());
+        return Err(ImagingError::Truncated { format: "npy", detail });
+    }
+    if body.len() > expected {
+        return Err(damaged(format!("{} bytes follow the values", body.len() - expected)));
+    }
+    let mut raw: Vec<u64> = body
+        .chunks_exact(size)
+        .map(|word| {
+            let fold = |value: u64, &byte: &u8| value << 8 | u64::from(byte);
+            if big_endian { word.iter().fold(0, fold) } else { word.iter().rev().fold(0, fold) }
+        })
+        .collect();
+    if fortran && shape.len() > 1 {
+        raw = c_order(&raw, &shape);
+    }
+    let data = match (kind, size) {
+        ('b', _) => NpyData::Bool(raw.iter().map(|&v| v != 0).collect()),
+        ('i', _) => {
+            let unused = 64 - 8 * size as u32;
+            NpyData::I64(raw.iter().map(|&v| (v << unused).cast_signed() >> unused).collect())
+        }
+        ('u', _) => {
+            let signed =
+                raw.iter().map(|&v| i64::try_from(v).map_err(|_| damaged(format!("{v} exceeds 2⁶³ − 1"))));
+            NpyData::I64(signed.collect::<Result<_, _>>()?)
+        }
+        (_, 2) => NpyData::F32(raw.iter().map(|&v| half(v as u16)).collect()),
+        (_, 4) => NpyData::F32(raw.iter().map(|&v| f32::from_bits(v as u32)).collect()),
+        _ => NpyData::F64(raw.iter().map(|&v| f64::from_bits(v)).collect()),
+    };
+    Ok(NpyArray { shape, data })
+}
+
+/// The bytes that `numpy.save` writes for a C-ordered `float32` array.
+///
+/// # Errors
+/// [`ImagingError::Damaged`] unless `values` fills `shape`.
+pub fn write_f32(shape: &[usize], values: &[f32]) -> Result<Vec<u8>, ImagingError> {
+    write(shape, "<f4", values.len(), values.iter().flat_map(|v| v.to_le_bytes()))
+}
+
+/// The bytes that `numpy.save` writes for a C-ordered `uint8` array.
+///
+/// # Errors
+/// As [`write_f32`].
+pub fn write_u8(shape: &[usize], values: &[u8]) -> Result<Vec<u8>, ImagingError> {
+    write(shape, "|u1", values.len(), values.iter().copied())
+}
+
+fn write(
+    shape: &[usize],
+    descr: &str,
+    count: usize,
+    values: impl Iterator<Item = u8>,
+) -> Result<Vec<u8>, ImagingError> {
+    if shape.iter().try_fold(1_usize, |n, &s| n.checked_mul(s)) != Some(count) {
+        return Err(damaged(format!("{count} values for shape {shape:?}")));
+    }
+    let mut bytes = header::format(shape, descr);
+    bytes.extend(values);
+    Ok(bytes)
+}
+
+fn damaged(detail: String) -> ImagingError {
+    ImagingError::Damaged { format: "npy", detail }
+}
+
+/// From first axis fastest to last axis fastest.
+fn c_order(raw: &[u64], shape: &[usize]) -> Vec<u64> {
+    let strides: Vec<usize> = shape
+        .iter()
+        .scan(1, |stride, &n| {
+            let this = *stride;
+            *stride *= n;
+            Some(this)
+        })
+        .collect();
+    let mut index = vec![0; shape.len()];
+    let mut out = Vec::with_capacity(raw.len());
+    for _ in 0..raw.len() {
+        out.push(raw[index.iter().zip(&strides).map(|(i, s)| i * s).sum::<usize>()]);
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            if index[axis] < shape[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
+    }
+    out
+}
+
+/// An IEEE 754 binary16, exactly.
+fn half(bits: u16) -> f32 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
+    sign * match exponent {
+        0 => fraction * 2_f32.powi(-24),
+        31 if fraction == 0.0 => f32::INFINITY,
+        31 => f32::NAN,
+        e => (1.0 + fraction / 1024.0) * 2_f32.powi(e - 15),
+    }
+}

@@ -1,0 +1,121 @@
+use crate::ImagingError;
+use segad_core::{Image, LabelMap};
+
+/// Fraction bits of the weights: 8 bits of pixel and 2 of head-room leave 22 of a 32-bit word.
+const BITS: u32 = 32 - 8 - 2;
+
+/// The input pixels and integer weights of each output pixel along one axis.
+struct Taps {
+    /// First input pixel and number of them.
+    spans: Vec<(usize, usize)>,
+    /// Weights, `stride` places an output pixel.
+    weights: Vec<i32>,
+    stride: usize,
+}
+
+impl Taps {
+    /// Triangle filter, widened by the scale where the picture shrinks.
+    fn new(from: usize, to: usize) -> Self {
+        let scale = from as f64 / to as f64;
+        let filter = scale.max(1.0);
+        let stride = filter.ceil() as usize * 2 + 1;
+        let mut spans = Vec::with_capacity(to);
+        let mut weights = vec![0; to * stride];
+        let mut exact = vec![0.0; stride];
+        for (i, places) in weights.chunks_exact_mut(stride).enumerate() {
+            let centre = (i as f64 + 0.5) * scale;
+            let first = (centre - filter + 0.5).max(0.0) as usize;
+            let end = ((centre + filter + 0.5) as usize).min(from);
+            let n = end - first;
+            let mut sum = 0.0;
+            for (j, w) in exact[..n].iter_mut().enumerate() {
+                *w = (1.0 - (((j + first) as f64 - centre + 0.5) * (1.0 / filter)).abs()).max(0.0);
+                sum += *w;
+            }
+            for (k, w) in places.iter_mut().zip(&exact[..n]) {
+                let w = if sum == 0.0 { *w } else { w / sum };
+                *k = (0.5 + w * f64::from(1u32 << BITS)) as i32;
+            }
+            spans.push((first, n));
+        }
+        Self { spans, weights, stride }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
+        self.spans
+            .iter()
+            .zip(self.weights.chunks_exact(self.stride))
+            .map(|(&(first, n), weights)| (first, &weights[..n]))
+    }
+}
+
+#[inline]
+fn round(sum: i32) -> u8 {
+    (sum >> BITS).clamp(0, 255) as u8
+}
+
+fn horizontal(rgb: &[u8], width: usize, to: usize) -> Vec<u8> {
+    let taps = Taps::new(width, to);
+    let mut out = vec![0; rgb.len() / width * to];
+    for (row, target) in rgb.chunks_exact(width * 3).zip(out.chunks_exact_mut(to * 3)) {
+        for ((first, weights), pixel) in taps.iter().zip(target.chunks_exact_mut(3)) {
+            let mut sum = [1 << (BITS - 1); 3];
+            for (p, &k) in row[first * 3..].chunks_exact(3).zip(weights) {
+                sum[0] += i32::from(p[0]) * k;
+                sum[1] += i32::from(p[1]) * k;
+                sum[2] += i32::from(p[2]) * k;
+            }
+            pixel.copy_from_slice(&sum.map(round));
+        }
+    }
+    out
+}
+
+fn vertical(rgb: &[u8], height: usize, to: usize) -> Vec<u8> {
+    let line = rgb.len() / height;
+    let mut out = vec![0; line * to];
+    let mut sums = vec![0; line];
+    for ((first, weights), target) in Taps::new(height, to).iter().zip(out.chunks_exact_mut(line)) {
+        sums.fill(1 << (BITS - 1));
+        for (row, &k) in rgb[first * line..].chunks_exact(line).zip(weights) {
+            sums.iter_mut().zip(row).for_each(|(s, &p)| *s += i32::from(p) * k);
+        }
+        target.iter_mut().zip(&sums).for_each(|(t, &s)| *t = round(s));
+    }
+    out
+}
+
+/// Resizes to `height` × `width` as Pillow's `Image.resize((width, height), BILINEAR)` does, to the bit: a triangle
+/// filter in 22-bit fixed point, along rows first, then along columns, rounded to 8 bits in between; an axis that has the
+/// size already is left alone. The aspect ratio is not kept.
+///
+/// # Errors
+/// [`ImagingError::ZeroSize`] for a side of zero.
+pub fn resize_bilinear(image: &Image, height: usize, width: usize) -> Result<Image, ImagingError> {
+    if height == 0 || width == 0 {
+        return Err(ImagingError::ZeroSize { height, width });
+    }
+    let rows = (image.width() != width).then(|| horizontal(image.rgb(), image.width(), width));
+    let rows = rows.as_deref().unwrap_or(image.rgb());
+    let rgb = if image.height() == height { rows.to_vec() } else { vertical(rows, image.height(), height) };
+    Ok(Image::from_rgb(height, width, rgb)?)
+}
+
+/// Resizes labels to `height` × `width` by taking the nearest pixel: the one that holds the centre of the new pixel,
+/// ⌊(i + ½)·from/to⌋, as Pillow's `NEAREST` does.
+///
+/// # Errors
+/// [`ImagingError::ZeroSize`] for a side of zero.
+pub fn resize_labels(map: &LabelMap, height: usize, width: usize) -> Result<LabelMap, ImagingError> {
+    if height == 0 || width == 0 {
+        return Err(ImagingError::ZeroSize { height, width });
+    }
+    let nearest = |i: usize, from: usize, to: usize| (2 * i + 1) * from / (2 * to);
+    let columns: Vec<usize> = (0..width).map(|x| nearest(x, map.width(), width)).collect();
+    let mut labels = Vec::with_capacity(height * width);
+    for y in 0..height {
+        let row = &map.labels()[nearest(y, map.height(), height) * map.width()..][..map.width()];
+        labels.extend(columns.iter().map(|&x| row[x]));
+    }
+    Ok(LabelMap::new(height, width, labels, map.segments())?)
+}
