@@ -1,0 +1,96 @@
+use segad_core::{CoreError, ImageId};
+use thiserror::Error;
+
+/// Parameters, names or maps that give no features.
+#[derive(Debug, Error, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum FeatureError {
+    /// A quantile level outside its range.
+    #[error("features.quantile = {0}: expected a number from 0 to 1, e.g. 0.995")]
+    Quantile(f64),
+    /// No statistic is asked for and no global maximum.
+    #[error(
+        "features.statistics is empty and features.global_max is off: no feature is left; name at least one of q, skewness, kurtosis, mean, max"
+    )]
+    NoFeature,
+    /// A text that names no statistic.
+    #[error("statistic {0:?}: expected one of q, skewness, kurtosis, mean, max")]
+    Statistic(String),
+    /// A text that names no arithmetic.
+    #[error("numerics {0:?}: expected exact or fast")]
+    Numerics(String),
+    /// A list of names is empty.
+    #[error("no {0} is named: features need at least one")]
+    NoName(&'static str),
+    /// A detector's or segment's name that cannot stand in a column name.
+    #[error("{what} {name:?}: a name must not be empty or contain '/'")]
+    Name {
+        /// Detector or segment.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A name that stands twice.
+    #[error("{what} {name:?} is named twice")]
+    Twice {
+        /// Detector or segment.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A column name that this crate did not make.
+    #[error("column {0:?}: expected segment/detector/statistic, detector/max or classifier/score")]
+    Column(String),
+    /// The number of maps of an image differs from the number of detectors.
+    #[error("{maps} anomaly maps for {detectors} detectors: one each is needed")]
+    Maps {
+        /// Number of maps given.
+        maps: usize,
+        /// Number of detectors named.
+        detectors: usize,
+    },
+    /// The label map has another number of segments than names.
+    #[error("label map with {actual} segments, but {expected} segment names")]
+    Segments {
+        /// Segments of the label map.
+        actual: usize,
+        /// Segments named.
+        expected: usize,
+    },
+    /// An anomaly map and the label map differ in size.
+    #[error(
+        "anomaly map of {detector} is {map_height}×{map_width} but the label map is {label_height}×{label_width}: \
+         both must have the size of the network input"
+    )]
+    Size {
+        /// Whose map.
+        detector: String,
+        /// Height of the anomaly map.
+        map_height: usize,
+        /// Width of the anomaly map.
+        map_width: usize,
+        /// Height of the label map.
+        label_height: usize,
+        /// Width of the label map.
+        label_width: usize,
+    },
+    /// A label map with more pixels than can be indexed.
+    #[error("label map of {height}×{width}: at most 2³² − 1 pixels")]
+    TooLarge {
+        /// Height.
+        height: usize,
+        /// Width.
+        width: usize,
+    },
+    /// Something is wrong with one image of a table.
+    #[error("image {image}: {source}")]
+    Image {
+        /// Which image.
+        image: ImageId,
+        /// What is wrong.
+        source: Box<FeatureError>,
+    },
+    /// The parts of a table do not fit together.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+}
