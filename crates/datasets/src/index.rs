@@ -78,7 +78,7 @@ pub struct Index {
     class: String,
     entries: Vec<Entry>,
     set_aside: Vec<String>,
-    low_shot: Vec<LowShotList>,
+    low_shot: Result<Vec<LowShotList>, String>,
     low_shot_seeds: Vec<u64>,
 }
 
@@ -96,7 +96,7 @@ impl Index {
             class: class.into(),
             entries,
             set_aside: Vec::new(),
-            low_shot: Vec::new(),
+            low_shot: Ok(Vec::new()),
             low_shot_seeds: Vec::new(),
         })
     }
@@ -106,8 +106,9 @@ impl Index {
         Self { set_aside: groups, ..self }
     }
 
-    /// Adds published low-shot lists; list `i` belongs to seed `seeds[i]`.
-    pub fn with_low_shot(self, lists: Vec<LowShotList>, seeds: Vec<u64>) -> Self {
+    /// Adds published low-shot lists, or why they cannot be used (which only the low-shot protocol then reports); list `i`
+    /// belongs to seed `seeds[i]`.
+    pub fn with_low_shot(self, lists: Result<Vec<LowShotList>, String>, seeds: Vec<u64>) -> Self {
         Self { low_shot: lists, low_shot_seeds: seeds, ..self }
     }
 
@@ -131,9 +132,12 @@ impl Index {
         self.set_aside.contains(&entry.group)
     }
 
-    /// Published low-shot lists.
-    pub fn low_shot(&self) -> &[LowShotList] {
-        &self.low_shot
+    /// Published low-shot lists; empty if the data set has none.
+    ///
+    /// # Errors
+    /// Why the lists cannot be used.
+    pub fn low_shot(&self) -> Result<&[LowShotList], &str> {
+        self.low_shot.as_deref().map_err(String::as_str)
     }
 
     /// The seed that each low-shot list belongs to.

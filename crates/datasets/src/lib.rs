@@ -13,11 +13,20 @@
 //! # Ok::<(), segad_datasets::DatasetError>(())
 //! ```
 
+mod dataset;
+mod digest;
 mod error;
+mod files;
 mod index;
+mod layout;
+mod manifest;
 pub mod numpy;
 pub mod protocol;
+mod verify;
 
+pub use dataset::{CountMismatch, Dataset, Loader};
 pub use error::DatasetError;
 pub use index::{Entry, Index, LowShotList, Part};
+pub use manifest::{Class, Group, Layout, LowShot, Manifest, Source};
 pub use protocol::{Protocol, ProtocolParams, ProtocolSplit};
+pub use verify::ClassReport;

@@ -20,12 +20,13 @@ pub(super) fn high_shot(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> 
 
 /// Table 4: one published list. The paper's seeds are not published; list i belongs to the i-th seed of the manifest.
 pub(super) fn low_shot(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
-    let (lists, seeds) = (draw.index.low_shot(), draw.index.low_shot_seeds());
     let error = |reason: String| DatasetError::LowShot {
         protocol: draw.protocol.name(),
         class: draw.index.class().to_owned(),
         reason,
     };
+    let seeds = draw.index.low_shot_seeds();
+    let lists = draw.index.low_shot().map_err(|reason| error(reason.to_owned()))?;
     if lists.is_empty() {
         return Err(error("low_shot_train.json is not there; fetch the data set again".to_owned()));
     }

@@ -1,0 +1,180 @@
+use crate::digest::Digests;
+use crate::layout::{self, Scan};
+use crate::manifest::{Class, Manifest};
+use crate::{DatasetError, Index, Part};
+use segad_core::{BoxError, Image, ImageId, ImageLoader, Key, Label};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A data set on disk.
+///
+/// ```
+/// use segad_core::{ImageLoader, Label};
+/// use segad_datasets::{Dataset, Manifest, Part};
+/// let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets/elpv-sample");
+/// let dataset = Dataset::open(Manifest::shipped("elpv-sample")?, root.as_ref())?;
+/// let index = dataset.index("mono")?;
+/// assert_eq!(index.select(Part::All, Label::Good).len(), 65);
+/// let image = dataset.loader().load(&index.entries()[0].id)?;
+/// assert_eq!((image.height(), image.width()), (300, 300));
+/// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// ```
+pub struct Dataset {
+    manifest: Manifest,
+    root: PathBuf,
+    base: PathBuf,
+    digests: Digests,
+}
+
+/// A group whose number of images is not the manifest's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountMismatch {
+    /// Where.
+    pub part: Part,
+    /// Which group, or `any bad` for all bad groups of the part together.
+    pub group: String,
+    /// Images the manifest promises.
+    pub expected: usize,
+    /// Images there are.
+    pub found: usize,
+}
+
+impl Dataset {
+    /// Opens the data set below `root`: the unpacked archive, with or without its top folder, or for lists the list.
+    ///
+    /// # Errors
+    /// [`DatasetError::Layout`] if nothing there looks like the manifest's layout.
+    pub fn open(manifest: Manifest, root: &Path) -> Result<Self, DatasetError> {
+        let base = layout::base(&manifest, root)?;
+        Ok(Self { manifest, root: root.to_owned(), base, digests: Digests::default() })
+    }
+
+    /// Keeps content digests in this file between runs; a digest is taken again when a file's size or time changes.
+    ///
+    /// # Errors
+    /// [`DatasetError::Io`] if the file is there but cannot be read. Lines that make no sense are left out.
+    pub fn with_digest_cache(mut self, path: &Path) -> Result<Self, DatasetError> {
+        self.digests = Digests::kept_in(path)?;
+        Ok(self)
+    }
+
+    /// Its description.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The folder that ids are relative to.
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// Names of its classes, whether or not they are there.
+    pub fn classes(&self) -> Vec<&str> {
+        self.manifest.classes.iter().map(|c| c.name.as_str()).collect()
+    }
+
+    /// The file of an image.
+    pub fn path(&self, id: &ImageId) -> PathBuf {
+        self.base.join(id.as_str())
+    }
+
+    /// All images of a class, after checking that they are those the manifest and the lists promise.
+    ///
+    /// # Errors
+    /// A class that is unknown or not there, a bad line in a list, missing or extra files, a wrong count.
+    pub fn index(&self, class: &str) -> Result<Index, DatasetError> {
+        let class = self.manifest.class(class)?;
+        let scan = self.scan(class)?;
+        if let Some(first) = scan.missing.first() {
+            let (count, first) = (scan.missing.len(), first.to_string());
+            return Err(DatasetError::MissingFiles { class: class.name.clone(), count, first });
+        }
+        if let Some(first) = scan.extra.first() {
+            let (count, first) = (scan.extra.len(), first.clone());
+            return Err(DatasetError::ExtraFiles { class: class.name.clone(), count, first });
+        }
+        let seeds =
+            self.manifest.low_shot.as_ref().and_then(|l| self.manifest.seeds(&l.seeds)).unwrap_or_default();
+        let index = Index::new(&class.name, scan.entries)?
+            .with_set_aside(self.manifest.set_aside())
+            .with_low_shot(scan.low_shot, seeds.to_vec());
+        match mismatches(class, &index).into_iter().next() {
+            None => Ok(index),
+            Some(m) => Err(DatasetError::Count {
+                class: class.name.clone(),
+                part: m.part.as_str(),
+                group: m.group,
+                expected: m.expected,
+                found: m.found,
+            }),
+        }
+    }
+
+    pub(crate) fn scan(&self, class: &Class) -> Result<Scan, DatasetError> {
+        layout::scan(&self.manifest, &self.root, &self.base, class)
+    }
+
+    /// Brings pixels by id, of any class.
+    pub fn loader(&self) -> Loader {
+        Loader { base: self.base.clone() }
+    }
+
+    /// The content digest of an image: BLAKE3 of its file.
+    ///
+    /// # Errors
+    /// [`DatasetError::Io`].
+    pub fn digest(&self, id: &ImageId) -> Result<Key, DatasetError> {
+        self.digests.of(id, &self.path(id))
+    }
+
+    /// Writes the digests taken so far to the file of [`Dataset::with_digest_cache`], if there is one.
+    ///
+    /// # Errors
+    /// [`DatasetError::Io`].
+    pub fn save_digests(&self) -> Result<(), DatasetError> {
+        self.digests.save()
+    }
+}
+
+/// Reads images of a data set as 8-bit RGB at their native size.
+#[derive(Clone, Debug)]
+pub struct Loader {
+    base: PathBuf,
+}
+
+impl ImageLoader for Loader {
+    fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
+        Ok(segad_imaging::open(&self.base.join(id.as_str()))?)
+    }
+}
+
+/// Groups whose number of images is not the manifest's; nothing if the manifest counts nothing.
+pub(crate) fn mismatches(class: &Class, index: &Index) -> Vec<CountMismatch> {
+    let found = index.counts();
+    let promised: BTreeMap<(Part, &String), usize> =
+        [(Part::Train, &class.train), (Part::Test, &class.test), (Part::All, &class.all)]
+            .into_iter()
+            .flat_map(|(part, counts)| counts.iter().map(move |(group, &n)| ((part, group), n)))
+            .collect();
+    let mut wrong = Vec::new();
+    for (&(part, group), &expected) in &promised {
+        let found = found.get(&(part, group.clone())).copied().unwrap_or(0);
+        if found != expected {
+            wrong.push(CountMismatch { part, group: group.clone(), expected, found });
+        }
+    }
+    // Without a total for the bad ones, a group that a counted part does not mention must be empty.
+    let counted = |part: Part| promised.keys().any(|(p, _)| *p == part) && class.test_bad.is_none();
+    for ((part, group), &found) in &found {
+        if counted(*part) && !promised.contains_key(&(*part, group)) {
+            wrong.push(CountMismatch { part: *part, group: group.clone(), expected: 0, found });
+        }
+    }
+    if let Some(expected) = class.test_bad {
+        let found = index.part(Part::Test).iter().filter(|e| e.label == Label::Bad).count();
+        if found != expected {
+            wrong.push(CountMismatch { part: Part::Test, group: "any bad".to_owned(), expected, found });
+        }
+    }
+    wrong
+}

@@ -1,0 +1,97 @@
+use super::{Scan, low_shot};
+use crate::manifest::{Class, Layout, Manifest};
+use crate::{DatasetError, Entry, Part, files};
+use segad_core::{ImageId, Label};
+use std::collections::HashSet;
+use std::path::Path;
+
+/// Where a class lies below `base`: its own folder, or `base` itself if the manifest has one class only. `None` if
+/// neither looks like it.
+pub(super) fn class_folder(manifest: &Manifest, base: &Path, class: &Class) -> Option<String> {
+    let fits = |folder: &Path| {
+        folder.join("train/good").is_dir()
+            || manifest.layout == Layout::Visa && folder.join("Data/Images").is_dir()
+    };
+    if fits(&base.join(&class.name)) {
+        return Some(format!("{}/", class.name));
+    }
+    (manifest.classes.len() == 1 && fits(base)).then(String::new)
+}
+
+/// As [`class_folder`].
+///
+/// # Errors
+/// [`DatasetError::ClassMissing`].
+pub(super) fn require_class(manifest: &Manifest, base: &Path, class: &Class) -> Result<String, DatasetError> {
+    class_folder(manifest, base, class)
+        .ok_or_else(|| DatasetError::ClassMissing { path: base.join(&class.name), class: class.name.clone() })
+}
+
+pub(super) fn mvtec(manifest: &Manifest, base: &Path, class: &Class) -> Result<Scan, DatasetError> {
+    let prefix = require_class(manifest, base, class)?;
+    parts(manifest, base, &prefix, |folder| {
+        class.defects.is_empty() || class.defects.iter().any(|d| d == folder)
+    })
+}
+
+pub(super) fn vad(manifest: &Manifest, base: &Path, _: &Class) -> Result<Scan, DatasetError> {
+    let mut scan = parts(manifest, base, "", |_| false)?;
+    drop_repeated(&mut scan.entries);
+    scan.low_shot = low_shot::read(base, manifest.low_shot.as_ref(), &scan.entries);
+    Ok(scan.sorted())
+}
+
+/// Some copies of VAD hold the unseen defects in `test/bad` a second time; they count once, as unseen.
+fn drop_repeated(entries: &mut Vec<Entry>) {
+    let name = |e: &Entry| e.id.as_str().rsplit('/').next().unwrap_or_default().to_owned();
+    let finer: HashSet<String> = entries
+        .iter()
+        .filter(|e| e.part == Part::Test && e.label.is_bad() && e.group != "bad")
+        .map(name)
+        .collect();
+    let before = entries.len();
+    entries.retain(|e| !(e.part == Part::Test && e.group == "bad" && finer.contains(&name(e))));
+    if entries.len() < before {
+        tracing::warn!(
+            dropped = before - entries.len(),
+            "test/bad repeats files of other test folders; they count once"
+        );
+    }
+}
+
+/// `<prefix>{test,train}/<folder>/<file>`. A folder is a declared group or, in `test`, a defect that `is_defect` knows.
+pub(super) fn parts(
+    manifest: &Manifest,
+    base: &Path,
+    prefix: &str,
+    is_defect: impl Fn(&str) -> bool,
+) -> Result<Scan, DatasetError> {
+    let mut scan = Scan::new();
+    for part in [Part::Test, Part::Train] {
+        let place = format!("{prefix}{}", part.as_str());
+        let listing = files::list(&base.join(&place))?;
+        scan.extra.extend(listing.files.into_iter().map(|f| format!("{place}/{f}")));
+        for folder in listing.folders {
+            let declared = manifest.groups.iter().find(|g| g.folder() == folder);
+            let (label, group) = match declared {
+                Some(group) => (group.label, group.name.clone()),
+                None if part == Part::Test && is_defect(&folder) => (Label::Bad, folder.clone()),
+                None => {
+                    scan.extra.push(format!("{place}/{folder}/"));
+                    continue;
+                }
+            };
+            let listing = files::list(&base.join(&place).join(&folder))?;
+            scan.extra.extend(listing.folders.into_iter().map(|f| format!("{place}/{folder}/{f}/")));
+            for file in listing.files {
+                let path = format!("{place}/{folder}/{file}");
+                if files::is_image(&file) {
+                    scan.entries.push(Entry::new(ImageId::new(path), label, part).with_group(&group));
+                } else {
+                    scan.extra.push(path);
+                }
+            }
+        }
+    }
+    Ok(scan.sorted())
+}
