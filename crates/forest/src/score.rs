@@ -76,7 +76,7 @@ impl Forest {
     }
 
     /// What each column adds to each row's margin: Shapley values over the trees, as XGBoost's `pred_contribs`, summed
-    /// in `f64`. About 10 ms a row for 2000 trees of depth 5.
+    /// in `f64`. Milliseconds a row for 2000 trees.
     ///
     /// # Errors
     /// As [`Forest::margins`].
