@@ -1,1 +1,72 @@
-//! Content-addressed results; anomaly maps as Parquet
+//! Results on disk: a content-addressed store that any number of processes and machines may share, the files in it,
+//! and whole-or-absent writes for everything else.
+//!
+//! **Cells.** A result is a *cell*: a folder `v1/<kind>/<aa>/<key>/` under the store's root, with data files and
+//! `meta.json`, the commit mark, which holds the size and BLAKE3 digest of every file and the result's provenance.
+//! A [`Draft`] is written in a temporary folder of the same file system; [`Draft::commit`] flushes every file, writes
+//! the mark and renames the folder into place. So a reader sees a whole cell or none, whatever is killed when, and of
+//! two workers that race the second changes nothing. A read checks sizes always and digests as [`Verify`] says; a
+//! damaged cell is an error that names the file, and [`Store::quarantine`] makes room to compute it again.
+//!
+//! **Leases.** [`Store::try_lease`] keeps two workers from computing the same cell; clocks are parameters.
+//!
+//! **Files.** [`MapsWriter`]/[`MapsReader`]: anomaly maps, `f32`, height × width, one row an image.
+//! [`LabelMapsWriter`]/[`LabelMapsReader`]: label maps, `u8`. [`write_features`], [`write_scores`], [`write_curves`]:
+//! tables. All Parquet, bit-exact, the same bytes for the same content, readable by any Parquet program.
+//! [`atomic`]: every other file.
+//!
+//! ```
+//! use segad_core::{AnomalyMap, ImageId, Key, Label};
+//! use segad_store::{Kind, MapRecord, MapsReader, MapsWriter, Published, Store};
+//! # let folder = tempfile::tempdir()?;
+//! # let root = folder.path();
+//! let store = Store::open(root)?;
+//! let key = Key::of_bytes(b"detector, parameters, inputs, seed");
+//!
+//! let draft = store.draft(Kind::Maps, &key)?;
+//! let mut writer = MapsWriter::create(&draft.path("maps.parquet")?, 1, 2)?;
+//! writer.push(&MapRecord {
+//!     id: ImageId::new("test/good/001.png"),
+//!     label: Label::Good,
+//!     group: "good".into(),
+//!     split: "test".into(),
+//!     map: AnomalyMap::new(1, 2, vec![0.25, 0.5])?,
+//! })?;
+//! writer.finish()?;
+//! assert_eq!(draft.commit(serde_json::json!({"seconds": 3.5}))?, Published::New);
+//!
+//! let entry = store.entry(Kind::Maps, &key)?.ok_or("not there")?;
+//! let maps = MapsReader::open(&entry.path("maps.parquet")?)?;
+//! assert_eq!(maps.get(0)?.map.values(), [0.25, 0.5]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod atomic;
+mod cell;
+mod draft;
+mod entry;
+mod error;
+mod labels;
+mod lease;
+mod manage;
+mod maps;
+mod owner;
+mod parquet_file;
+mod rows;
+mod store;
+mod tables;
+
+pub use atomic::write_atomic;
+pub use cell::{CellId, FileMeta, Kind, Meta, SCHEMA};
+pub use draft::{Draft, Published};
+pub use entry::Entry;
+pub use error::{Damage, ErrorKind, Result, StoreError};
+pub use labels::{LabelMapsReader, LabelMapsWriter};
+pub use lease::{Holder, Lease, TryLease};
+pub use manage::{Listed, Report};
+pub use maps::{MapInfo, MapRecord, MapsReader, MapsWriter};
+pub use owner::Owner;
+pub use store::{Store, Verify};
+pub use tables::{
+    CurvePoint, ScoreRow, read_curves, read_features, read_scores, write_curves, write_features, write_scores,
+};

@@ -1,0 +1,122 @@
+use crate::atomic;
+use crate::cell::{CellId, FileMeta, Meta};
+use crate::error::{Damage, Result, StoreError};
+use crate::store::{Store, Verify};
+use std::path::{Path, PathBuf};
+
+/// A committed cell.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    store: Store,
+    dir: PathBuf,
+    meta: Meta,
+}
+
+impl Entry {
+    pub(crate) fn new(store: Store, dir: PathBuf, meta: Meta) -> Self {
+        Self { store, dir, meta }
+    }
+
+    /// The cell's address.
+    pub fn id(&self) -> CellId {
+        CellId { kind: self.meta.kind, key: self.meta.key }
+    }
+
+    /// What `meta.json` says.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// The cell's folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The path of a data file, verified as the store's [`Verify`] setting says.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] if the cell lists no such file, [`StoreError::Damaged`], [`StoreError::Io`].
+    pub fn path(&self, name: &str) -> Result<PathBuf> {
+        let (path, recorded) = self.listed(name)?;
+        check_size(&path, recorded)?;
+        let due = match self.store.verify_setting() {
+            Verify::Sizes => false,
+            Verify::Once => !self.store.verified().contains(&path),
+            Verify::Always => true,
+        };
+        if due {
+            check_digest(&path, recorded)?;
+            self.store.verified().insert(path.clone());
+        }
+        Ok(path)
+    }
+
+    /// A data file's bytes; always verified, as they pass through memory anyway.
+    ///
+    /// # Errors
+    /// As [`Entry::path`].
+    pub fn read(&self, name: &str) -> Result<Vec<u8>> {
+        let (path, recorded) = self.listed(name)?;
+        check_size(&path, recorded)?;
+        let bytes = atomic::read(&path)?;
+        compare(&path, recorded, (bytes.len() as u64, segad_core::Key::of_bytes(&bytes)))?;
+        Ok(bytes)
+    }
+
+    /// A value from a JSON file of the cell.
+    ///
+    /// # Errors
+    /// As [`Entry::path`], and [`StoreError::Damaged`] where it does not parse.
+    pub fn read_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T> {
+        let bytes = self.read(name)?;
+        serde_json::from_slice(&bytes).map_err(|e| StoreError::content(&self.dir.join(name), e))
+    }
+
+    /// Checks sizes and digests of all files, whatever the setting and whatever was checked before.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] naming the first bad file, [`StoreError::Io`].
+    pub fn verify(&self) -> Result<()> {
+        self.meta.files.iter().try_for_each(|(name, recorded)| {
+            let path = self.dir.join(name);
+            check_size(&path, recorded)?;
+            check_digest(&path, recorded)
+        })
+    }
+
+    fn listed(&self, name: &str) -> Result<(PathBuf, &FileMeta)> {
+        let recorded = self.meta.files.get(name).ok_or_else(|| {
+            let names: Vec<&str> = self.meta.files.keys().map(String::as_str).collect();
+            StoreError::invalid(&self.dir, format!("cell has no file {name:?}; it has {}", names.join(", ")))
+        })?;
+        Ok((self.dir.join(name), recorded))
+    }
+}
+
+pub(crate) fn check_sizes(dir: &Path, meta: &Meta) -> Result<()> {
+    meta.files.iter().try_for_each(|(name, recorded)| check_size(&dir.join(name), recorded))
+}
+
+fn check_size(path: &Path, recorded: &FileMeta) -> Result<()> {
+    match atomic::size_and_time(path) {
+        Ok((actual, _)) if actual == recorded.size => Ok(()),
+        Ok((actual, _)) => Err(StoreError::damaged(path, Damage::Size { expected: recorded.size, actual })),
+        Err(e) if e.is_not_found() => Err(StoreError::damaged(path, Damage::Missing)),
+        Err(e) => Err(e),
+    }
+}
+
+fn check_digest(path: &Path, recorded: &FileMeta) -> Result<()> {
+    compare(path, recorded, atomic::digest(path)?)
+}
+
+pub(crate) fn compare(path: &Path, recorded: &FileMeta, found: (u64, segad_core::Key)) -> Result<()> {
+    if found.0 != recorded.size {
+        return Err(StoreError::damaged(path, Damage::Size { expected: recorded.size, actual: found.0 }));
+    }
+    if found.1 != recorded.blake3 {
+        let (expected, actual) = (recorded.blake3.to_string(), found.1.to_string());
+        return Err(StoreError::damaged(path, Damage::Digest { expected, actual }));
+    }
+    Ok(())
+}

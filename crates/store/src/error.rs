@@ -1,0 +1,224 @@
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The crate's result.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Why a file could not be read or written. Every message names the file.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The operating system refused.
+    #[error("{}: cannot {action}: {cause}{}", path.display(), advice(cause))]
+    Io {
+        /// What was tried, e.g. `create the file`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+    /// The file is there but not what was written.
+    #[error("{}: {damage}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        damage: Damage,
+    },
+    /// The file was written by a newer build.
+    #[error(
+        "{}: schema version {found}, this build reads up to {known}; use the newer build or another store",
+        path.display()
+    )]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// The version it states.
+        found: u32,
+        /// The newest version that this build reads.
+        known: u32,
+    },
+    /// What the caller wants to write or read does not make sense for this file.
+    #[error("{}: {problem}", path.display())]
+    Invalid {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong and what was expected.
+        problem: String,
+    },
+    /// The store was opened for reading.
+    #[error("{}: store is open for reading only; open it for writing", .0.display())]
+    OpenForReading(PathBuf),
+    /// A text that names no kind of cell.
+    #[error("cell kind {0:?}: expected fit, maps, classify, features, forest or evaluate")]
+    KindName(String),
+    /// A long operation was asked to stop.
+    #[error("{}: interrupted", .0.display())]
+    Cancelled(PathBuf),
+}
+
+/// What is wrong with a damaged file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Damage {
+    /// A file that the cell lists is not there.
+    Missing,
+    /// The file has another size than was recorded; smaller: truncated.
+    Size {
+        /// Bytes recorded.
+        expected: u64,
+        /// Bytes found.
+        actual: u64,
+    },
+    /// The BLAKE3 digest differs from the recorded one.
+    Digest {
+        /// Digest recorded.
+        expected: String,
+        /// Digest found.
+        actual: String,
+    },
+    /// The file does not begin as its format does.
+    Magic(&'static str),
+    /// The content cannot be decoded.
+    Content(String),
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("file is missing from its cell"),
+            Self::Size { expected, actual } if actual < expected => {
+                write!(f, "truncated: {actual} bytes, expected {expected}")
+            }
+            Self::Size { expected, actual } => write!(f, "{actual} bytes, expected {expected}"),
+            Self::Digest { expected, actual } => {
+                write!(f, "content differs from what was stored: digest {actual}, expected {expected}")
+            }
+            Self::Magic(format) => write!(f, "not a {format} file: wrong first or last bytes"),
+            Self::Content(what) => write!(f, "damaged: {what}"),
+        }
+    }
+}
+
+/// The kinds of failure that a program tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The disk, the quota or the file-size limit is exhausted.
+    NoSpace,
+    /// The file system, or the store as opened, is read-only.
+    ReadOnly,
+    /// The user may not do this.
+    Permission,
+    /// No such file or folder.
+    NotFound,
+    /// A file is damaged.
+    Damaged,
+    /// A file is from a newer build.
+    NewerSchema,
+    /// The caller's request does not make sense.
+    Invalid,
+    /// The operation was asked to stop.
+    Cancelled,
+    /// Any other failure of the operating system.
+    Io,
+}
+
+impl StoreError {
+    /// The kind of failure.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io { cause, .. } => match cause.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                    ErrorKind::NoSpace
+                }
+                io::ErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,
+                io::ErrorKind::PermissionDenied => ErrorKind::Permission,
+                io::ErrorKind::NotFound => ErrorKind::NotFound,
+                _ => ErrorKind::Io,
+            },
+            Self::Damaged { .. } => ErrorKind::Damaged,
+            Self::NewerSchema { .. } => ErrorKind::NewerSchema,
+            Self::Invalid { .. } | Self::KindName(_) => ErrorKind::Invalid,
+            Self::OpenForReading(_) => ErrorKind::ReadOnly,
+            Self::Cancelled(_) => ErrorKind::Cancelled,
+        }
+    }
+
+    /// True where an input is missing or damaged, or the disk refuses: a program's exit code 5.
+    pub fn is_input(&self) -> bool {
+        !matches!(self.kind(), ErrorKind::Invalid | ErrorKind::Cancelled)
+    }
+
+    /// The file or folder, where there is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Io { path, .. }
+            | Self::Damaged { path, .. }
+            | Self::NewerSchema { path, .. }
+            | Self::Invalid { path, .. }
+            | Self::OpenForReading(path)
+            | Self::Cancelled(path) => Some(path),
+            Self::KindName(_) => None,
+        }
+    }
+
+    pub(crate) fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), cause }
+    }
+
+    pub(crate) fn damaged(path: &Path, damage: Damage) -> Self {
+        Self::Damaged { path: path.to_owned(), damage }
+    }
+
+    pub(crate) fn content(path: &Path, what: impl fmt::Display) -> Self {
+        Self::damaged(path, Damage::Content(what.to_string()))
+    }
+
+    pub(crate) fn invalid(path: &Path, problem: impl fmt::Display) -> Self {
+        Self::Invalid { path: path.to_owned(), problem: problem.to_string() }
+    }
+
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.kind() == ErrorKind::NotFound
+    }
+}
+
+fn advice(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::StorageFull => "; free some space or choose another folder",
+        io::ErrorKind::QuotaExceeded => "; free some of your quota or choose another folder",
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            "; choose a folder that you may write to"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_follow_the_operating_system() {
+        let of = |code| StoreError::io("write", Path::new("/x"), io::Error::from_raw_os_error(code));
+        assert_eq!(of(28).kind(), ErrorKind::NoSpace); // ENOSPC
+        assert_eq!(of(122).kind(), ErrorKind::NoSpace); // EDQUOT
+        assert_eq!(of(30).kind(), ErrorKind::ReadOnly); // EROFS
+        assert_eq!(of(13).kind(), ErrorKind::Permission); // EACCES
+        assert_eq!(of(2).kind(), ErrorKind::NotFound); // ENOENT
+        assert_eq!(of(5).kind(), ErrorKind::Io); // EIO
+        assert!(of(28).is_input() && of(28).to_string().contains("free some space"));
+        assert!(!StoreError::KindName("x".into()).is_input());
+    }
+
+    #[test]
+    fn damage_says_what_was_expected() {
+        let e = StoreError::damaged(Path::new("a/b"), Damage::Size { expected: 10, actual: 4 });
+        assert_eq!(e.to_string(), "a/b: truncated: 4 bytes, expected 10");
+        assert_eq!(e.path(), Some(Path::new("a/b")));
+    }
+}

@@ -1,0 +1,292 @@
+use crate::atomic;
+use crate::cell::{CellId, Kind};
+use crate::error::{Result, StoreError};
+use crate::owner::Owner;
+use crate::store::Store;
+use segad_core::Key;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Who computes a cell, and until when others should believe it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The process.
+    pub owner: Owner,
+    /// Milliseconds after 1970 (UTC) at which the lease ends unless it is refreshed.
+    pub expires_ms: u64,
+    /// Tells two leases of one process apart.
+    nonce: String,
+}
+
+/// What became of [`Store::try_lease`].
+#[derive(Debug)]
+pub enum TryLease {
+    /// The cell is ours to compute.
+    Taken(Lease),
+    /// Somebody else computes it; `None` if that somebody is just writing down who it is.
+    Held(Option<Holder>),
+}
+
+/// The right to compute a cell, kept by [`Lease::refresh`] and given back when dropped.
+///
+/// A lease saves work, it does not guard the data: should two workers ever hold the same one (clocks apart by more than
+/// the time to live, or two taking over at the same instant), both compute and the second publish is a no-op.
+#[derive(Debug)]
+pub struct Lease {
+    id: CellId,
+    path: PathBuf,
+    holder: Holder,
+}
+
+impl Store {
+    /// Tries to become the one that computes a cell. `ttl` must exceed the time between two refreshes and the
+    /// difference of the machines' clocks. A lease that expired, or whose process on this machine is dead, is taken
+    /// over.
+    ///
+    /// # Errors
+    /// [`StoreError::OpenForReading`], [`StoreError::Io`].
+    pub fn try_lease(&self, kind: Kind, key: &Key, now: SystemTime, ttl: Duration) -> Result<TryLease> {
+        self.check_writable()?;
+        let id = CellId { kind, key: *key };
+        let path = self.leases().join(format!("{kind}-{key}.json"));
+        let owner = Owner::current();
+        let holder = Holder { owner: owner.clone(), expires_ms: millis(now, ttl), nonce: owner.unique_tag() };
+        let bytes = encode(&path, &holder)?;
+        for _ in 0..8 {
+            if atomic::create_exclusive(&path, &bytes)? {
+                return Ok(TryLease::Taken(Lease { id, path, holder }));
+            }
+            match look(&path, now, ttl)? {
+                Look::Gone => {}
+                Look::Held(other) => return Ok(TryLease::Held(other)),
+                Look::Stale(seen) => self.take_away(&path, &seen)?,
+            }
+        }
+        Ok(TryLease::Held(None))
+    }
+
+    /// Who holds the lease of a cell, if anybody does at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn holder(&self, kind: Kind, key: &Key, now: SystemTime) -> Result<Option<Holder>> {
+        match look(&self.leases().join(format!("{kind}-{key}.json")), now, Duration::ZERO)? {
+            Look::Held(holder) => Ok(holder),
+            Look::Gone | Look::Stale(_) => Ok(None),
+        }
+    }
+
+    /// Removes a stale lease. Another process may have replaced it since it was seen: then it is put back.
+    fn take_away(&self, path: &Path, seen: &[u8]) -> Result<()> {
+        let away = self.temporary().join(Owner::current().unique_tag());
+        match atomic::rename(path, &away) {
+            Ok(()) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(StoreError::io("take over the lease", path, e)),
+        }
+        let moved = atomic::read(&away)?;
+        if moved != seen {
+            atomic::create_exclusive(path, &moved)?;
+        }
+        atomic::remove(&away)
+    }
+}
+
+enum Look {
+    Gone,
+    Held(Option<Holder>),
+    Stale(Vec<u8>),
+}
+
+fn look(path: &Path, now: SystemTime, ttl: Duration) -> Result<Look> {
+    let bytes = match atomic::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.is_not_found() => return Ok(Look::Gone),
+        Err(e) => return Err(e),
+    };
+    match serde_json::from_slice::<Holder>(&bytes) {
+        Ok(holder) if holder.expires_ms > millis(now, Duration::ZERO) && !holder.owner.is_dead() => {
+            Ok(Look::Held(Some(holder)))
+        }
+        Ok(_) => Ok(Look::Stale(bytes)),
+        // Created and not yet filled, or cut short by a crash: it counts for one time to live.
+        Err(_) => match atomic::size_and_time(path) {
+            Ok((_, written)) if written + ttl > now => Ok(Look::Held(None)),
+            Ok(_) => Ok(Look::Stale(bytes)),
+            Err(e) if e.is_not_found() => Ok(Look::Gone),
+            Err(e) => Err(e),
+        },
+    }
+}
+
+impl Lease {
+    /// The cell.
+    pub fn id(&self) -> CellId {
+        self.id
+    }
+
+    /// What the lease says.
+    pub fn holder(&self) -> &Holder {
+        &self.holder
+    }
+
+    /// Extends the lease to `now + ttl`. False: it is lost to somebody else, who took it over after it expired; going
+    /// on is harmless but double work.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn refresh(&mut self, now: SystemTime, ttl: Duration) -> Result<bool> {
+        if !self.is_ours()? {
+            return Ok(false);
+        }
+        self.holder.expires_ms = millis(now, ttl);
+        atomic::write_atomic(&self.path, &encode(&self.path, &self.holder)?)?;
+        Ok(true)
+    }
+
+    fn is_ours(&self) -> Result<bool> {
+        match atomic::read(&self.path) {
+            Ok(bytes) => {
+                Ok(serde_json::from_slice::<Holder>(&bytes).is_ok_and(|h| h.nonce == self.holder.nonce))
+            }
+            Err(e) if e.is_not_found() => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let released = self.is_ours().and_then(|ours| if ours { atomic::remove(&self.path) } else { Ok(()) });
+        if let Err(e) = released {
+            tracing::warn!(error = %e, "lease stays until it expires");
+        }
+    }
+}
+
+fn encode(path: &Path, holder: &Holder) -> Result<Vec<u8>> {
+    serde_json::to_vec(holder).map_err(|e| StoreError::invalid(path, e))
+}
+
+/// Milliseconds after 1970 of `now + ttl`; a clock before 1970 counts as 1970.
+fn millis(now: SystemTime, ttl: Duration) -> u64 {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_add(ttl);
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(60);
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
+    }
+
+    fn fresh() -> (tempfile::TempDir, Store, Key) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        (dir, store, Key::of_bytes(b"cell"))
+    }
+
+    fn taken(lease: TryLease) -> Lease {
+        match lease {
+            TryLease::Taken(lease) => lease,
+            TryLease::Held(by) => panic!("held by {by:?}"),
+        }
+    }
+
+    fn plant(store: &Store, key: &Key, owner: Owner, expires: SystemTime) {
+        let path = store.leases().join(format!("maps-{key}.json"));
+        let holder = Holder { owner, expires_ms: millis(expires, Duration::ZERO), nonce: "other".into() };
+        atomic::write_atomic(&path, &encode(&path, &holder).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn one_holds_it_until_dropped() {
+        let (_dir, store, key) = fresh();
+        let lease = taken(store.try_lease(Kind::Maps, &key, at(0), TTL).unwrap());
+        match store.try_lease(Kind::Maps, &key, at(59), TTL).unwrap() {
+            TryLease::Held(Some(by)) => assert_eq!(by.owner.pid, std::process::id()),
+            other => panic!("{other:?}"),
+        }
+        assert!(store.holder(Kind::Maps, &key, at(59)).unwrap().is_some());
+        taken(store.try_lease(Kind::Fit, &key, at(0), TTL).unwrap()); // another cell
+        drop(lease);
+        assert!(store.holder(Kind::Maps, &key, at(59)).unwrap().is_none());
+        taken(store.try_lease(Kind::Maps, &key, at(59), TTL).unwrap());
+    }
+
+    #[test]
+    fn an_expired_lease_is_taken_over_and_the_loser_learns_it() {
+        let (_dir, store, key) = fresh();
+        let mut slow = taken(store.try_lease(Kind::Maps, &key, at(0), TTL).unwrap());
+        let quick = taken(store.try_lease(Kind::Maps, &key, at(61), TTL).unwrap());
+        assert!(!slow.refresh(at(62), TTL).unwrap());
+        drop(slow); // must not remove the other's
+        assert_eq!(store.holder(Kind::Maps, &key, at(62)).unwrap().as_ref(), Some(quick.holder()));
+    }
+
+    #[test]
+    fn a_heartbeat_keeps_it() {
+        let (_dir, store, key) = fresh();
+        let mut lease = taken(store.try_lease(Kind::Maps, &key, at(0), TTL).unwrap());
+        assert!(lease.refresh(at(50), TTL).unwrap());
+        assert!(matches!(store.try_lease(Kind::Maps, &key, at(109), TTL).unwrap(), TryLease::Held(Some(_))));
+        taken(store.try_lease(Kind::Maps, &key, at(111), TTL).unwrap());
+    }
+
+    #[test]
+    fn a_dead_process_holds_nothing_here_but_may_elsewhere() {
+        let (_dir, store, key) = fresh();
+        let dead = Owner { pid: 0x7fff_fff0, ..Owner::current().clone() };
+        plant(&store, &key, dead.clone(), at(1000));
+        taken(store.try_lease(Kind::Maps, &key, at(0), TTL).unwrap());
+        plant(&store, &key, Owner { machine: "f".repeat(16), ..dead }, at(1000));
+        assert!(matches!(store.try_lease(Kind::Maps, &key, at(0), TTL).unwrap(), TryLease::Held(Some(_))));
+        taken(store.try_lease(Kind::Maps, &key, at(1000), TTL).unwrap());
+    }
+
+    #[test]
+    fn an_unreadable_lease_counts_for_one_time_to_live() {
+        let (_dir, store, key) = fresh();
+        let path = store.leases().join(format!("maps-{key}.json"));
+        atomic::write_atomic(&path, b"").unwrap();
+        let (_, written) = atomic::size_and_time(&path).unwrap();
+        let lease = store.try_lease(Kind::Maps, &key, written, TTL).unwrap();
+        assert!(matches!(lease, TryLease::Held(None)));
+        taken(store.try_lease(Kind::Maps, &key, written + TTL, TTL).unwrap());
+    }
+
+    #[test]
+    fn a_lease_replaced_meanwhile_is_put_back() {
+        let (_dir, store, key) = fresh();
+        let path = store.leases().join(format!("maps-{key}.json"));
+        let lease = taken(store.try_lease(Kind::Maps, &key, at(0), TTL).unwrap());
+        store.take_away(&path, b"the stale one that was seen").unwrap();
+        assert!(lease.is_ours().unwrap());
+    }
+
+    #[test]
+    fn of_many_one_wins() {
+        let (_dir, store, key) = fresh();
+        plant(&store, &key, Owner::current().clone(), at(0)); // expired: all try to take over
+        let barrier = std::sync::Barrier::new(8);
+        let leases: Vec<_> = std::thread::scope(|s| {
+            let runs: Vec<_> = (0..8)
+                .map(|_| {
+                    s.spawn(|| {
+                        barrier.wait();
+                        store.try_lease(Kind::Maps, &key, at(1), TTL).unwrap()
+                    })
+                })
+                .collect();
+            runs.into_iter().map(|r| r.join().unwrap()).collect()
+        });
+        let ours =
+            leases.iter().filter(|l| matches!(l, TryLease::Taken(lease) if lease.is_ours().unwrap())).count();
+        assert_eq!(ours, 1);
+    }
+}

@@ -1,0 +1,243 @@
+use crate::atomic;
+use crate::cell::{CellId, Kind, META, Meta};
+use crate::draft::{Draft, Published};
+use crate::entry::{Entry, compare};
+use crate::error::{Result, StoreError};
+use crate::owner::Owner;
+use crate::store::Store;
+use segad_core::{Cancel, Key, Progress};
+use std::path::Path;
+use std::time::SystemTime;
+
+/// One line of [`Store::ls`].
+#[derive(Debug)]
+pub struct Listed {
+    /// The cell.
+    pub id: CellId,
+    /// When it was committed.
+    pub committed: SystemTime,
+    /// What its commit mark says; the error of a damaged one.
+    pub meta: Result<Meta>,
+}
+
+impl Listed {
+    /// Bytes of the data files; 0 where the commit mark cannot be read.
+    pub fn bytes(&self) -> u64 {
+        self.meta.as_ref().map_or(0, Meta::bytes)
+    }
+}
+
+/// What a pass over many cells did.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Cells handled: verified and sound, removed, or copied.
+    pub cells: Vec<CellId>,
+    /// Cells that were there already and were left alone (export, import).
+    pub skipped: Vec<CellId>,
+    /// Bytes of the data files of `cells`.
+    pub bytes: u64,
+    /// Cells that could not be handled, and why; the others were.
+    pub failed: Vec<(CellId, StoreError)>,
+}
+
+impl Report {
+    fn add(&mut self, id: CellId, bytes: u64) {
+        self.cells.push(id);
+        self.bytes += bytes;
+    }
+}
+
+impl Store {
+    /// All committed cells, ordered by kind and key. Reads the commit marks, not the data.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] for a folder that cannot be listed; a damaged cell is a line, not an error.
+    pub fn ls(&self) -> Result<Vec<Listed>> {
+        let mut cells = Vec::new();
+        for kind in Kind::ALL {
+            for shelf in self.list(&self.kind_dir(kind))? {
+                for dir in self.list(&shelf)? {
+                    let Ok(key) = atomic::name_of(&dir).parse::<Key>() else { continue };
+                    match atomic::size_and_time(&dir.join(META)) {
+                        Ok((_, committed)) => {
+                            let meta = self.meta(kind, &key);
+                            cells.push(Listed { id: CellId { kind, key }, committed, meta });
+                        }
+                        Err(e) if e.is_not_found() => {}
+                        Err(e) => return Err(e),
+                    }
+                }
+            }
+        }
+        Ok(cells)
+    }
+
+    fn list(&self, folder: &Path) -> Result<Vec<std::path::PathBuf>> {
+        match atomic::list_dir(folder) {
+            Err(e) if e.is_not_found() => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
+    fn meta(&self, kind: Kind, key: &Key) -> Result<Meta> {
+        let path = self.cell_dir(kind, key).join(META);
+        Meta::decode(&path, &atomic::read(&path)?)
+    }
+
+    /// Reads every file of every cell and compares its digest. Damaged cells are under `failed`, untouched.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] for a folder that cannot be listed, [`StoreError::Cancelled`].
+    pub fn verify(&self, progress: &dyn Progress, cancel: &Cancel) -> Result<Report> {
+        let listed = self.ls()?;
+        let task = progress.start("verify", Some(listed.len() as u64));
+        let mut report = Report::default();
+        for cell in listed {
+            self.check_cancel(cancel)?;
+            match self.committed(cell.id).and_then(|e| e.verify()) {
+                Ok(()) => report.add(cell.id, cell.bytes()),
+                Err(e) => report.failed.push((cell.id, e)),
+            }
+            task.advance(1);
+        }
+        Ok(report)
+    }
+
+    /// Removes the cells for which `remove` says so. With `dry_run` only tells which.
+    ///
+    /// # Errors
+    /// [`StoreError::OpenForReading`], [`StoreError::Io`] for a folder that cannot be listed.
+    pub fn prune(&self, mut remove: impl FnMut(&Listed) -> bool, dry_run: bool) -> Result<Report> {
+        self.check_writable()?;
+        let mut report = Report::default();
+        for cell in self.ls()?.iter().filter(|c| remove(c)) {
+            match if dry_run { Ok(()) } else { self.remove_cell(cell.id) } {
+                Ok(()) => report.add(cell.id, cell.bytes()),
+                Err(e) => report.failed.push((cell.id, e)),
+            }
+        }
+        Ok(report)
+    }
+
+    /// Removes the cells committed first until the data files together take at most `max_bytes`.
+    ///
+    /// # Errors
+    /// As [`Store::prune`].
+    pub fn prune_to_size(&self, max_bytes: u64, dry_run: bool) -> Result<Report> {
+        let mut by_age = self.ls()?;
+        by_age.sort_by_key(|c| (c.committed, c.id));
+        let mut left: u64 = by_age.iter().map(Listed::bytes).sum();
+        let mut doomed = std::collections::HashSet::new();
+        for cell in &by_age {
+            if left <= max_bytes {
+                break;
+            }
+            left -= cell.bytes();
+            doomed.insert(cell.id);
+        }
+        self.prune(|c| doomed.contains(&c.id), dry_run)
+    }
+
+    /// Removes all quarantined cells; returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError::OpenForReading`], [`StoreError::Io`].
+    pub fn clear_quarantine(&self) -> Result<usize> {
+        self.check_writable()?;
+        let cells = self.list(&self.quarantined())?;
+        cells.iter().try_for_each(|c| atomic::remove(c))?;
+        Ok(cells.len())
+    }
+
+    /// Copies cells into the store at `folder`, which is made if it is not there. Every byte is verified on the way.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if the other store cannot be opened, [`StoreError::Cancelled`]. A cell that is missing or
+    /// damaged is under `failed`.
+    pub fn export(
+        &self,
+        cells: &[CellId],
+        folder: &Path,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<Report> {
+        Self::open(folder)?.copy_from(self, cells, "export", progress, cancel)
+    }
+
+    /// Copies all cells of the store at `folder` into this one, as [`Store::export`] does.
+    ///
+    /// # Errors
+    /// As [`Store::export`], [`StoreError::OpenForReading`].
+    pub fn import(&self, folder: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<Report> {
+        self.check_writable()?;
+        let other = Self::open_read_only(folder)?;
+        let cells: Vec<CellId> = other.ls()?.iter().map(|c| c.id).collect();
+        self.copy_from(&other, &cells, "import", progress, cancel)
+    }
+
+    fn copy_from(
+        &self,
+        other: &Self,
+        cells: &[CellId],
+        name: &str,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<Report> {
+        let task = progress.start(name, Some(cells.len() as u64));
+        let mut report = Report::default();
+        for &id in cells {
+            self.check_cancel(cancel)?;
+            match self.copy_cell(other, id) {
+                Ok((Published::New, bytes)) => report.add(id, bytes),
+                Ok((Published::Existing { .. }, _)) => report.skipped.push(id),
+                Err(e) => report.failed.push((id, e)),
+            }
+            task.advance(1);
+        }
+        Ok(report)
+    }
+
+    fn copy_cell(&self, other: &Self, id: CellId) -> Result<(Published, u64)> {
+        let entry = other.committed(id)?;
+        let meta = entry.meta();
+        if let Ok(Some(there)) = self.entry(id.kind, &id.key) {
+            return Ok((Published::Existing { identical: there.meta().files == meta.files }, 0));
+        }
+        let draft = Draft::new(self.clone(), id)?;
+        for (name, recorded) in &meta.files {
+            let from = entry.dir().join(name);
+            compare(&from, recorded, atomic::copy(&from, &draft.path(name)?)?)?;
+        }
+        let path = draft.dir().join(META);
+        atomic::write_atomic(&path, &meta.encode(&path)?)?;
+        let (meta, bytes) = (meta.clone(), meta.bytes());
+        Ok((draft.publish(&meta)?, bytes))
+    }
+
+    fn committed(&self, id: CellId) -> Result<Entry> {
+        self.entry(id.kind, &id.key)?.ok_or_else(|| {
+            StoreError::io(
+                "find the cell",
+                &self.cell_dir(id.kind, &id.key),
+                std::io::ErrorKind::NotFound.into(),
+            )
+        })
+    }
+
+    fn remove_cell(&self, id: CellId) -> Result<()> {
+        // Away first, in one step: a reader never sees half a cell.
+        let dir = self.cell_dir(id.kind, &id.key);
+        let away = self.temporary().join(Owner::current().unique_tag());
+        match atomic::rename(&dir, &away) {
+            Ok(()) => atomic::remove(&away)?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(StoreError::io("remove the cell", &dir, e)),
+        }
+        self.verified().retain(|p| !p.starts_with(&dir));
+        Ok(())
+    }
+
+    fn check_cancel(&self, cancel: &Cancel) -> Result<()> {
+        if cancel.is_cancelled() { Err(StoreError::Cancelled(self.root().to_owned())) } else { Ok(()) }
+    }
+}

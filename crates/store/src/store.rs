@@ -1,0 +1,201 @@
+use crate::atomic;
+use crate::cell::{CellId, Kind, META, Meta};
+use crate::draft::Draft;
+use crate::entry::{Entry, check_sizes};
+use crate::error::{Result, StoreError};
+use crate::owner::Owner;
+use segad_core::Key;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How much of a cell's content is checked when it is read. Sizes are always checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// Sizes alone.
+    Sizes,
+    /// The digest of a file the first time this process uses it.
+    #[default]
+    Once,
+    /// The digest of a file each time it is asked for.
+    Always,
+}
+
+/// A folder of results, shared by any number of processes and machines. Clones are cheap and share what was verified.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    root: PathBuf,
+    top: PathBuf,
+    writable: bool,
+    verify: Verify,
+    verified: Mutex<HashSet<PathBuf>>,
+}
+
+impl Store {
+    /// Opens a store for reading and writing; makes it if it is not there. Tries a write, so that a full or read-only
+    /// disk is reported before anything is computed, and removes what dead processes of this machine left half-made.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] naming the folder that cannot be made or written.
+    pub fn open(root: &Path) -> Result<Self> {
+        let store = Self::new(root, true);
+        for folder in [store.temporary(), store.leases()] {
+            atomic::create_dir(&folder)?;
+        }
+        let probe = store.temporary().join(Owner::current().unique_tag());
+        atomic::create_dir(&probe)?;
+        let tried = atomic::write_atomic(&probe.join("probe"), &[0; 4096]);
+        let removed = atomic::remove(&probe);
+        tried.and(removed)?;
+        store.sweep()?;
+        Ok(store)
+    }
+
+    /// Opens a store for reading.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if there is no store at `root`.
+    pub fn open_read_only(root: &Path) -> Result<Self> {
+        let store = Self::new(root, false);
+        atomic::list_dir(&store.inner.top)?;
+        Ok(store)
+    }
+
+    fn new(root: &Path, writable: bool) -> Self {
+        let (root, top) = (root.to_owned(), root.join("v1"));
+        Self {
+            inner: Arc::new(Inner {
+                root,
+                top,
+                writable,
+                verify: Verify::default(),
+                verified: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The same store with another [`Verify`] setting; what was verified is forgotten.
+    pub fn with_verify(&self, verify: Verify) -> Self {
+        let Inner { root, top, writable, .. } = &*self.inner;
+        let (root, top, writable) = (root.clone(), top.clone(), *writable);
+        Self { inner: Arc::new(Inner { root, top, writable, verify, verified: Mutex::default() }) }
+    }
+
+    /// The folder it lies in.
+    pub fn root(&self) -> &Path {
+        &self.inner.root
+    }
+
+    /// True if the cell is committed. Cheap: looks for the commit mark and reads nothing.
+    pub fn contains(&self, kind: Kind, key: &Key) -> bool {
+        self.cell_dir(kind, key).join(META).is_file()
+    }
+
+    /// The cell, with the sizes of its files checked; `None` if it is not committed.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] naming the file: then [`Store::quarantine`] makes room to compute it again.
+    /// [`StoreError::NewerSchema`], [`StoreError::Io`].
+    pub fn entry(&self, kind: Kind, key: &Key) -> Result<Option<Entry>> {
+        let dir = self.cell_dir(kind, key);
+        let path = dir.join(META);
+        let bytes = match atomic::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.is_not_found() => return Ok(None),
+            Err(StoreError::Io { cause, .. }) if cause.kind() == std::io::ErrorKind::NotADirectory => {
+                return Ok(None);
+            }
+            Err(e) => return Err(e),
+        };
+        let meta = Meta::decode(&path, &bytes)?;
+        if meta.kind != kind || meta.key != *key {
+            let other = CellId { kind: meta.kind, key: meta.key };
+            return Err(StoreError::content(&path, format!("belongs to cell {other}")));
+        }
+        check_sizes(&dir, &meta)?;
+        Ok(Some(Entry::new(self.clone(), dir, meta)))
+    }
+
+    /// Starts a cell.
+    ///
+    /// # Errors
+    /// [`StoreError::OpenForReading`], [`StoreError::Io`].
+    pub fn draft(&self, kind: Kind, key: &Key) -> Result<Draft> {
+        Draft::new(self.clone(), CellId { kind, key: *key })
+    }
+
+    /// Moves a cell out of the way, under `v1/quarantine`, so that it counts as absent; returns where it lies now, or
+    /// `None` if there was nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::OpenForReading`], [`StoreError::Io`].
+    pub fn quarantine(&self, kind: Kind, key: &Key) -> Result<Option<PathBuf>> {
+        self.check_writable()?;
+        let dir = self.cell_dir(kind, key);
+        let folder = self.quarantined();
+        atomic::create_dir(&folder)?;
+        let to = folder.join(format!("{kind}-{key}-{}", Owner::current().unique_tag()));
+        match atomic::rename(&dir, &to) {
+            Ok(()) => {
+                self.verified().retain(|p| !p.starts_with(&dir));
+                tracing::warn!(cell = %CellId { kind, key: *key }, to = %to.display(), "cell quarantined");
+                Ok(Some(to))
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(StoreError::io("quarantine the cell", &dir, e)),
+        }
+    }
+
+    /// Removes what dead processes of this machine left half-made; returns how many folders and files.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn sweep(&self) -> Result<usize> {
+        let mut removed = 0;
+        for path in atomic::list_dir(&self.temporary())? {
+            if Owner::from_tag(&atomic::name_of(&path)).is_some_and(|o| o.is_dead()) {
+                atomic::remove(&path)?;
+                removed += 1;
+            }
+        }
+        Ok(removed + atomic::sweep(&self.leases())?)
+    }
+
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.inner.writable { Ok(()) } else { Err(StoreError::OpenForReading(self.inner.root.clone())) }
+    }
+
+    pub(crate) fn verify_setting(&self) -> Verify {
+        self.inner.verify
+    }
+
+    pub(crate) fn verified(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.inner.verified.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn kind_dir(&self, kind: Kind) -> PathBuf {
+        self.inner.top.join(kind.as_str())
+    }
+
+    pub(crate) fn cell_dir(&self, kind: Kind, key: &Key) -> PathBuf {
+        let key = key.to_string();
+        self.kind_dir(kind).join(&key[..2]).join(key)
+    }
+
+    pub(crate) fn temporary(&self) -> PathBuf {
+        self.inner.top.join("tmp")
+    }
+
+    pub(crate) fn leases(&self) -> PathBuf {
+        self.inner.top.join("lease")
+    }
+
+    pub(crate) fn quarantined(&self) -> PathBuf {
+        self.inner.top.join("quarantine")
+    }
+}

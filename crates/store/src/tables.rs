@@ -1,0 +1,177 @@
+use crate::error::{Result, StoreError};
+use crate::maps::label_of;
+use crate::parquet_file::{ParquetFile, properties, write_table};
+use arrow::array::{ArrayRef, AsArray, Float32Array, Float64Array, StringArray, UInt8Array, UInt64Array};
+use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema, UInt8Type, UInt64Type};
+use parquet::basic::Encoding;
+use parquet::schema::types::ColumnPath;
+use segad_core::{FeatureTable, ImageId, Label};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+const FEATURES: &str = "features";
+const SCORES: &str = "scores";
+const CURVES: &str = "curves";
+const ID: &str = "id";
+
+/// Writes a feature table: column `id`, then one 32-bit float column a feature. NaN keeps its bits.
+///
+/// # Errors
+/// [`StoreError::Invalid`] if a name stands twice or is `id`, [`StoreError::Io`].
+pub fn write_features(path: &Path, table: &FeatureTable) -> Result<()> {
+    let mut names = HashSet::from([ID]);
+    if let Some(twice) = table.names().iter().find(|n| !names.insert(n)) {
+        let problem = format!("feature {twice:?}: names must be unique, and {ID:?} is the image's column");
+        return Err(StoreError::invalid(path, problem));
+    }
+    let mut fields = vec![Field::new(ID, DataType::Utf8, false)];
+    let mut columns: Vec<ArrayRef> =
+        vec![Arc::new(StringArray::from_iter_values(table.ids().iter().map(ImageId::as_str)))];
+    let mut settings = properties(path, FEATURES, &[])?;
+    for (j, name) in table.names().iter().enumerate() {
+        fields.push(Field::new(name, DataType::Float32, false));
+        columns.push(Arc::new(Float32Array::from_iter_values((0..table.rows()).map(|i| table.row(i)[j]))));
+        let one = ColumnPath::new(vec![name.clone()]); // one part, even where the name has dots
+        settings = settings.set_column_encoding(one, Encoding::BYTE_STREAM_SPLIT);
+    }
+    write_table(path, Schema::new(fields), columns, settings.build())
+}
+
+/// Reads a feature table.
+///
+/// # Errors
+/// [`StoreError::Io`], [`StoreError::Damaged`], [`StoreError::NewerSchema`], [`StoreError::Invalid`] for other columns.
+pub fn read_features(path: &Path) -> Result<FeatureTable> {
+    let file = ParquetFile::open(path, FEATURES)?;
+    let ids: Vec<ImageId> = file.strings(ID)?.iter().flatten().map(ImageId::new).collect();
+    let fields = file.schema().fields();
+    let names: Vec<String> = fields.iter().map(|f| f.name().clone()).filter(|n| n != ID).collect();
+    let mut columns = Vec::with_capacity(names.len());
+    for name in &names {
+        columns.push(file.whole(name, &DataType::Float32)?.as_primitive::<Float32Type>().clone());
+    }
+    let values = (0..ids.len()).flat_map(|i| columns.iter().map(move |c| c.value(i))).collect();
+    FeatureTable::new(names, ids, values).map_err(|e| StoreError::content(path, e))
+}
+
+/// The score of one image in one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScoreRow {
+    /// The row of the experiment, e.g. `PatchCore + Ours`.
+    pub row: String,
+    /// The class of the data set, e.g. `candle`.
+    pub class: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// Which image.
+    pub filepath: ImageId,
+    /// Good or bad.
+    pub label: Label,
+    /// A finer group.
+    pub group: String,
+    /// The score, raw; larger is more anomalous.
+    pub score: f32,
+}
+
+/// Writes scores, columns as the fields of [`ScoreRow`]; `label` is 0 or 1.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn write_scores(path: &Path, rows: &[ScoreRow]) -> Result<()> {
+    let text =
+        |f: fn(&ScoreRow) -> &str| Arc::new(StringArray::from_iter_values(rows.iter().map(f))) as ArrayRef;
+    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = [
+        ("row", text(|r| &r.row)),
+        ("class", text(|r| &r.class)),
+        ("seed", Arc::new(UInt64Array::from_iter_values(rows.iter().map(|r| r.seed))) as ArrayRef),
+        ("filepath", text(|r| r.filepath.as_str())),
+        ("label", Arc::new(UInt8Array::from_iter_values(rows.iter().map(|r| r.label.as_u8())))),
+        ("group", text(|r| &r.group)),
+        ("score", Arc::new(Float32Array::from_iter_values(rows.iter().map(|r| r.score)))),
+    ]
+    .into_iter()
+    .map(|(name, column)| (Field::new(name, column.data_type().clone(), false), column))
+    .unzip();
+    // Few different names in many rows: a dictionary helps here.
+    let settings = ["row", "class", "group"].iter().fold(properties(path, SCORES, &[])?, |s, name| {
+        s.set_column_dictionary_enabled(ColumnPath::new(vec![(*name).to_owned()]), true)
+    });
+    write_table(path, Schema::new(fields), columns, settings.build())
+}
+
+/// Reads scores.
+///
+/// # Errors
+/// As [`read_features`].
+pub fn read_scores(path: &Path) -> Result<Vec<ScoreRow>> {
+    let file = ParquetFile::open(path, SCORES)?;
+    let [row, class] = [file.strings("row")?, file.strings("class")?];
+    let [filepath, group] = [file.strings("filepath")?, file.strings("group")?];
+    let seed = file.whole("seed", &DataType::UInt64)?;
+    let label = file.whole("label", &DataType::UInt8)?;
+    let score = file.whole("score", &DataType::Float32)?;
+    (0..file.rows())
+        .map(|i| {
+            let filepath = ImageId::new(filepath.value(i));
+            Ok(ScoreRow {
+                row: row.value(i).to_owned(),
+                class: class.value(i).to_owned(),
+                seed: seed.as_primitive::<UInt64Type>().value(i),
+                label: label_of(path, &filepath, label.as_primitive::<UInt8Type>().value(i))?,
+                filepath,
+                group: group.value(i).to_owned(),
+                score: score.as_primitive::<Float32Type>().value(i),
+            })
+        })
+        .collect()
+}
+
+/// One point of a training curve, e.g. the loss of a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Optimiser steps so far.
+    pub step: u64,
+    /// Which curve, e.g. `loss`.
+    pub name: String,
+    /// The value.
+    pub value: f64,
+}
+
+/// Writes training curves, columns `step`, `name`, `value`.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn write_curves(path: &Path, points: &[CurvePoint]) -> Result<()> {
+    let schema = Schema::new(vec![
+        Field::new("step", DataType::UInt64, false),
+        Field::new("name", DataType::Utf8, false),
+        Field::new("value", DataType::Float64, false),
+    ]);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from_iter_values(points.iter().map(|p| p.step))),
+        Arc::new(StringArray::from_iter_values(points.iter().map(|p| p.name.as_str()))),
+        Arc::new(Float64Array::from_iter_values(points.iter().map(|p| p.value))),
+    ];
+    let settings = properties(path, CURVES, &[])?
+        .set_column_dictionary_enabled(ColumnPath::new(vec!["name".to_owned()]), true);
+    write_table(path, schema, columns, settings.build())
+}
+
+/// Reads training curves.
+///
+/// # Errors
+/// As [`read_features`].
+pub fn read_curves(path: &Path) -> Result<Vec<CurvePoint>> {
+    let file = ParquetFile::open(path, CURVES)?;
+    let (step, name) = (file.whole("step", &DataType::UInt64)?, file.strings("name")?);
+    let value = file.whole("value", &DataType::Float64)?;
+    Ok((0..file.rows())
+        .map(|i| CurvePoint {
+            step: step.as_primitive::<UInt64Type>().value(i),
+            name: name.value(i).to_owned(),
+            value: value.as_primitive::<Float64Type>().value(i),
+        })
+        .collect())
+}
