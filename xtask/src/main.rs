@@ -1,1 +1,61 @@
-fn main() {}
+//! `cargo xtask`: brings native libraries, data and weights to this machine, then builds and runs `segad`.
+//!
+//! It links neither libtorch nor XGBoost nor Polars, so that it compiles in seconds on a machine that has nothing yet.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its user")]
+
+mod cargo;
+mod cli;
+mod doctor;
+mod error;
+mod fetch;
+mod segad;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use segad_provision::exit;
+
+use cli::{Cli, Verb};
+use error::XtaskError;
+
+fn main() -> ExitCode {
+    let code = match run(Cli::parse().verb) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.exit_code()
+        }
+    };
+    ExitCode::from(code)
+}
+
+fn run(verb: Verb) -> Result<u8, XtaskError> {
+    match verb {
+        Verb::Setup { offline } => {
+            let context = setup::Context::new(offline)?;
+            for (name, place) in setup::run(&context)?.variables() {
+                println!("{name}={}", place.folder.display());
+            }
+            Ok(exit::OK)
+        }
+        Verb::Doctor => doctor::run(&setup::Context::new(true)?),
+        Verb::Fetch { what, from, offline } => {
+            let context = setup::Context::new(offline)?;
+            for path in fetch::run(&context, &what, from.as_deref())? {
+                println!("{}", path.display());
+            }
+            Ok(exit::OK)
+        }
+        Verb::Test { filters } => {
+            let context = setup::Context::new(false)?;
+            test::run(&context, &setup::run(&context)?, &filters)
+        }
+        Verb::Bench { name, arguments } => {
+            let context = setup::Context::new(false)?;
+            test::bench(&context, &setup::run(&context)?, name.as_deref(), &arguments)
+        }
+        Verb::Segad(words) => segad::run(&words),
+    }
+}

@@ -80,15 +80,6 @@ pub fn write_if_changed(path: &Path, text: &str) -> Result<bool, ProvisionError>
     Ok(true)
 }
 
-/// Moves a finished folder to its place; what lay there goes first to `aside`, a name on the same disk that is free.
-pub(crate) fn publish(from: &Path, to: &Path, aside: &Path) -> Result<(), ProvisionError> {
-    create_dir(&parent(to))?;
-    if to.symlink_metadata().is_ok() {
-        fs::rename(to, aside).map_err(|e| ProvisionError::io("moving aside", to, e))?;
-    }
-    fs::rename(from, to).map_err(|e| ProvisionError::io("publishing", to, e))
-}
-
 fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),

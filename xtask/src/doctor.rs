@@ -1,0 +1,293 @@
+//! `cargo xtask doctor`.
+
+use std::process::Command;
+
+use segad_provision::programs::{COMPILER, Need, PIP, READELF};
+use segad_provision::versions::{ELPV_IMAGES, LIBTORCH, WEIGHTS, XGBOOST, XGBOOST_LIBRARY};
+use segad_provision::{CURL, Cache, digest, elpv, exit, files, libtorch, native, xgboost};
+
+use crate::error::XtaskError;
+use crate::fetch;
+use crate::setup::Context;
+
+const SET_UP: &str = "cargo xtask setup";
+
+/// How a part stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Good,
+    /// Not there, and only some commands need it.
+    Optional,
+    Bad,
+}
+
+struct Row {
+    item: String,
+    expected: String,
+    found: String,
+    fix: String,
+    state: State,
+}
+
+impl Row {
+    fn good(item: &str, expected: &str, found: impl Into<String>) -> Self {
+        Self {
+            item: item.to_owned(),
+            expected: expected.to_owned(),
+            found: found.into(),
+            fix: String::new(),
+            state: State::Good,
+        }
+    }
+
+    fn or(mut self, state: State, fix: &str) -> Self {
+        self.state = state;
+        self.fix = fix.to_owned();
+        self
+    }
+}
+
+/// Prints the table; the exit code tells whether `segad` can be built and run.
+pub(crate) fn run(context: &Context) -> Result<u8, XtaskError> {
+    let rows = rows(context)?;
+    print!("{}", table(&rows));
+    Ok(if rows.iter().any(|r| r.state == State::Bad) { exit::CONFIGURATION } else { exit::OK })
+}
+
+fn rows(context: &Context) -> Result<Vec<Row>, XtaskError> {
+    let cache = &context.provisioner.cache;
+    let mut rows = vec![rust(context)];
+    rows.extend([COMPILER, READELF, PIP].map(|need| program(need, State::Bad)));
+    rows.push(program(CURL, State::Optional));
+    rows.push(nextest());
+    rows.push(folder(cache));
+    rows.extend(natives(context)?);
+    rows.push(device());
+    rows.push(match elpv::problem(&cache.data(elpv::NAME))? {
+        None => Row::good(
+            "data: elpv",
+            &format!("{ELPV_IMAGES} images"),
+            cache.data(elpv::NAME).display().to_string(),
+        ),
+        Some(problem) => Row::good("data: elpv", &format!("{ELPV_IMAGES} images"), problem)
+            .or(State::Optional, "cargo xtask fetch elpv"),
+    });
+    for pinned in &WEIGHTS {
+        let item = format!("weights: {}", pinned.name);
+        let file = cache.weights(pinned.name);
+        rows.push(match fetch::problem(cache, pinned)? {
+            None => Row::good(&item, "digest as recorded", file.display().to_string()),
+            Some(problem) => Row::good(&item, "digest as recorded", problem)
+                .or(State::Optional, &format!("cargo xtask fetch {}", pinned.name)),
+        });
+    }
+    Ok(rows)
+}
+
+fn rust(context: &Context) -> Row {
+    let pinned =
+        files::read_text(&context.root.join("rust-toolchain.toml")).ok().flatten().unwrap_or_default();
+    let expected = pinned
+        .lines()
+        .find_map(|l| l.strip_prefix("channel"))
+        .map(|v| v.trim_matches([' ', '=', '"']).to_owned())
+        .unwrap_or_default();
+    let found = answer(Command::new("rustc").arg("--version").current_dir(&context.root));
+    let version = found.split_whitespace().nth(1).unwrap_or("none").to_owned();
+    if version.starts_with(&expected) {
+        Row::good("rustc", &expected, version)
+    } else {
+        Row::good("rustc", &expected, version).or(State::Bad, &format!("rustup toolchain install {expected}"))
+    }
+}
+
+fn program(need: Need, otherwise: State) -> Row {
+    if need.present(None) {
+        let mut command = Command::new(need.program);
+        let answer = answer(command.args(need.probe));
+        return Row::good(need.program, need.purpose, answer.lines().next().unwrap_or("present"));
+    }
+    Row::good(need.program, need.purpose, "missing").or(otherwise, &need.fix())
+}
+
+fn nextest() -> Row {
+    let found = answer(Command::new("cargo").args(["nextest", "--version"]));
+    match found.lines().next() {
+        Some(version) => Row::good("cargo-nextest", "runs the tests", version),
+        None => Row::good("cargo-nextest", "runs the tests", "missing; cargo test is used")
+            .or(State::Optional, "cargo install cargo-nextest --locked"),
+    }
+}
+
+/// The cache must take files, and has room for what is built and downloaded.
+fn folder(cache: &Cache) -> Row {
+    const NEEDED: u64 = 10;
+    let root = cache.root().display().to_string();
+    if let Err(error) = cache.prepare() {
+        return Row::good("cache", "writable", error.to_string())
+            .or(State::Bad, "set SEGAD_CACHE_DIR to a folder of yours");
+    }
+    let expected = format!("writable, {NEEDED} GB free");
+    let listing = answer(Command::new("df").arg("-Pk").arg(cache.root()));
+    match free_gb(&listing) {
+        Some(free) => {
+            let row = Row::good("cache", &expected, format!("{root}, {free} GB free"));
+            if free < NEEDED {
+                row.or(State::Optional, "free some space or set SEGAD_CACHE_DIR")
+            } else {
+                row
+            }
+        }
+        None => Row::good("cache", &expected, root),
+    }
+}
+
+/// Free gigabytes in what `df -Pk FOLDER` prints.
+fn free_gb(listing: &str) -> Option<u64> {
+    let kib: u64 = listing.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
+    Some(kib * 1024 / 1_000_000_000)
+}
+
+fn natives(context: &Context) -> Result<Vec<Row>, XtaskError> {
+    let cache = &context.provisioner.cache;
+    let settings = context.settings();
+    let shell = native::Shell::from_env(&settings)?;
+    let place = |own: std::path::PathBuf, users: Option<&std::ffi::OsString>| native::Place {
+        users: users.is_some(),
+        folder: users.map_or(own, Into::into),
+    };
+    let native = native::Native {
+        libtorch: place(cache.libtorch(), shell.libtorch.as_ref()),
+        xgboost: place(cache.xgboost_lib(), shell.xgboost.as_ref()),
+    };
+    let whose = |place: &native::Place, what: String| {
+        let origin = if place.users { " (the shell's)" } else { "" };
+        format!("{what}, {}{origin}", place.folder.display())
+    };
+    let torch = match libtorch::problem(&native.libtorch.folder) {
+        None => {
+            let version = libtorch::version(&native.libtorch.folder);
+            let found = whose(&native.libtorch, version.unwrap_or_else(|| "version unknown".into()));
+            Row::good("libtorch", LIBTORCH, found)
+        }
+        Some(problem) => {
+            Row::good("libtorch", LIBTORCH, whose(&native.libtorch, problem)).or(State::Bad, SET_UP)
+        }
+    };
+    let library = native.xgboost.folder.join("libxgboost.so");
+    let xgb = match xgboost::problem(&native.xgboost.folder) {
+        Some(problem) => {
+            Row::good("XGBoost", XGBOOST, whose(&native.xgboost, problem)).or(State::Bad, SET_UP)
+        }
+        None if digest::sha256_file(&library)? == XGBOOST_LIBRARY => {
+            Row::good("XGBoost", XGBOOST, whose(&native.xgboost, XGBOOST.to_owned()))
+        }
+        None if native.xgboost.users => {
+            Row::good("XGBoost", XGBOOST, whose(&native.xgboost, "another build".into()))
+        }
+        None => Row::good("XGBoost", XGBOOST, whose(&native.xgboost, "damaged".into()))
+            .or(State::Bad, &format!("remove {} and run {SET_UP}", cache.xgboost().display())),
+    };
+    let written = files::read_text(&settings)?;
+    let row = |found: &str| Row::good(".cargo/native.toml", "where these lie", found);
+    let config = match written {
+        Some(text) if text == native.settings() => row("up to date"),
+        Some(_) => row("another place").or(State::Bad, SET_UP),
+        None => row("missing").or(State::Bad, SET_UP),
+    };
+    Ok(vec![torch, xgb, config])
+}
+
+fn device() -> Row {
+    let gpus = answer(Command::new("nvidia-smi").args(["--query-gpu=name", "--format=csv,noheader"]));
+    let found = match gpus.lines().next() {
+        Some(name) => format!("cpu, {name} (used if LIBTORCH names a CUDA build)"),
+        None => "cpu".to_owned(),
+    };
+    Row::good("device", "cpu, or cuda", found)
+}
+
+/// What a program prints, or nothing if it fails.
+fn answer(command: &mut Command) -> String {
+    command
+        .output()
+        .ok()
+        .filter(|output| output.status.success())
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .unwrap_or_default()
+}
+
+fn table(rows: &[Row]) -> String {
+    let cells = |r: &Row| {
+        let mark = match r.state {
+            State::Good => "ok",
+            State::Optional => "-",
+            State::Bad => "BAD",
+        };
+        [mark.to_owned(), r.item.clone(), r.expected.clone(), r.found.clone(), r.fix.clone()]
+    };
+    let head = ["", "item", "expected", "found", "how to fix"].map(str::to_owned);
+    let lines: Vec<[String; 5]> = std::iter::once(head).chain(rows.iter().map(cells)).collect();
+    let width = |column: usize| lines.iter().map(|l| l[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..5).map(width).collect();
+    let mut text = String::new();
+    for line in &lines {
+        let padded = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
+        text.push_str(padded.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use segad_provision::Provisioner;
+
+    use super::*;
+
+    #[test]
+    fn a_bare_machine_gets_a_way_to_fix_each_part() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = Context {
+            root: Path::new(env!("CARGO_MANIFEST_DIR")).join(".."),
+            provisioner: Provisioner {
+                cache: Cache::at(dir.path().join("cache")),
+                offline: true,
+                path: None,
+                show_progress: false,
+                say: &|_| (),
+            },
+        };
+        let rows = rows(&context).unwrap();
+        let find = |item: &str| rows.iter().find(|r| r.item == item).unwrap();
+        assert_eq!(find("rustc").state, State::Good);
+        for item in ["data: elpv", "weights: resnet18"] {
+            assert_eq!(find(item).state, State::Optional);
+            assert!(find(item).fix.starts_with("cargo xtask fetch"));
+        }
+        for row in &rows {
+            assert_eq!(row.fix.is_empty(), row.state == State::Good, "{}", row.item);
+        }
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [Row::good("a", "1", "2"), Row::good("long", "x", "ö").or(State::Bad, "do it")];
+        assert_eq!(
+            table(&rows),
+            "     item  expected  found  how to fix\n\
+             ok   a     1         2\n\
+             BAD  long  x         ö      do it\n"
+        );
+    }
+
+    #[test]
+    fn free_space_is_read() {
+        let listing =
+            "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/a 100 1 48828125 1% /\n";
+        assert_eq!(free_gb(listing), Some(50));
+        assert_eq!(free_gb(""), None);
+    }
+}

@@ -1,0 +1,32 @@
+use segad_provision::{ProvisionError, exit};
+use segad_weights::WeightsError;
+use thiserror::Error;
+
+/// Why a command of `cargo xtask` stopped.
+#[derive(Debug, Error)]
+pub(crate) enum XtaskError {
+    #[error(transparent)]
+    Provision(#[from] ProvisionError),
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    #[error("{0}")]
+    Usage(String),
+    #[error("{command}: {source}")]
+    Start { command: String, source: std::io::Error },
+    #[error("{0}")]
+    Build(String),
+    #[error("the command {0:?} is unknown; see cargo xtask --help")]
+    Unknown(String),
+}
+
+impl XtaskError {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Provision(e) | Self::Weights(WeightsError::File(e)) => e.exit_code(),
+            Self::Weights(_) => exit::INPUT,
+            Self::Usage(_) | Self::Unknown(_) => exit::USAGE,
+            Self::Start { .. } => exit::CONFIGURATION,
+            Self::Build(_) => exit::FAILED,
+        }
+    }
+}

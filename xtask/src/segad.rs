@@ -1,0 +1,144 @@
+//! Commands that are passed on to the binary `segad`.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use segad_provision::native::Native;
+
+use crate::cargo;
+use crate::error::XtaskError;
+use crate::fetch;
+use crate::setup::{self, Context};
+
+/// The commands of `segad`.
+const VERBS: [&str; 14] = [
+    "demo",
+    "reproduce",
+    "plan",
+    "sweep",
+    "tables",
+    "fit",
+    "inspect",
+    "explain",
+    "serve",
+    "segments",
+    "import",
+    "cell",
+    "store",
+    "config",
+];
+
+/// What the demo reads.
+const DEMO: [&str; 2] = ["elpv", "weights"];
+
+/// Sets up, fetches what the command needs, builds `segad` and becomes it: its exit code and signals are this process's.
+pub(crate) fn run(words: &[OsString]) -> Result<u8, XtaskError> {
+    let verb = words.first().map(|v| v.to_string_lossy()).unwrap_or_default();
+    if !VERBS.contains(&verb.as_ref()) && verb != "completions" {
+        return Err(XtaskError::Unknown(verb.into_owned()));
+    }
+    let (offline, words) = split_offline(words);
+    let context = Context::new(offline)?;
+    let native = setup::run(&context)?;
+    let asks_for_help = words.iter().any(|w| w == "--help" || w == "-h");
+    if verb == "demo" && !asks_for_help {
+        fetch::run(&context, &DEMO.map(str::to_owned), None)?;
+    }
+    let binary = build(&context, &native)?;
+    become_it(&binary, &words)
+}
+
+/// `--offline` is for this program: `segad` never uses the network.
+fn split_offline(words: &[OsString]) -> (bool, Vec<OsString>) {
+    let kept: Vec<OsString> = words.iter().filter(|w| *w != "--offline").cloned().collect();
+    (kept.len() < words.len(), kept)
+}
+
+/// Builds `segad`, with cargo's own messages, and returns the path that cargo names.
+fn build(context: &Context, native: &Native) -> Result<PathBuf, XtaskError> {
+    let mut cargo = cargo::command(&context.root, Some(native));
+    cargo
+        .args(["build", "--package", "segad-runner", "--bin", "segad"])
+        .arg("--message-format=json-render-diagnostics")
+        .stdout(Stdio::piped());
+    if context.provisioner.offline {
+        cargo.arg("--offline");
+    }
+    let start = |source| XtaskError::Start { command: "cargo build".to_owned(), source };
+    let mut child = cargo.spawn().map_err(start)?;
+    let mut binary = None;
+    for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
+        binary = executable(&line.map_err(start)?).or(binary);
+    }
+    let status = child.wait().map_err(start)?;
+    match binary {
+        Some(binary) if status.success() => Ok(binary),
+        _ => Err(XtaskError::Build(format!(
+            "building segad failed ({status}); cargo's messages are above, and cargo xtask doctor checks this machine"
+        ))),
+    }
+}
+
+/// The path of `segad`, if this message of cargo is about it.
+fn executable(message: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    (message["target"]["name"] == "segad").then_some(())?;
+    message["executable"].as_str().map(PathBuf::from)
+}
+
+fn become_it(binary: &std::path::Path, words: &[OsString]) -> Result<u8, XtaskError> {
+    let mut command = Command::new(binary);
+    command.args(words);
+    // Threads of OpenMP that wait spinning take the processor from those that work.
+    if std::env::var_os("OMP_WAIT_POLICY").is_none() {
+        command.env("OMP_WAIT_POLICY", "PASSIVE");
+    }
+    let start = |source| XtaskError::Start { command: binary.display().to_string(), source };
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt;
+        Err(start(command.exec()))
+    }
+    #[cfg(not(unix))]
+    {
+        let status = command.status().map_err(start)?;
+        Ok(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offline_is_taken_out() {
+        let words: Vec<OsString> = ["demo", "--offline", "--seed", "1"].map(Into::into).into();
+        let (offline, rest) = split_offline(&words);
+        assert!(offline);
+        assert_eq!(rest, ["demo", "--seed", "1"]);
+        assert_eq!(split_offline(&rest), (false, rest.clone()));
+    }
+
+    #[test]
+    fn unknown_commands_are_usage_errors() {
+        let error = run(&["demmo".into()]).unwrap_err();
+        assert!(error.to_string().contains("demmo"), "{error}");
+        assert_eq!(error.exit_code(), segad_provision::exit::USAGE);
+    }
+
+    #[test]
+    fn the_binary_is_found_in_cargos_messages() {
+        let message =
+            r#"{"reason":"compiler-artifact","target":{"name":"segad"},"executable":"/t/debug/segad"}"#;
+        assert_eq!(executable(message), Some(PathBuf::from("/t/debug/segad")));
+        for other in [
+            r#"{"reason":"compiler-artifact","target":{"name":"segad"},"executable":null}"#,
+            r#"{"reason":"build-finished","success":true}"#,
+            "no json",
+        ] {
+            assert_eq!(executable(other), None);
+        }
+    }
+}

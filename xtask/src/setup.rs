@@ -1,0 +1,48 @@
+//! `cargo xtask setup`.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use segad_provision::native::{self, Native, Shell};
+use segad_provision::{Cache, Provisioner, files};
+
+use crate::cargo;
+use crate::error::XtaskError;
+
+/// Where this run works.
+pub(crate) struct Context {
+    /// The folder of the workspace.
+    pub root: PathBuf,
+    pub provisioner: Provisioner<'static>,
+}
+
+impl Context {
+    pub(crate) fn new(offline: bool) -> Result<Self, XtaskError> {
+        Ok(Self {
+            root: cargo::workspace_root(),
+            provisioner: Provisioner {
+                cache: Cache::from_env()?,
+                offline,
+                path: None,
+                show_progress: std::io::stderr().is_terminal(),
+                say: &|line| eprintln!("{line}"),
+            },
+        })
+    }
+
+    /// The file that tells cargo where the native libraries lie.
+    pub(crate) fn settings(&self) -> PathBuf {
+        self.root.join(".cargo/native.toml")
+    }
+}
+
+/// Brings the native libraries to this machine and writes the settings if they change.
+pub(crate) fn run(context: &Context) -> Result<Native, XtaskError> {
+    let settings = context.settings();
+    let native = native::provide(&context.provisioner, &Shell::from_env(&settings)?)?;
+    // An unchanged file keeps its time: nothing is rebuilt for it.
+    if files::write_if_changed(&settings, &native.settings())? {
+        (context.provisioner.say)(&format!("wrote {}", settings.display()));
+    }
+    Ok(native)
+}
