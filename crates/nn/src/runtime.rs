@@ -1,0 +1,98 @@
+use crate::NnError;
+use segad_core::{Device, Precision};
+use tch::{Kind, Tensor};
+
+/// Sets the number of threads that libtorch uses for one operation, for the whole process. The runner calls it once,
+/// before any network runs.
+pub fn set_threads(threads: usize) {
+    tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
+}
+
+/// libtorch's name of a device.
+///
+/// # Errors
+/// [`NnError::NoDevice`] for a CUDA device that libtorch does not see.
+pub fn torch_device(device: Device) -> Result<tch::Device, NnError> {
+    match device {
+        Device::Cpu => Ok(tch::Device::Cpu),
+        Device::Cuda(n) => {
+            let count = tch::Cuda::device_count();
+            if i64::try_from(n).is_ok_and(|n| n < count) {
+                Ok(tch::Device::Cuda(n))
+            } else {
+                Err(NnError::NoDevice { device, count })
+            }
+        }
+    }
+}
+
+/// The kind of tensor that a precision computes with.
+pub fn torch_kind(precision: Precision) -> Kind {
+    match precision {
+        Precision::F32 => Kind::Float,
+        Precision::Bf16 => Kind::BFloat16,
+    }
+}
+
+/// The same tensor, N×C×H×W, with the channels innermost in memory, which convolutions on CPU are fastest with.
+/// Shape and values do not change.
+///
+/// # Errors
+/// [`NnError::Shape`] unless the tensor has four dimensions.
+pub fn channels_last(tensor: &Tensor) -> Result<Tensor, NnError> {
+    if tensor.dim() != 4 {
+        return Err(NnError::Shape {
+            what: "channels-last",
+            actual: tensor.size(),
+            expected: "N×C×H×W".into(),
+        });
+    }
+    Ok(tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
+}
+
+/// The values of a tensor of any shape, row-major, as `f32`.
+///
+/// # Errors
+/// libtorch's.
+pub fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, NnError> {
+    let tensor = tensor.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
+    let mut values = vec![0.0; tensor.numel()];
+    tensor.f_copy_data(&mut values, tensor.numel())?;
+    Ok(values)
+}
+
+/// A tensor on the CPU from row-major values.
+///
+/// # Errors
+/// [`NnError::Shape`] unless the number of values fits the shape.
+pub fn from_slice(values: &[f32], shape: &[i64]) -> Result<Tensor, NnError> {
+    if usize::try_from(shape.iter().product::<i64>()) != Ok(values.len()) {
+        return Err(NnError::Shape {
+            what: "values",
+            actual: vec![i64::try_from(values.len()).unwrap_or(i64::MAX)],
+            expected: format!("as many as {shape:?} holds"),
+        });
+    }
+    Ok(Tensor::f_from_slice(values)?.f_view(shape)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_devices_are_errors() {
+        assert!(torch_device(Device::Cpu).is_ok());
+        assert!(matches!(torch_device(Device::Cuda(99)), Err(NnError::NoDevice { .. })));
+    }
+
+    #[test]
+    fn channels_last_changes_strides_alone() {
+        let t = from_slice(&(0..24).map(|i| i as f32).collect::<Vec<_>>(), &[1, 2, 3, 4]).unwrap();
+        let c = channels_last(&t).unwrap();
+        assert_eq!((c.size(), c.stride()[1]), (t.size(), 1));
+        assert_eq!(to_vec(&c).unwrap(), to_vec(&t).unwrap());
+        assert!(channels_last(&t.view([24])).is_err());
+        assert!(from_slice(&[1.0], &[2]).is_err());
+    }
+}
