@@ -1,1 +1,50 @@
-//! Segment sources: which part of the product each pixel belongs to
+//! Segment sources: which part of the product each pixel belongs to (SegAD, CVPR 2024, section 3: the anomaly map is cut
+//! by a segmentation map and each piece gives statistics of its own).
+//!
+//! A source gives a [`LabelMap`](segad_core::LabelMap) of `u8` labels 0…L−1 at the size of the anomaly maps (256×256),
+//! 0 being the background by custom:
+//!
+//! - [`StaticMap`]: one map for all images, painted from a TOML file of [`Shapes`]; `elpv-mono` and `vad` are
+//!   [shipped](shipped_names). `whole` is the map of one segment.
+//! - [`Folder`]: a `.npy` or PNG file per image, checked, never interpolated.
+//! - [`Foreground`]: what differs from the border's colour, without any model.
+//! - [`Posed`]: shapes in the coordinates of a board, laid over each image where the board lies.
+//!
+//! [`SegmentsSpec`] is how an experiment file names one, [`open`] opens it, [`Source::digest`] is its part of a key,
+//! [`QualityReport`] and [`overlay`] are for people who check it.
+//!
+//! ```
+//! use segad_core::SegmentSource as _;
+//! use segad_segments::{SegmentsSpec, open};
+//! let source = open(&SegmentsSpec::Named("elpv-mono".into()), "".as_ref(), 256, 256)?;
+//! assert_eq!(source.names()[5], "busbar 1");
+//! let map = source.static_map().ok_or("a drawn map is static")?;
+//! assert_eq!(map.labels()[128 * 256 + 128], 6); // the middle of the cell lies on the middle busbar
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Deviations: the authors ignore labels of L and more, which hides wrong files; here they are errors.
+
+mod error;
+mod fixed;
+mod folder;
+mod foreground;
+mod posed;
+mod raster;
+mod report;
+mod shapes;
+mod source;
+mod spec;
+
+pub use error::SegmentsError;
+pub use fixed::{StaticMap, shipped, shipped_names};
+pub use folder::{Folder, FolderParams};
+pub use foreground::{Foreground, ForegroundParams, ForegroundReport};
+pub use posed::{Pose, Posed};
+pub use report::{QualityReport, SMALL_SEGMENT, SegmentQuality, overlay};
+pub use shapes::{Reference, Shape, Shapes};
+pub use source::Source;
+pub use spec::{PosedParams, SegmentsSpec, SegmentsTable, StaticParams, open};
+
+/// Raised when any source gives other labels for the same settings; part of every [`Source::digest`].
+pub const REVISION: u32 = 1;

@@ -1,0 +1,77 @@
+use crate::{SegmentsError, Shapes};
+use segad_core::{Image, ImageId, LabelMap, SegmentSource};
+
+/// The maps that come with the program, by name.
+const SHIPPED: [(&str, &str); 2] = [
+    ("elpv-mono", include_str!("../../../datasets/segments/elpv-mono.toml")),
+    ("vad", include_str!("../../../datasets/segments/vad.toml")),
+];
+
+/// One map for all images, for products that always lie alike.
+#[derive(Clone, Debug)]
+pub struct StaticMap {
+    map: LabelMap,
+    names: Vec<String>,
+}
+
+impl StaticMap {
+    /// Paints shapes at the size of the anomaly maps.
+    ///
+    /// # Errors
+    /// As [`Shapes::rasterise`]; [`SegmentsError::Names`] for a file with `inside`, which is for posed maps.
+    pub fn new(shapes: &Shapes, height: usize, width: usize) -> Result<Self, SegmentsError> {
+        if shapes.inside.is_some() {
+            let reason = "inside is for maps of kind posed; paint a shape instead".to_owned();
+            return Err(SegmentsError::Names { file: shapes.file.clone(), reason });
+        }
+        Ok(Self { map: shapes.rasterise(height, width)?, names: shapes.names.clone() })
+    }
+
+    /// One segment called `whole`.
+    ///
+    /// # Errors
+    /// For a side of zero.
+    pub fn whole(height: usize, width: usize) -> Result<Self, SegmentsError> {
+        Ok(Self { map: LabelMap::whole(height, width)?, names: vec!["whole".to_owned()] })
+    }
+
+    /// The map.
+    pub fn map(&self) -> &LabelMap {
+        &self.map
+    }
+}
+
+/// Names of the shipped maps.
+pub fn shipped_names() -> impl Iterator<Item = &'static str> {
+    SHIPPED.iter().map(|(name, _)| *name)
+}
+
+/// The shipped map of this name.
+///
+/// # Errors
+/// [`SegmentsError::UnknownName`] listing the names there are.
+pub fn shipped(name: &str) -> Result<Shapes, SegmentsError> {
+    match SHIPPED.iter().find(|(n, _)| *n == name) {
+        Some((name, text)) => Shapes::parse(&format!("{name}.toml"), text),
+        None => {
+            let known: Vec<_> = ["whole", "foreground"].into_iter().chain(shipped_names()).collect();
+            Err(SegmentsError::UnknownName { name: name.to_owned(), known: known.join(", ") })
+        }
+    }
+}
+
+impl SegmentSource for StaticMap {
+    type Error = SegmentsError;
+
+    fn label_map(&self, _: &ImageId, _: &Image) -> Result<LabelMap, SegmentsError> {
+        Ok(self.map.clone())
+    }
+
+    fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    fn static_map(&self) -> Option<&LabelMap> {
+        Some(&self.map)
+    }
+}

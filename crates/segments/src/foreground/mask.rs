@@ -1,0 +1,135 @@
+//! Operations on masks: row-major, one `bool` a pixel.
+
+/// Grows (`grow`) or shrinks a mask by a square of side 2·radius + 1. Beyond the image lies background.
+fn square(mask: &[bool], height: usize, width: usize, radius: usize, grow: bool) -> Vec<bool> {
+    // Along one line: a pixel is set where a `grow`-valued pixel lies within the radius. Shrinking is growing the rest.
+    let line = |start: usize, step: usize, count: usize, from: &[bool], to: &mut [bool]| {
+        let value = |i: usize| from[start + i * step] == grow;
+        let mut within = (0..radius.min(count)).filter(|&i| value(i)).count();
+        for i in 0..count {
+            if i + radius < count {
+                within += usize::from(value(i + radius));
+            }
+            let outside = !grow && (i < radius || i + radius >= count);
+            to[start + i * step] = (within > 0 || outside) == grow;
+            if i >= radius {
+                within -= usize::from(value(i - radius));
+            }
+        }
+    };
+    let mut rows = vec![false; mask.len()];
+    for y in 0..height {
+        line(y * width, 1, width, mask, &mut rows);
+    }
+    let mut out = vec![false; mask.len()];
+    for x in 0..width {
+        line(x, width, height, &rows, &mut out);
+    }
+    out
+}
+
+/// Shrinks, then grows: removes what is thinner than 2·radius + 1.
+pub(crate) fn open(mask: &[bool], height: usize, width: usize, radius: usize) -> Vec<bool> {
+    if radius == 0 {
+        return mask.to_vec();
+    }
+    square(&square(mask, height, width, radius, false), height, width, radius, true)
+}
+
+/// Grows, then shrinks: closes gaps thinner than 2·radius + 1.
+pub(crate) fn close(mask: &[bool], height: usize, width: usize, radius: usize) -> Vec<bool> {
+    if radius == 0 {
+        return mask.to_vec();
+    }
+    // What grows beyond the image must be there when it shrinks again.
+    let (tall, wide) = (height + 2 * radius, width + 2 * radius);
+    let mut padded = vec![false; tall * wide];
+    for (row, target) in mask.chunks_exact(width).zip(padded.chunks_exact_mut(wide).skip(radius)) {
+        target[radius..radius + width].copy_from_slice(row);
+    }
+    let closed = square(&square(&padded, tall, wide, radius, true), tall, wide, radius, false);
+    let rows = closed.chunks_exact(wide).skip(radius).take(height);
+    rows.flat_map(|row| row[radius..radius + width].iter().copied()).collect()
+}
+
+/// Connected pieces of the set pixels, as lists of positions, in the order of their first pixels.
+pub(crate) fn components(mask: &[bool], height: usize, width: usize, diagonal: bool) -> Vec<Vec<usize>> {
+    let mut seen: Vec<bool> = mask.iter().map(|m| !m).collect();
+    let mut pieces = Vec::new();
+    for start in 0..mask.len() {
+        if seen[start] {
+            continue;
+        }
+        seen[start] = true;
+        let mut piece = vec![start];
+        let mut next = 0;
+        while next < piece.len() {
+            let (y, x) = (piece[next] / width, piece[next] % width);
+            next += 1;
+            for ny in y.saturating_sub(1)..(y + 2).min(height) {
+                for nx in x.saturating_sub(1)..(x + 2).min(width) {
+                    let i = ny * width + nx;
+                    if !seen[i] && (diagonal || ny == y || nx == x) {
+                        seen[i] = true;
+                        piece.push(i);
+                    }
+                }
+            }
+        }
+        pieces.push(piece);
+    }
+    pieces
+}
+
+/// Sets unset pieces (4 neighbours) that do not touch the border; returns how many pixels that were.
+pub(crate) fn fill_holes(mask: &mut [bool], height: usize, width: usize) -> usize {
+    let unset: Vec<bool> = mask.iter().map(|m| !m).collect();
+    let at_border = |&i: &usize| {
+        let (y, x) = (i / width, i % width);
+        y == 0 || x == 0 || y + 1 == height || x + 1 == width
+    };
+    let mut filled = 0;
+    for hole in components(&unset, height, width, false) {
+        if !hole.iter().any(at_border) {
+            filled += hole.len();
+            hole.into_iter().for_each(|i| mask[i] = true);
+        }
+    }
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask(rows: &[&str]) -> Vec<bool> {
+        rows.iter().flat_map(|r| r.bytes().map(|b| b == b'#')).collect()
+    }
+
+    #[test]
+    fn opening_removes_thin_and_closing_bridges() {
+        let thin = mask(&["......", ".###..", ".####.", ".###..", "......"]);
+        let opened = mask(&["......", ".###..", ".###..", ".###..", "......"]);
+        assert_eq!(open(&thin, 5, 6, 1), opened);
+        let gap = mask(&["......", ".#.##.", ".#.##.", "......"]);
+        let closed = mask(&["......", ".####.", ".####.", "......"]);
+        assert_eq!(close(&gap, 4, 6, 1), closed);
+        // At the border: what touches it stays, a line along it goes, a gap beside it is not bridged.
+        let edge = mask(&["###...", "###...", "###...", "....##"]);
+        let kept = mask(&["###...", "###...", "###...", "......"]);
+        assert_eq!(open(&edge, 4, 6, 1), kept);
+        assert_eq!(close(&kept, 4, 6, 1), kept);
+        assert_eq!(close(&[false; 6], 2, 3, 5), [false; 6]);
+        assert_eq!(close(&[true; 6], 2, 3, 5), [true; 6]);
+    }
+
+    #[test]
+    fn pieces_and_holes() {
+        let diagonal = mask(&["#..", ".#.", "..#"]);
+        assert_eq!(components(&diagonal, 3, 3, true).len(), 1);
+        assert_eq!(components(&diagonal, 3, 3, false).len(), 3);
+        let mut ring = mask(&["####.", "#..#.", "####.", "#...."]);
+        assert_eq!(fill_holes(&mut ring, 4, 5), 2);
+        assert_eq!(ring, mask(&["####.", "####.", "####.", "#...."]));
+    }
+}

@@ -1,0 +1,137 @@
+use crate::folder::FolderParams;
+use crate::foreground::ForegroundParams;
+use crate::{Folder, Foreground, Posed, SegmentsError, Shapes, Source, StaticMap, shipped};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Which segments, as an experiment file says it: a name (`"whole"`, `"foreground"`, a shipped map such as
+/// `"elpv-mono"`), or a table with a `kind`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum SegmentsSpec {
+    /// A name.
+    Named(String),
+    /// A source with its settings.
+    Table(SegmentsTable),
+}
+
+/// A source with its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum SegmentsTable {
+    /// One map for all images, from a file of shapes.
+    Static(StaticParams),
+    /// A label map per image.
+    Folder(FolderParams),
+    /// Foreground by colour.
+    Foreground(ForegroundParams),
+    /// Shapes laid over each image where the board lies.
+    Posed(PosedParams),
+}
+
+/// Settings of a static map.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StaticParams {
+    /// The file of shapes.
+    pub path: PathBuf,
+}
+
+/// Settings of a posed map.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PosedParams {
+    /// The file of shapes, in coordinates of the board.
+    pub path: PathBuf,
+    /// How the board is found.
+    #[serde(default)]
+    pub foreground: ForegroundParams,
+    /// How much the ratio of the board's sides may differ from the template's.
+    #[serde(default = "default_tolerance")]
+    pub aspect_tolerance: f64,
+}
+
+fn default_tolerance() -> f64 {
+    0.15
+}
+
+/// Written by hand so that a wrong key is named; an untagged enum would only say that nothing matched.
+impl<'de> Deserialize<'de> for SegmentsSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameOrTable;
+
+        impl<'de> Visitor<'de> for NameOrTable {
+            type Value = SegmentsSpec;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a name of segments, or a table with kind = static, folder, foreground or posed")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<SegmentsSpec, E> {
+                Ok(SegmentsSpec::Named(name.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SegmentsSpec, A::Error> {
+                SegmentsTable::deserialize(MapAccessDeserializer::new(map)).map(SegmentsSpec::Table)
+            }
+        }
+
+        deserializer.deserialize_any(NameOrTable)
+    }
+}
+
+impl Default for SegmentsSpec {
+    fn default() -> Self {
+        Self::Named("whole".to_owned())
+    }
+}
+
+impl std::fmt::Display for SegmentsSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Named(name) => f.pad(name),
+            Self::Table(SegmentsTable::Static(p)) => write!(f, "static {}", p.path.display()),
+            Self::Table(SegmentsTable::Folder(p)) => write!(f, "folder {}", p.path.display()),
+            Self::Table(SegmentsTable::Foreground(_)) => f.write_str("foreground"),
+            Self::Table(SegmentsTable::Posed(p)) => write!(f, "posed {}", p.path.display()),
+        }
+    }
+}
+
+/// Opens a source. Relative paths start at `base_dir`; `height` × `width` is the size of the anomaly maps.
+///
+/// # Errors
+/// Whatever keeps it from being opened, naming the file and the key.
+pub fn open(
+    spec: &SegmentsSpec,
+    base_dir: &Path,
+    height: usize,
+    width: usize,
+) -> Result<Source, SegmentsError> {
+    Ok(match spec {
+        SegmentsSpec::Named(name) => match name.as_str() {
+            "whole" => Source::Static(StaticMap::whole(height, width)?),
+            "foreground" => Source::Foreground(Foreground::new(ForegroundParams::default(), height, width)?),
+            name => Source::Static(StaticMap::new(&shipped(name)?, height, width)?),
+        },
+        SegmentsSpec::Table(SegmentsTable::Static(p)) => {
+            Source::Static(StaticMap::new(&Shapes::read(&base_dir.join(&p.path))?, height, width)?)
+        }
+        SegmentsSpec::Table(SegmentsTable::Folder(p)) => {
+            Source::Folder(Folder::new(p.clone(), base_dir, height, width)?)
+        }
+        SegmentsSpec::Table(SegmentsTable::Foreground(p)) => {
+            Source::Foreground(Foreground::new(p.clone(), height, width)?)
+        }
+        SegmentsSpec::Table(SegmentsTable::Posed(p)) => {
+            let path = base_dir.join(&p.path);
+            let text = crate::shapes::read_text(&path)?;
+            let foreground = Foreground::new(p.foreground.clone(), height, width)?;
+            let file = path.display().to_string();
+            let posed = Posed::new(&file, &text, foreground, p.aspect_tolerance, height, width)?;
+            Source::Posed(Box::new(posed))
+        }
+    })
+}
