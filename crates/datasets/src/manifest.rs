@@ -1,8 +1,9 @@
-use crate::DatasetError;
 use crate::error::nearest;
+use crate::{DatasetError, files};
 use segad_core::Label;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 /// How a data set's files are arranged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -195,6 +196,14 @@ impl Manifest {
             Some(reason) => Err(error(reason)),
             None => Ok(manifest),
         }
+    }
+
+    /// Reads a manifest from a file, e.g. one that describes another copy or selection of a data set.
+    ///
+    /// # Errors
+    /// [`DatasetError::Io`], or as [`Manifest::parse`].
+    pub fn read(path: &Path) -> Result<Self, DatasetError> {
+        Self::parse(&path.display().to_string(), &files::text(path)?)
     }
 
     /// A manifest that comes with this crate.
