@@ -258,5 +258,20 @@ mod tests {
                 prop_assert!((a.get(s) - b.get(s)).abs() <= 1e-4, "{}: {} {}", s, a.get(s), b.get(s));
             }
         }
+
+        #[test]
+        fn shape_ignores_offset_and_scale(values in prop::collection::vec(-100i32..100, 2..500)) {
+            // Quarters and powers of two are exact in f32, so only f64 rounding remains.
+            let plain: Vec<f32> = values.iter().map(|&v| v as f32 / 4.0).collect();
+            let moved: Vec<f32> = plain.iter().map(|v| v * 8.0 + 3.0).collect();
+            let (a, b) = (of(&plain, 0.9, Numerics::Fast), of(&moved, 0.9, Numerics::Fast));
+            prop_assert!((a.mean * 8.0 + 3.0 - b.mean).abs() < 1e-9);
+            prop_assert!((a.quantile * 8.0 + 3.0 - b.quantile).abs() < 1e-9);
+            prop_assert_eq!(a.skewness.is_nan(), b.skewness.is_nan());
+            if !a.skewness.is_nan() {
+                prop_assert!((a.skewness - b.skewness).abs() < 1e-9 && (a.kurtosis - b.kurtosis).abs() < 1e-8);
+                prop_assert!(a.kurtosis >= a.skewness * a.skewness - 2.0 - 1e-9); // Pearson's inequality
+            }
+        }
     }
 }

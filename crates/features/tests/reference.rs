@@ -1,4 +1,5 @@
 //! Agreement with numpy 1.24.4 and scipy 1.10.1; `fixtures/make_statistics.py` made the figures.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at an error")]
 
 use segad_core::{AnomalyMap, ImageId, LabelMap};
 use segad_features::{
@@ -36,7 +37,7 @@ fn relative(a: f64, b: f64) -> f64 {
 
 #[test]
 fn exact_is_numpy_and_scipy_on_f32() {
-    let (mut worst, mut cases) = (0.0f64, 0);
+    let mut cases = 0;
     for line in include_str!("fixtures/statistics.csv").lines().skip(1) {
         let cells: Vec<&str> = line.split(',').collect();
         let n = cells[1].parse().unwrap();
@@ -46,14 +47,11 @@ fn exact_is_numpy_and_scipy_on_f32() {
         assert_eq!(got.mean, want[4], "{line}");
         assert_eq!(got.max, want[5], "{line}");
         for (a, b) in [(got.skewness, want[2]), (got.kurtosis, want[3])] {
-            let r = relative(a, b);
-            assert!(r <= 1e-15, "{a} {b}: {line}");
-            worst = worst.max(r);
+            assert!(relative(a, b) <= 1e-15, "{a} {b}: {line}");
         }
         cases += 1;
     }
     assert_eq!(cases, 280);
-    println!("largest relative difference of skewness and kurtosis: {worst:e}");
 }
 
 #[test]
@@ -156,7 +154,7 @@ fn max_only() {
 }
 
 #[test]
-fn tables_do_not_depend_on_batches() {
+fn tables_do_not_depend_on_batches_and_threads() {
     let ([a, b], index) = image();
     let e = extractor(FeatureParams::default());
     let ids: Vec<ImageId> = (0..7).map(|i| ImageId::new(format!("{i}.png"))).collect();
@@ -173,9 +171,12 @@ fn tables_do_not_depend_on_batches() {
     let mut one = TableBuilder::new(&e);
     one.extend(&images).unwrap();
     let one = one.finish().unwrap();
-    let mut many = TableBuilder::new(&e);
-    images.chunks(3).for_each(|c| many.extend(c).unwrap());
-    let many = many.finish().unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let many = pool.install(|| {
+        let mut many = TableBuilder::new(&e);
+        images.chunks(3).for_each(|c| many.extend(c).unwrap());
+        many.finish().unwrap()
+    });
     assert_eq!(bits(one.values()), bits(many.values()));
     assert_eq!((one.rows(), one.columns(), one.ids()), (7, 42, &ids[..]));
     let alone = e.row(&[&b, &a], &index, &mut Scratch::default()).unwrap();

@@ -70,15 +70,12 @@ pub fn delong_test<S: Score>(
             (covariance(&x, &x) + covariance(&y, &y) - 2.0 * covariance(&x, &y)) / x.len() as f64
         })
         .sum();
-    let (difference, std_error) = (a.auroc() - b.auroc(), variance.max(0.0).sqrt());
-    let p_value = if difference == 0.0 && std_error == 0.0 {
-        1.0
-    } else {
-        2.0 * normal_cdf(-(difference / std_error).abs())
-    };
-    // `max` above would hide the NaN of a class of one.
-    let std_error = if variance.is_nan() { f64::NAN } else { std_error };
-    Ok(AurocDifference { difference, std_error, p_value: if variance.is_nan() { f64::NAN } else { p_value } })
+    // Rounding may leave a variance just below 0; a class of one leaves NaN, which must stay.
+    let std_error = if variance < 0.0 { 0.0 } else { variance.sqrt() };
+    let difference = a.auroc() - b.auroc();
+    let alike = difference == 0.0 && std_error == 0.0;
+    let p_value = if alike { 1.0 } else { 2.0 * normal_cdf(-(difference / std_error).abs()) };
+    Ok(AurocDifference { difference, std_error, p_value })
 }
 
 /// Share of `sorted` below `score`, ties counting one half.
