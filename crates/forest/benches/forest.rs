@@ -1,5 +1,7 @@
 //! Fitting and scoring at the size of a VisA class (100 training rows), scoring alone at that of VAD (2000 rows), where
 //! one fit takes 10 to 20 seconds.
+#![allow(missing_docs, reason = "criterion makes a public function")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use segad_core::{FeatureTable, ImageId, Label, Seed};

@@ -50,5 +50,6 @@ pub use params::{ForestParams, ForestSettings, Preset};
 pub use score::{Contributions, Importance};
 pub use version::{KNOWN, Version, VersionVerdict, library_version};
 
-/// Raised when fitting or scoring changes its results; part of the keys of stored scores, as is [`library_version`].
+/// Raised when fitting or scoring changes its results. The key of a stored forest or score holds this, the
+/// [`ForestParams`], the seed, the monotone constraints, the [`library_version`], and the keys of table and labels.
 pub const REVISION: u32 = 1;

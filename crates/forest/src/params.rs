@@ -143,7 +143,7 @@ impl ForestSettings {
             false => Err(ForestError::Parameter { name, value: value.to_string(), expected }),
         };
         for (name, v) in shares {
-            real(name, v, v >= 1e-6 && v <= 1.0, "a share from 1e-6 to 1")?;
+            real(name, v, (1e-6..=1.0).contains(&v), "a share from 1e-6 to 1")?;
         }
         for (name, v) in weights {
             real(name, v, (0.0..=1e9).contains(&v), "0 to 1e9")?;

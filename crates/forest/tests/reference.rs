@@ -1,4 +1,5 @@
 //! Agreement with XGBoost 2.0.3 behind its scikit-learn wrapper; `fixtures/make_fixtures.py` made the expected values.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
 use segad_core::{FeatureTable, ImageId, Label, Seed};
 use segad_forest::{Forest, ForestSettings, Preset};
@@ -138,14 +139,16 @@ fn threads_and_neighbours_change_no_byte() {
     use rayon::prelude::*;
     let expected = expected();
     let labels = labels(&expected);
-    for (name, settings) in cases().into_iter().filter(|c| c.0 != "brf") {
+    for (name, settings) in
+        cases().into_iter().filter(|c| ["brf_small", "bt_small", "monotone"].contains(&c.0))
+    {
         let case = &expected["cases"][name];
         let alone = fit(case, settings.clone(), &labels, 1).to_bytes().unwrap();
         assert!(fit(case, settings.clone(), &labels, 2).to_bytes().unwrap() == alone, "{name}: two threads");
-        let many: Vec<bool> = (0..6)
+        let many: Vec<bool> = (0..4)
             .into_par_iter()
             .map(|_| fit(case, settings.clone(), &labels, 1).to_bytes().unwrap() == alone)
             .collect();
-        assert_eq!(many, [true; 6], "{name}: side by side");
+        assert_eq!(many, [true; 4], "{name}: side by side");
     }
 }

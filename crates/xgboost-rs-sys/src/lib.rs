@@ -2,7 +2,8 @@
 //!
 //! It takes the place of the published `xgboost-rs-sys` through `[patch.crates-io]`. That one compiles XGBoost 1.6.2
 //! with cmake and libclang, and 1.6.2 gives other forests than the 2.x line. Here nothing is compiled: the build script
-//! links the library in the folder `XGBOOST_LIB_DIR`. All declarations fit XGBoost 1.6 to 3.x on 64-bit machines.
+//! links the library in the folder `XGBOOST_LIB_DIR`. All declarations fit XGBoost 1.6 to 3.x; `xgboost-rs` itself takes
+//! C's `char` for signed, so only machines where it is (x86-64) will do.
 //!
 //! Every function but [`XGBoostVersion`] and [`XGBGetLastError`] returns 0 for success and −1 for failure, whose reason
 //! [`XGBGetLastError`] then gives (per thread). What each does and which pointers it keeps: XGBoost's `c_api.h`.
