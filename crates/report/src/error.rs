@@ -1,0 +1,78 @@
+use thiserror::Error;
+
+/// What keeps scores from becoming a report.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// A score or failure names a row or class that the experiment does not have.
+    #[error("{what} {name:?} is not in experiment {experiment:?}; it has {known}")]
+    Unknown {
+        /// `row` or `class`.
+        what: &'static str,
+        /// The name that was given.
+        name: String,
+        /// The experiment.
+        experiment: String,
+        /// The names that it has.
+        known: String,
+    },
+    /// The experiment lists a name twice, or nothing at all, or a reserved name.
+    #[error("experiment {experiment:?}: {problem}")]
+    Experiment {
+        /// The experiment.
+        experiment: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// An image has two scores in one cell.
+    #[error("row {row:?}, class {class:?}, seed {seed}: image {filepath} has two scores")]
+    Twice {
+        /// Row of the cell.
+        row: String,
+        /// Class of the cell.
+        class: String,
+        /// Seed of the cell.
+        seed: u64,
+        /// The image.
+        filepath: String,
+    },
+    /// A score is NaN or infinite.
+    #[error(
+        "row {row:?}, class {class:?}, seed {seed}: image {filepath} has score {score}; it must be finite"
+    )]
+    NotFinite {
+        /// Row of the cell.
+        row: String,
+        /// Class of the cell.
+        class: String,
+        /// Seed of the cell.
+        seed: u64,
+        /// The image.
+        filepath: String,
+        /// Its score.
+        score: f32,
+    },
+    /// A plot was asked for where there is nothing to draw.
+    #[error("{plot}: no {what} to draw")]
+    Empty {
+        /// The plot.
+        plot: String,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The experiment names a table that the paper does not have.
+    #[error("the paper has no table {0:?}; it has {1}")]
+    NoTable(String, String),
+    /// The compiled-in numbers of the paper do not parse.
+    #[error("numbers of the paper: {0}")]
+    Paper(String),
+    /// A group-by or join over result tables failed.
+    #[error("result table: {0}")]
+    Frame(#[from] polars::error::PolarsError),
+    /// A value could not be written as JSON.
+    #[error("json: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A row could not be written as CSV.
+    #[error("csv: {0}")]
+    Csv(String),
+}

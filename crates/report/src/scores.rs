@@ -1,0 +1,199 @@
+use crate::{Experiment, Failure, GroupKind, GroupSpec, ReportError, ScoreRow};
+use segad_core::Label;
+use std::collections::BTreeSet;
+
+/// All scores of an experiment, checked, in the order of its rows and classes, then seeds, then paths.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoreTable {
+    rows: Vec<ScoreRow>,
+    cells: Vec<CellScores>,
+    groups: Vec<GroupSpec>,
+    failures: Vec<Failure>,
+}
+
+/// Where one cell's scores lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct CellScores {
+    row: usize,
+    class: usize,
+    seed: u64,
+    start: usize,
+    end: usize,
+}
+
+/// The scores of one row, class and seed.
+#[derive(Clone, Copy, Debug)]
+pub struct ScoredCell<'a> {
+    /// Index into the experiment's rows.
+    pub row: usize,
+    /// Index into the experiment's classes.
+    pub class: usize,
+    /// Seed.
+    pub seed: u64,
+    /// Its scores, by path.
+    pub scores: &'a [ScoreRow],
+}
+
+impl ScoredCell<'_> {
+    /// The scores of good images, and of bad images that `keep` accepts by group.
+    pub fn split(&self, keep: impl Fn(&str) -> bool) -> (Vec<f32>, Vec<f32>) {
+        let good = self.scores.iter().filter(|s| s.label == Label::Good).map(|s| s.score).collect();
+        let bad =
+            self.scores.iter().filter(|s| s.label.is_bad() && keep(&s.group)).map(|s| s.score).collect();
+        (good, bad)
+    }
+}
+
+impl ScoreTable {
+    /// Checks and orders scores. Cells that are planned but have neither scores nor a failure become failures with the
+    /// reason `missing`.
+    ///
+    /// # Errors
+    /// [`ReportError::Experiment`], [`ReportError::Unknown`], [`ReportError::Twice`] or [`ReportError::NotFinite`] if
+    /// the experiment, the names or the scores are not as they should be; [`ReportError::Experiment`] also if a cell
+    /// has scores and a failure.
+    pub fn new(
+        experiment: &Experiment,
+        mut rows: Vec<ScoreRow>,
+        failures: Vec<Failure>,
+    ) -> Result<Self, ReportError> {
+        experiment.check()?;
+        let place = |row: &str, class: &str| {
+            Ok::<_, ReportError>((row_index(experiment, row)?, class_index(experiment, class)?))
+        };
+        let mut keyed = Vec::with_capacity(rows.len());
+        for row in rows.drain(..) {
+            if !row.score.is_finite() {
+                let ScoreRow { row, class, seed, filepath, score, .. } = row;
+                return Err(ReportError::NotFinite { row, class, seed, filepath, score });
+            }
+            keyed.push((place(&row.row, &row.class)?, row));
+        }
+        keyed.sort_by(|(a, x), (b, y)| (a, x.seed, &x.filepath).cmp(&(b, y.seed, &y.filepath)));
+        for pair in keyed.windows(2) {
+            let ((a, x), (b, y)) = (&pair[0], &pair[1]);
+            if a == b && x.seed == y.seed && x.filepath == y.filepath {
+                let ScoreRow { row, class, seed, filepath, .. } = x.clone();
+                return Err(ReportError::Twice { row, class, seed, filepath });
+            }
+        }
+        let mut cells: Vec<CellScores> = Vec::new();
+        for (i, ((row, class), score)) in keyed.iter().enumerate() {
+            match cells.last_mut() {
+                Some(c) if (c.row, c.class, c.seed) == (*row, *class, score.seed) => c.end = i + 1,
+                _ => cells.push(CellScores {
+                    row: *row,
+                    class: *class,
+                    seed: score.seed,
+                    start: i,
+                    end: i + 1,
+                }),
+            }
+        }
+        let rows: Vec<ScoreRow> = keyed.into_iter().map(|(_, s)| s).collect();
+        let done: BTreeSet<_> = cells.iter().map(|c| (c.row, c.class, c.seed)).collect();
+        let failures = complete(experiment, &done, failures)?;
+        let groups = groups(experiment, &rows);
+        Ok(Self { rows, cells, groups, failures })
+    }
+
+    /// All scores in order.
+    pub fn rows(&self) -> &[ScoreRow] {
+        &self.rows
+    }
+
+    /// The cells that have scores, in order.
+    pub fn cells(&self) -> impl Iterator<Item = ScoredCell<'_>> {
+        self.cells.iter().map(|c| ScoredCell {
+            row: c.row,
+            class: c.class,
+            seed: c.seed,
+            scores: &self.rows[c.start..c.end],
+        })
+    }
+
+    /// The cell of that row and class with that seed, or with the first seed that has scores.
+    pub fn cell(&self, row: usize, class: usize, seed: Option<u64>) -> Option<ScoredCell<'_>> {
+        self.cells().find(|c| c.row == row && c.class == class && seed.is_none_or(|s| s == c.seed))
+    }
+
+    /// The groups: the experiment's, then those that only scores name.
+    pub fn groups(&self) -> &[GroupSpec] {
+        &self.groups
+    }
+
+    /// Cells without scores, in order.
+    pub fn failures(&self) -> &[Failure] {
+        &self.failures
+    }
+}
+
+fn unknown(what: &'static str, name: &str, experiment: &Experiment, known: Vec<&str>) -> ReportError {
+    ReportError::Unknown {
+        what,
+        name: name.to_owned(),
+        experiment: experiment.name.clone(),
+        known: known.join(", "),
+    }
+}
+
+pub(crate) fn row_index(experiment: &Experiment, name: &str) -> Result<usize, ReportError> {
+    experiment.rows.iter().position(|r| r.name == name).ok_or_else(|| {
+        unknown("row", name, experiment, experiment.rows.iter().map(|r| r.name.as_str()).collect())
+    })
+}
+
+pub(crate) fn class_index(experiment: &Experiment, name: &str) -> Result<usize, ReportError> {
+    experiment.classes.iter().position(|c| c == name).ok_or_else(|| {
+        unknown("class", name, experiment, experiment.classes.iter().map(String::as_str).collect())
+    })
+}
+
+/// The failures in order, with every planned cell that neither failed nor is done.
+pub(crate) fn complete(
+    experiment: &Experiment,
+    done: &BTreeSet<(usize, usize, u64)>,
+    failures: Vec<Failure>,
+) -> Result<Vec<Failure>, ReportError> {
+    let mut failed = std::collections::BTreeMap::new();
+    for f in failures {
+        let key = (row_index(experiment, &f.row)?, class_index(experiment, &f.class)?, f.seed);
+        if done.contains(&key) {
+            let problem = format!(
+                "row {:?}, class {:?}, seed {} has both a result and a failure ({}); give one",
+                f.row, f.class, f.seed, f.reason
+            );
+            return Err(ReportError::Experiment { experiment: experiment.name.clone(), problem });
+        }
+        failed.insert(key, f);
+    }
+    for class in 0..experiment.classes.len() {
+        let mut seeds: BTreeSet<u64> = experiment.seeds.iter().copied().collect();
+        if seeds.is_empty() {
+            seeds = done.iter().chain(failed.keys()).filter(|k| k.1 == class).map(|k| k.2).collect();
+        }
+        for (row, seed) in (0..experiment.rows.len()).flat_map(|r| seeds.iter().map(move |&s| (r, s))) {
+            if !done.contains(&(row, class, seed)) {
+                failed.entry((row, class, seed)).or_insert_with(|| Failure {
+                    row: experiment.rows[row].name.clone(),
+                    class: experiment.classes[class].clone(),
+                    seed,
+                    reason: "missing".to_owned(),
+                });
+            }
+        }
+    }
+    Ok(failed.into_values().collect())
+}
+
+fn groups(experiment: &Experiment, rows: &[ScoreRow]) -> Vec<GroupSpec> {
+    let mut groups = experiment.groups.clone();
+    let present: BTreeSet<(Label, &str)> = rows.iter().map(|s| (s.label, s.group.as_str())).collect();
+    for (label, name) in present {
+        if !groups.iter().any(|g| g.name == name) {
+            let kind = if label.is_bad() { GroupKind::Seen } else { GroupKind::Good };
+            groups.push(GroupSpec::new(name, name, kind));
+        }
+    }
+    groups
+}

@@ -1,0 +1,296 @@
+use super::{Entry, Line, Table, Tables};
+use crate::round::{TABLE, fixed, short, signed};
+use crate::{Cell, MEAN, Measure, Paper, ReportError, Results, RowSpec, Shape, Verdict};
+use std::collections::BTreeMap;
+
+/// A column of numbers: which class and metric, and what of it.
+struct Column<'a> {
+    class: &'a str,
+    measure: &'a Measure,
+}
+
+struct Builder<'a> {
+    results: &'a Results,
+    measures: Vec<Measure>,
+    notes: Vec<String>,
+    ticks: Vec<String>,
+    row_ticks: BTreeMap<String, Vec<bool>>,
+}
+
+/// Lays the results out in the experiment's shape.
+///
+/// # Errors
+/// [`ReportError::NoTable`] if the paper has no such table.
+pub fn layout(results: &Results) -> Result<Tables, ReportError> {
+    let e = &results.experiment;
+    let paper = Paper::load()?;
+    let mut b = Builder {
+        results,
+        measures: results.measures(),
+        notes: Vec::new(),
+        ticks: e.tick_columns.clone(),
+        row_ticks: e.rows.iter().map(|r| (r.name.clone(), r.ticks.clone())).collect(),
+    };
+    if let (Some(id), true) = (&e.paper, b.ticks.is_empty()) {
+        let table = paper.table(id)?;
+        b.ticks.clone_from(&table.ticks);
+        for row in &e.rows {
+            if let Some(printed) = paper.row(table, &row.name).filter(|p| !p.ticks.is_empty()) {
+                b.row_ticks.insert(row.name.clone(), printed.ticks.clone());
+            }
+        }
+    }
+    let measures = std::mem::take(&mut b.measures);
+    let classes: Vec<&str> = e.classes.iter().map(String::as_str).collect();
+    let shape = e.resolved_shape();
+    let tables = match shape {
+        Shape::Metrics => {
+            let caption = |class: &str| {
+                if classes.len() > 1 { format!("{}: {class}", e.title) } else { e.title.clone() }
+            };
+            classes.iter().map(|c| b.by_metric(&caption(c), c, &measures, false)).collect()
+        }
+        Shape::Means | Shape::Ablation => {
+            let class = if classes.len() > 1 { MEAN } else { classes[0] };
+            vec![b.by_metric(&e.title, class, &measures, shape == Shape::Ablation)]
+        }
+        Shape::PerClass | Shape::Auto => {
+            let classes: Vec<&str> =
+                classes.iter().copied().chain(e.has_class_mean().then_some(MEAN)).collect();
+            measures.iter().flat_map(|m| b.by_class(&classes, m)).collect()
+        }
+        Shape::Protocols => b.by_protocol(&classes, &measures),
+    };
+    let notes = std::mem::take(&mut b.notes);
+    Ok(Tables { tables, notes, legend: legend(results), failures: failures(results) })
+}
+
+impl<'a> Builder<'a> {
+    fn cell(&self, row: &RowSpec, column: &Column<'_>) -> Option<&'a Cell> {
+        self.results.cell(&row.name, column.class, &column.measure.to_string())
+    }
+
+    /// The footnote's number of a cell, where the paper's number needs one.
+    fn note(&mut self, cell: &Cell) -> Option<usize> {
+        let note = cell.note.as_ref()?;
+        let place = self.notes.iter().position(|n| n == note).unwrap_or_else(|| {
+            self.notes.push(note.clone());
+            self.notes.len() - 1
+        });
+        Some(place + 1)
+    }
+
+    fn printed(&self, column: &Column<'_>) -> bool {
+        self.results.experiment.rows.iter().filter_map(|r| self.cell(r, column)).any(|c| c.paper.is_some())
+    }
+
+    fn lines(
+        &mut self,
+        ticks: bool,
+        mut entries: impl FnMut(&mut Self, &RowSpec) -> Vec<Entry>,
+    ) -> Vec<Line> {
+        let experiment = &self.results.experiment;
+        let mut lines = Vec::new();
+        let mut section = "";
+        for row in &experiment.rows {
+            if row.section != section {
+                section = &row.section;
+                lines.push(Line::Section(section.to_owned()));
+            }
+            let mut line = vec![Entry::Name(row.name.clone())];
+            if ticks {
+                let own = self.row_ticks.get(&row.name).cloned().unwrap_or_default();
+                line.extend(
+                    (0..self.ticks.len()).map(|i| own.get(i).map_or(Entry::Empty, |&t| Entry::Tick(t))),
+                );
+            }
+            line.extend(entries(self, row));
+            lines.push(Line::Row(line));
+        }
+        lines
+    }
+
+    /// Method × metric for one class: ours, and beside it the paper's number and the difference where it prints some.
+    fn by_metric(&mut self, caption: &str, class: &str, measures: &[Measure], ticks: bool) -> Table {
+        let measures: Vec<&Measure> = measures.iter().filter(|m| self.exists(class, m)).collect();
+        let ticks = ticks || self.row_ticks.values().any(|t| !t.is_empty());
+        let groups = &self.results.experiment.groups;
+        let tick_heads = if ticks { self.ticks.clone() } else { Vec::new() };
+        let columns: Vec<Column<'_>> = measures.iter().map(|measure| Column { class, measure }).collect();
+        let with_paper: Vec<bool> = columns.iter().map(|c| self.printed(c)).collect();
+        let mut heads: Vec<String> = std::iter::once("Method".to_owned()).chain(tick_heads).collect();
+        let mut over = vec![(String::new(), heads.len())];
+        for (measure, &paper) in measures.iter().zip(&with_paper) {
+            let title = format!("{} {}", measure.title(groups), measure.arrow());
+            if paper {
+                heads.extend(["ours", "paper", "Δ"].map(str::to_owned));
+                over.push((title, 3));
+            } else {
+                heads.push(title);
+                over.push((String::new(), 1));
+            }
+        }
+        let rows = self.lines(ticks, |b, row| {
+            let mut entries = Vec::new();
+            for (column, &paper) in columns.iter().zip(&with_paper) {
+                let cell = b.cell(row, column);
+                entries.push(value(cell));
+                if paper {
+                    entries.push(b.paper(cell));
+                    entries.push(b.delta(cell));
+                }
+            }
+            entries
+        });
+        let over = if with_paper.contains(&true) { over } else { Vec::new() };
+        Table { caption: caption.to_owned(), groups: over, heads, rows }
+    }
+
+    fn exists(&self, class: &str, measure: &Measure) -> bool {
+        let name = measure.to_string();
+        self.results.cells.iter().any(|c| c.class == class && c.metric == name)
+    }
+
+    /// Method × class for one metric, and the differences from the paper as a second table.
+    fn by_class(&mut self, classes: &[&str], measure: &Measure) -> Vec<Table> {
+        let columns: Vec<Column<'_>> = classes
+            .iter()
+            .filter(|c| self.exists(c, measure))
+            .map(|&class| Column { class, measure })
+            .collect();
+        let e = &self.results.experiment;
+        let caption = format!("{}: {} {}", e.title, measure.title(&e.groups), measure.arrow());
+        let name = |c: &Column<'_>| if c.class == MEAN { "Mean".to_owned() } else { c.class.to_owned() };
+        let heads: Vec<String> =
+            std::iter::once("Method".to_owned()).chain(columns.iter().map(name)).collect();
+        let rows = self.lines(false, |b, row| columns.iter().map(|c| value(b.cell(row, c))).collect());
+        let mut tables =
+            vec![Table { caption: caption.clone(), groups: Vec::new(), heads: heads.clone(), rows }];
+        if columns.iter().any(|c| self.printed(c)) {
+            let rows = self.lines(false, |b, row| columns.iter().map(|c| b.delta(b.cell(row, c))).collect());
+            tables.push(Table {
+                caption: format!("{caption}, ours − paper"),
+                groups: Vec::new(),
+                heads,
+                rows,
+            });
+        }
+        tables
+    }
+
+    /// Method × (class, metric).
+    fn by_protocol(&mut self, classes: &[&str], measures: &[Measure]) -> Vec<Table> {
+        let mut columns = Vec::new();
+        let mut over = vec![(String::new(), 1)];
+        for &class in classes {
+            let before = columns.len();
+            columns.extend(
+                measures.iter().filter(|m| self.exists(class, m)).map(|measure| Column { class, measure }),
+            );
+            over.push((class.to_owned(), columns.len() - before));
+        }
+        let e = &self.results.experiment;
+        let head = |c: &Column<'_>| format!("{} {}", c.measure.title(&e.groups), c.measure.arrow());
+        let heads: Vec<String> =
+            std::iter::once("Method".to_owned()).chain(columns.iter().map(head)).collect();
+        let rows = self.lines(false, |b, row| columns.iter().map(|c| value(b.cell(row, c))).collect());
+        vec![Table { caption: e.title.clone(), groups: over, heads, rows }]
+    }
+
+    fn paper(&mut self, cell: Option<&Cell>) -> Entry {
+        let Some((cell, paper)) = cell.and_then(|c| Some((c, c.paper?))) else { return Entry::Empty };
+        let std = cell.paper_std.map(|s| format!(" ± {}", fixed(s, TABLE))).unwrap_or_default();
+        Entry::Paper { text: format!("{}{std}", fixed(paper, TABLE)), verdict: None, note: self.note(cell) }
+    }
+
+    fn delta(&mut self, cell: Option<&Cell>) -> Entry {
+        let Some((cell, _)) = cell.and_then(|c| Some((c, c.paper?))) else { return Entry::Empty };
+        let text = cell.delta.map(|d| signed(d, TABLE)).unwrap_or_default();
+        // Where the paper's own number has a column, the footnote stands there as well; once a cell is enough.
+        let note =
+            if self.results.experiment.resolved_shape() == Shape::PerClass { self.note(cell) } else { None };
+        Entry::Paper { text, verdict: cell.verdict, note }
+    }
+}
+
+fn value(cell: Option<&Cell>) -> Entry {
+    let Some(cell) = cell else { return Entry::Empty };
+    let Some(mean) = cell.mean else { return Entry::Failed };
+    Entry::Value {
+        mean: fixed(mean, TABLE),
+        std: cell.std.filter(|_| cell.planned > 1).map(|s| fixed(s, TABLE)),
+        partial: (cell.n < cell.planned).then_some((cell.n, cell.planned)),
+        rank: cell.rank,
+    }
+}
+
+fn legend(results: &Results) -> Vec<String> {
+    let e = &results.experiment;
+    let mut legend = vec![
+        "All values in percent: mean ± standard deviation (over n) over the seeds. Bold: best of the column; \
+         underlined: second best; ties share a place; rows that lack seeds do not compete."
+            .to_owned(),
+    ];
+    if e.has_class_mean() {
+        legend.push("Mean: the mean of the classes' means.".to_owned());
+    }
+    if results.cells.iter().any(|c| c.paper.is_some()) {
+        let t = e.tolerance;
+        let by = |least: f64| match t.sigmas > 0.0 {
+            true => format!("max({}·std, {})", short(t.sigmas, 1), short(least, 1)),
+            false => short(least, 1),
+        };
+        let mean = if t.mean_auroc == t.auroc || !e.has_class_mean() {
+            String::new()
+        } else {
+            format!(" ({} for means over classes)", by(t.mean_auroc))
+        };
+        legend.push(format!(
+            "Δ: ours − paper. ✓ reproduced: |Δ| ≤ {}{mean} for AUROC, ≤ {} for FPR; ✗ differs; ≈ the paper \
+             contradicts its own number; – no result.{}",
+            by(t.auroc),
+            by(t.fpr),
+            if t.sigmas > 0.0 { " std is the paper's where it prints one, otherwise ours." } else { "" }
+        ));
+    }
+    if results.cells.iter().any(|c| c.mean.is_some() && c.n < c.planned) {
+        legend.push("(n/m): only n of m seeds have a result.".to_owned());
+    }
+    legend
+}
+
+/// Failures with the same row, class and reason share a line.
+fn failures(results: &Results) -> Vec<String> {
+    let mut merged: Vec<(&str, &str, &str, Vec<String>)> = Vec::new();
+    for f in &results.failures {
+        let seed = f.seed.to_string();
+        match merged.iter_mut().find(|m| (m.0, m.1, m.2) == (&f.row, &f.class, &f.reason)) {
+            Some(m) => m.3.push(seed),
+            None => merged.push((&f.row, &f.class, &f.reason, vec![seed])),
+        }
+    }
+    merged
+        .into_iter()
+        .map(|(row, class, reason, seeds)| {
+            let s = if seeds.len() == 1 { "seed" } else { "seeds" };
+            format!("{row}, {class}, {s} {}: {reason}", seeds.join(", "))
+        })
+        .collect()
+}
+
+impl Tables {
+    /// How many cells the paper prints, and how many of them have which verdict, as a sentence; `None` without any.
+    pub fn verdicts(results: &Results) -> Option<String> {
+        let count = |v: Verdict| results.cells.iter().filter(|c| c.verdict == Some(v)).count();
+        let all = results.cells.iter().filter(|c| c.verdict.is_some()).count();
+        (all > 0).then(|| {
+            format!(
+                "{} of {all} printed numbers reproduced, {} differ, {} known to be inconsistent, {} without a result.",
+                count(Verdict::Reproduced),
+                count(Verdict::Differs),
+                count(Verdict::KnownInconsistent),
+                count(Verdict::Failed)
+            )
+        })
+    }
+}

@@ -1,0 +1,203 @@
+use crate::round::{CSV, TABLE, rounded};
+use crate::{Cell, Experiment, MEAN, Measure, Paper, ReportError, Results};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a difference from the paper means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Within the tolerance.
+    Reproduced,
+    /// Beyond it.
+    Differs,
+    /// Not the printed number, which the paper's other numbers contradict; agrees with those where they give a target.
+    KnownInconsistent,
+    /// There is no number of ours.
+    Failed,
+}
+
+impl Verdict {
+    /// As in `table.csv`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reproduced => "reproduced",
+            Self::Differs => "differs",
+            Self::KnownInconsistent => "known-inconsistent",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Place within a column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rank {
+    /// Neither.
+    #[default]
+    None,
+    /// The best; bold.
+    Best,
+    /// The second best; underlined.
+    Second,
+}
+
+/// Fills in the paper's number and the verdict.
+pub(crate) fn judge(experiment: &Experiment, paper: &Paper, cell: &mut Cell) {
+    let Some(printed) = paper.printed(experiment, &cell.row, &cell.class, &cell.metric) else {
+        return;
+    };
+    let known = paper.known(experiment, &cell.row, &cell.class, &cell.metric);
+    cell.paper = Some(printed.value);
+    cell.paper_std = printed.std;
+    cell.note = known.map(|k| k.note.clone());
+    let Some(mean) = cell.mean else {
+        cell.verdict = Some(Verdict::Failed);
+        return;
+    };
+    cell.delta = Some(mean - printed.value);
+    let t = experiment.tolerance;
+    let falls = cell.metric.parse::<Measure>().is_ok_and(|m| !m.higher_is_better());
+    let least = match (falls, cell.class == MEAN) {
+        (true, _) => t.fpr,
+        (false, true) => t.mean_auroc,
+        (false, false) => t.auroc,
+    };
+    let allowed = least.max(t.sigmas * printed.std.or(cell.std).unwrap_or(0.0));
+    // Differences are compared as they are shown in table.csv, so that 1.0000 is within 1.0.
+    let within = |target: f64| rounded((mean - target).abs(), CSV) <= rounded(allowed, CSV);
+    cell.verdict = Some(match known.filter(|k| k.is_inconsistent()) {
+        _ if within(printed.value) => Verdict::Reproduced,
+        Some(k) if k.target.is_none_or(within) => Verdict::KnownInconsistent,
+        _ => Verdict::Differs,
+    });
+}
+
+/// Marks the best and second best of each column (class and metric): all cells whose value, rounded as shown, is the
+/// best or the next best. Cells that lack seeds do not compete, and a column of one row has no best.
+pub(crate) fn rank(cells: &mut [Cell]) {
+    let mut columns: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
+    for (i, c) in cells.iter().enumerate() {
+        columns.entry((c.class.clone(), c.metric.clone())).or_default().push(i);
+    }
+    for ((_, metric), members) in columns {
+        let sign = if metric.parse::<Measure>().is_ok_and(|m| m.higher_is_better()) { -1.0 } else { 1.0 };
+        let competing: Vec<(usize, f64)> = members
+            .into_iter()
+            .filter(|&i| cells[i].n == cells[i].planned)
+            .filter_map(|i| Some((i, sign * rounded(cells[i].mean?, TABLE))))
+            .collect();
+        if competing.len() < 2 {
+            continue;
+        }
+        let mut places: Vec<f64> = competing.iter().map(|c| c.1).collect();
+        places.sort_by(f64::total_cmp);
+        places.dedup();
+        for (i, value) in competing {
+            cells[i].rank = match places.iter().position(|&p| p == value) {
+                Some(0) => Rank::Best,
+                Some(1) => Rank::Second,
+                _ => Rank::None,
+            };
+        }
+    }
+}
+
+/// How results compare with the paper's table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Comparison<'a> {
+    /// Within the tolerance.
+    pub reproduced: Vec<&'a Cell>,
+    /// Beyond it.
+    pub differs: Vec<&'a Cell>,
+    /// Not judged by the printed number.
+    pub inconsistent: Vec<&'a Cell>,
+    /// Printed, but without a number of ours.
+    pub failed: Vec<&'a Cell>,
+}
+
+impl Comparison<'_> {
+    /// True if nothing differs or failed: what `--check` asks.
+    pub fn passes(&self) -> bool {
+        self.differs.is_empty() && self.failed.is_empty()
+    }
+}
+
+/// Sorts the cells that the paper prints by verdict.
+pub fn compare(results: &Results) -> Comparison<'_> {
+    let mut comparison = Comparison::default();
+    for cell in &results.cells {
+        match cell.verdict {
+            Some(Verdict::Reproduced) => comparison.reproduced.push(cell),
+            Some(Verdict::Differs) => comparison.differs.push(cell),
+            Some(Verdict::KnownInconsistent) => comparison.inconsistent.push(cell),
+            Some(Verdict::Failed) => comparison.failed.push(cell),
+            None => {}
+        }
+    }
+    comparison
+}
+
+/// A number of `table.csv` that is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drift {
+    /// Row, class and metric.
+    pub cell: [String; 3],
+    /// Mean and standard deviation before, as written; `None`: the cell was not there.
+    pub before: Option<[String; 2]>,
+    /// The same now.
+    pub now: Option<[String; 2]>,
+}
+
+/// The cells whose mean or standard deviation differ between two texts of `table.csv`, in the order of `now`, then those
+/// that are gone.
+///
+/// # Errors
+/// [`ReportError::Csv`] if a text is no `table.csv`.
+pub fn drift(before: &str, now: &str) -> Result<Vec<Drift>, ReportError> {
+    let (before, now) = (numbers(before)?, numbers(now)?);
+    let find = |list: &[([String; 3], [String; 2])], cell: &[String; 3]| {
+        list.iter().find(|(c, _)| c == cell).map(|(_, numbers)| numbers.clone())
+    };
+    let mut drifts = Vec::new();
+    for (cell, numbers) in &now {
+        let was = find(&before, cell);
+        if was.as_ref() != Some(numbers) {
+            drifts.push(Drift { cell: cell.clone(), before: was, now: Some(numbers.clone()) });
+        }
+    }
+    for (cell, numbers) in before {
+        if find(&now, &cell).is_none() {
+            drifts.push(Drift { cell, before: Some(numbers), now: None });
+        }
+    }
+    Ok(drifts)
+}
+
+type Numbers = ([String; 3], [String; 2]);
+
+fn numbers(text: &str) -> Result<Vec<Numbers>, ReportError> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let fault = |e: csv::Error| ReportError::Csv(e.to_string());
+    let headers = reader.headers().map_err(fault)?;
+    if headers.iter().take(5).ne(["row", "class", "metric", "mean", "std"]) {
+        let found: Vec<&str> = headers.iter().collect();
+        let problem =
+            format!("columns {}; a table.csv starts with row, class, metric, mean, std", found.join(", "));
+        return Err(ReportError::Csv(problem));
+    }
+    reader
+        .records()
+        .map(|record| {
+            let record = record.map_err(fault)?;
+            let field = |i: usize| record.get(i).unwrap_or_default().to_owned();
+            Ok(([field(0), field(1), field(2)], [field(3), field(4)]))
+        })
+        .collect()
+}
