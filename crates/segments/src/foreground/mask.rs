@@ -132,4 +132,29 @@ mod tests {
         assert_eq!(fill_holes(&mut ring, 4, 5), 2);
         assert_eq!(ring, mask(&["####.", "####.", "####.", "#...."]));
     }
+
+    #[test]
+    fn as_scipy_does() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/masks.npy");
+        let planes = segad_imaging::npy::open(path.as_ref()).unwrap();
+        let &[_, height, width] = planes.shape() else { panic!() };
+        let values = planes.to_integers().unwrap();
+        let plane = |i: usize| &values[i * height * width..][..height * width];
+        let set = |i: usize| plane(i).iter().map(|&v| v != 0).collect::<Vec<_>>();
+        let mask = set(0);
+        assert_eq!(open(&mask, height, width, 1), set(1));
+        assert_eq!(open(&mask, height, width, 2), set(2));
+        assert_eq!(close(&mask, height, width, 1), set(3));
+        assert_eq!(close(&mask, height, width, 2), set(4));
+        let mut filled = mask.clone();
+        fill_holes(&mut filled, height, width);
+        assert_eq!(filled, set(5));
+        for (i, diagonal) in [(6, true), (7, false)] {
+            let mut numbers = vec![0; mask.len()];
+            for (n, piece) in components(&mask, height, width, diagonal).into_iter().enumerate() {
+                piece.into_iter().for_each(|p| numbers[p] = (n as i64 + 1) % 256);
+            }
+            assert_eq!(numbers, plane(i));
+        }
+    }
 }

@@ -222,7 +222,7 @@ fn median(mut values: Vec<f32>) -> f32 {
 }
 
 /// The cut that separates the values best into two classes (largest variance between them), over 256 bins; 0 where all
-/// are equal.
+/// are equal. Where no value lies between the classes every cut there is as good, and the middle one is taken.
 fn otsu(values: &[f32]) -> f64 {
     const BINS: usize = 256;
     let largest = f64::from(values.iter().copied().fold(0.0, f32::max));
@@ -235,7 +235,7 @@ fn otsu(values: &[f32]) -> f64 {
     }
     let all: f64 = counts.iter().sum();
     let moment: f64 = counts.iter().enumerate().map(|(i, c)| i as f64 * c).sum();
-    let (mut below, mut below_moment, mut best, mut cut) = (0.0, 0.0, -1.0, 0);
+    let (mut below, mut below_moment, mut best, mut cuts) = (0.0, 0.0, -1.0, [0, 0]);
     for (i, c) in counts.iter().enumerate().take(BINS - 1) {
         below += c;
         below_moment += i as f64 * c;
@@ -245,10 +245,12 @@ fn otsu(values: &[f32]) -> f64 {
         let apart = below_moment / below - (moment - below_moment) / (all - below);
         let between = below * (all - below) * apart * apart;
         if between > best {
-            (best, cut) = (between, i);
+            (best, cuts) = (between, [i, i]);
+        } else if between == best {
+            cuts[1] = i;
         }
     }
-    (cut + 1) as f64 / BINS as f64 * largest
+    (cuts[0] + cuts[1] + 2) as f64 / 2.0 / BINS as f64 * largest
 }
 
 impl SegmentSource for Foreground {
@@ -264,5 +266,19 @@ impl SegmentSource for Foreground {
 
     fn static_map(&self) -> Option<&LabelMap> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn otsu_cuts_between_two_heaps() {
+        let values: Vec<f32> = [1.0, 1.5, 2.0, 1.2, 30.0, 31.0, 29.0, 32.0].to_vec();
+        let cut = otsu(&values);
+        assert!((cut - 15.5).abs() < 0.2, "{cut}");
+        assert_eq!(otsu(&[0.0; 5]), 0.0);
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
     }
 }
