@@ -49,23 +49,41 @@ impl Taps {
     }
 }
 
+/// `sum + p·k`. Weights sum to 2²² (± their number), so sums stay below 2³¹; without the check loops vectorise.
+#[inline]
+fn add(sum: i32, p: u8, k: i32) -> i32 {
+    sum.wrapping_add(i32::from(p).wrapping_mul(k))
+}
+
 #[inline]
 fn round(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
 
+/// Rows that the horizontal pass takes together, so that its inner loop runs over neighbouring bytes.
+const ROWS: usize = 16;
+const LANES: usize = ROWS * 3;
+
 fn horizontal(rgb: &[u8], width: usize, to: usize) -> Vec<u8> {
     let taps = Taps::new(width, to);
     let mut out = vec![0; rgb.len() / width * to];
-    for (row, target) in rgb.chunks_exact(width * 3).zip(out.chunks_exact_mut(to * 3)) {
-        for ((first, weights), pixel) in taps.iter().zip(target.chunks_exact_mut(3)) {
-            let mut sum = [1 << (BITS - 1); 3];
-            for (p, &k) in row[first * 3..].chunks_exact(3).zip(weights) {
-                sum[0] += i32::from(p[0]) * k;
-                sum[1] += i32::from(p[1]) * k;
-                sum[2] += i32::from(p[2]) * k;
+    // The pixels of all rows of a block at column 0, then at column 1, …
+    let mut columns = vec![[0; LANES]; width];
+    for (block, target) in rgb.chunks(width * LANES).zip(out.chunks_mut(to * LANES)) {
+        for (r, row) in block.chunks_exact(width * 3).enumerate() {
+            for (column, pixel) in columns.iter_mut().zip(row.chunks_exact(3)) {
+                column[r * 3..r * 3 + 3].copy_from_slice(pixel);
             }
-            pixel.copy_from_slice(&sum.map(round));
+        }
+        for (x, (first, weights)) in taps.iter().enumerate() {
+            let mut sums = [1 << (BITS - 1); LANES];
+            for (column, &k) in columns[first..].iter().zip(weights) {
+                sums.iter_mut().zip(column).for_each(|(s, &p)| *s = add(*s, p, k));
+            }
+            let done = sums.map(round);
+            for (row, pixel) in target.chunks_exact_mut(to * 3).zip(done.chunks_exact(3)) {
+                row[x * 3..x * 3 + 3].copy_from_slice(pixel);
+            }
         }
     }
     out
@@ -78,7 +96,7 @@ fn vertical(rgb: &[u8], height: usize, to: usize) -> Vec<u8> {
     for ((first, weights), target) in Taps::new(height, to).iter().zip(out.chunks_exact_mut(line)) {
         sums.fill(1 << (BITS - 1));
         for (row, &k) in rgb[first * line..].chunks_exact(line).zip(weights) {
-            sums.iter_mut().zip(row).for_each(|(s, &p)| *s += i32::from(p) * k);
+            sums.iter_mut().zip(row).for_each(|(s, &p)| *s = add(*s, p, k));
         }
         target.iter_mut().zip(&sums).for_each(|(t, &s)| *t = round(s));
     }
