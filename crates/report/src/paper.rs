@@ -193,6 +193,10 @@ impl Paper {
     }
 
     fn class_index(&self, table: &PaperTable, experiment: &Experiment, class: &str) -> Option<usize> {
+        // A printed mean is over the printed classes; a mean over others is something else.
+        if class == MEAN && table.classes.iter().any(|c| c != MEAN && !experiment.classes.contains(c)) {
+            return (table.classes.len() == 1).then_some(0);
+        }
         let only = table.classes.len() == 1 && (class == MEAN || experiment.classes.len() == 1);
         table.classes.iter().position(|c| c == class).or(only.then_some(0))
     }

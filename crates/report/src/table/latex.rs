@@ -118,7 +118,8 @@ fn entry(entry: &Entry) -> String {
         Entry::Paper { text, verdict, note } => {
             let mut text = escape(text);
             if let Some(verdict) = verdict {
-                let _ = write!(text, "~{}", mark(*verdict));
+                let space = if text.is_empty() { "" } else { "~" };
+                let _ = write!(text, "{space}{}", mark(*verdict));
             }
             if let Some(note) = note {
                 let _ = write!(text, "$^{{{note}}}$");

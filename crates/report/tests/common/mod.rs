@@ -1,6 +1,8 @@
 //! A small made-up experiment: two protocols or classes, three seeds, three groups.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod png;
+
 use segad_core::Label;
 use segad_report::{Experiment, Failure, GroupKind, GroupSpec, Metric, MetricValue, ScoreRow};
 

@@ -1,0 +1,134 @@
+use super::base64::base64;
+use super::escape;
+use crate::round::significant;
+use segad_core::{ImageId, Label};
+use std::fmt::Write;
+
+/// An image that a method got wrong, with what led it there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WrongImage {
+    /// The image.
+    pub id: ImageId,
+    /// Row of the experiment.
+    pub row: String,
+    /// Class of the experiment.
+    pub class: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// What the image is.
+    pub label: Label,
+    /// Its group.
+    pub group: String,
+    /// Its score.
+    pub score: f32,
+    /// The threshold that it is on the wrong side of; an image is called bad if its score is at or above it.
+    pub threshold: f32,
+    /// PNG files to show side by side with what each shows, e.g. the photograph with segment outlines and the heat map.
+    pub pictures: Vec<(String, Vec<u8>)>,
+    /// The segment statistics that drove its score, the strongest first.
+    pub drivers: Vec<Driver>,
+}
+
+/// How an image is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrongKind {
+    /// A bad image below the threshold.
+    Missed,
+    /// A good image at or above it.
+    FalseAlarm,
+    /// On the right side, but shown all the same.
+    None,
+}
+
+/// A segment statistic and its part in a score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Driver {
+    /// Name of the segment; empty for what belongs to the whole image.
+    pub segment: String,
+    /// The detector or classifier.
+    pub detector: String,
+    /// The statistic.
+    pub statistic: String,
+    /// Its value.
+    pub value: f32,
+    /// What it adds to the forest's raw score; positive is towards bad.
+    pub contribution: f64,
+}
+
+impl WrongImage {
+    /// How it is wrong.
+    pub fn kind(&self) -> WrongKind {
+        match (self.label, self.score >= self.threshold) {
+            (Label::Bad, false) => WrongKind::Missed,
+            (Label::Good, true) => WrongKind::FalseAlarm,
+            _ => WrongKind::None,
+        }
+    }
+}
+
+/// Writes one card an image.
+pub(crate) fn gallery(out: &mut String, images: &[WrongImage]) {
+    out.push_str("<div class=\"cards\">\n");
+    for image in images {
+        let (kind, class) = match image.kind() {
+            WrongKind::Missed => ("missed", "no"),
+            WrongKind::FalseAlarm => ("false alarm", "odd"),
+            WrongKind::None => ("correct", "yes"),
+        };
+        out.push_str("<figure class=\"card\">\n<div class=\"pictures\">");
+        for (caption, png) in &image.pictures {
+            let alt = escape(&format!("{}: {caption}", image.id));
+            let _ = write!(
+                out,
+                "<div><img loading=\"lazy\" alt=\"{alt}\" src=\"data:image/png;base64,{}\"><small>{}</small></div>",
+                base64(png),
+                escape(caption)
+            );
+        }
+        let _ = writeln!(
+            out,
+            "</div>\n<figcaption><b>{}</b> <span class=\"{class}\">{kind}</span><br>{} · {} · score {} {} {}<br>\
+             <small>{}, {}, seed {}</small>",
+            escape(image.id.as_str()),
+            image.label,
+            escape(&image.group),
+            significant(f64::from(image.score)),
+            if image.score >= image.threshold { "≥" } else { "<" }.replace('<', "&lt;"),
+            significant(f64::from(image.threshold)),
+            escape(&image.row),
+            escape(&image.class),
+            image.seed
+        );
+        if !image.drivers.is_empty() {
+            drivers(out, &image.drivers);
+        }
+        out.push_str("</figcaption>\n</figure>\n");
+    }
+    out.push_str("</div>\n");
+}
+
+fn drivers(out: &mut String, drivers: &[Driver]) {
+    out.push_str(
+        "<table class=\"drivers\"><thead><tr><th>segment</th><th>statistic</th><th>value</th><th>pushes</th></tr>\
+         </thead>\n<tbody>\n",
+    );
+    let most = drivers.iter().map(|d| d.contribution.abs()).fold(0.0, f64::max);
+    for d in drivers {
+        let share = if most > 0.0 { 100.0 * d.contribution.abs() / most } else { 0.0 };
+        let class = if d.contribution >= 0.0 { "up" } else { "down" };
+        let segment = if d.segment.is_empty() { "image" } else { &d.segment };
+        let _ = writeln!(
+            out,
+            "<tr><td>{}</td><td>{} {}</td><td>{}</td><td class=\"push\"><i class=\"{class}\" \
+             style=\"width:{}%\"></i>{}{}</td></tr>",
+            escape(segment),
+            escape(&d.detector),
+            escape(&d.statistic),
+            significant(f64::from(d.value)),
+            crate::short(share, 0),
+            if d.contribution > 0.0 { "+" } else { "" },
+            significant(d.contribution).replace('-', "−")
+        );
+    }
+    out.push_str("</tbody></table>\n");
+}
