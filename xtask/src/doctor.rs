@@ -57,8 +57,9 @@ pub(crate) fn run(context: &Context) -> Result<u8, XtaskError> {
 fn rows(context: &Context) -> Result<Vec<Row>, XtaskError> {
     let cache = &context.provisioner.cache;
     let mut rows = vec![rust(context)];
-    rows.extend([COMPILER, READELF, PIP].map(|need| program(need, State::Bad)));
-    rows.push(program(CURL, State::Optional));
+    rows.push(program(COMPILER, State::Bad));
+    // Only downloads need these.
+    rows.extend([READELF, PIP, CURL].map(|need| program(need, State::Optional)));
     rows.push(nextest());
     rows.push(folder(cache));
     rows.extend(natives(context)?);
@@ -105,7 +106,8 @@ fn program(need: Need, otherwise: State) -> Row {
     if need.present(None) {
         let mut command = Command::new(need.program);
         let answer = answer(command.args(need.probe));
-        return Row::good(need.program, need.purpose, answer.lines().next().unwrap_or("present"));
+        let version: String = answer.lines().next().unwrap_or("present").chars().take(48).collect();
+        return Row::good(need.program, need.purpose, version);
     }
     Row::good(need.program, need.purpose, "missing").or(otherwise, &need.fix())
 }

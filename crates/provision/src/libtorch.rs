@@ -98,9 +98,11 @@ fn from_archive(
         archive.url,
     ]);
     if let Err(error) = programs::run(&mut probe) {
-        (p.say)(&format!("{} cannot be reached; taking PyPI's wheel", archive.url));
-        // Not reached is no failure here; why, is for the curious.
-        (p.say)(&format!("  ({error})"));
+        let why = match error {
+            ProvisionError::Command { output, .. } => output,
+            other => other.to_string(),
+        };
+        (p.say)(&format!("{} cannot be reached ({why}); taking PyPI's wheel", archive.url));
         return Ok(None);
     }
     let file = match p.url(archive.url, archive.sha256, stage) {

@@ -129,7 +129,7 @@ pub const WEIGHTS: [Weights; 4] = [
             sha256: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
         },
         licence: "Apache-2.0",
-        imported: None,
+        imported: Some("2acfb8d45956854e6fbba2b77b476a3672db23e0c67a4b920413958f803cf218"),
     },
     Weights {
         name: "wide-resnet50-2",
