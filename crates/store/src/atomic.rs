@@ -315,7 +315,7 @@ mod tests {
         write_atomic(&path, b"one").unwrap();
         let mut half = AtomicFile::create(&path).unwrap();
         half.write_all(b"tw").unwrap();
-        assert_eq!(list_dir(dir.path()).unwrap(), [path.clone()]); // the temporary file is not shown
+        assert_eq!(list_dir(dir.path()).unwrap(), std::slice::from_ref(&path)); // the temporary file is not shown
         drop(half);
         assert_eq!(read(&path).unwrap(), b"one");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);

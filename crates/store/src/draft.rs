@@ -176,3 +176,72 @@ fn publish(store: &Store, from: &Path, meta: &Meta) -> Result<Published> {
     }
     Err(StoreError::invalid(&target, "something keeps putting a damaged cell here"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Kind;
+    use segad_core::Key;
+
+    fn draft(store: &Store) -> Draft {
+        let draft = store.draft(Kind::Fit, &Key::of_bytes(b"cell")).unwrap();
+        draft.write("a", b"one").unwrap();
+        draft.write("b", b"two").unwrap();
+        draft
+    }
+
+    fn whole(store: &Store) -> bool {
+        let entry = store.entry(Kind::Fit, &Key::of_bytes(b"cell")).unwrap();
+        entry.is_some_and(|e| e.read("a").unwrap() == b"one" && e.read("b").unwrap() == b"two")
+    }
+
+    #[test]
+    fn an_end_before_the_commit_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        drop(draft(&store));
+        let empty = store.draft(Kind::Fit, &Key::of_bytes(b"cell")).unwrap();
+        drop(empty);
+        assert!(!whole(&store) && atomic::all_entries(&store.temporary()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_end_at_any_step_leaves_all_or_nothing() {
+        for last in [Step::DataOnDisk, Step::MetaOnDisk, Step::Renamed] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(dir.path()).unwrap();
+            let doomed = draft(&store);
+            let folder = doomed.dir.clone();
+            // As a kill leaves it: the folder stays, under the name of a process that is dead.
+            let dead = Owner { pid: 0x7fff_fff0, ..Owner::current().clone() };
+            let left = store.temporary().join(dead.unique_tag());
+            let stop = doomed.commit_with(serde_json::Value::Null, &mut |step| {
+                if step != last {
+                    return Ok(());
+                }
+                if folder.exists() {
+                    atomic::rename(&folder, &left).unwrap();
+                }
+                Err(StoreError::invalid(&folder, "killed here"))
+            });
+            assert!(stop.unwrap_err().to_string().contains("killed here"));
+            assert_eq!(left.exists(), last != Step::Renamed);
+            let again = Store::open(dir.path()).unwrap();
+            assert!(!left.exists(), "swept");
+            assert_eq!(whole(&again), last == Step::Renamed);
+            let published = draft(&again).commit(serde_json::Value::Null).unwrap();
+            assert_eq!(published == Published::New, last != Step::Renamed);
+            assert!(whole(&again));
+        }
+    }
+
+    #[test]
+    fn a_folder_of_a_living_process_is_not_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let slow = draft(&store);
+        Store::open(dir.path()).unwrap();
+        slow.commit(serde_json::Value::Null).unwrap();
+        assert!(whole(&store));
+    }
+}

@@ -17,11 +17,12 @@ use parquet::file::metadata::{KeyValue, PageIndexPolicy};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::file::reader::{ChunkReader, Length};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 const CONTENT: &str = "segad.content";
 const VERSION: &str = "segad.schema";
@@ -32,7 +33,7 @@ pub(crate) fn properties(
     content: &str,
     marks: &[(&str, usize)],
 ) -> Result<WriterPropertiesBuilder> {
-    let level = ZstdLevel::try_new(1).map_err(|e| failed(path, e))?;
+    let level = ZstdLevel::try_new(1).map_err(|e| StoreError::invalid(path, e))?;
     let pair = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
     let mut pairs = vec![pair(CONTENT, content.to_owned()), pair(VERSION, SCHEMA.to_string())];
     pairs.extend(marks.iter().map(|(key, value)| pair(key, value.to_string())));
@@ -47,24 +48,29 @@ pub(crate) fn properties(
 /// A Parquet file being written, batch by batch, put in place at the end.
 pub(crate) struct ParquetWriter {
     path: PathBuf,
-    writer: ArrowWriter<AtomicFile>,
+    writer: ArrowWriter<Recorded<AtomicFile>>,
+    refusal: Refusal,
 }
 
 impl ParquetWriter {
     pub(crate) fn create(path: &Path, schema: Schema, properties: WriterProperties) -> Result<Self> {
-        let writer = ArrowWriter::try_new(AtomicFile::create(path)?, Arc::new(schema), Some(properties))
-            .map_err(|e| failed(path, e))?;
-        Ok(Self { path: path.to_owned(), writer })
+        let refusal = Refusal::default();
+        let file = Recorded { inner: AtomicFile::create(path)?, refusal: refusal.clone() };
+        let writer = ArrowWriter::try_new(file, Arc::new(schema), Some(properties))
+            .map_err(|e| refusal.or(path, StoreError::invalid(path, e)))?;
+        Ok(Self { path: path.to_owned(), writer, refusal })
     }
 
     pub(crate) fn write(&mut self, columns: Vec<ArrayRef>, schema: &Schema) -> Result<()> {
         let batch = RecordBatch::try_new(Arc::new(schema.clone()), columns)
             .map_err(|e| StoreError::invalid(&self.path, e))?;
-        self.writer.write(&batch).map_err(|e| failed(&self.path, e))
+        self.writer.write(&batch).map_err(|e| self.refusal.or(&self.path, StoreError::invalid(&self.path, e)))
     }
 
     pub(crate) fn finish(self) -> Result<()> {
-        self.writer.into_inner().map_err(|e| failed(&self.path, e))?.commit()
+        let Self { path, writer, refusal } = self;
+        let file = writer.into_inner().map_err(|e| refusal.or(&path, StoreError::invalid(&path, e)))?;
+        file.inner.commit()
     }
 }
 
@@ -93,10 +99,11 @@ pub(crate) struct ParquetFile {
 impl ParquetFile {
     /// Opens a file that holds `content`. A file without that mark (written by another program) is read by its columns.
     pub(crate) fn open(path: &Path, content: &str) -> Result<Self> {
-        let file = At { file: Arc::new(atomic::open(path)?), size: atomic::size_and_time(path)?.0 };
+        let (handle, size) = (Arc::new(atomic::open(path)?), atomic::size_and_time(path)?.0);
+        let file = At { file: handle, size, refusal: Refusal::default() };
         check_ends(path, &file)?;
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let meta = ArrowReaderMetadata::load(&file, options).map_err(|e| failed(path, e))?;
+        let meta = file.guarded(path, || ArrowReaderMetadata::load(&file, options))?;
         let mut starts = vec![0];
         for group in meta.metadata().row_groups() {
             let rows = usize::try_from(group.num_rows()).map_err(|e| StoreError::content(path, e))?;
@@ -104,6 +111,7 @@ impl ParquetFile {
         }
         let opened = Self { path: path.to_owned(), file, meta, starts };
         opened.check_marks(content)?;
+        opened.check_places()?;
         Ok(opened)
     }
 
@@ -120,6 +128,39 @@ impl ParquetFile {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Checks that every column chunk lies in the file and every page in its chunk, in order: the library believes it.
+    fn check_places(&self) -> Result<()> {
+        let meta = self.meta.metadata();
+        for (g, group) in meta.row_groups().iter().enumerate() {
+            let index = meta.page_index_for_row_group(g);
+            for (c, column) in group.columns().iter().enumerate() {
+                let bad = || {
+                    let name = column.column_path().string();
+                    StoreError::content(
+                        &self.path,
+                        format!("row group {g}, column {name:?}: impossible place"),
+                    )
+                };
+                let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+                let end = start.checked_add(column.compressed_size()).ok_or_else(bad)?;
+                if start < 4 || end < start || end as u64 > self.file.size {
+                    return Err(bad());
+                }
+                let mut after = (start, -1);
+                for page in index.page_locations(c).map(Vec::as_slice).unwrap_or_default() {
+                    let page_end = page.offset.checked_add(i64::from(page.compressed_page_size));
+                    let row = page.first_row_index;
+                    let fits = page.offset >= after.0
+                        && page_end.is_some_and(|e| e > page.offset && e <= end)
+                        && row > after.1
+                        && row < group.num_rows();
+                    after = (page_end.filter(|_| fits).ok_or_else(bad)?, row);
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn mark(&self, key: &str) -> Option<&str> {
@@ -149,10 +190,25 @@ impl ParquetFile {
 
     /// Some rows of some columns (by position), in the order of the columns given.
     pub(crate) fn read(&self, rows: Range<usize>, columns: &[usize]) -> Result<Vec<Vec<ArrayRef>>> {
-        if rows.start > rows.end || rows.end > self.rows() {
-            let problem = format!("rows {}..{} of {}", rows.start, rows.end, self.rows());
-            return Err(StoreError::invalid(&self.path, problem));
+        self.check_rows(&rows)?;
+        let batches = self.file.guarded(&self.path, || self.batches(&rows, columns))?;
+        let read: usize = batches.iter().filter_map(|b| b.first()).map(|c| c.len()).sum();
+        if read != rows.len() {
+            let what = format!("{read} rows where {} were expected", rows.len());
+            return Err(StoreError::content(&self.path, what));
         }
+        Ok(batches)
+    }
+
+    fn check_rows(&self, rows: &Range<usize>) -> Result<()> {
+        if rows.start <= rows.end && rows.end <= self.rows() {
+            return Ok(());
+        }
+        let problem = format!("rows {} to {} of {} rows", rows.start, rows.end, self.rows());
+        Err(StoreError::invalid(&self.path, problem))
+    }
+
+    fn batches(&self, rows: &Range<usize>, columns: &[usize]) -> Result<Vec<Vec<ArrayRef>>, ParquetError> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -170,22 +226,15 @@ impl ParquetFile {
             .with_projection(mask)
             .with_row_selection(selection)
             .with_batch_size(rows.len())
-            .build()
-            .map_err(|e| failed(&self.path, e))?;
+            .build()?;
         // The reader gives columns in the file's order.
         let mut order = columns.to_vec();
         order.sort_unstable();
         let mut batches = Vec::new();
-        let mut read = 0;
         for batch in reader {
-            let batch = batch.map_err(|e| StoreError::content(&self.path, e))?;
-            read += batch.num_rows();
-            let position = |c| order.binary_search(c).map_or(0, |i| i);
+            let batch = batch?;
+            let position = |c| order.binary_search(c).unwrap_or_default();
             batches.push(columns.iter().map(|c| batch.column(position(c)).clone()).collect());
-        }
-        if read != rows.len() {
-            let what = format!("{read} rows where {} were expected", rows.len());
-            return Err(StoreError::content(&self.path, what));
         }
         Ok(batches)
     }
@@ -237,14 +286,41 @@ fn keeps_values(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// Tells an error of the disk from a damaged file.
-pub(crate) fn failed(path: &Path, error: ParquetError) -> StoreError {
-    match error {
-        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
-            Ok(cause) => StoreError::io("read or write the file", path, *cause),
-            Err(other) => StoreError::content(path, other),
-        },
-        other => StoreError::content(path, other),
+/// What the operating system refused, kept because the Parquet library turns most of it into text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refusal(Arc<Mutex<Option<io::Error>>>);
+
+impl Refusal {
+    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|e| {
+            if e.kind() != io::ErrorKind::Interrupted {
+                let copy = e.raw_os_error().map_or_else(|| e.kind().into(), io::Error::from_raw_os_error);
+                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy);
+            }
+        })
+    }
+
+    /// The refusal, if there was one, else the other error.
+    fn or(&self, path: &Path, other: StoreError) -> StoreError {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(cause) => StoreError::io("read or write the file", path, cause),
+            None => other,
+        }
+    }
+}
+
+struct Recorded<W> {
+    inner: W,
+    refusal: Refusal,
+}
+
+impl<W: Write> Write for Recorded<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.refusal.note(self.inner.write(buffer))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.refusal.note(self.inner.flush())
     }
 }
 
@@ -269,6 +345,18 @@ fn check_ends(path: &Path, file: &At) -> Result<()> {
 struct At {
     file: Arc<File>,
     size: u64,
+    refusal: Refusal,
+}
+
+impl At {
+    /// Runs a piece of the Parquet library. Damage that no digest revealed can make it panic; that is an error here.
+    fn guarded<T>(&self, path: &Path, run: impl FnOnce() -> Result<T, ParquetError>) -> Result<T> {
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(e)) => Err(self.refusal.or(path, StoreError::content(path, e))),
+            Err(_) => Err(StoreError::content(path, "the Parquet library cannot make sense of it")),
+        }
+    }
 }
 
 struct AtReader {
@@ -294,14 +382,14 @@ impl ChunkReader for At {
             return Err(ParquetError::EOF(format!("{length} bytes at {start} of {}", self.size)));
         }
         let mut buffer = vec![0; length];
-        self.file.read_exact_at(&mut buffer, start)?;
+        self.refusal.note(self.file.read_exact_at(&mut buffer, start))?;
         Ok(buffer.into())
     }
 }
 
 impl Read for AtReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.at.file.read_at(buffer, self.offset)?;
+        let n = self.at.refusal.note(self.at.file.read_at(buffer, self.offset))?;
         self.offset += n as u64;
         Ok(n)
     }
