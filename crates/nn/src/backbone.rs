@@ -53,6 +53,11 @@ impl Backbone {
         };
         weights.check(kind, Some(&architecture.stages[last].tap))?;
         let target = (torch_device(device)?, torch_kind(precision));
+        if (device, precision) == (Device::Cpu, Precision::Bf16) && !cpu_has_bf16() {
+            tracing::warn!(
+                "this processor lacks AVX-512: bf16 convolutions run some 30 times slower than f32"
+            );
+        }
         let fold = |u: &Unit| Conv::fold(u, weights, architecture.epsilon, target);
         let mut stages = Vec::with_capacity(last + 1);
         for stage in &architecture.stages[..=last] {
@@ -168,6 +173,14 @@ impl Conv {
         let y = x.f_conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], self.groups)?;
         activate(y, self.activation)
     }
+}
+
+/// Whether libtorch's CPU kernels take bf16 convolutions; it falls back to plain loops where not.
+fn cpu_has_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512bw");
+    #[cfg(not(target_arch = "x86_64"))]
+    return true;
 }
 
 /// Zeros before and after an axis of `size` so that the output has ⌈size/stride⌉ places.

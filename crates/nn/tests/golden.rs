@@ -1,5 +1,7 @@
 //! Features against figures worked out with PyTorch on the same deterministic numbers.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
+
 use segad_core::{Device, Precision};
 use segad_nn::{Backbone, BackboneKind, Weights, golden, to_vec};
 use std::collections::BTreeMap;

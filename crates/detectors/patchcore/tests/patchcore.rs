@@ -1,0 +1,176 @@
+//! PatchCore from images to maps, with a small random backbone.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
+
+use segad_core::{
+    AnomalyDetector, BoxError, Cancel, Device, FitContext, FitDetector, Image, ImageId, ImageLoader, Label,
+    Precision, Progress, Sample, Seed, Task, TrainSplit,
+};
+use segad_detector_patchcore::{FittedPatchCore, ImageScore, PatchCore, PatchCoreError, PatchCoreSettings};
+use segad_nn::{BackboneKind, Weights};
+use std::sync::{Arc, Mutex};
+
+const KIND: BackboneKind = BackboneKind::Resnet18;
+const SIZE: usize = 64;
+
+/// Stripes with noise that depends on the name; `flat*` are constant, `gone*` cannot be read.
+struct Texture;
+
+impl ImageLoader for Texture {
+    fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
+        if id.as_str().starts_with("gone") {
+            return Err("no such file".into());
+        }
+        if id.as_str().starts_with("flat") {
+            return Ok(Image::from_grey(SIZE, SIZE, &[90; SIZE * SIZE])?);
+        }
+        let salt = id.as_str().bytes().fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
+        let pixel = |i: usize| {
+            let noise =
+                (i as u32).wrapping_mul(2_654_435_761).wrapping_add(salt).wrapping_mul(salt | 1) >> 27;
+            (i % 8 * 20) as u8 + noise as u8
+        };
+        Ok(Image::from_grey(SIZE, SIZE, &(0..SIZE * SIZE).map(pixel).collect::<Vec<_>>())?)
+    }
+}
+
+fn weights() -> Weights {
+    Weights::random(KIND, Some("layer3"), Seed(0)).unwrap()
+}
+
+fn settings() -> PatchCoreSettings {
+    PatchCoreSettings { backbone: KIND, image_size: SIZE, coreset_ratio: 0.1, ..Default::default() }
+}
+
+fn fit(
+    names: &[&str],
+    settings: PatchCoreSettings,
+    ctx: &FitContext,
+) -> Result<FittedPatchCore, PatchCoreError> {
+    let samples = names.iter().map(|n| Sample::new(ImageId::new(*n), Label::Good)).collect();
+    let split = TrainSplit::new(samples).unwrap();
+    PatchCore::new(settings.checked()?, weights())?.fit(&split.good(&Texture), Seed(5), ctx)
+}
+
+fn image(name: &str) -> Image {
+    Texture.load(&ImageId::new(name)).unwrap()
+}
+
+/// With a bright block at rows and columns 40…51.
+fn defect(name: &str) -> Image {
+    let mut rgb = image(name).into_rgb();
+    for y in 40..52 {
+        rgb[3 * (y * SIZE + 40)..3 * (y * SIZE + 52)].fill(255);
+    }
+    Image::from_rgb(SIZE, SIZE, rgb).unwrap()
+}
+
+#[test]
+fn defects_stand_out_where_they_are() {
+    let fitted = fit(&["a", "b", "c", "d", "e"], settings(), &FitContext::default()).unwrap();
+    assert_eq!((fitted.bank_len(), fitted.origin().patches), (32, 320));
+    let (maps, scores) = fitted.maps_and_scores(&[image("x"), defect("x")]).unwrap();
+    assert_eq!((maps[0].height(), maps[0].width()), (SIZE, SIZE));
+    assert!(maps[1].max() > 1.5 * maps[0].max(), "{} {}", maps[1].max(), maps[0].max());
+    let at = (0..SIZE * SIZE).max_by(|&a, &b| maps[1].values()[a].total_cmp(&maps[1].values()[b])).unwrap();
+    assert!((36..56).contains(&(at / SIZE)) && (36..56).contains(&(at % SIZE)), "{at}");
+    assert_eq!(scores, [maps[0].max(), maps[1].max()]);
+}
+
+#[test]
+fn a_smaller_budget_gives_the_same_model() {
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    let settings = settings();
+    let ctx = |memory| FitContext { memory, batch: 3, ..FitContext::default() };
+    // 448 patches are projected to 150 of 384 values, so there is something to keep or to work out again.
+    let roomy = fit(&names, settings.clone(), &ctx(1 << 30)).unwrap();
+    let error = fit(&names, settings.clone(), &ctx(1000)).err().unwrap();
+    let PatchCoreError::Memory { needed, budget: 1000, patches: 448, .. } = error else { panic!("{error}") };
+    let tight = fit(&names, settings.clone(), &ctx(needed)).unwrap();
+    assert_eq!(roomy.save().unwrap(), tight.save().unwrap());
+    assert!(fit(&names, settings, &ctx(needed - 1)).is_err());
+}
+
+#[test]
+fn saved_models_read_back_and_damage_is_found() {
+    let ctx = FitContext { precision: Precision::Bf16, ..FitContext::default() };
+    let settings = PatchCoreSettings { score: ImageScore::Reweighted, ..settings() };
+    let fitted = fit(&["a", "b", "c"], settings, &ctx).unwrap();
+    let images = [image("x"), defect("y"), image("z")];
+    let (maps, scores) = fitted.maps_and_scores(&images).unwrap();
+    assert!(scores.iter().zip(&maps).all(|(&s, m)| s > 0.0 && s != m.max()));
+    let saved = fitted.save().unwrap();
+    let (same, other) = (weights(), Weights::random(KIND, Some("layer3"), Seed(1)).unwrap());
+    let load = |saved, weights| FittedPatchCore::load(saved, weights, Device::Cpu, 2);
+    let again = load(&saved, &same).unwrap();
+    assert_eq!(again.origin().precision, Precision::Bf16);
+    assert_eq!(again.params().score(), ImageScore::Reweighted);
+    let (other_maps, other_scores) = again.maps_and_scores(&images).unwrap();
+    for (a, b) in maps.iter().zip(&other_maps) {
+        assert!((a.max() - b.max()).abs() < 1e-3 * a.max());
+    }
+    assert!((scores[1] - other_scores[1]).abs() < 1e-3 * scores[1]);
+
+    assert!(matches!(load(&saved, &other), Err(PatchCoreError::OtherWeights { .. })));
+    let mut damaged = saved.clone();
+    *damaged.tensors.last_mut().unwrap() ^= 1;
+    assert!(load(&damaged, &same).err().unwrap().to_string().contains("damaged"));
+}
+
+#[test]
+fn constant_images_are_handled() {
+    let all = PatchCoreSettings { coreset_ratio: 1.0, ..settings() };
+    let fitted = fit(&["flat1", "flat2"], all, &FitContext::default()).unwrap();
+    let maps = fitted.maps(&[image("flat3"), image("a")]).unwrap();
+    assert!(maps[0].values().iter().all(|&v| v.abs() < 1e-3), "{}", maps[0].max());
+    assert!(maps[1].max() > 10.0 * maps[0].max());
+}
+
+#[test]
+fn errors_name_the_cause() {
+    let ctx = FitContext::default();
+    assert!(matches!(fit(&[], settings(), &ctx), Err(PatchCoreError::NoImages)));
+    let e = fit(&["a", "gone.png"], settings(), &ctx).err().unwrap().to_string();
+    assert!(e.contains("gone.png") && e.contains("no such file"), "{e}");
+    let few = PatchCoreSettings { coreset_ratio: 0.01, ..settings() };
+    assert!(matches!(fit(&["a"], few, &ctx), Err(PatchCoreError::TooFewPatches { bank: 0, .. })));
+    let many = PatchCoreSettings { neighbours: 65, ..settings() };
+    assert!(matches!(fit(&["a"], many, &ctx), Err(PatchCoreError::TooFewPatches { patches: 64, .. })));
+
+    let short = Weights::random(KIND, Some("layer2"), Seed(0)).unwrap();
+    let e = PatchCore::new(settings().checked().unwrap(), short).err().unwrap().to_string();
+    assert!(e.contains("layer3.0.conv1.weight") && e.contains("fetch weights"), "{e}");
+    let fitted = fit(&["a", "b"], settings(), &ctx).unwrap();
+    assert!(fitted.maps(&[]).unwrap().is_empty());
+}
+
+/// Cancels once a task of this name starts.
+struct CancelAt(&'static str, Cancel, Arc<Mutex<Vec<String>>>);
+
+struct Silent;
+
+impl Task for Silent {
+    fn advance(&self, _: u64) {}
+    fn message(&self, _: &str) {}
+}
+
+impl Progress for CancelAt {
+    fn start(&self, name: &str, _: Option<u64>) -> Box<dyn Task> {
+        self.2.lock().unwrap().push(name.to_owned());
+        if name.ends_with(self.0) {
+            self.1.cancel();
+        }
+        Box::new(Silent)
+    }
+}
+
+#[test]
+fn cancelling_stops_every_stage() {
+    for (stage, started) in [("features", 1), ("coreset", 2)] {
+        let (cancel, seen) = (Cancel::default(), Arc::new(Mutex::new(vec![])));
+        let progress = Arc::new(CancelAt(stage, cancel.clone(), seen.clone()));
+        let ctx = FitContext { progress, cancel, ..FitContext::default() };
+        assert!(matches!(fit(&["a", "b"], settings(), &ctx), Err(PatchCoreError::Cancelled)));
+        assert_eq!(seen.lock().unwrap().len(), started, "{stage}");
+    }
+}
