@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use segad_provision::native::Native;
@@ -47,7 +47,7 @@ pub(crate) fn run(words: &[OsString]) -> Result<u8, XtaskError> {
         fetch::run(&context, &DEMO.map(str::to_owned), None)?;
     }
     let binary = build(&context, &native)?;
-    become_it(&binary, &words)
+    become_it(&binary, &native, &words)
 }
 
 /// `--offline` is for this program: `segad` never uses the network.
@@ -88,9 +88,13 @@ fn executable(message: &str) -> Option<PathBuf> {
     message["executable"].as_str().map(PathBuf::from)
 }
 
-fn become_it(binary: &std::path::Path, words: &[OsString]) -> Result<u8, XtaskError> {
+fn become_it(binary: &Path, native: &Native, words: &[OsString]) -> Result<u8, XtaskError> {
     let mut command = Command::new(binary);
     command.args(words);
+    // cargo may have handed this process the values of an older settings file.
+    for (name, place) in native.variables() {
+        command.env(name, &place.folder);
+    }
     // Threads of OpenMP that wait spinning take the processor from those that work.
     if std::env::var_os("OMP_WAIT_POLICY").is_none() {
         command.env("OMP_WAIT_POLICY", "PASSIVE");
