@@ -162,8 +162,11 @@ pub enum GroupKind {
     Good,
     /// Defects of a kind that training may see: orange.
     Seen,
-    /// Defects that training never sees, or borderline cases: red.
+    /// Defects of a kind that training never sees: red.
     Unseen,
+    /// Images whose label is in doubt: grey, and left out of the headline metrics, which is where they differ from
+    /// `Unseen`. Their AUROC against the good images is reported apart.
+    Aside,
 }
 
 /// A group of images.

@@ -73,7 +73,7 @@ pub(crate) fn evaluate(
     groups: &[GroupSpec],
     cell: &ScoredCell<'_>,
 ) -> Result<Vec<(Measure, f64)>, String> {
-    let (good, bad) = cell.split(|_| true);
+    let (good, bad) = cell.headline();
     let all = Scores::split(&good, &bad).map_err(|e| e.to_string())?;
     let mut values: Vec<_> =
         experiment.metrics.iter().map(|&m| (Measure::overall(m), m.percent(&all))).collect();

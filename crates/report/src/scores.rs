@@ -32,6 +32,8 @@ pub struct ScoredCell<'a> {
     pub seed: u64,
     /// Its scores, by path.
     pub scores: &'a [ScoreRow],
+    /// The groups of the experiment.
+    groups: &'a [GroupSpec],
 }
 
 impl ScoredCell<'_> {
@@ -41,6 +43,13 @@ impl ScoredCell<'_> {
         let bad =
             self.scores.iter().filter(|s| s.label.is_bad() && keep(&s.group)).map(|s| s.score).collect();
         (good, bad)
+    }
+
+    /// The scores that the headline metrics count: all but those of groups that are set aside.
+    pub fn headline(&self) -> (Vec<f32>, Vec<f32>) {
+        let aside = |g: &&GroupSpec| g.kind == GroupKind::Aside;
+        let aside: Vec<&str> = self.groups.iter().filter(aside).map(|g| g.name.as_str()).collect();
+        self.split(|group| !aside.contains(&group))
     }
 }
 
@@ -109,6 +118,7 @@ impl ScoreTable {
             class: c.class,
             seed: c.seed,
             scores: &self.rows[c.start..c.end],
+            groups: &self.groups,
         })
     }
 

@@ -72,7 +72,7 @@ pub fn metrics_csv(results: &Results) -> Result<String, ReportError> {
             (place(&f.row, &f.class), f.seed, record)
         }));
     }
-    records.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1))); // stable: metrics keep their order
+    records.sort_by_key(|r| (r.0, r.1)); // stable: metrics keep their order
     csv_text(&["row", "class", "seed", "metric", "value"], records.into_iter().map(|r| r.2))
 }
 

@@ -1,5 +1,11 @@
 //! Plots by hand-counted numbers; the report's markup by a parser; escaping by hostile names.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests, which clippy does not take for tests"
+)]
+
 mod common;
 
 use common::{AUROC, FPR, failure, groups, png, synthetic, value};

@@ -1,5 +1,11 @@
 //! Means, verdicts and marks by hand calculation; formats by snapshot.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests, which clippy does not take for tests"
+)]
+
 mod common;
 
 use common::{AUROC, FPR, failure, groups, synthetic, value};
@@ -367,5 +373,58 @@ fn the_papers_own_numbers_reproduce_the_paper() {
         let printed: usize = table.rows.iter().map(|r| r.value.len()).sum();
         assert_eq!(c.reproduced.len(), printed, "table {}", table.id);
         table_tex(&r).unwrap();
+    }
+}
+
+/// Every row of every tabular has as many entries as its column specification, braces match, environments close.
+fn check_latex(tex: &str) {
+    let bare = tex.replace(r"\{", "").replace(r"\}", "").replace(r"\&", "");
+    assert_eq!(bare.matches('{').count(), bare.matches('}').count(), "{tex}");
+    for name in ["table", "tabular"] {
+        let count = |word: &str| bare.matches(&format!("\\{word}{{{name}}}")).count();
+        assert_eq!(count("begin"), count("end"), "{name}");
+    }
+    let mut columns = 0;
+    for line in bare.lines() {
+        if let Some(spec) = line.trim().strip_prefix(r"\begin{tabular}{") {
+            columns = spec.trim_end_matches('}').len();
+        }
+        if let Some(row) = line.strip_suffix(r"\\") {
+            let spans = row.split('&').map(|entry| {
+                let span = entry.trim().strip_prefix(r"\multicolumn{").and_then(|s| s.split('}').next());
+                span.map_or(1, |s| s.parse::<usize>().unwrap())
+            });
+            assert_eq!(spans.sum::<usize>(), columns, "{line}");
+        }
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "pdflatex reads files")]
+fn latex_is_sound_and_compiles_where_pdflatex_is() {
+    let hostile: String = (' '..='\u{17f}').filter(|c| !c.is_control()).chain("→日".chars()).collect();
+    let e = Experiment::new("t", &hostile, &[AUROC], &[&hostile, "[x]", "*"], &["x", "y"]);
+    let values =
+        ["x", "y"].map(|c| [value(&hostile, c, 1, "cl_auroc", 90.0), value("[x]", c, 1, "cl_auroc", 80.0)]);
+    let hostile = Results::from_values(&e, values.concat(), vec![failure("*", "x", 1, "_^~")]).unwrap();
+    let table3 = Results::from_values(&table3(), table3_values(), vec![]).unwrap();
+    for (name, results) in [("hostile", hostile), ("table3", table3)] {
+        let tex = table_tex(&results).unwrap();
+        check_latex(&tex);
+        let folder = concat!(env!("CARGO_TARGET_TMPDIR"), "/latex");
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(format!("{folder}/{name}.tex"), tex).unwrap();
+        let parent = r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs}\begin{document}\input{NAME}after\end{document}";
+        std::fs::write(format!("{folder}/in-{name}.tex"), parent.replace("NAME", name)).unwrap();
+        for file in [name.to_owned(), format!("in-{name}")] {
+            let run = std::process::Command::new("pdflatex")
+                .args(["-interaction=nonstopmode", "-halt-on-error", &file])
+                .current_dir(folder)
+                .output();
+            // Without pdflatex the checks above stand alone.
+            if let Ok(output) = run {
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+            }
+        }
     }
 }

@@ -64,8 +64,9 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The plots that every experiment with scores can have: for each class the histograms of all rows (of the first seed
-/// that has scores) and the ROC curves (means over seeds); bars of the first metric where there is more than one class.
+/// The plots that every experiment with scores can have: the ROC curves of each class (means over seeds); bars of the
+/// first metric where there is more than one class; for each class the histograms of all rows (of the first seed that
+/// has scores).
 ///
 /// # Errors
 /// [`ReportError::Csv`].
@@ -74,46 +75,47 @@ pub fn standard_figures(
     results: &Results,
     scores: &ScoreTable,
 ) -> Result<Vec<Figure>, ReportError> {
-    let mut figures = Vec::new();
+    let (mut roc, mut bars, mut histograms) = (Vec::new(), Vec::new(), Vec::new());
     let several = experiment.classes.len() > 1;
     for (index, class) in experiment.classes.iter().enumerate() {
-        let of = if several { format!(": {class}") } else { String::new() };
+        let of = |before: &str| if several { format!("{before}{class}") } else { String::new() };
+        let curves = roc_curves(experiment, scores, class);
+        if !curves.is_empty() {
+            roc.push(roc_plot(&format!("ROC{}", of(": ")), &curves)?);
+        }
         let mut plots = Vec::new();
         for (row, spec) in experiment.rows.iter().enumerate() {
             if let Some(cell) = scores.cell(row, index, None) {
-                let title = format!(
-                    "{}{}, seed {}",
-                    spec.name,
-                    if several { format!(", {class}") } else { String::new() },
-                    cell.seed
-                );
+                let title = format!("{}{}, seed {}", spec.name, of(", "), cell.seed);
                 plots.push(Histogram::new(&title, &cell, scores.groups())?.plot(false)?);
             }
         }
         if !plots.is_empty() {
-            let text = "Images by score and group, in 50 bins from the 0.5 % to the 99.5 % quantile of all scores; what lies \
-                        beyond is counted at the ends. Right of the dashed line lie 95 % of the bad images; good images there \
-                        are the FPR@95TPR.";
-            figures.push(Figure { title: format!("Scores by group{of}"), text: text.to_owned(), plots });
-        }
-        let curves = roc_curves(experiment, scores, class);
-        if !curves.is_empty() {
-            let title = format!("ROC{of}");
-            let text = "Means over the seeds, with the mean AUROC in percent.".to_owned();
-            figures.push(Figure { plots: vec![roc_plot(&title, &curves)?], title, text });
+            let text = "Images by score and group, in 50 bins from the 0.5 % to the 99.5 % quantile of all scores; what \
+                        lies beyond is counted at the ends. Right of the dashed line lie 95 % of the bad images; the \
+                        share of the good images there is FPR@95TPR.";
+            histograms.push(Figure {
+                title: format!("Scores by group{}", of(": ")),
+                text: text.to_owned(),
+                plots,
+            });
         }
     }
     if several && let Some(&metric) = experiment.metrics.first() {
         match class_bars(results, &Measure::overall(metric)) {
-            Ok(plot) => figures.push(Figure {
-                title: "Classes side by side".to_owned(),
-                text: "Mean over the seeds ± one standard deviation.".to_owned(),
-                plots: vec![plot],
-            }),
+            Ok(plot) => bars.push(plot),
             Err(ReportError::Empty { .. }) => {}
             Err(e) => return Err(e),
         }
     }
+    let figure =
+        |title: &str, text: &str, plots| Figure { title: title.to_owned(), text: text.to_owned(), plots };
+    let mut figures = vec![
+        figure("ROC curves", "Means over the seeds, with the mean AUROC in percent.", roc),
+        figure("Classes side by side", "Means over the seeds ± one standard deviation.", bars),
+    ];
+    figures.retain(|f| !f.plots.is_empty());
+    figures.extend(histograms);
     Ok(figures)
 }
 
@@ -221,10 +223,10 @@ fn results_section(report: &Report<'_>, laid_out: &Tables) -> String {
     out
 }
 
-/// Figures with many plots are folded, but for the first.
+/// Figures with many plots are folded, but for the first three.
 fn figures(out: &mut String, figures: &[Figure]) {
     for (i, figure) in figures.iter().enumerate() {
-        let open = if i < 2 || figure.plots.len() <= 2 { " open" } else { "" };
+        let open = if i < 3 || figure.plots.len() <= 2 { " open" } else { "" };
         let _ = writeln!(out, "<details{open}><summary><h3>{}</h3></summary>", escape(&figure.title));
         if !figure.text.is_empty() {
             let _ = writeln!(out, "<p class=\"legend\">{}</p>", escape(&figure.text));

@@ -67,7 +67,7 @@ pub(crate) fn importance(out: &mut String, list: &[Importance]) {
         let _ = writeln!(
             out,
             "<div class=\"scroll\"><table class=\"heat\"><caption>{}: share of the gain, %</caption>\n<thead><tr>\
-             <th>detector</th><th>segment</th>",
+             <th>detector</th><th class=\"name\">segment</th>",
             escape(row)
         );
         for s in &statistics {
@@ -116,7 +116,7 @@ pub(crate) fn drift(out: &mut String, list: &[FeatureDrift]) {
     let _ = writeln!(
         out,
         "<div class=\"scroll\"><table><caption>The {shown} of {} features that differ most between the forest's training \
-         images and the test images</caption>\n<thead><tr><th>method</th><th>class</th><th>feature</th><th>images</th>\
+         images and the test images</caption>\n<thead><tr><th>method</th><th class=\"name\">class</th><th class=\"name\">feature</th><th class=\"name\">images</th>\
          <th>KS distance</th>{}</tr></thead>\n<tbody>",
         ordered.len(),
         if psi { "<th>PSI</th>" } else { "" }

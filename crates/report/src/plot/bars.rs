@@ -25,7 +25,8 @@ pub fn class_bars(results: &Results, measure: &Measure) -> Result<Plot, ReportEr
     }
     let lowest = all().flat_map(|c| [c.mean, c.paper]).flatten().fold(f64::INFINITY, f64::min);
     let start = if measure.higher_is_better() && lowest > 50.0 { 50.0 } else { 0.0 };
-    let bar = 11.0;
+    // As wide as fits 620 pixels, within reason.
+    let bar = (540.0 / (e.rows.len() * classes.len()) as f64 - 3.0).clamp(9.0, 26.0);
     let class_width = bar * e.rows.len() as f64 + 18.0;
     let width = (56.0 + class_width * classes.len() as f64 + 12.0).max(360.0);
     let mut c = Canvas::default();

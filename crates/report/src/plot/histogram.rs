@@ -59,7 +59,7 @@ impl Histogram {
                 series.push((group.clone(), counts));
             }
         }
-        let (good, bad) = cell.split(|_| true);
+        let (good, bad) = cell.headline();
         let threshold = Scores::split(&good, &bad).ok().map(|s| s.threshold95tpr());
         Ok(Self { edges, series, threshold, title: title.to_owned() })
     }
@@ -77,6 +77,7 @@ impl Histogram {
                     GroupKind::Good => "good",
                     GroupKind::Seen => "seen",
                     GroupKind::Unseen => "unseen",
+                    GroupKind::Aside => "aside",
                 };
                 [
                     group.name.clone(),
@@ -95,7 +96,7 @@ impl Histogram {
     /// # Errors
     /// As [`Histogram::csv`].
     pub fn plot(&self, log: bool) -> Result<Plot, ReportError> {
-        let (width, height) = (680.0, 330.0);
+        let (width, height) = (640.0, 340.0);
         let mut c = Canvas::default();
         c.title(12.0, &self.title);
         let colours = colours(&self.series);
@@ -105,7 +106,7 @@ impl Histogram {
             .zip(&colours)
             .map(|((g, counts), &colour)| (format!("{} ({})", g.title, counts.iter().sum::<u64>()), colour))
             .collect();
-        let top = c.legend(&entries, 56.0, width - 12.0, 38.0) + 6.0;
+        let top = c.legend(&entries, 56.0, width - 12.0, 38.0) + 20.0;
         let bottom = height - 46.0;
         let slot = (width - 12.0 - 56.0) / (HISTOGRAM_BINS + 2) as f64;
         let most =
@@ -156,13 +157,13 @@ impl Histogram {
         }
         if let Some(threshold) = self.threshold {
             let at = x.at(threshold.clamp(x.min, x.max));
-            c.dashed("rule", at, top, at, bottom);
+            c.dashed("rule", at, top - 12.0, at, bottom);
             let (anchor, shift) = if at > width * 0.7 { ("end", -5.0) } else { ("start", 5.0) };
             c.text(
                 "dim",
                 anchor,
                 at + shift,
-                top + 10.0,
+                top - 4.0,
                 &format!("95 % of bad ≥ {}", significant(threshold)),
             );
         }
@@ -170,16 +171,16 @@ impl Histogram {
             name: format!("histogram-{}{}", slug(&self.title), if log { "-log" } else { "" }),
             title: self.title.clone(),
             csv: self.csv()?,
-            width: 680,
-            height: 330,
+            width: 640,
+            height: 340,
             body: c.body,
         })
     }
 }
 
-/// Green for good, orange for seen, red for unseen; further groups of a kind get another shade.
+/// Green for good, orange for seen, red for unseen, grey for what is set aside; further groups of a kind get another shade.
 fn colours(series: &[(GroupSpec, Vec<u64>)]) -> Vec<&'static str> {
-    let mut used = [0; 3];
+    let mut used = [0; 4];
     series
         .iter()
         .map(|(group, _)| {
@@ -187,6 +188,7 @@ fn colours(series: &[(GroupSpec, Vec<u64>)]) -> Vec<&'static str> {
                 GroupKind::Good => (0, ["#2da44e", "#1b7c83", "#6fbf73"]),
                 GroupKind::Seen => (1, ["#f0883e", "#c9a227", "#b35900"]),
                 GroupKind::Unseen => (2, ["#d1242f", "#a371f7", "#bf3989"]),
+                GroupKind::Aside => (3, ["#8c959f", "#57606a", "#afb8c1"]),
             };
             used[kind] += 1;
             shades[(used[kind] - 1) % shades.len()]

@@ -30,7 +30,7 @@ pub fn roc_curves(experiment: &Experiment, scores: &ScoreTable, class: &str) -> 
         let mut tpr = vec![0.0; ROC_STEPS + 1];
         let (mut auroc, mut seeds) = (0.0, 0);
         for cell in scores.cells().filter(|c| c.row == index && c.class == class) {
-            let (good, bad) = cell.split(|_| true);
+            let (good, bad) = cell.headline();
             let Ok(scored) = Scores::split(&good, &bad) else { continue };
             let points = scored.roc_curve();
             for (i, t) in tpr.iter_mut().enumerate() {
