@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use segad_provision::programs::{COMPILER, Need, PIP, READELF};
-use segad_provision::versions::{ELPV_IMAGES, LIBTORCH, WEIGHTS, XGBOOST, XGBOOST_LIBRARY};
+use segad_provision::versions::{ELPV_IMAGES, LIBTORCH, WEIGHTS, XGBOOST, XGBOOST_LIBRARY_READY};
 use segad_provision::{CURL, Cache, digest, elpv, exit, files, libtorch, native, xgboost};
 
 use crate::error::XtaskError;
@@ -181,7 +181,7 @@ fn natives(context: &Context) -> Result<Vec<Row>, XtaskError> {
         Some(problem) => {
             Row::good("XGBoost", XGBOOST, whose(&native.xgboost, problem)).or(State::Bad, SET_UP)
         }
-        None if digest::sha256_file(&library)? == XGBOOST_LIBRARY => {
+        None if digest::sha256_file(&library)? == XGBOOST_LIBRARY_READY => {
             Row::good("XGBoost", XGBOOST, whose(&native.xgboost, XGBOOST.to_owned()))
         }
         None if native.xgboost.users => {

@@ -92,9 +92,6 @@ pub struct Row {
     /// Parameters of the forest: the name of a preset, or a table with `preset` and changes to it.
     #[serde(default)]
     pub forest: Option<Value>,
-    /// Protocols that this row is run in, by default all of the experiment.
-    #[serde(default)]
-    pub protocols: Option<Vec<String>>,
 }
 
 /// The file's own shape: everything optional, so that one layer may say little.
@@ -172,7 +169,7 @@ impl File {
         }
         let (mut detectors, classifiers) = (defs(self.detectors), defs(self.classifiers));
         let rows = self.sweep.expand(rows, &mut detectors).map_err(|(key, message)| bad(&key, message))?;
-        check_rows(&rows, &detectors, &classifiers, &protocols, &bad)?;
+        check_rows(&rows, &detectors, &classifiers, &bad)?;
         Ok(Experiment {
             name: name.to_owned(),
             title: self.title.unwrap_or_else(|| name.to_owned()),
@@ -212,7 +209,6 @@ fn check_rows(
     rows: &[Row],
     detectors: &BTreeMap<String, DetectorDef>,
     classifiers: &BTreeMap<String, DetectorDef>,
-    protocols: &[String],
     bad: &dyn Fn(&str, String) -> GridError,
 ) -> Result<(), GridError> {
     let mut names = BTreeSet::new();
@@ -224,7 +220,6 @@ fn check_rows(
         for (field, used, known) in [
             ("detectors", row.detectors.as_slice(), detectors.keys().collect::<Vec<_>>()),
             ("classifier", row.classifier.as_slice(), classifiers.keys().collect()),
-            ("protocols", row.protocols.as_deref().unwrap_or_default(), protocols.iter().collect()),
         ] {
             if let Some(unknown) = used.iter().find(|u| !known.contains(u)) {
                 let hint = nearest(unknown, known.iter().map(|k| k.as_str()))

@@ -87,6 +87,8 @@ pub enum Task {
         features: Option<CellId>,
         /// The classifier's scores, added as a column.
         classify: Option<CellId>,
+        /// The classifier's name, for the column.
+        classifier: Option<String>,
         /// Parameters of the forest.
         forest: Option<Value>,
     },
@@ -168,9 +170,6 @@ impl Plan {
                 for &seed in &seeds {
                     let split = catalogue.split(class, &def, seed);
                     for (i, row) in experiment.rows.iter().enumerate() {
-                        if row.protocols.as_ref().is_some_and(|p| !p.contains(protocol)) {
-                            continue;
-                        }
                         let cell = split.clone().and_then(|split| {
                             builder.place(class, &format!("{class} {protocol} seed {seed}"), split).row(row)
                         });
@@ -357,7 +356,9 @@ impl Place<'_, '_> {
         hasher.field("features", &features.map(|id| self.key(id)));
         hasher.field("classify", &classify.map(|id| self.key(id))).field("seed", &self.split.seed);
         let needs = features.into_iter().chain(classify).collect();
-        let task = Task::Forest { features, classify, forest: row.forest.clone() };
+        hasher.field("classifier", &row.classifier);
+        let (classifier, forest) = (row.classifier.clone(), row.forest.clone());
+        let task = Task::Forest { features, classify, classifier, forest };
         Ok(self.add(&row.name, CellKind::Forest, hasher.finish(), task, needs, checked.missing))
     }
 

@@ -20,6 +20,7 @@ pub mod archive;
 mod cache;
 pub mod digest;
 mod download;
+pub mod elf;
 pub mod elpv;
 mod error;
 pub mod exit;

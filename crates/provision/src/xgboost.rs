@@ -5,14 +5,27 @@ use std::path::{Path, PathBuf};
 use crate::archive::unpack;
 use crate::digest;
 use crate::download::Provisioner;
+use crate::elf;
 use crate::error::ProvisionError;
+use crate::files;
 use crate::versions::{XGBOOST, XGBOOST_LIBRARY, XGBOOST_WHEEL};
 
 /// What is wrong with a folder of XGBoost's library, or `None`.
 #[must_use]
 pub fn problem(lib: &Path) -> Option<String> {
-    let file = lib.join("libxgboost.so");
-    (!file.metadata().is_ok_and(|m| m.len() > 0)).then(|| "libxgboost.so is missing".to_owned())
+    match files::read(&lib.join("libxgboost.so")) {
+        Err(_) => Some("libxgboost.so is missing".to_owned()),
+        Ok(bytes) if bytes.is_empty() => Some("libxgboost.so is empty".to_owned()),
+        Ok(_) => None,
+    }
+}
+
+/// As [`problem`], for the library in the cache: it must also keep to its own symbols (see [`elf`]).
+fn own_problem(lib: &Path) -> Option<String> {
+    problem(lib).or_else(|| {
+        let symbolic = files::read(&lib.join("libxgboost.so")).is_ok_and(|b| elf::is_symbolic(&b));
+        (!symbolic).then(|| "libxgboost.so lacks DT_SYMBOLIC".to_owned())
+    })
 }
 
 /// Brings XGBoost's library to the cache, unless it is there; returns the folder of `libxgboost.so`.
@@ -22,7 +35,7 @@ pub fn problem(lib: &Path) -> Option<String> {
 pub fn provide(p: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     let lib = p.cache.xgboost_lib();
     let folder = p.cache.xgboost();
-    if problem(&lib).is_none() {
+    if own_problem(&lib).is_none() {
         return Ok(lib);
     }
     let what = format!("XGBoost {XGBOOST}");
@@ -35,7 +48,7 @@ pub fn provide(p: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
         });
     }
     let stage = p.stage()?;
-    if problem(&lib).is_none() {
+    if own_problem(&lib).is_none() {
         return Ok(lib);
     }
     let wheel = p.wheel(&XGBOOST_WHEEL, &stage)?;
@@ -49,6 +62,15 @@ pub fn provide(p: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     })?;
     let file = out.join("xgboost/lib/libxgboost.so");
     digest::check(&file, &digest::sha256_file(&file)?, XGBOOST_LIBRARY)?;
+    let mut bytes = files::read(&file)?;
+    if !elf::make_symbolic(&mut bytes) {
+        return Err(ProvisionError::UserFolder {
+            variable: "XGBOOST_LIB_DIR",
+            path: file,
+            problem: "its dynamic section has no room for DT_SYMBOLIC".to_owned(),
+        });
+    }
+    files::write_atomic(&file, &bytes)?;
     stage.publish(&out, &folder)?;
     Ok(lib)
 }

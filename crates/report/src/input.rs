@@ -67,7 +67,7 @@ impl Experiment {
 
     /// True if the tables hold the mean over classes.
     pub fn has_class_mean(&self) -> bool {
-        self.classes.len() > 1 && self.resolved_shape() != Shape::Protocols
+        self.classes.len() > 1 && !matches!(self.resolved_shape(), Shape::Protocols | Shape::Metrics)
     }
 
     pub(crate) fn check(&self) -> Result<(), ReportError> {

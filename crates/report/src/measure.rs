@@ -1,5 +1,5 @@
 use crate::scores::ScoredCell;
-use crate::{Experiment, GroupSpec};
+use crate::{Experiment, GroupKind, GroupSpec};
 use segad_metrics::{Metric, Scores};
 
 /// A metric over all images, or of good images against one group of bad ones: `cl_auroc`, `cl_auroc[bad_unseen]`.
@@ -83,7 +83,10 @@ pub(crate) fn evaluate(
         .filter(|g| cell.scores.iter().any(|s| s.label.is_bad() && s.group == *g))
         .collect();
     if present.len() > 1 {
-        for group in present {
+        // Where one group alone is counted, its figures are the headline's.
+        let counted = |g: &&str| groups.iter().any(|s| s.name == **g && s.kind != GroupKind::Aside);
+        let only = present.iter().filter(|g| counted(g)).count() == 1;
+        for group in present.iter().copied().filter(|g| !(only && counted(&g))) {
             let (good, bad) = cell.split(|g| g == group);
             let scores = Scores::split(&good, &bad).map_err(|e| e.to_string())?;
             let measure = Measure { metric: Metric::ClAuroc, group: Some(group.to_owned()) };

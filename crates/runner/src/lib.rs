@@ -1,1 +1,34 @@
-//! Runs cells; the binary segad
+//! Runs experiments: plans them ([`segad_grid`]), computes what the store lacks, and writes tables and the report.
+//!
+//! The binary `segad` is a thin layer over this crate. Networks, statistics and forests come from their own crates; here
+//! they meet the data set, the store and the user's settings.
+//!
+//! ```no_run
+//! use segad_runner::{Bars, Interrupt};
+//! let bars = Bars::new(false);
+//! let interrupt = Interrupt::default();
+//! assert!(!interrupt.no_more.is_cancelled());
+//! # drop(bars);
+//! ```
+
+pub mod cells;
+pub mod cli;
+pub mod clock;
+pub mod commands;
+pub mod detectors;
+pub mod error;
+mod findings;
+mod gallery;
+pub mod interrupt;
+pub mod machine;
+pub mod params;
+pub mod progress;
+mod results;
+pub mod schedule;
+pub mod versions;
+pub mod workbench;
+
+pub use error::Failure;
+pub use interrupt::Interrupt;
+pub use progress::Bars;
+pub use workbench::{Settings, Workbench};

@@ -1,0 +1,47 @@
+use super::At;
+use crate::detectors;
+use rayon::prelude::*;
+use segad_core::{BoxError, Image, ImageId, ImageLoader};
+use segad_datasets::Entry;
+use segad_grid::{CellId, DetectorDef};
+use segad_nn::SavedModel;
+use segad_store::{Draft, MapRecord, MapsWriter};
+use std::collections::HashMap;
+
+/// Maps of every image that the detector did not train on, streamed batch by batch into one Parquet file.
+pub(super) fn run(at: &At<'_>, fit: CellId, def: &DetectorDef) -> Result<Draft, BoxError> {
+    let entry = at.input(fit)?;
+    let model = SavedModel {
+        header: String::from_utf8(entry.read("model.json")?)?,
+        tensors: entry.read("model.safetensors")?,
+    };
+    let ctx = at.context();
+    let detector = detectors::load(at.bench, def, &model, &ctx)?;
+    let loader = at.bench.loader();
+    let index = at.bench.index(&at.cell.class)?;
+    let entries: HashMap<&ImageId, &Entry> = index.entries().iter().map(|e| (&e.id, e)).collect();
+    let draft = at.draft()?;
+    let mut writer: Option<MapsWriter> = None;
+    let task = ctx.progress.start(&at.cell.name, Some(at.cell.split.mapped.len() as u64));
+    for ids in at.cell.split.mapped.chunks(ctx.batch.max(1)) {
+        if ctx.cancel.is_cancelled() {
+            return Err("interrupted".into());
+        }
+        let images = ids.par_iter().map(|id| loader.load(id)).collect::<Result<Vec<Image>, BoxError>>()?;
+        for (id, map) in ids.iter().zip(detector.maps(&images)?) {
+            let writer = match &mut writer {
+                Some(writer) => writer,
+                None => {
+                    let path = draft.path("maps.parquet")?;
+                    writer.insert(MapsWriter::create(&path, map.height(), map.width())?)
+                }
+            };
+            let listed = entries.get(id).ok_or_else(|| format!("{id} is not in the data set"))?;
+            let (label, group, split) = (listed.label, listed.group.clone(), listed.part.as_str().to_owned());
+            writer.push(&MapRecord { id: id.clone(), label, group, split, map })?;
+        }
+        task.advance(ids.len() as u64);
+    }
+    writer.ok_or("no image to map: the protocol trains on all of them")?.finish()?;
+    Ok(draft)
+}

@@ -1,0 +1,98 @@
+//! One file per kind of cell: reads its inputs from the store, computes, publishes.
+
+mod evaluate;
+mod features;
+mod fit;
+mod forest;
+mod maps;
+
+use crate::clock::Stopwatch;
+use crate::machine::{self, Machine};
+use crate::schedule::{self, Execute};
+use crate::workbench::Workbench;
+use segad_core::{BoxError, FitContext, Key};
+use segad_grid::{Cell, CellId, Plan, Task};
+use segad_store::{Draft, Entry};
+use serde_json::json;
+
+/// What a cell's code may use.
+pub(crate) struct At<'a> {
+    pub bench: &'a Workbench,
+    pub plan: &'a Plan,
+    pub cell: &'a Cell,
+}
+
+impl At<'_> {
+    /// A cell that this one needs; the scheduler ran it before.
+    pub fn input(&self, id: CellId) -> Result<Entry, BoxError> {
+        let cell = &self.plan.cells[id.0];
+        let entry = self.bench.store.entry(schedule::kind(cell.kind), &cell.key)?;
+        entry.ok_or_else(|| format!("{} is not in the store any more; run again", cell.name).into())
+    }
+
+    pub fn draft(&self) -> Result<Draft, BoxError> {
+        Ok(self.bench.store.draft(schedule::kind(self.cell.kind), &self.cell.key)?)
+    }
+
+    pub fn context(&self) -> FitContext {
+        self.bench.fit_context(&self.cell.key)
+    }
+}
+
+impl Execute for Workbench {
+    fn execute(&self, plan: &Plan, id: CellId) -> Result<(), String> {
+        let cell = &plan.cells[id.0];
+        let at = At { bench: self, plan, cell };
+        let watch = Stopwatch::start();
+        let done = match &cell.task {
+            Task::FitDetector { def } => fit::detector(&at, def),
+            Task::FitClassifier { def } => {
+                Err(format!("classifier kind {:?} cannot be fitted", def.kind).into())
+            }
+            Task::Maps { fit, def } => maps::run(&at, *fit, def),
+            Task::ImportedMaps => Err("these maps come from outside and are not in the store".into()),
+            Task::Classify { def, .. } => Err(format!("classifier kind {:?} cannot score", def.kind).into()),
+            Task::Features { maps, detectors, segments, features } => {
+                features::run(&at, maps, detectors, segments.as_ref(), features)
+            }
+            Task::Forest { features, classify, classifier, forest } => {
+                let classify = classify.zip(classifier.as_deref());
+                forest::run(&at, *features, classify, forest.as_ref())
+            }
+            Task::Evaluate { source, head } => evaluate::run(&at, *source, *head),
+        };
+        let publish = |draft: Draft| draft.commit(provenance(&at, watch.seconds())).map_err(BoxError::from);
+        done.and_then(publish).map(|_| ()).map_err(|e| chain(&*e))
+    }
+}
+
+/// What is recorded beside every result.
+fn provenance(at: &At<'_>, seconds: f64) -> serde_json::Value {
+    let inputs: Vec<Key> = at.cell.needs.iter().map(|id| at.plan.cells[id.0].key).collect();
+    json!({
+        "name": at.cell.name,
+        "class": at.cell.class,
+        "inputs": inputs,
+        "seconds": seconds,
+        "peak_memory_mib": machine::peak_memory_mib(),
+        "machine": Machine::here(),
+        "versions": crate::versions::versions(),
+        "device": at.bench.settings.device.to_string(),
+        "threads": at.bench.settings.threads,
+    })
+}
+
+/// An error with its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,227 @@
+//! The command line of `segad`.
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use segad_core::{Device, Precision};
+use std::path::PathBuf;
+
+/// Supervised anomaly detection for complex industrial images.
+#[derive(Debug, Parser)]
+#[command(name = "segad", version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// No progress bars; errors are still shown.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// More messages; twice for debugging. `RUST_LOG` overrides it.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done · 1 some cells failed · 2 usage · 3 configuration · 4 nothing selected · \
+                          5 missing or damaged input · 6 differs beyond tolerance (--check) · 130 interrupted";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The demo: SegAD on real solar cells (experiments/demo.toml).
+    Demo(Run),
+    /// Run the experiments of the paper's tables, e.g. `table5 table8`, or `all`.
+    Reproduce {
+        /// Names of files in experiments/, without `.toml`.
+        #[arg(required = true)]
+        tables: Vec<String>,
+        /// How to run.
+        #[command(flatten)]
+        run: Run,
+    },
+    /// Run any experiment file.
+    Sweep {
+        /// The experiment file.
+        file: PathBuf,
+        /// How to run.
+        #[command(flatten)]
+        run: Run,
+    },
+    /// Say what a run would compute, and why.
+    Plan {
+        /// The experiment file.
+        file: PathBuf,
+        /// How it would be run.
+        #[command(flatten)]
+        run: Run,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look at a data set.
+    Data {
+        /// What to do.
+        #[command(subcommand)]
+        command: Data,
+    },
+    /// Look after the stored results.
+    Store {
+        /// What to do.
+        #[command(subcommand)]
+        command: StoreCommand,
+        /// Where results are stored; by default below the cache folder.
+        #[arg(long, env = "SEGAD_STORE", global = true)]
+        store: Option<PathBuf>,
+    },
+    /// Show the settings of an experiment.
+    Config {
+        /// The experiment file.
+        file: PathBuf,
+        /// Where each value comes from.
+        #[arg(long)]
+        origin: bool,
+        /// How it would be run.
+        #[command(flatten)]
+        run: Run,
+    },
+    /// Draw a segment source over an image.
+    Segments {
+        /// Name of a shapes file, `whole`, or a table, e.g. `{ kind = "folder", path = "masks" }`.
+        source: String,
+        /// The image to draw over.
+        image: PathBuf,
+        /// Where to write the picture (PNG).
+        #[arg(long, default_value = "segments.png")]
+        out: PathBuf,
+    },
+    /// Completions for a shell, on standard output.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// How to run an experiment.
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    /// A profile of the experiment file: `paper`, `quick`, `smoke`.
+    #[arg(long, default_value = "paper")]
+    pub profile: String,
+    /// Change a setting, e.g. `--set seeds=[1,2]`; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Only rows whose name contains this; may be repeated.
+    #[arg(long)]
+    pub only: Vec<String>,
+    /// No rows whose name contains this; may be repeated.
+    #[arg(long)]
+    pub exclude: Vec<String>,
+    /// Where the data set lies; by default below the cache folder.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// A data-set manifest of your own.
+    #[arg(long)]
+    pub manifest: Option<PathBuf>,
+    /// Where results are stored; by default below the cache folder.
+    #[arg(long, env = "SEGAD_STORE")]
+    pub store: Option<PathBuf>,
+    /// Where tables and report are written; by default results/<experiment>/.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Compare the tables with the paper and with those in --out; exit with 6 if they differ beyond the tolerance.
+    #[arg(long)]
+    pub check: bool,
+    /// Threads; by default all.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Memory for caches and temporary arrays, e.g. 4GiB.
+    #[arg(long, default_value = "2GiB", value_parser = bytes)]
+    pub memory: u64,
+    /// Where networks run: cpu, cuda or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    pub device: Device,
+    /// How networks compute: f32 or bf16.
+    #[arg(long, default_value = "f32")]
+    pub precision: Precision,
+    /// Images in one forward pass.
+    #[arg(long, default_value_t = 8)]
+    pub batch: usize,
+}
+
+/// What to do with a data set.
+#[derive(Debug, Subcommand)]
+pub enum Data {
+    /// List missing, extra and unreadable files and wrong counts.
+    Verify {
+        /// Name of the data set.
+        dataset: String,
+        /// Where it lies; by default below the cache folder.
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
+}
+
+/// What to do with the store.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// List all results.
+    Ls,
+    /// Check the digest of every file.
+    Verify,
+    /// Remove the oldest results until the rest fits.
+    Prune {
+        /// What may remain, e.g. 10GiB.
+        #[arg(long, value_parser = bytes)]
+        keep: u64,
+        /// Only say what would go.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Copy all results into a folder.
+    Export {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Copy results out of a folder that `export` made.
+    Import {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+/// `512MiB`, `4GiB`, `1000000`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let bad = || format!("{text:?}: expected a number of bytes, e.g. 512MiB or 4GiB");
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: f64 = number.parse().map_err(|_| bad())?;
+    let factor = match unit.trim() {
+        "" | "B" => 1.0,
+        "KiB" => 1024.0,
+        "MiB" => 1024f64.powi(2),
+        "GiB" => 1024f64.powi(3),
+        "kB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        _ => return Err(bad()),
+    };
+    Ok((number * factor) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_read() {
+        assert_eq!(bytes("4GiB"), Ok(4 << 30));
+        assert_eq!(bytes("1.5 MB"), Ok(1_500_000));
+        assert_eq!(bytes("77"), Ok(77));
+        assert!(bytes("4 apples").is_err());
+        assert!(bytes("").is_err());
+    }
+}

@@ -1,0 +1,45 @@
+//! One file per group of commands.
+
+mod data;
+mod plan;
+mod run;
+mod setup;
+mod store;
+
+use crate::Failure;
+use crate::cli::{Cli, Command};
+use crate::progress::Bars;
+use clap::CommandFactory;
+use segad_core::BoxError;
+use std::io::Write;
+
+/// Runs a command.
+///
+/// # Errors
+/// A [`Failure`] with its exit code.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    let bars = Bars::new(cli.quiet);
+    match cli.command {
+        Command::Demo(args) => run::experiment("experiments/demo.toml".as_ref(), &args, &bars),
+        Command::Reproduce { tables, run: args } => run::tables(&tables, &args, &bars),
+        Command::Sweep { file, run: args } => run::experiment(&file, &args, &bars),
+        Command::Plan { file, run: args, json } => plan::plan(&file, &args, json, &bars),
+        Command::Config { file, origin, run: args } => plan::config(&file, &args, origin),
+        Command::Data { command } => data::run(command, &bars),
+        Command::Segments { source, image, out } => data::segments(&source, &image, &out),
+        Command::Store { command, store } => store::run(command, store, &bars),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "segad", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}
+
+/// Prints data on standard output. A reader that went away is no error.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::input(BoxError::from(e))),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,103 @@
+//! `demo`, `reproduce`, `sweep`: plan, run, write.
+
+use super::setup::{self, Prepared};
+use crate::Failure;
+use crate::cli::Run;
+use crate::clock::Stopwatch;
+use crate::progress::Bars;
+use crate::results;
+use crate::schedule;
+use segad_grid::Plan;
+use segad_store::atomic;
+use std::path::{Path, PathBuf};
+
+/// Runs the named experiments, or all of `experiments/`; faults of one do not keep the others from running.
+pub(super) fn tables(names: &[String], args: &Run, bars: &Bars) -> Result<(), Failure> {
+    let files = if names.iter().any(|n| n == "all") { all()? } else { names.iter().map(named).collect() };
+    let mut worst: Option<Failure> = None;
+    for file in &files {
+        let mut args = args.clone();
+        if files.len() > 1 {
+            let name = file.file_stem().unwrap_or_default();
+            args.out = args.out.map(|out| out.join(name));
+        }
+        match experiment(file, &args, bars) {
+            Err(Failure::Interrupted(m)) => return Err(Failure::Interrupted(m)),
+            Err(failure) if files.len() > 1 => {
+                bars.line(&format!("{}: {failure}", file.display()));
+                let more = worst.as_ref().is_none_or(|w| failure.exit_code() > w.exit_code());
+                worst = if more { Some(failure) } else { worst };
+            }
+            Err(failure) => return Err(failure),
+            Ok(()) => {}
+        }
+    }
+    worst.map_or(Ok(()), Err)
+}
+
+fn named(name: &String) -> PathBuf {
+    Path::new("experiments").join(format!("{name}.toml"))
+}
+
+fn all() -> Result<Vec<PathBuf>, Failure> {
+    let mut files = atomic::list_dir(Path::new("experiments")).map_err(Failure::input)?;
+    files.retain(|f| f.extension().is_some_and(|e| e == "toml"));
+    files.sort();
+    Ok(files)
+}
+
+/// Runs one experiment and writes its tables and report.
+pub(super) fn experiment(file: &Path, args: &Run, bars: &Bars) -> Result<(), Failure> {
+    let watch = Stopwatch::start();
+    let Prepared { experiment, bench, out } = setup::prepare(file, args, bars)?;
+    let plan = Plan::new(&experiment, &bench)
+        .map_err(|m| Failure::Configuration(format!("{}: {m}", file.display())))?;
+    let digests = bench.dataset.save_digests();
+    digests.unwrap_or_else(|e| bars.line(&format!("digests are taken again next time: {e}")));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(bench.settings.threads).build();
+    let pool = pool.map_err(Failure::input)?;
+    let outcome = pool.install(|| schedule::run(&plan, &bench.store, bars, &bench.interrupt, &bench));
+    let seconds = watch.seconds();
+    if outcome.interrupted {
+        let left = plan.cells.len() - outcome.stored - outcome.computed;
+        let message = format!("interrupted; {left} cells are left, the same command goes on from here");
+        return Err(Failure::Interrupted(message));
+    }
+    let command = command_line(file, args);
+    let written = results::write(&experiment, &plan, &outcome, &bench, &out, &command, args.check)?;
+    super::print(&written.table)?;
+    bars.line(&format!(
+        "{} cells computed, {} from the store, {:.1} s, peak memory {} MiB; report: {}",
+        outcome.computed,
+        outcome.stored,
+        seconds,
+        crate::machine::peak_memory_mib(),
+        out.join("report.html").display()
+    ));
+    if !written.failures.is_empty() {
+        let n = written.failures.len();
+        let first = &written.failures[0];
+        return Err(Failure::Cells(format!(
+            "{n} results are missing, the others are written; first: {first}"
+        )));
+    }
+    match written.drift {
+        Some(drift) => Err(Failure::Differs(drift)),
+        None => Ok(()),
+    }
+}
+
+/// The command that gives the same results again.
+fn command_line(file: &Path, args: &Run) -> String {
+    let mut command = format!("cargo xtask sweep {}", file.display());
+    if args.profile != "paper" {
+        command.push_str(&format!(" --profile {}", args.profile));
+    }
+    for set in &args.set {
+        command.push_str(&format!(" --set '{set}'"));
+    }
+    if args.precision != segad_core::Precision::F32 {
+        command.push_str(&format!(" --precision {}", args.precision));
+    }
+    command
+}

@@ -1,0 +1,123 @@
+//! From arguments to a bench: the experiment, its data set, the store.
+
+use crate::cli::Run;
+use crate::interrupt::Interrupt;
+use crate::progress::Bars;
+use crate::workbench::{Settings, Workbench};
+use crate::{Failure, results};
+use segad_core::Device;
+use segad_datasets::{Dataset, Manifest};
+use segad_grid::{Experiment, Layers};
+use segad_provision::Cache;
+use segad_store::{Store, atomic};
+use std::path::{Path, PathBuf};
+
+/// An experiment with everything it is run with.
+pub(super) struct Prepared {
+    pub experiment: Experiment,
+    pub bench: Workbench,
+    pub out: PathBuf,
+}
+
+/// Reads and merges the layers of an experiment.
+pub(super) fn layers(file: &Path, args: &Run) -> Result<Layers, Failure> {
+    let text = atomic::read_to_string(file).map_err(Failure::input)?;
+    let mut layers = Layers::new(&file.display().to_string(), &text)
+        .and_then(|l| l.profile(&args.profile))
+        .and_then(|l| l.environment(environment()))
+        .map_err(Failure::configuration)?;
+    for argument in &args.set {
+        layers = layers.set(argument).map_err(Failure::configuration)?;
+    }
+    Ok(layers)
+}
+
+/// Variables that set something. The binary alone reads the environment.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+}
+
+/// The experiment after `--only` and `--exclude`.
+pub(super) fn experiment(file: &Path, args: &Run) -> Result<Experiment, Failure> {
+    let mut experiment = layers(file, args)?.experiment().map_err(Failure::configuration)?;
+    let all: Vec<String> = experiment.rows.iter().map(|r| r.name.clone()).collect();
+    let kept = |name: &str| {
+        (args.only.is_empty() || args.only.iter().any(|o| name.contains(o.as_str())))
+            && !args.exclude.iter().any(|e| name.contains(e.as_str()))
+    };
+    experiment.rows.retain(|row| kept(&row.name));
+    if experiment.rows.is_empty() {
+        let rows = all.join(", ");
+        return Err(Failure::NothingSelected(format!("{}: no row is left; it has: {rows}", file.display())));
+    }
+    results::metrics(&experiment)?;
+    Ok(experiment)
+}
+
+/// The store of a run.
+pub(super) fn store(chosen: Option<&Path>, cache: &Cache) -> Result<Store, Failure> {
+    let root = chosen.map_or_else(|| cache.root().join("store"), Path::to_owned);
+    Store::open(&root).map_err(Failure::input)
+}
+
+/// A data set by the name of its manifest. Fails only if the manifest does; images are looked at later.
+pub(super) fn dataset(
+    name: &str,
+    manifest: Option<&Path>,
+    data: Option<&Path>,
+    cache: &Cache,
+) -> Result<Dataset, Failure> {
+    let manifest = match manifest {
+        Some(path) => {
+            let text = atomic::read_to_string(path).map_err(Failure::input)?;
+            Manifest::parse(&path.display().to_string(), &text)
+        }
+        None => Manifest::shipped(name),
+    };
+    let manifest = manifest.map_err(Failure::configuration)?;
+    let root = data.map_or_else(|| cache.root().join("data").join(&manifest.name), Path::to_owned);
+    let digests = cache.root().join("digests").join(format!("{}.csv", manifest.name));
+    Dataset::open(manifest, &root).and_then(|d| d.with_digest_cache(&digests)).map_err(Failure::input)
+}
+
+/// Threads that this process may use.
+pub(super) fn threads(chosen: Option<usize>) -> usize {
+    chosen.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into)).max(1)
+}
+
+/// Everything for one run of an experiment.
+pub(super) fn prepare(file: &Path, args: &Run, bars: &Bars) -> Result<Prepared, Failure> {
+    let experiment = experiment(file, args)?;
+    let cache = Cache::from_env().map_err(Failure::configuration)?;
+    let dataset = dataset(&experiment.dataset, args.manifest.as_deref(), args.data.as_deref(), &cache)?;
+    let store = store(args.store.as_deref(), &cache)?;
+    let threads = threads(args.threads);
+    device_works(args.device)?;
+    segad_nn::set_threads(threads);
+    let settings = Settings {
+        cache: cache.root().to_owned(),
+        base: segments_folder(file),
+        threads,
+        memory: args.memory,
+        device: args.device,
+        precision: args.precision,
+        batch: args.batch,
+    };
+    let tell = bars.clone();
+    let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
+    let out = args.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
+    let bench = Workbench::new(settings, store, dataset, bars.clone(), interrupt);
+    Ok(Prepared { experiment, bench, out })
+}
+
+fn device_works(device: Device) -> Result<(), Failure> {
+    segad_nn::torch_device(device).map(|_| ()).map_err(Failure::configuration)
+}
+
+/// Segment files are named relative to the folder `datasets/segments` beside the experiment's folder, or else to the
+/// experiment file.
+fn segments_folder(file: &Path) -> PathBuf {
+    let folder = file.parent().unwrap_or(Path::new("")).to_owned();
+    let shipped = folder.join("../datasets/segments");
+    if shipped.is_dir() { shipped } else { folder }
+}

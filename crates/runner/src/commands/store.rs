@@ -1,0 +1,57 @@
+//! `store`: list, check, clean, copy.
+
+use super::setup;
+use crate::Failure;
+use crate::cli::StoreCommand;
+use crate::interrupt::Interrupt;
+use crate::progress::Bars;
+use segad_provision::Cache;
+use segad_store::Report;
+use std::path::PathBuf;
+
+pub(super) fn run(command: StoreCommand, store: Option<PathBuf>, bars: &Bars) -> Result<(), Failure> {
+    let cache = Cache::from_env().map_err(Failure::configuration)?;
+    let store = setup::store(store.as_deref(), &cache)?;
+    let tell = bars.clone();
+    let cancel = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?.no_more;
+    let report = match command {
+        StoreCommand::Ls => {
+            let mut text = String::new();
+            for cell in store.ls().map_err(Failure::input)? {
+                let name = match &cell.meta {
+                    Ok(meta) => meta.provenance.get("name").and_then(|n| n.as_str()).unwrap_or("").to_owned(),
+                    Err(e) => format!("damaged: {e}"),
+                };
+                let (id, bytes) = (cell.id, cell.bytes());
+                text.push_str(&format!("{:<9} {} {bytes:>12} {name}\n", id.kind.to_string(), id.key.short()));
+            }
+            return super::print(&text);
+        }
+        StoreCommand::Verify => store.verify(bars, &cancel),
+        StoreCommand::Prune { keep, dry_run } => store.prune_to_size(keep, dry_run),
+        StoreCommand::Export { folder } => {
+            let cells: Vec<_> = store.ls().map_err(Failure::input)?.into_iter().map(|c| c.id).collect();
+            store.export(&cells, &folder, bars, &cancel)
+        }
+        StoreCommand::Import { folder } => store.import(&folder, bars, &cancel),
+    };
+    finish(report.map_err(Failure::input)?)
+}
+
+fn finish(report: Report) -> Result<(), Failure> {
+    let mut text = format!(
+        "{} cells, {} skipped, {} bytes, {} damaged\n",
+        report.cells.len(),
+        report.skipped.len(),
+        report.bytes,
+        report.failed.len()
+    );
+    for (id, error) in &report.failed {
+        text.push_str(&format!("{id}: {error}\n"));
+    }
+    super::print(&text)?;
+    match report.failed.first() {
+        Some((_, error)) => Err(Failure::Input(error.to_string())),
+        None => Ok(()),
+    }
+}

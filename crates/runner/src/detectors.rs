@@ -1,0 +1,101 @@
+//! The detectors by the kind that an experiment names: one place to add a new one.
+
+use crate::workbench::Workbench;
+use segad_core::{
+    AnomalyDetector, AnomalyMap, BoxError, FitContext, FitDetector, Image, KeyHasher, Seed, TrainGood,
+};
+use segad_detector_patchcore as patchcore;
+use segad_grid::{Checked, DetectorDef};
+use segad_nn::SavedModel;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+/// A fitted detector of any kind.
+pub trait Detector: Send {
+    /// As [`AnomalyDetector::maps`].
+    ///
+    /// # Errors
+    /// The detector's own.
+    fn maps(&self, images: &[Image]) -> Result<Vec<AnomalyMap>, BoxError>;
+}
+
+impl<D: AnomalyDetector> Detector for D {
+    fn maps(&self, images: &[Image]) -> Result<Vec<AnomalyMap>, BoxError> {
+        AnomalyDetector::maps(self, images).map_err(Into::into)
+    }
+}
+
+/// The kinds there are.
+pub const KINDS: [&str; 1] = ["patchcore"];
+
+fn unknown(kind: &str) -> BoxError {
+    format!("kind {kind:?}: expected one of {}", KINDS.join(", ")).into()
+}
+
+fn parse<T: DeserializeOwned>(params: &Table) -> Result<T, BoxError> {
+    Ok(Value::Table(params.clone()).try_into()?)
+}
+
+/// Checks parameters; the key holds them, the crates' revisions, the weights and the precision.
+///
+/// # Errors
+/// What is wrong and what was expected.
+pub fn check(bench: &Workbench, kind: &str, params: &Table) -> Result<Checked, BoxError> {
+    let mut hasher = KeyHasher::new("detector", segad_nn::REVISION);
+    hasher.field("kind", kind).field("imaging", &segad_imaging::REVISION);
+    hasher.field("precision", &bench.settings.precision);
+    let weights = match kind {
+        "patchcore" => {
+            let params = parse::<patchcore::PatchCoreSettings>(params)?.checked()?;
+            hasher.field("fit", &patchcore::FIT_REVISION).field("maps", &patchcore::MAPS_REVISION);
+            hasher.field("params", &params);
+            bench.weights_digest(params.backbone())
+        }
+        _ => return Err(unknown(kind)),
+    };
+    let missing = weights.as_ref().err().map(ToString::to_string);
+    hasher.field("weights", &weights.ok());
+    Ok(Checked { key: hasher.finish(), missing })
+}
+
+/// Fits a detector.
+///
+/// # Errors
+/// The detector's own.
+pub fn fit(
+    bench: &Workbench,
+    def: &DetectorDef,
+    good: &TrainGood<'_>,
+    _holdout: Option<&TrainGood<'_>>,
+    seed: Seed,
+    ctx: &FitContext,
+) -> Result<SavedModel, BoxError> {
+    match def.kind.as_str() {
+        "patchcore" => {
+            let params = parse::<patchcore::PatchCoreSettings>(&def.params)?.checked()?;
+            let weights = bench.weights(params.backbone())?;
+            Ok(patchcore::PatchCore::new(params, weights)?.fit(good, seed, ctx)?.save()?)
+        }
+        kind => Err(unknown(kind)),
+    }
+}
+
+/// Loads a fitted detector.
+///
+/// # Errors
+/// The detector's own.
+pub fn load(
+    bench: &Workbench,
+    def: &DetectorDef,
+    model: &SavedModel,
+    ctx: &FitContext,
+) -> Result<Box<dyn Detector>, BoxError> {
+    match def.kind.as_str() {
+        "patchcore" => {
+            let params = parse::<patchcore::PatchCoreSettings>(&def.params)?.checked()?;
+            let weights = bench.weights(params.backbone())?;
+            Ok(Box::new(patchcore::FittedPatchCore::load(model, &weights, ctx.device, ctx.batch)?))
+        }
+        kind => Err(unknown(kind)),
+    }
+}

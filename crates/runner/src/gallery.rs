@@ -1,0 +1,208 @@
+//! The report page: beside tables and plots, the most wrong images, what drove their scores, which statistics the forests
+//! use, and what the numbers say in words.
+
+use crate::Failure;
+use crate::findings;
+use crate::results::column;
+use crate::schedule;
+use crate::workbench::Workbench;
+use segad_core::{BoxError, FeatureTable, ImageLoader, Label, SegmentSource};
+use segad_features::FeatureName;
+use segad_forest::Forest;
+use segad_grid::{Cell, CellId, Experiment, Head, Plan, Task};
+use segad_metrics::Scores;
+use segad_report::{Driver, Importance, Provenance, Report, Results, ScoreTable, ScoredCell, WrongImage};
+use segad_store::{Entry, MapsReader};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// False alarms and missed images that are shown, each.
+const SHOWN: usize = 4;
+/// Statistics shown per image.
+const DRIVERS: usize = 5;
+
+/// The page of a run.
+pub(crate) fn page(
+    experiment: &Experiment,
+    plan: &Plan,
+    bench: &Workbench,
+    results: &Results,
+    scores: &ScoreTable,
+    provenance: &Provenance,
+) -> Result<String, Failure> {
+    let mut report = Report::new(results);
+    // Times and memory differ from run to run; they are in provenance.json, so that the page does not.
+    let timeless = Provenance { stages: Vec::new(), peak_memory: None, ..provenance.clone() };
+    report.provenance = Some(&timeless);
+    report.summary.push(bench.dataset.manifest().title.clone());
+    report.notes = findings::notes(experiment, results);
+    report.figures =
+        segad_report::standard_figures(&results.experiment, results, scores).map_err(Failure::input)?;
+    // The first row with a forest over maps is the one that is looked into; of the first protocol and seed.
+    let first = plan.results.iter().find(|r| {
+        r.cell.is_ok()
+            && experiment.rows[r.row].head == Head::Forest
+            && !experiment.rows[r.row].detectors.is_empty()
+    });
+    if let Some((result, Ok(evaluate))) = first.map(|r| (r, r.cell.as_ref())) {
+        let classes = plan.results.iter().map(|r| &r.class).collect::<BTreeSet<_>>().len();
+        let class = column(experiment, classes, result);
+        let class_index = results.experiment.classes.iter().position(|c| *c == class).unwrap_or(0);
+        if let Some(cell) = scores.cell(result.row, class_index, Some(result.seed)) {
+            let inside = Inside::open(plan, bench, *evaluate).map_err(Failure::input)?;
+            report.wrong = inside.wrong(bench, &class, &cell).map_err(Failure::input)?;
+            report.importance = inside.importance(&experiment.rows[result.row].name);
+        }
+    }
+    segad_report::report_html(&report).map_err(Failure::input)
+}
+
+/// What lies behind the scores of one forest.
+struct Inside<'a> {
+    cell: &'a Cell,
+    forest: Forest,
+    table: FeatureTable,
+    readers: Vec<(String, MapsReader)>,
+    segments: Option<&'a toml::Value>,
+}
+
+impl<'a> Inside<'a> {
+    fn open(plan: &'a Plan, bench: &Workbench, evaluate: CellId) -> Result<Self, BoxError> {
+        let stored = |id: CellId| -> Result<Entry, BoxError> {
+            let cell = &plan.cells[id.0];
+            let entry = bench.store.entry(schedule::kind(cell.kind), &cell.key)?;
+            entry.ok_or_else(|| format!("{} is not in the store any more", cell.name).into())
+        };
+        let wrong = || BoxError::from("a row with a forest has no forest cell");
+        let Task::Evaluate { source, .. } = &plan.cells[evaluate.0].task else { return Err(wrong()) };
+        let cell = &plan.cells[source.0];
+        let Task::Forest { features: Some(features), .. } = &cell.task else { return Err(wrong()) };
+        let Task::Features { maps, detectors, segments, .. } = &plan.cells[features.0].task else {
+            return Err(wrong());
+        };
+        let forest = Forest::from_bytes(&stored(*source)?.read("forest.bin")?)?;
+        let table = segad_store::read_features(&stored(*features)?.path("features.parquet")?)?;
+        let readers = detectors
+            .iter()
+            .zip(maps)
+            .map(|(name, id)| Ok((name.clone(), MapsReader::open(&stored(*id)?.path("maps.parquet")?)?)))
+            .collect::<Result<_, BoxError>>()?;
+        Ok(Self { cell, forest, table, readers, segments: segments.as_ref() })
+    }
+
+    /// Good images with the highest and bad ones with the lowest scores, where they are on the wrong side of the threshold
+    /// that finds 95 % of the bad ones.
+    fn wrong(
+        &self,
+        bench: &Workbench,
+        class: &str,
+        cell: &ScoredCell<'_>,
+    ) -> Result<Vec<WrongImage>, BoxError> {
+        let (good, bad) = cell.headline();
+        let threshold = Scores::split(&good, &bad)?.threshold95tpr() as f32;
+        let headline: BTreeSet<&str> = self.cell.split.headline.iter().map(String::as_str).collect();
+        let counted = |group: &str| headline.is_empty() || headline.contains(group);
+        let mut chosen = Vec::new();
+        for label in [Label::Good, Label::Bad] {
+            let mut own: Vec<_> =
+                cell.scores.iter().filter(|s| s.label == label && counted(&s.group)).collect();
+            own.sort_by(|a, b| a.score.total_cmp(&b.score).then_with(|| a.filepath.cmp(&b.filepath)));
+            if label == Label::Good {
+                own.reverse();
+            }
+            own.retain(|s| (s.score >= threshold) == (label == Label::Good));
+            chosen.extend(own.into_iter().take(SHOWN));
+        }
+        // One scale for all heat maps, so that they can be compared.
+        let mut scale: BTreeMap<&str, (f32, f32)> = BTreeMap::new();
+        for (name, reader) in &self.readers {
+            for record in reader.iter(50).take(200) {
+                let map = record?.map;
+                let low = map.values().iter().copied().fold(f32::INFINITY, f32::min);
+                let entry = scale.entry(name).or_insert((low, map.max()));
+                *entry = (entry.0.min(low), entry.1.max(map.max()));
+            }
+        }
+        let mut images = Vec::new();
+        for s in chosen {
+            let id = segad_core::ImageId::new(s.filepath.clone());
+            images.push(WrongImage {
+                row: self.cell_row(cell, class),
+                class: class.to_owned(),
+                seed: cell.seed,
+                label: s.label,
+                group: s.group.clone(),
+                score: s.score,
+                threshold,
+                pictures: self.pictures(bench, &id, &scale)?,
+                drivers: self.drivers(&id)?,
+                id,
+            });
+        }
+        Ok(images)
+    }
+
+    fn cell_row(&self, cell: &ScoredCell<'_>, _: &str) -> String {
+        cell.scores.first().map(|s| s.row.clone()).unwrap_or_default()
+    }
+
+    /// The photograph with segment outlines, and each detector's heat map over it. A set of maps without images shows the
+    /// maps alone.
+    fn pictures(
+        &self,
+        bench: &Workbench,
+        id: &segad_core::ImageId,
+        scale: &BTreeMap<&str, (f32, f32)>,
+    ) -> Result<Vec<(String, Vec<u8>)>, BoxError> {
+        let first = &self.readers[0].1;
+        let (height, width) = (first.height(), first.width());
+        let image = bench.loader().load(id)?;
+        let source = bench.segment_source(self.segments, height, width)?;
+        let labels = source.label_map(id, &image)?;
+        let small = segad_imaging::resize_bilinear(&image, height, width)?;
+        let outlined = segad_imaging::outline(&small, &labels, [255, 255, 255])?;
+        let mut pictures = vec![("image".to_owned(), segad_imaging::encode_png(&outlined)?)];
+        for (name, reader) in &self.readers {
+            let row = reader.find(id).ok_or_else(|| format!("{id} has no map of {name}"))?;
+            let (low, high) = scale.get(name.as_str()).copied().unwrap_or((0.0, 1.0));
+            let heat = segad_imaging::heatmap(&reader.get(row)?.map, low, high)?;
+            let over = segad_imaging::blend(&small, &heat, 0.6)?;
+            let over = segad_imaging::outline(&over, &labels, [255, 255, 255])?;
+            pictures.push((name.clone(), segad_imaging::encode_png(&over)?));
+        }
+        Ok(pictures)
+    }
+
+    fn drivers(&self, id: &segad_core::ImageId) -> Result<Vec<Driver>, BoxError> {
+        let Some(row) = self.table.ids().iter().position(|i| i == id) else { return Ok(Vec::new()) };
+        let one = self.table.select_rows(&[row]);
+        let contributions = self.forest.contributions(&one)?;
+        let mut drivers: Vec<Driver> = (one.names().iter().zip(one.row(0)))
+            .zip(contributions.row(0))
+            .map(|((name, &value), &contribution)| {
+                let (segment, detector, statistic) = parts(name);
+                Driver { segment, detector, statistic, value, contribution: f64::from(contribution) }
+            })
+            .collect();
+        drivers.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
+        drivers.truncate(DRIVERS);
+        Ok(drivers)
+    }
+
+    fn importance(&self, row: &str) -> Vec<Importance> {
+        let one = |i: segad_forest::Importance| {
+            let (segment, detector, statistic) = parts(&i.column);
+            Importance { row: row.to_owned(), segment, detector, statistic, gain: i.total_gain }
+        };
+        self.forest.importance().into_iter().map(one).collect()
+    }
+}
+
+/// Segment (empty: the whole image), detector and statistic of a column.
+pub(crate) fn parts(column: &str) -> (String, String, String) {
+    match column.parse() {
+        Ok(FeatureName::Segment { segment, detector, measure }) => (segment, detector, measure.to_string()),
+        Ok(FeatureName::GlobalMax { detector }) => (String::new(), detector, "max".to_owned()),
+        Ok(FeatureName::Classifier { classifier }) => (String::new(), classifier, "score".to_owned()),
+        Err(_) => (String::new(), String::new(), column.to_owned()),
+    }
+}

@@ -1,0 +1,48 @@
+//! What this machine is and what this process has used; for provenance.
+
+use serde::{Deserialize, Serialize};
+
+/// The machine a result was computed on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Operating system and architecture.
+    pub system: String,
+    /// Processor model.
+    pub cpu: String,
+    /// Logical processors that this process may use.
+    pub threads: usize,
+    /// Main memory in MiB.
+    pub memory_mib: u64,
+}
+
+impl Machine {
+    /// This machine. What the system does not tell is "unknown" or 0.
+    pub fn here() -> Self {
+        let cpu = read("/proc/cpuinfo")
+            .lines()
+            .find_map(|l| l.strip_prefix("model name").and_then(|l| l.split_once(':')))
+            .map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned());
+        Self {
+            system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            cpu,
+            threads: std::thread::available_parallelism().map_or(1, Into::into),
+            memory_mib: field_kib("/proc/meminfo", "MemTotal:") / 1024,
+        }
+    }
+}
+
+/// The most memory this process has held so far, in MiB; 0 if the system does not tell.
+pub fn peak_memory_mib() -> u64 {
+    field_kib("/proc/self/status", "VmHWM:") / 1024
+}
+
+fn field_kib(path: &str, field: &str) -> u64 {
+    let text = read(path);
+    let line = text.lines().find_map(|l| l.strip_prefix(field));
+    line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+#[expect(clippy::disallowed_methods, reason = "/proc is how the kernel tells about itself, no data file")]
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}

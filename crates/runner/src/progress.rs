@@ -1,0 +1,82 @@
+//! Bars on a terminal, plain lines otherwise; always on standard error.
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use segad_core::{Progress, Task};
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// Draws one bar per running task.
+#[derive(Clone)]
+pub struct Bars {
+    bars: MultiProgress,
+    live: bool,
+}
+
+impl Bars {
+    /// Bars on standard error if that is a terminal and `quiet` is not set.
+    pub fn new(quiet: bool) -> Self {
+        let live = !quiet && std::io::stderr().is_terminal();
+        let target = if live { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Self { bars: MultiProgress::with_draw_target(target), live }
+    }
+
+    /// The bar of the whole run.
+    pub fn total(&self, name: &str, cells: u64) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new(cells));
+        if let Ok(style) = ProgressStyle::with_template("{prefix:>24} {bar:30} {pos}/{len} cells · {elapsed}")
+        {
+            bar.set_style(style);
+        }
+        bar.set_prefix(name.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(500));
+        bar
+    }
+
+    /// One line that stays: printed above the bars, or alone where there are none.
+    #[expect(clippy::print_stderr, reason = "messages go to standard error")]
+    pub fn line(&self, text: &str) {
+        if self.live {
+            // Fails only if standard error is gone, and then there is nobody to tell.
+            let _ = self.bars.println(text);
+        } else {
+            eprintln!("{text}");
+        }
+    }
+}
+
+struct BarTask(ProgressBar);
+
+impl Progress for Bars {
+    fn start(&self, name: &str, total: Option<u64>) -> Box<dyn Task> {
+        let bar = self.bars.add(match total {
+            Some(total) => ProgressBar::new(total),
+            None => ProgressBar::no_length(),
+        });
+        let template = match total {
+            Some(_) => "{prefix:>24} {bar:30} {pos}/{len} · {elapsed} · {eta} left {msg}",
+            None => "{prefix:>24} {spinner} {pos} · {elapsed} {msg}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_prefix(name.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Box::new(BarTask(bar))
+    }
+}
+
+impl Task for BarTask {
+    fn advance(&self, n: u64) {
+        self.0.inc(n);
+    }
+
+    fn message(&self, text: &str) {
+        self.0.set_message(text.to_owned());
+    }
+}
+
+impl Drop for BarTask {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,241 @@
+//! From stored scores to the files of a run: tables, scores, report, provenance.
+
+use crate::gallery;
+use crate::machine::Machine;
+use crate::schedule::{self, Outcome};
+use crate::workbench::Workbench;
+use crate::{Failure, versions};
+use segad_grid::{CellId, CellKind, Experiment, Head, Plan, RowResult};
+use segad_report::{
+    CellSource, GroupKind, GroupSpec, Host, Metric, Provenance, Results, RowSpec, ScoreRow, ScoreTable,
+    Shape, Stage, Tolerance,
+};
+use segad_store::atomic;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// What [`write`] has to say.
+pub(crate) struct Written {
+    /// The table in Markdown.
+    pub table: String,
+    /// Results that are missing, for people.
+    pub failures: Vec<String>,
+    /// With `--check`: what differs beyond the tolerance.
+    pub drift: Option<String>,
+}
+
+/// The metrics of an experiment.
+pub(crate) fn metrics(experiment: &Experiment) -> Result<Vec<Metric>, Failure> {
+    let parse = |m: &String| m.parse().map_err(|e| Failure::Configuration(format!("metrics: {m}: {e}")));
+    experiment.metrics.iter().map(parse).collect()
+}
+
+/// Heading of a column group: the class, the protocol, or both where there are several of both.
+pub(crate) fn column(experiment: &Experiment, classes: usize, result: &RowResult) -> String {
+    match (classes, experiment.protocols.len()) {
+        (_, 1) => result.class.clone(),
+        (1, _) => result.protocol.clone(),
+        _ => format!("{} · {}", result.class, result.protocol),
+    }
+}
+
+/// The experiment as the report sees it.
+fn described(
+    experiment: &Experiment,
+    plan: &Plan,
+    bench: &Workbench,
+) -> Result<segad_report::Experiment, Failure> {
+    let classes = plan.results.iter().map(|r| &r.class).collect::<BTreeSet<_>>().len();
+    let mut columns = Vec::new();
+    for result in &plan.results {
+        let name = column(experiment, classes, result);
+        if !columns.contains(&name) {
+            columns.push(name);
+        }
+    }
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let rows: Vec<&str> = experiment.rows.iter().map(|r| r.name.as_str()).collect();
+    let title = &experiment.title;
+    let mut described =
+        segad_report::Experiment::new(&experiment.name, title, &metrics(experiment)?, &rows, &columns);
+    described.paper = experiment.paper.clone();
+    described.rows = experiment.rows.iter().map(|r| RowSpec::new(&r.name)).collect();
+    described.seeds = plan.results.iter().map(|r| r.seed).collect::<BTreeSet<_>>().into_iter().collect();
+    if experiment.protocols.len() > 1 {
+        described.shape = Shape::Metrics;
+    }
+    if experiment.detectors.values().any(|d| d.kind == "imported") {
+        described.tolerance = Tolerance::VISA_REGRESSION;
+    }
+    described.groups = groups(bench);
+    Ok(described)
+}
+
+fn groups(bench: &Workbench) -> Vec<GroupSpec> {
+    let manifest = bench.dataset.manifest();
+    let kind = |g: &segad_datasets::Group| match (g.label.is_bad(), g.set_aside) {
+        (_, true) => GroupKind::Aside,
+        (false, _) => GroupKind::Good,
+        (true, _) if g.name.contains("unseen") => GroupKind::Unseen,
+        (true, _) => GroupKind::Seen,
+    };
+    manifest.groups.iter().map(|g| GroupSpec::new(&g.name, &g.name.replace('_', " "), kind(g))).collect()
+}
+
+/// Writes everything that `out` is to hold. Files are replaced one by one, each atomically.
+pub(crate) fn write(
+    experiment: &Experiment,
+    plan: &Plan,
+    outcome: &Outcome,
+    bench: &Workbench,
+    out: &Path,
+    command: &str,
+    check: bool,
+) -> Result<Written, Failure> {
+    let described = described(experiment, plan, bench)?;
+    let (scores, failures) = collect(experiment, plan, outcome, bench)?;
+    let told =
+        failures.iter().map(|f| format!("{}, {}, seed {}: {}", f.row, f.class, f.seed, f.reason)).collect();
+    let scores = ScoreTable::new(&described, scores, failures).map_err(Failure::input)?;
+    let results = Results::from_scores(&described, &scores).map_err(Failure::input)?;
+    let table = segad_report::table_md(&results).map_err(Failure::input)?;
+    let drift = if check { differences(&results, out)? } else { None };
+    let provenance = provenance(experiment, plan, bench, command)?;
+    let page = gallery::page(experiment, plan, bench, &results, &scores, &provenance)?;
+    let put = |name: &str, text: &str| {
+        atomic::write_atomic(&out.join(name), text.as_bytes()).map_err(Failure::input)
+    };
+    atomic::create_dir(out).map_err(Failure::input)?;
+    put("table.md", &table)?;
+    put("table.tex", &segad_report::table_tex(&results).map_err(Failure::input)?)?;
+    put("table.csv", &segad_report::table_csv(&results).map_err(Failure::input)?)?;
+    put("table.json", &segad_report::table_json(&results).map_err(Failure::input)?)?;
+    put("metrics.csv", &segad_report::metrics_csv(&results).map_err(Failure::input)?)?;
+    put("scores.csv", &segad_report::scores_csv(&scores).map_err(Failure::input)?)?;
+    put("provenance.json", &provenance.to_json().map_err(Failure::input)?)?;
+    put("report.html", &page)?;
+    Ok(Written { table, failures: told, drift })
+}
+
+/// Scores of every result, or why there are none.
+fn collect(
+    experiment: &Experiment,
+    plan: &Plan,
+    outcome: &Outcome,
+    bench: &Workbench,
+) -> Result<(Vec<ScoreRow>, Vec<segad_report::Failure>), Failure> {
+    let classes = plan.results.iter().map(|r| &r.class).collect::<BTreeSet<_>>().len();
+    let (mut rows, mut failures) = (Vec::new(), Vec::new());
+    for result in &plan.results {
+        let (row, class) = (experiment.rows[result.row].name.clone(), column(experiment, classes, result));
+        let cell = match &result.cell {
+            Ok(id) => outcome.failed.get(id).map_or(Ok(*id), Err),
+            Err(reason) => Err(reason),
+        };
+        match cell {
+            Err(reason) => {
+                let reason = reason.clone();
+                failures.push(segad_report::Failure { row, class, seed: result.seed, reason });
+            }
+            Ok(id) => {
+                let cell = &plan.cells[id.0];
+                let entry =
+                    bench.store.entry(schedule::kind(cell.kind), &cell.key).map_err(Failure::input)?;
+                let entry = entry.ok_or_else(|| Failure::Input(format!("{} left the store", cell.name)))?;
+                let path = entry.path("scores.parquet").map_err(Failure::input)?;
+                let table = segad_store::read_features(&path).map_err(Failure::input)?;
+                for (sample, &score) in cell.split.test.samples().iter().zip(table.values()) {
+                    rows.push(ScoreRow {
+                        row: row.clone(),
+                        class: class.clone(),
+                        seed: result.seed,
+                        filepath: sample.id.to_string(),
+                        label: sample.label,
+                        group: sample.group.clone(),
+                        score,
+                    });
+                }
+            }
+        }
+    }
+    Ok((rows, failures))
+}
+
+/// What the tables stand on. Times are those recorded when a cell was computed, so that a run from the store says the
+/// same.
+fn provenance(
+    experiment: &Experiment,
+    plan: &Plan,
+    bench: &Workbench,
+    command: &str,
+) -> Result<Provenance, Failure> {
+    let mut stages: BTreeMap<CellKind, (f64, usize)> = BTreeMap::new();
+    let mut peak = 0;
+    for cell in &plan.cells {
+        let Some(entry) = bench.store.entry(schedule::kind(cell.kind), &cell.key).map_err(Failure::input)?
+        else {
+            continue;
+        };
+        let recorded = &entry.meta().provenance;
+        let stage = stages.entry(cell.kind).or_default();
+        stage.0 += recorded.get("seconds").and_then(|s| s.as_f64()).unwrap_or(0.0);
+        stage.1 += 1;
+        peak = peak.max(recorded.get("peak_memory_mib").and_then(|m| m.as_u64()).unwrap_or(0));
+    }
+    let machine = Machine::here();
+    let classes = plan.results.iter().map(|r| &r.class).collect::<BTreeSet<_>>().len();
+    let source = |result: &RowResult, id: CellId| CellSource {
+        row: experiment.rows[result.row].name.clone(),
+        class: column(experiment, classes, result),
+        seed: result.seed,
+        kind: plan.cells[id.0].kind.to_string(),
+        key: plan.cells[id.0].key.to_string(),
+    };
+    let manifest = bench.dataset.manifest();
+    let mut versions: BTreeMap<String, String> =
+        versions::versions().into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+    versions.insert("data set".to_owned(), format!("{} (schema {})", manifest.name, manifest.schema));
+    Ok(Provenance {
+        command: command.to_owned(),
+        commit: versions::commit(),
+        versions,
+        host: Host {
+            os: Some(machine.system),
+            cpu: Some(machine.cpu),
+            threads: Some(bench.settings.threads),
+            memory: Some(machine.memory_mib << 20),
+            gpu: None,
+        },
+        stages: stages
+            .into_iter()
+            .map(|(kind, (seconds, cells))| Stage { name: kind.to_string(), seconds, cells })
+            .collect(),
+        peak_memory: Some(peak << 20),
+        cells: plan.results.iter().filter_map(|r| Some(source(r, *r.cell.as_ref().ok()?))).collect(),
+    })
+}
+
+/// With `--check`: what differs from the paper, and from the table that `out` holds.
+fn differences(results: &Results, out: &Path) -> Result<Option<String>, Failure> {
+    let mut found = Vec::new();
+    let path = out.join("table.csv");
+    if path.exists() {
+        let before = atomic::read_to_string(&path).map_err(Failure::input)?;
+        let now = segad_report::table_csv(results).map_err(Failure::input)?;
+        for drift in segad_report::drift(&before, &now).map_err(Failure::input)? {
+            let [before, now] =
+                [drift.before, drift.now].map(|v| v.map_or("absent".to_owned(), |v| v.join(" ± ")));
+            found.push(format!("{}: {before} before, {now} now", drift.cell.join(", ")));
+        }
+    }
+    for cell in segad_report::compare(results).differs {
+        let (ours, paper) = (cell.mean.unwrap_or(f64::NAN), cell.paper.unwrap_or(f64::NAN));
+        found.push(format!("{}, {}, {}: {ours:.1}, the paper {paper:.1}", cell.row, cell.class, cell.metric));
+    }
+    Ok(if found.is_empty() { None } else { Some(found.join("\n")) })
+}
+
+/// True for rows that are a detector or classifier alone.
+pub(crate) fn is_part(head: Head) -> bool {
+    head != Head::Forest
+}

@@ -1,0 +1,189 @@
+//! Runs the cells of a plan that the store does not have, each under a lease, and keeps going past failures.
+
+use crate::clock::{self, Stopwatch};
+use crate::interrupt::Interrupt;
+use crate::progress::Bars;
+use rayon::prelude::*;
+use segad_core::Key;
+use segad_grid::{CellId, CellKind, Plan};
+use segad_store::{Kind, Lease, Store, TryLease};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+/// A lease that is not refreshed for this long may be taken over.
+const LEASE: Duration = Duration::from_secs(120);
+
+/// How the reason begins of a cell that failed only because another did.
+const NEEDS: &str = "needs ";
+
+/// Computes one cell and publishes its result. Returns why not, for people.
+pub trait Execute: Sync {
+    /// Runs cell `id`; everything it needs is in the store.
+    ///
+    /// # Errors
+    /// What went wrong, with file or value.
+    fn execute(&self, plan: &Plan, id: CellId) -> Result<(), String>;
+}
+
+/// What became of a plan.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Cells that were computed now.
+    pub computed: usize,
+    /// Cells that were in the store.
+    pub stored: usize,
+    /// Cells that failed, or that need one that did, with the reason.
+    pub failed: BTreeMap<CellId, String>,
+    /// Seconds spent per kind of cell.
+    pub seconds: BTreeMap<CellKind, f64>,
+    /// True if Ctrl-C ended it early.
+    pub interrupted: bool,
+}
+
+/// Store kind of a cell kind.
+pub fn kind(kind: CellKind) -> Kind {
+    match kind {
+        CellKind::Fit => Kind::Fit,
+        CellKind::Maps => Kind::Maps,
+        CellKind::Classify => Kind::Classify,
+        CellKind::Features => Kind::Features,
+        CellKind::Forest => Kind::Forest,
+        CellKind::Evaluate => Kind::Evaluate,
+    }
+}
+
+/// Runs what is missing. Networks use all threads, so their cells run one at a time; statistics and forests use one
+/// thread each and run side by side in the current rayon pool.
+pub fn run(plan: &Plan, store: &Store, bars: &Bars, interrupt: &Interrupt, execute: &dyn Execute) -> Outcome {
+    let has = |kind_: CellKind, key: &Key| store.contains(kind(kind_), key);
+    let mut waiting: BTreeSet<CellId> = plan.needed(has).into_iter().collect();
+    let mut outcome = Outcome { stored: plan.cells.len() - waiting.len(), ..Outcome::default() };
+    let total = bars.total("all", waiting.len() as u64);
+    while !waiting.is_empty() {
+        if interrupt.no_more.is_cancelled() {
+            outcome.interrupted = true;
+            break;
+        }
+        waiting.retain(|&id| match blocked(plan, id, &outcome.failed) {
+            Some(reason) => {
+                if plan.cells[id.0].missing.is_some() {
+                    bars.line(&format!("cannot run {}: {reason}", plan.cells[id.0].name));
+                }
+                outcome.failed.insert(id, reason);
+                total.inc(1);
+                false
+            }
+            None => true,
+        });
+        let batch = ready(plan, &waiting);
+        let held = Mutex::new(0usize);
+        let results: Vec<(CellId, Option<Result<f64, String>>)> = {
+            let one = |&id: &CellId| {
+                if interrupt.no_more.is_cancelled() {
+                    return (id, None);
+                }
+                let result = leased(plan, id, store, execute);
+                match &result {
+                    Some(_) => total.inc(1),
+                    None => *held.lock().unwrap_or_else(|e| e.into_inner()) += 1,
+                }
+                (id, result)
+            };
+            if batch.len() > 1 {
+                batch.par_iter().map(one).collect()
+            } else {
+                batch.iter().map(one).collect()
+            }
+        };
+        let mut progressed = false;
+        for (id, result) in results {
+            let Some(result) = result else { continue };
+            progressed = true;
+            waiting.remove(&id);
+            match result {
+                Ok(seconds) => {
+                    outcome.computed += 1;
+                    *outcome.seconds.entry(plan.cells[id.0].kind).or_default() += seconds;
+                }
+                Err(reason) => {
+                    bars.line(&format!("failed: {}: {reason}", plan.cells[id.0].name));
+                    outcome.failed.insert(id, reason);
+                }
+            }
+        }
+        if !progressed && !batch.is_empty() && !interrupt.no_more.is_cancelled() {
+            // Every ready cell is being computed by somebody else.
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+    total.finish_and_clear();
+    outcome
+}
+
+/// Why a cell can never run, if so.
+fn blocked(plan: &Plan, id: CellId, failed: &BTreeMap<CellId, String>) -> Option<String> {
+    let cell = &plan.cells[id.0];
+    if let Some(missing) = &cell.missing {
+        return Some(missing.clone());
+    }
+    let need = cell.needs.iter().find(|n| failed.contains_key(n))?;
+    let reason = &failed[need];
+    // The first link of the chain is what helps; the cells between are no news.
+    Some(match reason.starts_with(NEEDS) {
+        true => reason.clone(),
+        false => format!("{NEEDS}{}, which failed: {reason}", plan.cells[need.0].name),
+    })
+}
+
+/// The next batch: the first network cell that is ready, or else every ready cell of the earliest light kind.
+fn ready(plan: &Plan, waiting: &BTreeSet<CellId>) -> Vec<CellId> {
+    let ready =
+        waiting.iter().copied().filter(|id| plan.cells[id.0].needs.iter().all(|n| !waiting.contains(n)));
+    let ready: Vec<CellId> = ready.collect();
+    let heavy = |kind: CellKind| matches!(kind, CellKind::Fit | CellKind::Maps | CellKind::Classify);
+    if let Some(&id) = ready.iter().find(|id| heavy(plan.cells[id.0].kind)) {
+        return vec![id];
+    }
+    let earliest = ready.iter().map(|id| plan.cells[id.0].kind).min();
+    ready.into_iter().filter(|id| Some(plan.cells[id.0].kind) == earliest).collect()
+}
+
+/// Runs one cell while holding its lease; `None` if somebody else holds it. Seconds on success, 0 if it was there.
+fn leased(plan: &Plan, id: CellId, store: &Store, execute: &dyn Execute) -> Option<Result<f64, String>> {
+    let cell = &plan.cells[id.0];
+    let kind = kind(cell.kind);
+    if store.contains(kind, &cell.key) {
+        return Some(Ok(0.0));
+    }
+    let lease = match store.try_lease(kind, &cell.key, clock::now(), LEASE) {
+        Ok(TryLease::Taken(lease)) => lease,
+        Ok(TryLease::Held(_)) => return None,
+        Err(e) => return Some(Err(e.to_string())),
+    };
+    // Somebody may have published between the look and the lease.
+    if store.contains(kind, &cell.key) {
+        return Some(Ok(0.0));
+    }
+    let watch = Stopwatch::start();
+    let result = keeping_alive(lease, || execute.execute(plan, id));
+    Some(result.map(|()| watch.seconds()))
+}
+
+/// Refreshes the lease from a thread of its own while `work` runs.
+fn keeping_alive<T>(mut lease: Lease, work: impl FnOnce() -> T) -> T {
+    let (done, wait) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while wait.recv_timeout(LEASE / 4) == Err(RecvTimeoutError::Timeout) {
+                if let Err(e) = lease.refresh(clock::now(), LEASE) {
+                    tracing::warn!("a lease could not be refreshed: {e}");
+                }
+            }
+        });
+        let result = work();
+        drop(done);
+        result
+    })
+}

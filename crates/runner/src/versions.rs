@@ -1,0 +1,23 @@
+//! Versions of everything that decides a result.
+
+use std::collections::BTreeMap;
+
+/// Name → version, of this program and the native libraries it runs with.
+pub fn versions() -> BTreeMap<&'static str, String> {
+    BTreeMap::from([
+        ("segad", env!("CARGO_PKG_VERSION").to_owned()),
+        ("xgboost", segad_forest::library_version().to_string()),
+        ("libtorch", segad_provision::versions::LIBTORCH.to_owned()),
+    ])
+}
+
+/// The commit of the working copy that the process runs in and whether it has changes, if git can tell.
+pub fn commit() -> Option<String> {
+    let git = |args: &[&str]| {
+        let out = std::process::Command::new("git").args(args).output().ok()?;
+        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
+    };
+    let head = git(&["rev-parse", "HEAD"])?;
+    let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
+    Some(if changed.is_empty() { head } else { format!("{head} with uncommitted changes") })
+}

@@ -1,0 +1,239 @@
+//! What the parts of an experiment mean on this machine: its data set, weights, segment sources and settings.
+
+use crate::interrupt::Interrupt;
+use crate::progress::Bars;
+use crate::{detectors, params};
+use segad_core::{BoxError, CacheKey, Device, FitContext, Key, KeyHasher, Precision, Seed};
+use segad_datasets::{Dataset, Index, Loader, Protocol, ProtocolParams};
+use segad_features::FeatureParams;
+use segad_grid::{Catalogue, Checked, DetectorDef, Split, SplitDigests};
+use segad_nn::{BackboneKind, Weights};
+use segad_segments::SegmentsSpec;
+use segad_store::{Store, atomic};
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use toml::{Table, Value};
+
+/// What the user chose for this run. None of it, but the precision, is in a key.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where weights and data lie unless said otherwise.
+    pub cache: PathBuf,
+    /// Where named segment files lie and relative paths of an experiment begin.
+    pub base: PathBuf,
+    /// Threads for networks, and for statistics and forests side by side.
+    pub threads: usize,
+    /// Bytes that caches and temporary arrays may take.
+    pub memory: u64,
+    /// Where networks run.
+    pub device: Device,
+    /// How networks compute.
+    pub precision: Precision,
+    /// Images in one forward pass.
+    pub batch: usize,
+}
+
+/// Everything that cells use.
+pub struct Workbench {
+    /// The settings.
+    pub settings: Settings,
+    /// The results.
+    pub store: Store,
+    /// The images.
+    pub dataset: Dataset,
+    /// Progress.
+    pub bars: Bars,
+    /// Ctrl-C.
+    pub interrupt: Interrupt,
+    indexes: Mutex<HashMap<String, Result<Arc<Index>, String>>>,
+    digests: Mutex<HashMap<BackboneKind, Key>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The maps behind these locks are only ever added to; a panic elsewhere leaves them whole.
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+impl Workbench {
+    /// A bench for one data set.
+    pub fn new(settings: Settings, store: Store, dataset: Dataset, bars: Bars, interrupt: Interrupt) -> Self {
+        let (indexes, digests) = Default::default();
+        Self { settings, store, dataset, bars, interrupt, indexes, digests }
+    }
+
+    /// The images of a class.
+    ///
+    /// # Errors
+    /// The data set's: a folder that is not there, an unreadable list.
+    pub fn index(&self, class: &str) -> Result<Arc<Index>, BoxError> {
+        let mut indexes = lock(&self.indexes);
+        let index = indexes
+            .entry(class.to_owned())
+            .or_insert_with(|| self.dataset.index(class).map(Arc::new).map_err(|e| crate::cells::chain(&e)));
+        Ok(index.clone()?)
+    }
+
+    /// Brings the pixels of images.
+    pub fn loader(&self) -> Loader {
+        self.dataset.loader()
+    }
+
+    /// What a fit may use.
+    pub fn fit_context(&self, key: &Key) -> FitContext {
+        FitContext {
+            progress: Arc::new(self.bars.clone()),
+            cancel: self.interrupt.stop.clone(),
+            device: self.settings.device,
+            precision: self.settings.precision,
+            memory: self.settings.memory,
+            batch: self.settings.batch,
+            checkpoints: Some(self.settings.cache.join("checkpoints").join(key.to_string())),
+        }
+    }
+
+    /// Where a backbone's weights lie.
+    pub fn weights_path(&self, kind: BackboneKind) -> PathBuf {
+        self.settings.cache.join("weights").join(format!("{}.safetensors", weights_name(kind)))
+    }
+
+    /// Digest of a backbone's weights, without reading the tensors.
+    ///
+    /// # Errors
+    /// If the file is not there, with how to get it.
+    pub fn weights_digest(&self, kind: BackboneKind) -> Result<Key, BoxError> {
+        if let Some(key) = lock(&self.digests).get(&kind) {
+            return Ok(*key);
+        }
+        let key = Key::of_bytes(&self.weights_bytes(kind)?);
+        lock(&self.digests).insert(kind, key);
+        Ok(key)
+    }
+
+    fn weights_bytes(&self, kind: BackboneKind) -> Result<Vec<u8>, BoxError> {
+        let path = self.weights_path(kind);
+        if !path.exists() {
+            let advice = format!("get them with `cargo xtask fetch {}`", weights_name(kind));
+            return Err(format!("{}: the weights of {kind} are not there; {advice}", path.display()).into());
+        }
+        Ok(atomic::read(&path)?)
+    }
+
+    /// A backbone's weights.
+    ///
+    /// # Errors
+    /// If the file is not there or damaged.
+    pub fn weights(&self, kind: BackboneKind) -> Result<Weights, BoxError> {
+        let read = Weights::from_safetensors(&self.weights_bytes(kind)?);
+        Ok(read.map_err(|e| format!("{}: {e}", self.weights_path(kind).display()))?)
+    }
+
+    /// A row's segment source at the size of its maps; `None` asks for one segment, the whole image.
+    ///
+    /// # Errors
+    /// The source's own: a file that is not there, an unknown name or key, an empty segment.
+    pub fn segment_source(
+        &self,
+        spec: Option<&Value>,
+        height: usize,
+        width: usize,
+    ) -> Result<segad_segments::Source, BoxError> {
+        Ok(segad_segments::open(&segments_spec(spec)?, &self.settings.base, height, width)?)
+    }
+}
+
+/// The name under which weights are fetched and stored.
+fn weights_name(kind: BackboneKind) -> String {
+    kind.as_str().replace('_', "-")
+}
+
+fn segments_spec(spec: Option<&Value>) -> Result<SegmentsSpec, BoxError> {
+    Ok(spec.cloned().unwrap_or_else(|| Value::String("whole".into())).try_into()?)
+}
+
+fn checked<T: CacheKey + ?Sized>(kind: &str, revision: u32, params: &T) -> Checked {
+    let mut hasher = KeyHasher::new(kind, revision);
+    Checked { key: hasher.field("params", params).finish(), missing: None }
+}
+
+fn text(e: impl Into<BoxError>) -> String {
+    crate::cells::chain(&*e.into())
+}
+
+impl Catalogue for Workbench {
+    fn detector(&self, kind: &str, params: &Table) -> Result<Checked, String> {
+        detectors::check(self, kind, params).map_err(text)
+    }
+
+    fn classifier(&self, kind: &str, _: &Table) -> Result<Checked, String> {
+        Err(format!("kind {kind:?}: there is no classifier of this kind"))
+    }
+
+    fn segments(&self, spec: Option<&Value>, class: &str) -> Result<Checked, String> {
+        let index = self.index(class).map_err(text)?;
+        let ids: Vec<_> = index.entries().iter().map(|e| e.id.clone()).collect();
+        // The maps' own size is part of their key; any one size serves to tell sources apart.
+        let source = self.segment_source(spec, 256, 256).map_err(text)?;
+        Ok(checked("segments", segad_segments::REVISION, &source.digest(&ids).map_err(text)?))
+    }
+
+    fn features(&self, params: &Table) -> Result<Checked, String> {
+        let params: FeatureParams = params.clone().try_into().map_err(text)?;
+        Ok(checked("features", segad_features::REVISION, &params.check().map_err(text)?))
+    }
+
+    fn forest(&self, spec: Option<&Value>) -> Result<Checked, String> {
+        let params = params::forest(spec).map_err(text)?;
+        let mut hasher = KeyHasher::new("forest", segad_forest::REVISION);
+        hasher.field("params", &params).field("monotone", &params::is_monotone(spec).map_err(text)?);
+        hasher.field("library", &segad_forest::library_version().to_string());
+        Ok(Checked { key: hasher.finish(), missing: None })
+    }
+
+    fn classes(&self) -> Result<Vec<String>, String> {
+        Ok(self.dataset.classes().into_iter().map(str::to_owned).collect())
+    }
+
+    fn seeds(&self, name: &str) -> Result<Vec<u64>, String> {
+        let seeds = self.dataset.manifest().seeds(name).map(<[u64]>::to_vec);
+        seeds.ok_or_else(|| format!("seeds: {} has no list called {name:?}", self.dataset.manifest().name))
+    }
+
+    fn split(&self, class: &str, protocol: &DetectorDef, seed: u64) -> Result<Arc<Split>, String> {
+        let index = self.index(class).map_err(text)?;
+        let kind: Protocol = protocol.kind.parse().map_err(text)?;
+        let params: ProtocolParams = Value::Table(protocol.params.clone()).try_into().map_err(text)?;
+        let split = kind.split(&index, Seed(seed), &params).map_err(text)?;
+        let trained: BTreeSet<_> = split.detector.ids().into_iter().collect();
+        let holdout: BTreeSet<_> = split.holdout.iter().flat_map(|h| h.ids()).collect();
+        let scored = split.forest.ids().into_iter().chain(split.test.ids()).collect::<BTreeSet<_>>();
+        let mapped: Vec<_> = index
+            .entries()
+            .iter()
+            .map(|e| e.id.clone())
+            .filter(|id| scored.contains(id) || !(trained.contains(id) || holdout.contains(id)))
+            .collect();
+        let classifier = split.classifier.unwrap_or_default();
+        let parts = (
+            &split.detector,
+            split.holdout.as_ref(),
+            &split.forest,
+            &classifier,
+            &split.test,
+            mapped.as_slice(),
+        );
+        let digests = SplitDigests::new(parts, |id| self.dataset.digest(id)).map_err(text)?;
+        Ok(Arc::new(Split {
+            detector: split.detector,
+            holdout: split.holdout,
+            forest: split.forest,
+            classifier,
+            test: split.test,
+            mapped,
+            headline: split.headline_groups,
+            detector_seed: split.detector_seed,
+            seed: Seed(seed),
+            digests,
+        }))
+    }
+}

@@ -1,0 +1,79 @@
+//! Runs the binary in a folder of its own.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The workspace's folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// A temporary place with a cache, a store and an output folder.
+pub struct Place {
+    dir: tempfile::TempDir,
+}
+
+/// Feature taps of a network with random weights: enough for every code path, and quick.
+pub const BACKBONE: &str = "detectors.patchcore.backbone=\"resnet18\"";
+
+impl Place {
+    /// An empty place whose cache has ResNet-18 with random weights.
+    pub fn new() -> Self {
+        let place = Self { dir: tempfile::tempdir().unwrap() };
+        let weights = place.path("cache/weights");
+        std::fs::create_dir_all(&weights).unwrap();
+        let kind = segad_nn::BackboneKind::ResNet18;
+        let random = segad_nn::Weights::random(kind, None, segad_core::Seed(1)).unwrap();
+        let tensors: Vec<(&str, &tch::Tensor)> =
+            random.tensors().iter().map(|(n, t)| (n.as_str(), t)).collect();
+        std::fs::write(weights.join("resnet18.safetensors"), segad_nn::write_tensors(&tensors).unwrap())
+            .unwrap();
+        place
+    }
+
+    /// A path below the place.
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.dir.path().join(below)
+    }
+
+    /// `segad ARGS` in the workspace's folder, with this place's cache.
+    pub fn segad(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_segad"));
+        command.args(args).current_dir(root()).stdin(Stdio::null());
+        command.env("SEGAD_CACHE_DIR", self.path("cache")).env("OMP_WAIT_POLICY", "PASSIVE");
+        command.env_remove("SEGAD_STORE").env_remove("RUST_LOG");
+        command
+    }
+
+    /// The demo on the shipped sample with random weights, writing to `out`.
+    pub fn demo(&self, out: &str, more: &[&str]) -> Command {
+        let out = self.path(out);
+        let mut args =
+            vec!["demo", "--profile", "smoke", "--data", "datasets/elpv-sample", "--set", BACKBONE];
+        args.extend(["--out", out.to_str().unwrap()]);
+        args.extend(more);
+        self.segad(&args)
+    }
+
+    /// The bytes of the files that must be the same in every run.
+    pub fn results(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
+        let names =
+            ["metrics.csv", "report.html", "scores.csv", "table.csv", "table.json", "table.md", "table.tex"];
+        names.iter().map(|n| (n.to_string(), std::fs::read(self.path(out).join(n)).unwrap())).collect()
+    }
+}
+
+/// Standard error as text.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Runs a command that must end with this exit code; gives its standard error.
+#[track_caller]
+pub fn expect(mut command: Command, code: i32) -> String {
+    let output = command.output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{command:?}\n{text}");
+    text
+}
