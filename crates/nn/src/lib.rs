@@ -32,6 +32,7 @@
 //! its nominal image size, this one for the actual size, as TensorFlow does.
 
 mod architecture;
+mod autocast;
 mod backbone;
 mod efficientnet;
 mod error;
@@ -42,9 +43,11 @@ mod preprocess;
 mod resnet;
 mod runtime;
 mod saved;
+pub mod train;
 mod weights;
 
 pub use architecture::Parameter;
+pub use autocast::autocast;
 pub use backbone::Backbone;
 pub use error::NnError;
 pub use kind::{BackboneKind, Tap};

@@ -1,0 +1,36 @@
+use serde::{Deserialize, Serialize};
+
+/// A point of a loss curve.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Steps done.
+    pub step: u64,
+    /// What it is, e.g. `loss`.
+    pub name: String,
+    /// The mean over the steps since the point before.
+    pub value: f64,
+}
+
+/// Makes points from the values of single steps.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Recorder {
+    pub points: Vec<CurvePoint>,
+    /// Sum and number of values since the last point, by name.
+    open: Vec<(String, f64, u64)>,
+}
+
+impl Recorder {
+    pub fn add(&mut self, name: &str, value: f64) {
+        match self.open.iter_mut().find(|o| o.0 == name) {
+            Some(o) => (o.1, o.2) = (o.1 + value, o.2 + 1),
+            None => self.open.push((name.to_owned(), value, 1)),
+        }
+    }
+
+    /// Closes the points that are open.
+    pub fn close(&mut self, step: u64) {
+        for (name, sum, count) in self.open.drain(..) {
+            self.points.push(CurvePoint { step, name, value: sum / count as f64 });
+        }
+    }
+}
