@@ -4,6 +4,7 @@ use crate::workbench::Workbench;
 use segad_core::{
     AnomalyDetector, AnomalyMap, BoxError, FitContext, FitDetector, Image, KeyHasher, Seed, TrainGood,
 };
+use segad_detector_fastflow as fastflow;
 use segad_detector_patchcore as patchcore;
 use segad_grid::{Checked, DetectorDef};
 use segad_nn::SavedModel;
@@ -26,7 +27,7 @@ impl<D: AnomalyDetector> Detector for D {
 }
 
 /// The kinds there are.
-pub const KINDS: [&str; 1] = ["patchcore"];
+pub const KINDS: [&str; 2] = ["patchcore", "fastflow"];
 
 fn unknown(kind: &str) -> BoxError {
     format!("kind {kind:?}: expected one of {}", KINDS.join(", ")).into()
@@ -49,6 +50,12 @@ pub fn check(bench: &Workbench, kind: &str, params: &Table) -> Result<Checked, B
             let params = parse::<patchcore::PatchCoreSettings>(params)?.checked()?;
             hasher.field("fit", &patchcore::FIT_REVISION).field("maps", &patchcore::MAPS_REVISION);
             hasher.field("params", &params);
+            bench.weights_digest(params.backbone())
+        }
+        "fastflow" => {
+            let params = parse::<fastflow::FastFlowSettings>(params)?.checked()?;
+            hasher.field("fit", &fastflow::FIT_REVISION).field("maps", &fastflow::MAPS_REVISION);
+            hasher.field("train", &segad_nn::train::REVISION).field("params", &params);
             bench.weights_digest(params.backbone())
         }
         _ => return Err(unknown(kind)),
@@ -76,6 +83,11 @@ pub fn fit(
             let weights = bench.weights(params.backbone())?;
             Ok(patchcore::PatchCore::new(params, weights)?.fit(good, seed, ctx)?.save()?)
         }
+        "fastflow" => {
+            let params = parse::<fastflow::FastFlowSettings>(&def.params)?.checked()?;
+            let weights = bench.weights(params.backbone())?;
+            Ok(fastflow::FastFlow::new(params, weights)?.fit(good, seed, ctx)?.save()?)
+        }
         kind => Err(unknown(kind)),
     }
 }
@@ -95,6 +107,11 @@ pub fn load(
             let params = parse::<patchcore::PatchCoreSettings>(&def.params)?.checked()?;
             let weights = bench.weights(params.backbone())?;
             Ok(Box::new(patchcore::FittedPatchCore::load(model, &weights, ctx.device, ctx.batch)?))
+        }
+        "fastflow" => {
+            let params = parse::<fastflow::FastFlowSettings>(&def.params)?.checked()?;
+            let weights = bench.weights(params.backbone())?;
+            Ok(Box::new(fastflow::FittedFastFlow::load(model, &weights, ctx.device, ctx.batch)?))
         }
         kind => Err(unknown(kind)),
     }
