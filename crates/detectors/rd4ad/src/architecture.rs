@@ -59,7 +59,8 @@ impl Unit {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        let one = |name: String, shape: &[i64], trainable| Parameter { name, shape: shape.to_vec(), trainable };
+        let one =
+            |name: String, shape: &[i64], trainable| Parameter { name, shape: shape.to_vec(), trainable };
         let norm = |part: &str, trainable| one(format!("{}.{part}", self.norm), &[self.output], trainable);
         vec![
             one(format!("{}.weight", self.conv), &self.weight_shape(), true),
@@ -120,8 +121,11 @@ impl Architecture {
             let mut part = |n: usize, sizes, op| {
                 unit(format!("{name}.conv{n}"), format!("{name}.bn{n}"), sizes, op, n < 3)
             };
-            let main =
-                [part(1, (input, width), point), part(2, (width, width), middle), part(3, (width, output), point)];
+            let main = [
+                part(1, (input, width), point),
+                part(2, (width, width), middle),
+                part(3, (width, output), point),
+            ];
             let change = match middle {
                 Op::Double => Some(("upsample", Op::Double)),
                 Op::Conv { stride: 2, .. } => Some(("downsample", Op::Conv { kernel: 1, stride: 2 })),
@@ -253,7 +257,8 @@ mod tests {
         assert_eq!(rectified(1), [true, true, true, false]);
         assert_eq!(rectified(2), [true; 6]);
         // By hand: 24·48·9 + 48·120·9 twice, and the norms' 2·(48 + 120 + 120).
-        let lead: i64 = a.units[..3].iter().flat_map(Unit::parameters).filter(|p| p.trainable).map(|p| p.numel()).sum();
+        let lead: i64 =
+            a.units[..3].iter().flat_map(Unit::parameters).filter(|p| p.trainable).map(|p| p.numel()).sum();
         assert_eq!(lead, 10_368 + 2 * 51_840 + 576);
     }
 }

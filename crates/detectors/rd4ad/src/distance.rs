@@ -51,7 +51,9 @@ impl Scorer {
         let bilinear = Upsample::Bilinear { align_corners: true };
         let (within, after) = match combine {
             Combine::Add => (Some(SIGMA), None),
-            Combine::Multiply => (None, Some(MapOperator::new(size, size, Upsample::Nearest, Some(SIGMA), device)?)),
+            Combine::Multiply => {
+                (None, Some(MapOperator::new(size, size, Upsample::Nearest, Some(SIGMA), device)?))
+            }
         };
         let [a, b, c] = from.map(|from| MapOperator::new(from, size, bilinear, within, device));
         Ok(Self { combine, enlarge: [a?, b?, c?], blur: after })
@@ -96,7 +98,7 @@ mod tests {
 
     fn scalar(name: &str, t: &Tensor, expected: f64) {
         let actual = t.double_value(&[]);
-        assert!((actual / expected - 1.0).abs() < 1e-5, "{name}: {actual} is not {expected}");
+        assert!((actual / expected - 1.0).abs() < 5e-6, "{name}: {actual} is not {expected}");
     }
 
     /// Figures worked out with the original PyTorch modules on the same deterministic numbers.
@@ -119,7 +121,7 @@ mod tests {
         let folded = Folded::new(&student, Precision::F32).unwrap();
         let embedding = tch::no_grad(|| student.architecture.embed(&folded, &features)).unwrap();
         let expected = [2.0017467, 2.0017467, 6.6376858, 6.6405039, 4.1827874];
-        close("ocbe", &embedding, &[2, 2048, 2, 2], expected, 1e-4);
+        close("ocbe", &embedding, &[2, 2048, 2, 2], expected, 2e-5);
 
         let known = [
             ("dec1", [2, 256, 16, 16], [77.007371, 77.007371, 100.52393, 99.444427, 0.0]),
@@ -130,14 +132,14 @@ mod tests {
         let plain = tch::no_grad(|| student.forward(&features, false)).unwrap();
         for decoder in [&fast, &plain] {
             for ((name, shape, expected), d) in known.iter().zip(decoder) {
-                close(name, d, shape, *expected, 1e-4);
+                close(name, d, shape, *expected, 2e-5);
             }
             scalar("flattened", &loss(Loss::Flattened, &features, decoder).unwrap(), 1.7289842);
             scalar("per pixel", &loss(Loss::PerPixel, &features, decoder).unwrap(), 1.7118964);
             let sizes = [(16, 16), (8, 8), (4, 4)];
             let scorer = Scorer::new(Combine::Add, sizes, (64, 64), tch::Device::Cpu).unwrap();
             let expected = [1.7177874, 1.7177874, 1.6879771, 1.6928579, 1.6873715];
-            close("map", &scorer.maps(&features, decoder).unwrap(), &[2, 64, 64], expected, 1e-4);
+            close("map", &scorer.maps(&features, decoder).unwrap(), &[2, 64, 64], expected, 2e-5);
         }
 
         let train = tch::no_grad(|| student.forward(&features, true)).unwrap();

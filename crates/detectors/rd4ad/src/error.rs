@@ -39,7 +39,9 @@ pub enum Rd4adError {
         source: BoxError,
     },
     /// A saved model was trained with other weights.
-    #[error("saved rd4ad model: trained with weights {expected}, given {actual}; give it those, or fit again")]
+    #[error(
+        "saved rd4ad model: trained with weights {expected}, given {actual}; give it those, or fit again"
+    )]
     OtherWeights {
         /// Digest in the model.
         expected: Key,
