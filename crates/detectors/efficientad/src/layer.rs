@@ -1,0 +1,64 @@
+use segad_nn::{NnError, Parameter};
+use tch::Tensor;
+use tch::nn::Path;
+
+/// Brings the tensor of a parameter, by name and shape.
+pub(crate) type Source<'a> = &'a mut dyn FnMut(&str, &[i64]) -> Result<Tensor, NnError>;
+
+/// Sizes of a convolution with bias.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Position in the published `nn.Sequential`, its name in state dictionaries.
+    pub index: usize,
+    pub input: i64,
+    pub output: i64,
+    pub kernel: i64,
+    pub stride: i64,
+    pub padding: i64,
+    pub relu: bool,
+}
+
+impl Shape {
+    pub fn parameters(&self) -> [Parameter; 2] {
+        let parameter = |name: &str, shape: Vec<i64>| Parameter {
+            name: format!("{}.{name}", self.index),
+            shape,
+            trainable: true,
+        };
+        let weight = vec![self.output, self.input, self.kernel, self.kernel];
+        [parameter("weight", weight), parameter("bias", vec![self.output])]
+    }
+}
+
+/// A convolution with bias, and a ReLU if it has one.
+pub(crate) struct Conv {
+    weight: Tensor,
+    bias: Tensor,
+    shape: Shape,
+}
+
+impl Conv {
+    pub fn new(shape: Shape, source: Source<'_>) -> Result<Self, NnError> {
+        let [weight, bias] = shape.parameters();
+        Ok(Self {
+            weight: source(&weight.name, &weight.shape)?,
+            bias: source(&bias.name, &bias.shape)?,
+            shape,
+        })
+    }
+
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
+        let (stride, padding) = ([self.shape.stride; 2], [self.shape.padding; 2]);
+        let mut y = x.f_conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1)?;
+        Ok(if self.shape.relu { y.f_relu_()? } else { y })
+    }
+}
+
+/// A [`Source`] of trainable variables below a path; they are zero until somebody fills the store.
+pub(crate) fn variables<'a>(path: Path<'a>) -> impl FnMut(&str, &[i64]) -> Result<Tensor, NnError> + 'a {
+    move |name, shape| {
+        // A store's names are paths, in which a dot may not stand.
+        let (folder, name) = name.split_once('.').unwrap_or(("", name));
+        Ok(path.sub(folder).f_zeros(name, shape)?)
+    }
+}

@@ -1,0 +1,182 @@
+use crate::autoencoder::Autoencoder;
+use crate::images::Input;
+use crate::pdn::{CHANNELS, Pdn};
+use crate::score::{Combiner, Normalisation, Pair};
+use crate::statistics::Channels;
+use crate::teacher::frozen;
+use crate::{EfficientAdError, EfficientAdParams};
+use segad_core::{AnomalyDetector, AnomalyMap, Device, Image, Key, Precision, Seed};
+use segad_nn::train::CurvePoint;
+use segad_nn::{SavedModel, autocast, to_vec, torch_device};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tch::Tensor;
+
+const KIND: &str = "efficientad";
+const SCHEMA: u32 = 1;
+const MEAN: &str = "teacher_mean";
+const DEVIATION: &str = "teacher_deviation";
+
+/// Tensors of the three networks: `teacher.…`, `student.…`, `autoencoder.…`.
+pub(crate) struct Parts(pub BTreeMap<String, Tensor>);
+
+/// The three networks, for scoring.
+pub(crate) struct Networks {
+    teacher: Pdn,
+    channels: Channels,
+    student: Pdn,
+    autoencoder: Autoencoder,
+    device: tch::Device,
+    precision: Precision,
+}
+
+impl Networks {
+    pub fn new(
+        params: &EfficientAdParams,
+        parts: &Parts,
+        channels: Channels,
+        device: Device,
+        precision: Precision,
+    ) -> Result<Self, EfficientAdError> {
+        let device = torch_device(device)?;
+        let (s, size) = (params.settings(), params.size());
+        let source = |prefix| frozen(&parts.0, prefix, device);
+        let teacher = Pdn::new(size, CHANNELS, s.padding, &mut source("teacher."))?;
+        let student = Pdn::new(size, 2 * CHANNELS, s.padding, &mut source("student."))?;
+        let autoencoder = Autoencoder::new(s.image_size, s.padding, &mut source("autoencoder."))?;
+        Ok(Self { teacher, channels, student, autoencoder, device, precision })
+    }
+
+    /// The two maps of a batch.
+    pub fn pair(&self, x: &Tensor) -> Result<Pair, EfficientAdError> {
+        let pair = tch::no_grad(|| {
+            let (teacher, student, autoencoder) = autocast(self.device, self.precision, || {
+                Ok::<_, segad_nn::NnError>((
+                    self.teacher.forward(x)?,
+                    self.student.forward(x)?,
+                    self.autoencoder.forward(x, None)?,
+                ))
+            })?;
+            Pair::new(&self.channels.normalise(&teacher)?, &student, &autoencoder)
+        })?;
+        Ok(pair)
+    }
+}
+
+/// A fitted EfficientAD: teacher, student, autoencoder, the teacher's channel statistics and the maps' quantiles.
+pub struct FittedEfficientAd {
+    params: EfficientAdParams,
+    origin: Origin,
+    parts: Parts,
+    networks: Networks,
+    scales: Normalisation,
+    combiner: Combiner,
+    curve: Vec<CurvePoint>,
+    batch: usize,
+}
+
+/// What a model was fitted with, beside its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Number of training images.
+    pub images: usize,
+    /// Number of images that gave the quantiles.
+    pub holdout: usize,
+    /// Seed of initial weights, order, dropout.
+    pub seed: Seed,
+    /// Arithmetic of the networks.
+    pub precision: Precision,
+    /// Digest of the weights that it was fitted with: the teacher's, or those of the backbone it was distilled from.
+    pub weights: Key,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    settings: EfficientAdParams,
+    #[serde(flatten)]
+    origin: Origin,
+    scales: Normalisation,
+}
+
+impl FittedEfficientAd {
+    pub(crate) fn new(
+        params: EfficientAdParams,
+        origin: Origin,
+        parts: Parts,
+        networks: Networks,
+        scales: Normalisation,
+        curve: Vec<CurvePoint>,
+        batch: usize,
+    ) -> Result<Self, EfficientAdError> {
+        let combiner = Combiner::new(&params, networks.device)?;
+        Ok(Self { params, origin, parts, networks, scales, combiner, curve, batch: batch.max(1) })
+    }
+
+    /// The parameters that it was fitted with.
+    pub fn params(&self) -> &EfficientAdParams {
+        &self.params
+    }
+
+    /// What else it was fitted with.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The quantiles that bring both maps to one scale.
+    pub fn scales(&self) -> Normalisation {
+        self.scales
+    }
+
+    /// The loss and its terms over the training, the teacher's distillation first if there was one; empty for a model
+    /// that was loaded.
+    pub fn curve(&self) -> &[CurvePoint] {
+        &self.curve
+    }
+
+    /// The model as bytes: all three networks and what scoring needs; nothing else is needed to load it.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn save(&self) -> Result<SavedModel, EfficientAdError> {
+        let saved = Saved { settings: self.params.clone(), origin: self.origin, scales: self.scales };
+        let mut tensors: Vec<(&str, &Tensor)> = self.parts.0.iter().map(|(n, t)| (n.as_str(), t)).collect();
+        tensors.push((MEAN, &self.networks.channels.mean));
+        tensors.push((DEVIATION, &self.networks.channels.deviation));
+        Ok(SavedModel::new(KIND, SCHEMA, saved, BTreeMap::new(), &tensors)?)
+    }
+
+    /// Reads a saved model back. The precision is that of the fit. `batch` images go through the networks at once.
+    ///
+    /// # Errors
+    /// [`segad_nn::NnError::Saved`] for a damaged or foreign model.
+    pub fn load(saved: &SavedModel, device: Device, batch: usize) -> Result<Self, EfficientAdError> {
+        let mut opened = saved.open::<Saved>(KIND, SCHEMA)?;
+        let shape = [1, CHANNELS, 1, 1];
+        let (mean, deviation) = (opened.take(MEAN, &shape)?, opened.take(DEVIATION, &shape)?);
+        let Saved { settings, origin, scales } = opened.parameters;
+        let parts = Parts(opened.tensors);
+        let channels = Channels::new(&mean, &deviation, torch_device(device)?)?;
+        let networks = Networks::new(&settings, &parts, channels, device, origin.precision)?;
+        Self::new(settings, origin, parts, networks, scales, vec![], batch)
+    }
+}
+
+impl AnomalyDetector for FittedEfficientAd {
+    type Error = EfficientAdError;
+
+    fn maps(&self, images: &[Image]) -> Result<Vec<AnomalyMap>, EfficientAdError> {
+        let s = self.params.settings();
+        let (size, device) = (s.image_size, self.networks.device);
+        let input = Input { size, norm: s.input_norm, device };
+        let mut maps = Vec::with_capacity(images.len());
+        for (b, chunk) in images.chunks(self.batch).enumerate() {
+            let pair = self.networks.pair(&input.batch(chunk)?)?;
+            let large = to_vec(&tch::no_grad(|| self.combiner.combine(&pair, &self.scales))?)?;
+            for (i, values) in large.chunks_exact(size * size).enumerate() {
+                let map = AnomalyMap::new(size, size, values.to_vec());
+                maps.push(map.map_err(|source| EfficientAdError::Map { index: b * self.batch + i, source })?);
+            }
+        }
+        Ok(maps)
+    }
+}

@@ -1,0 +1,192 @@
+use crate::EfficientAdError;
+use crate::layer::{Conv, Shape, Source};
+use segad_core::{CacheKey, KeyHasher};
+use segad_nn::{NnError, Parameter};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+/// Channels of the teacher and of the autoencoder.
+pub(crate) const CHANNELS: i64 = 384;
+
+/// Which of the two patch description networks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PdnSize {
+    /// EfficientAD-M, the paper's.
+    #[default]
+    Medium,
+    /// EfficientAD-S, about a third of the work.
+    Small,
+}
+
+impl PdnSize {
+    /// `medium` or `small`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Medium => "medium",
+            Self::Small => "small",
+        }
+    }
+
+    /// The teacher's parameters, with the names of the published `teacher_<size>.pth`.
+    pub fn teacher_parameters(self) -> Vec<Parameter> {
+        parameters(self, CHANNELS)
+    }
+
+    /// File name of a teacher's weights.
+    pub fn weights_name(self) -> &'static str {
+        match self {
+            Self::Medium => "efficientad-teacher-medium",
+            Self::Small => "efficientad-teacher-small",
+        }
+    }
+}
+
+impl CacheKey for PdnSize {
+    fn feed(&self, hasher: &mut KeyHasher) {
+        self.as_str().feed(hasher);
+    }
+}
+
+impl std::str::FromStr for PdnSize {
+    type Err = EfficientAdError;
+
+    fn from_str(text: &str) -> Result<Self, EfficientAdError> {
+        [Self::Medium, Self::Small].into_iter().find(|s| s.as_str() == text).ok_or_else(|| {
+            EfficientAdError::Setting {
+                field: "network",
+                value: format!("{text:?}"),
+                expected: "medium or small".into(),
+            }
+        })
+    }
+}
+
+impl std::fmt::Display for PdnSize {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    Conv(Shape),
+    /// Mean of 2×2 places, stride 2.
+    Pool(i64),
+}
+
+/// The network as a list; `output` channels come out.
+fn steps(size: PdnSize, output: i64, padded: bool) -> Vec<Step> {
+    let conv = |index, input, output, kernel, padding, relu| {
+        let padding = if padded { padding } else { 0 };
+        Step::Conv(Shape { index, input, output, kernel, stride: 1, padding, relu })
+    };
+    let pool = Step::Pool(i64::from(padded));
+    match size {
+        PdnSize::Medium => vec![
+            conv(0, 3, 256, 4, 3, true),
+            pool,
+            conv(3, 256, 512, 4, 3, true),
+            pool,
+            conv(6, 512, 512, 1, 0, true),
+            conv(8, 512, 512, 3, 1, true),
+            conv(10, 512, output, 4, 0, true),
+            conv(12, output, output, 1, 0, false),
+        ],
+        PdnSize::Small => vec![
+            conv(0, 3, 128, 4, 3, true),
+            pool,
+            conv(3, 128, 256, 4, 3, true),
+            pool,
+            conv(6, 256, 256, 3, 1, true),
+            conv(8, 256, output, 4, 0, false),
+        ],
+    }
+}
+
+/// All parameters in order.
+pub(crate) fn parameters(size: PdnSize, output: i64) -> Vec<Parameter> {
+    let list = steps(size, output, true);
+    let shapes = list.into_iter().filter_map(|s| if let Step::Conv(shape) = s { Some(shape) } else { None });
+    shapes.flat_map(|s| s.parameters()).collect()
+}
+
+enum Layer {
+    Conv(Conv),
+    Pool(i64),
+}
+
+/// A patch description network: N×3×n×n to N×`output`×m×m, m = n/4 padded, n/4 − 8 unpadded.
+pub(crate) struct Pdn(Vec<Layer>);
+
+impl Pdn {
+    pub fn new(size: PdnSize, output: i64, padded: bool, source: Source<'_>) -> Result<Self, NnError> {
+        let layer = |step| {
+            Ok(match step {
+                Step::Conv(shape) => Layer::Conv(Conv::new(shape, source)?),
+                Step::Pool(padding) => Layer::Pool(padding),
+            })
+        };
+        Ok(Self(steps(size, output, padded).into_iter().map(layer).collect::<Result<_, NnError>>()?))
+    }
+
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
+        let mut x = x.shallow_clone();
+        for layer in &self.0 {
+            x = match layer {
+                Layer::Conv(conv) => conv.forward(&x)?,
+                // Zeros outside count, so borders are damped.
+                Layer::Pool(padding) => x.f_avg_pool2d([2, 2], [2, 2], [*padding; 2], false, true, None)?,
+            };
+        }
+        Ok(x)
+    }
+}
+
+/// Side of a network's output for an input of side `size`.
+pub(crate) fn output_side(size: usize, padded: bool) -> usize {
+    if padded { size / 4 } else { size / 4 - 8 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(list: &[Parameter]) -> i64 {
+        list.iter().map(Parameter::numel).sum()
+    }
+
+    #[test]
+    fn parameter_counts() {
+        assert_eq!(count(&PdnSize::Medium.teacher_parameters()), 8_026_624);
+        assert_eq!(count(&parameters(PdnSize::Medium, 2 * CHANNELS)), 11_615_488);
+        assert_eq!(count(&PdnSize::Small.teacher_parameters()), 2_694_144);
+        assert_eq!(count(&parameters(PdnSize::Small, 2 * CHANNELS)), 4_267_392);
+        let names: Vec<String> = PdnSize::Medium.teacher_parameters().into_iter().map(|p| p.name).collect();
+        assert_eq!(names[..4], ["0.weight", "0.bias", "3.weight", "3.bias"]);
+        assert_eq!(names[10..], ["12.weight", "12.bias"]);
+    }
+
+    #[test]
+    fn output_sizes() {
+        let mut zeros =
+            |_: &str, shape: &[i64]| Ok(Tensor::f_zeros(shape, (tch::Kind::Float, tch::Device::Cpu))?);
+        for size in [128, 256] {
+            for padded in [true, false] {
+                let network = Pdn::new(PdnSize::Small, 4, padded, &mut zeros).unwrap();
+                let image = Tensor::zeros([1, 3, size, size], (tch::Kind::Float, tch::Device::Cpu));
+                let side = output_side(size as usize, padded) as i64;
+                assert_eq!(tch::no_grad(|| network.forward(&image)).unwrap().size(), [1, 4, side, side]);
+            }
+        }
+        assert_eq!((output_side(256, true), output_side(256, false)), (64, 56));
+    }
+
+    #[test]
+    fn names_read_back() {
+        for size in [PdnSize::Medium, PdnSize::Small] {
+            assert_eq!(size.as_str().parse::<PdnSize>().unwrap(), size);
+        }
+        assert!("large".parse::<PdnSize>().unwrap_err().to_string().contains("medium or small"));
+    }
+}

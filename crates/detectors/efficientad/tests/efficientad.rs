@@ -1,0 +1,297 @@
+//! EfficientAD from images to maps, with a small teacher and few steps.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
+
+use segad_core::{
+    AnomalyDetector, BoxError, Cancel, Device, FitContext, FitDetector, Image, ImageId, ImageLoader, Label,
+    Precision, Progress, Sample, Seed, Task, TrainSplit,
+};
+use segad_detector_efficientad::{
+    AutoencoderImages, DistillSettings, EfficientAd, EfficientAdError, EfficientAdSettings,
+    FittedEfficientAd, PdnSize, QuantileMaps, Teacher, distill,
+};
+use segad_nn::{BackboneKind, Weights, golden, write_tensors};
+use std::sync::Arc;
+use tch::Tensor;
+
+const SIZE: usize = 128;
+
+/// Stripes with noise that depends on the name; `flat*` are constant, `gone*` cannot be read.
+struct Texture;
+
+impl ImageLoader for Texture {
+    fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
+        if id.as_str().starts_with("gone") {
+            return Err("no such file".into());
+        }
+        if id.as_str().starts_with("flat") {
+            return Ok(Image::from_grey(SIZE, SIZE, &[90; SIZE * SIZE])?);
+        }
+        let salt = id.as_str().bytes().fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
+        let pixel = |i: usize| {
+            let noise =
+                (i as u32).wrapping_mul(2_654_435_761).wrapping_add(salt).wrapping_mul(salt | 1) >> 27;
+            (i % 8 * 20) as u8 + noise as u8
+        };
+        Ok(Image::from_grey(SIZE, SIZE, &(0..SIZE * SIZE).map(pixel).collect::<Vec<_>>())?)
+    }
+}
+
+fn split(names: &[&str]) -> TrainSplit {
+    TrainSplit::new(names.iter().map(|n| Sample::new(ImageId::new(*n), Label::Good)).collect()).unwrap()
+}
+
+fn teacher(size: PdnSize) -> Weights {
+    let list: Vec<(String, Tensor)> = size
+        .teacher_parameters()
+        .into_iter()
+        .map(|p| (p.name.clone(), golden::parameter(&format!("teacher.{}", p.name), &p.shape).unwrap()))
+        .collect();
+    let list: Vec<(&str, &Tensor)> = list.iter().map(|(n, t)| (n.as_str(), t)).collect();
+    Weights::from_safetensors(&write_tensors(&list).unwrap()).unwrap()
+}
+
+fn settings(iterations: u64) -> EfficientAdSettings {
+    EfficientAdSettings { teacher: Teacher::Small, image_size: SIZE, iterations, ..Default::default() }
+}
+
+fn fit(
+    names: &[&str],
+    settings: EfficientAdSettings,
+    ctx: &FitContext,
+) -> Result<FittedEfficientAd, EfficientAdError> {
+    EfficientAd::new(settings.checked()?, teacher(PdnSize::Small))?.fit(
+        &split(names).good(&Texture),
+        Seed(5),
+        ctx,
+    )
+}
+
+fn image(name: &str) -> Image {
+    Texture.load(&ImageId::new(name)).unwrap()
+}
+
+/// With a bright block at rows and columns 80…103.
+fn defect(name: &str) -> Image {
+    let mut rgb = image(name).into_rgb();
+    for y in 80..104 {
+        rgb[3 * (y * SIZE + 80)..3 * (y * SIZE + 104)].fill(255);
+    }
+    Image::from_rgb(SIZE, SIZE, rgb).unwrap()
+}
+
+#[test]
+fn defects_stand_out_and_models_read_back() {
+    let settings = EfficientAdSettings { learning_rate: 1e-3, ..settings(6) };
+    let fitted = fit(&["a", "b", "c"], settings, &FitContext::default()).unwrap();
+    assert_eq!((fitted.origin().images, fitted.origin().holdout), (2, 1));
+    let loss: Vec<f64> = fitted.curve().iter().filter(|p| p.name == "loss").map(|p| p.value).collect();
+    assert!(loss.len() == 6 && loss[5] < 0.9 * loss[0], "{loss:?}");
+    assert_eq!(fitted.curve().iter().filter(|p| p.name == "hard").count(), 6);
+    let maps = fitted.maps(&[image("x"), defect("x")]).unwrap();
+    assert_eq!((maps[0].height(), maps[0].width()), (SIZE, SIZE));
+    assert!(maps[1].max() > maps[0].max(), "{} {}", maps[1].max(), maps[0].max());
+    let at = (0..SIZE * SIZE).max_by(|&a, &b| maps[1].values()[a].total_cmp(&maps[1].values()[b])).unwrap();
+    assert!((72..112).contains(&(at / SIZE)) && (72..112).contains(&(at % SIZE)), "{at}");
+
+    let saved = fitted.save().unwrap();
+    let again = FittedEfficientAd::load(&saved, Device::Cpu, 1).unwrap();
+    assert_eq!(
+        (again.params(), again.origin(), again.scales()),
+        (fitted.params(), fitted.origin(), fitted.scales())
+    );
+    for (a, b) in maps.iter().zip(again.maps(&[image("x"), defect("x")]).unwrap()) {
+        for (x, y) in a.values().iter().zip(b.values()) {
+            assert!((x - y).abs() < 1e-4 * a.max().abs());
+        }
+    }
+    assert!(again.maps(&[]).unwrap().is_empty());
+    let mut damaged = saved.clone();
+    *damaged.tensors.last_mut().unwrap() ^= 1;
+    let e = FittedEfficientAd::load(&damaged, Device::Cpu, 1).err().unwrap().to_string();
+    assert!(e.contains("damaged"), "{e}");
+}
+
+fn saved(names: &[&str], settings: EfficientAdSettings, ctx: &FitContext) -> segad_nn::SavedModel {
+    fit(names, settings, ctx).unwrap().save().unwrap()
+}
+
+#[test]
+fn a_smaller_budget_gives_the_same_model() {
+    let ctx = |memory| FitContext { memory, ..FitContext::default() };
+    let names = ["a", "b", "c"];
+    assert_eq!(saved(&names, settings(1), &ctx(1 << 30)), saved(&names, settings(1), &ctx(0)));
+}
+
+#[test]
+fn settings_take_effect() {
+    let ctx = FitContext::default();
+    let names = ["a", "b"];
+    let plain = saved(&names, settings(1), &ctx);
+    let changed = [
+        EfficientAdSettings { padding: false, quantile_maps: QuantileMaps::Enlarged, ..settings(1) },
+        EfficientAdSettings { autoencoder_images: AutoencoderImages::Jittered, ..settings(1) },
+    ];
+    for s in changed {
+        let text = format!("{s:?}");
+        let fitted = fit(&names, s, &ctx).unwrap();
+        assert_ne!(fitted.save().unwrap().tensors, plain.tensors, "{text}");
+        assert_eq!(fitted.maps(&[image("x")]).unwrap()[0].height(), SIZE);
+    }
+    let bf16 =
+        saved(&names, settings(1), &FitContext { precision: Precision::Bf16, ..FitContext::default() });
+    let again = FittedEfficientAd::load(&bf16, Device::Cpu, 1).unwrap();
+    assert_eq!(again.origin().precision, Precision::Bf16);
+    assert!(again.maps(&[image("x")]).unwrap()[0].max().is_finite());
+}
+
+#[test]
+fn the_penalty_needs_its_images() {
+    let (ctx, params) = (FitContext::default(), settings(1).checked().unwrap());
+    let on = EfficientAdSettings { penalty: Some("general".into()), ..settings(1) }.checked().unwrap();
+    let (good, holdout, general) = (split(&["a"]), split(&["b"]), split(&["p", "q"]));
+    let (good, holdout) = (good.good(&Texture), holdout.good(&Texture));
+    let new = |params| EfficientAd::new(params, teacher(PdnSize::Small)).unwrap();
+    let run = |d: EfficientAd<'_>| d.fit_with_holdout(&good, &holdout, Seed(1), &ctx);
+    let e = run(new(on.clone())).err().unwrap();
+    assert!(matches!(e, EfficientAdError::Penalty { on: true, given: 0 }), "{e}");
+    let e = run(new(params.clone()).with_penalty(general.good(&Texture))).err().unwrap();
+    assert!(matches!(e, EfficientAdError::Penalty { on: false, given: 2 }), "{e}");
+    let with = run(new(on).with_penalty(general.good(&Texture))).unwrap();
+    assert!(with.curve().iter().any(|p| p.name == "penalty" && p.value > 0.0));
+    let without = run(new(params)).unwrap();
+    assert_ne!(with.save().unwrap().tensors, without.save().unwrap().tensors);
+}
+
+fn distill_settings(iterations: u64) -> DistillSettings {
+    DistillSettings {
+        network: PdnSize::Small,
+        backbone: BackboneKind::Resnet18,
+        image_size: SIZE,
+        iterations,
+        batch: 2,
+        learning_rate: 1e-3,
+        ..Default::default()
+    }
+}
+
+fn backbone() -> Weights {
+    Weights::random(BackboneKind::Resnet18, Some("layer3"), Seed(0)).unwrap()
+}
+
+#[test]
+fn teachers_can_be_distilled() {
+    let (names, ctx) = (split(&["a"]), FitContext::default());
+    let params = distill_settings(4).checked().unwrap();
+    let made = distill(&names.good(&Texture), &params, &backbone(), Seed(1), &ctx).unwrap();
+    let loss: Vec<f64> = made.curve.iter().map(|p| p.value).collect();
+    assert!(loss.len() == 4 && loss[3] < 0.98 * loss[0], "{loss:?}");
+    // The file is a teacher like any other.
+    EfficientAd::new(settings(1).checked().unwrap(), made.weights().unwrap()).unwrap();
+    let none = distill(&split(&[]).good(&Texture), &params, &backbone(), Seed(1), &ctx);
+    assert!(matches!(none, Err(EfficientAdError::TooFewImages { expected: 1, .. })));
+
+    // Within a fit.
+    let own = EfficientAdSettings {
+        teacher: Teacher::Distilled,
+        distill: Some(distill_settings(1)),
+        ..settings(1)
+    };
+    let detector = EfficientAd::new(own.checked().unwrap(), backbone()).unwrap();
+    let fitted = detector.fit(&split(&["a", "b"]).good(&Texture), Seed(1), &ctx).unwrap();
+    assert_eq!(fitted.curve().iter().filter(|p| p.name == "loss").count(), 2);
+    assert_eq!(fitted.origin().weights, backbone().digest());
+}
+
+#[test]
+fn errors_name_the_cause() {
+    let ctx = FitContext::default();
+    for names in [&[][..], &["a"]] {
+        let e = fit(names, settings(1), &ctx).err().unwrap();
+        assert!(matches!(e, EfficientAdError::TooFewImages { expected: 2, .. }), "{e}");
+    }
+    let detector = EfficientAd::new(settings(1).checked().unwrap(), teacher(PdnSize::Small)).unwrap();
+    let (one, none) = (split(&["a"]), split(&[]));
+    let e =
+        detector.fit_with_holdout(&one.good(&Texture), &none.good(&Texture), Seed(0), &ctx).err().unwrap();
+    assert!(e.to_string().contains("0 hold-out images"), "{e}");
+    let e = fit(&["a", "gone.png"], settings(1), &ctx).err().unwrap().to_string();
+    assert!(e.contains("image gone.png") && e.contains("no such file"), "{e}");
+
+    let medium = EfficientAdSettings { teacher: Teacher::Medium, ..settings(1) };
+    let e = EfficientAd::new(medium.checked().unwrap(), teacher(PdnSize::Small)).err().unwrap().to_string();
+    assert!(e.contains("12.weight") && e.contains("efficientad-teacher"), "{e}");
+    let own = EfficientAdSettings { teacher: Teacher::Distilled, ..settings(1) };
+    let e = EfficientAd::new(own.checked().unwrap(), backbone()).err().unwrap().to_string();
+    assert!(e.contains("backbone of the efficientad teacher"), "{e}");
+}
+
+/// Without padding, a constant image gives constant features, which cannot be normalised.
+#[test]
+fn constant_images_are_errors() {
+    let unpadded = EfficientAdSettings { padding: false, ..settings(1) };
+    let e = fit(&["flat1", "flat2"], unpadded, &FitContext::default()).err().unwrap();
+    assert!(matches!(e, EfficientAdError::ConstantChannel { channel: 0, images: 1, .. }), "{e}");
+}
+
+/// Cancels once a task of this name starts.
+struct CancelAt(&'static str, Cancel);
+
+struct Silent;
+
+impl Task for Silent {
+    fn advance(&self, _: u64) {}
+    fn message(&self, _: &str) {}
+}
+
+impl Progress for CancelAt {
+    fn start(&self, name: &str, _: Option<u64>) -> Box<dyn Task> {
+        if name == self.0 {
+            self.1.cancel();
+        }
+        Box::new(Silent)
+    }
+}
+
+#[test]
+fn cancelling_stops_every_stage() {
+    for stage in ["efficientad: teacher", "efficientad", "efficientad: hold-out"] {
+        let cancel = Cancel::default();
+        let progress = Arc::new(CancelAt(stage, cancel.clone()));
+        let ctx = FitContext { progress, cancel, ..FitContext::default() };
+        let stopped = fit(&["a", "b"], settings(1), &ctx);
+        assert!(matches!(stopped, Err(EfficientAdError::Cancelled)), "{stage}");
+    }
+}
+
+#[test]
+fn a_training_goes_on_where_it_stopped() {
+    /// Cancels after the first step.
+    struct Stop(Cancel);
+    struct Count(Cancel, std::sync::atomic::AtomicU64);
+    impl Task for Count {
+        fn advance(&self, n: u64) {
+            if self.1.fetch_add(n, std::sync::atomic::Ordering::Relaxed) + n >= 1 {
+                self.0.cancel();
+            }
+        }
+        fn message(&self, _: &str) {}
+    }
+    impl Progress for Stop {
+        fn start(&self, name: &str, _: Option<u64>) -> Box<dyn Task> {
+            if name == "efficientad" { Box::new(Count(self.0.clone(), 0.into())) } else { Box::new(Silent) }
+        }
+    }
+    let names = ["a", "b"];
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoints = Some(folder.path().to_owned());
+    let cancel = Cancel::default();
+    let progress = Arc::new(Stop(cancel.clone()));
+    let ctx = FitContext { progress, cancel, checkpoints: checkpoints.clone(), ..FitContext::default() };
+    assert!(matches!(fit(&names, settings(2), &ctx), Err(EfficientAdError::Cancelled)));
+    let resumed = fit(&names, settings(2), &FitContext { checkpoints, ..FitContext::default() }).unwrap();
+    assert_eq!(resumed.save().unwrap(), saved(&names, settings(2), &FitContext::default()));
+    // Another training does not take this one's checkpoint for its own.
+    let other = FitContext { checkpoints: Some(folder.path().to_owned()), ..FitContext::default() };
+    assert!(matches!(fit(&names, settings(3), &other), Err(EfficientAdError::Train(_))));
+}
