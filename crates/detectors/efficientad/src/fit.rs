@@ -181,7 +181,7 @@ impl Fit<'_> {
         let store = VarStore::new(self.device);
         let pupils = Pupils::new(&store, params.size(), s.image_size, s.padding)?;
         initialise(&store, self.seed.derive("weights"), pytorch_default(&store))?;
-        let (plan, identity) = (self.plan(), self.identity(&teacher));
+        let (plan, identity) = (self.plan(), self.identity());
         let run = Run { name: NAME, plan: &plan, seed: self.seed.derive("steps"), identity, ctx };
         let mut order = ShuffledBatches::new(self.good.len(), 1, false, self.seed.derive("order"))?;
         let others = self.detector.penalty.as_ref();
@@ -233,11 +233,11 @@ impl Fit<'_> {
         }
     }
 
-    /// All that decides the weights beside plan and seed.
-    fn identity(&self, teacher: &BTreeMap<String, Tensor>) -> Key {
+    /// All that decides the weights beside plan and seed; a distilled teacher follows from these too.
+    fn identity(&self) -> Key {
         let mut hasher = KeyHasher::new(NAME, FIT_REVISION);
         hasher.field("params", &self.detector.params).field("weights", &self.detector.weights.digest());
-        hasher.field("teacher", &teacher.len()).field("images", self.good.ids());
+        hasher.field("images", self.good.ids());
         let penalty: Option<Vec<_>> = self.detector.penalty.as_ref().map(|p| p.ids().to_vec());
         hasher.field("penalty", &penalty);
         hasher.finish()

@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn twice_normalised_is_normalised_again() {
         let image = Image::from_rgb(4, 4, (0..48).map(|i| i * 5).collect()).unwrap();
-        let once = to_vec(&input(InputNorm::Once).batch(&[image.clone()]).unwrap()).unwrap();
+        let once = to_vec(&input(InputNorm::Once).batch(std::slice::from_ref(&image)).unwrap()).unwrap();
         let twice = to_vec(&input(InputNorm::Twice).batch(&[image]).unwrap()).unwrap();
         let p = Preprocess::imagenet(4, 4);
         for (i, (a, b)) in once.iter().zip(twice).enumerate() {

@@ -150,7 +150,7 @@ pub(crate) fn open_unit(value: f64) -> bool {
 
 pub(crate) fn check_size(value: usize) -> Result<(), EfficientAdError> {
     expect(
-        (128..=1024).contains(&value) && value % 64 == 0,
+        (128..=1024).contains(&value) && value.is_multiple_of(64),
         "image_size",
         &value,
         "a multiple of 64 from 128 to 1024",

@@ -41,14 +41,18 @@ fn split(names: &[&str]) -> TrainSplit {
     TrainSplit::new(names.iter().map(|n| Sample::new(ImageId::new(*n), Label::Good)).collect()).unwrap()
 }
 
-fn teacher(size: PdnSize) -> Weights {
-    let list: Vec<(String, Tensor)> = size
-        .teacher_parameters()
-        .into_iter()
-        .map(|p| (p.name.clone(), golden::parameter(&format!("teacher.{}", p.name), &p.shape).unwrap()))
-        .collect();
-    let list: Vec<(&str, &Tensor)> = list.iter().map(|(n, t)| (n.as_str(), t)).collect();
-    Weights::from_safetensors(&write_tensors(&list).unwrap()).unwrap()
+fn teacher() -> Weights {
+    static FILE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    let make = || {
+        let list: Vec<(String, Tensor)> = PdnSize::Small
+            .teacher_parameters()
+            .into_iter()
+            .map(|p| (p.name.clone(), golden::parameter(&format!("teacher.{}", p.name), &p.shape).unwrap()))
+            .collect();
+        let list: Vec<(&str, &Tensor)> = list.iter().map(|(n, t)| (n.as_str(), t)).collect();
+        write_tensors(&list).unwrap()
+    };
+    Weights::from_safetensors(FILE.get_or_init(make)).unwrap()
 }
 
 fn settings(iterations: u64) -> EfficientAdSettings {
@@ -60,11 +64,7 @@ fn fit(
     settings: EfficientAdSettings,
     ctx: &FitContext,
 ) -> Result<FittedEfficientAd, EfficientAdError> {
-    EfficientAd::new(settings.checked()?, teacher(PdnSize::Small))?.fit(
-        &split(names).good(&Texture),
-        Seed(5),
-        ctx,
-    )
+    EfficientAd::new(settings.checked()?, teacher())?.fit(&split(names).good(&Texture), Seed(5), ctx)
 }
 
 fn image(name: &str) -> Image {
@@ -151,7 +151,7 @@ fn the_penalty_needs_its_images() {
     let on = EfficientAdSettings { penalty: Some("general".into()), ..settings(1) }.checked().unwrap();
     let (good, holdout, general) = (split(&["a"]), split(&["b"]), split(&["p", "q"]));
     let (good, holdout) = (good.good(&Texture), holdout.good(&Texture));
-    let new = |params| EfficientAd::new(params, teacher(PdnSize::Small)).unwrap();
+    let new = |params| EfficientAd::new(params, teacher()).unwrap();
     let run = |d: EfficientAd<'_>| d.fit_with_holdout(&good, &holdout, Seed(1), &ctx);
     let e = run(new(on.clone())).err().unwrap();
     assert!(matches!(e, EfficientAdError::Penalty { on: true, given: 0 }), "{e}");
@@ -210,7 +210,7 @@ fn errors_name_the_cause() {
         let e = fit(names, settings(1), &ctx).err().unwrap();
         assert!(matches!(e, EfficientAdError::TooFewImages { expected: 2, .. }), "{e}");
     }
-    let detector = EfficientAd::new(settings(1).checked().unwrap(), teacher(PdnSize::Small)).unwrap();
+    let detector = EfficientAd::new(settings(1).checked().unwrap(), teacher()).unwrap();
     let (one, none) = (split(&["a"]), split(&[]));
     let e =
         detector.fit_with_holdout(&one.good(&Texture), &none.good(&Texture), Seed(0), &ctx).err().unwrap();
@@ -219,7 +219,7 @@ fn errors_name_the_cause() {
     assert!(e.contains("image gone.png") && e.contains("no such file"), "{e}");
 
     let medium = EfficientAdSettings { teacher: Teacher::Medium, ..settings(1) };
-    let e = EfficientAd::new(medium.checked().unwrap(), teacher(PdnSize::Small)).err().unwrap().to_string();
+    let e = EfficientAd::new(medium.checked().unwrap(), teacher()).err().unwrap().to_string();
     assert!(e.contains("12.weight") && e.contains("efficientad-teacher"), "{e}");
     let own = EfficientAdSettings { teacher: Teacher::Distilled, ..settings(1) };
     let e = EfficientAd::new(own.checked().unwrap(), backbone()).err().unwrap().to_string();

@@ -1,0 +1,68 @@
+//! `fit efficientad-teacher`: makes the teacher that EfficientAD needs where the published one cannot be had.
+
+use super::setup;
+use crate::Failure;
+use crate::cli::Teacher;
+use crate::efficientad::teacher_path;
+use crate::folder::ImageFolder;
+use crate::interrupt::Interrupt;
+use crate::progress::Bars;
+use crate::workbench::read_weights;
+use segad_core::{FitContext, KeyHasher, Seed};
+use segad_detector_efficientad::{DistillSettings, FIT_REVISION, distill};
+use segad_provision::Cache;
+use segad_store::atomic;
+use std::sync::Arc;
+
+pub(super) fn run(args: &Teacher, bars: &Bars) -> Result<(), Failure> {
+    let cache = Cache::from_env().map_err(Failure::configuration)?;
+    let defaults = DistillSettings::default();
+    let settings = DistillSettings {
+        network: args.network,
+        backbone: args.backbone,
+        image_size: args.image_size.unwrap_or(defaults.image_size),
+        iterations: args.iterations.unwrap_or(defaults.iterations),
+        batch: args.batch_size.unwrap_or(defaults.batch),
+        ..defaults
+    };
+    let params = settings.checked().map_err(Failure::configuration)?;
+    let out = args.out.clone().unwrap_or_else(|| teacher_path(cache.root(), args.network));
+    if out.exists() {
+        let message = format!(
+            "{}: a teacher is there already; remove it, or name another file with --out",
+            out.display()
+        );
+        return Err(Failure::Input(message));
+    }
+    segad_nn::torch_device(args.device).map_err(Failure::configuration)?;
+    segad_nn::set_threads(setup::threads(args.threads));
+    let folder = ImageFolder::open(&args.images).map_err(Failure::input)?;
+    let weights = read_weights(cache.root(), args.backbone).map_err(Failure::input)?;
+    let mut hasher = KeyHasher::new("teacher", FIT_REVISION);
+    hasher.field("params", &params).field("images", &folder.digest()).field("seed", &args.seed);
+    let key = hasher.field("weights", &weights.digest()).field("precision", &args.precision).finish();
+    let tell = bars.clone();
+    let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
+    // A training has no other work to finish first, so the first Ctrl-C stops it, with a checkpoint.
+    let ctx = FitContext {
+        progress: Arc::new(bars.clone()),
+        cancel: interrupt.no_more,
+        device: args.device,
+        precision: args.precision,
+        memory: args.memory,
+        checkpoints: Some(cache.root().join("checkpoints").join(key.to_string())),
+        ..FitContext::default()
+    };
+    let made = distill(&folder.images(), &params, &weights, Seed(args.seed), &ctx).map_err(|e| {
+        if ctx.cancel.is_cancelled() {
+            return Failure::Interrupted("stopped; the same command goes on from the checkpoint".to_owned());
+        }
+        Failure::input(e)
+    })?;
+    atomic::write_atomic(&out, &made.file).map_err(Failure::input)?;
+    if let Some(folder) = &ctx.checkpoints {
+        atomic::remove(folder).map_err(Failure::input)?;
+    }
+    let loss = made.curve.last().map_or(f64::NAN, |p| p.value);
+    super::print(&format!("{} (loss {loss:.4}, {} images)\n", out.display(), folder.images().len()))
+}
