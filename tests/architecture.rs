@@ -85,7 +85,7 @@ fn native_libraries_and_polars_stay_where_they_belong() {
     assert_eq!(others, ["segad-runner"], "only networks and the runner link libtorch");
     assert_eq!(users("xgboost-rs"), ["segad-forest", "segad-runner"].into());
     assert_eq!(users("polars"), ["segad-report", "segad-runner"].into());
-    assert_eq!(users("parquet"), ["segad-runner", "segad-store"].into());
+    assert_eq!(users("parquet"), ["segad-import", "segad-runner", "segad-store"].into());
     for light in ["segad-core", "segad-metrics", "segad-features", "segad-grid", "xtask"] {
         for heavy in ["tch", "xgboost-rs", "polars", "arrow", "parquet"] {
             assert!(!needs[light].contains(heavy), "{light} needs {heavy}");

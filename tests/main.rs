@@ -2,6 +2,7 @@
 
 mod architecture;
 mod errors;
+mod maps;
 mod resume;
 mod sample;
 mod support;

@@ -18,15 +18,19 @@ pub struct Place {
 pub const BACKBONE: &str = "detectors.patchcore.backbone=\"resnet18\"";
 
 impl Place {
+    /// An empty place.
+    pub fn bare() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
     /// An empty place whose cache has ResNet-18 with random weights.
     pub fn new() -> Self {
-        let place = Self { dir: tempfile::tempdir().unwrap() };
+        let place = Self::bare();
         let weights = place.path("cache/weights");
         std::fs::create_dir_all(&weights).unwrap();
-        let kind = segad_nn::BackboneKind::ResNet18;
+        let kind = segad_nn::BackboneKind::Resnet18;
         let random = segad_nn::Weights::random(kind, None, segad_core::Seed(1)).unwrap();
-        let tensors: Vec<(&str, &tch::Tensor)> =
-            random.tensors().iter().map(|(n, t)| (n.as_str(), t)).collect();
+        let tensors: Vec<_> = random.tensors().iter().map(|(n, t)| (n.as_str(), t)).collect();
         std::fs::write(weights.join("resnet18.safetensors"), segad_nn::write_tensors(&tensors).unwrap())
             .unwrap();
         place

@@ -53,7 +53,7 @@ pub(crate) enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         filters: Vec<OsString>,
     },
-    /// Run a benchmark, or all of them
+    /// Run a benchmark, or all of them; `reference` times segad against the Python reference on made-up maps
     Bench {
         /// Its name
         name: Option<String>,

@@ -3,6 +3,7 @@
 //! It links neither libtorch nor XGBoost nor Polars, so that it compiles in seconds on a machine that has nothing yet.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its user")]
 
+mod bench;
 mod cargo;
 mod cli;
 mod doctor;
@@ -54,6 +55,9 @@ fn run(verb: Verb) -> Result<u8, XtaskError> {
         }
         Verb::Bench { name, arguments } => {
             let context = setup::Context::new(false)?;
+            if name.as_deref() == Some("reference") {
+                return bench::run(&context, &setup::run(&context)?, &arguments);
+            }
             test::bench(&context, &setup::run(&context)?, name.as_deref(), &arguments)
         }
         Verb::Segad(words) => segad::run(&words),

@@ -57,7 +57,7 @@ fn split_offline(words: &[OsString]) -> (bool, Vec<OsString>) {
 }
 
 /// Builds `segad`, with cargo's own messages, and returns the path that cargo names.
-fn build(context: &Context, native: &Native) -> Result<PathBuf, XtaskError> {
+pub(crate) fn build(context: &Context, native: &Native) -> Result<PathBuf, XtaskError> {
     let mut cargo = cargo::command(&context.root, Some(native));
     cargo
         .args(["build", "--package", "segad-runner", "--bin", "segad"])

@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use segad_core::{Device, Precision};
+use segad_import::Layout;
 use std::path::PathBuf;
 
 /// Supervised anomaly detection for complex industrial images.
@@ -62,6 +63,12 @@ pub enum Command {
         #[command(subcommand)]
         command: Data,
     },
+    /// Bring in what others computed.
+    Import {
+        /// What.
+        #[command(subcommand)]
+        command: ImportCommand,
+    },
     /// Look after the stored results.
     Store {
         /// What to do.
@@ -117,6 +124,9 @@ pub struct Run {
     /// Where the data set lies; by default below the cache folder.
     #[arg(long)]
     pub data: Option<PathBuf>,
+    /// A folder of anomaly maps to use instead of images; imported first, where it is not yet.
+    #[arg(long, value_name = "DIR")]
+    pub maps: Option<PathBuf>,
     /// A data-set manifest of your own.
     #[arg(long)]
     pub manifest: Option<PathBuf>,
@@ -156,6 +166,28 @@ pub enum Data {
         /// Where it lies; by default below the cache folder.
         #[arg(long)]
         data: Option<PathBuf>,
+    },
+}
+
+/// What to bring in.
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// Anomaly maps of any detector, with the masks of their segments; what is stored already is left alone.
+    Maps {
+        /// The folder.
+        folder: PathBuf,
+        /// How it is arranged: segad (the authors' archives) or folder; by default, what it looks like.
+        #[arg(long)]
+        layout: Option<Layout>,
+        /// The data set that the maps belong to; by default visa for layout segad.
+        #[arg(long)]
+        dataset: Option<String>,
+        /// A data-set manifest of your own.
+        #[arg(long)]
+        manifest: Option<PathBuf>,
+        /// Where results are stored; by default below the cache folder.
+        #[arg(long, env = "SEGAD_STORE")]
+        store: Option<PathBuf>,
     },
 }
 

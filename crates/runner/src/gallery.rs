@@ -6,7 +6,7 @@ use crate::findings;
 use crate::results::column;
 use crate::schedule;
 use crate::workbench::Workbench;
-use segad_core::{BoxError, FeatureTable, ImageLoader, Label, SegmentSource};
+use segad_core::{BoxError, FeatureTable, Label};
 use segad_features::FeatureName;
 use segad_forest::Forest;
 use segad_grid::{Cell, CellId, Experiment, Head, Plan, Task};
@@ -33,7 +33,7 @@ pub(crate) fn page(
     // Times and memory differ from run to run; they are in provenance.json, so that the page does not.
     let timeless = Provenance { stages: Vec::new(), peak_memory: None, ..provenance.clone() };
     report.provenance = Some(&timeless);
-    report.summary.push(bench.dataset.manifest().title.clone());
+    report.summary.push(bench.source.manifest().title.clone());
     report.notes = findings::notes(experiment, results);
     report.figures =
         segad_report::standard_figures(&results.experiment, results, scores).map_err(Failure::input)?;
@@ -155,17 +155,25 @@ impl<'a> Inside<'a> {
     ) -> Result<Vec<(String, Vec<u8>)>, BoxError> {
         let first = &self.readers[0].1;
         let (height, width) = (first.height(), first.width());
-        let image = bench.loader().load(id)?;
-        let source = bench.segment_source(self.segments, height, width)?;
-        let labels = source.label_map(id, &image)?;
-        let small = segad_imaging::resize_bilinear(&image, height, width)?;
-        let outlined = segad_imaging::outline(&small, &labels, [255, 255, 255])?;
-        let mut pictures = vec![("image".to_owned(), segad_imaging::encode_png(&outlined)?)];
+        let source = bench.segment_source(self.segments, &self.cell.class, height, width)?;
+        let labels = bench.label_map(&source, id)?;
+        let mut pictures = Vec::new();
+        let mut small = None;
+        if bench.source.maps().is_none() {
+            let image = bench.loader().load(id)?;
+            let image = segad_imaging::resize_bilinear(&image, height, width)?;
+            let outlined = segad_imaging::outline(&image, &labels, [255, 255, 255])?;
+            pictures.push(("image".to_owned(), segad_imaging::encode_png(&outlined)?));
+            small = Some(image);
+        }
         for (name, reader) in &self.readers {
             let row = reader.find(id).ok_or_else(|| format!("{id} has no map of {name}"))?;
             let (low, high) = scale.get(name.as_str()).copied().unwrap_or((0.0, 1.0));
             let heat = segad_imaging::heatmap(&reader.get(row)?.map, low, high)?;
-            let over = segad_imaging::blend(&small, &heat, 0.6)?;
+            let over = match &small {
+                Some(image) => segad_imaging::blend(image, &heat, 0.6)?,
+                None => heat,
+            };
             let over = segad_imaging::outline(&over, &labels, [255, 255, 255])?;
             pictures.push((name.clone(), segad_imaging::encode_png(&over)?));
         }

@@ -25,10 +25,12 @@ pub mod params;
 pub mod progress;
 mod results;
 pub mod schedule;
+pub mod source;
 pub mod versions;
 pub mod workbench;
 
 pub use error::Failure;
 pub use interrupt::Interrupt;
 pub use progress::Bars;
+pub use source::Source;
 pub use workbench::{Settings, Workbench};

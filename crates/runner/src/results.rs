@@ -5,6 +5,7 @@ use crate::machine::Machine;
 use crate::schedule::{self, Outcome};
 use crate::workbench::Workbench;
 use crate::{Failure, versions};
+use segad_core::ImageId;
 use segad_grid::{CellId, CellKind, Experiment, Head, Plan, RowResult};
 use segad_report::{
     CellSource, GroupKind, GroupSpec, Host, Metric, Provenance, Results, RowSpec, ScoreRow, ScoreTable,
@@ -72,7 +73,7 @@ fn described(
 }
 
 fn groups(bench: &Workbench) -> Vec<GroupSpec> {
-    let manifest = bench.dataset.manifest();
+    let manifest = bench.source.manifest();
     let kind = |g: &segad_datasets::Group| match (g.label.is_bad(), g.set_aside) {
         (_, true) => GroupKind::Aside,
         (false, _) => GroupKind::Good,
@@ -112,9 +113,26 @@ pub(crate) fn write(
     put("table.json", &segad_report::table_json(&results).map_err(Failure::input)?)?;
     put("metrics.csv", &segad_report::metrics_csv(&results).map_err(Failure::input)?)?;
     put("scores.csv", &segad_report::scores_csv(&scores).map_err(Failure::input)?)?;
+    write_scores(&out.join("scores.parquet"), &scores)?;
     put("provenance.json", &provenance.to_json().map_err(Failure::input)?)?;
     put("report.html", &page)?;
     Ok(Written { table, failures: told, drift })
+}
+
+/// The scores again, for programs: the same columns as `scores.csv`.
+fn write_scores(path: &Path, scores: &ScoreTable) -> Result<(), Failure> {
+    let rows: Vec<segad_store::ScoreRow> = (scores.rows().iter())
+        .map(|s| segad_store::ScoreRow {
+            row: s.row.clone(),
+            class: s.class.clone(),
+            seed: s.seed,
+            filepath: ImageId::new(s.filepath.clone()),
+            label: s.label,
+            group: s.group.clone(),
+            score: s.score,
+        })
+        .collect();
+    segad_store::write_scores(path, &rows).map_err(Failure::input)
 }
 
 /// Scores of every result, or why there are none.
@@ -191,7 +209,7 @@ fn provenance(
         kind: plan.cells[id.0].kind.to_string(),
         key: plan.cells[id.0].key.to_string(),
     };
-    let manifest = bench.dataset.manifest();
+    let manifest = bench.source.manifest();
     let mut versions: BTreeMap<String, String> =
         versions::versions().into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
     versions.insert("data set".to_owned(), format!("{} (schema {})", manifest.name, manifest.schema));

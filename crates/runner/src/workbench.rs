@@ -2,18 +2,25 @@
 
 use crate::interrupt::Interrupt;
 use crate::progress::Bars;
+use crate::source::Source;
 use crate::{detectors, params};
-use segad_core::{BoxError, CacheKey, Device, FitContext, Key, KeyHasher, Precision, Seed};
-use segad_datasets::{Dataset, Index, Loader, Protocol, ProtocolParams};
+use segad_core::{
+    BoxError, CacheKey, Device, FitContext, Image, ImageId, ImageLoader, Key, KeyHasher, LabelMap, Precision, Seed,
+    SegmentSource,
+};
+use segad_datasets::{Index, Protocol, ProtocolParams};
 use segad_features::FeatureParams;
 use segad_grid::{Catalogue, Checked, DetectorDef, Split, SplitDigests};
 use segad_nn::{BackboneKind, Weights};
 use segad_segments::SegmentsSpec;
-use segad_store::{Store, atomic};
+use segad_store::{Kind, Store, atomic};
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use toml::{Table, Value};
+
+/// The kind of a detector whose maps were computed elsewhere; its parameter `model` says which.
+pub const IMPORTED: &str = "imported";
 
 /// What the user chose for this run. None of it, but the precision, is in a key.
 #[derive(Clone, Debug)]
@@ -40,14 +47,15 @@ pub struct Workbench {
     pub settings: Settings,
     /// The results.
     pub store: Store,
-    /// The images.
-    pub dataset: Dataset,
+    /// The images, or the maps of them.
+    pub source: Source,
     /// Progress.
     pub bars: Bars,
     /// Ctrl-C.
     pub interrupt: Interrupt,
     indexes: Mutex<HashMap<String, Result<Arc<Index>, String>>>,
     digests: Mutex<HashMap<BackboneKind, Key>>,
+    imported: Mutex<HashMap<(String, String), Result<Key, String>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -57,9 +65,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Workbench {
     /// A bench for one data set.
-    pub fn new(settings: Settings, store: Store, dataset: Dataset, bars: Bars, interrupt: Interrupt) -> Self {
+    pub fn new(settings: Settings, store: Store, source: Source, bars: Bars, interrupt: Interrupt) -> Self {
         let (indexes, digests) = Default::default();
-        Self { settings, store, dataset, bars, interrupt, indexes, digests }
+        Self { settings, store, source, bars, interrupt, indexes, digests, imported: Mutex::default() }
     }
 
     /// The images of a class.
@@ -70,13 +78,13 @@ impl Workbench {
         let mut indexes = lock(&self.indexes);
         let index = indexes
             .entry(class.to_owned())
-            .or_insert_with(|| self.dataset.index(class).map(Arc::new).map_err(|e| crate::cells::chain(&e)));
+            .or_insert_with(|| self.source.index(class).map(Arc::new).map_err(|e| crate::cells::chain(&*e)));
         Ok(index.clone()?)
     }
 
     /// Brings the pixels of images.
-    pub fn loader(&self) -> Loader {
-        self.dataset.loader()
+    pub fn loader(&self) -> Box<dyn ImageLoader> {
+        self.source.loader()
     }
 
     /// What a fit may use.
@@ -128,23 +136,46 @@ impl Workbench {
         Ok(read.map_err(|e| format!("{}: {e}", self.weights_path(kind).display()))?)
     }
 
-    /// A row's segment source at the size of its maps; `None` asks for one segment, the whole image.
+    /// A row's segment source at the size of its maps; `None` asks for the masks that come with maps, or for one segment,
+    /// the whole image.
     ///
     /// # Errors
     /// The source's own: a file that is not there, an unknown name or key, an empty segment.
     pub fn segment_source(
         &self,
         spec: Option<&Value>,
+        class: &str,
         height: usize,
         width: usize,
     ) -> Result<segad_segments::Source, BoxError> {
+        if let (None, Some(folder)) = (spec, self.source.maps()) {
+            return Ok(folder.segment_source(class, height, width)?);
+        }
         Ok(segad_segments::open(&segments_spec(spec)?, &self.settings.base, height, width)?)
+    }
+
+    /// The label map of an image; its pixels are loaded only where the source looks at them.
+    ///
+    /// # Errors
+    /// The source's or the image's.
+    pub fn label_map(&self, source: &segad_segments::Source, id: &ImageId) -> Result<LabelMap, BoxError> {
+        let image = if source.looks_at_pixels() { self.loader().load(id)? } else { nothing()? };
+        Ok(source.label_map(id, &image)?)
+    }
+
+    fn maps(&self) -> Result<&segad_import::MapsFolder, String> {
+        self.source.maps().ok_or_else(|| format!("kind {IMPORTED}: it needs --maps DIR, a folder of maps"))
     }
 }
 
 /// The name under which weights are fetched and stored.
 fn weights_name(kind: BackboneKind) -> String {
     kind.as_str().replace('_', "-")
+}
+
+/// What a source that does not look at pixels is given.
+fn nothing() -> Result<Image, segad_core::CoreError> {
+    Image::from_grey(1, 1, &[0])
 }
 
 fn segments_spec(spec: Option<&Value>) -> Result<SegmentsSpec, BoxError> {
@@ -160,9 +191,40 @@ fn text(e: impl Into<BoxError>) -> String {
     crate::cells::chain(&*e.into())
 }
 
+/// Which model's maps a detector of kind [`IMPORTED`] takes.
+fn model(params: &Table) -> Result<&str, String> {
+    if let Some(unknown) = params.keys().find(|k| *k != "model") {
+        return Err(format!("{unknown}: a detector of kind {IMPORTED} has no parameter but model"));
+    }
+    let model = params.get("model").and_then(Value::as_str);
+    model.ok_or_else(|| "model: expected the name of the folder that holds the maps".to_owned())
+}
+
 impl Catalogue for Workbench {
     fn detector(&self, kind: &str, params: &Table) -> Result<Checked, String> {
+        if kind == IMPORTED {
+            self.maps()?;
+            model(params)?;
+            return Ok(checked(IMPORTED, segad_import::REVISION, &params.to_string()));
+        }
+        if self.source.maps().is_some() {
+            return Err(format!("kind {kind:?}: it needs images, and with --maps there are none"));
+        }
         detectors::check(self, kind, params).map_err(text)
+    }
+
+    fn imported(&self, kind: &str, params: &Table, class: &str) -> Result<Option<Checked>, String> {
+        if kind != IMPORTED {
+            return Ok(None);
+        }
+        let (model, folder) = (model(params)?, self.maps()?);
+        let key = lock(&self.imported)
+            .entry((model.to_owned(), class.to_owned()))
+            .or_insert_with(|| folder.key(model, class).map_err(text))
+            .clone()?;
+        let missing = (!self.store.contains(Kind::Maps, &key))
+            .then(|| format!("the maps of {model} for {class} are not imported; `segad import maps` says why"));
+        Ok(Some(Checked { key, missing }))
     }
 
     fn classifier(&self, kind: &str, _: &Table) -> Result<Checked, String> {
@@ -170,10 +232,14 @@ impl Catalogue for Workbench {
     }
 
     fn segments(&self, spec: Option<&Value>, class: &str) -> Result<Checked, String> {
+        if let (None, Some(folder)) = (spec, self.source.maps()) {
+            let key = folder.segments_key(class).map_err(text)?;
+            return Ok(Checked { key, missing: None });
+        }
         let index = self.index(class).map_err(text)?;
         let ids: Vec<_> = index.entries().iter().map(|e| e.id.clone()).collect();
         // The maps' own size is part of their key; any one size serves to tell sources apart.
-        let source = self.segment_source(spec, 256, 256).map_err(text)?;
+        let source = self.segment_source(spec, class, 256, 256).map_err(text)?;
         Ok(checked("segments", segad_segments::REVISION, &source.digest(&ids).map_err(text)?))
     }
 
@@ -191,12 +257,12 @@ impl Catalogue for Workbench {
     }
 
     fn classes(&self) -> Result<Vec<String>, String> {
-        Ok(self.dataset.classes().into_iter().map(str::to_owned).collect())
+        Ok(self.source.manifest().classes.iter().map(|c| c.name.clone()).collect())
     }
 
     fn seeds(&self, name: &str) -> Result<Vec<u64>, String> {
-        let seeds = self.dataset.manifest().seeds(name).map(<[u64]>::to_vec);
-        seeds.ok_or_else(|| format!("seeds: {} has no list called {name:?}", self.dataset.manifest().name))
+        let seeds = self.source.manifest().seeds(name).map(<[u64]>::to_vec);
+        seeds.ok_or_else(|| format!("seeds: {} has no list called {name:?}", self.source.manifest().name))
     }
 
     fn split(&self, class: &str, protocol: &DetectorDef, seed: u64) -> Result<Arc<Split>, String> {
@@ -222,7 +288,7 @@ impl Catalogue for Workbench {
             &split.test,
             mapped.as_slice(),
         );
-        let digests = SplitDigests::new(parts, |id| self.dataset.digest(id)).map_err(text)?;
+        let digests = SplitDigests::new(parts, |id| self.source.digest(id)).map_err(text)?;
         Ok(Arc::new(Split {
             detector: split.detector,
             holdout: split.holdout,

@@ -1,5 +1,6 @@
 use super::At;
-use segad_core::{BoxError, ImageLoader, SegmentSource};
+use rayon::prelude::*;
+use segad_core::{BoxError, SegmentSource};
 use segad_features::{FeatureExtractor, FeatureParams, ImageMaps, SegmentIndex, TableBuilder};
 use segad_grid::CellId;
 use segad_store::{Draft, MapRecord, MapsReader};
@@ -23,10 +24,9 @@ pub(super) fn run(
         .map(|e| Ok(MapsReader::open(&e.path("maps.parquet")?)?))
         .collect::<Result<Vec<_>, BoxError>>()?;
     let first = readers.first().ok_or("a row with a forest needs a detector")?;
-    let source = at.bench.segment_source(segments, first.height(), first.width())?;
+    let source = at.bench.segment_source(segments, &at.cell.class, first.height(), first.width())?;
     let extractor = FeatureExtractor::new(params.check()?, detectors, source.names())?;
     let shared = source.static_map().map(SegmentIndex::new).transpose()?;
-    let loader = at.bench.loader();
     let mut table = TableBuilder::new(&extractor);
     for start in (0..first.len()).step_by(BATCH) {
         if at.bench.interrupt.stop.is_cancelled() {
@@ -39,11 +39,8 @@ pub(super) fn run(
             .collect::<Result<Vec<_>, _>>()?;
         let own: Vec<SegmentIndex> = match &shared {
             Some(_) => Vec::new(),
-            None => (batches[0].iter())
-                .map(|record| {
-                    let image = loader.load(&record.id)?;
-                    Ok(SegmentIndex::new(&source.label_map(&record.id, &image)?)?)
-                })
+            None => (batches[0].par_iter())
+                .map(|record| Ok(SegmentIndex::new(&at.bench.label_map(&source, &record.id)?)?))
                 .collect::<Result<_, BoxError>>()?,
         };
         let images: Vec<ImageMaps<'_>> = (0..end - start)

@@ -7,8 +7,8 @@ use segad_store::Draft;
 /// Fits a detector on the split's good images.
 pub(super) fn detector(at: &At<'_>, def: &DetectorDef) -> Result<Draft, BoxError> {
     let loader = at.bench.loader();
-    let good = at.cell.split.detector.good(&loader);
-    let holdout = at.cell.split.holdout.as_ref().map(|h| h.good(&loader));
+    let good = at.cell.split.detector.good(&*loader);
+    let holdout = at.cell.split.holdout.as_ref().map(|h| h.good(&*loader));
     let ctx = at.context();
     let model = detectors::fit(at.bench, def, &good, holdout.as_ref(), at.cell.split.detector_seed, &ctx)?;
     let draft = at.draft()?;

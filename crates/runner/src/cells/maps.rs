@@ -1,7 +1,7 @@
 use super::At;
 use crate::detectors;
 use rayon::prelude::*;
-use segad_core::{BoxError, Image, ImageId, ImageLoader};
+use segad_core::{BoxError, Image, ImageId};
 use segad_datasets::Entry;
 use segad_grid::{CellId, DetectorDef};
 use segad_nn::SavedModel;

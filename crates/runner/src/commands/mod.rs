@@ -1,6 +1,7 @@
 //! One file per group of commands.
 
 mod data;
+mod import;
 mod plan;
 mod run;
 mod setup;
@@ -26,6 +27,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Plan { file, run: args, json } => plan::plan(&file, &args, json, &bars),
         Command::Config { file, origin, run: args } => plan::config(&file, &args, origin),
         Command::Data { command } => data::run(command, &bars),
+        Command::Import { command } => import::run(command, &bars),
         Command::Segments { source, image, out } => data::segments(&source, &image, &out),
         Command::Store { command, store } => store::run(command, store, &bars),
         Command::Completions { shell } => {

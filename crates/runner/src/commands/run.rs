@@ -1,5 +1,6 @@
 //! `demo`, `reproduce`, `sweep`: plan, run, write.
 
+use super::import;
 use super::setup::{self, Prepared};
 use crate::Failure;
 use crate::cli::Run;
@@ -50,12 +51,14 @@ fn all() -> Result<Vec<PathBuf>, Failure> {
 pub(super) fn experiment(file: &Path, args: &Run, bars: &Bars) -> Result<(), Failure> {
     let watch = Stopwatch::start();
     let Prepared { experiment, bench, out } = setup::prepare(file, args, bars)?;
-    let plan = Plan::new(&experiment, &bench)
-        .map_err(|m| Failure::Configuration(format!("{}: {m}", file.display())))?;
-    let digests = bench.dataset.save_digests();
-    digests.unwrap_or_else(|e| bars.line(&format!("digests are taken again next time: {e}")));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(bench.settings.threads).build();
     let pool = pool.map_err(Failure::input)?;
+    let import = |folder| pool.install(|| import::import(folder, &bench.store, bars, &bench.interrupt));
+    let imported = bench.source.maps().map(import).transpose()?;
+    let plan = Plan::new(&experiment, &bench)
+        .map_err(|m| Failure::Configuration(format!("{}: {m}", file.display())))?;
+    let digests = bench.source.save_digests();
+    digests.unwrap_or_else(|e| bars.line(&format!("digests are taken again next time: {e}")));
     let outcome = pool.install(|| schedule::run(&plan, &bench.store, bars, &bench.interrupt, &bench));
     let seconds = watch.seconds();
     if outcome.interrupted {
@@ -74,6 +77,9 @@ pub(super) fn experiment(file: &Path, args: &Run, bars: &Bars) -> Result<(), Fai
         crate::machine::peak_memory_mib(),
         out.join("report.html").display()
     ));
+    if let Some(failure) = imported.as_ref().and_then(import::faults) {
+        return Err(failure);
+    }
     if !written.failures.is_empty() {
         let n = written.failures.len();
         let first = &written.failures[0];

@@ -1,9 +1,11 @@
 //! From arguments to a bench: the experiment, its data set, the store.
 
+use super::import;
 use crate::cli::Run;
 use crate::interrupt::Interrupt;
 use crate::progress::Bars;
-use crate::workbench::{Settings, Workbench};
+use crate::source::Source;
+use crate::workbench::{IMPORTED, Settings, Workbench};
 use crate::{Failure, results};
 use segad_core::Device;
 use segad_datasets::{Dataset, Manifest};
@@ -89,7 +91,15 @@ pub(super) fn threads(chosen: Option<usize>) -> usize {
 pub(super) fn prepare(file: &Path, args: &Run, bars: &Bars) -> Result<Prepared, Failure> {
     let experiment = experiment(file, args)?;
     let cache = Cache::from_env().map_err(Failure::configuration)?;
-    let dataset = dataset(&experiment.dataset, args.manifest.as_deref(), args.data.as_deref(), &cache)?;
+    let manifest = args.manifest.as_deref();
+    let source = match &args.maps {
+        Some(maps) => Source::Maps(import::open(maps, None, Some(&experiment.dataset), manifest, &cache)?),
+        None if experiment.detectors.values().any(|d| d.kind == IMPORTED) => {
+            let message = format!("{}: reads maps that others computed; say where with --maps DIR", file.display());
+            return Err(Failure::Input(message));
+        }
+        None => Source::Images(dataset(&experiment.dataset, manifest, args.data.as_deref(), &cache)?),
+    };
     let store = store(args.store.as_deref(), &cache)?;
     let threads = threads(args.threads);
     device_works(args.device)?;
@@ -106,7 +116,7 @@ pub(super) fn prepare(file: &Path, args: &Run, bars: &Bars) -> Result<Prepared, 
     let tell = bars.clone();
     let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
-    let bench = Workbench::new(settings, store, dataset, bars.clone(), interrupt);
+    let bench = Workbench::new(settings, store, source, bars.clone(), interrupt);
     Ok(Prepared { experiment, bench, out })
 }
 

@@ -1,0 +1,89 @@
+//! `import`: maps that others computed.
+
+use super::setup;
+use crate::cli::ImportCommand;
+use crate::progress::Bars;
+use crate::{Failure, Interrupt, clock, versions};
+use segad_datasets::Manifest;
+use segad_import::{ImportError, Layout, MapsFolder, Report};
+use segad_provision::Cache;
+use segad_store::Store;
+use serde_json::json;
+use std::path::Path;
+
+pub(super) fn run(command: ImportCommand, bars: &Bars) -> Result<(), Failure> {
+    let ImportCommand::Maps { folder, layout, dataset, manifest, store } = command;
+    let cache = Cache::from_env().map_err(Failure::configuration)?;
+    let folder = open(&folder, layout, dataset.as_deref(), manifest.as_deref(), &cache)?;
+    let store = setup::store(store.as_deref(), &cache)?;
+    let tell = bars.clone();
+    let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
+    let watch = clock::Stopwatch::start();
+    let report = import(&folder, &store, bars, &interrupt)?;
+    let faulty = folder.models().len() * folder.classes().len();
+    let faulty = faulty.saturating_sub(report.stored + report.present);
+    super::print(&format!(
+        "{} lists stored ({} maps), {} in the store already, {faulty} not imported; {:.1} s\n",
+        report.stored,
+        report.maps,
+        report.present,
+        watch.seconds()
+    ))?;
+    faults(&report).map_or(Ok(()), Err)
+}
+
+/// Opens a folder of maps. The manifest says what belongs to the data set; a name that no manifest has is fine for a folder
+/// that names its own classes.
+pub(super) fn open(
+    root: &Path,
+    layout: Option<Layout>,
+    dataset: Option<&str>,
+    manifest: Option<&Path>,
+    cache: &Cache,
+) -> Result<MapsFolder, Failure> {
+    let manifest = match (manifest, dataset) {
+        (Some(path), _) => Some(Manifest::read(path).map_err(Failure::configuration)?),
+        (None, Some(name)) if Manifest::shipped_names().any(|n| n == name) => {
+            Some(Manifest::shipped(name).map_err(Failure::configuration)?)
+        }
+        (None, _) => None,
+    };
+    let place = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+    let name = segad_core::Key::of_bytes(place.as_os_str().as_encoded_bytes()).short();
+    let digests = cache.root().join("digests").join(format!("maps-{name}.txt"));
+    MapsFolder::open(root, layout, manifest)
+        .and_then(|f| f.with_digest_cache(&digests))
+        .map_err(Failure::input)
+}
+
+/// Imports what is not in the store yet and says what is wrong or odd.
+pub(super) fn import(
+    folder: &MapsFolder,
+    store: &Store,
+    bars: &Bars,
+    interrupt: &Interrupt,
+) -> Result<Report, Failure> {
+    let provenance = json!({ "versions": versions::versions(), "from": folder.base().display().to_string() });
+    let report = folder.import(store, bars, &interrupt.no_more, provenance).map_err(|e| match e {
+        ImportError::Interrupted => Failure::Interrupted(e.to_string()),
+        e => Failure::input(e),
+    })?;
+    if !report.absent.is_empty() {
+        let (name, absent) = (&folder.manifest().name, report.absent.join(", "));
+        bars.line(&format!("classes of {name} that are not in {}: {absent}", folder.base().display()));
+    }
+    for note in &report.notes {
+        bars.line(&format!("note: {note}"));
+    }
+    for fault in &report.faults {
+        bars.line(&fault.to_string());
+    }
+    Ok(report)
+}
+
+/// A failure if anything was wrong.
+pub(super) fn faults(report: &Report) -> Option<Failure> {
+    let first = report.faults.first()?;
+    let n = report.faults.len();
+    Some(Failure::Input(format!("{n} faults among the maps, the rest is imported; first: {first}")))
+}

@@ -1,0 +1,81 @@
+//! Where the images of a run come from, or the maps of images that are somewhere else.
+
+use segad_core::{BoxError, Image, ImageId, ImageLoader, Key};
+use segad_datasets::{Dataset, Index, Manifest};
+use segad_import::MapsFolder;
+
+/// Images, or maps alone.
+pub enum Source {
+    /// A data set of images.
+    Images(Dataset),
+    /// A folder of maps that others computed (`--maps`).
+    Maps(MapsFolder),
+}
+
+impl Source {
+    /// What is known about the data set.
+    pub fn manifest(&self) -> &Manifest {
+        match self {
+            Self::Images(dataset) => dataset.manifest(),
+            Self::Maps(folder) => folder.manifest(),
+        }
+    }
+
+    /// The images of a class.
+    ///
+    /// # Errors
+    /// The data set's or folder's: a class that is not there, an unreadable list.
+    pub fn index(&self, class: &str) -> Result<Index, BoxError> {
+        match self {
+            Self::Images(dataset) => Ok(dataset.index(class)?),
+            Self::Maps(folder) => Ok(folder.index(class)?),
+        }
+    }
+
+    /// The content digest of an image. One that is not here has the same digest as any other: everything is computed from
+    /// its maps, whose key holds their content.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn digest(&self, id: &ImageId) -> Result<Key, BoxError> {
+        match self {
+            Self::Images(dataset) => Ok(dataset.digest(id)?),
+            Self::Maps(_) => Ok(Key::of_bytes(b"not here")),
+        }
+    }
+
+    /// Keeps the digests taken so far for the next run.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save_digests(&self) -> Result<(), BoxError> {
+        match self {
+            Self::Images(dataset) => Ok(dataset.save_digests()?),
+            Self::Maps(folder) => Ok(folder.save_digests()?),
+        }
+    }
+
+    /// Brings the pixels of images.
+    pub fn loader(&self) -> Box<dyn ImageLoader> {
+        match self {
+            Self::Images(dataset) => Box::new(dataset.loader()),
+            Self::Maps(_) => Box::new(NoImages),
+        }
+    }
+
+    /// The folder of maps, if this is one.
+    pub fn maps(&self) -> Option<&MapsFolder> {
+        match self {
+            Self::Images(_) => None,
+            Self::Maps(folder) => Some(folder),
+        }
+    }
+}
+
+struct NoImages;
+
+impl ImageLoader for NoImages {
+    fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
+        Err(format!("{id}: the images are not here, only maps of them").into())
+    }
+}

@@ -1,0 +1,268 @@
+//! `cargo xtask bench reference`: segad against the Python reference, on the same maps, taking turns.
+//!
+//! The maps are made up, of VisA's size (12 classes, 10 seeds, 3 rows). Both sides start from what they read in daily use:
+//! Python from `.npy` files, segad from a warm import.
+#![expect(clippy::disallowed_methods, reason = "it measures seconds and makes a place of its own")]
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use segad_provision::native::Native;
+use segad_provision::{exit, files, programs};
+
+use crate::cargo;
+use crate::error::XtaskError;
+use crate::segad;
+use crate::setup::Context;
+
+/// What the authors' code ran with, as far as it is known.
+const PACKAGES: [&str; 5] =
+    ["numpy==1.24.4", "scipy==1.10.1", "pandas==2.0.3", "scikit-learn==1.3.2", "xgboost==2.0.3"];
+/// Pythons that these packages are built for.
+const PYTHONS: [&str; 5] = ["python3.11", "python3.10", "python3.9", "python3.8", "python3"];
+const REFERENCE: &str = "tests/fixtures/segad_maps/reference.py";
+const ROWS: [(&str, &str); 3] =
+    [("EfficientAD", "EfficientAD + Ours"), ("RD4AD", "RD4AD + Ours"), ("All AD", "All AD + Ours")];
+
+/// Runs the comparison; `arguments` may be `--seeds 333,576` and `--maps DIR`.
+pub(crate) fn run(context: &Context, native: &Native, arguments: &[OsString]) -> Result<u8, XtaskError> {
+    let options = Options::parse(arguments)?;
+    let place = context.provisioner.cache.root().join("bench");
+    let maps = match options.maps {
+        Some(maps) => maps,
+        None => made_up(context, native, &place.join("maps"))?,
+    };
+    let binary = segad::build(context, native)?;
+    let imported = place.join("imported");
+    let cold = timed(segad_command(&binary, &imported).args(["import", "maps"]).arg(&maps))?.0;
+    println!("import: {cold:.1} s (nothing if it was done before)");
+
+    let out = place.join("out");
+    let ours = |turn: usize| -> Result<f64, XtaskError> {
+        let store = place.join(format!("store-{turn}"));
+        warm_store(&imported, &store)?;
+        let mut command = segad_command(&binary, &store);
+        command.args(["reproduce", "table5", "--quiet", "--only", "Ours", "--maps"]).arg(&maps);
+        command.arg("--out").arg(&out).args(["--set", &format!("seeds=[{}]", options.seeds)]);
+        let (seconds, peak) = timed(&mut command)?;
+        remove(&store)?;
+        println!("segad: {seconds:.1} s{}", peak.map_or(String::new(), |p| format!(", peak memory {p} MiB")));
+        Ok(seconds)
+    };
+    let first = ours(0)?;
+    let Some(python) = environment(context, &place)? else {
+        println!("no Python with {}: nothing to compare with", PACKAGES.join(", "));
+        return Ok(exit::OK);
+    };
+    let told = place.join("reference.json");
+    let mut command = Command::new(&python);
+    command.arg("-Wignore").arg(context.root.join(REFERENCE)).arg(&maps).arg(&told);
+    command.args(["--seeds", &options.seeds]);
+    let (reference, peak) = timed(&mut command)?;
+    println!("Python: {reference:.1} s{}", peak.map_or(String::new(), |p| format!(", peak memory {p} MiB")));
+    let second = ours(1)?;
+    let mean = f64::midpoint(first, second);
+    println!("ratio: {:.1} (Python {reference:.1} s, segad {mean:.1} s, the mean of two)", reference / mean);
+    let (compared, largest) = differences(&told, &out.join("metrics.csv"))?;
+    println!("metrics: {compared} compared, largest difference {largest:.1e} percentage points");
+    Ok(if largest < 1e-6 { exit::OK } else { exit::DIFFERS })
+}
+
+struct Options {
+    maps: Option<PathBuf>,
+    seeds: String,
+}
+
+impl Options {
+    fn parse(arguments: &[OsString]) -> Result<Self, XtaskError> {
+        let seeds = "333,576,725,823,831,902,226,598,874,589".to_owned();
+        let mut options = Self { maps: None, seeds };
+        let mut words = arguments.iter();
+        while let Some(word) = words.next() {
+            let usage = || XtaskError::Usage("bench reference takes --maps DIR and --seeds A,B,…".to_owned());
+            let value = words.next().ok_or_else(usage)?;
+            match word.to_str() {
+                Some("--maps") => options.maps = Some(value.into()),
+                Some("--seeds") => options.seeds = value.to_str().ok_or_else(usage)?.to_owned(),
+                _ => return Err(usage()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn made_up(context: &Context, native: &Native, maps: &Path) -> Result<PathBuf, XtaskError> {
+    let done = maps.join("visa_segm/pipe_fryum");
+    if !done.is_dir() {
+        eprintln!("writing {} (2 GB)", maps.display());
+        let mut cargo = cargo::command(&context.root, Some(native));
+        cargo.args(["run", "--quiet", "--package", "segad-import", "--example", "generate_maps", "--"]).arg(maps);
+        succeeded(&mut cargo)?;
+    }
+    Ok(maps.to_owned())
+}
+
+fn segad_command(binary: &Path, store: &Path) -> Command {
+    let mut command = Command::new(binary);
+    command.env("SEGAD_STORE", store).env("OMP_WAIT_POLICY", "PASSIVE").stdout(Stdio::null());
+    command
+}
+
+/// A store that holds the imported maps and nothing else, without copying them.
+fn warm_store(imported: &Path, store: &Path) -> Result<(), XtaskError> {
+    remove(store)?;
+    link(&imported.join("v1/maps"), &store.join("v1/maps"))
+}
+
+fn link(from: &Path, to: &Path) -> Result<(), XtaskError> {
+    let at = |source| XtaskError::Start { command: format!("link {}", from.display()), source };
+    std::fs::create_dir_all(to).map_err(at)?;
+    for entry in std::fs::read_dir(from).map_err(at)? {
+        let entry = entry.map_err(at)?;
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            link(&entry.path(), &target)?;
+        } else {
+            std::fs::hard_link(entry.path(), target).map_err(at)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(folder: &Path) -> Result<(), XtaskError> {
+    match std::fs::remove_dir_all(folder) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(XtaskError::Start { command: format!("remove {}", folder.display()), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Python with the packages, in an environment of its own; none if there is no Python they are built for.
+fn environment(context: &Context, place: &Path) -> Result<Option<PathBuf>, XtaskError> {
+    let folder = place.join("python");
+    let (python, mark) = (folder.join("bin/python"), folder.join("packages.txt"));
+    if std::fs::read_to_string(&mark).is_ok_and(|m| m == PACKAGES.join("\n")) {
+        return Ok(Some(python));
+    }
+    if context.provisioner.offline {
+        return Ok(None);
+    }
+    for program in PYTHONS {
+        let fits = Command::new(program)
+            .args(["-c", "import sys, venv, ensurepip; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 11))"])
+            .stderr(Stdio::null())
+            .status();
+        if !fits.is_ok_and(|s| s.success()) {
+            continue;
+        }
+        remove(&folder)?;
+        programs::run(Command::new(program).args(["-m", "venv"]).arg(&folder))?;
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
+        match programs::run(pip.args(PACKAGES)) {
+            Ok(_) => {
+                files::write_if_changed(&mark, &PACKAGES.join("\n"))?;
+                return Ok(Some(python));
+            }
+            Err(e) => eprintln!("{program}: {e}"),
+        }
+    }
+    Ok(None)
+}
+
+fn succeeded(command: &mut Command) -> Result<(), XtaskError> {
+    let status = cargo::status(command)?;
+    let name = || command.get_program().to_string_lossy().into_owned();
+    if status.success() { Ok(()) } else { Err(XtaskError::Build(format!("{} ended with {status}", name()))) }
+}
+
+/// Seconds, and peak memory in MiB where `/proc` tells.
+fn timed(command: &mut Command) -> Result<(f64, Option<u64>), XtaskError> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let failed = |source| XtaskError::Start { command: name.clone(), source };
+    let start = Instant::now();
+    let mut child = command.spawn().map_err(failed)?;
+    let status_file = format!("/proc/{}/status", child.id());
+    let mut peak = None;
+    // The peak is what the system last said before the end.
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            break status;
+        }
+        peak = std::fs::read_to_string(&status_file).ok().and_then(|s| peak_of(&s)).or(peak);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    if status.success() { Ok((seconds, peak)) } else { Err(XtaskError::Build(format!("{name} ended with {status}"))) }
+}
+
+fn peak_of(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? / 1024)
+}
+
+/// How many metrics of the reference were compared with ours, and the largest difference.
+fn differences(told: &Path, ours: &Path) -> Result<(usize, f64), XtaskError> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path)
+            .map_err(|source| XtaskError::Start { command: path.display().to_string(), source })
+    };
+    let wrong = || XtaskError::Build("the reference's metrics and ours do not fit together".to_owned());
+    let told: serde_json::Value = serde_json::from_str(&read(told)?).map_err(|_| wrong())?;
+    let text = read(ours)?;
+    // Row names hold no comma and no quote, so a plain split reads these lines.
+    let lines: Vec<Vec<&str>> = text.lines().map(|l| l.split(',').collect()).collect();
+    let find = |row: &str, class: &str, seed: u64, metric: &str| -> Option<f64> {
+        let seed = seed.to_string();
+        let line = lines.iter().find(|l| l.len() == 5 && l[..4] == [row, class, seed.as_str(), metric])?;
+        line[4].parse().ok()
+    };
+    let (mut compared, mut largest) = (0, 0f64);
+    for (class, runs) in told.as_object().ok_or_else(wrong)? {
+        for run in runs.as_array().ok_or_else(wrong)? {
+            let (row, seed) = (run[0].as_str().unwrap_or_default(), run[1].as_u64().ok_or_else(wrong)?);
+            let (_, name) = ROWS.iter().find(|r| r.0 == row).ok_or_else(wrong)?;
+            for (i, metric) in ["cl_auroc", "fpr95tpr"].iter().enumerate() {
+                let reference = run[2 + i].as_f64().ok_or_else(wrong)?;
+                let value = find(name, class, seed, metric).ok_or_else(wrong)?;
+                largest = largest.max((reference - value).abs());
+                compared += 1;
+            }
+        }
+    }
+    Ok((compared, largest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read() {
+        let o = Options::parse(&["--seeds", "1,2", "--maps", "x"].map(OsString::from)).unwrap();
+        assert_eq!((o.seeds.as_str(), o.maps), ("1,2", Some(PathBuf::from("x"))));
+        assert!(Options::parse(&["--seeds".into()]).is_err() && Options::parse(&["--x".into(), "y".into()]).is_err());
+    }
+
+    #[test]
+    fn metrics_are_compared() {
+        let dir = tempfile::tempdir().unwrap();
+        let (told, ours) = (dir.path().join("a"), dir.path().join("b"));
+        std::fs::write(&told, r#"{"pcb1": [["RD4AD", 333, 90.5, 40.0]]}"#).unwrap();
+        let head = "row,class,seed,metric,value\n";
+        let lines = "RD4AD + Ours,pcb1,333,cl_auroc,90.25\nRD4AD + Ours,pcb1,333,fpr95tpr,40\n";
+        std::fs::write(&ours, format!("{head}{lines}")).unwrap();
+        assert_eq!(differences(&told, &ours).unwrap(), (2, 0.25));
+        std::fs::write(&ours, head).unwrap();
+        assert!(differences(&told, &ours).is_err());
+    }
+
+    #[test]
+    fn peak_memory_is_read() {
+        assert_eq!(peak_of("Name:\tx\nVmHWM:\t  204800 kB\n"), Some(200));
+        assert_eq!(peak_of("Name:\tx\n"), None);
+    }
+}
