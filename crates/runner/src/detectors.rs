@@ -6,6 +6,7 @@ use segad_core::{
 };
 use segad_detector_fastflow as fastflow;
 use segad_detector_patchcore as patchcore;
+use segad_detector_rd4ad as rd4ad;
 use segad_grid::{Checked, DetectorDef};
 use segad_nn::SavedModel;
 use serde::de::DeserializeOwned;
@@ -27,7 +28,7 @@ impl<D: AnomalyDetector> Detector for D {
 }
 
 /// The kinds there are.
-pub const KINDS: [&str; 2] = ["patchcore", "fastflow"];
+pub const KINDS: [&str; 3] = ["patchcore", "fastflow", "rd4ad"];
 
 fn unknown(kind: &str) -> BoxError {
     format!("kind {kind:?}: expected one of {}", KINDS.join(", ")).into()
@@ -55,6 +56,12 @@ pub fn check(bench: &Workbench, kind: &str, params: &Table) -> Result<Checked, B
         "fastflow" => {
             let params = parse::<fastflow::FastFlowSettings>(params)?.checked()?;
             hasher.field("fit", &fastflow::FIT_REVISION).field("maps", &fastflow::MAPS_REVISION);
+            hasher.field("train", &segad_nn::train::REVISION).field("params", &params);
+            bench.weights_digest(params.backbone())
+        }
+        "rd4ad" => {
+            let params = parse::<rd4ad::Rd4adSettings>(params)?.checked()?;
+            hasher.field("fit", &rd4ad::FIT_REVISION).field("maps", &rd4ad::MAPS_REVISION);
             hasher.field("train", &segad_nn::train::REVISION).field("params", &params);
             bench.weights_digest(params.backbone())
         }
@@ -88,6 +95,11 @@ pub fn fit(
             let weights = bench.weights(params.backbone())?;
             Ok(fastflow::FastFlow::new(params, weights)?.fit(good, seed, ctx)?.save()?)
         }
+        "rd4ad" => {
+            let params = parse::<rd4ad::Rd4adSettings>(&def.params)?.checked()?;
+            let weights = bench.weights(params.backbone())?;
+            Ok(rd4ad::Rd4ad::new(params, weights)?.fit(good, seed, ctx)?.save()?)
+        }
         kind => Err(unknown(kind)),
     }
 }
@@ -112,6 +124,11 @@ pub fn load(
             let params = parse::<fastflow::FastFlowSettings>(&def.params)?.checked()?;
             let weights = bench.weights(params.backbone())?;
             Ok(Box::new(fastflow::FittedFastFlow::load(model, &weights, ctx.device, ctx.batch)?))
+        }
+        "rd4ad" => {
+            let params = parse::<rd4ad::Rd4adSettings>(&def.params)?.checked()?;
+            let weights = bench.weights(params.backbone())?;
+            Ok(Box::new(rd4ad::FittedRd4ad::load(model, &weights, ctx.device, ctx.batch)?))
         }
         kind => Err(unknown(kind)),
     }
