@@ -29,8 +29,8 @@ fn what_is_not_there_is_named_with_advice() {
     let message = expect(place.segad(&["demo", "--set", BACKBONE]), 5);
     assert!(message.contains("elpv") && message.contains("fetch"), "{message}");
     std::fs::remove_file(place.path("cache/weights/resnet18.safetensors")).unwrap();
-    let message = expect(place.demo("a", &[]), 1);
-    assert!(message.contains("resnet18") && message.contains("cargo xtask fetch weights"), "{message}");
+    let message = expect(place.demo("a", &[]), 5);
+    assert!(message.contains("resnet18") && message.contains("cargo xtask fetch resnet18"), "{message}");
     let message = expect(place.demo("a", &["--only", "no such row"]), 4);
     assert!(message.contains("PatchCore + SegAD"), "{message}");
     expect(place.segad(&["demo", "--no-such-option"]), 2);
@@ -75,7 +75,7 @@ fn damaged_weights_and_segment_files_are_named() {
     assert!(message.contains("resnet18") || message.contains("safetensors"), "{message}");
     std::fs::write(&weights, bytes).unwrap();
     let shapes = write(&place.path("bad.toml"), "colour = 3\n");
-    let set = format!("defaults.segments=\"{shapes}\"");
+    let set = format!("defaults.segments={{kind=\"static\",path=\"{shapes}\"}}");
     let message = expect(place.demo("a", &["--set", &set, "--only", "PatchCore + SegAD"]), 1);
     assert!(message.contains("bad.toml") && message.contains("colour"), "{message}");
 }

@@ -1,5 +1,6 @@
 //! Runs the binary in a folder of its own.
 
+use segad_core::Key;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -60,11 +61,11 @@ impl Place {
         self.segad(&args)
     }
 
-    /// The bytes of the files that must be the same in every run.
-    pub fn results(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
+    /// Digests of the files that must be the same in every run.
+    pub fn results(&self, out: &str) -> BTreeMap<String, Key> {
         let names =
             ["metrics.csv", "report.html", "scores.csv", "table.csv", "table.json", "table.md", "table.tex"];
-        names.iter().map(|n| (n.to_string(), std::fs::read(self.path(out).join(n)).unwrap())).collect()
+        names.iter().map(|n| (n.to_string(), Key::of_bytes(&std::fs::read(self.path(out).join(n)).unwrap()))).collect()
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::DetectorDef;
-use segad_core::{ImageId, Key, KeyHasher, Seed, TestSplit, TrainSplit};
+use segad_core::{ImageId, Key, KeyHasher, Sample, Seed, TestSplit, TrainSplit};
 use std::sync::Arc;
 use toml::{Table, Value};
 
@@ -35,6 +35,18 @@ pub struct Split {
     pub seed: Seed,
     /// Content digests of the images of each part.
     pub digests: SplitDigests,
+}
+
+impl Split {
+    /// True if the headline metrics count images of this group.
+    pub fn counts(&self, group: &str) -> bool {
+        self.headline.is_empty() || self.headline.iter().any(|g| g == group)
+    }
+
+    /// True if the headline metrics count this image.
+    pub fn is_headline(&self, sample: &Sample) -> bool {
+        self.counts(&sample.group)
+    }
 }
 
 /// Keys of the parts of a [`Split`]: ids, labels and content of the images.

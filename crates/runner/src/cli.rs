@@ -3,7 +3,9 @@
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use segad_core::{Device, Precision};
+use segad_detector_efficientad::PdnSize;
 use segad_import::Layout;
+use segad_nn::BackboneKind;
 use std::path::PathBuf;
 
 /// Supervised anomaly detection for complex industrial images.
@@ -62,6 +64,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: Data,
+    },
+    /// Train a network that detectors need beforehand.
+    Fit {
+        /// Which.
+        #[command(subcommand)]
+        command: FitCommand,
     },
     /// Bring in what others computed.
     Import {
@@ -167,6 +175,54 @@ pub enum Data {
         #[arg(long)]
         data: Option<PathBuf>,
     },
+}
+
+/// What to train.
+#[derive(Debug, Subcommand)]
+pub enum FitCommand {
+    /// EfficientAD's teacher: a small network learns a backbone's features on any images, the more the better. For
+    /// those who cannot have the published teachers, whose results it does not reach.
+    EfficientadTeacher(Teacher),
+}
+
+/// How to make EfficientAD's teacher.
+#[derive(Debug, Args)]
+pub struct Teacher {
+    /// A folder of images; folders in it are searched.
+    pub images: PathBuf,
+    /// Size of the teacher: medium or small.
+    #[arg(long, default_value = "medium")]
+    pub network: PdnSize,
+    /// Whose features it learns.
+    #[arg(long, default_value = "wide_resnet50_2")]
+    pub backbone: BackboneKind,
+    /// Side of its input in pixels; by default 256.
+    #[arg(long)]
+    pub image_size: Option<usize>,
+    /// Training steps; by default 60000, as published.
+    #[arg(long)]
+    pub iterations: Option<u64>,
+    /// Images of one step; by default 16.
+    #[arg(long)]
+    pub batch_size: Option<usize>,
+    /// Decides initial weights and order.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Where to write it; by default where EfficientAD looks for it.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Threads; by default all.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Memory for features and images, e.g. 4GiB.
+    #[arg(long, default_value = "2GiB", value_parser = bytes)]
+    pub memory: u64,
+    /// Where networks run: cpu, cuda or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    pub device: Device,
+    /// How networks compute: f32 or bf16.
+    #[arg(long, default_value = "f32")]
+    pub precision: Precision,
 }
 
 /// What to bring in.

@@ -1,9 +1,11 @@
 //! The detectors by the kind that an experiment names: one place to add a new one.
 
+use crate::efficientad as inputs;
 use crate::workbench::Workbench;
 use segad_core::{
     AnomalyDetector, AnomalyMap, BoxError, FitContext, FitDetector, Image, KeyHasher, Seed, TrainGood,
 };
+use segad_detector_efficientad as efficientad;
 use segad_detector_fastflow as fastflow;
 use segad_detector_patchcore as patchcore;
 use segad_detector_rd4ad as rd4ad;
@@ -28,7 +30,7 @@ impl<D: AnomalyDetector> Detector for D {
 }
 
 /// The kinds there are.
-pub const KINDS: [&str; 3] = ["patchcore", "fastflow", "rd4ad"];
+pub const KINDS: [&str; 4] = ["patchcore", "fastflow", "rd4ad", "efficientad"];
 
 fn unknown(kind: &str) -> BoxError {
     format!("kind {kind:?}: expected one of {}", KINDS.join(", ")).into()
@@ -65,6 +67,12 @@ pub fn check(bench: &Workbench, kind: &str, params: &Table) -> Result<Checked, B
             hasher.field("train", &segad_nn::train::REVISION).field("params", &params);
             bench.weights_digest(params.backbone())
         }
+        "efficientad" => {
+            let params = parse::<efficientad::EfficientAdSettings>(params)?.checked()?;
+            hasher.field("fit", &efficientad::FIT_REVISION).field("maps", &efficientad::MAPS_REVISION);
+            hasher.field("train", &segad_nn::train::REVISION).field("params", &params);
+            inputs::inputs(bench, &params)
+        }
         _ => return Err(unknown(kind)),
     };
     let missing = weights.as_ref().err().map(ToString::to_string);
@@ -80,7 +88,7 @@ pub fn fit(
     bench: &Workbench,
     def: &DetectorDef,
     good: &TrainGood<'_>,
-    _holdout: Option<&TrainGood<'_>>,
+    holdout: Option<&TrainGood<'_>>,
     seed: Seed,
     ctx: &FitContext,
 ) -> Result<SavedModel, BoxError> {
@@ -99,6 +107,19 @@ pub fn fit(
             let params = parse::<rd4ad::Rd4adSettings>(&def.params)?.checked()?;
             let weights = bench.weights(params.backbone())?;
             Ok(rd4ad::Rd4ad::new(params, weights)?.fit(good, seed, ctx)?.save()?)
+        }
+        "efficientad" => {
+            let params = parse::<efficientad::EfficientAdSettings>(&def.params)?.checked()?;
+            let (weights, penalty) = (inputs::weights(bench, &params)?, inputs::penalty(bench, &params)?);
+            let mut detector = efficientad::EfficientAd::new(params, weights)?;
+            if let Some(penalty) = &penalty {
+                detector = detector.with_penalty(penalty.images());
+            }
+            let fitted = match holdout {
+                Some(holdout) => detector.fit_with_holdout(good, holdout, seed, ctx),
+                None => detector.fit(good, seed, ctx),
+            };
+            Ok(fitted?.save()?)
         }
         kind => Err(unknown(kind)),
     }
@@ -130,6 +151,7 @@ pub fn load(
             let weights = bench.weights(params.backbone())?;
             Ok(Box::new(rd4ad::FittedRd4ad::load(model, &weights, ctx.device, ctx.batch)?))
         }
+        "efficientad" => Ok(Box::new(efficientad::FittedEfficientAd::load(model, ctx.device, ctx.batch)?)),
         kind => Err(unknown(kind)),
     }
 }

@@ -6,12 +6,12 @@ use crate::findings;
 use crate::results::column;
 use crate::schedule;
 use crate::workbench::Workbench;
-use segad_core::{BoxError, FeatureTable, Label};
+use segad_core::{BoxError, FeatureTable, ImageId, Label, Sample};
 use segad_features::FeatureName;
 use segad_forest::Forest;
 use segad_grid::{Cell, CellId, Experiment, Head, Plan, Task};
 use segad_metrics::Scores;
-use segad_report::{Driver, Importance, Provenance, Report, Results, ScoreTable, ScoredCell, WrongImage};
+use segad_report::{Driver, FeatureDrift, Importance, Provenance, Report, Results, ScoreTable, ScoredCell, WrongImage};
 use segad_store::{Entry, MapsReader};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const SHOWN: usize = 4;
 /// Statistics shown per image.
 const DRIVERS: usize = 5;
+/// Bins of the population stability index.
+const PSI_BINS: usize = 10;
 
 /// The page of a run.
 pub(crate) fn page(
@@ -50,7 +52,10 @@ pub(crate) fn page(
         if let Some(cell) = scores.cell(result.row, class_index, Some(result.seed)) {
             let inside = Inside::open(plan, bench, *evaluate).map_err(Failure::input)?;
             report.wrong = inside.wrong(bench, &class, &cell).map_err(Failure::input)?;
-            report.importance = inside.importance(&experiment.rows[result.row].name);
+            let row = &experiment.rows[result.row].name;
+            report.importance = inside.importance(row);
+            report.drift = inside.drift(row, &class).map_err(Failure::input)?;
+            report.notes.extend(findings::drift(&report.drift, &inside.cell.split, row, &class, result.seed));
         }
     }
     segad_report::report_html(&report).map_err(Failure::input)
@@ -99,12 +104,10 @@ impl<'a> Inside<'a> {
     ) -> Result<Vec<WrongImage>, BoxError> {
         let (good, bad) = cell.headline();
         let threshold = Scores::split(&good, &bad)?.threshold95tpr() as f32;
-        let headline: BTreeSet<&str> = self.cell.split.headline.iter().map(String::as_str).collect();
-        let counted = |group: &str| headline.is_empty() || headline.contains(group);
         let mut chosen = Vec::new();
         for label in [Label::Good, Label::Bad] {
             let mut own: Vec<_> =
-                cell.scores.iter().filter(|s| s.label == label && counted(&s.group)).collect();
+                cell.scores.iter().filter(|s| s.label == label && self.cell.split.counts(&s.group)).collect();
             own.sort_by(|a, b| a.score.total_cmp(&b.score).then_with(|| a.filepath.cmp(&b.filepath)));
             if label == Label::Good {
                 own.reverse();
@@ -124,9 +127,9 @@ impl<'a> Inside<'a> {
         }
         let mut images = Vec::new();
         for s in chosen {
-            let id = segad_core::ImageId::new(s.filepath.clone());
+            let id = ImageId::new(s.filepath.clone());
             images.push(WrongImage {
-                row: self.cell_row(cell, class),
+                row: s.row.clone(),
                 class: class.to_owned(),
                 seed: cell.seed,
                 label: s.label,
@@ -141,16 +144,12 @@ impl<'a> Inside<'a> {
         Ok(images)
     }
 
-    fn cell_row(&self, cell: &ScoredCell<'_>, _: &str) -> String {
-        cell.scores.first().map(|s| s.row.clone()).unwrap_or_default()
-    }
-
     /// The photograph with segment outlines, and each detector's heat map over it. A set of maps without images shows the
     /// maps alone.
     fn pictures(
         &self,
         bench: &Workbench,
-        id: &segad_core::ImageId,
+        id: &ImageId,
         scale: &BTreeMap<&str, (f32, f32)>,
     ) -> Result<Vec<(String, Vec<u8>)>, BoxError> {
         let first = &self.readers[0].1;
@@ -180,7 +179,7 @@ impl<'a> Inside<'a> {
         Ok(pictures)
     }
 
-    fn drivers(&self, id: &segad_core::ImageId) -> Result<Vec<Driver>, BoxError> {
+    fn drivers(&self, id: &ImageId) -> Result<Vec<Driver>, BoxError> {
         let Some(row) = self.table.ids().iter().position(|i| i == id) else { return Ok(Vec::new()) };
         let one = self.table.select_rows(&[row]);
         let contributions = self.forest.contributions(&one)?;
@@ -194,6 +193,38 @@ impl<'a> Inside<'a> {
         drivers.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
         drivers.truncate(DRIVERS);
         Ok(drivers)
+    }
+
+    /// How far each statistic of the test images is from that of the images that trained the forest.
+    fn drift(&self, row: &str, class: &str) -> Result<Vec<FeatureDrift>, BoxError> {
+        let at: BTreeMap<&ImageId, usize> = self.table.ids().iter().enumerate().map(|(i, id)| (id, i)).collect();
+        let split = &self.cell.split;
+        let rows = |samples: &[Sample], label: Label| -> Vec<usize> {
+            let own = samples.iter().filter(|s| s.label == label && split.is_headline(s));
+            own.filter_map(|s| at.get(&s.id).copied()).collect()
+        };
+        let mut drifts = Vec::new();
+        for label in [Label::Good, Label::Bad] {
+            let (train, test) = (rows(split.forest.samples(), label), rows(split.test.samples(), label));
+            for (j, name) in self.table.names().iter().enumerate() {
+                let values = |rows: &[usize]| -> Vec<f64> {
+                    rows.iter().map(|&i| f64::from(self.table.row(i)[j])).filter(|v| v.is_finite()).collect()
+                };
+                let (train, test) = (values(&train), values(&test));
+                if train.is_empty() || test.is_empty() {
+                    continue;
+                }
+                drifts.push(FeatureDrift {
+                    row: row.to_owned(),
+                    class: class.to_owned(),
+                    feature: name.clone(),
+                    label,
+                    ks: segad_metrics::kolmogorov_smirnov(&train, &test)?.distance,
+                    psi: Some(segad_metrics::population_stability(&train, &test, PSI_BINS)?),
+                });
+            }
+        }
+        Ok(drifts)
     }
 
     fn importance(&self, row: &str) -> Vec<Importance> {

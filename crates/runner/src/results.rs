@@ -6,7 +6,7 @@ use crate::schedule::{self, Outcome};
 use crate::workbench::Workbench;
 use crate::{Failure, versions};
 use segad_core::ImageId;
-use segad_grid::{CellId, CellKind, Experiment, Head, Plan, RowResult};
+use segad_grid::{CellId, CellKind, Experiment, Plan, RowResult};
 use segad_report::{
     CellSource, GroupKind, GroupSpec, Host, Metric, Provenance, Results, RowSpec, ScoreRow, ScoreTable,
     Shape, Stage, Tolerance,
@@ -251,9 +251,4 @@ fn differences(results: &Results, out: &Path) -> Result<Option<String>, Failure>
         found.push(format!("{}, {}, {}: {ours:.1}, the paper {paper:.1}", cell.row, cell.class, cell.metric));
     }
     Ok(if found.is_empty() { None } else { Some(found.join("\n")) })
-}
-
-/// True for rows that are a detector or classifier alone.
-pub(crate) fn is_part(head: Head) -> bool {
-    head != Head::Forest
 }

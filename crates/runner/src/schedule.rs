@@ -42,6 +42,14 @@ pub struct Outcome {
     pub interrupted: bool,
 }
 
+impl Outcome {
+    /// True if every failure goes back to an input that the plan already knew to be missing.
+    pub fn missing_inputs_only(&self, plan: &Plan) -> bool {
+        let mut own = self.failed.iter().filter(|(_, reason)| !reason.starts_with(NEEDS));
+        own.all(|(id, _)| plan.cells[id.0].missing.is_some())
+    }
+}
+
 /// Store kind of a cell kind.
 pub fn kind(kind: CellKind) -> Kind {
     match kind {

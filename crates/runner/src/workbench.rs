@@ -14,8 +14,8 @@ use segad_grid::{Catalogue, Checked, DetectorDef, Split, SplitDigests};
 use segad_nn::{BackboneKind, Weights};
 use segad_segments::SegmentsSpec;
 use segad_store::{Kind, Store, atomic};
-use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use toml::{Table, Value};
 
@@ -102,7 +102,7 @@ impl Workbench {
 
     /// Where a backbone's weights lie.
     pub fn weights_path(&self, kind: BackboneKind) -> PathBuf {
-        self.settings.cache.join("weights").join(format!("{}.safetensors", weights_name(kind)))
+        weights_path(&self.settings.cache, kind)
     }
 
     /// Digest of a backbone's weights, without reading the tensors.
@@ -113,18 +113,9 @@ impl Workbench {
         if let Some(key) = lock(&self.digests).get(&kind) {
             return Ok(*key);
         }
-        let key = Key::of_bytes(&self.weights_bytes(kind)?);
+        let key = Key::of_bytes(&weights_bytes(&self.settings.cache, kind)?);
         lock(&self.digests).insert(kind, key);
         Ok(key)
-    }
-
-    fn weights_bytes(&self, kind: BackboneKind) -> Result<Vec<u8>, BoxError> {
-        let path = self.weights_path(kind);
-        if !path.exists() {
-            let advice = format!("get them with `cargo xtask fetch {}`", weights_name(kind));
-            return Err(format!("{}: the weights of {kind} are not there; {advice}", path.display()).into());
-        }
-        Ok(atomic::read(&path)?)
     }
 
     /// A backbone's weights.
@@ -132,8 +123,7 @@ impl Workbench {
     /// # Errors
     /// If the file is not there or damaged.
     pub fn weights(&self, kind: BackboneKind) -> Result<Weights, BoxError> {
-        let read = Weights::from_safetensors(&self.weights_bytes(kind)?);
-        Ok(read.map_err(|e| format!("{}: {e}", self.weights_path(kind).display()))?)
+        read_weights(&self.settings.cache, kind)
     }
 
     /// A row's segment source at the size of its maps; `None` asks for the masks that come with maps, or for one segment,
@@ -171,6 +161,25 @@ impl Workbench {
 /// The name under which weights are fetched and stored.
 fn weights_name(kind: BackboneKind) -> String {
     kind.as_str().replace('_', "-")
+}
+
+fn weights_path(cache: &Path, kind: BackboneKind) -> PathBuf {
+    cache.join("weights").join(format!("{}.safetensors", weights_name(kind)))
+}
+
+fn weights_bytes(cache: &Path, kind: BackboneKind) -> Result<Vec<u8>, BoxError> {
+    let path = weights_path(cache, kind);
+    if !path.exists() {
+        let advice = format!("get them with `cargo xtask fetch {}`", weights_name(kind));
+        return Err(format!("{}: the weights of {kind} are not there; {advice}", path.display()).into());
+    }
+    Ok(atomic::read(&path)?)
+}
+
+/// A backbone's weights from the cache folder.
+pub(crate) fn read_weights(cache: &Path, kind: BackboneKind) -> Result<Weights, BoxError> {
+    let read = Weights::from_safetensors(&weights_bytes(cache, kind)?);
+    Ok(read.map_err(|e| format!("{}: {e}", weights_path(cache, kind).display()))?)
 }
 
 /// What a source that does not look at pixels is given.
@@ -270,15 +279,7 @@ impl Catalogue for Workbench {
         let kind: Protocol = protocol.kind.parse().map_err(text)?;
         let params: ProtocolParams = Value::Table(protocol.params.clone()).try_into().map_err(text)?;
         let split = kind.split(&index, Seed(seed), &params).map_err(text)?;
-        let trained: BTreeSet<_> = split.detector.ids().into_iter().collect();
-        let holdout: BTreeSet<_> = split.holdout.iter().flat_map(|h| h.ids()).collect();
-        let scored = split.forest.ids().into_iter().chain(split.test.ids()).collect::<BTreeSet<_>>();
-        let mapped: Vec<_> = index
-            .entries()
-            .iter()
-            .map(|e| e.id.clone())
-            .filter(|id| scored.contains(id) || !(trained.contains(id) || holdout.contains(id)))
-            .collect();
+        let mapped = kind.pool(&index, &split, &params).map_err(text)?;
         let classifier = split.classifier.unwrap_or_default();
         let parts = (
             &split.detector,

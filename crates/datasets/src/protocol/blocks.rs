@@ -1,8 +1,9 @@
 use super::{Draw, ProtocolSplit, draw_bad, joined, samples};
 use crate::numpy::RandomState;
-use crate::{DatasetError, Entry};
+use crate::{DatasetError, Entry, ProtocolParams};
 use segad_core::{Label, Sample, TestSplit, TrainSplit};
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 /// What becomes of a block or unit.
 #[derive(Clone, Copy, PartialEq)]
@@ -19,7 +20,7 @@ enum Share {
 /// in contiguous blocks of the numbered order, never one by one.
 pub(super) fn elpv(draw: &Draw<'_>, bad_default: Option<usize>) -> Result<ProtocolSplit, DatasetError> {
     let p = draw.params;
-    let (first, last) = (p.first.unwrap_or(901), p.last.unwrap_or(1614));
+    let (first, last) = elpv_cells(p).into_inner();
     let blocks = p.blocks.unwrap_or(12);
     let (detector, forest) = (p.detector_blocks.unwrap_or(4), p.forest_blocks.unwrap_or(3));
     if first > last || blocks > last - first + 1 {
@@ -43,6 +44,11 @@ pub(super) fn elpv(draw: &Draw<'_>, bad_default: Option<usize>) -> Result<Protoc
     assemble(draw, &run, p.train_bad.or(bad_default), |i| {
         shares[block_of(run[i].order - first, cells, blocks)]
     })
+}
+
+/// The cells, by number, that the ELPV protocols use: one run of monocrystalline modules by default.
+pub(super) fn elpv_cells(params: &ProtocolParams) -> RangeInclusive<usize> {
+    params.first.unwrap_or(901)..=params.last.unwrap_or(1614)
 }
 
 /// Any data set: contiguous blocks of units in their order.

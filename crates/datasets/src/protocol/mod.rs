@@ -179,6 +179,30 @@ impl Protocol {
         };
         split?.checked()
     }
+
+    /// Every image that this protocol could score or train a forest on under `split`'s draw, whatever number of bad images
+    /// it takes: protocols that differ in that number alone have the same pool, and can share anomaly maps.
+    ///
+    /// # Errors
+    /// A parameter that does not apply or is out of range.
+    pub fn pool(
+        self,
+        index: &Index,
+        split: &ProtocolSplit,
+        params: &ProtocolParams,
+    ) -> Result<Vec<ImageId>, DatasetError> {
+        params.check(self)?;
+        let cells = match self {
+            Self::ElpvHighShot | Self::ElpvLowShot20 | Self::ElpvLowShot10 => blocks::elpv_cells(params),
+            _ => 0..=usize::MAX,
+        };
+        let trained: HashSet<ImageId> =
+            [Some(&split.detector), split.holdout.as_ref()].into_iter().flatten().flat_map(|s| s.ids()).collect();
+        let scored: HashSet<ImageId> = split.forest.ids().into_iter().chain(split.test.ids()).collect();
+        let entries = index.entries().iter().filter(|e| cells.contains(&e.order));
+        let ids = entries.map(|e| e.id.clone());
+        Ok(ids.filter(|id| scored.contains(id) || !trained.contains(id)).collect())
+    }
 }
 
 impl std::fmt::Display for Protocol {

@@ -6,9 +6,10 @@ mod plan;
 mod run;
 mod setup;
 mod store;
+mod teacher;
 
 use crate::Failure;
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, FitCommand};
 use crate::progress::Bars;
 use clap::CommandFactory;
 use segad_core::BoxError;
@@ -30,6 +31,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Import { command } => import::run(command, &bars),
         Command::Segments { source, image, out } => data::segments(&source, &image, &out),
         Command::Store { command, store } => store::run(command, store, &bars),
+        Command::Fit { command: FitCommand::EfficientadTeacher(args) } => teacher::run(&args, &bars),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "segad", &mut std::io::stdout());
             Ok(())

@@ -83,9 +83,10 @@ pub(super) fn experiment(file: &Path, args: &Run, bars: &Bars) -> Result<(), Fai
     if !written.failures.is_empty() {
         let n = written.failures.len();
         let first = &written.failures[0];
-        return Err(Failure::Cells(format!(
-            "{n} results are missing, the others are written; first: {first}"
-        )));
+        let message = format!("{n} results are missing, the others are written; first: {first}");
+        // Where nothing went wrong but inputs are not there, that is what the exit code says.
+        let absent = outcome.missing_inputs_only(&plan) && plan.results.iter().all(|r| r.cell.is_ok());
+        return Err(if absent { Failure::Input(message) } else { Failure::Cells(message) });
     }
     match written.drift {
         Some(drift) => Err(Failure::Differs(drift)),

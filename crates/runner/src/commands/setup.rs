@@ -79,7 +79,9 @@ pub(super) fn dataset(
     let manifest = manifest.map_err(Failure::configuration)?;
     let root = data.map_or_else(|| cache.root().join("data").join(&manifest.name), Path::to_owned);
     let digests = cache.root().join("digests").join(format!("{}.csv", manifest.name));
-    Dataset::open(manifest, &root).and_then(|d| d.with_digest_cache(&digests)).map_err(Failure::input)
+    let advice = format!("`cargo xtask fetch {}` brings it, or --data says where it lies", manifest.name);
+    let dataset = Dataset::open(manifest, &root).and_then(|d| d.with_digest_cache(&digests));
+    dataset.map_err(|e| if root.exists() { Failure::input(e) } else { Failure::Input(format!("{e}; {advice}")) })
 }
 
 /// Threads that this process may use.
