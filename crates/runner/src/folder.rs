@@ -77,6 +77,9 @@ mod tests {
         assert!(e.contains("gone"), "{e}");
         assert!(ImageFolder::open(dir.path()).err().unwrap().to_string().contains("no PNG"));
         let png = segad_imaging::encode_png(&Image::from_grey(2, 2, &[7; 4]).unwrap()).unwrap();
+        for name in ["n01", "n02"] {
+            atomic::create_dir(&dir.path().join(name)).unwrap();
+        }
         for name in ["n02/b.PNG", "n01/a.png", "n01/notes.txt"] {
             atomic::write_atomic(&dir.path().join(name), &png).unwrap();
         }

@@ -59,6 +59,9 @@ pub(super) fn run(args: &Teacher, bars: &Bars) -> Result<(), Failure> {
         }
         Failure::input(e)
     })?;
+    if let Some(folder) = out.parent().filter(|f| !f.as_os_str().is_empty()) {
+        atomic::create_dir(folder).map_err(Failure::input)?;
+    }
     atomic::write_atomic(&out, &made.file).map_err(Failure::input)?;
     if let Some(folder) = &ctx.checkpoints {
         atomic::remove(folder).map_err(Failure::input)?;
