@@ -62,7 +62,9 @@ fn scores_and_metrics_are_those_of_the_python_reference() {
         let again = expect(reproduce(&place, "table5", &maps, "again", &more), 0);
         assert!(again.contains("0 cells computed"), "{again}");
     }
-    for file in ["metrics.csv", "scores.csv", "scores.parquet", "table.csv", "table.json", "table.md", "table.tex"] {
+    for file in
+        ["metrics.csv", "scores.csv", "scores.parquet", "table.csv", "table.json", "table.md", "table.tex"]
+    {
         let [one, two] = ["out1", "out2"].map(|out| std::fs::read(place.path(out).join(file)).unwrap());
         assert!(one == two, "{file} depends on the number of threads");
     }

@@ -65,7 +65,10 @@ impl Place {
     pub fn results(&self, out: &str) -> BTreeMap<String, Key> {
         let names =
             ["metrics.csv", "report.html", "scores.csv", "table.csv", "table.json", "table.md", "table.tex"];
-        names.iter().map(|n| (n.to_string(), Key::of_bytes(&std::fs::read(self.path(out).join(n)).unwrap()))).collect()
+        names
+            .iter()
+            .map(|n| (n.to_string(), Key::of_bytes(&std::fs::read(self.path(out).join(n)).unwrap())))
+            .collect()
     }
 }
 

@@ -98,7 +98,9 @@ fn made_up(context: &Context, native: &Native, maps: &Path) -> Result<PathBuf, X
     if !done.is_dir() {
         eprintln!("writing {} (2 GB)", maps.display());
         let mut cargo = cargo::command(&context.root, Some(native));
-        cargo.args(["run", "--quiet", "--package", "segad-import", "--example", "generate_maps", "--"]).arg(maps);
+        cargo
+            .args(["run", "--quiet", "--package", "segad-import", "--example", "generate_maps", "--"])
+            .arg(maps);
         succeeded(&mut cargo)?;
     }
     Ok(maps.to_owned())
@@ -152,7 +154,10 @@ fn environment(context: &Context, place: &Path) -> Result<Option<PathBuf>, Xtask
     }
     for program in PYTHONS {
         let fits = Command::new(program)
-            .args(["-c", "import sys, venv, ensurepip; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 11))"])
+            .args([
+                "-c",
+                "import sys, venv, ensurepip; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 11))",
+            ])
             .stderr(Stdio::null())
             .status();
         if !fits.is_ok_and(|s| s.success()) {
@@ -196,7 +201,11 @@ fn timed(command: &mut Command) -> Result<(f64, Option<u64>), XtaskError> {
         std::thread::sleep(std::time::Duration::from_millis(20));
     };
     let seconds = start.elapsed().as_secs_f64();
-    if status.success() { Ok((seconds, peak)) } else { Err(XtaskError::Build(format!("{name} ended with {status}"))) }
+    if status.success() {
+        Ok((seconds, peak))
+    } else {
+        Err(XtaskError::Build(format!("{name} ended with {status}")))
+    }
 }
 
 fn peak_of(status: &str) -> Option<u64> {
@@ -244,7 +253,10 @@ mod tests {
     fn options_are_read() {
         let o = Options::parse(&["--seeds", "1,2", "--maps", "x"].map(OsString::from)).unwrap();
         assert_eq!((o.seeds.as_str(), o.maps), ("1,2", Some(PathBuf::from("x"))));
-        assert!(Options::parse(&["--seeds".into()]).is_err() && Options::parse(&["--x".into(), "y".into()]).is_err());
+        assert!(
+            Options::parse(&["--seeds".into()]).is_err()
+                && Options::parse(&["--x".into(), "y".into()]).is_err()
+        );
     }
 
     #[test]

@@ -1,4 +1,9 @@
 //! The plan of small experiments: which cells, shared how, invalidated by what, and how fast.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking, and one measures time"
+)]
 
 use segad_core::{ImageId, Key, KeyHasher, Label, Sample, Seed, TestSplit, TrainSplit};
 use segad_grid::{Catalogue, CellKind, Checked, DetectorDef, Experiment, Layers, Plan, Split, SplitDigests};

@@ -86,7 +86,7 @@ pub(crate) fn evaluate(
         // Where one group alone is counted, its figures are the headline's.
         let counted = |g: &&str| groups.iter().any(|s| s.name == **g && s.kind != GroupKind::Aside);
         let only = present.iter().filter(|g| counted(g)).count() == 1;
-        for group in present.iter().copied().filter(|g| !(only && counted(&g))) {
+        for group in present.iter().copied().filter(|g| !(only && counted(g))) {
             let (good, bad) = cell.split(|g| g == group);
             let scores = Scores::split(&good, &bad).map_err(|e| e.to_string())?;
             let measure = Measure { metric: Metric::ClAuroc, group: Some(group.to_owned()) };

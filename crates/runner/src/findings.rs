@@ -62,7 +62,13 @@ fn sentence(cell: &Cell, alone: &Cell) -> Option<String> {
 
 /// Whether the forest was asked about images like those it learned from: the mean Kolmogorov–Smirnov distance of the good
 /// images' statistics, beside what chance gives for as many images of one kind.
-pub(crate) fn drift(drifts: &[FeatureDrift], split: &Split, row: &str, class: &str, seed: u64) -> Option<Note> {
+pub(crate) fn drift(
+    drifts: &[FeatureDrift],
+    split: &Split,
+    row: &str,
+    class: &str,
+    seed: u64,
+) -> Option<Note> {
     let good: Vec<f64> = drifts.iter().filter(|d| d.label == Label::Good).map(|d| d.ks).collect();
     let (n, m) = (split.forest.count(Label::Good), split.test.count(Label::Good));
     if good.is_empty() || n == 0 || m == 0 {

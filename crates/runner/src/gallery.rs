@@ -11,7 +11,9 @@ use segad_features::FeatureName;
 use segad_forest::Forest;
 use segad_grid::{Cell, CellId, Experiment, Head, Plan, Task};
 use segad_metrics::Scores;
-use segad_report::{Driver, FeatureDrift, Importance, Provenance, Report, Results, ScoreTable, ScoredCell, WrongImage};
+use segad_report::{
+    Driver, FeatureDrift, Importance, Provenance, Report, Results, ScoreTable, ScoredCell, WrongImage,
+};
 use segad_store::{Entry, MapsReader};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -197,7 +199,8 @@ impl<'a> Inside<'a> {
 
     /// How far each statistic of the test images is from that of the images that trained the forest.
     fn drift(&self, row: &str, class: &str) -> Result<Vec<FeatureDrift>, BoxError> {
-        let at: BTreeMap<&ImageId, usize> = self.table.ids().iter().enumerate().map(|(i, id)| (id, i)).collect();
+        let at: BTreeMap<&ImageId, usize> =
+            self.table.ids().iter().enumerate().map(|(i, id)| (id, i)).collect();
         let split = &self.cell.split;
         let rows = |samples: &[Sample], label: Label| -> Vec<usize> {
             let own = samples.iter().filter(|s| s.label == label && split.is_headline(s));

@@ -5,8 +5,8 @@ use crate::progress::Bars;
 use crate::source::Source;
 use crate::{detectors, params};
 use segad_core::{
-    BoxError, CacheKey, Device, FitContext, Image, ImageId, ImageLoader, Key, KeyHasher, LabelMap, Precision, Seed,
-    SegmentSource,
+    BoxError, CacheKey, Device, FitContext, Image, ImageId, ImageLoader, Key, KeyHasher, LabelMap, Precision,
+    Seed, SegmentSource,
 };
 use segad_datasets::{Index, Protocol, ProtocolParams};
 use segad_features::FeatureParams;
@@ -231,8 +231,9 @@ impl Catalogue for Workbench {
             .entry((model.to_owned(), class.to_owned()))
             .or_insert_with(|| folder.key(model, class).map_err(text))
             .clone()?;
-        let missing = (!self.store.contains(Kind::Maps, &key))
-            .then(|| format!("the maps of {model} for {class} are not imported; `segad import maps` says why"));
+        let missing = (!self.store.contains(Kind::Maps, &key)).then(|| {
+            format!("the maps of {model} for {class} are not imported; `segad import maps` says why")
+        });
         Ok(Some(Checked { key, missing }))
     }
 

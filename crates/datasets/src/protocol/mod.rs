@@ -196,8 +196,11 @@ impl Protocol {
             Self::ElpvHighShot | Self::ElpvLowShot20 | Self::ElpvLowShot10 => blocks::elpv_cells(params),
             _ => 0..=usize::MAX,
         };
-        let trained: HashSet<ImageId> =
-            [Some(&split.detector), split.holdout.as_ref()].into_iter().flatten().flat_map(|s| s.ids()).collect();
+        let trained: HashSet<ImageId> = [Some(&split.detector), split.holdout.as_ref()]
+            .into_iter()
+            .flatten()
+            .flat_map(|s| s.ids())
+            .collect();
         let scored: HashSet<ImageId> = split.forest.ids().into_iter().chain(split.test.ids()).collect();
         let entries = index.entries().iter().filter(|e| cells.contains(&e.order));
         let ids = entries.map(|e| e.id.clone());

@@ -49,7 +49,7 @@ pub fn mask(class: u32, image: u32, segments: u32, size: u32) -> Vec<u8> {
     let shift = key(class, image) % 9;
     let label = |y: u32, x: u32| (x + y / 4 + shift) * segments / size % segments;
     let label = |y, x| match label(y, x) {
-        last if last == segments - 1 && image % 5 == 0 => 0,
+        last if last == segments - 1 && image.is_multiple_of(5) => 0,
         label => label as u8,
     };
     (0..size).flat_map(|y| (0..size).map(move |x| label(y, x))).collect()

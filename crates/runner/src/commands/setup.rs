@@ -81,7 +81,8 @@ pub(super) fn dataset(
     let digests = cache.root().join("digests").join(format!("{}.csv", manifest.name));
     let advice = format!("`cargo xtask fetch {}` brings it, or --data says where it lies", manifest.name);
     let dataset = Dataset::open(manifest, &root).and_then(|d| d.with_digest_cache(&digests));
-    dataset.map_err(|e| if root.exists() { Failure::input(e) } else { Failure::Input(format!("{e}; {advice}")) })
+    dataset
+        .map_err(|e| if root.exists() { Failure::input(e) } else { Failure::Input(format!("{e}; {advice}")) })
 }
 
 /// Threads that this process may use.
@@ -97,7 +98,8 @@ pub(super) fn prepare(file: &Path, args: &Run, bars: &Bars) -> Result<Prepared, 
     let source = match &args.maps {
         Some(maps) => Source::Maps(import::open(maps, None, Some(&experiment.dataset), manifest, &cache)?),
         None if experiment.detectors.values().any(|d| d.kind == IMPORTED) => {
-            let message = format!("{}: reads maps that others computed; say where with --maps DIR", file.display());
+            let message =
+                format!("{}: reads maps that others computed; say where with --maps DIR", file.display());
             return Err(Failure::Input(message));
         }
         None => Source::Images(dataset(&experiment.dataset, manifest, args.data.as_deref(), &cache)?),
