@@ -100,6 +100,9 @@ fn command_line(file: &Path, args: &Run) -> String {
     if args.profile != "paper" {
         command.push_str(&format!(" --profile {}", args.profile));
     }
+    if args.maps.is_some() {
+        command.push_str(" --maps DIR");
+    }
     for set in &args.set {
         command.push_str(&format!(" --set '{set}'"));
     }
