@@ -11,6 +11,7 @@ use segad_detector_patchcore as patchcore;
 use segad_detector_rd4ad as rd4ad;
 use segad_grid::{Checked, DetectorDef};
 use segad_nn::SavedModel;
+use segad_nn::train::CurvePoint;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
@@ -80,7 +81,7 @@ pub fn check(bench: &Workbench, kind: &str, params: &Table) -> Result<Checked, B
     Ok(Checked { key: hasher.finish(), missing })
 }
 
-/// Fits a detector.
+/// Fits a detector; beside the model, the losses of its training, if it has any.
 ///
 /// # Errors
 /// The detector's own.
@@ -91,22 +92,24 @@ pub fn fit(
     holdout: Option<&TrainGood<'_>>,
     seed: Seed,
     ctx: &FitContext,
-) -> Result<SavedModel, BoxError> {
+) -> Result<(SavedModel, Vec<CurvePoint>), BoxError> {
     match def.kind.as_str() {
         "patchcore" => {
             let params = parse::<patchcore::PatchCoreSettings>(&def.params)?.checked()?;
             let weights = bench.weights(params.backbone())?;
-            Ok(patchcore::PatchCore::new(params, weights)?.fit(good, seed, ctx)?.save()?)
+            Ok((patchcore::PatchCore::new(params, weights)?.fit(good, seed, ctx)?.save()?, Vec::new()))
         }
         "fastflow" => {
             let params = parse::<fastflow::FastFlowSettings>(&def.params)?.checked()?;
             let weights = bench.weights(params.backbone())?;
-            Ok(fastflow::FastFlow::new(params, weights)?.fit(good, seed, ctx)?.save()?)
+            let fitted = fastflow::FastFlow::new(params, weights)?.fit(good, seed, ctx)?;
+            Ok((fitted.save()?, fitted.origin().curve.clone()))
         }
         "rd4ad" => {
             let params = parse::<rd4ad::Rd4adSettings>(&def.params)?.checked()?;
             let weights = bench.weights(params.backbone())?;
-            Ok(rd4ad::Rd4ad::new(params, weights)?.fit(good, seed, ctx)?.save()?)
+            let fitted = rd4ad::Rd4ad::new(params, weights)?.fit(good, seed, ctx)?;
+            Ok((fitted.save()?, fitted.curve().to_vec()))
         }
         "efficientad" => {
             let params = parse::<efficientad::EfficientAdSettings>(&def.params)?.checked()?;
@@ -118,8 +121,8 @@ pub fn fit(
             let fitted = match holdout {
                 Some(holdout) => detector.fit_with_holdout(good, holdout, seed, ctx),
                 None => detector.fit(good, seed, ctx),
-            };
-            Ok(fitted?.save()?)
+            }?;
+            Ok((fitted.save()?, fitted.curve().to_vec()))
         }
         kind => Err(unknown(kind)),
     }

@@ -96,8 +96,13 @@ impl Workbench {
             precision: self.settings.precision,
             memory: self.settings.memory,
             batch: self.settings.batch,
-            checkpoints: Some(self.settings.cache.join("checkpoints").join(key.to_string())),
+            checkpoints: Some(self.checkpoints(key)),
         }
+    }
+
+    /// Where training of a cell keeps its checkpoints.
+    pub fn checkpoints(&self, key: &Key) -> PathBuf {
+        self.settings.cache.join("checkpoints").join(key.to_string())
     }
 
     /// Where a backbone's weights lie.

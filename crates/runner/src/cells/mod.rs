@@ -12,7 +12,7 @@ use crate::schedule::{self, Execute};
 use crate::workbench::Workbench;
 use segad_core::{BoxError, FitContext, Key};
 use segad_grid::{Cell, CellId, Plan, Task};
-use segad_store::{Draft, Entry};
+use segad_store::{Draft, Entry, atomic};
 use serde_json::json;
 
 /// What a cell's code may use.
@@ -62,7 +62,14 @@ impl Execute for Workbench {
             Task::Evaluate { source, head } => evaluate::run(&at, *source, *head),
         };
         let publish = |draft: Draft| draft.commit(provenance(&at, watch.seconds())).map_err(BoxError::from);
-        done.and_then(publish).map(|_| ()).map_err(|e| chain(&*e))
+        let done = done.and_then(publish).map(|_| ()).map_err(|e| chain(&*e));
+        let checkpoints = self.checkpoints(&cell.key);
+        if done.is_ok() && checkpoints.exists() {
+            // The stored model has taken their place. What cannot be removed only takes space.
+            let removed = atomic::remove(&checkpoints);
+            removed.unwrap_or_else(|e| tracing::warn!("checkpoints of a finished fit remain: {e}"));
+        }
+        done
     }
 }
 
