@@ -3,7 +3,7 @@
 
 use crate::Failure;
 use crate::findings;
-use crate::results::column;
+use crate::results::{column, several_classes};
 use crate::schedule;
 use crate::workbench::Workbench;
 use segad_core::{BoxError, FeatureTable, ImageId, Label, Sample};
@@ -15,7 +15,7 @@ use segad_report::{
     Driver, FeatureDrift, Importance, Provenance, Report, Results, ScoreTable, ScoredCell, WrongImage,
 };
 use segad_store::{Entry, MapsReader};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// False alarms and missed images that are shown, each.
 const SHOWN: usize = 4;
@@ -48,8 +48,8 @@ pub(crate) fn page(
             && !experiment.rows[r.row].detectors.is_empty()
     });
     if let Some((result, Ok(evaluate))) = first.map(|r| (r, r.cell.as_ref())) {
-        let classes = plan.results.iter().map(|r| &r.class).collect::<BTreeSet<_>>().len();
-        let class = column(experiment, classes, result);
+        let several = several_classes(plan);
+        let class = column(experiment, several, result);
         let class_index = results.experiment.classes.iter().position(|c| *c == class).unwrap_or(0);
         if let Some(cell) = scores.cell(result.row, class_index, Some(result.seed)) {
             let inside = Inside::open(plan, bench, *evaluate).map_err(Failure::input)?;

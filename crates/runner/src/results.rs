@@ -31,12 +31,17 @@ pub(crate) fn metrics(experiment: &Experiment) -> Result<Vec<Metric>, Failure> {
     experiment.metrics.iter().map(parse).collect()
 }
 
+/// True if the results are of more than one class.
+pub(crate) fn several_classes(plan: &Plan) -> bool {
+    plan.results.windows(2).any(|pair| pair[0].class != pair[1].class)
+}
+
 /// Heading of a column group: the class, the protocol, or both where there are several of both.
-pub(crate) fn column(experiment: &Experiment, classes: usize, result: &RowResult) -> String {
-    match (classes, experiment.protocols.len()) {
+pub(crate) fn column(experiment: &Experiment, several_classes: bool, result: &RowResult) -> String {
+    match (several_classes, experiment.protocols.len()) {
         (_, 1) => result.class.clone(),
-        (1, _) => result.protocol.clone(),
-        _ => format!("{} · {}", result.class, result.protocol),
+        (false, _) => result.protocol.clone(),
+        (true, _) => format!("{} · {}", result.class, result.protocol),
     }
 }
 
@@ -46,10 +51,10 @@ fn described(
     plan: &Plan,
     bench: &Workbench,
 ) -> Result<segad_report::Experiment, Failure> {
-    let classes = plan.results.iter().map(|r| &r.class).collect::<BTreeSet<_>>().len();
+    let several = several_classes(plan);
     let mut columns = Vec::new();
     for result in &plan.results {
-        let name = column(experiment, classes, result);
+        let name = column(experiment, several, result);
         if !columns.contains(&name) {
             columns.push(name);
         }
@@ -142,10 +147,10 @@ fn collect(
     outcome: &Outcome,
     bench: &Workbench,
 ) -> Result<(Vec<ScoreRow>, Vec<segad_report::Failure>), Failure> {
-    let classes = plan.results.iter().map(|r| &r.class).collect::<BTreeSet<_>>().len();
+    let several = several_classes(plan);
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for result in &plan.results {
-        let (row, class) = (experiment.rows[result.row].name.clone(), column(experiment, classes, result));
+        let (row, class) = (experiment.rows[result.row].name.clone(), column(experiment, several, result));
         let cell = match &result.cell {
             Ok(id) => outcome.failed.get(id).map_or(Ok(*id), Err),
             Err(reason) => Err(reason),
@@ -201,10 +206,10 @@ fn provenance(
         peak = peak.max(recorded.get("peak_memory_mib").and_then(|m| m.as_u64()).unwrap_or(0));
     }
     let machine = Machine::here();
-    let classes = plan.results.iter().map(|r| &r.class).collect::<BTreeSet<_>>().len();
+    let several = several_classes(plan);
     let source = |result: &RowResult, id: CellId| CellSource {
         row: experiment.rows[result.row].name.clone(),
-        class: column(experiment, classes, result),
+        class: column(experiment, several, result),
         seed: result.seed,
         kind: plan.cells[id.0].kind.to_string(),
         key: plan.cells[id.0].key.to_string(),
