@@ -82,8 +82,12 @@ fn native_libraries_and_polars_stay_where_they_belong() {
         *name == "segad-nn" || name.starts_with("segad-detector-") || name.starts_with("segad-classifier-")
     };
     let others: Vec<&str> = users("tch").into_iter().filter(|n| !networks(n)).collect();
-    assert_eq!(others, ["segad-runner"], "only networks and the runner link libtorch");
-    assert_eq!(users("xgboost-rs"), ["segad-forest", "segad-runner"].into());
+    assert_eq!(
+        others,
+        ["segad-product", "segad-runner"],
+        "only networks, what puts them to work, and the runner link libtorch"
+    );
+    assert_eq!(users("xgboost-rs"), ["segad-forest", "segad-product", "segad-runner"].into());
     assert_eq!(users("polars"), ["segad-report", "segad-runner"].into());
     assert_eq!(users("parquet"), ["segad-import", "segad-runner", "segad-store"].into());
     for light in ["segad-core", "segad-metrics", "segad-features", "segad-grid", "xtask"] {

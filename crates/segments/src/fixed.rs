@@ -51,8 +51,16 @@ pub fn shipped_names() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// [`SegmentsError::UnknownName`] listing the names there are.
 pub fn shipped(name: &str) -> Result<Shapes, SegmentsError> {
+    Shapes::parse(&format!("{name}.toml"), shipped_text(name)?)
+}
+
+/// The text of the shipped map of this name.
+///
+/// # Errors
+/// As [`shipped`].
+pub fn shipped_text(name: &str) -> Result<&'static str, SegmentsError> {
     match SHIPPED.iter().find(|(n, _)| *n == name) {
-        Some((name, text)) => Shapes::parse(&format!("{name}.toml"), text),
+        Some((_, text)) => Ok(text),
         None => {
             let known: Vec<_> = ["whole", "foreground"].into_iter().chain(shipped_names()).collect();
             Err(SegmentsError::UnknownName { name: name.to_owned(), known: known.join(", ") })

@@ -37,7 +37,7 @@ mod source;
 mod spec;
 
 pub use error::SegmentsError;
-pub use fixed::{StaticMap, shipped, shipped_names};
+pub use fixed::{StaticMap, shipped, shipped_names, shipped_text};
 pub use folder::{Folder, FolderParams};
 pub use foreground::{Foreground, ForegroundParams, ForegroundReport};
 pub use posed::{Pose, Posed};

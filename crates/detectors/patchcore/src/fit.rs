@@ -158,7 +158,7 @@ impl FitDetector for PatchCore {
             segad_nn::from_slice(&bank, &[chosen.len() as i64, dim as i64])?
         };
         let origin = Origin { images: good.len(), patches: plan.patches, seed, precision: ctx.precision };
-        FittedPatchCore::new(self.params.clone(), origin, embedder, bank, batch)
+        FittedPatchCore::new(self.params.clone(), origin, embedder, bank, batch, Some(chosen))
     }
 }
 

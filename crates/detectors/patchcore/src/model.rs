@@ -22,6 +22,8 @@ pub struct FittedPatchCore {
     bank: Bank,
     operator: MapOperator,
     batch: usize,
+    /// Which training patch each row of the bank was; not saved.
+    sources: Option<Vec<usize>>,
 }
 
 /// What a model was fitted with, beside its parameters.
@@ -51,12 +53,13 @@ impl FittedPatchCore {
         embedder: Embedder,
         bank: Tensor,
         batch: usize,
+        sources: Option<Vec<usize>>,
     ) -> Result<Self, PatchCoreError> {
         let (side, size) = (embedder.side(), params.image_size());
         let device = embedder.backbone.device();
         let operator = MapOperator::new((side, side), (size, size), Upsample::Nearest, Some(SIGMA), device)?;
         let bank = Bank::new(bank.f_to_device(device)?)?;
-        Ok(Self { params, origin, embedder, bank, operator, batch: batch.max(1) })
+        Ok(Self { params, origin, embedder, bank, operator, batch: batch.max(1), sources })
     }
 
     /// The parameters that it was fitted with.
@@ -72,6 +75,29 @@ impl FittedPatchCore {
     /// Rows of the memory bank.
     pub fn bank_len(&self) -> usize {
         self.bank.len()
+    }
+
+    /// Places along each side of the patch grid.
+    pub fn grid(&self) -> usize {
+        self.embedder.side()
+    }
+
+    /// Which training patch each row of the memory bank was: its position in the order image, y, x over the patch grids
+    /// of all training images. `None` for a model that was read from a file, which does not keep it.
+    pub fn bank_sources(&self) -> Option<&[usize]> {
+        self.sources.as_deref()
+    }
+
+    /// For each place of one image's patch grid, row by row, the distance to the nearest row of the memory bank and
+    /// which row that is.
+    ///
+    /// # Errors
+    /// As [`AnomalyDetector::maps`].
+    pub fn nearest(&self, image: &Image) -> Result<Vec<(f32, usize)>, PatchCoreError> {
+        let nearest = self.bank.nearest(&self.embedder.rows(std::slice::from_ref(image))?)?;
+        let rows = Vec::<i64>::try_from(&nearest.rows.f_to_device(tch::Device::Cpu)?)?;
+        let distances = to_vec(&nearest.distances)?;
+        Ok(distances.into_iter().zip(rows).map(|(d, row)| (d, row as usize)).collect())
     }
 
     /// Maps and image scores in one go; the scores as [`PatchCoreParams::score`] says.
@@ -144,7 +170,7 @@ impl FittedPatchCore {
         let (settings, origin) = (settings.clone(), *origin);
         let embedder = Embedder::new(&settings, weights, device, origin.precision)?;
         let bank = opened.take(BANK, &[-1, embedder.dim() as i64])?;
-        Self::new(settings, origin, embedder, bank, batch)
+        Self::new(settings, origin, embedder, bank, batch, None)
     }
 }
 

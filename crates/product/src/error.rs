@@ -1,0 +1,130 @@
+use segad_core::{BoxError, Label};
+use thiserror::Error;
+
+/// What keeps a product from being fitted or inspected.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ProductError {
+    /// Some byte of a model file is not as it was written.
+    #[error("model file: {0}; copy it again, or fit it again")]
+    Damaged(String),
+    /// A model file of a later version of this program.
+    #[error("model file: schema {found}, this program knows up to {supported}; use the program that made it")]
+    Newer {
+        /// The file's schema.
+        found: u32,
+        /// The latest schema known here.
+        supported: u32,
+    },
+    /// A setting outside its range.
+    #[error("{name} = {value}: expected {expected}")]
+    Setting {
+        /// Which setting.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        expected: String,
+    },
+    /// Not enough images of a label.
+    #[error("{found} {label} images; at least {needed} are needed, of at least {units} groups: {why}")]
+    TooFew {
+        /// Which label.
+        label: Label,
+        /// How many there are.
+        found: usize,
+        /// How many are needed.
+        needed: usize,
+        /// How many separate groups are needed.
+        units: usize,
+        /// What they are needed for.
+        why: &'static str,
+    },
+    /// Images that cannot be told apart.
+    #[error("all {count} good images are the same, pixel for pixel; nothing can be learned from one image")]
+    Identical {
+        /// How many.
+        count: usize,
+    },
+    /// One picture under both labels.
+    #[error("{good} (good) and {bad} (bad) are the same picture; remove the one whose label is wrong")]
+    Contradiction {
+        /// The good one.
+        good: String,
+        /// The bad one.
+        bad: String,
+    },
+    /// An image that cannot be used.
+    #[error("image {id}")]
+    Image {
+        /// Which.
+        id: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// The data cannot support a promise.
+    #[error(
+        "at most {limit} {what} cannot be promised: with {images} {label} images and not one of them on the wrong side, \
+         the rate may still be {bound:.4} at {level} confidence; {more} more {label} images would do"
+    )]
+    Promise {
+        /// Which rate.
+        what: &'static str,
+        /// The rate asked for.
+        limit: f64,
+        /// Whose images count.
+        label: Label,
+        /// How many there are.
+        images: u64,
+        /// Upper bound of the rate without a single error.
+        bound: f64,
+        /// Confidence, 0 to 1.
+        level: f64,
+        /// How many more images it takes at least.
+        more: u64,
+    },
+    /// A detector's own.
+    #[error("detector {name}")]
+    Detector {
+        /// Which.
+        name: String,
+        /// What it says.
+        source: BoxError,
+    },
+    /// Weights that are not there or damaged.
+    #[error("weights")]
+    Weights(#[source] BoxError),
+    /// Somebody asked to stop.
+    #[error("stopped")]
+    Cancelled,
+    /// A network's.
+    #[error(transparent)]
+    Network(#[from] segad_nn::NnError),
+    /// A segment source's.
+    #[error(transparent)]
+    Segments(#[from] segad_segments::SegmentsError),
+    /// The statistics'.
+    #[error(transparent)]
+    Features(#[from] segad_features::FeatureError),
+    /// The forest's.
+    #[error(transparent)]
+    Forest(#[from] segad_forest::ForestError),
+    /// A metric's.
+    #[error(transparent)]
+    Metric(#[from] segad_metrics::MetricError),
+    /// A picture's.
+    #[error(transparent)]
+    Imaging(#[from] segad_imaging::ImagingError),
+    /// The vocabulary's.
+    #[error(transparent)]
+    Core(#[from] segad_core::CoreError),
+    /// A card that has no JSON form.
+    #[error("model card: {0}")]
+    Card(#[from] serde_json::Error),
+    /// A worker ended early.
+    #[error("a worker stopped without a result; this is a defect of the program")]
+    Worker,
+}
+
+/// This crate's results.
+pub type Result<T> = std::result::Result<T, ProductError>;

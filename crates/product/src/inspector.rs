@@ -1,0 +1,287 @@
+//! The verdict on an image, and why.
+
+use crate::card::{Card, Head};
+use crate::crossfit;
+use crate::detect::{DetectorSettings, Maps};
+use crate::draw;
+use crate::error::{ProductError, Result};
+use crate::gauge::{Gauge, segment_maxima};
+use crate::model::Model;
+use segad_core::{AnomalyMap, Device, FeatureTable, Image, ImageId, LabelMap};
+use segad_features::{FeatureName, Scratch};
+use segad_forest::Forest;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+/// A model at work. It may move to another thread but not be shared by two: make one a thread from a shared [`Model`].
+/// Scores do not depend on what else is inspected at the same time.
+pub struct Inspector {
+    card: Card,
+    settings: Vec<DetectorSettings>,
+    detectors: Vec<Box<dyn Maps>>,
+    gauge: Gauge,
+    names: Vec<FeatureName>,
+    forest: Option<Forest>,
+}
+
+/// What an image is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The score is below the threshold.
+    Good,
+    /// The score is at or above the threshold.
+    Bad,
+}
+
+impl Verdict {
+    /// `good` or `bad`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// What an image's score is made of.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// Raw score, larger is more anomalous.
+    pub score: f32,
+    /// At or above the threshold, or below.
+    pub verdict: Verdict,
+    /// Calibrated probability of "bad", for images mixed as those that the model was fitted on.
+    pub probability: f64,
+    /// What drove the score, towards bad first.
+    pub reasons: Vec<Reason>,
+    /// The same summed over each segment, towards bad first; an empty name stands for the whole image.
+    pub segments_by_weight: Vec<Weight>,
+    /// Where: the mean of the detectors' maps, 0 at the level of good images, 1 where the highest of them get to; at the
+    /// size of the detectors' input.
+    pub map: AnomalyMap,
+    /// The detectors' own maps, raw.
+    pub maps: Vec<AnomalyMap>,
+    /// Which segment each pixel of the maps belongs to.
+    pub segments: LabelMap,
+}
+
+/// One statistic and its part in a score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The segment; empty for what belongs to the whole image.
+    pub segment: String,
+    /// The detector.
+    pub detector: String,
+    /// The statistic, e.g. `q99.5` or `max`.
+    pub statistic: String,
+    /// Its value; none where it is missing.
+    pub value: Option<f32>,
+    /// Where 90 % of good images lie.
+    pub usual: Option<[f32; 2]>,
+    /// What it adds to the score; positive is towards bad. For a score that is a map's maximum: how far the value lies
+    /// above what is usual.
+    pub contribution: f64,
+}
+
+/// A segment's part in a score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Weight {
+    /// The segment.
+    pub segment: String,
+    /// What it adds to the score.
+    pub contribution: f64,
+}
+
+impl Inspector {
+    /// Opens a model file, on the processor.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::new(&Model::open(path)?, Device::Cpu)
+    }
+
+    /// Puts a model to work.
+    ///
+    /// # Errors
+    /// [`ProductError::Damaged`] for a model whose parts do not fit together.
+    pub fn new(model: &Model, device: Device) -> Result<Self> {
+        let card = model.card().clone();
+        let settings: Vec<DetectorSettings> = card.detectors.iter().map(|d| d.settings.clone()).collect();
+        let backbones = model.backbones()?;
+        let detectors = settings
+            .iter()
+            .enumerate()
+            .map(|(i, d)| d.load(&model.detector(i)?, &backbones, device, NonZeroUsize::MIN))
+            .collect::<Result<Vec<_>>>()?;
+        let size = settings.first().map(DetectorSettings::image_size);
+        let size = size.ok_or_else(|| ProductError::Damaged("it has no detector".to_owned()))?;
+        let names: Vec<String> = card.detectors.iter().map(|d| d.name.clone()).collect();
+        let gauge = Gauge::new(&card.segments, size, &card.features, &names)?;
+        let forest = model.forest()?;
+        let fits = match card.head {
+            Head::Detector { detector } => detector < detectors.len(),
+            Head::Forest { .. } => {
+                let columns = gauge.extractor.columns();
+                forest.as_ref().is_some_and(|f| f.columns() == columns) && card.usual.len() == columns.len()
+            }
+        };
+        if !fits || gauge.names() != card.segment_names {
+            return Err(ProductError::Damaged("its head does not fit its detectors".to_owned()));
+        }
+        let names = gauge.extractor.names().to_vec();
+        Ok(Self { card, settings, detectors, gauge, names, forest })
+    }
+
+    /// The model card.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// Inspects one image of any size.
+    ///
+    /// # Errors
+    /// A network's, or a segment source's that does not find the product in the image.
+    pub fn inspect(&self, image: &Image) -> Result<Inspection> {
+        let maps = crossfit::maps(&self.detectors, &self.settings, image)?;
+        self.judge(image, maps)
+    }
+
+    /// The detectors' raw maps, one a detector.
+    ///
+    /// # Errors
+    /// A network's.
+    pub fn maps(&self, image: &Image) -> Result<Vec<AnomalyMap>> {
+        crossfit::maps(&self.detectors, &self.settings, image)
+    }
+
+    /// The score alone, of maps made before: the statistics and the forest.
+    ///
+    /// # Errors
+    /// As [`Inspector::inspect`].
+    pub fn score(&self, image: &Image, maps: &[AnomalyMap], scratch: &mut Scratch) -> Result<f32> {
+        match (&self.card.head, &self.forest) {
+            (Head::Detector { detector }, _) => Ok(maps[*detector].max()),
+            (Head::Forest { .. }, Some(forest)) => {
+                Ok(forest.margin(&self.gauge.gauge(image, maps, scratch)?.features)?)
+            }
+            (Head::Forest { .. }, None) => Err(ProductError::Damaged("forest is absent".to_owned())),
+        }
+    }
+
+    fn judge(&self, image: &Image, maps: Vec<AnomalyMap>) -> Result<Inspection> {
+        let (segments, score, mut reasons) = match (&self.card.head, &self.forest) {
+            (Head::Forest { .. }, Some(forest)) => {
+                let gauged = self.gauge.gauge(image, &maps, &mut Scratch::default())?;
+                let score = forest.margin(&gauged.features)?;
+                (gauged.segments, score, self.forest_reasons(forest, gauged.features)?)
+            }
+            (Head::Detector { detector }, _) => {
+                let segments = self.gauge.label_map(image)?;
+                let reasons = self.map_reasons(*detector, &maps[*detector], &segments)?;
+                (segments, maps[*detector].max(), reasons)
+            }
+            (Head::Forest { .. }, None) => {
+                return Err(ProductError::Damaged("forest is absent".to_owned()));
+            }
+        };
+        reasons.sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
+        let verdict =
+            if f64::from(score) >= self.card.operating.threshold { Verdict::Bad } else { Verdict::Good };
+        Ok(Inspection {
+            score,
+            verdict,
+            probability: self.card.calibration.probability(f64::from(score)),
+            segments_by_weight: by_segment(&reasons, &self.card.head),
+            reasons,
+            map: self.relative(&maps)?,
+            maps,
+            segments,
+        })
+    }
+
+    fn forest_reasons(&self, forest: &Forest, features: Vec<f32>) -> Result<Vec<Reason>> {
+        let table = FeatureTable::new(forest.columns().to_vec(), vec![ImageId::new("")], features.clone())?;
+        let contributions = forest.contributions(&table)?;
+        let reason = |(i, name): (usize, &FeatureName)| Reason {
+            segment: name.segment().unwrap_or_default().to_owned(),
+            detector: name.source().to_owned(),
+            statistic: match name {
+                FeatureName::Segment { measure, .. } => measure.to_string(),
+                FeatureName::GlobalMax { .. } => "max".to_owned(),
+                FeatureName::Classifier { .. } => "score".to_owned(),
+            },
+            value: Some(features[i]).filter(|v| v.is_finite()),
+            usual: self.card.usual[i],
+            contribution: f64::from(contributions.row(0)[i]),
+        };
+        Ok(self.names.iter().enumerate().map(reason).filter(|r| r.contribution != 0.0).collect())
+    }
+
+    fn map_reasons(&self, detector: usize, map: &AnomalyMap, segments: &LabelMap) -> Result<Vec<Reason>> {
+        let card = &self.card.detectors[detector];
+        let maxima = segment_maxima(map, segments)?;
+        let present = maxima.into_iter().enumerate().filter(|(_, v)| v.is_finite());
+        Ok(present
+            .map(|(i, value)| {
+                let usual = card.usual.get(i).copied();
+                Reason {
+                    segment: self.card.segment_names.get(i).cloned().unwrap_or_default(),
+                    detector: card.name.clone(),
+                    statistic: "max".to_owned(),
+                    value: Some(value),
+                    usual,
+                    contribution: f64::from(value) - usual.map_or(0.0, |u| f64::from(u[1])),
+                }
+            })
+            .collect())
+    }
+
+    /// The mean of the maps, each from its level on good images (0) to where the highest of them get (1).
+    fn relative(&self, maps: &[AnomalyMap]) -> Result<AnomalyMap> {
+        let first = &maps[0];
+        let mut values = vec![0.0; first.values().len()];
+        for (map, card) in maps.iter().zip(&self.card.detectors) {
+            let [low, high] = card.scale;
+            let scale = if high > low { 1.0 / (high - low) } else { 0.0 } / maps.len() as f32;
+            values.iter_mut().zip(map.values()).for_each(|(v, &m)| *v += (m - low) * scale);
+        }
+        Ok(AnomalyMap::new(first.height(), first.width(), values)?)
+    }
+}
+
+fn by_segment(reasons: &[Reason], head: &Head) -> Vec<Weight> {
+    let mut weights: Vec<Weight> = Vec::new();
+    for r in reasons {
+        match weights.iter_mut().find(|w| w.segment == r.segment) {
+            // Contributions to a forest add up; of maxima the largest counts, and reasons come in that order.
+            Some(w) if matches!(head, Head::Forest { .. }) => w.contribution += r.contribution,
+            Some(_) => {}
+            None => weights.push(Weight { segment: r.segment.clone(), contribution: r.contribution }),
+        }
+    }
+    weights.sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
+    weights
+}
+
+impl Inspection {
+    /// The image with the map laid over it and the segments outlined, at the image's size.
+    ///
+    /// # Errors
+    /// None for images as `segad-core` makes them.
+    pub fn picture(&self, image: &Image) -> Result<Image> {
+        draw::picture(image, &self.map, &self.segments)
+    }
+}
+
+impl Reason {
+    /// In words, e.g. `busbar 1: patchcore q99.5 is 3.2, usually 1.1 to 2.4`.
+    pub fn describe(&self) -> String {
+        let place = if self.segment.is_empty() { "whole image" } else { &self.segment };
+        let value = self.value.map_or_else(|| "missing".to_owned(), |v| format!("{v:.3}"));
+        let usual = self.usual.map_or_else(String::new, |[a, b]| format!(", usually {a:.3} to {b:.3}"));
+        format!("{place}: {} {} is {value}{usual}", self.detector, self.statistic)
+    }
+}

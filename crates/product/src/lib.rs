@@ -1,0 +1,85 @@
+//! One product, from a folder of good and a few bad images to one model file, and that file's verdicts on new images.
+//!
+//! [`fit`] takes labelled 8-bit RGB images of any size and gives a [`Model`]: detectors are fitted fold by fold (groups of
+//! images stay together), every detector alone and every head (SegAD's boosted random forest over segment statistics,
+//! CVPR 2024, also with monotone constraints) is measured on images it had not seen, and the simplest one whose AUROC is
+//! behind the best by no more than a standard error is kept. A threshold comes with a promise ([`threshold`]), scores are
+//! calibrated ([`Calibration`]), and kinds of defect are left out one after the other ([`Card::unseen`]).
+//!
+//! An [`Inspector`] puts a model to work: per image a raw score (`f32`, larger is more anomalous), a verdict, a
+//! probability, reasons (contributions of the forest, each with the usual range on good images), the map (`f32`, at the
+//! size of the detector's input; 0 is the level of good images, 1 what the highest of them reach) and the label map.
+//! Images go through the networks one at a time, so neither batch nor threads change a score.
+//!
+//! ```
+//! use segad_core::{BoxError, FitContext, Image, ImageId, ImageLoader, Label, Sample, Seed};
+//! use segad_nn::{BackboneKind, Weights, write_tensors};
+//! use segad_product::{Data, DetectorSettings, FitSettings, Inspector, Item, Model, WeightsSource, fit};
+//!
+//! struct Stripes; // good: stripes of changing brightness; bad: with a bright square
+//! impl ImageLoader for Stripes {
+//!     fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
+//!         let n: usize = id.stem().parse()?;
+//!         let bad = id.as_str().starts_with("bad");
+//!         let spot = |i: usize| bad && (8 + n..20 + n).contains(&(i / 64)) && (20..32).contains(&(i % 64));
+//!         let pixel = |i: usize| if spot(i) { 255 } else { (i % 8 * 20 + n) as u8 };
+//!         Ok(Image::from_grey(64, 64, &(0..4096).map(pixel).collect::<Vec<_>>())?)
+//!     }
+//! }
+//! struct Random; // usually read from files
+//! impl WeightsSource for Random {
+//!     fn weights(&self, kind: BackboneKind) -> Result<Vec<u8>, BoxError> {
+//!         let weights = Weights::random(kind, None, Seed(1))?;
+//!         Ok(write_tensors(&weights.tensors().iter().map(|(n, t)| (n.as_str(), t)).collect::<Vec<_>>())?)
+//!     }
+//!     fn has(&self, _: BackboneKind) -> bool {
+//!         true
+//!     }
+//! }
+//!
+//! let item = |label: Label, n: usize| {
+//!     Item { sample: Sample::new(ImageId::new(format!("{label}/{n}.png")), label), unit: None }
+//! };
+//! let items = (0..12).map(|n| item(Label::Good, n)).chain((0..4).map(|n| item(Label::Bad, n))).collect();
+//! let detector = DetectorSettings::named("patchcore", BackboneKind::Resnet18, 64)?;
+//! let settings = FitSettings::new("stripes", vec![detector]);
+//! let model = fit(&Data { items, loader: &Stripes }, &settings, &Random, &FitContext::default())?;
+//!
+//! let file = model.to_bytes();
+//! let inspector = Inspector::new(&Model::from_bytes(&file)?, Default::default())?;
+//! let [good, bad] = ["good/3.png", "bad/2.png"].map(|n| Stripes.load(&ImageId::new(n)).unwrap());
+//! assert!(inspector.inspect(&bad)?.score > inspector.inspect(&good)?.score);
+//! # Ok::<(), BoxError>(())
+//! ```
+//!
+//! Choices of this crate: the standard error of "one standard error behind the best" is that of the difference on the same
+//! images (DeLong), not that of the best; detectors of the folds see fewer images than the one that is shipped.
+
+mod calibrate;
+mod card;
+mod crossfit;
+mod detect;
+mod draw;
+mod error;
+mod file;
+mod fit;
+mod folds;
+mod gauge;
+mod heads;
+mod inspector;
+mod model;
+mod parts;
+mod patches;
+mod survey;
+pub mod threshold;
+
+pub use calibrate::{Calibration, CalibrationKind};
+pub use card::{Candidate, Card, DataCard, DetectorCard, Head, Scored, Share, Unseen};
+pub use detect::{DetectorSettings, WeightsSource};
+pub use error::{ProductError, Result};
+pub use file::SCHEMA;
+pub use fit::{Data, FitSettings, Item, fit};
+pub use inspector::{Inspection, Inspector, Reason, Verdict, Weight};
+pub use model::Model;
+pub use parts::Segments;
+pub use threshold::{Operating, RateEstimate, Rule};

@@ -1,0 +1,122 @@
+//! A model file in memory.
+
+use crate::card::Card;
+use crate::detect::Backbones;
+use crate::error::{ProductError, Result};
+use crate::file::{self, Sections};
+use segad_forest::Forest;
+use segad_nn::{BackboneKind, SavedModel};
+use std::path::Path;
+
+const CARD: &str = "card.json";
+const FOREST: &str = "forest";
+const PATCHES: &str = "patches.png";
+const WEIGHTS: &str = "weights/";
+
+/// Everything a fitted product consists of; may be shared between threads. [`crate::Inspector`] puts it to work.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    card: Card,
+    sections: Sections,
+}
+
+impl Model {
+    pub(crate) fn new(
+        card: Card,
+        backbones: &Backbones,
+        detectors: Vec<SavedModel>,
+        forest: Option<&Forest>,
+        patches: Option<Vec<u8>>,
+    ) -> Result<Self> {
+        let mut sections = Sections::new();
+        sections.insert(CARD.to_owned(), serde_json::to_vec_pretty(&card)?);
+        for (kind, bytes) in &backbones.0 {
+            sections.insert(format!("{WEIGHTS}{kind}"), bytes.clone());
+        }
+        for (i, detector) in detectors.into_iter().enumerate() {
+            sections.insert(format!("detector/{i}/model.json"), detector.header.into_bytes());
+            sections.insert(format!("detector/{i}/model.safetensors"), detector.tensors);
+        }
+        if let Some(forest) = forest {
+            sections.insert(FOREST.to_owned(), forest.to_bytes()?);
+        }
+        if let Some(patches) = patches {
+            sections.insert(PATCHES.to_owned(), patches);
+        }
+        Ok(Self { card, sections })
+    }
+
+    /// Reads a model file.
+    ///
+    /// # Errors
+    /// As [`Model::from_bytes`], and where the file cannot be read.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::from_bytes(&segad_imaging::read_file(path)?)
+    }
+
+    /// Reads a model from the bytes of a file; any byte that is not as it was written is noticed.
+    ///
+    /// # Errors
+    /// [`ProductError::Damaged`], or [`ProductError::Newer`] for a file of a later version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let sections = file::unpack(bytes)?;
+        let card = sections.get(CARD).ok_or_else(|| absent(CARD))?;
+        let card = serde_json::from_slice(card)
+            .map_err(|e| ProductError::Damaged(format!("its card cannot be read: {e}")))?;
+        Ok(Self { card, sections })
+    }
+
+    /// The file. The same images, settings and seed give the same bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        file::pack(&self.sections)
+    }
+
+    /// What the model says about itself.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// Names and sizes of the sections of the file.
+    pub fn sections(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.sections.iter().map(|(name, data)| (name.as_str(), data.len()))
+    }
+
+    pub(crate) fn backbones(&self) -> Result<Backbones> {
+        let mut backbones = Backbones::default();
+        for (name, bytes) in &self.sections {
+            if let Some(kind) = name.strip_prefix(WEIGHTS) {
+                backbones.0.insert(kind.parse::<BackboneKind>()?, bytes.clone());
+            }
+        }
+        Ok(backbones)
+    }
+
+    pub(crate) fn detector(&self, index: usize) -> Result<SavedModel> {
+        let header = self.section(&format!("detector/{index}/model.json"))?;
+        let tensors = self.section(&format!("detector/{index}/model.safetensors"))?.to_vec();
+        let header = String::from_utf8(header.to_vec())
+            .map_err(|e| ProductError::Damaged(format!("header of detector {index}: {e}")))?;
+        Ok(SavedModel { header, tensors })
+    }
+
+    /// The forest, if the score comes from one.
+    ///
+    /// # Errors
+    /// [`ProductError::Forest`].
+    pub fn forest(&self) -> Result<Option<Forest>> {
+        Ok(self.sections.get(FOREST).map(|b| Forest::from_bytes(b)).transpose()?)
+    }
+
+    /// Small pictures of the memory bank's patches, row after row (PNG).
+    pub fn patches(&self) -> Option<&[u8]> {
+        self.sections.get(PATCHES).map(Vec::as_slice)
+    }
+
+    fn section(&self, name: &str) -> Result<&[u8]> {
+        self.sections.get(name).map(Vec::as_slice).ok_or_else(|| absent(name))
+    }
+}
+
+fn absent(name: &str) -> ProductError {
+    ProductError::Damaged(format!("{name} is absent"))
+}
