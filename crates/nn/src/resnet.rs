@@ -10,9 +10,9 @@ fn unit(conv: String, norm: String, sizes: [i64; 4], activation: Activation) -> 
     Unit { conv, norm, input, output, kernel, stride, groups: 1, padding, activation }
 }
 
-fn stem() -> Stage {
-    let conv = unit("conv1".into(), "bn1".into(), [3, 64, 7, 2], Activation::Relu);
-    Stage { tap: "stem".into(), channels: 64, stride: 4, layers: vec![Layer::Unit(conv), Layer::MaxPool] }
+fn stem(width: i64) -> Stage {
+    let conv = unit("conv1".into(), "bn1".into(), [3, width, 7, 2], Activation::Relu);
+    Stage { tap: "stem".into(), channels: width, stride: 4, layers: vec![Layer::Unit(conv), Layer::MaxPool] }
 }
 
 /// Which convolutions a block has: (kernel, output channels) of each; the first 3×3 carries the stride.
@@ -35,12 +35,13 @@ fn block(name: &str, input: i64, convs: &[(i64, i64)], stride: i64) -> Block {
     Block { main, shortcut, activation: Activation::Relu }
 }
 
-/// `convs(width)` lists a block's convolutions for layer 1…4, `depths` how many blocks each layer has.
-fn resnet(depths: [usize; 4], convs: impl Fn(i64) -> Vec<(i64, i64)>) -> Architecture {
-    let mut stages = vec![stem()];
-    let mut channels = 64;
+/// `convs(w)` lists a block's convolutions for layer 1…4, where w = `width`, 2·`width`, …; `depths` says how many blocks
+/// each layer has.
+fn resnet(width: i64, depths: [usize; 4], convs: impl Fn(i64) -> Vec<(i64, i64)>) -> Architecture {
+    let mut stages = vec![stem(width)];
+    let mut channels = width;
     for (i, depth) in depths.into_iter().enumerate() {
-        let convs = convs(64 << i);
+        let convs = convs(width << i);
         let mut layers = Vec::new();
         for b in 0..depth {
             let stride = if b == 0 && i > 0 { 2 } else { 1 };
@@ -58,10 +59,15 @@ fn resnet(depths: [usize; 4], convs: impl Fn(i64) -> Vec<(i64, i64)>) -> Archite
 
 /// WideResNet-50-2: bottlenecks whose 3×3 is twice as wide as ResNet-50's.
 pub(crate) fn wide_resnet50_2() -> Architecture {
-    resnet([3, 4, 6, 3], |w| vec![(1, 2 * w), (3, 2 * w), (1, 4 * w)])
+    resnet(64, [3, 4, 6, 3], |w| vec![(1, 2 * w), (3, 2 * w), (1, 4 * w)])
 }
 
 /// ResNet-18: two 3×3 convolutions a block.
 pub(crate) fn resnet18() -> Architecture {
-    resnet([2, 2, 2, 2], |w| vec![(3, w), (3, w)])
+    resnet(64, [2, 2, 2, 2], |w| vec![(3, w), (3, w)])
+}
+
+/// ResNet-18 with an eighth of the channels and one block a layer.
+pub(crate) fn miniature() -> Architecture {
+    resnet(8, [1, 1, 1, 1], |w| vec![(3, w), (3, w)])
 }

@@ -74,6 +74,18 @@ impl Weights {
         Self::made(kind, through, hasher.finish(), make)
     }
 
+    /// The weights of a backbone of which no trained ones exist: [`Weights::random`] of seed 0 for
+    /// [`BackboneKind::Miniature`]; `None` for the others, whose weights come from files.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn untrained(kind: BackboneKind) -> Result<Option<Self>, NnError> {
+        match kind {
+            BackboneKind::Miniature => Self::random(kind, None, Seed(0)).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// Weights of [`golden::parameter`], for tests against known figures.
     ///
     /// # Errors
@@ -245,6 +257,18 @@ mod tests {
             assert_eq!(to_vec(tensor).unwrap(), to_vec(&b.tensors()[name]).unwrap());
         }
         assert_eq!(bytes(&a), bytes(&b));
+    }
+
+    #[test]
+    fn only_the_miniature_needs_no_file() {
+        for kind in BackboneKind::ALL {
+            let made = Weights::untrained(kind).unwrap();
+            assert_eq!(made.is_some(), kind == BackboneKind::Miniature, "{kind}");
+            if let Some(made) = made {
+                made.check(kind, None).unwrap();
+                assert_eq!(made.digest(), Weights::untrained(kind).unwrap().unwrap().digest());
+            }
+        }
     }
 
     #[test]

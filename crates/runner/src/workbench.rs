@@ -118,7 +118,10 @@ impl Workbench {
         if let Some(key) = lock(&self.digests).get(&kind) {
             return Ok(*key);
         }
-        let key = Key::of_bytes(&weights_bytes(&self.settings.cache, kind)?);
+        let key = match Weights::untrained(kind)? {
+            Some(made) => made.digest(),
+            None => Key::of_bytes(&weights_bytes(&self.settings.cache, kind)?),
+        };
         lock(&self.digests).insert(kind, key);
         Ok(key)
     }
@@ -181,8 +184,11 @@ fn weights_bytes(cache: &Path, kind: BackboneKind) -> Result<Vec<u8>, BoxError> 
     Ok(atomic::read(&path)?)
 }
 
-/// A backbone's weights from the cache folder.
+/// A backbone's weights from the cache folder, or made where there are no trained ones.
 pub(crate) fn read_weights(cache: &Path, kind: BackboneKind) -> Result<Weights, BoxError> {
+    if let Some(made) = Weights::untrained(kind)? {
+        return Ok(made);
+    }
     let read = Weights::from_safetensors(&weights_bytes(cache, kind)?);
     Ok(read.map_err(|e| format!("{}: {e}", weights_path(cache, kind).display()))?)
 }

@@ -17,14 +17,17 @@ pub enum PdnSize {
     Medium,
     /// EfficientAD-S, about a third of the work.
     Small,
+    /// EfficientAD-S with a sixteenth of the hidden channels, for trying out and tests; only a distilled teacher has it.
+    Miniature,
 }
 
 impl PdnSize {
-    /// `medium` or `small`.
+    /// `medium`, `small` or `miniature`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Medium => "medium",
             Self::Small => "small",
+            Self::Miniature => "miniature",
         }
     }
 
@@ -38,6 +41,7 @@ impl PdnSize {
         match self {
             Self::Medium => "efficientad-teacher-medium",
             Self::Small => "efficientad-teacher-small",
+            Self::Miniature => "efficientad-teacher-miniature",
         }
     }
 }
@@ -52,13 +56,13 @@ impl std::str::FromStr for PdnSize {
     type Err = EfficientAdError;
 
     fn from_str(text: &str) -> Result<Self, EfficientAdError> {
-        [Self::Medium, Self::Small].into_iter().find(|s| s.as_str() == text).ok_or_else(|| {
-            EfficientAdError::Setting {
+        [Self::Medium, Self::Small, Self::Miniature].into_iter().find(|s| s.as_str() == text).ok_or_else(
+            || EfficientAdError::Setting {
                 field: "network",
                 value: format!("{text:?}"),
-                expected: "medium or small".into(),
-            }
-        })
+                expected: "medium, small or miniature".into(),
+            },
+        )
     }
 }
 
@@ -93,14 +97,17 @@ fn steps(size: PdnSize, output: i64, padded: bool) -> Vec<Step> {
             conv(10, 512, output, 4, 0, true),
             conv(12, output, output, 1, 0, false),
         ],
-        PdnSize::Small => vec![
-            conv(0, 3, 128, 4, 3, true),
-            pool,
-            conv(3, 128, 256, 4, 3, true),
-            pool,
-            conv(6, 256, 256, 3, 1, true),
-            conv(8, 256, output, 4, 0, false),
-        ],
+        PdnSize::Small | PdnSize::Miniature => {
+            let w = if size == PdnSize::Small { 128 } else { 8 };
+            vec![
+                conv(0, 3, w, 4, 3, true),
+                pool,
+                conv(3, w, 2 * w, 4, 3, true),
+                pool,
+                conv(6, 2 * w, 2 * w, 3, 1, true),
+                conv(8, 2 * w, output, 4, 0, false),
+            ]
+        }
     }
 }
 
@@ -162,6 +169,8 @@ mod tests {
         assert_eq!(count(&parameters(PdnSize::Medium, 2 * CHANNELS)), 11_615_488);
         assert_eq!(count(&PdnSize::Small.teacher_parameters()), 2_694_144);
         assert_eq!(count(&parameters(PdnSize::Small, 2 * CHANNELS)), 4_267_392);
+        // By hand: 384 + 8, 2048 + 16, 2304 + 16, 98304 + 384.
+        assert_eq!(count(&PdnSize::Miniature.teacher_parameters()), 103_464);
         let names: Vec<String> = PdnSize::Medium.teacher_parameters().into_iter().map(|p| p.name).collect();
         assert_eq!(names[..4], ["0.weight", "0.bias", "3.weight", "3.bias"]);
         assert_eq!(names[10..], ["12.weight", "12.bias"]);
@@ -184,9 +193,9 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        for size in [PdnSize::Medium, PdnSize::Small] {
+        for size in [PdnSize::Medium, PdnSize::Small, PdnSize::Miniature] {
             assert_eq!(size.as_str().parse::<PdnSize>().unwrap(), size);
         }
-        assert!("large".parse::<PdnSize>().unwrap_err().to_string().contains("medium or small"));
+        assert!("large".parse::<PdnSize>().unwrap_err().to_string().contains("medium, small"));
     }
 }

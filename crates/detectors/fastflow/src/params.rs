@@ -103,7 +103,9 @@ fn expect(ok: bool, field: &'static str, value: &dyn ToString, expected: &str) -
 /// The layers of strides 4, 8 and 16.
 fn default_layers(backbone: BackboneKind) -> [&'static str; 3] {
     match backbone {
-        BackboneKind::WideResnet50_2 | BackboneKind::Resnet18 => ["layer1", "layer2", "layer3"],
+        BackboneKind::WideResnet50_2 | BackboneKind::Resnet18 | BackboneKind::Miniature => {
+            ["layer1", "layer2", "layer3"]
+        }
         BackboneKind::EfficientnetLite0
         | BackboneKind::EfficientnetLite1
         | BackboneKind::EfficientnetLite2 => ["stage1", "stage2", "stage4"],

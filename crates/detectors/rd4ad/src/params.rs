@@ -124,7 +124,9 @@ fn expect(ok: bool, field: &'static str, value: &dyn ToString, expected: &str) -
 fn default_layers(backbone: BackboneKind) -> [&'static str; 3] {
     let [second, third] = backbone.default_taps();
     match backbone {
-        BackboneKind::WideResnet50_2 | BackboneKind::Resnet18 => ["layer1", second, third],
+        BackboneKind::WideResnet50_2 | BackboneKind::Resnet18 | BackboneKind::Miniature => {
+            ["layer1", second, third]
+        }
         BackboneKind::EfficientnetLite0
         | BackboneKind::EfficientnetLite1
         | BackboneKind::EfficientnetLite2 => ["stage1", second, third],
@@ -134,7 +136,7 @@ fn default_layers(backbone: BackboneKind) -> [&'static str; 3] {
 /// Whether a tap's features are never negative: an EfficientNet-Lite's blocks end in a projection without activation.
 fn rectified(backbone: BackboneKind, tap: &Tap) -> bool {
     match backbone {
-        BackboneKind::WideResnet50_2 | BackboneKind::Resnet18 => true,
+        BackboneKind::WideResnet50_2 | BackboneKind::Resnet18 | BackboneKind::Miniature => true,
         BackboneKind::EfficientnetLite0
         | BackboneKind::EfficientnetLite1
         | BackboneKind::EfficientnetLite2 => tap.name == "stem",
