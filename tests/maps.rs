@@ -1,9 +1,7 @@
 //! Maps that others computed: the reference run in `fixtures/segad_maps`, repeated; damaged folders.
 
-#[path = "../crates/import/examples/generate_maps/maps.rs"]
-mod generate;
-
 use crate::support::{Place, expect, root};
+use segad_miniature::maps as generate;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

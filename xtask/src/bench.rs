@@ -99,7 +99,7 @@ fn made_up(context: &Context, native: &Native, maps: &Path) -> Result<PathBuf, X
         eprintln!("writing {} (2 GB)", maps.display());
         let mut cargo = cargo::command(&context.root, Some(native));
         cargo
-            .args(["run", "--quiet", "--package", "segad-import", "--example", "generate_maps", "--"])
+            .args(["run", "--quiet", "--package", "segad-miniature", "--example", "generate_maps", "--"])
             .arg(maps);
         succeeded(&mut cargo)?;
     }

@@ -13,8 +13,9 @@ use crate::fetch;
 use crate::setup::{self, Context};
 
 /// The commands of `segad`.
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 15] = [
     "demo",
+    "data",
     "reproduce",
     "plan",
     "sweep",

@@ -1,12 +1,12 @@
 use crate::error::nearest;
 use crate::{DatasetError, files};
 use segad_core::Label;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 /// How a data set's files are arranged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// `labels.csv` (path, defect probability, mono or poly, separated by spaces) beside `images/`.
@@ -38,7 +38,7 @@ impl Layout {
 }
 
 /// Where a data set can be had.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// Address of an archive. Either this or `package`.
@@ -65,7 +65,7 @@ pub struct Source {
 }
 
 /// A finer name within a label, and how a layout recognises it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// The name in tables.
@@ -89,7 +89,7 @@ impl Group {
 }
 
 /// One class (product) and what is known about it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Class {
     /// Its name and, for layouts with several classes, folder.
@@ -115,7 +115,7 @@ pub struct Class {
 }
 
 /// What the low-shot lists must look like.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LowShot {
     /// Number of lists.
@@ -127,7 +127,7 @@ pub struct LowShot {
 }
 
 /// A data set's description, read from TOML. Unknown keys are errors.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Version of this format: 1.
@@ -136,6 +136,9 @@ pub struct Manifest {
     pub name: String,
     /// Title for reports.
     pub title: String,
+    /// True if the images are made up, so that figures mean nothing and are not to be compared with anybody's.
+    #[serde(default)]
+    pub made_up: bool,
     /// How the files are arranged.
     pub layout: Layout,
     /// Where to read more.
@@ -232,6 +235,7 @@ impl Manifest {
             schema: 1,
             name: name.to_owned(),
             title: name.to_owned(),
+            made_up: false,
             layout,
             homepage: None,
             licence: None,

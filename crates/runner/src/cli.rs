@@ -129,7 +129,8 @@ pub struct Run {
     /// No rows whose name contains this; may be repeated.
     #[arg(long)]
     pub exclude: Vec<String>,
-    /// Where the data set lies; by default below the cache folder.
+    /// Where the data set lies, or a folder of several with their manifests; by default below the cache folder. `mini`:
+    /// miniature sets, made on the spot.
     #[arg(long)]
     pub data: Option<PathBuf>,
     /// A folder of anomaly maps to use instead of images; imported first, where it is not yet.
@@ -171,9 +172,20 @@ pub enum Data {
     Verify {
         /// Name of the data set.
         dataset: String,
-        /// Where it lies; by default below the cache folder.
+        /// Where it lies; by default below the cache folder. `mini`: the miniature.
         #[arg(long)]
         data: Option<PathBuf>,
+    },
+    /// Make miniature sets: made-up images and maps in the layouts of VAD, VisA, MVTec AD, ELPV and the authors' maps.
+    Miniature {
+        /// A new folder.
+        folder: PathBuf,
+        /// Height of the images in pixels, 32 to 512.
+        #[arg(long, default_value_t = 64)]
+        size: usize,
+        /// Decides every pixel.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
     },
 }
 
@@ -190,7 +202,7 @@ pub enum FitCommand {
 pub struct Teacher {
     /// A folder of images; folders in it are searched.
     pub images: PathBuf,
-    /// Size of the teacher: medium or small.
+    /// Size of the teacher: medium, small or miniature.
     #[arg(long, default_value = "medium")]
     pub network: PdnSize,
     /// Whose features it learns.

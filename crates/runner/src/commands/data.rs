@@ -14,9 +14,19 @@ use std::path::Path;
 const LISTED: usize = 20;
 
 pub(super) fn run(command: Data, bars: &Bars) -> Result<(), Failure> {
-    let Data::Verify { dataset, data } = command;
+    match command {
+        Data::Verify { dataset, data } => verify(&dataset, data.as_deref(), bars),
+        Data::Miniature { folder, size, seed } => {
+            let params = segad_miniature::Params { size, seed: segad_core::Seed(seed) };
+            segad_miniature::write(&folder, &params, bars).map_err(Failure::input)
+        }
+    }
+}
+
+/// Looks at every file of a data set.
+fn verify(dataset: &str, data: Option<&Path>, bars: &Bars) -> Result<(), Failure> {
     let cache = Cache::from_env().map_err(Failure::configuration)?;
-    let dataset = setup::dataset(&dataset, None, data.as_deref(), &cache)?;
+    let dataset = setup::dataset(dataset, None, data, &cache, bars)?;
     let mut text = String::new();
     let mut wrong = 0;
     for class in dataset.classes() {

@@ -2,6 +2,7 @@
 
 mod data;
 mod import;
+mod place;
 mod plan;
 mod run;
 mod setup;

@@ -1,6 +1,6 @@
 //! From arguments to a bench: the experiment, its data set, the store.
 
-use super::import;
+use super::{import, place};
 use crate::cli::Run;
 use crate::interrupt::Interrupt;
 use crate::progress::Bars;
@@ -68,8 +68,10 @@ pub(super) fn dataset(
     manifest: Option<&Path>,
     data: Option<&Path>,
     cache: &Cache,
+    bars: &Bars,
 ) -> Result<Dataset, Failure> {
-    let manifest = match manifest {
+    let place = place::find(name, manifest, data, cache, bars)?;
+    let manifest = match &place.manifest {
         Some(path) => {
             let text = atomic::read_to_string(path).map_err(Failure::input)?;
             Manifest::parse(&path.display().to_string(), &text)
@@ -77,7 +79,7 @@ pub(super) fn dataset(
         None => Manifest::shipped(name),
     };
     let manifest = manifest.map_err(Failure::configuration)?;
-    let root = data.map_or_else(|| cache.root().join("data").join(&manifest.name), Path::to_owned);
+    let root = place.root.unwrap_or_else(|| cache.root().join("data").join(&manifest.name));
     let digests = cache.root().join("digests").join(format!("{}.csv", manifest.name));
     let advice = format!("`cargo xtask fetch {}` brings it, or --data says where it lies", manifest.name);
     let dataset = Dataset::open(manifest, &root).and_then(|d| d.with_digest_cache(&digests));
@@ -95,14 +97,23 @@ pub(super) fn prepare(file: &Path, args: &Run, bars: &Bars) -> Result<Prepared, 
     let experiment = experiment(file, args)?;
     let cache = Cache::from_env().map_err(Failure::configuration)?;
     let manifest = args.manifest.as_deref();
-    let source = match &args.maps {
-        Some(maps) => Source::Maps(import::open(maps, None, Some(&experiment.dataset), manifest, &cache)?),
-        None if experiment.detectors.values().any(|d| d.kind == IMPORTED) => {
+    let imports = experiment.detectors.values().any(|d| d.kind == IMPORTED);
+    // Maps may come with the data.
+    let found = match imports && args.maps.is_none() {
+        true => place::find(&experiment.dataset, manifest, args.data.as_deref(), &cache, bars)?,
+        false => place::Place { manifest: args.manifest.clone(), maps: args.maps.clone(), root: None },
+    };
+    let source = match &found.maps {
+        Some(maps) => {
+            let manifest = found.manifest.as_deref();
+            Source::Maps(import::open(maps, None, Some(&experiment.dataset), manifest, &cache)?)
+        }
+        None if imports => {
             let message =
                 format!("{}: reads maps that others computed; say where with --maps DIR", file.display());
             return Err(Failure::Input(message));
         }
-        None => Source::Images(dataset(&experiment.dataset, manifest, args.data.as_deref(), &cache)?),
+        None => Source::Images(dataset(&experiment.dataset, manifest, args.data.as_deref(), &cache, bars)?),
     };
     let store = store(args.store.as_deref(), &cache)?;
     let threads = threads(args.threads);

@@ -1,9 +1,8 @@
 //! Writes a made-up set of anomaly maps in the layout of SegAD's authors, of VisA's size and classes, for timing and for
-//! trying out: `cargo run -p segad-import --example generate_maps -- DIR [SIZE]` (256 × 256 pixels by default, 2 GB).
+//! trying out: `cargo run -p segad-miniature --example generate_maps -- DIR [SIZE]` (256 × 256 pixels by default, 2 GB).
 #![expect(clippy::print_stderr, reason = "a program speaks to its user")]
 
-mod maps;
-
+use segad_miniature::maps;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

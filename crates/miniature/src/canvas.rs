@@ -1,0 +1,131 @@
+//! Pixels: shapes with texture on a background. Sines come from `libm`, so that they are the same on every machine.
+
+/// Red, green, blue from 0 to 255.
+pub(crate) type Colour = [f32; 3];
+
+/// An area of the unit square; x to the right, y down.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Shape {
+    /// All of it.
+    Everything,
+    /// Centre and half axes.
+    Ellipse { x: f32, y: f32, rx: f32, ry: f32 },
+    /// Centre, half sides, angle in radians.
+    Rectangle { x: f32, y: f32, rx: f32, ry: f32, angle: f32 },
+}
+
+impl Shape {
+    pub fn contains(&self, px: f32, py: f32) -> bool {
+        match *self {
+            Self::Everything => true,
+            Self::Ellipse { x, y, rx, ry } => {
+                let (dx, dy) = ((px - x) / rx, (py - y) / ry);
+                dx * dx + dy * dy <= 1.0
+            }
+            Self::Rectangle { x, y, rx, ry, angle } => {
+                let (sin, cos) = libm::sincosf(angle);
+                let (dx, dy) = (px - x, py - y);
+                (dx * cos + dy * sin).abs() <= rx && (dy * cos - dx * sin).abs() <= ry
+            }
+        }
+    }
+
+    /// The same shape elsewhere.
+    pub fn moved(self, dx: f32, dy: f32) -> Self {
+        match self {
+            Self::Everything => self,
+            Self::Ellipse { x, y, rx, ry } => Self::Ellipse { x: x + dx, y: y + dy, rx, ry },
+            Self::Rectangle { x, y, rx, ry, angle } => {
+                Self::Rectangle { x: x + dx, y: y + dy, rx, ry, angle }
+            }
+        }
+    }
+}
+
+/// What a shape is filled with beside its colour.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Pattern {
+    Plain,
+    /// So many waves across the image, in this direction.
+    Stripes {
+        waves: f32,
+        angle: f32,
+    },
+    /// So many fields across the image.
+    Fields {
+        fields: f32,
+    },
+}
+
+impl Pattern {
+    /// From −1 to 1.
+    fn at(self, x: f32, y: f32) -> f32 {
+        match self {
+            Self::Plain => 0.0,
+            Self::Stripes { waves, angle } => {
+                let (sin, cos) = libm::sincosf(angle);
+                libm::sinf(std::f32::consts::TAU * waves * (x * cos + y * sin))
+            }
+            Self::Fields { fields } => {
+                let field = (x * fields).floor() as i64 + (y * fields).floor() as i64;
+                if field.rem_euclid(2) == 0 { 1.0 } else { -1.0 }
+            }
+        }
+    }
+}
+
+/// A shape with its look.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Item {
+    pub shape: Shape,
+    pub colour: Colour,
+    pub pattern: Pattern,
+    /// Height of the pattern and of the grain, in grey levels.
+    pub contrast: f32,
+}
+
+/// How one picture of a scene differs from another.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct View {
+    /// Of the whole scene, in units of the image's side.
+    pub shift: (f32, f32),
+    /// Added to every channel.
+    pub brightness: f32,
+    /// Of the noise.
+    pub noise: u32,
+}
+
+/// Paints items in order; gives interleaved RGB, row-major.
+pub(crate) fn paint(items: &[Item], view: View, height: usize, width: usize) -> Vec<u8> {
+    let mut rgb = Vec::with_capacity(height * width * 3);
+    for row in 0..height {
+        for column in 0..width {
+            let x = (column as f32 + 0.5) / width as f32 - view.shift.0;
+            let y = (row as f32 + 0.5) / height as f32 - view.shift.1;
+            let Some(item) = items.iter().rev().find(|i| i.shape.contains(x, y)) else {
+                rgb.extend([0; 3]);
+                continue;
+            };
+            let fine = noise(view.noise, column as u32, row as u32);
+            let coarse = noise(view.noise ^ 0x5bd1, column as u32 / 5, row as u32 / 5);
+            let grain = item.contrast * (item.pattern.at(x, y) + 0.5 * coarse) + 6.0 * fine;
+            rgb.extend(item.colour.map(|c| (c + grain + view.brightness).round().clamp(0.0, 255.0) as u8));
+        }
+    }
+    rgb
+}
+
+/// Positions of the pixels in which two pictures differ by more than two grey levels in any channel.
+pub(crate) fn changed(a: &[u8], b: &[u8]) -> Vec<bool> {
+    let differs = |(p, q): (&[u8], &[u8])| p.iter().zip(q).any(|(v, w)| v.abs_diff(*w) > 2);
+    a.chunks_exact(3).zip(b.chunks_exact(3)).map(differs).collect()
+}
+
+/// From −1 to 1, by position.
+fn noise(seed: u32, x: u32, y: u32) -> f32 {
+    let mut h = seed.wrapping_add(x.wrapping_mul(0x9e37_79b1)).wrapping_add(y.wrapping_mul(0x85eb_ca77));
+    h = (h ^ (h >> 16)).wrapping_mul(0x7feb_352d);
+    h = (h ^ (h >> 15)).wrapping_mul(0x846c_a68b);
+    h ^= h >> 16;
+    h as f32 / u32::MAX as f32 * 2.0 - 1.0
+}

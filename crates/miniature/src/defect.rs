@@ -1,0 +1,170 @@
+//! Pictures of a part, good and bad.
+
+use crate::MiniatureError;
+use crate::canvas::{Item, Pattern, Shape, View, changed, paint};
+use crate::part::{Draw, Part};
+use segad_core::{Image, Seed};
+
+/// Kinds of defect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Scratch,
+    Spot,
+    Crack,
+    Missing,
+    Displaced,
+    Doubled,
+    WrongColour,
+}
+
+impl Kind {
+    /// What is wrong with the surface.
+    pub const STRUCTURAL: [Self; 3] = [Self::Scratch, Self::Spot, Self::Crack];
+    /// All; only parts with components can have the last four, which are logical.
+    pub const ALL: [Self; 7] = [
+        Self::Scratch,
+        Self::Missing,
+        Self::Spot,
+        Self::Displaced,
+        Self::Crack,
+        Self::Doubled,
+        Self::WrongColour,
+    ];
+
+    /// The kinds that a part can have.
+    pub fn of(part: &Part) -> &'static [Self] {
+        if part.loose.is_empty() { &Self::STRUCTURAL } else { &Self::ALL }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scratch => "scratch",
+            Self::Spot => "spot",
+            Self::Crack => "crack",
+            Self::Missing => "missing component",
+            Self::Displaced => "displaced component",
+            Self::Doubled => "doubled component",
+            Self::WrongColour => "wrong colour",
+        }
+    }
+}
+
+/// A picture, and for a bad one the pixels that its defect changed.
+pub(crate) struct Picture {
+    pub image: Image,
+    pub mask: Vec<bool>,
+}
+
+/// A defect that changes fewer pixels is drawn again.
+const VISIBLE: usize = 6;
+
+/// Takes a picture of a part; the seed is the image's own.
+pub(crate) fn picture(
+    part: &Part,
+    defect: Option<Kind>,
+    (height, width): (usize, usize),
+    seed: Seed,
+    path: &str,
+) -> Result<Picture, MiniatureError> {
+    let mut draw = Draw::new(seed);
+    let view = View {
+        shift: (draw.between(-0.015, 0.015), draw.between(-0.015, 0.015)),
+        brightness: draw.between(-5.0, 5.0),
+        noise: draw.bits(),
+    };
+    let good = paint(&part.items(), view, height, width);
+    let failed = |reason: String| MiniatureError::Image { path: path.to_owned(), reason };
+    let image = |rgb| Image::from_rgb(height, width, rgb).map_err(|e| failed(e.to_string()));
+    let Some(kind) = defect else {
+        return Ok(Picture { image: image(good)?, mask: vec![false; height * width] });
+    };
+    for _ in 0..20 {
+        let bad = paint(&damaged(part, kind, &mut draw), view, height, width);
+        let mask = changed(&good, &bad);
+        if mask.iter().filter(|&&m| m).count() >= VISIBLE {
+            return Ok(Picture { image: image(bad)?, mask });
+        }
+    }
+    Err(failed(format!("a {} cannot be seen at {height}×{width} pixels", kind.name())))
+}
+
+/// The items of a damaged part. `kind` must be one of [`Kind::of`] the part.
+fn damaged(part: &Part, kind: Kind, draw: &mut Draw) -> Vec<Item> {
+    let mut part = part.clone();
+    let grey = |v: f32| [v; 3];
+    let mark = |shape, colour| Item { shape, colour, pattern: Pattern::Plain, contrast: 4.0 };
+    let (x, y) = (draw.between(0.25, 0.75), draw.between(0.25, 0.75));
+    let chosen = draw.below(part.loose.len().max(1));
+    match kind {
+        Kind::Scratch => {
+            let shade = if draw.below(2) == 0 { 235.0 } else { 15.0 };
+            let (rx, angle) = (draw.between(0.12, 0.25), draw.between(0.0, 3.1));
+            part.loose.push(mark(Shape::Rectangle { x, y, rx, ry: 0.014, angle }, grey(shade)));
+        }
+        Kind::Spot => {
+            let (rx, ry) = (draw.between(0.03, 0.07), draw.between(0.03, 0.07));
+            let colour = [draw.between(0.0, 120.0), draw.between(0.0, 90.0), draw.between(0.0, 60.0)];
+            part.loose.push(mark(Shape::Ellipse { x, y, rx, ry }, colour));
+        }
+        Kind::Crack => {
+            let (mut x, mut y, mut angle) = (x, y, draw.between(0.0, 6.2));
+            for _ in 0..3 {
+                angle += draw.between(-1.0, 1.0);
+                let shape = Shape::Rectangle { x, y, rx: 0.07, ry: 0.012, angle };
+                part.loose.push(mark(shape, grey(5.0)));
+                (x, y) = (x + 0.12 * libm::cosf(angle), y + 0.12 * libm::sinf(angle));
+            }
+        }
+        Kind::Missing => drop(part.loose.remove(chosen)),
+        Kind::Displaced => {
+            let angle = draw.between(0.0, 6.2);
+            let item = &mut part.loose[chosen];
+            item.shape = item.shape.moved(0.1 * libm::cosf(angle), 0.1 * libm::sinf(angle));
+        }
+        Kind::Doubled => {
+            let angle = draw.between(0.0, 6.2);
+            let mut item = part.loose[chosen];
+            item.shape = item.shape.moved(0.2 * libm::cosf(angle), 0.2 * libm::sinf(angle));
+            part.loose.push(item);
+        }
+        Kind::WrongColour => {
+            let item = &mut part.loose[chosen];
+            item.colour = item.colour.map(|c| 255.0 - c);
+            item.colour.rotate_left(1);
+        }
+    }
+    part.items()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shot(part: &Part, kind: Option<Kind>, seed: u64) -> Picture {
+        picture(part, kind, (64, 80), Seed(seed), "x").unwrap()
+    }
+
+    #[test]
+    fn every_kind_shows_and_its_mask_is_where_the_picture_changed() {
+        for part in [Part::piezo(), Part::object("pcb1"), Part::texture("grid"), Part::cell()] {
+            let good = shot(&part, None, 5);
+            assert!(good.mask.iter().all(|m| !m));
+            for &kind in Kind::of(&part) {
+                let bad = shot(&part, Some(kind), 5);
+                let differs = good.image.rgb().chunks(3).zip(bad.image.rgb().chunks(3)).map(|(a, b)| a != b);
+                // A changed pixel may change by too little for the mask, never the other way round.
+                assert!(differs.zip(&bad.mask).all(|(differs, &masked)| differs || !masked), "{kind:?}");
+                let area = bad.mask.iter().filter(|&&m| m).count();
+                assert!((VISIBLE..64 * 80 / 4).contains(&area), "{kind:?}: {area} pixels");
+            }
+        }
+    }
+
+    #[test]
+    fn pictures_repeat_and_differ() {
+        let part = Part::object("candle");
+        assert_eq!(shot(&part, Some(Kind::Crack), 1).image, shot(&part, Some(Kind::Crack), 1).image);
+        assert_ne!(shot(&part, None, 1).image, shot(&part, None, 2).image);
+        assert_ne!(shot(&part, None, 1).image, shot(&Part::object("cashew"), None, 1).image);
+    }
+}
