@@ -95,6 +95,10 @@ fn native_libraries_and_polars_stay_where_they_belong() {
             assert!(!needs[light].contains(heavy), "{light} needs {heavy}");
         }
     }
+    for foreign in ["tch", "xgboost-rs", "segad-store", "segad-datasets", "segad-product"] {
+        assert!(!needs["segad-serve"].contains(foreign), "segad-serve needs {foreign}");
+    }
+    assert!(users("axum").is_subset(&["segad-runner", "segad-serve"].into()), "one crate speaks HTTP");
     for pure in ["segad-core", "segad-metrics", "segad-features", "segad-grid"] {
         for crate_ in ["segad-store", "segad-datasets", "segad-imaging"] {
             assert!(!needs[pure].contains(crate_), "{pure} needs {crate_}");

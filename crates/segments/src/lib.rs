@@ -42,7 +42,7 @@ pub use folder::{Folder, FolderParams};
 pub use foreground::{Foreground, ForegroundParams, ForegroundReport};
 pub use posed::{Pose, Posed};
 pub use report::{QualityReport, SMALL_SEGMENT, SegmentQuality, overlay};
-pub use shapes::{Reference, Shape, Shapes};
+pub use shapes::{Reference, Shape, Shapes, ShapesFile};
 pub use source::Source;
 pub use spec::{PosedParams, SegmentsSpec, SegmentsTable, StaticParams, open};
 

@@ -130,20 +130,51 @@ pub struct Reference {
     pub width: usize,
 }
 
-#[derive(Deserialize)]
+/// A file of shapes as it is written, unchecked; [`Shapes::check`] checks it. Programs that draw shapes fill this and
+/// write [`ShapesFile::to_toml`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
-    title: String,
+pub struct ShapesFile {
+    /// What the file calls itself.
+    pub title: String,
+    /// A remark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Segment names in the order of their labels, the background first.
+    pub segments: Vec<String>,
+    /// Names of segments that may have no pixel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_empty: Vec<String>,
+    /// For posed maps: the segment that the board's inside belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<String>,
+    /// Size of the picture that coordinates refer to.
+    pub reference: Reference,
+    /// Shapes in paint order.
     #[serde(default)]
-    note: Option<String>,
-    reference: Reference,
-    segments: Vec<String>,
-    #[serde(default)]
-    allow_empty: Vec<String>,
-    #[serde(default)]
-    inside: Option<String>,
-    #[serde(default)]
-    shape: Vec<Shape>,
+    pub shape: Vec<Shape>,
+}
+
+impl ShapesFile {
+    /// Reads the text of a file without checking what it says; `file` names it in errors.
+    ///
+    /// # Errors
+    /// [`SegmentsError::Toml`] naming an unknown key or a value of the wrong kind.
+    pub fn parse(file: &str, text: &str) -> Result<Self, SegmentsError> {
+        toml::from_str(text).map_err(|e: toml::de::Error| SegmentsError::Toml {
+            file: file.to_owned(),
+            message: e.to_string().trim().to_owned(),
+        })
+    }
+
+    /// The text of the file.
+    ///
+    /// # Errors
+    /// [`SegmentsError::Toml`] for what TOML cannot hold.
+    pub fn to_toml(&self) -> Result<String, SegmentsError> {
+        toml::to_string(self)
+            .map_err(|e| SegmentsError::Toml { file: self.title.clone(), message: e.to_string() })
+    }
 }
 
 /// A checked file of shapes: named segments in the order of their labels, and shapes in paint order (later ones cover
@@ -177,11 +208,14 @@ impl Shapes {
     /// # Errors
     /// [`SegmentsError::Toml`] naming an unknown key, [`SegmentsError::Names`], [`SegmentsError::Shape`].
     pub fn parse(file: &str, text: &str) -> Result<Self, SegmentsError> {
-        let toml = |e: toml::de::Error| SegmentsError::Toml {
-            file: file.to_owned(),
-            message: e.to_string().trim().to_owned(),
-        };
-        let raw: File = toml::from_str(text).map_err(toml)?;
+        Self::check(file, ShapesFile::parse(file, text)?)
+    }
+
+    /// Checks what a file says; `file` names it in errors.
+    ///
+    /// # Errors
+    /// [`SegmentsError::Names`], [`SegmentsError::Shape`].
+    pub fn check(file: &str, raw: ShapesFile) -> Result<Self, SegmentsError> {
         check_names(file, &raw.segments)?;
         let known = |name: &str| raw.segments.iter().position(|n| n == name).map(|i| i as u8);
         let unknown = |name: &str| format!("unknown segment {name:?}; expected one of {:?}", raw.segments);

@@ -1,0 +1,143 @@
+// Scored images: filters, threshold, counts, and one image in detail.
+import { $, ask, el, percent, problem, short, showLayers } from "/app.js";
+import { histogram } from "/histogram.js";
+
+const PAGE = 60;
+
+export async function startGallery(runs, editor) {
+  let run = null; // what the server says of the chosen run, with its number
+  let at = 0;
+  let shown = PAGE;
+  let chart = null;
+  let wanted = null; // the threshold that is asked for next, while an answer is awaited
+  let asking = false;
+
+  const url = (item, layer, side) =>
+    `/v1/runs/${run.number}/items/${item}/layers/${layer}${side ? `?side=${side}` : ""}`;
+  const called = (i) => run.items.score[i] >= at;
+
+  function chosen() {
+    const { id, label, group, score } = run.items;
+    const [l, g, v] = [$("filter-label").value, $("filter-group").value, $("filter-verdict").value];
+    const name = $("filter-name").value.toLowerCase();
+    const fits = {
+      "": () => true,
+      called,
+      passed: (i) => !called(i),
+      alarm: (i) => label[i] === "good" && called(i),
+      missed: (i) => label[i] === "bad" && !called(i),
+    }[v];
+    const list = [...id.keys()].filter((i) =>
+      (!l || label[i] === l) && (!g || group[i] === g.slice(1)) && fits(i) && id[i].toLowerCase().includes(name));
+    const order = {
+      down: (a, b) => score[b] - score[a],
+      up: (a, b) => score[a] - score[b],
+      near: (a, b) => Math.abs(score[a] - at) - Math.abs(score[b] - at),
+    }[$("sort").value];
+    return list.sort((a, b) => order(a, b) || (id[a] < id[b] ? -1 : 1));
+  }
+
+  function tile(i) {
+    const { id, label, group, score } = run.items;
+    const wrong = called(i) !== (label[i] === "bad");
+    return el("button", { type: "button", class: `${label[i]}${wrong ? " wrong" : ""}`, onclick: () => detail(i) },
+      run.layers.length ? el("img", { loading: "lazy", alt: "", src: url(i, 0, 192) }) : "",
+      el("span", {}, id[i]),
+      el("span", {}, `${short(score[i])} · ${group[i]}`));
+  }
+
+  function grid() {
+    const list = chosen();
+    $("shown").textContent = `${list.length} of ${run.items.id.length} images`;
+    $("grid").replaceChildren(...list.slice(0, shown).map(tile));
+    $("more").hidden = list.length <= shown;
+  }
+
+  const line = (name, { hits, total, rate, low, high }) =>
+    el("tr", {}, el("td", {}, name), el("td", {}, `${hits} of ${total}`), el("td", {}, percent(rate)),
+      el("td", {}, low == null ? "–" : `${percent(low)} to ${percent(high)}`));
+
+  async function counts() {
+    wanted = at;
+    if (asking) return;
+    asking = true;
+    try {
+      while (wanted !== null) {
+        const [value, of] = [wanted, run];
+        wanted = null;
+        const c = await ask(`/v1/runs/${of.number}/threshold?at=${value}`);
+        if (of !== run) continue;
+        $("counts").tBodies[0].replaceChildren(
+          line("False alarms (good called bad)", c.false_alarms),
+          line("Found (bad called bad)", c.recall),
+          line("Right among those called bad", c.precision));
+        $("groups").tBodies[0].replaceChildren(...c.groups.map((g) => line(`${g.group} (${g.label})`, g.called)));
+        $("counts").dataset.at = c.at;
+      }
+    } catch (error) {
+      problem(error);
+    } finally {
+      asking = false;
+    }
+  }
+
+  let painting = 0;
+  function move(value) {
+    at = value;
+    $("threshold").value = value;
+    counts();
+    cancelAnimationFrame(painting);
+    painting = requestAnimationFrame(grid);
+  }
+
+  function detail(i) {
+    const { id, label, group, score } = run.items;
+    $("detail-title").textContent = id[i];
+    $("detail-facts").textContent =
+      `${label[i]}, group ${group[i]}, score ${short(score[i])}, called ${called(i) ? "bad" : "good"}`;
+    const layers = run.layers.map(({ name, kind }, l) => ({ name, kind, url: url(i, l) }));
+    showLayers($("detail-stack"), $("detail-layers"), layers);
+    $("detail-draw").hidden = !layers.length;
+    $("detail-draw").onclick = () => {
+      $("detail").close();
+      editor.reference(url(i, 0));
+      location.hash = "#segments";
+    };
+    $("detail").showModal();
+  }
+
+  async function open(number) {
+    run = Object.assign(await ask(`/v1/runs/${number}`), { number });
+    const notes = [...run.notes];
+    if (run.auroc) {
+      const { value, low, high } = run.auroc;
+      notes.unshift(`AUROC ${percent(value)}, 95 % interval ${percent(low)} to ${percent(high)} (DeLong)`);
+    }
+    $("notes").replaceChildren(...notes.map((n) => el("li", {}, n)));
+    const groups = [...new Set(run.items.group)].sort();
+    // A group may have any name, also none; "=" tells it from "all".
+    $("filter-group").replaceChildren(el("option", { value: "" }, "all"),
+      ...groups.map((g) => el("option", { value: `=${g}` }, g)));
+    $("suggested").replaceChildren(...run.suggested.map(({ name, at: value }) =>
+      el("button", { type: "button", onclick: () => { chart.place(value); move(value); } }, name)));
+    chart = histogram($("histogram"), run.items, move);
+    shown = PAGE;
+    const sorted = [...run.items.score].sort((a, b) => a - b);
+    const start = run.threshold ?? run.suggested[1]?.at ?? sorted[Math.floor(sorted.length / 2)] ?? 0;
+    chart.place(start);
+    move(start);
+  }
+
+  $("run").replaceChildren(...runs.map(({ name, images }, i) => el("option", { value: i }, `${name} (${images})`)));
+  $("run").addEventListener("change", () => open(Number($("run").value)).catch(problem));
+  for (const id of ["filter-label", "filter-group", "filter-verdict", "filter-name", "sort"]) {
+    $(id).addEventListener("input", () => { shown = PAGE; grid(); });
+  }
+  $("threshold").addEventListener("change", () => {
+    const value = $("threshold").valueAsNumber;
+    if (Number.isFinite(value)) { chart.place(value); move(value); }
+  });
+  $("more").addEventListener("click", () => { shown += PAGE; grid(); });
+  $("detail-close").addEventListener("click", () => $("detail").close());
+  await open(0);
+}

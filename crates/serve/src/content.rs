@@ -1,0 +1,160 @@
+use segad_core::{AnomalyMap, BoxError, Image, Label, LabelMap};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// What is served. Without a part its routes answer 404 and the page does not show it.
+#[derive(Clone, Default)]
+pub struct Content {
+    /// Answers `POST /v1/inspect`.
+    pub inspector: Option<Arc<dyn Inspect>>,
+    /// Scored images.
+    pub gallery: Option<Arc<dyn Gallery>>,
+}
+
+/// Something that inspects images. Calls come from several threads, at most [`Limits::workers`](crate::Limits) at a
+/// time.
+pub trait Inspect: Send + Sync {
+    /// What it is.
+    fn about(&self) -> About;
+
+    /// Scores one image, given as the bytes of a PNG or JPEG.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    fn inspect(&self, bytes: &[u8]) -> Result<Answer, Refusal>;
+}
+
+/// What an inspector says about itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct About {
+    /// A name for people.
+    pub name: String,
+    /// An image is called bad if its score ≥ this.
+    pub threshold: f64,
+    /// Segment names in the order of their labels.
+    pub segments: Vec<String>,
+    /// Detectors in the order of their maps.
+    pub detectors: Vec<String>,
+    /// What else there is to know: names and values.
+    pub facts: Vec<(String, String)>,
+}
+
+/// What an inspector says about an image.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Raw score, larger is more anomalous.
+    pub score: f32,
+    /// The verdict: bad if the score ≥ the threshold.
+    pub verdict: Label,
+    /// Probability of a defect, 0 to 1, where scores are calibrated.
+    pub probability: Option<f64>,
+    /// What pushed the score, strongest first.
+    pub reasons: Vec<Reason>,
+    /// One map per detector, over the whole image.
+    pub maps: Vec<MapPicture>,
+    /// Which segment each pixel of the maps belongs to.
+    pub segments: Option<LabelMap>,
+}
+
+/// One contribution to a score.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Reason {
+    /// The segment; empty for the whole image.
+    pub segment: String,
+    /// The detector or classifier.
+    pub detector: String,
+    /// The statistic.
+    pub statistic: String,
+    /// Its value; none where it is missing.
+    pub value: Option<f32>,
+    /// Where good images usually lie, where that is known.
+    pub usual: Option<[f32; 2]>,
+    /// What it adds to the score; positive is towards bad.
+    pub contribution: f64,
+}
+
+/// A detector's map and the values that its colours span.
+#[derive(Clone, Debug)]
+pub struct MapPicture {
+    /// The detector.
+    pub detector: String,
+    /// The map.
+    pub map: AnomalyMap,
+    /// This value and below is darkest.
+    pub low: f32,
+    /// This value and above is brightest.
+    pub high: f32,
+}
+
+/// Why an image has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The image cannot be used; the text says what is wrong with it. Status 422.
+    Image(String),
+    /// The inspector failed. Status 500; the text goes to the log.
+    Internal(String),
+}
+
+/// Scored images.
+pub trait Gallery: Send + Sync {
+    /// The sets of scored images, in the order of the menu.
+    fn runs(&self) -> &[Run];
+
+    /// A layer of an image; all three are positions and lie within their lists. Any size: layers of an image are
+    /// stretched over one another.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being read or drawn.
+    fn picture(&self, run: usize, item: usize, layer: usize) -> Result<Image, BoxError>;
+}
+
+/// Scored images that belong together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Run {
+    /// A name for people.
+    pub name: String,
+    /// Remarks.
+    pub notes: Vec<String>,
+    /// The threshold in use, where there is one.
+    pub threshold: Option<f64>,
+    /// What can be shown of an image; the first is the thumbnail.
+    pub layers: Vec<Layer>,
+    /// The images.
+    pub items: Vec<Item>,
+}
+
+/// A picture of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Layer {
+    /// A name for people.
+    pub name: String,
+    /// What it shows.
+    pub kind: LayerKind,
+}
+
+/// What a layer shows, which decides how it is laid over others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LayerKind {
+    /// The photograph.
+    Photo,
+    /// A heat map.
+    Map,
+    /// Segments in their colours.
+    Segments,
+    /// Bright outlines on black.
+    Outlines,
+}
+
+/// One scored image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// Its name, e.g. its path below the data set's folder.
+    pub id: String,
+    /// What it is known to be.
+    pub label: Label,
+    /// A finer group.
+    pub group: String,
+    /// Its raw score, finite.
+    pub score: f32,
+}

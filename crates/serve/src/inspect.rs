@@ -1,0 +1,95 @@
+//! `POST /v1/inspect`.
+
+use crate::body;
+use crate::content::{Answer, Reason, Refusal};
+use crate::reply::{Fault, data_url, json};
+use crate::routes::App;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use segad_core::{BoxError, Label};
+use segad_imaging::{encode_labels_png, encode_png, heatmap};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Options {
+    /// Heat maps and segments, as PNG in data URLs.
+    #[serde(default)]
+    pictures: bool,
+}
+
+#[derive(Serialize)]
+struct Told {
+    score: f32,
+    threshold: f64,
+    verdict: Label,
+    probability: Option<f64>,
+    reasons: Vec<Reason>,
+    maps: Vec<Map>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segments: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Map {
+    detector: String,
+    height: usize,
+    width: usize,
+    max: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture: Option<String>,
+}
+
+pub(crate) async fn inspect(
+    State(app): State<Arc<App>>,
+    options: Result<Query<Options>, axum::extract::rejection::QueryRejection>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let inspector = app.content.inspector.clone().ok_or_else(|| Fault::absent("a model"))?;
+    let Query(options) = options.map_err(|e| Fault::new(StatusCode::BAD_REQUEST, "query", e.body_text()))?;
+    let (parts, body) = request.into_parts();
+    check_type(&parts.headers)?;
+    let received = body::read(&parts.headers, body, app.limits.body, &app.limits, &app.budget).await?;
+    let metrics = app.metrics.clone();
+    let threshold = app.threshold;
+    let work = move || {
+        let start = Instant::now();
+        let answer = inspector.inspect(&received.bytes)?;
+        metrics.inspected(answer.verdict.is_bad(), start.elapsed());
+        told(answer, threshold, options.pictures).map_err(|e| Refusal::Internal(e.to_string()))
+    };
+    match app.inspections.run(work).await? {
+        Ok(told) => json(&told),
+        Err(Refusal::Image(m)) => Err(Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "image", m)),
+        Err(Refusal::Internal(m)) => Err(Fault::internal(m)),
+    }
+}
+
+/// The types that a form of another site's page cannot send.
+fn check_type(headers: &HeaderMap) -> Result<(), Fault> {
+    let Some(stated) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let stated = stated.to_str().unwrap_or("?").split(';').next().unwrap_or_default().trim();
+    if ["image/png", "image/jpeg", "application/octet-stream"].iter().any(|t| t.eq_ignore_ascii_case(stated))
+    {
+        return Ok(());
+    }
+    let message = "the body must be image/png, image/jpeg or application/octet-stream";
+    Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", message))
+}
+
+fn told(answer: Answer, threshold: f64, pictures: bool) -> Result<Told, BoxError> {
+    let Answer { score, verdict, probability, reasons, maps, segments } = answer;
+    let maps = maps.into_iter().map(|m| {
+        let picture =
+            if pictures { Some(data_url(&encode_png(&heatmap(&m.map, m.low, m.high)?)?)) } else { None };
+        let (height, width, max) = (m.map.height(), m.map.width(), m.map.max());
+        Ok(Map { detector: m.detector, height, width, max, picture })
+    });
+    let maps = maps.collect::<Result<_, BoxError>>()?;
+    let segments = segments.filter(|_| pictures).map(|s| encode_labels_png(&s)).transpose()?;
+    let segments = segments.map(|png| data_url(&png));
+    Ok(Told { score, threshold, verdict, probability, reasons, maps, segments })
+}

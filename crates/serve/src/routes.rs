@@ -1,0 +1,137 @@
+//! Which path leads where, and what surrounds every answer.
+
+use crate::body::Budget;
+use crate::content::Content;
+use crate::guard::{self, Hosts};
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::reply::{Fault, Refused, json, typed};
+use crate::workers::Workers;
+use crate::{assets, editor, inspect, runs};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Threads that draw pictures and paint shapes.
+const PICTURE_WORKERS: usize = 2;
+/// Thumbnails that may wait beside the queue of inspections: a page asks for many at once.
+const PICTURE_QUEUE: usize = 256;
+
+/// What all handlers share.
+pub(crate) struct App {
+    pub content: Content,
+    pub limits: Limits,
+    pub budget: Budget,
+    pub inspections: Workers,
+    pub pictures: Workers,
+    pub metrics: Arc<Metrics>,
+    pub hosts: Hosts,
+    /// The inspector's threshold; 0 without one.
+    pub threshold: f64,
+    pub stopping: AtomicBool,
+}
+
+impl App {
+    pub(crate) fn new(content: Content, limits: Limits, hosts: Hosts) -> Self {
+        let metrics = Arc::new(Metrics::default());
+        let drawing = Limits { queue: limits.queue.max(PICTURE_QUEUE), ..limits.clone() };
+        Self {
+            budget: Budget::new(&limits),
+            inspections: Workers::new(limits.workers, limits.clone(), metrics.clone()),
+            pictures: Workers::new(PICTURE_WORKERS, drawing, metrics.clone()),
+            threshold: content.inspector.as_ref().map_or(0.0, |i| i.about().threshold),
+            stopping: AtomicBool::new(false),
+            content,
+            limits,
+            metrics,
+            hosts,
+        }
+    }
+
+    /// Threads that work may take.
+    pub(crate) fn threads(limits: &Limits) -> usize {
+        limits.workers + PICTURE_WORKERS
+    }
+}
+
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let mut router = Router::new();
+    for path in assets::paths() {
+        router = router.route(path, get(move || async move { assets::file(path) }));
+    }
+    router
+        .route("/healthz", get(health))
+        .route("/metrics", get(metrics))
+        .route("/v1/about", get(about))
+        .route("/v1/inspect", post(inspect::inspect))
+        .route("/v1/runs/{run}", get(runs::list))
+        .route("/v1/runs/{run}/threshold", get(runs::threshold))
+        .route("/v1/runs/{run}/items/{item}/layers/{layer}", get(runs::picture))
+        .route("/v1/segments/check", post(editor::check))
+        .route("/v1/segments/read", post(editor::read))
+        .fallback(|| async { Fault::absent("that page") })
+        .method_not_allowed_fallback(|| async {
+            Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this path takes another method")
+        })
+        .layer(middleware::from_fn_with_state(app.clone(), around))
+        .with_state(app)
+}
+
+/// Checks who asks, counts, and sets the headers of every answer.
+async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let route = family(request.uri().path());
+    let mut response = match app.hosts.check(request.method(), request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(fault) => fault.into_response(),
+    };
+    guard::protect(response.headers_mut());
+    app.metrics.request(route, response.status().as_u16());
+    if let Some(Refused(reason)) = response.extensions().get() {
+        app.metrics.refused(reason);
+    }
+    response
+}
+
+/// The routes that are counted apart: a fixed set, whatever paths clients think of.
+fn family(path: &str) -> &'static str {
+    match path {
+        "/healthz" => "/healthz",
+        "/metrics" => "/metrics",
+        "/v1/about" => "/v1/about",
+        "/v1/inspect" => "/v1/inspect",
+        p if p.starts_with("/v1/runs/") => "/v1/runs",
+        p if p.starts_with("/v1/segments/") => "/v1/segments",
+        p if assets::paths().any(|a| a == p) => "page",
+        _ => "other",
+    }
+}
+
+async fn health(State(app): State<Arc<App>>) -> Result<Response, Fault> {
+    if app.stopping.load(Ordering::Relaxed) {
+        return Err(Fault::busy("the server is stopping"));
+    }
+    Ok(typed("text/plain; charset=utf-8", "ok\n".into()))
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    typed("text/plain; version=0.0.4; charset=utf-8", app.metrics.text().into())
+}
+
+/// `GET /v1/about`
+async fn about(State(app): State<Arc<App>>) -> Result<Response, Fault> {
+    let runs = app.content.gallery.as_ref().map_or(&[][..], |g| g.runs());
+    let runs: Vec<Value> = runs.iter().map(|r| json!({ "name": r.name, "images": r.items.len() })).collect();
+    json(&json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "model": app.content.inspector.as_ref().map(|i| i.about()),
+        "runs": runs,
+        "colours": segad_imaging::SEGMENT_COLOURS,
+        "largest_body": app.limits.body,
+    }))
+}
