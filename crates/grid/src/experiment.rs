@@ -32,9 +32,17 @@ pub struct Experiment {
     pub detectors: BTreeMap<String, DetectorDef>,
     /// Classifiers by the name that rows use.
     pub classifiers: BTreeMap<String, DetectorDef>,
+    /// Detectors that stand for [`EACH`] in turn, each giving a column of its own. Empty: rows run as they are.
+    pub each: Vec<String>,
     /// The table's rows in order.
     pub rows: Vec<Row>,
 }
+
+/// The name that stands for each detector of [`Experiment::each`] in turn.
+pub const EACH: &str = "each";
+
+/// The name of the segments that come with the data, for rows that would otherwise have the defaults'.
+const OWN: &str = "own";
 
 /// Seeds: a list, or the name of a list in the data-set manifest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,6 +125,8 @@ pub(crate) struct File {
     #[serde(default)]
     classifiers: BTreeMap<String, Table>,
     #[serde(default)]
+    each: Vec<String>,
+    #[serde(default)]
     defaults: Defaults,
     #[serde(default)]
     row: Vec<Row>,
@@ -162,6 +172,7 @@ impl File {
         }
         for row in &mut rows {
             row.segments = row.segments.take().or_else(|| self.defaults.segments.clone());
+            row.segments.take_if(|s| s.as_str() == Some(OWN));
             row.forest = row.forest.take().or_else(|| self.defaults.forest.clone());
             let mut features = self.defaults.features.clone();
             features.extend(std::mem::take(&mut row.features));
@@ -169,6 +180,7 @@ impl File {
         }
         let (mut detectors, classifiers) = (defs(self.detectors), defs(self.classifiers));
         let rows = self.sweep.expand(rows, &mut detectors).map_err(|(key, message)| bad(&key, message))?;
+        check_each(&self.each, &rows, &detectors, &bad)?;
         check_rows(&rows, &detectors, &classifiers, &bad)?;
         Ok(Experiment {
             name: name.to_owned(),
@@ -187,6 +199,7 @@ impl File {
             variants: defs(self.variants),
             detectors,
             classifiers,
+            each: self.each,
             rows,
         })
     }
@@ -205,6 +218,40 @@ fn defs(tables: BTreeMap<String, Table>) -> BTreeMap<String, DetectorDef> {
         .collect()
 }
 
+/// `each` names defined detectors, and then every row has the word in its `detectors`; without it no row has.
+fn check_each(
+    each: &[String],
+    rows: &[Row],
+    detectors: &BTreeMap<String, DetectorDef>,
+    bad: &dyn Fn(&str, String) -> GridError,
+) -> Result<(), GridError> {
+    if detectors.contains_key(EACH) {
+        return Err(bad("detectors.each", "the name is taken: it stands for each detector of `each`".into()));
+    }
+    if let Some(unknown) = each.iter().find(|name| !detectors.contains_key(*name)) {
+        return Err(bad("each", format!("{unknown:?} is not defined in this experiment")));
+    }
+    if each.iter().collect::<BTreeSet<_>>().len() != each.len() {
+        return Err(bad("each", format!("{each:?}: each detector may stand once")));
+    }
+    for (i, row) in rows.iter().enumerate() {
+        let at = format!("row[{i}] ({}).detectors", row.name);
+        match (row.detectors.iter().any(|d| d == EACH), each.is_empty()) {
+            (true, true) => {
+                return Err(bad(&at, "names \"each\", but the experiment has no list `each`".into()));
+            }
+            (false, false) => {
+                return Err(bad(&at, "lacks \"each\", which every row needs where `each` is given".into()));
+            }
+            _ => {}
+        }
+        if let Some(twice) = row.detectors.iter().find(|d| each.contains(d)) {
+            return Err(bad(&at, format!("{twice:?} would stand there twice, itself and as \"each\"")));
+        }
+    }
+    Ok(())
+}
+
 fn check_rows(
     rows: &[Row],
     detectors: &BTreeMap<String, DetectorDef>,
@@ -221,7 +268,7 @@ fn check_rows(
             ("detectors", row.detectors.as_slice(), detectors.keys().collect::<Vec<_>>()),
             ("classifier", row.classifier.as_slice(), classifiers.keys().collect()),
         ] {
-            if let Some(unknown) = used.iter().find(|u| !known.contains(u)) {
+            if let Some(unknown) = used.iter().find(|u| !known.contains(u) && *u != EACH) {
                 let hint = nearest(unknown, known.iter().map(|k| k.as_str()))
                     .map(|n| format!("; did you mean `{n}`?"))
                     .unwrap_or_default();

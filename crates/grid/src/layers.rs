@@ -58,6 +58,23 @@ impl Layers {
         Ok(self)
     }
 
+    /// Adds `[profile.maps]`, for runs on maps instead of images, and `[profile.maps-NAME]` for `profile`'s NAME; where
+    /// the file has neither, adds `profile` itself.
+    ///
+    /// # Errors
+    /// As [`Layers::profile`].
+    pub fn on_maps(mut self, profile: &str) -> Result<Self, GridError> {
+        let all = self.layers[0].1.get("profile").and_then(Value::as_table).cloned().unwrap_or_default();
+        let own = format!("maps-{profile}");
+        let found: Vec<_> =
+            ["maps", &own].iter().filter_map(|n| Some((*n, all.get(*n)?.as_table()?.clone()))).collect();
+        if found.is_empty() {
+            return self.profile(profile);
+        }
+        self.layers.extend(found.into_iter().map(|(name, table)| (format!("profile {name}"), table)));
+        Ok(self)
+    }
+
     /// Adds settings from environment variables given as `(name, value)`: `SEGAD_SET_DETECTORS__PATCHCORE__MEMORY=…`
     /// sets `detectors.patchcore.memory`.
     ///
@@ -187,6 +204,18 @@ mod tests {
         assert_eq!(of("seeds").as_deref(), Some("profile smoke"));
         assert_eq!(of("dataset").as_deref(), Some("x/t.toml"));
         assert!(matches!(layers.profile("smok"), Err(GridError::Profile { .. })));
+    }
+
+    #[test]
+    fn runs_on_maps_have_profiles_of_their_own() {
+        let text = format!("{TEXT}\n[profile.maps]\nprotocol = 'm'\n[profile.maps-smoke]\nseeds = [9]\n");
+        let on = |profile: &str| {
+            Layers::new("t.toml", &text).unwrap().on_maps(profile).unwrap().experiment().unwrap()
+        };
+        assert_eq!((on("paper").seeds, on("smoke").seeds), (Seeds::List(vec![1, 2, 3]), Seeds::List(vec![9])));
+        assert_eq!(on("paper").protocols, ["m"]);
+        let plain = Layers::new("t.toml", TEXT).unwrap().on_maps("smoke").unwrap().experiment().unwrap();
+        assert_eq!(plain.seeds, Seeds::List(vec![7]));
     }
 
     #[test]

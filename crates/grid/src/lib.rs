@@ -43,6 +43,6 @@ mod sweep;
 
 pub use catalogue::{Catalogue, Checked, Split, SplitDigests};
 pub use error::GridError;
-pub use experiment::{DetectorDef, Experiment, Head, Row, Seeds};
+pub use experiment::{DetectorDef, EACH, Experiment, Head, Row, Seeds};
 pub use layers::{Layers, Origin};
 pub use plan::{Cell, CellId, CellKind, Plan, RowResult, Task};

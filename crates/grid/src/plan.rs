@@ -1,6 +1,7 @@
-use crate::{Catalogue, Checked, DetectorDef, Experiment, Head, Row, Seeds, Split};
+use crate::{Catalogue, Checked, DetectorDef, EACH, Experiment, Head, Row, Seeds, Split};
 use segad_core::{Key, KeyHasher};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use toml::{Table, Value};
@@ -133,6 +134,8 @@ pub struct RowResult {
     pub protocol: String,
     /// The seed.
     pub seed: u64,
+    /// The detector that stands for [`EACH`], if the experiment has a list of them.
+    pub each: Option<String>,
     /// The evaluate cell, or why there is none.
     pub cell: Result<CellId, String>,
 }
@@ -163,18 +166,22 @@ impl Plan {
             Seeds::Named(name) => catalogue.seeds(name)?,
         };
         let mut builder = Builder::new(experiment, catalogue);
+        let variants = variants(experiment);
         for class in &classes {
             for protocol in &experiment.protocols {
                 let def = experiment.variants.get(protocol).cloned();
                 let def = def.unwrap_or_else(|| DetectorDef { kind: protocol.clone(), ..Default::default() });
                 for &seed in &seeds {
                     let split = catalogue.split(class, &def, seed);
-                    for (i, row) in experiment.rows.iter().enumerate() {
-                        let cell = split.clone().and_then(|split| {
-                            builder.place(class, &format!("{class} {protocol} seed {seed}"), split).row(row)
-                        });
-                        let (class, protocol) = (class.clone(), protocol.clone());
-                        builder.plan.results.push(RowResult { row: i, class, protocol, seed, cell });
+                    for (each, rows) in &variants {
+                        let with = each.as_ref().map(|e| format!(" {e}")).unwrap_or_default();
+                        let name = format!("{class} {protocol}{with} seed {seed}");
+                        for (i, row) in rows.iter().enumerate() {
+                            let cell =
+                                split.clone().and_then(|split| builder.place(class, &name, split).row(row));
+                            let (class, protocol, each) = (class.clone(), protocol.clone(), each.clone());
+                            builder.plan.results.push(RowResult { row: i, class, protocol, seed, each, cell });
+                        }
                     }
                 }
             }
@@ -201,6 +208,20 @@ impl Plan {
         }
         (0..self.cells.len()).filter(|&i| wanted[i]).map(CellId).collect()
     }
+}
+
+/// The rows, once as they are or once for each detector of the experiment's list.
+fn variants(experiment: &Experiment) -> Vec<(Option<String>, Cow<'_, [Row]>)> {
+    if experiment.each.is_empty() {
+        return vec![(None, Cow::Borrowed(&experiment.rows))];
+    }
+    let with = |each: &String| {
+        let mut rows = experiment.rows.clone();
+        let names = rows.iter_mut().flat_map(|row| &mut row.detectors);
+        names.filter(|name| *name == EACH).for_each(|name| name.clone_from(each));
+        (Some(each.clone()), Cow::Owned(rows))
+    };
+    experiment.each.iter().map(with).collect()
 }
 
 /// Adds cells; the same kind and key is one cell.

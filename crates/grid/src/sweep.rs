@@ -147,6 +147,7 @@ fn variant(
 fn plain(value: &Value) -> String {
     match value {
         Value::String(s) => s.clone(),
+        Value::Array(list) => list.iter().map(plain).collect::<Vec<_>>().join("+"),
         other => other.to_string(),
     }
 }

@@ -6,7 +6,9 @@
 )]
 
 use segad_core::{ImageId, Key, KeyHasher, Label, Sample, Seed, TestSplit, TrainSplit};
-use segad_grid::{Catalogue, CellKind, Checked, DetectorDef, Experiment, Layers, Plan, Split, SplitDigests};
+use segad_grid::{
+    Catalogue, Cell, CellKind, Checked, DetectorDef, Experiment, Layers, Plan, Split, SplitDigests, Task,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,6 +18,8 @@ use toml::{Table, Value};
 struct Toy {
     classes: Vec<String>,
     content: u64,
+    /// Images whose path holds this have other pixels.
+    touched: &'static str,
 }
 
 fn keyed(kind: &str, text: impl ToString) -> Result<Checked, String> {
@@ -45,8 +49,11 @@ impl Catalogue for Toy {
     fn classes(&self) -> Result<Vec<String>, String> {
         Ok(self.classes.clone())
     }
+    fn imported(&self, kind: &str, params: &Table, class: &str) -> Result<Option<Checked>, String> {
+        if kind == "outside" { keyed("outside", format!("{class} {params}")).map(Some) } else { Ok(None) }
+    }
     fn seeds(&self, name: &str) -> Result<Vec<u64>, String> {
-        Err(format!("no list {name:?}"))
+        if name == "vad" { Ok(vec![333, 576]) } else { Err(format!("no list {name:?}")) }
     }
     fn split(&self, class: &str, protocol: &DetectorDef, seed: u64) -> Result<Arc<Split>, String> {
         if class == "absent" {
@@ -64,7 +71,8 @@ impl Catalogue for Toy {
         let test = TestSplit::new((10..14).map(|i| sample("test", i + seed, Label::Bad)).collect()).unwrap();
         let mapped: Vec<ImageId> = forest.ids().into_iter().chain(test.ids()).collect();
         let digests = SplitDigests::new((&detector, None, &forest, &forest, &test, &mapped), |id| {
-            Ok::<_, String>(Key::of_bytes(format!("{id}{}", self.content).as_bytes()))
+            let touched = !self.touched.is_empty() && id.as_str().contains(self.touched);
+            Ok::<_, String>(Key::of_bytes(format!("{id}{}{touched}", self.content).as_bytes()))
         })?;
         Ok(Arc::new(Split {
             classifier: forest.clone(),
@@ -109,7 +117,7 @@ forest = "rf"
 "#;
 
 fn toy(classes: &[&str]) -> Toy {
-    Toy { classes: classes.iter().map(|c| (*c).to_owned()).collect(), content: 0 }
+    Toy { classes: classes.iter().map(|c| (*c).to_owned()).collect(), content: 0, touched: "" }
 }
 
 fn experiment(text: &str) -> Experiment {
@@ -182,6 +190,159 @@ fn a_change_touches_what_depends_on_it_and_nothing_else() {
     assert!(base.iter().all(|(name, key)| images[name] != *key), "new pixels change every cell");
 }
 
+/// Every kind of cell, detectors from outside included.
+const EVERY_KIND: &str = r#"
+dataset = "toy"
+protocol = "high"
+seeds = [1, 2]
+[detectors.a]
+size = 3
+[detectors.b]
+[detectors.m]
+kind = "outside"
+[classifiers.c]
+[defaults]
+forest = "brf"
+segments = "s"
+[[row]]
+name = "A"
+head = "max"
+detectors = ["a"]
+[[row]]
+name = "M"
+head = "max"
+detectors = ["m"]
+[[row]]
+name = "C"
+head = "classifier"
+classifier = "c"
+[[row]]
+name = "A + SegAD"
+detectors = ["a"]
+[[row]]
+name = "A+B+C + SegAD"
+detectors = ["a", "b"]
+classifier = "c"
+[[row]]
+name = "M RF"
+detectors = ["m"]
+segments = "t"
+features = { quantile = 0.9 }
+forest = "rf"
+"#;
+
+/// What a change touches by itself; whatever needs one of these cells depends on it too.
+type Direct = fn(&Cell) -> bool;
+
+#[test]
+fn a_changed_parameter_invalidates_exactly_what_depends_on_it() {
+    let changes: [(&str, &str, &str, Direct); 11] = [
+        ("size = 3", "size = 4", "", |c| matches!(&c.task, Task::FitDetector { def } if def.kind == "a")),
+        ("[detectors.b]", "[detectors.b]\nx = 1", "", |c| {
+            matches!(&c.task, Task::FitDetector { def } if def.kind == "b")
+        }),
+        ("[classifiers.c]", "[classifiers.c]\nx = 1", "", |c| matches!(c.task, Task::FitClassifier { .. })),
+        ("kind = \"outside\"", "kind = \"outside\"\nmodel = \"n\"", "", |c| {
+            matches!(c.task, Task::ImportedMaps)
+        }),
+        ("segments = \"t\"", "segments = \"u\"", "", |c| is_features_of(c, "m")),
+        ("quantile = 0.9", "quantile = 0.95", "", |c| is_features_of(c, "m")),
+        ("segments = \"s\"", "segments = \"v\"", "", |c| is_features_of(c, "a")),
+        ("forest = \"rf\"", "forest = \"bt\"", "", |c| c.kind == CellKind::Forest && c.name.contains("M RF")),
+        // Pixels of training images of the detectors, of those of forest and classifier, and of test images.
+        ("", "", "/a/", |c| matches!(c.task, Task::FitDetector { .. })),
+        ("", "", "/b/", |c| {
+            let images = matches!(c.task, Task::Maps { .. } | Task::Classify { .. } | Task::FitClassifier { .. });
+            images || c.kind == CellKind::Forest
+        }),
+        ("", "", "/test/", |c| {
+            matches!(c.task, Task::Maps { .. } | Task::Classify { .. } | Task::Evaluate { .. })
+        }),
+    ];
+    let base = Plan::new(&experiment(EVERY_KIND), &toy(&["x"])).unwrap();
+    let kinds: Vec<CellKind> = counts(&base).into_keys().collect();
+    assert_eq!(kinds.len(), 6, "{kinds:?}");
+    let mut seen = std::collections::BTreeSet::new();
+    for (from, to, touched, direct) in changes {
+        let text = if from.is_empty() { EVERY_KIND.to_owned() } else { EVERY_KIND.replace(from, to) };
+        let other = Plan::new(&experiment(&text), &Toy { touched, ..toy(&["x"]) }).unwrap();
+        assert_eq!(base.cells.len(), other.cells.len(), "{to}{touched}");
+        let mut depends = vec![false; base.cells.len()];
+        for (i, cell) in base.cells.iter().enumerate() {
+            depends[i] = direct(cell) || cell.needs.iter().any(|n| depends[n.0]);
+            let changed = cell.key != other.cells[i].key;
+            assert_eq!(changed, depends[i], "{to}{touched}: {} ({})", cell.name, cell.kind);
+            if changed {
+                seen.insert(cell.kind);
+            }
+        }
+        assert!(depends.contains(&true) && depends.contains(&false), "{to}{touched} tells nothing");
+    }
+    assert_eq!(seen.len(), kinds.len(), "some kind of cell was never invalidated");
+}
+
+fn is_features_of(cell: &Cell, detector: &str) -> bool {
+    matches!(&cell.task, Task::Features { detectors, .. } if detectors.iter().any(|d| d == detector))
+}
+
+#[test]
+fn seeds_of_others_do_not_matter() {
+    let two = Plan::new(&experiment(EVERY_KIND), &toy(&["x"])).unwrap();
+    let three = EVERY_KIND.replace("seeds = [1, 2]", "seeds = [1, 2, 3]");
+    let three = Plan::new(&experiment(&three), &toy(&["x"])).unwrap();
+    let keys: Vec<Key> = three.cells.iter().map(|c| c.key).collect();
+    assert!(two.cells.iter().all(|c| keys.contains(&c.key)) && three.cells.len() > two.cells.len());
+}
+
+/// A file of the project's own experiments.
+fn shipped(name: &str) -> Experiment {
+    let path = format!("{}/../../experiments/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    Layers::new(&path, &std::fs::read_to_string(&path).unwrap()).unwrap().experiment().unwrap()
+}
+
+#[test]
+fn after_table_3_no_network_runs_for_table_6() {
+    let toy = toy(&["vad"]);
+    let stored: Vec<(CellKind, Key)> =
+        Plan::new(&shipped("table3"), &toy).unwrap().cells.iter().map(|c| (c.kind, c.key)).collect();
+    let plan = Plan::new(&shipped("table6"), &toy).unwrap();
+    let has = |kind, key: &Key| stored.contains(&(kind, *key));
+    let needed: Vec<&Cell> = plan.needed(has).into_iter().map(|id| &plan.cells[id.0]).collect();
+    // Four detectors, two seeds. One Seg. and Max. cut the maps in other ways; BT and RF take the statistics that are there;
+    // the row SegAD is Table 3's.
+    let count = |kind| needed.iter().filter(|c| c.kind == kind).count();
+    assert_eq!((count(CellKind::Fit), count(CellKind::Maps), count(CellKind::Classify)), (0, 0, 0));
+    assert_eq!(count(CellKind::Features), 2 * 4 * 2);
+    assert_eq!(count(CellKind::Forest), 4 * 4 * 2);
+    assert_eq!(count(CellKind::Evaluate), 5 * 4 * 2);
+    // And after both, the text's EfficientAD + WRN + Ours and Fig. 6 need no detector.
+    for name in ["fig6", "text"] {
+        let plan = Plan::new(&shipped(name), &toy).unwrap();
+        let needed = plan.needed(has);
+        let fits = needed.iter().filter(|id| plan.cells[id.0].kind == CellKind::Fit);
+        let fits: Vec<&str> = fits.map(|id| plan.cells[id.0].name.as_str()).collect();
+        assert!(fits.iter().all(|name| name.starts_with("fit dra448")), "{name}: {fits:?}");
+    }
+}
+
+#[test]
+fn each_detector_gives_a_column() {
+    let text = TEXT.replace("[detectors.a]", "each = [\"a\", \"b\"]\n[detectors.a]");
+    let text = text.replace("detectors = [\"a\", \"b\"]\nclassifier", "detectors = [\"a\"]\nclassifier");
+    let text = text.replace("detectors = [\"a\"]", "detectors = [\"each\"]");
+    let plan = Plan::new(&experiment(&text), &toy(&["x"])).unwrap();
+    assert_eq!(plan.results.len(), 2 * 2 * 2 * 4);
+    let of = |each: &str| plan.results.iter().filter(|r| r.each.as_deref() == Some(each)).count();
+    assert_eq!((of("a"), of("b")), (16, 16));
+    let alone = keys(TEXT, &toy(&["x"]));
+    let shared = plan.cells.iter().filter(|c| alone.values().any(|k| *k == c.key)).count();
+    assert!(shared > 10, "cells of row A are those of the experiment without the list");
+    let fault = |text: &str| Layers::new("t.toml", text).unwrap().experiment().unwrap_err().to_string();
+    assert!(fault(&TEXT.replace("[detectors.a]", "each = [\"z\"]\n[detectors.a]")).contains("\"z\""));
+    assert!(fault(&TEXT.replacen("detectors = [\"a\"]", "detectors = [\"each\"]", 1)).contains("no list `each`"));
+    assert!(fault(&TEXT.replace("[detectors.a]", "each = [\"a\"]\n[detectors.a]")).contains("row[0] (A)"));
+}
+
 #[test]
 fn order_of_keys_in_the_file_means_nothing() {
     let shuffled = TEXT.replace(
@@ -209,16 +370,25 @@ fn a_fault_stays_where_it_is() {
     );
 }
 
+/// Seconds that this thread has really run where the system tells, so that other tests beside it do not count.
+fn work() -> f64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = told.and_then(|t| t.split_whitespace().next()?.parse::<f64>().ok());
+    nanoseconds.map_or_else(|| START.elapsed().as_secs_f64(), |n| n / 1e9)
+}
+
+static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+
 #[test]
 fn a_hundred_thousand_cells_are_planned_quickly() {
     let classes: Vec<String> = (0..50).map(|i| format!("class{i}")).collect();
     let seeds: Vec<String> = (0..100).map(|i| i.to_string()).collect();
     let text = TEXT.replace("seeds = [1, 2]", &format!("seeds = [{}]", seeds.join(",")));
-    let (experiment, toy) = (experiment(&text), Toy { classes, content: 0 });
-    let start = Instant::now();
+    let (experiment, toy) = (experiment(&text), Toy { classes, ..toy(&[]) });
+    let start = work();
     let plan = Plan::new(&experiment, &toy).unwrap();
-    let seconds = start.elapsed().as_secs_f64();
+    let seconds = work() - start;
     assert!(plan.cells.len() > 90_000, "{}", plan.cells.len());
-    // The issue asks for one second; this machine may be busy with other tests.
-    assert!(seconds < 5.0, "{} cells took {seconds:.2} s", plan.cells.len());
+    // Half a second on the machine this was written on; the goal is one.
+    assert!(seconds < 2.0, "{} cells took {seconds:.2} s of work", plan.cells.len());
 }

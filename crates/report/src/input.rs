@@ -98,13 +98,15 @@ impl Experiment {
 }
 
 /// One row of the tables.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowSpec {
     /// Name, as in the experiment file.
     pub name: String,
     /// Heading above this row where it differs from the row's before; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub section: String,
     /// One tick per tick column; empty for none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ticks: Vec<bool>,
 }
 
@@ -170,7 +172,7 @@ pub enum GroupKind {
 }
 
 /// A group of images.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupSpec {
     /// The name that scores carry.
     pub name: String,

@@ -1,9 +1,61 @@
 use crate::round::{EXACT, rounded};
-use crate::{Failure, Rank, ReportError, Results, Verdict};
-use serde::Serialize;
+use crate::{
+    Experiment, Failure, GroupSpec, MetricValue, Rank, ReportError, Results, RowSpec, Shape, Tolerance, Verdict,
+};
+use serde::{Deserialize, Serialize};
 
 /// Version of the layout of `table.json`.
-pub const TABLE_SCHEMA: u32 = 1;
+pub const TABLE_SCHEMA: u32 = 2;
+
+/// How the tables are laid out; with `metrics.csv` it is all that they are made of.
+#[derive(Serialize, Deserialize)]
+struct Layout {
+    rows: Vec<RowSpec>,
+    classes: Vec<String>,
+    metrics: Vec<String>,
+    seeds: Vec<u64>,
+    shape: Shape,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<GroupSpec>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tick_columns: Vec<String>,
+}
+
+/// What [`read_table`] needs of a document.
+#[derive(Deserialize)]
+struct Saved {
+    schema: u32,
+    experiment: String,
+    title: String,
+    paper: Option<String>,
+    tolerance: Tolerance,
+    layout: Layout,
+    cells: Vec<SavedCell>,
+    failures: Vec<Failure>,
+}
+
+#[derive(Deserialize)]
+struct SavedCell {
+    row: String,
+    class: String,
+    seeds: Vec<SavedSeed>,
+}
+
+#[derive(Deserialize)]
+struct SavedSeed {
+    seed: u64,
+    cell: Option<String>,
+}
+
+/// The line of `metrics.csv`.
+#[derive(Deserialize)]
+struct Line {
+    row: String,
+    class: String,
+    seed: u64,
+    metric: String,
+    value: Option<f64>,
+}
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -13,7 +65,8 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     paper: Option<&'a str>,
     unit: &'static str,
-    tolerance: crate::Tolerance,
+    tolerance: Tolerance,
+    layout: Layout,
     cells: Vec<CellOut<'a>>,
     failures: &'a [Failure],
 }
@@ -28,7 +81,7 @@ struct CellOut<'a> {
     std_ddof1: Option<f64>,
     n: usize,
     planned: usize,
-    seeds: Vec<SeedOut>,
+    seeds: Vec<SeedOut<'a>>,
     #[serde(skip_serializing_if = "Rank::is_none")]
     rank: Rank,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,9 +89,11 @@ struct CellOut<'a> {
 }
 
 #[derive(Serialize)]
-struct SeedOut {
+struct SeedOut<'a> {
     seed: u64,
     value: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cell: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -62,8 +117,8 @@ fn exact(value: Option<f64>) -> Option<f64> {
     value.map(|v| rounded(v, EXACT))
 }
 
-/// `table.json`: every cell with its seeds, both standard deviations, the paper's number and the verdict, and all
-/// failures. Values in percent with six decimals.
+/// `table.json`: every cell with its seeds and the stored cell that each came from, both standard deviations, the paper's
+/// number and the verdict, the tables' layout, and all failures. Values in percent with six decimals.
 ///
 /// # Errors
 /// [`ReportError::Json`].
@@ -77,6 +132,15 @@ pub fn table_json(results: &Results) -> Result<String, ReportError> {
         paper: e.paper.as_deref(),
         unit: "percent",
         tolerance: e.tolerance,
+        layout: Layout {
+            rows: e.rows.clone(),
+            classes: e.classes.clone(),
+            metrics: e.metrics.iter().map(ToString::to_string).collect(),
+            seeds: e.seeds.clone(),
+            shape: e.shape,
+            groups: e.groups.clone(),
+            tick_columns: e.tick_columns.clone(),
+        },
         cells: results
             .cells
             .iter()
@@ -89,7 +153,9 @@ pub fn table_json(results: &Results) -> Result<String, ReportError> {
                 std_ddof1: exact(c.std1),
                 n: c.n,
                 planned: c.planned,
-                seeds: c.seeds.iter().map(|&(seed, v)| SeedOut { seed, value: rounded(v, EXACT) }).collect(),
+                seeds: (c.seeds.iter())
+                    .map(|&(seed, v)| SeedOut { seed, value: rounded(v, EXACT), cell: results.source(c, seed) })
+                    .collect(),
                 rank: c.rank,
                 paper: cell(c).map(|(value, std)| PaperOut {
                     value,
@@ -103,4 +169,47 @@ pub fn table_json(results: &Results) -> Result<String, ReportError> {
         failures: &results.failures,
     };
     Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+/// The results that `table.json` and `metrics.csv` were made of, so that the tables can be made again without running
+/// anything.
+///
+/// # Errors
+/// [`ReportError::Json`] for a document that is none or lacks something, [`ReportError::Csv`] for the metrics,
+/// [`ReportError::Experiment`] for another schema, and as [`Results::from_values`].
+pub fn read_table(json: &str, metrics: &str) -> Result<Results, ReportError> {
+    let saved: Saved = serde_json::from_str(json)?;
+    let fault = |problem: String| ReportError::Experiment { experiment: saved.experiment.clone(), problem };
+    if saved.schema != TABLE_SCHEMA {
+        return Err(fault(format!("table.json has schema {}, this program reads {TABLE_SCHEMA}", saved.schema)));
+    }
+    let layout = saved.layout;
+    let metric = |m: &String| m.parse().map_err(|e| fault(format!("metric {m}: {e}")));
+    let experiment = Experiment {
+        name: saved.experiment.clone(),
+        title: saved.title.clone(),
+        paper: saved.paper.clone(),
+        metrics: layout.metrics.iter().map(metric).collect::<Result<_, _>>()?,
+        rows: layout.rows,
+        classes: layout.classes,
+        seeds: layout.seeds,
+        groups: layout.groups,
+        shape: layout.shape,
+        tolerance: saved.tolerance,
+        tick_columns: layout.tick_columns,
+    };
+    let mut values = Vec::new();
+    for line in csv::Reader::from_reader(metrics.as_bytes()).deserialize::<Line>() {
+        let Line { row, class, seed, metric, value } = line.map_err(|e| ReportError::Csv(e.to_string()))?;
+        values.extend(value.map(|value| MetricValue { row, class, seed, metric, value }));
+    }
+    let mut results = Results::from_values(&experiment, values, saved.failures)?;
+    for cell in saved.cells {
+        for seed in cell.seeds {
+            if let Some(source) = seed.cell {
+                results.sources.insert((cell.row.clone(), cell.class.clone(), seed.seed), source);
+            }
+        }
+    }
+    Ok(results)
 }

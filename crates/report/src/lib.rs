@@ -13,6 +13,8 @@
 //! | `report.html` | [`report_html`] |
 //! | `provenance.json` | [`Provenance::to_json`] |
 //!
+//! [`read_table`] gives the results back from `table.json` and `metrics.csv`.
+//!
 //! The same input gives the same bytes, whatever its order. Means over seeds, standard deviations and means over classes
 //! are polars group-bys; decimals are made in one place ([`rounded`]), halves away from zero.
 //!
@@ -71,7 +73,7 @@ pub use html::{
     standard_figures,
 };
 pub use input::{Experiment, Failure, GroupKind, GroupSpec, MEAN, RowSpec, ScoreRow, Shape, Tolerance};
-pub use json::{TABLE_SCHEMA, table_json};
+pub use json::{TABLE_SCHEMA, read_table, table_json};
 pub use measure::Measure;
 pub use paper::{Claim, Known, Paper, PaperRow, PaperTable, Printed};
 pub use plot::{

@@ -1,4 +1,5 @@
 use crate::frames::{self, Observation};
+use crate::round::{EXACT, rounded};
 use crate::scores::{class_index, complete, row_index};
 use crate::verdict::{Rank, Verdict};
 use crate::{Experiment, Failure, MEAN, Measure, Paper, ReportError, ScoreTable};
@@ -67,6 +68,8 @@ pub struct Results {
     pub cells: Vec<Cell>,
     /// What is missing, by row, class, seed.
     pub failures: Vec<Failure>,
+    /// The stored cell (`evaluate/KEY`) that the values of a row, class and seed came from, where the caller tells.
+    pub sources: BTreeMap<(String, String, u64), String>,
 }
 
 impl Results {
@@ -102,7 +105,8 @@ impl Results {
         Self::from_values(experiment, values, failures)
     }
 
-    /// From metrics that were computed before, in percent.
+    /// From metrics that were computed before, in percent. They count with the six decimals of `metrics.csv`, so that the
+    /// tables made of that file are the same.
     ///
     /// # Errors
     /// As [`Results::from_scores`]; [`ReportError::Unknown`] for a row or class that the experiment does not have and
@@ -119,7 +123,8 @@ impl Results {
         }
         let measures = measures(experiment, &values)?;
         let mut ordered = BTreeMap::new();
-        for v in values {
+        for mut v in values {
+            v.value = rounded(v.value, EXACT);
             let key = (
                 row_index(experiment, &v.row)?,
                 class_index(experiment, &v.class)?,
@@ -147,7 +152,13 @@ impl Results {
             crate::verdict::judge(experiment, &paper, cell);
         }
         crate::verdict::rank(&mut cells);
-        Ok(Self { experiment: experiment.clone(), values: ordered.into_values().collect(), cells, failures })
+        let (experiment, values) = (experiment.clone(), ordered.into_values().collect());
+        Ok(Self { experiment, values, cells, failures, sources: BTreeMap::new() })
+    }
+
+    /// The stored cell behind one seed of a cell; none for means over classes.
+    pub fn source(&self, cell: &Cell, seed: u64) -> Option<&str> {
+        self.sources.get(&(cell.row.clone(), cell.class.clone(), seed)).map(String::as_str)
     }
 
     /// One cell; `class` may be `mean`.

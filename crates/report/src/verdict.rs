@@ -129,6 +129,13 @@ impl Comparison<'_> {
     }
 }
 
+impl std::fmt::Display for Drift {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = |v: &Option<[String; 2]>| v.as_ref().map_or("absent".to_owned(), |v| v.join(" ± "));
+        write!(f, "{}: {} before, {} now", self.cell.join(", "), text(&self.before), text(&self.now))
+    }
+}
+
 /// Sorts the cells that the paper prints by verdict.
 pub fn compare(results: &Results) -> Comparison<'_> {
     let mut comparison = Comparison::default();

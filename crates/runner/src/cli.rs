@@ -7,6 +7,7 @@ use segad_detector_efficientad::PdnSize;
 use segad_import::Layout;
 use segad_nn::BackboneKind;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Supervised anomaly detection for complex industrial images.
 #[derive(Debug, Parser)]
@@ -86,6 +87,17 @@ pub enum Command {
         #[arg(long, env = "SEGAD_STORE", global = true)]
         store: Option<PathBuf>,
     },
+    /// Make the tables of results again out of their metrics; runs nothing.
+    Tables {
+        /// Folders below the results; by default all.
+        names: Vec<String>,
+        /// Where results lie.
+        #[arg(long, default_value = "results")]
+        results: PathBuf,
+        /// Write nothing; exit with 6 where a table is not what its metrics give.
+        #[arg(long)]
+        check: bool,
+    },
     /// Show the settings of an experiment.
     Config {
         /// The experiment file.
@@ -148,6 +160,15 @@ pub struct Run {
     /// Compare the tables with the paper and with those in --out; exit with 6 if they differ beyond the tolerance.
     #[arg(long)]
     pub check: bool,
+    /// Try again what failed in an earlier run; otherwise its failure stands until the program changes.
+    #[arg(long)]
+    pub rerun_failed: bool,
+    /// How often a cell that fails is tried again at once.
+    #[arg(long, default_value_t = 0)]
+    pub retries: u32,
+    /// How long one cell may take, e.g. 90s, 30m or 12h. A training that is stopped keeps its checkpoint.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub time_limit: Option<Duration>,
     /// Threads; by default all.
     #[arg(long)]
     pub threads: Option<usize>,
@@ -306,6 +327,22 @@ fn bytes(text: &str) -> Result<u64, String> {
     Ok((number * factor) as u64)
 }
 
+/// `90s`, `30m`, `12h`, `1.5d`; a number alone means seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let bad = || format!("{text:?}: expected a time, e.g. 90s, 30m or 12h");
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = match unit.trim() {
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err(bad()),
+    };
+    let seconds = number.parse::<f64>().map_err(|_| bad())? * factor;
+    Duration::try_from_secs_f64(seconds).ok().filter(|d| !d.is_zero()).ok_or_else(bad)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,6 +351,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_read() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1.5h"), Ok(Duration::from_secs(5400)));
+        assert!(["0s", "3 weeks", "", "h"].into_iter().all(|t| duration(t).is_err()));
     }
 
     #[test]

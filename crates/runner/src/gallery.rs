@@ -12,7 +12,7 @@ use segad_forest::Forest;
 use segad_grid::{Cell, CellId, Experiment, Head, Plan, Task};
 use segad_metrics::Scores;
 use segad_report::{
-    Driver, FeatureDrift, Importance, Provenance, Report, Results, ScoreTable, ScoredCell, WrongImage,
+    Driver, FeatureDrift, Figure, Importance, Provenance, Report, Results, ScoreTable, ScoredCell, WrongImage,
 };
 use segad_store::{Entry, MapsReader};
 use std::collections::BTreeMap;
@@ -31,6 +31,7 @@ pub(crate) fn page(
     bench: &Workbench,
     results: &Results,
     scores: &ScoreTable,
+    figures: Vec<Figure>,
     provenance: &Provenance,
 ) -> Result<String, Failure> {
     let mut report = Report::new(results);
@@ -39,8 +40,7 @@ pub(crate) fn page(
     report.provenance = Some(&timeless);
     report.summary.push(bench.source.manifest().title.clone());
     report.notes = findings::notes(experiment, results);
-    report.figures =
-        segad_report::standard_figures(&results.experiment, results, scores).map_err(Failure::input)?;
+    report.figures = figures;
     // The first row with a forest over maps is the one that is looked into; of the first protocol and seed.
     let first = plan.results.iter().find(|r| {
         r.cell.is_ok()

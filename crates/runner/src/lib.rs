@@ -17,6 +17,7 @@ pub mod clock;
 pub mod commands;
 pub mod detectors;
 mod efficientad;
+mod estimate;
 pub mod error;
 mod findings;
 mod folder;

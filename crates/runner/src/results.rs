@@ -5,6 +5,7 @@ use crate::machine::Machine;
 use crate::schedule::{self, Outcome};
 use crate::workbench::Workbench;
 use crate::{Failure, versions};
+use rayon::prelude::*;
 use segad_core::ImageId;
 use segad_grid::{CellId, CellKind, Experiment, Plan, RowResult};
 use segad_report::{
@@ -36,13 +37,13 @@ pub(crate) fn several_classes(plan: &Plan) -> bool {
     plan.results.windows(2).any(|pair| pair[0].class != pair[1].class)
 }
 
-/// Heading of a column group: the class, the protocol, or both where there are several of both.
+/// Heading of a column group: what varies of class, protocol and detector; the class if nothing does.
 pub(crate) fn column(experiment: &Experiment, several_classes: bool, result: &RowResult) -> String {
-    match (several_classes, experiment.protocols.len()) {
-        (_, 1) => result.class.clone(),
-        (false, _) => result.protocol.clone(),
-        (true, _) => format!("{} · {}", result.class, result.protocol),
-    }
+    let class = several_classes.then_some(&result.class);
+    let protocol = (experiment.protocols.len() > 1).then_some(&result.protocol);
+    let parts: Vec<&str> =
+        [class, protocol, result.each.as_ref()].into_iter().flatten().map(String::as_str).collect();
+    if parts.is_empty() { result.class.clone() } else { parts.join(" · ") }
 }
 
 /// The experiment as the report sees it.
@@ -65,7 +66,7 @@ fn described(
     let mut described =
         segad_report::Experiment::new(&experiment.name, title, &metrics(experiment)?, &rows, &columns);
     described.paper = experiment.paper.clone();
-    described.rows = experiment.rows.iter().map(|r| RowSpec::new(&r.name)).collect();
+    described.rows = row_specs(experiment)?;
     described.seeds = plan.results.iter().map(|r| r.seed).collect::<BTreeSet<_>>().into_iter().collect();
     if experiment.protocols.len() > 1 {
         described.shape = Shape::Metrics;
@@ -75,6 +76,16 @@ fn described(
     }
     described.groups = groups(bench);
     Ok(described)
+}
+
+/// The rows, under the headings that the paper's table has for them.
+fn row_specs(experiment: &Experiment) -> Result<Vec<RowSpec>, Failure> {
+    let paper = segad_report::Paper::load().map_err(Failure::configuration)?;
+    let table = experiment.paper.as_deref().map(|id| paper.table(id)).transpose();
+    let table = table.map_err(Failure::configuration)?;
+    let section = |name: &str| Some(paper.row(table?, name)?.section.clone());
+    let spec = |name: &str| RowSpec { section: section(name).unwrap_or_default(), ..RowSpec::new(name) };
+    Ok(experiment.rows.iter().map(|r| spec(&r.name)).collect())
 }
 
 fn groups(bench: &Workbench) -> Vec<GroupSpec> {
@@ -103,11 +114,16 @@ pub(crate) fn write(
     let told =
         failures.iter().map(|f| format!("{}, {}, seed {}: {}", f.row, f.class, f.seed, f.reason)).collect();
     let scores = ScoreTable::new(&described, scores, failures).map_err(Failure::input)?;
-    let results = Results::from_scores(&described, &scores).map_err(Failure::input)?;
+    let mut results = Results::from_scores(&described, &scores).map_err(Failure::input)?;
+    let provenance = provenance(experiment, plan, bench, command)?;
+    let source = |c: &CellSource| ((c.row.clone(), c.class.clone(), c.seed), format!("{}/{}", c.kind, c.key));
+    results.sources = provenance.cells.iter().map(source).collect();
     let table = segad_report::table_md(&results).map_err(Failure::input)?;
     let drift = if check { differences(&results, out)? } else { None };
-    let provenance = provenance(experiment, plan, bench, command)?;
-    let page = gallery::page(experiment, plan, bench, &results, &scores, &provenance)?;
+    let figures =
+        segad_report::standard_figures(&described, &results, &scores).map_err(Failure::input)?;
+    write_figures(&out.join("figures"), &figures)?;
+    let page = gallery::page(experiment, plan, bench, &results, &scores, figures, &provenance)?;
     let put = |name: &str, text: &str| {
         atomic::write_atomic(&out.join(name), text.as_bytes()).map_err(Failure::input)
     };
@@ -122,6 +138,28 @@ pub(crate) fn write(
     put("provenance.json", &provenance.to_json().map_err(Failure::input)?)?;
     put("report.html", &page)?;
     Ok(Written { table, failures: told, drift })
+}
+
+/// Every plot as SVG, and its numbers as CSV.
+fn write_figures(folder: &Path, figures: &[segad_report::Figure]) -> Result<(), Failure> {
+    atomic::create_dir(folder).map_err(Failure::input)?;
+    let mut names = BTreeSet::new();
+    let mut plots = Vec::new();
+    for plot in figures.iter().flat_map(|f| &f.plots) {
+        let mut name = plot.name.clone();
+        // Names of rows that differ only in signs give the same name of a file.
+        while !names.insert(name.clone()) {
+            name.push('x');
+        }
+        plots.push((name, plot));
+    }
+    plots.par_iter().try_for_each(|(name, plot)| {
+        for (extension, text) in [("svg", &plot.svg()), ("csv", &plot.csv)] {
+            let path = folder.join(format!("{name}.{extension}"));
+            atomic::write_atomic(&path, text.as_bytes()).map_err(Failure::input)?;
+        }
+        Ok(())
+    })
 }
 
 /// The scores again, for programs: the same columns as `scores.csv`.
@@ -245,11 +283,8 @@ fn differences(results: &Results, out: &Path) -> Result<Option<String>, Failure>
     if path.exists() {
         let before = atomic::read_to_string(&path).map_err(Failure::input)?;
         let now = segad_report::table_csv(results).map_err(Failure::input)?;
-        for drift in segad_report::drift(&before, &now).map_err(Failure::input)? {
-            let [before, now] =
-                [drift.before, drift.now].map(|v| v.map_or("absent".to_owned(), |v| v.join(" ± ")));
-            found.push(format!("{}: {before} before, {now} now", drift.cell.join(", ")));
-        }
+        let drifts = segad_report::drift(&before, &now).map_err(Failure::input)?;
+        found.extend(drifts.into_iter().map(|drift| drift.to_string()));
     }
     for cell in segad_report::compare(results).differs {
         let (ours, paper) = (cell.mean.unwrap_or(f64::NAN), cell.paper.unwrap_or(f64::NAN));

@@ -4,9 +4,9 @@ use crate::clock::{self, Stopwatch};
 use crate::interrupt::Interrupt;
 use crate::progress::Bars;
 use rayon::prelude::*;
-use segad_core::Key;
+use segad_core::{Cancel, Key};
 use segad_grid::{CellId, CellKind, Plan};
-use segad_store::{Kind, Lease, Store, TryLease};
+use segad_store::{FailedCell, Kind, Lease, Store, TryLease};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -20,11 +20,38 @@ const NEEDS: &str = "needs ";
 
 /// Computes one cell and publishes its result. Returns why not, for people.
 pub trait Execute: Sync {
-    /// Runs cell `id`; everything it needs is in the store.
+    /// Runs cell `id`; everything it needs is in the store. `cancel` asks it to stop at its next safe place.
     ///
     /// # Errors
     /// What went wrong, with file or value.
-    fn execute(&self, plan: &Plan, id: CellId) -> Result<(), String>;
+    fn execute(&self, plan: &Plan, id: CellId, cancel: &Cancel) -> Result<(), String>;
+}
+
+/// What to do about cells that fail.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// How often a cell that fails is tried again at once.
+    pub retries: u32,
+    /// How long one cell may take. A training that is stopped keeps its checkpoint and goes on from there when tried again.
+    pub time_limit: Option<Duration>,
+    /// Try cells again that failed in an earlier run of the same program; otherwise their failure stands.
+    pub rerun_failed: bool,
+    /// Which program this is.
+    pub program: String,
+}
+
+impl Policy {
+    /// The failure of an earlier run that still stands.
+    pub fn standing(&self, store: &Store, kind: Kind, key: &Key) -> Option<FailedCell> {
+        let failure = if self.rerun_failed { None } else { store.failure(kind, key) };
+        failure.filter(|f| f.program == self.program)
+    }
+}
+
+/// How the reason is told of a cell that failed in an earlier run.
+pub fn told(failure: &FailedCell) -> String {
+    let times = if failure.tries == 1 { "once".to_owned() } else { format!("{} times", failure.tries) };
+    format!("{} (failed before, tried {times}; --rerun-failed tries again)", failure.reason)
 }
 
 /// What became of a plan.
@@ -64,10 +91,23 @@ pub fn kind(kind: CellKind) -> Kind {
 
 /// Runs what is missing. Networks use all threads, so their cells run one at a time; statistics and forests use one
 /// thread each and run side by side in the current rayon pool.
-pub fn run(plan: &Plan, store: &Store, bars: &Bars, interrupt: &Interrupt, execute: &dyn Execute) -> Outcome {
+pub fn run(
+    plan: &Plan,
+    store: &Store,
+    bars: &Bars,
+    interrupt: &Interrupt,
+    policy: &Policy,
+    execute: &dyn Execute,
+) -> Outcome {
     let has = |kind_: CellKind, key: &Key| store.contains(kind(kind_), key);
     let mut waiting: BTreeSet<CellId> = plan.needed(has).into_iter().collect();
     let mut outcome = Outcome { stored: plan.cells.len() - waiting.len(), ..Outcome::default() };
+    waiting.retain(|&id| {
+        let cell = &plan.cells[id.0];
+        let failure = policy.standing(store, kind(cell.kind), &cell.key);
+        failure.map(|f| outcome.failed.insert(id, told(&f))).is_none()
+    });
+    let work = Work { plan, store, bars, interrupt, policy, execute };
     let total = bars.total("all", waiting.len() as u64);
     while !waiting.is_empty() {
         if interrupt.no_more.is_cancelled() {
@@ -92,7 +132,7 @@ pub fn run(plan: &Plan, store: &Store, bars: &Bars, interrupt: &Interrupt, execu
                 if interrupt.no_more.is_cancelled() {
                     return (id, None);
                 }
-                let result = leased(plan, id, store, execute);
+                let result = work.leased(id);
                 match &result {
                     Some(_) => total.inc(1),
                     None => *held.lock().unwrap_or_else(|e| e.into_inner()) += 1,
@@ -158,40 +198,122 @@ fn ready(plan: &Plan, waiting: &BTreeSet<CellId>) -> Vec<CellId> {
     ready.into_iter().filter(|id| Some(plan.cells[id.0].kind) == earliest).collect()
 }
 
-/// Runs one cell while holding its lease; `None` if somebody else holds it. Seconds on success, 0 if it was there.
-fn leased(plan: &Plan, id: CellId, store: &Store, execute: &dyn Execute) -> Option<Result<f64, String>> {
-    let cell = &plan.cells[id.0];
-    let kind = kind(cell.kind);
-    if store.contains(kind, &cell.key) {
-        return Some(Ok(0.0));
-    }
-    let lease = match store.try_lease(kind, &cell.key, clock::now(), LEASE) {
-        Ok(TryLease::Taken(lease)) => lease,
-        Ok(TryLease::Held(_)) => return None,
-        Err(e) => return Some(Err(e.to_string())),
-    };
-    // Somebody may have published between the look and the lease.
-    if store.contains(kind, &cell.key) {
-        return Some(Ok(0.0));
-    }
-    let watch = Stopwatch::start();
-    let result = keeping_alive(lease, || execute.execute(plan, id));
-    Some(result.map(|()| watch.seconds()))
+/// What every cell is run with.
+struct Work<'a> {
+    plan: &'a Plan,
+    store: &'a Store,
+    bars: &'a Bars,
+    interrupt: &'a Interrupt,
+    policy: &'a Policy,
+    execute: &'a dyn Execute,
 }
 
-/// Refreshes the lease from a thread of its own while `work` runs.
-fn keeping_alive<T>(mut lease: Lease, work: impl FnOnce() -> T) -> T {
-    let (done, wait) = mpsc::channel::<()>();
+impl Work<'_> {
+    /// Runs one cell while holding its lease; `None` if somebody else holds it. Seconds on success, 0 if it was there.
+    fn leased(&self, id: CellId) -> Option<Result<f64, String>> {
+        let cell = &self.plan.cells[id.0];
+        let kind = kind(cell.kind);
+        if self.store.contains(kind, &cell.key) {
+            return Some(Ok(0.0));
+        }
+        let lease = match self.store.try_lease(kind, &cell.key, clock::now(), LEASE) {
+            Ok(TryLease::Taken(lease)) => lease,
+            Ok(TryLease::Held(_)) => return None,
+            Err(e) => return Some(Err(e.to_string())),
+        };
+        // Somebody may have published between the look and the lease.
+        if self.store.contains(kind, &cell.key) {
+            return Some(Ok(0.0));
+        }
+        let watch = Stopwatch::start();
+        let result = keeping_alive(lease, |beat| self.tried(id, beat));
+        Some(result.map(|()| watch.seconds()))
+    }
+
+    /// Runs one cell as often as the policy says. What failed in the end is remembered, unless it was stopped.
+    fn tried(&self, id: CellId, beat: &Beat) -> Result<(), String> {
+        let cell = &self.plan.cells[id.0];
+        let kind = kind(cell.kind);
+        let before = self.store.failure(kind, &cell.key).filter(|f| f.program == self.policy.program);
+        let mut tries = before.map_or(0, |f| f.tries);
+        for attempt in 0..=self.policy.retries {
+            let cancel = self.interrupt.stop.child();
+            beat.watch(self.policy.time_limit.map(|limit| (limit, cancel.clone())));
+            let result = self.execute.execute(self.plan, id, &cancel);
+            beat.watch(None);
+            let Err(reason) = result else {
+                if let Err(e) = self.store.forget_failure(kind, &cell.key) {
+                    tracing::warn!("the failure of a cell that is computed now remains: {e}");
+                }
+                return Ok(());
+            };
+            if self.interrupt.stop.is_cancelled() {
+                return Err(reason);
+            }
+            tries += 1;
+            let reason = match self.policy.time_limit.filter(|_| cancel.is_cancelled()) {
+                Some(limit) => format!("stopped at the time limit of {} s: {reason}", limit.as_secs_f64()),
+                None => reason,
+            };
+            if attempt < self.policy.retries {
+                self.bars.line(&format!("trying again: {}: {reason}", cell.name));
+                continue;
+            }
+            let failure = FailedCell { reason: reason.clone(), tries, program: self.policy.program.clone() };
+            if let Err(e) = self.store.keep_failure(kind, &cell.key, &failure) {
+                tracing::warn!("a failure could not be kept, so the next run tries again: {e}");
+            }
+            return Err(reason);
+        }
+        Ok(())
+    }
+}
+
+/// Talks to the thread beside a running cell.
+struct Beat(mpsc::Sender<Option<Limit>>);
+
+/// How long from now, and what to cancel then.
+type Limit = (Duration, Cancel);
+
+impl Beat {
+    /// From now on, cancels after this time; `None`: never.
+    fn watch(&self, limit: Option<Limit>) {
+        // Fails only if the thread is gone, and then the lease is not refreshed either.
+        let _ = self.0.send(limit);
+    }
+}
+
+/// Refreshes the lease, and watches the time limit, from a thread of its own while `work` runs.
+fn keeping_alive<T>(mut lease: Lease, work: impl FnOnce(&Beat) -> T) -> T {
+    let (send, receive) = mpsc::channel::<Option<Limit>>();
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            while wait.recv_timeout(LEASE / 4) == Err(RecvTimeoutError::Timeout) {
-                if let Err(e) = lease.refresh(clock::now(), LEASE) {
-                    tracing::warn!("a lease could not be refreshed: {e}");
+            let mut limit: Option<(Stopwatch, Duration, Cancel)> = None;
+            let mut refreshed = Stopwatch::start();
+            loop {
+                let mut wait = (LEASE / 4).saturating_sub(refreshed.elapsed());
+                if let Some((since, limit, _)) = &limit {
+                    wait = wait.min(limit.saturating_sub(since.elapsed()));
+                }
+                match receive.recv_timeout(wait) {
+                    Ok(new) => limit = new.map(|(time, cancel)| (Stopwatch::start(), time, cancel)),
+                    Err(RecvTimeoutError::Disconnected) => break,
+                    Err(RecvTimeoutError::Timeout) => {}
+                }
+                if let Some((_, _, cancel)) = limit.take_if(|(since, limit, _)| since.elapsed() >= *limit) {
+                    cancel.cancel();
+                }
+                if refreshed.elapsed() >= LEASE / 4 {
+                    refreshed = Stopwatch::start();
+                    if let Err(e) = lease.refresh(clock::now(), LEASE) {
+                        tracing::warn!("a lease could not be refreshed: {e}");
+                    }
                 }
             }
         });
-        let result = work();
-        drop(done);
+        let beat = Beat(send);
+        let result = work(&beat);
+        drop(beat);
         result
     })
 }

@@ -11,6 +11,15 @@ pub fn versions() -> BTreeMap<&'static str, String> {
     ])
 }
 
+/// Tells this build of the program from others: size and time of its file.
+#[expect(clippy::disallowed_methods, reason = "asks when the program itself was made; reads no data")]
+pub fn build() -> String {
+    let file = std::env::current_exe().and_then(std::fs::metadata);
+    let made = file.as_ref().ok().and_then(|f| f.modified().ok());
+    let since = made.and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+    format!("{} {}", file.map_or(0, |f| f.len()), since.map_or(0, |s| s.as_millis()))
+}
+
 /// The commit of the working copy that the process runs in and whether it has changes, if git can tell.
 pub fn commit() -> Option<String> {
     let git = |args: &[&str]| {

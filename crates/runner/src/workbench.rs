@@ -5,7 +5,7 @@ use crate::progress::Bars;
 use crate::source::Source;
 use crate::{detectors, params};
 use segad_core::{
-    BoxError, CacheKey, Device, FitContext, Image, ImageId, ImageLoader, Key, KeyHasher, LabelMap, Precision,
+    BoxError, CacheKey, Cancel, Device, FitContext, Image, ImageId, ImageLoader, Key, KeyHasher, LabelMap, Precision,
     Seed, SegmentSource,
 };
 use segad_datasets::{Index, Protocol, ProtocolParams};
@@ -21,6 +21,9 @@ use toml::{Table, Value};
 
 /// The kind of a detector whose maps were computed elsewhere; its parameter `model` says which.
 pub const IMPORTED: &str = "imported";
+
+/// The kind of segments that differ from class to class.
+const BY_CLASS: &str = "by-class";
 
 /// What the user chose for this run. None of it, but the precision, is in a key.
 #[derive(Clone, Debug)]
@@ -88,10 +91,10 @@ impl Workbench {
     }
 
     /// What a fit may use.
-    pub fn fit_context(&self, key: &Key) -> FitContext {
+    pub fn fit_context(&self, key: &Key, cancel: &Cancel) -> FitContext {
         FitContext {
             progress: Arc::new(self.bars.clone()),
-            cancel: self.interrupt.stop.clone(),
+            cancel: cancel.clone(),
             device: self.settings.device,
             precision: self.settings.precision,
             memory: self.settings.memory,
@@ -134,8 +137,8 @@ impl Workbench {
         read_weights(&self.settings.cache, kind)
     }
 
-    /// A row's segment source at the size of its maps; `None` asks for the masks that come with maps, or for one segment,
-    /// the whole image.
+    /// A row's segment source at the size of its maps, of several by class the one of this class; `None` asks for the
+    /// masks that come with maps, or for one segment, the whole image.
     ///
     /// # Errors
     /// The source's own: a file that is not there, an unknown name or key, an empty segment.
@@ -146,6 +149,7 @@ impl Workbench {
         height: usize,
         width: usize,
     ) -> Result<segad_segments::Source, BoxError> {
+        let spec = of_class(spec, class)?;
         if let (None, Some(folder)) = (spec, self.source.maps()) {
             return Ok(folder.segment_source(class, height, width)?);
         }
@@ -196,6 +200,23 @@ pub(crate) fn read_weights(cache: &Path, kind: BackboneKind) -> Result<Weights, 
 /// What a source that does not look at pixels is given.
 fn nothing() -> Result<Image, segad_core::CoreError> {
     Image::from_grey(1, 1, &[0])
+}
+
+/// `{ kind = "by-class", default = SPEC, classes = { NAME = SPEC } }`: the one of this class. Anything else: itself.
+fn of_class<'a>(spec: Option<&'a Value>, class: &str) -> Result<Option<&'a Value>, BoxError> {
+    let Some(table) = spec.and_then(Value::as_table).filter(|t| t.get("kind").is_some_and(|k| k.as_str() == Some(BY_CLASS)))
+    else {
+        return Ok(spec);
+    };
+    if let Some(unknown) = table.keys().find(|k| !["kind", "default", "classes"].contains(&k.as_str())) {
+        return Err(format!("segments: {unknown}: segments {BY_CLASS} have default and classes").into());
+    }
+    let classes = match table.get("classes") {
+        None => None,
+        Some(Value::Table(classes)) => classes.get(class),
+        Some(other) => return Err(format!("segments.classes {other}: expected segments by name of class").into()),
+    };
+    Ok(classes.or(table.get("default")))
 }
 
 fn segments_spec(spec: Option<&Value>) -> Result<SegmentsSpec, BoxError> {
@@ -253,6 +274,7 @@ impl Catalogue for Workbench {
     }
 
     fn segments(&self, spec: Option<&Value>, class: &str) -> Result<Checked, String> {
+        let spec = of_class(spec, class).map_err(text)?;
         if let (None, Some(folder)) = (spec, self.source.maps()) {
             let key = folder.segments_key(class).map_err(text)?;
             return Ok(Checked { key, missing: None });

@@ -8,6 +8,8 @@
 //! two workers that race the second changes nothing. A read checks sizes always and digests as [`Verify`] says; a
 //! damaged cell is an error that names the file, and [`Store::quarantine`] makes room to compute it again.
 //!
+//! **Failures.** [`Store::keep_failure`] remembers, apart from the cells, why one could not be computed.
+//!
 //! **Leases.** [`Store::try_lease`] keeps two workers from computing the same cell; clocks are parameters.
 //!
 //! **Files.** [`MapsWriter`]/[`MapsReader`]: anomaly maps, `f32`, height × width, one row an image.
@@ -46,6 +48,7 @@ mod cell;
 mod draft;
 mod entry;
 mod error;
+mod failed;
 mod labels;
 mod lease;
 mod manage;
@@ -61,6 +64,7 @@ pub use cell::{CellId, FileMeta, Kind, Meta, SCHEMA};
 pub use draft::{Draft, Published};
 pub use entry::Entry;
 pub use error::{Damage, ErrorKind, Result, StoreError};
+pub use failed::FailedCell;
 pub use labels::{LabelMapsReader, LabelMapsWriter};
 pub use lease::{Holder, Lease, TryLease};
 pub use manage::{Listed, Report};

@@ -195,6 +195,10 @@ impl Store {
         self.inner.top.join("lease")
     }
 
+    pub(crate) fn failures(&self) -> PathBuf {
+        self.inner.top.join("failed")
+    }
+
     pub(crate) fn quarantined(&self) -> PathBuf {
         self.inner.top.join("quarantine")
     }

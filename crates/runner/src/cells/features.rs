@@ -29,7 +29,7 @@ pub(super) fn run(
     let shared = source.static_map().map(SegmentIndex::new).transpose()?;
     let mut table = TableBuilder::new(&extractor);
     for start in (0..first.len()).step_by(BATCH) {
-        if at.bench.interrupt.stop.is_cancelled() {
+        if at.cancel.is_cancelled() {
             return Err("interrupted".into());
         }
         let end = first.len().min(start + BATCH);

@@ -10,7 +10,7 @@ use crate::clock::Stopwatch;
 use crate::machine::{self, Machine};
 use crate::schedule::{self, Execute};
 use crate::workbench::Workbench;
-use segad_core::{BoxError, FitContext, Key};
+use segad_core::{BoxError, Cancel, FitContext, Key};
 use segad_grid::{Cell, CellId, Plan, Task};
 use segad_store::{Draft, Entry, atomic};
 use serde_json::json;
@@ -20,6 +20,8 @@ pub(crate) struct At<'a> {
     pub bench: &'a Workbench,
     pub plan: &'a Plan,
     pub cell: &'a Cell,
+    /// Asks this cell to stop.
+    pub cancel: &'a Cancel,
 }
 
 impl At<'_> {
@@ -35,14 +37,14 @@ impl At<'_> {
     }
 
     pub fn context(&self) -> FitContext {
-        self.bench.fit_context(&self.cell.key)
+        self.bench.fit_context(&self.cell.key, self.cancel)
     }
 }
 
 impl Execute for Workbench {
-    fn execute(&self, plan: &Plan, id: CellId) -> Result<(), String> {
+    fn execute(&self, plan: &Plan, id: CellId, cancel: &Cancel) -> Result<(), String> {
         let cell = &plan.cells[id.0];
-        let at = At { bench: self, plan, cell };
+        let at = At { bench: self, plan, cell, cancel };
         let watch = Stopwatch::start();
         let done = match &cell.task {
             Task::FitDetector { def } => fit::detector(&at, def),
@@ -81,6 +83,7 @@ fn provenance(at: &At<'_>, seconds: f64) -> serde_json::Value {
         "class": at.cell.class,
         "inputs": inputs,
         "seconds": seconds,
+        "task": crate::estimate::task(at.cell),
         "peak_memory_mib": machine::peak_memory_mib(),
         "machine": Machine::here(),
         "versions": crate::versions::versions(),

@@ -7,6 +7,7 @@ mod plan;
 mod run;
 mod setup;
 mod store;
+mod tables;
 mod teacher;
 
 use crate::Failure;
@@ -27,6 +28,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Reproduce { tables, run: args } => run::tables(&tables, &args, &bars),
         Command::Sweep { file, run: args } => run::experiment(&file, &args, &bars),
         Command::Plan { file, run: args, json } => plan::plan(&file, &args, json, &bars),
+        Command::Tables { names, results, check } => tables::run(&names, &results, check, &bars),
         Command::Config { file, origin, run: args } => plan::config(&file, &args, origin),
         Command::Data { command } => data::run(command, &bars),
         Command::Import { command } => import::run(command, &bars),

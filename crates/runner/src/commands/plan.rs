@@ -3,36 +3,43 @@
 use super::setup::{self, Prepared};
 use crate::Failure;
 use crate::cli::Run;
+use crate::estimate::{Estimate, Past};
 use crate::progress::Bars;
 use crate::schedule;
-use segad_grid::{Cell, CellKind, Plan};
+use segad_grid::{Cell, CellId, CellKind, Plan};
+use segad_store::FailedCell;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// What a run would compute. Hit: in the store. Miss: would be computed. Missing: an input is not there. Unused: not in the
-/// store, but nothing that is missing needs it.
+/// What a run would compute. Hit: in the store. Miss: would be computed. Missing: an input is not there. Failed: an earlier
+/// run tried in vain, and the next would not try again. Unused: not in the store, but nothing that is missing needs it.
 pub(super) fn plan(file: &Path, args: &Run, json: bool, bars: &Bars) -> Result<(), Failure> {
     let Prepared { experiment, bench, .. } = setup::prepare(file, args, bars)?;
     let plan = Plan::new(&experiment, &bench)
         .map_err(|m| Failure::Configuration(format!("{}: {m}", file.display())))?;
     let has = |kind, key: &segad_core::Key| bench.store.contains(schedule::kind(kind), key);
     let needed: BTreeSet<_> = plan.needed(has).into_iter().collect();
-    let past = past_seconds(&bench)?;
+    let policy = args.policy();
+    let mut kinds: Vec<CellKind> = needed.iter().map(|id: &CellId| plan.cells[id.0].kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let past = Past::read(&bench.store, &kinds).map_err(Failure::input)?;
     let mut lines = String::new();
     let mut objects = Vec::new();
-    let mut totals: BTreeMap<CellKind, (usize, usize, f64)> = BTreeMap::new();
+    let mut totals: BTreeMap<CellKind, Total> = BTreeMap::new();
     for (i, cell) in plan.cells.iter().enumerate() {
-        let (state, why) = state(cell, has(cell.kind, &cell.key), needed.contains(&segad_grid::CellId(i)));
-        let estimate = if state == "miss" { past.get(&cell.kind.to_string()).copied() } else { None };
-        let total = totals.entry(cell.kind).or_default();
-        total.0 += 1;
-        total.1 += usize::from(state == "miss" || state == "missing");
-        total.2 += estimate.unwrap_or(0.0);
+        let (stored, needed) = (has(cell.kind, &cell.key), needed.contains(&CellId(i)));
+        let failed = if needed { policy.standing(&bench.store, schedule::kind(cell.kind), &cell.key) } else { None };
+        let (state, why) = state(cell, stored, needed, failed.as_ref());
+        let estimate = if state == "miss" { past.estimate(cell) } else { None };
+        totals.entry(cell.kind).or_default().add(state, estimate);
         lines.push_str(&format!("{state:<8} {} {}{}\n", cell.key.short(), cell.name, why));
         objects.push(json!({
             "kind": cell.kind, "key": cell.key, "name": cell.name, "state": state,
-            "missing": cell.missing, "estimated_seconds": estimate,
+            "missing": cell.missing, "failed": failed.map(|f| f.reason),
+            "estimated_seconds": estimate.map(|e| e.seconds),
+            "estimated_memory_mib": estimate.map(|e| e.memory_mib),
             "needs": cell.needs.iter().map(|n| plan.cells[n.0].key).collect::<Vec<_>>(),
         }));
     }
@@ -41,9 +48,8 @@ pub(super) fn plan(file: &Path, args: &Run, json: bool, bars: &Bars) -> Result<(
         let all = json!({ "schema": 1, "experiment": experiment.name, "cells": objects, "faults": faults });
         return super::print(&(all.to_string() + "\n"));
     }
-    for (kind, (cells, missing, seconds)) in totals {
-        let seconds = if seconds > 0.0 { format!(", about {seconds:.0} s") } else { String::new() };
-        lines.push_str(&format!("{kind}: {cells} cells, {missing} to compute{seconds}\n"));
+    for (kind, total) in totals {
+        lines.push_str(&format!("{kind}: {total}\n"));
     }
     for fault in faults.iter().collect::<BTreeSet<_>>() {
         lines.push_str(&format!("cannot be planned: {fault}\n"));
@@ -51,26 +57,60 @@ pub(super) fn plan(file: &Path, args: &Run, json: bool, bars: &Bars) -> Result<(
     super::print(&lines)
 }
 
-fn state(cell: &Cell, stored: bool, needed: bool) -> (&'static str, String) {
-    match (&cell.missing, stored, needed) {
-        (_, true, _) => ("hit", String::new()),
+fn state(cell: &Cell, stored: bool, needed: bool, failed: Option<&FailedCell>) -> (&'static str, String) {
+    match (&cell.missing, stored, needed, failed) {
+        (_, true, ..) => ("hit", String::new()),
         (Some(missing), ..) => ("missing", format!(": {missing}")),
-        (None, false, true) => ("miss", String::new()),
-        (None, false, false) => ("unused", ": all that needs it is stored".to_owned()),
+        (None, false, _, Some(failed)) => ("failed", format!(": {}", schedule::told(failed))),
+        (None, false, true, None) => ("miss", String::new()),
+        (None, false, false, None) => ("unused", ": all that needs it is stored".to_owned()),
     }
 }
 
-/// Mean seconds of the stored cells of each kind.
-fn past_seconds(bench: &crate::Workbench) -> Result<BTreeMap<String, f64>, Failure> {
-    let mut sums: BTreeMap<String, (f64, u32)> = BTreeMap::new();
-    for listed in bench.store.ls().map_err(Failure::input)? {
-        let meta = listed.meta.ok();
-        if let Some(seconds) = meta.and_then(|m| m.provenance.get("seconds")?.as_f64()) {
-            let sum = sums.entry(listed.id.kind.to_string()).or_default();
-            *sum = (sum.0 + seconds, sum.1 + 1);
+/// What the cells of a kind come to.
+#[derive(Default)]
+struct Total {
+    cells: usize,
+    to_compute: usize,
+    without_estimate: usize,
+    seconds: f64,
+    memory_mib: u64,
+}
+
+impl Total {
+    fn add(&mut self, state: &str, estimate: Option<Estimate>) {
+        self.cells += 1;
+        self.to_compute += usize::from(state == "miss" || state == "missing");
+        match estimate {
+            Some(e) => {
+                self.seconds += e.seconds;
+                self.memory_mib = self.memory_mib.max(e.memory_mib);
+            }
+            None => self.without_estimate += usize::from(state == "miss"),
         }
     }
-    Ok(sums.into_iter().map(|(k, (s, n))| (k, s / f64::from(n))).collect())
+}
+
+impl std::fmt::Display for Total {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} cells, {} to compute", self.cells, self.to_compute)?;
+        if self.seconds > 0.0 {
+            write!(f, ", about {} at up to {} MiB", time(self.seconds), self.memory_mib)?;
+            if self.without_estimate > 0 {
+                write!(f, " and {} cells of a sort that never ran here", self.without_estimate)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Seconds, minutes or hours, whichever reads best.
+fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
 }
 
 /// The merged settings, with the layer that set each.

@@ -7,7 +7,7 @@ use crate::cli::Run;
 use crate::clock::Stopwatch;
 use crate::progress::Bars;
 use crate::results;
-use crate::schedule;
+use crate::schedule::{self, Policy};
 use segad_grid::Plan;
 use segad_store::atomic;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ pub(super) fn experiment(file: &Path, args: &Run, bars: &Bars) -> Result<(), Fai
         .map_err(|m| Failure::Configuration(format!("{}: {m}", file.display())))?;
     let digests = bench.source.save_digests();
     digests.unwrap_or_else(|e| bars.line(&format!("digests are taken again next time: {e}")));
-    let outcome = pool.install(|| schedule::run(&plan, &bench.store, bars, &bench.interrupt, &bench));
+    let outcome = pool.install(|| schedule::run(&plan, &bench.store, bars, &bench.interrupt, &args.policy(), &bench));
     let seconds = watch.seconds();
     if outcome.interrupted {
         let left = plan.cells.len() - outcome.stored - outcome.computed;
@@ -91,6 +91,15 @@ pub(super) fn experiment(file: &Path, args: &Run, bars: &Bars) -> Result<(), Fai
     match written.drift {
         Some(drift) => Err(Failure::Differs(drift)),
         None => Ok(()),
+    }
+}
+
+impl Run {
+    /// What to do about cells that fail.
+    pub(super) fn policy(&self) -> Policy {
+        let program = crate::versions::build();
+        let (retries, time_limit, rerun_failed) = (self.retries, self.time_limit, self.rerun_failed);
+        Policy { retries, time_limit, rerun_failed, program }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Prepared {
 pub(super) fn layers(file: &Path, args: &Run) -> Result<Layers, Failure> {
     let text = atomic::read_to_string(file).map_err(Failure::input)?;
     let mut layers = Layers::new(&file.display().to_string(), &text)
-        .and_then(|l| l.profile(&args.profile))
+        .and_then(|l| if args.maps.is_some() { l.on_maps(&args.profile) } else { l.profile(&args.profile) })
         .and_then(|l| l.environment(environment()))
         .map_err(Failure::configuration)?;
     for argument in &args.set {
@@ -130,7 +130,7 @@ pub(super) fn prepare(file: &Path, args: &Run, bars: &Bars) -> Result<Prepared, 
     };
     let tell = bars.clone();
     let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
-    let out = args.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
+    let out = args.out.clone().unwrap_or_else(|| results_folder(file, &experiment.name));
     let bench = Workbench::new(settings, store, source, bars.clone(), interrupt);
     Ok(Prepared { experiment, bench, out })
 }
@@ -143,6 +143,12 @@ fn device_works(device: Device) -> Result<(), Failure> {
 /// experiment file.
 fn segments_folder(file: &Path) -> PathBuf {
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
-    let shipped = folder.join("../datasets/segments");
-    if shipped.is_dir() { shipped } else { folder }
+    let shipped = ["../datasets/segments", "../../datasets/segments"].map(|below| folder.join(below));
+    shipped.into_iter().find(|f| f.is_dir()).unwrap_or(folder)
+}
+
+/// `results/` and the file's place below `experiments/`, without extension.
+fn results_folder(file: &Path, name: &str) -> PathBuf {
+    let below = file.strip_prefix("experiments").map(|f| f.with_extension(""));
+    Path::new("results").join(below.unwrap_or_else(|_| name.into()))
 }

@@ -1,0 +1,54 @@
+use crate::atomic;
+use crate::cell::{CellId, Kind};
+use crate::error::{Result, StoreError};
+use crate::store::Store;
+use segad_core::Key;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Why a cell could not be computed, kept so that the next run need not try it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedCell {
+    /// What went wrong, for people.
+    pub reason: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Which program tried: another version may succeed.
+    pub program: String,
+}
+
+/// Failures are no results: they lie apart, nothing reads them as input, and a cell that is committed has none.
+impl Store {
+    /// What is known of a failed cell; `None` if it never failed, or if what was written cannot be read.
+    pub fn failure(&self, kind: Kind, key: &Key) -> Option<FailedCell> {
+        let bytes = atomic::read(&self.failure_path(kind, key)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Keeps a failure in place of an older one.
+    ///
+    /// # Errors
+    /// [`StoreError::OpenForReading`], [`StoreError::Io`].
+    pub fn keep_failure(&self, kind: Kind, key: &Key, failure: &FailedCell) -> Result<()> {
+        self.check_writable()?;
+        let path = self.failure_path(kind, key);
+        let bytes = serde_json::to_vec_pretty(failure).map_err(|e| StoreError::invalid(&path, e))?;
+        atomic::create_dir(&self.failures())?;
+        atomic::write_atomic(&path, &bytes)
+    }
+
+    /// Forgets a failure, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError::OpenForReading`], [`StoreError::Io`].
+    pub fn forget_failure(&self, kind: Kind, key: &Key) -> Result<()> {
+        self.check_writable()?;
+        let path = self.failure_path(kind, key);
+        if path.exists() { atomic::remove(&path) } else { Ok(()) }
+    }
+
+    fn failure_path(&self, kind: Kind, key: &Key) -> PathBuf {
+        let id = CellId { kind, key: *key }.to_string().replace('/', "-");
+        self.failures().join(format!("{id}.json"))
+    }
+}
