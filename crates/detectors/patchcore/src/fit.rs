@@ -71,6 +71,28 @@ impl PatchCore {
     pub fn params(&self) -> &PatchCoreParams {
         &self.params
     }
+
+    /// The patch embeddings that a bank is chosen from: rows of [`PatchCore::dim`] values in the order image, y, x.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn patches(&self, images: &[Image], ctx: &FitContext) -> Result<Vec<f32>, PatchCoreError> {
+        let embedder = Embedder::new(&self.params, &self.weights, ctx.device, ctx.precision)?;
+        let mut values = Vec::new();
+        for chunk in images.chunks(ctx.batch.max(1)) {
+            values.extend(to_vec(&embedder.rows(chunk)?)?);
+        }
+        Ok(values)
+    }
+
+    /// Length of a patch embedding.
+    ///
+    /// # Errors
+    /// None that [`PatchCore::new`] has not found.
+    pub fn dim(&self) -> Result<usize, PatchCoreError> {
+        let channels = |layer: &String| Ok(self.params.backbone().tap(layer)?.channels as usize);
+        self.params.layers().iter().map(channels).sum()
+    }
 }
 
 fn load(good: &TrainGood<'_>, range: std::ops::Range<usize>) -> Result<Vec<Image>, PatchCoreError> {
@@ -125,7 +147,7 @@ impl FitDetector for PatchCore {
         drop(task);
 
         let task = ctx.progress.start("patchcore: coreset", Some(plan.bank as u64));
-        let rows = Rows { values: &projected, dim: short };
+        let rows = Rows::new(&projected, short);
         let start = (seed.derive("coreset").rng(), plan.patches);
         let chosen = coreset::greedy(rows, plan.bank, uniform(start), &mut |n| {
             task.advance(n as u64);
@@ -136,7 +158,7 @@ impl FitDetector for PatchCore {
         let bank = if plan.projected.is_none() {
             coreset::gather(rows, &chosen)?
         } else if plan.keep {
-            coreset::gather(Rows { values: &kept, dim }, &chosen)?
+            coreset::gather(Rows::new(&kept, dim), &chosen)?
         } else {
             drop(projected);
             let task = ctx.progress.start("patchcore: memory bank", Some(good.len() as u64));

@@ -8,7 +8,7 @@
 //!
 //! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that size each, in units of
 //!   feature distance, never clipped.
-//! - The coreset is the plain greedy algorithm's to the index (see `coreset.rs`), in blocks of matrix products.
+//! - The coreset is the plain greedy algorithm's to the index, without most of its work ([`coreset`]).
 //! - The nearest row is found by blocks of matrix products and its distance worked out directly.
 //!
 //! ```
@@ -52,7 +52,7 @@
 //! largest value of the map, as in the paper, with PatchCore's re-weighted score as an option. A saved model holds the
 //! digest of the backbone's weights, not the weights.
 
-mod coreset;
+pub mod coreset;
 mod embed;
 mod error;
 mod fit;
