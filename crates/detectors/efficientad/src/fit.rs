@@ -77,7 +77,9 @@ impl<'a> EfficientAd<'a> {
         let (teacher, mut curve) = match self.params.distill() {
             None => (teacher_tensors(self.params.size(), &self.weights)?, vec![]),
             Some(params) => {
-                let made = distill(good, params, &self.weights, seed.derive("teacher"), ctx)?;
+                let mut made = distill(good, params, &self.weights, seed.derive("teacher"), ctx)?;
+                // The steps of the training that follows are counted from 0 again.
+                made.curve.iter_mut().for_each(|p| p.name = format!("teacher: {}", p.name));
                 (teacher_tensors(params.size(), &made.weights()?)?, made.curve)
             }
         };

@@ -7,7 +7,8 @@
 //! learns it through a bottleneck of 64 numbers, and the student's second half learns what the autoencoder gives. Both
 //! differences, averaged over channels, put on one scale by quantiles of held-out good images and added, are the map.
 //!
-//! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that size each; 0 and 0.1
+//! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that size each (or of
+//!   `map_size`); 0 and 0.1
 //!   are the 90 % and the 99.5 % quantiles of good images' differences. Values may be negative; nothing is clipped.
 //! - Weights: the published `teacher_medium.pth` or `teacher_small.pth`, imported to safetensors (anomalib's names are
 //!   read too), or [`distill`] makes a teacher from a backbone.

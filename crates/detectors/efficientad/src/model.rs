@@ -166,8 +166,8 @@ impl AnomalyDetector for FittedEfficientAd {
 
     fn maps(&self, images: &[Image]) -> Result<Vec<AnomalyMap>, EfficientAdError> {
         let s = self.params.settings();
-        let (size, device) = (s.image_size, self.networks.device);
-        let input = Input { size, norm: s.input_norm, device };
+        let (size, device) = (s.map_size(), self.networks.device);
+        let input = Input { size: s.image_size, norm: s.input_norm, device };
         let mut maps = Vec::with_capacity(images.len());
         for (b, chunk) in images.chunks(self.batch).enumerate() {
             let pair = self.networks.pair(&input.batch(chunk)?)?;

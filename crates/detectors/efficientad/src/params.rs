@@ -69,6 +69,10 @@ pub struct EfficientAdSettings {
     /// Side of the square network input in pixels: a multiple of 64. The autoencoder's bottleneck has kernels of
     /// side/32, 8 in the paper.
     pub image_size: usize,
+    /// Side of the maps in pixels; unset: `image_size`. For rows that join the maps of detectors whose networks see images
+    /// of other sizes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub map_size: Option<usize>,
     /// Whether convolutions of teacher and student pad with zeros.
     pub padding: bool,
     /// Training steps, one image each.
@@ -106,6 +110,7 @@ impl Default for EfficientAdSettings {
             teacher: Teacher::default(),
             distill: None,
             image_size: 256,
+            map_size: None,
             padding: true,
             iterations: 70_000,
             learning_rate: 1e-4,
@@ -164,6 +169,8 @@ impl EfficientAdSettings {
     /// [`EfficientAdError::Setting`] for the first that makes no sense.
     pub fn checked(self) -> Result<EfficientAdParams, EfficientAdError> {
         check_size(self.image_size)?;
+        let maps = self.map_size();
+        expect((32..=4096).contains(&maps), "map_size", &maps, "32 to 4096 pixels")?;
         let positive = |v: f64| v > 0.0 && v.is_finite();
         expect(self.iterations >= 1, "iterations", &self.iterations, "at least 1")?;
         expect(positive(self.learning_rate), "learning_rate", &self.learning_rate, "more than 0")?;
@@ -193,6 +200,13 @@ impl EfficientAdSettings {
             }
         };
         Ok(EfficientAdParams { settings: self, distill })
+    }
+}
+
+impl EfficientAdSettings {
+    /// Side of the maps in pixels.
+    pub fn map_size(&self) -> usize {
+        self.map_size.unwrap_or(self.image_size)
     }
 }
 
@@ -253,6 +267,10 @@ impl CacheKey for EfficientAdParams {
             .field("quantile_low", &s.quantile_low)
             .field("quantile_high", &s.quantile_high)
             .field("holdout", &s.holdout);
+        // Only where it says something, so that keys made before this setting hold.
+        if s.map_size() != s.image_size {
+            hasher.field("map_size", &s.map_size());
+        }
     }
 }
 
@@ -279,7 +297,7 @@ mod tests {
     #[test]
     fn same_meaning_same_key() {
         let d = EfficientAdSettings::default;
-        assert_eq!(key(d()), key(d()));
+        assert_eq!(key(d()), key(EfficientAdSettings { map_size: Some(256), ..d() }));
         let distilled = || EfficientAdSettings { teacher: Teacher::Distilled, ..d() };
         assert_eq!(
             key(distilled()),
@@ -293,6 +311,7 @@ mod tests {
             EfficientAdSettings { teacher: Teacher::Small, ..d() },
             EfficientAdSettings { padding: false, ..d() },
             EfficientAdSettings { iterations: 7, ..d() },
+            EfficientAdSettings { map_size: Some(128), ..d() },
             EfficientAdSettings { autoencoder_images: AutoencoderImages::Jittered, ..d() },
             EfficientAdSettings { input_norm: InputNorm::Twice, ..d() },
             EfficientAdSettings { quantile_maps: QuantileMaps::Enlarged, ..d() },
@@ -300,7 +319,7 @@ mod tests {
         let mut keys: Vec<Key> = others.into_iter().chain([d()]).map(key).collect();
         keys.sort();
         keys.dedup();
-        assert_eq!(keys.len(), 9);
+        assert_eq!(keys.len(), 10);
     }
 
     #[test]
@@ -312,6 +331,7 @@ mod tests {
         let d = EfficientAdSettings::default;
         says(EfficientAdSettings { image_size: 250, ..d() }, "image_size = 250");
         says(EfficientAdSettings { image_size: 64, ..d() }, "image_size = 64");
+        says(EfficientAdSettings { map_size: Some(8), ..d() }, "map_size = 8");
         says(EfficientAdSettings { iterations: 0, ..d() }, "iterations = 0");
         says(EfficientAdSettings { learning_rate: f64::NAN, ..d() }, "learning_rate = NaN");
         says(EfficientAdSettings { weight_decay: -1.0, ..d() }, "weight_decay = -1");

@@ -83,7 +83,7 @@ pub(crate) struct Combiner {
 impl Combiner {
     pub fn new(params: &EfficientAdParams, device: tch::Device) -> Result<Self, NnError> {
         let s = params.settings();
-        let (from, to) = (s.image_size / 4, s.image_size);
+        let (from, to) = (s.image_size / 4, s.map_size());
         let operator = MapOperator::new(
             (from, from),
             (to, to),
