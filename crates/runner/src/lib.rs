@@ -29,6 +29,7 @@ pub mod progress;
 mod results;
 pub mod schedule;
 pub mod source;
+mod training;
 pub mod versions;
 pub mod workbench;
 
