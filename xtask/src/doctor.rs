@@ -63,7 +63,7 @@ fn rows(context: &Context) -> Result<Vec<Row>, XtaskError> {
     rows.push(nextest());
     rows.push(folder(cache));
     rows.extend(natives(context)?);
-    rows.push(device());
+    rows.push(device(&native::Shell::from_env(&context.settings())?, cache));
     rows.push(match elpv::problem(&cache.data(elpv::NAME))? {
         None => Row::good(
             "data: elpv",
@@ -200,13 +200,24 @@ fn natives(context: &Context) -> Result<Vec<Row>, XtaskError> {
     Ok(vec![torch, xgb, config])
 }
 
-fn device() -> Row {
+/// Whether networks can run on a GPU. The code paths are always compiled; libtorch and the machine decide.
+fn device(shell: &native::Shell, cache: &Cache) -> Row {
+    let libtorch = shell.libtorch.as_ref().map_or_else(|| cache.libtorch(), Into::into);
     let gpus = answer(Command::new("nvidia-smi").args(["--query-gpu=name", "--format=csv,noheader"]));
-    let found = match gpus.lines().next() {
-        Some(name) => format!("cpu, {name} (used if LIBTORCH names a CUDA build)"),
-        None => "cpu".to_owned(),
-    };
-    Row::good("device", "cpu, or cuda", found)
+    cuda(libtorch.join("lib/libtorch_cuda.so").exists(), gpus.lines().next())
+}
+
+fn cuda(library: bool, gpu: Option<&str>) -> Row {
+    let row = |found: &str| Row::good("device", "cpu; --device cuda if it can run", found);
+    match (library, gpu) {
+        (true, Some(gpu)) => row(&format!("cpu; cuda can run: {gpu}")),
+        (true, None) => row("cpu; cuda cannot run: libtorch has it, but nvidia-smi names no GPU"),
+        (false, None) => row("cpu; cuda cannot run: no GPU, and libtorch is built without CUDA"),
+        (false, Some(gpu)) => row(&format!(
+            "cpu; cuda cannot run: {gpu} is there, libtorch is built without CUDA"
+        ))
+        .or(State::Optional, "set LIBTORCH to the folder of a libtorch with CUDA, then cargo xtask setup"),
+    }
 }
 
 /// What a program prints, or nothing if it fails.
@@ -272,6 +283,16 @@ mod tests {
         for row in &rows {
             assert_eq!(row.fix.is_empty(), row.state == State::Good, "{}", row.item);
         }
+    }
+
+    #[test]
+    fn cuda_needs_a_library_and_a_gpu() {
+        let found = |library, gpu| cuda(library, gpu).found;
+        assert!(found(true, Some("H100")).contains("cuda can run: H100"));
+        for (library, gpu) in [(true, None), (false, None), (false, Some("H100"))] {
+            assert!(found(library, gpu).contains("cuda cannot run"));
+        }
+        assert_eq!(cuda(false, Some("H100")).state, State::Optional);
     }
 
     #[test]
