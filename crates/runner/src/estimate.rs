@@ -24,7 +24,9 @@ pub(crate) struct TaskRecord {
 pub(crate) fn task(cell: &Cell) -> TaskRecord {
     let split = &cell.split;
     let (what, settings, images) = match &cell.task {
-        Task::FitDetector { def } => (def.kind.clone(), def.params.to_string(), split.detector.samples().len()),
+        Task::FitDetector { def } => {
+            (def.kind.clone(), def.params.to_string(), split.detector.samples().len())
+        }
         Task::FitClassifier { def } => {
             (def.kind.clone(), def.params.to_string(), split.classifier.samples().len())
         }
@@ -33,7 +35,8 @@ pub(crate) fn task(cell: &Cell) -> TaskRecord {
         }
         Task::ImportedMaps => (String::new(), String::new(), split.mapped.len()),
         Task::Features { maps, segments, features, .. } => {
-            let settings = format!("{}\n{features}", segments.as_ref().map(ToString::to_string).unwrap_or_default());
+            let settings =
+                format!("{}\n{features}", segments.as_ref().map(ToString::to_string).unwrap_or_default());
             (String::new(), settings, maps.len() * split.mapped.len())
         }
         Task::Forest { forest, .. } => {
@@ -90,7 +93,8 @@ impl Past {
             for meta in store.sample(schedule::kind(kind), SAMPLE)? {
                 let recorded = &meta.provenance;
                 let task = recorded.get("task").and_then(|t| TaskRecord::deserialize(t).ok());
-                let (Some(task), Some(seconds)) = (task, recorded.get("seconds").and_then(|s| s.as_f64())) else {
+                let (Some(task), Some(seconds)) = (task, recorded.get("seconds").and_then(|s| s.as_f64()))
+                else {
                     continue;
                 };
                 let memory = recorded.get("peak_memory_mib").and_then(|m| m.as_u64()).unwrap_or(0);

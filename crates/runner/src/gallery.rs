@@ -5,7 +5,6 @@ use crate::Failure;
 use crate::findings;
 use crate::results::{column, several_classes};
 use crate::schedule;
-use crate::training;
 use crate::workbench::Workbench;
 use segad_core::{BoxError, FeatureTable, ImageId, Label, Sample};
 use segad_features::FeatureName;
@@ -42,7 +41,6 @@ pub(crate) fn page(
     report.summary.push(bench.source.manifest().title.clone());
     report.notes = findings::notes(experiment, results);
     report.figures = figures;
-    report.figures.extend(training::figures(plan, bench).map_err(Failure::input)?);
     // The first row with a forest over maps is the one that is looked into; of the first protocol and seed.
     let first = plan.results.iter().find(|r| {
         r.cell.is_ok()

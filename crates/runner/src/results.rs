@@ -3,6 +3,7 @@
 use crate::gallery;
 use crate::machine::Machine;
 use crate::schedule::{self, Outcome};
+use crate::training;
 use crate::workbench::Workbench;
 use crate::{Failure, versions};
 use rayon::prelude::*;
@@ -120,8 +121,9 @@ pub(crate) fn write(
     results.sources = provenance.cells.iter().map(source).collect();
     let table = segad_report::table_md(&results).map_err(Failure::input)?;
     let drift = if check { differences(&results, out)? } else { None };
-    let figures =
+    let mut figures =
         segad_report::standard_figures(&described, &results, &scores).map_err(Failure::input)?;
+    figures.extend(training::figures(plan, bench).map_err(Failure::input)?);
     write_figures(&out.join("figures"), &figures)?;
     let page = gallery::page(experiment, plan, bench, &results, &scores, figures, &provenance)?;
     let put = |name: &str, text: &str| {

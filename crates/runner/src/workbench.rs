@@ -5,8 +5,8 @@ use crate::progress::Bars;
 use crate::source::Source;
 use crate::{detectors, params};
 use segad_core::{
-    BoxError, CacheKey, Cancel, Device, FitContext, Image, ImageId, ImageLoader, Key, KeyHasher, LabelMap, Precision,
-    Seed, SegmentSource,
+    BoxError, CacheKey, Cancel, Device, FitContext, Image, ImageId, ImageLoader, Key, KeyHasher, LabelMap,
+    Precision, Seed, SegmentSource,
 };
 use segad_datasets::{Index, Protocol, ProtocolParams};
 use segad_features::FeatureParams;
@@ -204,7 +204,9 @@ fn nothing() -> Result<Image, segad_core::CoreError> {
 
 /// `{ kind = "by-class", default = SPEC, classes = { NAME = SPEC } }`: the one of this class. Anything else: itself.
 fn of_class<'a>(spec: Option<&'a Value>, class: &str) -> Result<Option<&'a Value>, BoxError> {
-    let Some(table) = spec.and_then(Value::as_table).filter(|t| t.get("kind").is_some_and(|k| k.as_str() == Some(BY_CLASS)))
+    let Some(table) = spec
+        .and_then(Value::as_table)
+        .filter(|t| t.get("kind").is_some_and(|k| k.as_str() == Some(BY_CLASS)))
     else {
         return Ok(spec);
     };
@@ -214,7 +216,9 @@ fn of_class<'a>(spec: Option<&'a Value>, class: &str) -> Result<Option<&'a Value
     let classes = match table.get("classes") {
         None => None,
         Some(Value::Table(classes)) => classes.get(class),
-        Some(other) => return Err(format!("segments.classes {other}: expected segments by name of class").into()),
+        Some(other) => {
+            return Err(format!("segments.classes {other}: expected segments by name of class").into());
+        }
     };
     Ok(classes.or(table.get("default")))
 }

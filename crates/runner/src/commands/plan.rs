@@ -30,7 +30,8 @@ pub(super) fn plan(file: &Path, args: &Run, json: bool, bars: &Bars) -> Result<(
     let mut totals: BTreeMap<CellKind, Total> = BTreeMap::new();
     for (i, cell) in plan.cells.iter().enumerate() {
         let (stored, needed) = (has(cell.kind, &cell.key), needed.contains(&CellId(i)));
-        let failed = if needed { policy.standing(&bench.store, schedule::kind(cell.kind), &cell.key) } else { None };
+        let failed =
+            if needed { policy.standing(&bench.store, schedule::kind(cell.kind), &cell.key) } else { None };
         let (state, why) = state(cell, stored, needed, failed.as_ref());
         let estimate = if state == "miss" { past.estimate(cell) } else { None };
         totals.entry(cell.kind).or_default().add(state, estimate);

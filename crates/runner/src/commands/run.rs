@@ -59,7 +59,8 @@ pub(super) fn experiment(file: &Path, args: &Run, bars: &Bars) -> Result<(), Fai
         .map_err(|m| Failure::Configuration(format!("{}: {m}", file.display())))?;
     let digests = bench.source.save_digests();
     digests.unwrap_or_else(|e| bars.line(&format!("digests are taken again next time: {e}")));
-    let outcome = pool.install(|| schedule::run(&plan, &bench.store, bars, &bench.interrupt, &args.policy(), &bench));
+    let outcome =
+        pool.install(|| schedule::run(&plan, &bench.store, bars, &bench.interrupt, &args.policy(), &bench));
     let seconds = watch.seconds();
     if outcome.interrupted {
         let left = plan.cells.len() - outcome.stored - outcome.computed;

@@ -26,7 +26,11 @@ pub(super) fn run(names: &[String], results: &Path, check: bool, bars: &Bars) ->
     let name = |folder: &Path| folder.strip_prefix(results).unwrap_or(folder).display().to_string();
     if let Some(unknown) = names.iter().find(|n| !folders.iter().any(|f| name(f) == **n)) {
         let known: Vec<String> = folders.iter().map(|f| name(f)).collect();
-        let message = format!("{}: no results are called {unknown:?}; there are {}", results.display(), known.join(", "));
+        let message = format!(
+            "{}: no results are called {unknown:?}; there are {}",
+            results.display(),
+            known.join(", ")
+        );
         return Err(Failure::NothingSelected(message));
     }
     folders.retain(|f| names.is_empty() || names.contains(&name(f)));
