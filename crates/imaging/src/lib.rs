@@ -5,6 +5,7 @@
 //! - [`resize_bilinear`]: Pillow's `Image.resize(…, BILINEAR)` to the bit (antialiased triangle filter in fixed point),
 //!   which is what torchvision's `Resize` runs on a decoded image; [`resize_labels`]: nearest, for label maps.
 //! - [`to_chw_f32`]: `(x/255 − mean)/std`, channels first, the input of every network.
+//! - [`adjust`], [`shift_hue`], [`grey`], [`rotate_nearest`]: what training does to images, as Pillow does it.
 //! - [`heatmap`], [`blend`], [`outline`], [`tint`], [`contact_sheet`], [`encode_png`]: pictures for people.
 //! - [`npy`]: arrays of other programs.
 //!
@@ -24,6 +25,7 @@
 //! as in the Pillow of the paper's time (10.2); Pillow 13 goes along columns first where the height shrinks more than the
 //! width, which changes some pixels by one grey level.
 
+mod adjust;
 mod colour;
 mod decode;
 mod draw;
@@ -32,8 +34,10 @@ mod error;
 mod input;
 pub mod npy;
 mod resize;
+mod rotate;
 mod sniff;
 
+pub use adjust::{Adjust, adjust, grey, shift_hue};
 pub use colour::{SEGMENT_COLOURS, blend, colour_map, heatmap};
 pub use decode::{Limits, RawLabels, decode, decode_labels, decode_with, open, open_with, read_file};
 pub use draw::{contact_sheet, outline, tint};
@@ -41,6 +45,7 @@ pub use encode::{encode_labels_png, encode_png};
 pub use error::ImagingError;
 pub use input::{IMAGENET_MEAN, IMAGENET_STD, to_chw_f32};
 pub use resize::{resize_bilinear, resize_labels};
+pub use rotate::rotate_nearest;
 
 /// Raised when decoding or resizing changes any pixel it gives; part of the keys of whatever is computed from pixels.
 pub const REVISION: u32 = 1;

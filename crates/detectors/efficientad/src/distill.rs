@@ -6,6 +6,7 @@ use crate::statistics::ChannelStatistics;
 use crate::targets::Targets;
 use crate::{DistillParams, EfficientAdError, FIT_REVISION, PdnSize, augment};
 use segad_core::{FitContext, KeyHasher, Seed, TrainGood};
+use segad_imaging::grey;
 use segad_nn::train::{
     CurvePoint, FrozenCache, Length, Optimiser, Run, ShuffledBatches, TrainPlan, initialise, pytorch_default,
     train,
@@ -61,7 +62,7 @@ pub fn distill(
     let mut cache = FrozenCache::new(2 * n, ctx.memory, ctx.precision, device, |j| {
         let mut image = load("distillation", images, j % n)?;
         if j >= n {
-            image = augment::grey(&image).map_err(|e| NnError::Image { index: 0, source: e.into() })?;
+            image = grey(&image).map_err(|e| NnError::Image { index: 0, source: e.into() })?;
         }
         let image = [image];
         Ok::<_, EfficientAdError>(vec![input.batch(&image, device)?, targets.of(&image)?])

@@ -1,7 +1,7 @@
 use crate::augment;
 use crate::{EfficientAdError, InputNorm};
-use segad_core::{CoreError, Image, TrainGood};
-use segad_imaging::resize_bilinear;
+use segad_core::{BoxError, Image, TrainGood};
+use segad_imaging::{grey, resize_bilinear};
 use segad_nn::{NnError, Preprocess, channels_last};
 use tch::Tensor;
 
@@ -22,7 +22,7 @@ pub(crate) struct Input {
     pub device: tch::Device,
 }
 
-fn broken(e: CoreError) -> EfficientAdError {
+fn broken(e: impl Into<BoxError>) -> EfficientAdError {
     EfficientAdError::Nn(NnError::Image { index: 0, source: e.into() })
 }
 
@@ -48,7 +48,7 @@ impl Input {
         let twice = 2 * self.size;
         let large = resize_bilinear(image, twice, twice)
             .map_err(|e| EfficientAdError::Nn(NnError::Image { index: 0, source: e.into() }))?;
-        let large = if augment::unit(rng) < GREY { augment::grey(&large).map_err(broken)? } else { large };
+        let large = if augment::unit(rng) < GREY { grey(&large).map_err(broken)? } else { large };
         Ok(self.batch(&[augment::centre_crop(&large, self.size).map_err(broken)?])?)
     }
 
