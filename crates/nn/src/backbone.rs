@@ -1,4 +1,5 @@
-use crate::architecture::{Activation, Block, Layer, Padding, Shortcut, Unit};
+use crate::architecture::Unit;
+use crate::layers::{Built, activate, convolve};
 use crate::runtime::{channels_last, torch_device, torch_kind};
 use crate::{BackboneKind, NnError, Tap, Weights};
 use segad_core::{Device, Key, Precision};
@@ -10,7 +11,7 @@ pub struct Backbone {
     kind: BackboneKind,
     taps: Vec<Tap>,
     /// Folded layers of each stage, and the positions in `taps` that its output fills.
-    stages: Vec<(Vec<Folded>, Vec<usize>)>,
+    stages: Vec<(Vec<Built<Conv>>, Vec<usize>)>,
     device: tch::Device,
     precision: Precision,
     digest: Key,
@@ -18,19 +19,9 @@ pub struct Backbone {
 
 /// A convolution with its batch normalisation folded in.
 struct Conv {
+    unit: Unit,
     weight: Tensor,
     bias: Tensor,
-    kernel: i64,
-    stride: i64,
-    groups: i64,
-    padding: Padding,
-    activation: Activation,
-}
-
-enum Folded {
-    Conv(Conv),
-    MaxPool,
-    Block { main: Vec<Conv>, shortcut: Option<Option<Conv>>, activation: Activation },
 }
 
 impl Backbone {
@@ -61,7 +52,7 @@ impl Backbone {
         let fold = |u: &Unit| Conv::fold(u, weights, architecture.epsilon, target);
         let mut stages = Vec::with_capacity(last + 1);
         for stage in &architecture.stages[..=last] {
-            let layers = stage.layers.iter().map(|l| Folded::new(l, &fold)).collect::<Result<_, _>>()?;
+            let layers = stage.layers.iter().map(|l| Built::new(l, &fold)).collect::<Result<_, _>>()?;
             let fills = (0..taps.len()).filter(|&i| taps[i].name == stage.tap).collect();
             stages.push((layers, fills));
         }
@@ -88,7 +79,7 @@ impl Backbone {
             let mut found: Vec<Option<Tensor>> = self.taps.iter().map(|_| None).collect();
             for (layers, fills) in &self.stages {
                 for layer in layers {
-                    x = layer.forward(x)?;
+                    x = layer.forward(x, &Conv::forward)?;
                 }
                 for &i in fills {
                     found[i] = Some(x.f_to_kind(Kind::Float)?);
@@ -142,36 +133,13 @@ impl Conv {
             let weight = weight.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
             let weight = weight.f_to_kind(Kind::Float)?.f_to_kind(kind)?.f_to_device(device)?;
             let bias = bias.f_to_kind(Kind::Float)?.f_to_kind(kind)?.f_to_device(device)?;
-            Ok(Self {
-                weight: channels_last(&weight)?,
-                bias,
-                kernel: unit.kernel,
-                stride: unit.stride,
-                groups: unit.groups,
-                padding: unit.padding,
-                activation: unit.activation,
-            })
+            Ok(Self { unit: unit.clone(), weight: channels_last(&weight)?, bias })
         })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
-        let (padded, padding) = match self.padding {
-            Padding::Fixed(p) => (None, [p, p]),
-            Padding::Same => {
-                let (_, _, h, w) = x.size4()?;
-                let (top, bottom) = same_padding(h, self.kernel, self.stride);
-                let (left, right) = same_padding(w, self.kernel, self.stride);
-                if top == bottom && left == right {
-                    (None, [top, left])
-                } else {
-                    (Some(x.f_constant_pad_nd([left, right, top, bottom])?), [0, 0])
-                }
-            }
-        };
-        let x = padded.as_ref().unwrap_or(x);
-        let stride = [self.stride, self.stride];
-        let y = x.f_conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], self.groups)?;
-        activate(y, self.activation)
+        let y = convolve(&self.unit, x, &self.weight, Some(&self.bias))?;
+        activate(y, self.unit.activation)
     }
 }
 
@@ -181,72 +149,4 @@ fn cpu_has_bf16() -> bool {
     return std::arch::is_x86_feature_detected!("avx512bw");
     #[cfg(not(target_arch = "x86_64"))]
     return true;
-}
-
-/// Zeros before and after an axis of `size` so that the output has ⌈size/stride⌉ places.
-fn same_padding(size: i64, kernel: i64, stride: i64) -> (i64, i64) {
-    let out = (size + stride - 1) / stride;
-    let total = ((out - 1) * stride + kernel - size).max(0);
-    (total / 2, total - total / 2)
-}
-
-fn activate(mut x: Tensor, activation: Activation) -> Result<Tensor, NnError> {
-    Ok(match activation {
-        Activation::None => x,
-        Activation::Relu => x.f_relu_()?,
-        Activation::Relu6 => x.f_clamp_(0.0, 6.0)?,
-    })
-}
-
-impl Folded {
-    fn new(layer: &Layer, fold: &impl Fn(&Unit) -> Result<Conv, NnError>) -> Result<Self, NnError> {
-        Ok(match layer {
-            Layer::Unit(unit) => Self::Conv(fold(unit)?),
-            Layer::MaxPool => Self::MaxPool,
-            Layer::Block(Block { main, shortcut, activation }) => Self::Block {
-                main: main.iter().map(fold).collect::<Result<_, _>>()?,
-                shortcut: match shortcut {
-                    Shortcut::None => None,
-                    Shortcut::Identity => Some(None),
-                    Shortcut::Projection(unit) => Some(Some(fold(unit)?)),
-                },
-                activation: *activation,
-            },
-        })
-    }
-
-    fn forward(&self, x: Tensor) -> Result<Tensor, NnError> {
-        match self {
-            Self::Conv(conv) => conv.forward(&x),
-            Self::MaxPool => Ok(x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?),
-            Self::Block { main, shortcut, activation } => {
-                let mut y = x.shallow_clone();
-                for conv in main {
-                    y = conv.forward(&y)?;
-                }
-                // The sum may overwrite `y`: a block has at least one convolution, so `y` is no longer `x`.
-                let y = match shortcut {
-                    None => y,
-                    Some(None) => y.f_add_(&x)?,
-                    Some(Some(conv)) => y.f_add_(&conv.forward(&x)?)?,
-                };
-                activate(y, *activation)
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn padding_is_tensorflows() {
-        // 260 pixels, kernel 3, stride 2: one zero, behind; 65 pixels, kernel 5, stride 2: two on each side.
-        assert_eq!(same_padding(260, 3, 2), (0, 1));
-        assert_eq!(same_padding(65, 5, 2), (2, 2));
-        assert_eq!(same_padding(64, 5, 2), (1, 2));
-        assert_eq!(same_padding(17, 3, 1), (1, 1));
-        assert_eq!(same_padding(5, 1, 1), (0, 0));
-    }
 }

@@ -92,6 +92,14 @@ impl BackboneKind {
         })
     }
 
+    /// The tap behind the last stage, before the head: `layer4` of a ResNet, `stage6` of an EfficientNet-Lite.
+    pub fn last_tap(self) -> &'static str {
+        match self {
+            Self::WideResnet50_2 | Self::Resnet18 | Self::Miniature => "layer4",
+            Self::EfficientnetLite0 | Self::EfficientnetLite1 | Self::EfficientnetLite2 => "stage6",
+        }
+    }
+
     /// The two taps that PatchCore uses unless told otherwise: strides 8 and 16.
     pub fn default_taps(self) -> [&'static str; 2] {
         match self {
@@ -225,6 +233,7 @@ mod tests {
             for name in kind.default_taps() {
                 kind.tap(name).unwrap();
             }
+            assert_eq!(kind.taps().last().unwrap().name, kind.last_tap());
         }
         let message = "resnet50".parse::<BackboneKind>().unwrap_err().to_string();
         assert!(message.contains("resnet18"), "{message}");

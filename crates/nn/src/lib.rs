@@ -7,6 +7,7 @@
 //! - [`Backbone`] runs WideResNet-50-2 and ResNet-18 (v1.5, torchvision's names) and EfficientNet-Lite0–2 (no
 //!   squeeze-and-excitation, ReLU6, TensorFlow's padding worked out from the size of the input), frozen: batch
 //!   normalisation folded into the convolutions, channels-last, no gradients, nothing behind the last tap.
+//! - [`TrainableBackbone`] is the same network with variables, for classifiers that fine-tune it.
 //! - [`Weights`] come from safetensors; every name and shape is checked, because libtorch itself would broadcast.
 //! - [`MapOperator`] enlarges and blurs a map by two small matrix products.
 //! - [`SavedModel`] is a fitted model as bytes. [`golden`] makes test figures.
@@ -38,12 +39,14 @@ mod efficientnet;
 mod error;
 pub mod golden;
 mod kind;
+mod layers;
 mod map_operator;
 mod preprocess;
 mod resnet;
 mod runtime;
 mod saved;
 pub mod train;
+mod trainable;
 mod weights;
 
 pub use architecture::Parameter;
@@ -55,6 +58,7 @@ pub use map_operator::{MapOperator, Upsample};
 pub use preprocess::Preprocess;
 pub use runtime::{channels_last, from_slice, set_threads, to_vec, torch_device, torch_kind};
 pub use saved::{Opened, SavedModel};
+pub use trainable::{TrainableBackbone, global_average};
 pub use weights::{Weights, read_tensors, write_tensors};
 
 /// Raised when the features of a backbone change for the same input; part of the keys of all that is made with one.

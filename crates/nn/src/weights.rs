@@ -106,6 +106,14 @@ impl Weights {
         Ok(Self { tensors, digest })
     }
 
+    /// Those whose names begin with `prefix`, without it; the digest stays that of the whole.
+    #[must_use]
+    pub fn below(&self, prefix: &str) -> Self {
+        let inner =
+            |(k, v): (&String, &Tensor)| Some((k.strip_prefix(prefix)?.to_owned(), v.shallow_clone()));
+        Self { tensors: self.tensors.iter().filter_map(inner).collect(), digest: self.digest }
+    }
+
     /// What the weights are known by in keys and saved models.
     pub fn digest(&self) -> Key {
         self.digest

@@ -1,4 +1,5 @@
 use crate::NnError;
+use segad_core::BoxError;
 use std::path::PathBuf;
 
 /// What can go wrong while a network is trained.
@@ -46,6 +47,14 @@ pub enum TrainError {
         step: u64,
         /// Where the last good checkpoint lies.
         kept: String,
+    },
+    /// A training image cannot be read.
+    #[error("training image {id}: {source}")]
+    Image {
+        /// Which image.
+        id: String,
+        /// Why.
+        source: BoxError,
     },
     /// Somebody asked to stop.
     #[error("{name}: cancelled after step {step}")]

@@ -59,8 +59,7 @@ pub fn pytorch_default(store: &VarStore) -> impl Fn(&str, &[i64]) -> Initial + u
 fn draw(initial: Initial, shape: &[i64], seed: Seed) -> Result<Tensor, NnError> {
     let n = shape.iter().product::<i64>() as usize;
     let mut rng = seed.rng();
-    // In [0, 1), of 32 bits.
-    let mut unit = || f64::from(rng.next_u32()) / 4_294_967_296.0;
+    let mut unit = || uniform(&mut rng, 0.0, 1.0);
     let values: Vec<f32> = match initial {
         Initial::Constant(c) => vec![c as f32; n],
         Initial::Uniform(bound) => (0..n).map(|_| ((2.0 * unit() - 1.0) * bound) as f32).collect(),
@@ -73,6 +72,11 @@ fn draw(initial: Initial, shape: &[i64], seed: Seed) -> Result<Tensor, NnError> 
             .collect(),
     };
     from_slice(&values, shape)
+}
+
+/// A number drawn evenly from `low` up to, not including, `high`.
+pub fn uniform(rng: &mut impl Rng, low: f64, high: f64) -> f64 {
+    low + (high - low) * (f64::from(rng.next_u32()) / 4_294_967_296.0)
 }
 
 /// Dropout with a mask from a seed: each value becomes 0 with probability `rate`, else itself/(1 − rate).

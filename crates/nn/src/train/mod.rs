@@ -5,6 +5,8 @@
 //!   [`Schedule`], clipping by global norm, [`Length`]. A [`Sampler`], mostly [`ShuffledBatches`], says which samples
 //!   each step sees.
 //! - [`initialise`] draws initial weights, [`dropout`] a mask: from segad's generator, never from libtorch's.
+//! - [`ResizedImages`] brings the images of a network that is trained on pixels.
+//! - [`BalancedBatches`] draws so many samples of each group; [`deviation`] holds what DevNet and DRA share.
 //! - [`FrozenCache`] keeps what a frozen network makes of the samples, within a memory budget.
 //!
 //! ```
@@ -35,19 +37,24 @@ mod batches;
 mod cache;
 mod checkpoint;
 mod curve;
+pub mod deviation;
 mod error;
 mod init;
 mod optimise;
 mod plan;
+mod resized;
 mod run;
+mod streams;
 
 pub use batches::{Sampler, ShuffledBatches, shuffle};
 pub use cache::FrozenCache;
 pub use curve::CurvePoint;
 pub use error::TrainError;
-pub use init::{Initial, dropout, initialise, pytorch_default};
+pub use init::{Initial, dropout, initialise, pytorch_default, uniform};
 pub use plan::{Length, Optimiser, Schedule, TrainPlan};
+pub use resized::{ResizedImages, turned};
 pub use run::{Loss, Run, Step, Trained, train};
+pub use streams::{BalancedBatches, Stream};
 
 /// Raised when the same training gives other weights; part of the keys of all that is trained.
 pub const REVISION: u32 = 1;

@@ -42,6 +42,13 @@ pub enum Schedule {
         /// Factor of a change.
         gamma: f64,
     },
+    /// rate · gamma^⌊(t + 1)/every⌋: what code trains with that steps its scheduler before an epoch instead of after.
+    StepEarly {
+        /// Steps or epochs between changes; the first comes one early.
+        every: u64,
+        /// Factor of a change.
+        gamma: f64,
+    },
     /// minimum + (rate − minimum)·(1 + cos(π·t/T))/2, T the whole length.
     Cosine {
         /// Rate at the end.
@@ -128,7 +135,7 @@ impl TrainPlan {
         expect(decay >= 0.0 && decay.is_finite(), "weight_decay", &decay, "at least 0")?;
         match self.schedule {
             Schedule::Constant => {}
-            Schedule::Step { every, gamma } => {
+            Schedule::Step { every, gamma } | Schedule::StepEarly { every, gamma } => {
                 expect(every >= 1, "schedule.every", &every, "at least 1")?;
                 expect(positive(gamma), "schedule.gamma", &gamma, "more than 0")?;
             }
@@ -169,6 +176,7 @@ impl TrainPlan {
         match self.schedule {
             Schedule::Constant => self.rate,
             Schedule::Step { every, gamma } => self.rate * gamma.powf((t / every.max(1)) as f64),
+            Schedule::StepEarly { every, gamma } => self.rate * gamma.powf(((t + 1) / every.max(1)) as f64),
             Schedule::Cosine { minimum } => {
                 let turn = std::f64::consts::PI * t as f64 / length.max(1) as f64;
                 minimum + (self.rate - minimum) * (1.0 + turn.cos()) / 2.0
@@ -196,6 +204,9 @@ impl CacheKey for TrainPlan {
             Schedule::Constant => hasher.field("schedule", "constant"),
             Schedule::Step { every, gamma } => {
                 hasher.field("schedule", "step").field("every", &every).field("gamma", &gamma)
+            }
+            Schedule::StepEarly { every, gamma } => {
+                hasher.field("schedule", "step early").field("every", &every).field("gamma", &gamma)
             }
             Schedule::Cosine { minimum } => hasher.field("schedule", "cosine").field("minimum", &minimum),
         };
@@ -234,6 +245,17 @@ mod tests {
         };
         close(p.rate_at(19, 10), 1e-3);
         close(p.rate_at(20, 10), 5e-4);
+        // DRA's code: 9 epochs at the full rate, 10 at a tenth, 10 at a hundredth, 1 at a thousandth.
+        let schedule = Schedule::StepEarly { every: 10, gamma: 0.1 };
+        let length = Length::Epochs(30);
+        let p = TrainPlan { schedule, schedule_by_epoch: true, rate: 2e-4, length, ..plan() };
+        let late = TrainPlan { schedule: Schedule::Step { every: 10, gamma: 0.1 }, ..p.clone() };
+        for (epoch, early_tenths, tenths) in
+            [(0, 0, 0), (8, 0, 0), (9, 1, 0), (10, 1, 1), (18, 1, 1), (19, 2, 1), (28, 2, 2), (29, 3, 2)]
+        {
+            close(p.rate_at(epoch * 20 + 19, 20), 2e-4 * 0.1f64.powi(early_tenths));
+            close(late.rate_at(epoch * 20, 20), 2e-4 * 0.1f64.powi(tenths));
+        }
         let p = TrainPlan { schedule: Schedule::Cosine { minimum: 1e-4 }, ..plan() };
         close(p.rate_at(0, 10), 1e-3);
         close(p.rate_at(20, 10), 5.5e-4);
