@@ -30,7 +30,7 @@
 //!     }
 //! }
 //!
-//! let backbone = BackboneKind::EfficientnetLite0;
+//! let backbone = BackboneKind::Miniature;
 //! let settings = DevNetSettings { backbone, image_size: 64, epochs: 1, steps_per_epoch: 2, batch: 4, ..Default::default() };
 //! let weights = Weights::random(backbone, None, Seed(0))?; // or Weights::from_safetensors
 //! let images = ["a.png", "b.png", "bad.png"]

@@ -58,9 +58,14 @@ impl FittedDevNet {
         &self.params
     }
 
-    /// What else it was trained with, and its loss curve.
+    /// What else it was trained with.
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// The loss over the steps of training.
+    pub fn curve(&self) -> &[CurvePoint] {
+        &self.origin.curve
     }
 
     /// The network's state under the published names, f32.

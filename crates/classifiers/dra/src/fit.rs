@@ -1,0 +1,332 @@
+use crate::augment::cut_paste;
+use crate::model::{FittedDra, Origin};
+use crate::score::{Network, Role, Scores};
+use crate::{DraError, DraParams, FIT_REVISION};
+use rand::Rng;
+use segad_core::{FitContext, Image, ImageId, ImageLoader, Key, KeyHasher, Label, Seed, TrainSplit};
+use segad_nn::train::{
+    BalancedBatches, Loss, ResizedImages, Run, Step, Stream, shuffle, train, turned, uniform,
+};
+use segad_nn::{NnError, Preprocess, Weights, autocast, torch_device};
+use tch::Tensor;
+
+const NAME: &str = "dra";
+
+/// DRA, not fitted yet: parameters and the weights that the backbone starts with.
+///
+/// Memory: the network's variables four times over (values, gradients, Adam's two), one batch's activations (about
+/// 30 MB an image of 256 pixels with ResNet-18), and as many resized training images as fit the context's budget.
+pub struct Dra {
+    params: DraParams,
+    weights: Weights,
+}
+
+impl Dra {
+    /// With weights of `params.backbone()`, complete up to its last tap.
+    ///
+    /// # Errors
+    /// [`DraError::Weights`] if they are not.
+    pub fn new(params: DraParams, weights: Weights) -> Result<Self, DraError> {
+        let kind = params.backbone();
+        weights.check(kind, Some(kind.last_tap())).map_err(DraError::Weights)?;
+        Ok(Self { params, weights })
+    }
+
+    /// The parameters.
+    pub fn params(&self) -> &DraParams {
+        &self.params
+    }
+
+    /// Fits on labelled images. The same images, seed and precision give the same model. One bad image is enough, as in
+    /// the published one-shot experiments; it then fills every bad place of every batch.
+    ///
+    /// # Errors
+    /// [`DraError`]: fewer than two good or no bad image, an unreadable image, a diverged or cancelled training.
+    pub fn fit(
+        &self,
+        images: &TrainSplit,
+        loader: &dyn ImageLoader,
+        seed: Seed,
+        ctx: &FitContext,
+    ) -> Result<FittedDra, DraError> {
+        let s = self.params.settings();
+        let of = |label| -> Vec<usize> {
+            images.samples().iter().enumerate().filter(|(_, s)| s.label == label).map(|(i, _)| i).collect()
+        };
+        let (good, bad) = (of(Label::Good), of(Label::Bad));
+        for (label, actual, expected) in [(Label::Good, good.len(), 2), (Label::Bad, bad.len(), 1)] {
+            if actual < expected {
+                return Err(DraError::TooFewImages { label, actual, expected });
+            }
+        }
+        let device = torch_device(ctx.device)?;
+        let network = Network::new(&self.params, &self.weights, seed.derive("network"), device)?;
+        let pixels = ResizedImages::new(images.ids(), loader, s.image_size, ctx.memory);
+        let preprocess = self.params.backbone().preprocess(s.image_size, s.image_size);
+        let mut pictures = Pictures { params: &self.params, pixels, good: good.clone(), preprocess, device };
+
+        let counts = [good.len(), bad.len()];
+        let [from_good, from_bad] = self.params.shares();
+        let mut references = Stream::new(good.clone(), seed.derive("references"))?;
+        let groups = vec![(good.clone(), from_good), (bad, from_bad)];
+        let mut batches = BalancedBatches::new(groups, s.steps_per_epoch, seed.derive("batches"))?;
+        let (plan, identity) = (self.params.plan(), self.identity(images, seed));
+        let run = Run { name: NAME, plan: &plan, seed: seed.derive("steps"), identity, ctx };
+        let trained = train(&network.store, &mut batches, &run, |step| {
+            let at = step.index * s.references as u64;
+            let mut batch = pictures.references(&references.take(at, s.references), step.seed)?;
+            let mut roles = Vec::with_capacity(step.samples.len());
+            for (slot, &i) in step.samples.iter().enumerate() {
+                let label = images.samples()[i].label;
+                let (image, role) = pictures.sample(i, label, step.seed.derive(&format!("slot {slot}")))?;
+                batch.push(image);
+                roles.push(role);
+            }
+            let scores = network.train(&pictures.input(&batch)?, &roles)?;
+            loss(&self.params, &scores, &roles, step)
+        })?;
+        tracing::debug!(good = counts[0], bad = counts[1], steps = trained.steps, "dra trained");
+
+        // The references of scoring: good images drawn once, where the official code draws anew for every test batch.
+        let mut chosen = good;
+        shuffle(&mut chosen, seed.derive("scoring references"));
+        chosen.truncate(s.references);
+        chosen.sort_unstable();
+        let batch = pictures.references(&chosen, seed.derive("scoring references"))?;
+        let input = pictures.input(&batch)?;
+        let features = tch::no_grad(|| autocast(device, ctx.precision, || network.references(&input)))?;
+        let origin = Origin {
+            good: counts[0],
+            bad: counts[1],
+            steps: trained.steps,
+            seed,
+            precision: ctx.precision,
+            weights: Some(self.weights.digest()),
+            references: chosen.iter().map(|&i| images.samples()[i].id.clone()).collect::<Vec<ImageId>>(),
+            curve: trained.curve,
+        };
+        FittedDra::new(self.params.clone(), origin, network, features, ctx.batch)
+    }
+
+    /// What a checkpoint belongs to.
+    fn identity(&self, images: &TrainSplit, seed: Seed) -> Key {
+        let mut hasher = KeyHasher::new(NAME, FIT_REVISION);
+        hasher.field("params", &self.params).field("weights", &self.weights.digest());
+        hasher.field("images", images.samples()).field("seed", &seed);
+        hasher.finish()
+    }
+}
+
+/// The sum of the heads' losses, each over the images that the head sees.
+fn loss(params: &DraParams, scores: &Scores, roles: &[Role], step: &Step<'_>) -> Result<Loss, DraError> {
+    let objective = params.objective();
+    let targets = |seen: fn(Role) -> bool, high: fn(Role) -> bool| -> Vec<bool> {
+        roles.iter().filter(|r| seen(**r)).map(|r| high(*r)).collect()
+    };
+    // The holistic head is high for good images.
+    let heads = [
+        ("holistic", &scores.holistic, targets(|_| true, |r| r == Role::Good)),
+        ("seen", &scores.seen, targets(|r| r != Role::Pseudo, |r| r == Role::Seen)),
+        ("pseudo", &scores.pseudo, targets(|r| r != Role::Seen, |r| r == Role::Pseudo)),
+        ("composite", &scores.composite, targets(|_| true, |r| r != Role::Good)),
+    ];
+    let mut parts = Vec::new();
+    for (name, scores, targets) in heads {
+        parts.push((name, objective.loss(scores, &targets, step.seed.derive(name))?));
+    }
+    let all: Vec<&Tensor> = parts.iter().map(|p| &p.1).collect();
+    let total = Tensor::f_stack(&all, 0)?.f_sum(tch::Kind::Float)?;
+    Ok(Loss { total, parts })
+}
+
+/// Makes training images.
+struct Pictures<'a> {
+    params: &'a DraParams,
+    pixels: ResizedImages<'a>,
+    /// Positions of the good images.
+    good: Vec<usize>,
+    preprocess: Preprocess,
+    device: tch::Device,
+}
+
+impl Pictures<'_> {
+    /// Training image `i` and what it is: in place of a good one, with probability ½, another good one, drawn at random,
+    /// with a pseudo anomaly.
+    fn sample(&mut self, i: usize, label: Label, seed: Seed) -> Result<(Image, Role), DraError> {
+        let mut rng = seed.rng();
+        let (image, role) = match label {
+            Label::Bad => (self.pixels.get(i)?, Role::Seen),
+            Label::Good if rng.next_u32() & 1 == 0 => (self.pixels.get(i)?, Role::Good),
+            Label::Good => {
+                let other = self.good[uniform(&mut rng, 0.0, self.good.len() as f64) as usize];
+                let image = cut_paste(&self.pixels.get(other)?, seed.derive("cut and paste"));
+                let failed = |e: segad_imaging::ImagingError| NnError::Image { index: 0, source: e.into() };
+                (image.map_err(failed)?, Role::Pseudo)
+            }
+        };
+        Ok((self.turned(image, seed)?, role))
+    }
+
+    /// Reference images: as they are, or treated like training images where the official code is followed.
+    fn references(&mut self, chosen: &[usize], seed: Seed) -> Result<Vec<Image>, DraError> {
+        let mut images = Vec::with_capacity(chosen.len());
+        for (slot, &i) in chosen.iter().enumerate() {
+            let seed = seed.derive(&format!("reference {slot}"));
+            images.push(match self.params.settings().strict_official {
+                true => self.sample(i, Label::Good, seed)?.0,
+                false => {
+                    let image = self.pixels.get(i)?;
+                    self.turned(image, seed)?
+                }
+            });
+        }
+        Ok(images)
+    }
+
+    fn turned(&self, image: Image, seed: Seed) -> Result<Image, DraError> {
+        Ok(if self.params.settings().rotate { turned(&image, seed.derive("turn"))? } else { image })
+    }
+
+    fn input(&self, images: &[Image]) -> Result<Tensor, NnError> {
+        self.preprocess.batch(images, self.device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DraSettings;
+    use segad_core::{BoxError, Sample};
+    use segad_nn::train::deviation::Reference;
+    use segad_nn::{BackboneKind, from_slice};
+
+    /// Image number i is flat grey of value i, but for a corner.
+    struct Numbered;
+
+    impl ImageLoader for Numbered {
+        fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
+            let mut grey = vec![id.as_str().parse::<u8>()?; 64 * 64];
+            grey[..64].fill(255);
+            Ok(Image::from_grey(64, 64, &grey)?)
+        }
+    }
+
+    fn pictures(params: &DraParams) -> Pictures<'_> {
+        let ids = (0..40).map(|i| ImageId::new(i.to_string())).collect();
+        Pictures {
+            params,
+            pixels: ResizedImages::new(ids, &Numbered, 64, u64::MAX),
+            good: (0..30).collect(),
+            preprocess: params.backbone().preprocess(64, 64),
+            device: tch::Device::Cpu,
+        }
+    }
+
+    fn params(settings: DraSettings) -> DraParams {
+        DraSettings { backbone: BackboneKind::Miniature, image_size: 64, ..settings }
+            .checked()
+            .unwrap()
+    }
+
+    #[test]
+    fn half_of_the_good_places_hold_pseudo_anomalies_of_any_good_image() {
+        let params = params(DraSettings::default());
+        let mut pictures = pictures(&params);
+        let number = |image: &Image| usize::from(image.pixel(63, 63).unwrap()[0]);
+        let (mut pseudo, mut sources) = (0, [0; 40]);
+        for s in 0..2000 {
+            let (image, role) = pictures.sample(7, Label::Good, Seed(s)).unwrap();
+            match role {
+                Role::Good => assert_eq!(number(&image), 7),
+                Role::Pseudo => {
+                    pseudo += 1;
+                    // A patch may cover the corner that tells the number.
+                    sources[number(&image).min(39)] += 1;
+                }
+                Role::Seen => panic!("a good image is no seen anomaly"),
+            }
+            let (image, role) = pictures.sample(35, Label::Bad, Seed(s)).unwrap();
+            assert_eq!((number(&image), role), (35, Role::Seen));
+        }
+        // 1000 ± 4·√500; of 30 sources about 33 each.
+        assert!((910..1090).contains(&pseudo), "{pseudo}");
+        assert!(sources[1..30].iter().all(|&n| (10..65).contains(&n)), "{sources:?}");
+    }
+
+    #[test]
+    fn references_are_clean_unless_the_official_code_is_followed() {
+        let untouched = |strict_official| {
+            let params = params(DraSettings { strict_official, ..Default::default() });
+            let mut pictures = pictures(&params);
+            let clean: Vec<Image> = (0..5).map(|i| pictures.pixels.get(i).unwrap()).collect();
+            (0..100u64)
+                .flat_map(|s| pictures.references(&[0, 1, 2, 3, 4], Seed(s)).unwrap())
+                .enumerate()
+                .filter(|(i, image)| *image == clean[i % 5])
+                .count()
+        };
+        assert_eq!(untouched(false), 500);
+        assert!((200..300).contains(&untouched(true)));
+    }
+
+    #[test]
+    fn losses_by_hand() {
+        let params = params(DraSettings { reference: Reference::Standard, ..Default::default() });
+        let t = |v: &[f32]| from_slice(v, &[v.len() as i64]).unwrap();
+        let roles = [Role::Good, Role::Seen, Role::Pseudo, Role::Good];
+        let scores = Scores {
+            // High for good: 5 − 1, |2|, |0|, 5 − 5 → 6/4.
+            holistic: t(&[1.0, 2.0, 0.0, 6.0]),
+            // Good, seen, good: |1|, 5 − 3, |0| → 3/3.
+            seen: t(&[1.0, 3.0, 0.0]),
+            // Good, pseudo, good: |0.5|, 5 − 0, |0.5| → 6/3.
+            pseudo: t(&[0.5, 0.0, 0.5]),
+            // |1|, 5 − 2, 5 − 4, |3| → 8/4.
+            composite: t(&[1.0, 2.0, 4.0, 3.0]),
+        };
+        let step = Step { index: 0, epoch: 0, samples: &[], seed: Seed(1) };
+        let loss = loss(&params, &scores, &roles, &step).unwrap();
+        let parts: Vec<(&str, f64)> = loss.parts.iter().map(|(n, t)| (*n, t.double_value(&[]))).collect();
+        assert_eq!(parts, [("holistic", 1.5), ("seen", 1.0), ("pseudo", 2.0), ("composite", 2.0)]);
+        assert_eq!(loss.total.double_value(&[]), 6.5);
+        let total =
+            segad_nn::to_vec(&Scores { seen: t(&[3.0; 4]), pseudo: t(&[1.0; 4]), ..scores }.total().unwrap());
+        assert_eq!(total.unwrap(), [4.0, 4.0, 8.0, 1.0]);
+    }
+
+    /// Two references and one image of each role, the same in every step.
+    #[test]
+    fn one_batch_is_learned_by_heart() {
+        let params = params(DraSettings { learning_rate: 3e-3, ..Default::default() });
+        let weights = Weights::random(params.backbone(), None, Seed(0)).unwrap();
+        let network = Network::new(&params, &weights, Seed(1), tch::Device::Cpu).unwrap();
+        let x = segad_nn::golden::input("x", &[6, 3, 64, 64]).unwrap();
+        let roles = [Role::Good, Role::Seen, Role::Pseudo, Role::Good];
+        let ctx = FitContext::default();
+        let identity = Key::of_bytes(b"one batch");
+        let run = Run { name: "one", plan: &params.plan(), seed: Seed(1), identity, ctx: &ctx };
+        let mut same = BalancedBatches::new(vec![(vec![0], 1)], 3, Seed(0)).unwrap();
+        let trained = train(&network.store, &mut same, &run, |step| {
+            loss(&params, &network.train(&x, &roles)?, &roles, step)
+        });
+        let curve = trained.unwrap().curve;
+        for name in ["holistic", "seen", "pseudo", "composite"] {
+            let losses: Vec<f64> = curve.iter().filter(|p| p.name == name).map(|p| p.value).collect();
+            assert!(losses[0] > 1.0 && losses[losses.len() - 1] < 0.3 * losses[0], "{name}: {losses:?}");
+        }
+    }
+
+    #[test]
+    fn too_few_images_are_errors() {
+        let kind = BackboneKind::Miniature;
+        let weights = Weights::random(kind, Some(kind.last_tap()), Seed(0)).unwrap();
+        let dra = Dra::new(params(DraSettings::default()), weights).unwrap();
+        for (good, bad, text) in [(0, 2, "0 good"), (1, 2, "1 good"), (3, 0, "0 bad")] {
+            let label = |i| if i < good { Label::Good } else { Label::Bad };
+            let samples = (0..good + bad).map(|i| Sample::new(ImageId::new(i.to_string()), label(i)));
+            let split = TrainSplit::new(samples.collect()).unwrap();
+            let e = dra.fit(&split, &Numbered, Seed(0), &FitContext::default()).err().unwrap().to_string();
+            assert!(e.contains(text) && e.contains("training images"), "{e}");
+        }
+    }
+}

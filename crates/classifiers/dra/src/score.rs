@@ -1,0 +1,218 @@
+use crate::DraParams;
+use crate::heads::{self, Heads};
+use segad_core::Seed;
+use segad_nn::train::deviation::at_scale;
+use segad_nn::train::{initialise, pytorch_default};
+use segad_nn::{BackboneKind, NnError, Parameter, TrainableBackbone, Weights};
+use tch::Tensor;
+use tch::nn::VarStore;
+
+/// Where the backbone's state begins; its classification head may follow there and is not used.
+const NET: &str = "feature_extractor.net.";
+
+/// The state under the published names.
+pub(crate) fn parameters(kind: BackboneKind) -> Result<Vec<Parameter>, NnError> {
+    let mut list = below(kind.parameters(Some(kind.last_tap()))?);
+    list.extend(heads::parameters(kind.tap(kind.last_tap())?.channels));
+    Ok(list)
+}
+
+fn below(list: Vec<Parameter>) -> Vec<Parameter> {
+    list.into_iter().map(|p| Parameter { name: format!("{NET}{}", p.name), ..p }).collect()
+}
+
+/// What an image is to the heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Good,
+    /// A defect that somebody labelled.
+    Seen,
+    /// A defect that was made.
+    Pseudo,
+}
+
+/// The four heads' scores, one value an image that the head looks at.
+pub(crate) struct Scores {
+    pub holistic: Tensor,
+    pub seen: Tensor,
+    pub pseudo: Tensor,
+    pub composite: Tensor,
+}
+
+/// Backbone and heads.
+pub(crate) struct Network {
+    pub store: VarStore,
+    backbone: TrainableBackbone,
+    heads: Heads,
+    scales: u32,
+}
+
+impl Network {
+    /// The backbone with its weights, the heads as PyTorch's layers start.
+    pub fn new(
+        params: &DraParams,
+        weights: &Weights,
+        seed: Seed,
+        device: tch::Device,
+    ) -> Result<Self, NnError> {
+        let (store, kind, s) = (VarStore::new(device), params.backbone(), params.settings());
+        heads::variables(&store, kind.tap(kind.last_tap())?.channels)?;
+        // The backbone's variables come after this: they start with its weights.
+        initialise(&store, seed, pytorch_default(&store))?;
+        let heads = Heads::new(&store, s.top_share)?;
+        let path = store.root() / "feature_extractor" / "net";
+        let backbone = TrainableBackbone::new(kind, kind.last_tap(), weights, &path)?;
+        drop(path);
+        Ok(Self { store, backbone, heads, scales: s.scales })
+    }
+
+    /// With the state of a trained network, which the parameters say the names and shapes of; `more` may be there too.
+    pub fn read(
+        params: &DraParams,
+        state: &Weights,
+        more: &[Parameter],
+        device: tch::Device,
+    ) -> Result<Self, NnError> {
+        let known: Vec<Parameter> =
+            below(params.backbone().parameters(None)?).into_iter().chain(more.iter().cloned()).collect();
+        state.check_against("dra", &parameters(params.backbone())?, &known)?;
+        let network = Self::new(params, &state.below(NET), Seed(0), device)?;
+        for (name, mut variable) in network.store.variables() {
+            tch::no_grad(|| variable.f_copy_(&state.tensors()[&name]))?;
+        }
+        Ok(network)
+    }
+
+    /// Training scores of N images of these roles that follow the references in `images`: batch normalisation sees all of
+    /// them, each head the images that are its own.
+    pub fn train(&self, images: &Tensor, roles: &[Role]) -> Result<Scores, NnError> {
+        let n = roles.len() as i64;
+        let references = images.size()[0] - n;
+        let without = |role: Role| -> Result<Tensor, NnError> {
+            let keep: Vec<i64> = (0..n).filter(|&i| roles[i as usize] != role).collect();
+            Ok(Tensor::f_from_slice(&keep)?.f_to_device(images.device())?)
+        };
+        let (not_pseudo, not_seen) = (without(Role::Pseudo)?, without(Role::Seen)?);
+        let mut found = Vec::new();
+        for s in 0..self.scales {
+            let features = self.backbone.forward(&at_scale(images, s)?, true)?;
+            let reference = mean(&features.f_narrow(0, 0, references)?)?;
+            let own = features.f_narrow(0, references, n)?;
+            found.push([
+                self.heads.holistic(&own)?,
+                self.heads.seen(&own.f_index_select(0, &not_pseudo)?)?,
+                self.heads.pseudo(&own.f_index_select(0, &not_seen)?)?,
+                self.heads.composite(&own, &reference, true)?,
+            ]);
+        }
+        combined(&found)
+    }
+
+    /// The mean feature of good images at each scale, 1×C×h×w.
+    pub fn references(&self, images: &Tensor) -> Result<Vec<Tensor>, NnError> {
+        (0..self.scales).map(|s| mean(&self.backbone.forward(&at_scale(images, s)?, false)?)).collect()
+    }
+
+    /// Scores of all heads for every image.
+    pub fn scores(&self, images: &Tensor, references: &[Tensor]) -> Result<Scores, NnError> {
+        let mut found = Vec::new();
+        for (s, reference) in (0..self.scales).zip(references) {
+            let features = self.backbone.forward(&at_scale(images, s)?, false)?;
+            found.push([
+                self.heads.holistic(&features)?,
+                self.heads.seen(&features)?,
+                self.heads.pseudo(&features)?,
+                self.heads.composite(&features, reference, false)?,
+            ]);
+        }
+        combined(&found)
+    }
+}
+
+impl Scores {
+    /// What is reported: −holistic + seen + pseudo + composite.
+    pub fn total(&self) -> Result<Tensor, NnError> {
+        Ok(self.seen.f_add(&self.pseudo)?.f_add(&self.composite)?.f_sub(&self.holistic)?)
+    }
+}
+
+fn mean(features: &Tensor) -> Result<Tensor, NnError> {
+    Ok(features.f_mean_dim([0i64].as_slice(), true, None)?)
+}
+
+/// The mean over scales of each head's scores.
+fn combined(scales: &[[Tensor; 4]]) -> Result<Scores, NnError> {
+    let over = |head: usize| -> Result<Tensor, NnError> {
+        let all: Vec<&Tensor> = scales.iter().map(|s| &s[head]).collect();
+        Ok(Tensor::f_stack(&all, 0)?.f_mean_dim([0i64].as_slice(), false, None)?)
+    };
+    Ok(Scores { holistic: over(0)?, seen: over(1)?, pseudo: over(2)?, composite: over(3)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DraSettings;
+    use segad_nn::{golden, to_vec};
+
+    fn network() -> Network {
+        let kind = BackboneKind::Resnet18;
+        let settings = DraSettings { backbone: kind, image_size: 128, ..Default::default() };
+        let weights = Weights::golden(kind, Some(kind.last_tap())).unwrap();
+        Network::new(&settings.checked().unwrap(), &weights, Seed(4), tch::Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn names_are_the_published_ones() {
+        let network = network();
+        let variables = network.store.variables();
+        let list = parameters(BackboneKind::Resnet18).unwrap();
+        assert_eq!(variables.len(), list.len());
+        assert!(list.iter().all(|p| variables[&p.name].size() == p.shape));
+        for (name, fan_in) in [("holistic_head.fc2.bias", 256f32), ("composite_head.conv.0.weight", 4608.0)] {
+            let largest = to_vec(&variables[name]).unwrap().iter().fold(0f32, |m, v| m.max(v.abs()));
+            assert!(largest > 0.0 && largest <= 1.0 / fan_in.sqrt(), "{name} {largest}");
+        }
+        assert!(to_vec(&variables["composite_head.conv.1.weight"]).unwrap().iter().all(|&v| v == 1.0));
+    }
+
+    #[test]
+    fn each_head_sees_its_own_images() {
+        let network = network();
+        let x = golden::input("x", &[6, 3, 128, 128]).unwrap();
+        let roles = [Role::Good, Role::Seen, Role::Pseudo, Role::Good];
+        let s = tch::no_grad(|| network.train(&x, &roles)).unwrap();
+        let sizes = [&s.holistic, &s.seen, &s.pseudo, &s.composite].map(|t| t.size());
+        assert_eq!(sizes, [vec![4], vec![3], vec![3], vec![4]]);
+        assert!(to_vec(&s.composite).unwrap().iter().all(|&v| v >= 0.0));
+    }
+
+    #[test]
+    fn the_score_is_the_signed_sum_over_heads_meant_over_scales() {
+        let network = network();
+        let x = golden::input("x", &[3, 3, 128, 128]).unwrap();
+        let references =
+            tch::no_grad(|| network.references(&golden::input("r", &[5, 3, 128, 128]).unwrap())).unwrap();
+        assert_eq!(references.iter().map(Tensor::size).collect::<Vec<_>>(), [[1, 512, 4, 4], [1, 512, 2, 2]]);
+        let whole = tch::no_grad(|| network.scores(&x, &references)).unwrap();
+        // By scale, on the backbone's features alone.
+        let mut expected = [0.0; 3];
+        for (s, reference) in references.iter().enumerate() {
+            let f =
+                tch::no_grad(|| network.backbone.forward(&at_scale(&x, s as u32).unwrap(), false)).unwrap();
+            let h = &network.heads;
+            let part = |t: Result<Tensor, NnError>| to_vec(&t.unwrap()).unwrap();
+            let (a, b, c, d) = (
+                part(h.holistic(&f)),
+                part(h.seen(&f)),
+                part(h.pseudo(&f)),
+                part(h.composite(&f, reference, false)),
+            );
+            (0..3).for_each(|i| expected[i] += (b[i] + c[i] + d[i] - a[i]) / 2.0);
+        }
+        let found = to_vec(&whole.total().unwrap()).unwrap();
+        for (a, e) in found.iter().zip(expected) {
+            assert!((a - e).abs() < 1e-4 * e.abs().max(1.0), "{found:?} {expected:?}");
+        }
+    }
+}
