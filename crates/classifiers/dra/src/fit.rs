@@ -223,9 +223,7 @@ mod tests {
     }
 
     fn params(settings: DraSettings) -> DraParams {
-        DraSettings { backbone: BackboneKind::Miniature, image_size: 64, ..settings }
-            .checked()
-            .unwrap()
+        DraSettings { backbone: BackboneKind::Miniature, image_size: 64, ..settings }.checked().unwrap()
     }
 
     #[test]

@@ -40,11 +40,7 @@ pub(crate) fn variables(store: &VarStore, channels: i64) -> Result<(), NnError> 
     for p in parameters(channels) {
         let (stem, last) = p.name.rsplit_once('.').unwrap_or(("", &p.name));
         let at: Path<'_> = stem.split('.').fold(store.root(), |path, part| path / part);
-        let _ = if p.trainable {
-            at.f_zeros(last, &p.shape)?
-        } else {
-            at.f_zeros_no_train(last, &p.shape)?
-        };
+        let _ = if p.trainable { at.f_zeros(last, &p.shape)? } else { at.f_zeros_no_train(last, &p.shape)? };
     }
     Ok(())
 }
