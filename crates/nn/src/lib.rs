@@ -45,6 +45,7 @@ mod preprocess;
 mod resnet;
 mod runtime;
 mod saved;
+mod script;
 pub mod train;
 mod trainable;
 mod weights;
@@ -58,6 +59,7 @@ pub use map_operator::{MapOperator, Upsample};
 pub use preprocess::Preprocess;
 pub use runtime::{channels_last, from_slice, set_threads, to_vec, torch_device, torch_kind};
 pub use saved::{Opened, SavedModel};
+pub use script::{run_torchscript, write_torchscript};
 pub use trainable::{TrainableBackbone, global_average};
 pub use weights::{Weights, read_tensors, write_tensors};
 

@@ -46,13 +46,14 @@ impl Plan<'_> {
     pub fn run(&self) -> Result<Crossfit> {
         // The last job is the fit on all good images. The longest jobs come first.
         let jobs: Vec<Option<usize>> = std::iter::once(None).chain((0..self.k).map(Some)).collect();
-        let parts = jobs
-            .into_par_iter()
-            .map(|fold| match fold {
+        let mut parts = Vec::with_capacity(jobs.len());
+        for side_by_side in jobs.chunks(self.parallel()) {
+            let done = side_by_side.par_iter().map(|fold| match fold {
                 None => Ok(Part::Detectors(self.fit(None)?)),
-                Some(fold) => Ok(Part::Rows(self.fold(fold)?)),
-            })
-            .collect::<Result<Vec<Part>>>()?;
+                Some(fold) => Ok(Part::Rows(self.fold(*fold)?)),
+            });
+            parts.extend(done.collect::<Result<Vec<Part>>>()?);
+        }
         let mut observed = vec![Observed::default(); self.data.items.len()];
         let mut detectors = Vec::new();
         for part in parts {
@@ -64,6 +65,16 @@ impl Plan<'_> {
         Ok(Crossfit { observed, detectors })
     }
 
+    /// How many folds are worked on at a time: each may take its part of the memory, which must do for PatchCore's
+    /// projected patches, the largest thing there is.
+    fn parallel(&self) -> usize {
+        let good = self.data.items.iter().filter(|i| !i.sample.label.is_bad()).count() as u64;
+        let side = self.detectors.first().map_or(0, DetectorSettings::image_size) as u64 / 8;
+        let needed = 4 * 360 * good * side * side;
+        let fit = self.ctx.memory / needed.max(1);
+        rayon::current_num_threads().min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1)
+    }
+
     /// Fits every detector on the good images outside `fold`.
     fn fit(&self, fold: Option<usize>) -> Result<Vec<Box<dyn Maps>>> {
         let kept =
@@ -72,7 +83,8 @@ impl Plan<'_> {
             self.data.items.iter().enumerate().filter(kept).map(|(_, i)| i.sample.clone()).collect();
         let split = TrainSplit::new(samples)?;
         let good = split.good(self.data.loader);
-        let fit = |d: &DetectorSettings| d.fit(self.backbones, &good, self.seed.derive(d.kind()), self.ctx);
+        let ctx = FitContext { memory: self.ctx.memory / self.parallel() as u64, ..self.ctx.clone() };
+        let fit = |d: &DetectorSettings| d.fit(self.backbones, &good, self.seed.derive(d.kind()), &ctx);
         self.detectors.iter().map(fit).collect()
     }
 

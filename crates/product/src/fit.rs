@@ -11,7 +11,7 @@ use crate::model::Model;
 use crate::parts::Segments;
 use crate::survey::{Survey, lacks};
 use crate::threshold::{self, Rule};
-use crate::{folds, patches};
+use crate::{folds, patches, samples};
 use segad_core::{FeatureTable, FitContext, ImageLoader, Label, Sample, Seed};
 use segad_features::{FeatureName, FeatureParams};
 use segad_forest::{Forest, ForestParams, Preset};
@@ -202,7 +202,7 @@ pub fn fit(
     let mut backbones = backbones;
     backbones.0.retain(|kind, _| scoring.contains(kind));
     let forest = matches!(card.head, Head::Forest { .. }).then_some(&forest);
-    Model::new(card, &backbones, saved, forest, patches)
+    Model::new(card, &backbones, saved, forest, patches, samples::choose(data, scores)?)
 }
 
 /// All parts and heads with their scores on images that they had not seen.

@@ -7,12 +7,13 @@ use crate::draw;
 use crate::error::{ProductError, Result};
 use crate::gauge::{Gauge, segment_maxima};
 use crate::model::Model;
+use crate::neighbours::{Neighbour, neighbours};
 use segad_core::{AnomalyMap, Device, FeatureTable, Image, ImageId, LabelMap};
 use segad_features::{FeatureName, Scratch};
 use segad_forest::Forest;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A model at work. It may move to another thread but not be shared by two: make one a thread from a shared [`Model`].
 /// Scores do not depend on what else is inspected at the same time.
@@ -169,6 +170,36 @@ impl Inspector {
             }
             (Head::Forest { .. }, None) => Err(ProductError::Damaged("forest is absent".to_owned())),
         }
+    }
+
+    /// The places of an image that are farthest from everything good, at most `count`, each beside the good patch nearest
+    /// to it; nothing without a memory bank. `model` is the one that this inspector was made from.
+    ///
+    /// # Errors
+    /// As [`Inspector::inspect`].
+    pub fn neighbours(&self, model: &Model, image: &Image, count: usize) -> Result<Vec<Neighbour>> {
+        neighbours(&self.detectors, model, image, count)
+    }
+
+    /// The label map of an image at the size of the maps.
+    ///
+    /// # Errors
+    /// A segment source's that does not find the product in the image.
+    pub fn segments(&self, image: &Image) -> Result<LabelMap> {
+        self.gauge.label_map(image)
+    }
+
+    /// Writes each detector's network as TorchScript to `path(name)`: from network input, 1×3×S×S, to the map, 1×S×S.
+    /// Gives each name with the largest difference of maps on these images, relative to the map's largest value.
+    ///
+    /// # Errors
+    /// [`ProductError::Detector`] for a detector that has no such form, libtorch's.
+    pub fn export(&self, images: &[Image], path: impl Fn(&str) -> PathBuf) -> Result<Vec<(String, f32)>> {
+        let export = |(settings, detector): (&DetectorSettings, &Box<dyn Maps>)| {
+            let apart = detector.export(&path(settings.kind()), images);
+            Ok((settings.kind().to_owned(), apart.map_err(|e| settings.failed(e))?))
+        };
+        self.settings.iter().zip(&self.detectors).map(export).collect()
     }
 
     fn judge(&self, image: &Image, maps: Vec<AnomalyMap>) -> Result<Inspection> {

@@ -55,6 +55,7 @@
 //! Choices of this crate: the standard error of "one standard error behind the best" is that of the difference on the same
 //! images (DeLong), not that of the best; detectors of the folds see fewer images than the one that is shipped.
 
+pub mod budget;
 mod calibrate;
 mod card;
 mod crossfit;
@@ -64,12 +65,17 @@ mod error;
 mod file;
 mod fit;
 mod folds;
+pub mod frames;
 mod gauge;
 mod heads;
 mod inspector;
 mod model;
+mod neighbours;
 mod parts;
 mod patches;
+mod record;
+mod samples;
+pub mod stream;
 mod survey;
 pub mod threshold;
 
@@ -81,5 +87,7 @@ pub use file::SCHEMA;
 pub use fit::{Data, FitSettings, Item, fit};
 pub use inspector::{Inspection, Inspector, Reason, Verdict, Weight};
 pub use model::Model;
+pub use neighbours::Neighbour;
 pub use parts::Segments;
+pub use record::Record;
 pub use threshold::{Operating, RateEstimate, Rule};

@@ -4,6 +4,7 @@ use crate::card::Card;
 use crate::detect::Backbones;
 use crate::error::{ProductError, Result};
 use crate::file::{self, Sections};
+use segad_core::Image;
 use segad_forest::Forest;
 use segad_nn::{BackboneKind, SavedModel};
 use std::path::Path;
@@ -12,6 +13,7 @@ const CARD: &str = "card.json";
 const FOREST: &str = "forest";
 const PATCHES: &str = "patches.png";
 const WEIGHTS: &str = "weights/";
+const SAMPLES: &str = "samples/";
 
 /// Everything a fitted product consists of; may be shared between threads. [`crate::Inspector`] puts it to work.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +29,7 @@ impl Model {
         detectors: Vec<SavedModel>,
         forest: Option<&Forest>,
         patches: Option<Vec<u8>>,
+        samples: Vec<Vec<u8>>,
     ) -> Result<Self> {
         let mut sections = Sections::new();
         sections.insert(CARD.to_owned(), serde_json::to_vec_pretty(&card)?);
@@ -36,6 +39,9 @@ impl Model {
         for (i, detector) in detectors.into_iter().enumerate() {
             sections.insert(format!("detector/{i}/model.json"), detector.header.into_bytes());
             sections.insert(format!("detector/{i}/model.safetensors"), detector.tensors);
+        }
+        for (i, sample) in samples.into_iter().enumerate() {
+            sections.insert(format!("{SAMPLES}{i}.png"), sample);
         }
         if let Some(forest) = forest {
             sections.insert(FOREST.to_owned(), forest.to_bytes()?);
@@ -110,6 +116,16 @@ impl Model {
     /// Small pictures of the memory bank's patches, row after row (PNG).
     pub fn patches(&self) -> Option<&[u8]> {
         self.sections.get(PATCHES).map(Vec::as_slice)
+    }
+
+    /// A few images of the training data, for benches and checks: of good and of bad ones the middle one and the one with
+    /// the highest score.
+    ///
+    /// # Errors
+    /// [`ProductError::Imaging`].
+    pub fn samples(&self) -> Result<Vec<Image>> {
+        let samples = self.sections.iter().filter(|(name, _)| name.starts_with(SAMPLES));
+        samples.map(|(_, png)| Ok(segad_imaging::decode(png)?)).collect()
     }
 
     fn section(&self, name: &str) -> Result<&[u8]> {

@@ -69,8 +69,8 @@ mod verdict;
 
 pub use error::ReportError;
 pub use html::{
-    Driver, FeatureDrift, Figure, Importance, Note, Report, WrongImage, WrongKind, report_html,
-    standard_figures,
+    Driver, Explanation, FeatureDrift, Figure, Importance, Note, Report, SimilarPatch, WrongImage, WrongKind,
+    explanation_html, report_html, standard_figures,
 };
 pub use input::{Experiment, Failure, GroupKind, GroupSpec, MEAN, RowSpec, ScoreRow, Shape, Tolerance};
 pub use json::{TABLE_SCHEMA, read_table, table_json};

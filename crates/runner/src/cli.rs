@@ -1,5 +1,7 @@
 //! The command line of `segad`.
 
+pub mod product;
+
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use segad_core::{Device, Precision};
@@ -66,12 +68,25 @@ pub enum Command {
         #[command(subcommand)]
         command: Data,
     },
-    /// Train a network that detectors need beforehand.
+    /// Fit a model of one product from good and a few bad images; or train a network that detectors need beforehand.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Fit {
-        /// Which.
+        /// What to train instead.
         #[command(subcommand)]
-        command: FitCommand,
+        command: Option<FitCommand>,
+        /// How to fit.
+        #[command(flatten)]
+        fit: Option<product::FitProduct>,
     },
+    /// Inspect images with a model: one line an image, in order.
+    Inspect(product::Inspect),
+    /// Write a page that shows why a model says what it says about an image.
+    Explain(product::Explain),
+    /// Hand a model to other programs: TorchScript of the networks, XGBoost's JSON of the forest, the definition of the
+    /// statistics. Refuses if the exported networks give other maps.
+    Export(product::Export),
+    /// Measure a model's speed on this machine.
+    Bench(product::Bench),
     /// Bring in what others computed.
     Import {
         /// What.
@@ -208,6 +223,30 @@ pub enum Data {
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
+    /// Copy the images of a protocol's split into a folder of their own, with the lists train.csv and test.csv, e.g. to
+    /// try `fit` and `inspect` on them.
+    Split {
+        /// Name of the data set.
+        dataset: String,
+        /// The folder to write.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// The class; by default the first.
+        #[arg(long)]
+        class: Option<String>,
+        /// The protocol, as in experiments.
+        #[arg(long)]
+        protocol: segad_datasets::Protocol,
+        /// Its seed.
+        #[arg(long)]
+        seed: u64,
+        /// Images in a row, by number, that form a group where the data set names none.
+        #[arg(long, default_value_t = 60)]
+        run: usize,
+        /// Where the data set lies; by default below the cache folder.
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
 }
 
 /// What to train.
@@ -309,7 +348,7 @@ pub enum StoreCommand {
 }
 
 /// `512MiB`, `4GiB`, `1000000`.
-fn bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let bad = || format!("{text:?}: expected a number of bytes, e.g. 512MiB or 4GiB");
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(split);

@@ -18,8 +18,7 @@ impl ImageFolder {
     /// # Errors
     /// A folder that is not there or holds no PNG or JPEG.
     pub fn open(root: &Path) -> Result<Self, BoxError> {
-        let mut files = Vec::new();
-        collect(root, DEPTH, &mut files)?;
+        let files = image_files(root)?;
         if files.is_empty() {
             return Err(format!("{}: no PNG or JPEG is in it or the folders in it", root.display()).into());
         }
@@ -42,6 +41,13 @@ impl ImageFolder {
     pub fn digest(&self) -> Key {
         self.digest
     }
+}
+
+/// All PNG and JPEG files of a folder and the folders in it, sorted by path within each folder.
+pub(crate) fn image_files(folder: &Path) -> Result<Vec<PathBuf>, BoxError> {
+    let mut files = Vec::new();
+    collect(folder, DEPTH, &mut files)?;
+    Ok(files)
 }
 
 fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), BoxError> {

@@ -175,11 +175,11 @@ fn weights_name(kind: BackboneKind) -> String {
     kind.as_str().replace('_', "-")
 }
 
-fn weights_path(cache: &Path, kind: BackboneKind) -> PathBuf {
+pub(crate) fn weights_path(cache: &Path, kind: BackboneKind) -> PathBuf {
     cache.join("weights").join(format!("{}.safetensors", weights_name(kind)))
 }
 
-fn weights_bytes(cache: &Path, kind: BackboneKind) -> Result<Vec<u8>, BoxError> {
+pub(crate) fn weights_bytes(cache: &Path, kind: BackboneKind) -> Result<Vec<u8>, BoxError> {
     let path = weights_path(cache, kind);
     if !path.exists() {
         let advice = format!("get them with `cargo xtask fetch {}`", weights_name(kind));

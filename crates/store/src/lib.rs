@@ -58,6 +58,7 @@ mod parquet_file;
 mod rows;
 mod store;
 mod tables;
+mod verdicts;
 
 pub use atomic::write_atomic;
 pub use cell::{CellId, FileMeta, Kind, Meta, SCHEMA};
@@ -74,3 +75,4 @@ pub use store::{Store, Verify};
 pub use tables::{
     CurvePoint, ScoreRow, read_curves, read_features, read_scores, write_curves, write_features, write_scores,
 };
+pub use verdicts::{VerdictRow, write_verdicts};

@@ -39,11 +39,20 @@ impl Embedder {
         self.preprocess.height.div_ceil(self.backbone.taps().first().map_or(1, |t| t.stride as usize))
     }
 
+    /// The network input of images, N×3×S×S.
+    pub fn input(&self, images: &[Image]) -> Result<Tensor, PatchCoreError> {
+        Ok(self.preprocess.batch(images, self.backbone.device())?)
+    }
+
     /// N·side·side rows of `dim` values, in the order image, y, x.
     pub fn rows(&self, images: &[Image]) -> Result<Tensor, PatchCoreError> {
+        self.rows_of(&self.input(images)?)
+    }
+
+    /// As [`Embedder::rows`], from the network input.
+    pub fn rows_of(&self, input: &Tensor) -> Result<Tensor, PatchCoreError> {
         tch::no_grad(|| {
-            let input = self.preprocess.batch(images, self.backbone.device())?;
-            let x = embedding(&self.backbone.features(&input)?, self.upsample)?;
+            let x = embedding(&self.backbone.features(input)?, self.upsample)?;
             Ok(x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_view([-1, self.dim() as i64])?)
         })
     }

@@ -100,6 +100,26 @@ impl FittedPatchCore {
         Ok(distances.into_iter().zip(rows).map(|(d, row)| (d, row as usize)).collect())
     }
 
+    /// The network input of images, N×3×S×S, normalised as the backbone wants it.
+    ///
+    /// # Errors
+    /// As [`AnomalyDetector::maps`].
+    pub fn input(&self, images: &[Image]) -> Result<Tensor, PatchCoreError> {
+        self.embedder.input(images)
+    }
+
+    /// From network input to maps, N×S×S: all that lies between preprocessing and maps as operations on tensors, so that
+    /// it can be traced.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn network(&self, input: &Tensor) -> Result<Tensor, PatchCoreError> {
+        let side = self.embedder.side() as i64;
+        let nearest = self.bank.nearest(&self.embedder.rows_of(input)?)?;
+        let small = nearest.distances.f_view([-1, side, side])?;
+        Ok(tch::no_grad(|| self.operator.apply(&small))?)
+    }
+
     /// Maps and image scores in one go; the scores as [`PatchCoreParams::score`] says.
     ///
     /// # Errors

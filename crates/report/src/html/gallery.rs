@@ -107,7 +107,7 @@ pub(crate) fn gallery(out: &mut String, images: &[WrongImage]) {
     out.push_str("</div>\n");
 }
 
-fn drivers(out: &mut String, drivers: &[Driver]) {
+pub(super) fn drivers(out: &mut String, drivers: &[Driver]) {
     out.push_str(
         "<table class=\"drivers\"><thead><tr><th>segment</th><th>statistic</th><th>value</th><th>pushes</th></tr>\
          </thead>\n<tbody>\n",

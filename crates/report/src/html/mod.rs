@@ -1,11 +1,13 @@
 //! The report as one HTML file: styles, plots and pictures are inside it, and it needs no script.
 
 mod base64;
+mod explain;
 mod gallery;
 mod page;
 mod sections;
 mod tables;
 
+pub use explain::{Explanation, SimilarPatch, explanation_html};
 pub use gallery::{Driver, WrongImage, WrongKind};
 pub use page::{Figure, Note, Report, report_html, standard_figures};
 pub use sections::{FeatureDrift, Importance};

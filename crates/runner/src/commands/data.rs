@@ -4,10 +4,12 @@ use super::setup;
 use crate::Failure;
 use crate::cli::Data;
 use crate::progress::Bars;
-use segad_core::{ImageId, SegmentSource};
+use segad_core::{ImageId, Sample, Seed, SegmentSource};
+use segad_datasets::{Dataset, Entry, Protocol, ProtocolParams};
 use segad_provision::Cache;
 use segad_segments::SegmentsSpec;
 use segad_store::atomic;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// How many names of a kind are listed before the rest is counted.
@@ -15,18 +17,20 @@ const LISTED: usize = 20;
 
 pub(super) fn run(command: Data, bars: &Bars) -> Result<(), Failure> {
     match command {
-        Data::Verify { dataset, data } => verify(&dataset, data.as_deref(), bars),
+        Data::Verify { dataset, data } => verify(&opened(&dataset, data.as_deref(), bars)?, bars),
         Data::Miniature { folder, size, seed } => {
             let params = segad_miniature::Params { size, seed: segad_core::Seed(seed) };
             segad_miniature::write(&folder, &params, bars).map_err(Failure::input)
+        }
+        Data::Split { dataset, out, class, protocol, seed, run, data } => {
+            let dataset = opened(&dataset, data.as_deref(), bars)?;
+            split(&dataset, &out, class.as_deref(), protocol, Seed(seed), run)
         }
     }
 }
 
 /// Looks at every file of a data set.
-fn verify(dataset: &str, data: Option<&Path>, bars: &Bars) -> Result<(), Failure> {
-    let cache = Cache::from_env().map_err(Failure::configuration)?;
-    let dataset = setup::dataset(dataset, None, data, &cache, bars)?;
+fn verify(dataset: &Dataset, bars: &Bars) -> Result<(), Failure> {
     let mut text = String::new();
     let mut wrong = 0;
     for class in dataset.classes() {
@@ -52,6 +56,57 @@ fn verify(dataset: &str, data: Option<&Path>, bars: &Bars) -> Result<(), Failure
             dataset.manifest().name
         ))),
     }
+}
+
+fn opened(name: &str, data: Option<&Path>, bars: &Bars) -> Result<Dataset, Failure> {
+    let cache = Cache::from_env().map_err(Failure::configuration)?;
+    setup::dataset(name, None, data, &cache, bars)
+}
+
+/// Copies what trains and what tests, each with a list.
+fn split(
+    dataset: &Dataset,
+    out: &Path,
+    class: Option<&str>,
+    protocol: Protocol,
+    seed: Seed,
+    run: usize,
+) -> Result<(), Failure> {
+    if run == 0 {
+        return Err(Failure::Configuration("--run 0: expected at least 1".to_owned()));
+    }
+    let classes = dataset.classes();
+    let class = class.or(classes.first().copied()).unwrap_or_default();
+    let index = dataset.index(class).map_err(Failure::configuration)?;
+    let split = protocol.split(&index, seed, &ProtocolParams::default()).map_err(Failure::configuration)?;
+    let entries: HashMap<&ImageId, &Entry> = index.entries().iter().map(|e| (&e.id, e)).collect();
+    let mut train: Vec<&Sample> = split.detector.samples().iter().chain(split.forest.samples()).collect();
+    let mut seen = HashSet::new();
+    train.retain(|s| seen.insert(&s.id));
+    let test: Vec<&Sample> = split.test.samples().iter().filter(|s| split.is_headline(s)).collect();
+    let mut text = String::new();
+    for (list, samples) in [("train.csv", train), ("test.csv", test)] {
+        let mut lines = "path,label,type,group\n".to_owned();
+        for sample in &samples {
+            let name = sample.id.as_str().rsplit('/').next().unwrap_or_default();
+            let below = format!("images/{name}");
+            let group = entries
+                .get(&sample.id)
+                .map(|e| e.unit.clone().unwrap_or_else(|| format!("run {}", e.order / run)));
+            // The label is no kind of defect.
+            let kind = if sample.group == sample.label.as_str() { "" } else { &sample.group };
+            lines.push_str(&format!("{below},{},{kind},{}\n", sample.label, group.unwrap_or_default()));
+            let place = out.join(&below);
+            atomic::create_dir(place.parent().unwrap_or(out)).map_err(Failure::input)?;
+            let bytes = atomic::read(&dataset.path(&sample.id)).map_err(Failure::input)?;
+            atomic::write_atomic(&place, &bytes).map_err(Failure::input)?;
+        }
+        atomic::write_atomic(&out.join(list), lines.as_bytes()).map_err(Failure::input)?;
+        let bad = samples.iter().filter(|s| s.label.is_bad()).count();
+        let good = samples.len() - bad;
+        text.push_str(&format!("{}: {good} good, {bad} bad\n", out.join(list).display()));
+    }
+    super::print(&text)
 }
 
 fn list(text: &mut String, what: &str, names: Vec<String>) {

@@ -1,7 +1,12 @@
 //! One file per group of commands.
 
+mod bench;
 mod data;
+mod explain;
+mod export;
+mod fit;
 mod import;
+mod inspect;
 mod place;
 mod plan;
 mod run;
@@ -34,12 +39,27 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Import { command } => import::run(command, &bars),
         Command::Segments { source, image, out } => data::segments(&source, &image, &out),
         Command::Store { command, store } => store::run(command, store, &bars),
-        Command::Fit { command: FitCommand::EfficientadTeacher(args) } => teacher::run(&args, &bars),
+        Command::Fit { command: Some(FitCommand::EfficientadTeacher(args)), .. } => {
+            teacher::run(&args, &bars)
+        }
+        Command::Fit { command: None, fit: Some(args) } => fit::run(&args, &bars),
+        Command::Fit { command: None, fit: None } => {
+            Err(Failure::Configuration("fit: expected a folder of images and --out MODEL.segad".to_owned()))
+        }
+        Command::Inspect(args) => inspect::run(&args, &bars),
+        Command::Explain(args) => explain::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "segad", &mut std::io::stdout());
             Ok(())
         }
     }
+}
+
+/// Threads for what runs side by side.
+fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(Failure::configuration)
 }
 
 /// Prints data on standard output. A reader that went away is no error.

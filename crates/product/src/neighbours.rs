@@ -1,0 +1,73 @@
+//! The most suspicious places of an image beside the good patches that are most like them.
+
+use crate::detect::Maps;
+use crate::error::Result;
+use crate::model::Model;
+use crate::patches::{COLUMNS, SIDE, crop};
+use segad_core::Image;
+
+/// A place of an image and the good patch nearest to it.
+#[derive(Clone, Debug)]
+pub struct Neighbour {
+    /// Middle of the place, row and column in pixels of the image.
+    pub centre: [usize; 2],
+    /// Distance of their features.
+    pub distance: f32,
+    /// What is there.
+    pub here: Image,
+    /// The most similar of all good patches.
+    pub nearest: Image,
+}
+
+/// The `count` places that are farthest from everything good, none next to another.
+pub(crate) fn neighbours(
+    detectors: &[Box<dyn Maps>],
+    model: &Model,
+    image: &Image,
+    count: usize,
+) -> Result<Vec<Neighbour>> {
+    let (Some(bank), Some(sheet)) = (detectors.iter().find_map(|d| d.patchcore()), model.patches()) else {
+        return Ok(Vec::new());
+    };
+    let sheet = segad_imaging::decode(sheet)?;
+    let (grid, size) = (bank.grid(), bank.params().image_size());
+    let found = bank
+        .nearest(image)
+        .map_err(|e| crate::ProductError::Detector { name: "patchcore".to_owned(), source: e.into() })?;
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    order.sort_by(|&a, &b| found[b].0.total_cmp(&found[a].0).then(a.cmp(&b)));
+    let mut chosen: Vec<usize> = Vec::new();
+    // Half a picture apart, so that the pictures show different things.
+    let apart = (SIDE * grid / size / 2).max(1);
+    for place in order {
+        let near = |&other: &usize| {
+            (place / grid).abs_diff(other / grid) <= apart && (place % grid).abs_diff(other % grid) <= apart
+        };
+        if !chosen.iter().any(near) {
+            chosen.push(place);
+        }
+        if chosen.len() == count {
+            break;
+        }
+    }
+    let small = segad_imaging::resize_bilinear(image, size, size)?;
+    let one = |place: usize| {
+        let (distance, row) = found[place];
+        let middle = |at: usize, side: usize| (2 * at + 1) * side / (2 * grid);
+        Ok(Neighbour {
+            centre: [middle(place / grid, image.height()), middle(place % grid, image.width())],
+            distance,
+            here: crop(&small, place, grid)?,
+            nearest: cut(&sheet, row)?,
+        })
+    };
+    chosen.into_iter().map(one).collect()
+}
+
+/// Picture `row` of a sheet.
+fn cut(sheet: &Image, row: usize) -> Result<Image> {
+    let (top, left) = (row / COLUMNS * SIDE, row % COLUMNS * SIDE);
+    let pixels =
+        (0..SIDE * SIDE).flat_map(|i| sheet.pixel(top + i / SIDE, left + i % SIDE).unwrap_or_default());
+    Ok(Image::from_rgb(SIDE, SIDE, pixels.collect())?)
+}

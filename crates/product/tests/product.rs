@@ -1,0 +1,176 @@
+//! From images to a model file and back to verdicts.
+
+mod common;
+
+use common::{Plates, Random, items, plate, settings};
+use segad_core::{Device, FitContext, Image, Label};
+use segad_product::stream::ordered;
+use segad_product::{
+    Data, FitSettings, Head, Inspector, Item, Model, ProductError, Result, Rule, Segments, Verdict, fit,
+};
+use std::num::NonZeroUsize;
+use std::sync::OnceLock;
+
+const SHAPES: &str = r#"
+title = "plate"
+reference = { height = 64, width = 64 }
+segments = ["plate", "hole"]
+[[shape]]
+segment = "hole"
+kind = "ellipse"
+centre = [40.0, 40.0]
+radii = [12.0, 12.0]
+"#;
+
+fn fitted(items: Vec<Item>, settings: &FitSettings) -> Result<Model> {
+    segad_nn::set_threads(1);
+    fit(&Data { items, loader: &Plates }, settings, &Random, &FitContext::default())
+}
+
+fn with_threads<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
+}
+
+/// One model for all tests that only read it.
+fn model() -> &'static Model {
+    static MODEL: OnceLock<Model> = OnceLock::new();
+    MODEL.get_or_init(|| {
+        let segments = Some(Segments::from_text("plate.toml", SHAPES).unwrap());
+        fitted(items(24, 6, 6), &FitSettings { segments, ..settings() }).unwrap()
+    })
+}
+
+#[test]
+fn the_same_images_and_seed_give_the_same_bytes_on_any_number_of_threads() {
+    let settings = FitSettings { seed: segad_core::Seed(5), ..settings() };
+    let one = with_threads(1, || fitted(items(15, 3, 3), &settings).unwrap().to_bytes());
+    let three = with_threads(3, || fitted(items(15, 3, 3), &settings).unwrap().to_bytes());
+    assert!(one == three);
+    let other = FitSettings { seed: segad_core::Seed(6), ..settings };
+    assert!(fitted(items(15, 3, 3), &other).unwrap().to_bytes() != one);
+}
+
+#[test]
+fn verdicts_probabilities_and_reasons_belong_together() {
+    let inspector = Inspector::new(model(), Device::Cpu).unwrap();
+    let card = inspector.card();
+    assert_eq!(card.segment_names, ["plate", "hole"]);
+    let mut right = 0;
+    for (name, label) in [("good/31.png", Label::Good), ("good/32.png", Label::Good)]
+        .into_iter()
+        .chain([("bad/scratch/9.png", Label::Bad), ("bad/dent/11.png", Label::Bad)])
+    {
+        let image = plate(name);
+        let seen = inspector.inspect(&image).unwrap();
+        let above = f64::from(seen.score) >= card.operating.threshold;
+        assert_eq!(seen.verdict == Verdict::Bad, above);
+        assert_eq!(seen.probability, card.calibration.probability(f64::from(seen.score)));
+        assert!(seen.reasons.windows(2).all(|w| w[0].contribution >= w[1].contribution));
+        assert_eq!((seen.map.height(), seen.map.width()), (common::SIDE, common::SIDE));
+        let picture = seen.picture(&image).unwrap();
+        assert_eq!((picture.height(), picture.width()), (image.height(), image.width()));
+        right += usize::from(label.is_bad() == above);
+    }
+    assert!(right >= 3, "{right} of 4; {}", card.summary());
+    let summary = card.summary();
+    for part in
+        ["24 good and 12 bad", "patchcore", "SegAD", "kept", "false alarms", "dent", "scratch", "lacks"]
+    {
+        assert!(summary.contains(part), "{part}: {summary}");
+    }
+    assert_eq!(card.unseen.len(), 2);
+}
+
+#[test]
+fn scores_do_not_depend_on_company_or_threads() {
+    let names: Vec<String> = (0..12).map(|n| format!("bad/dent/{n}.png")).collect();
+    let alone = Inspector::new(model(), Device::Cpu).unwrap();
+    let expected: Vec<f32> = names.iter().map(|n| alone.inspect(&plate(n)).unwrap().score).collect();
+    for threads in [1, 3] {
+        let mut scores = Vec::new();
+        let start = || Inspector::new(model(), Device::Cpu);
+        let work = |inspector: &mut Inspector, name: &String| inspector.inspect(&plate(name)).unwrap().score;
+        let sink = |score| {
+            scores.push(score);
+            true
+        };
+        ordered(NonZeroUsize::new(threads).unwrap(), names.iter(), start, work, sink).unwrap();
+        assert_eq!(scores, expected);
+    }
+    segad_nn::set_threads(2);
+    for (name, expected) in names.iter().zip(&expected) {
+        let score = alone.inspect(&plate(name)).unwrap().score;
+        assert!((score - expected).abs() <= 1e-5, "{name}: {score} {expected}");
+    }
+}
+
+#[test]
+fn a_forests_reasons_add_up_to_its_score() {
+    let model = model();
+    let mut card = model.card().clone();
+    card.operating.threshold = 0.0;
+    if let Head::Forest { .. } = card.head {
+        let inspector = Inspector::new(model, Device::Cpu).unwrap();
+        let [a, b] = ["good/3.png", "bad/scratch/2.png"].map(|n| inspector.inspect(&plate(n)).unwrap());
+        let sum = |i: &segad_product::Inspection| i.reasons.iter().map(|r| r.contribution).sum::<f64>();
+        // What is left is the forest's score of an image about which nothing is known: the same for both.
+        assert!((f64::from(a.score) - sum(&a) - (f64::from(b.score) - sum(&b))).abs() < 1e-4);
+    }
+}
+
+#[test]
+fn damaged_and_newer_files_are_told() {
+    let bytes = model().to_bytes();
+    assert_eq!(&Model::from_bytes(&bytes).unwrap(), model());
+    for at in (0..bytes.len()).step_by(bytes.len() / 97) {
+        let mut bad = bytes.clone();
+        bad[at] ^= 0x10;
+        assert!(matches!(Model::from_bytes(&bad), Err(ProductError::Damaged(_))), "byte {at}");
+    }
+    assert!(matches!(Model::from_bytes(b"PK\x03\x04"), Err(ProductError::Damaged(_))));
+}
+
+#[test]
+fn useless_images_are_refused_with_the_reason() {
+    let says = |items: Vec<Item>, text: &str| {
+        let error = fitted(items, &settings()).unwrap_err().to_string();
+        assert!(error.contains(text), "{error}");
+    };
+    says(items(20, 0, 0), "0 bad images");
+    says(items(0, 5, 0), "0 good images");
+    says(items(2, 1, 0), "2 good images; at least 10");
+    says(items(20, 1, 0), "1 bad images; at least 2");
+    // One group only: nothing can be held out.
+    let mut grouped = items(20, 4, 0);
+    grouped.iter_mut().filter(|i| i.sample.label.is_bad()).for_each(|i| i.unit = Some("same".to_owned()));
+    says(grouped, "of at least 2 groups");
+
+    struct Same;
+    impl segad_core::ImageLoader for Same {
+        fn load(&self, id: &segad_core::ImageId) -> std::result::Result<Image, segad_core::BoxError> {
+            let value = u8::from(id.as_str().starts_with("bad"));
+            Ok(Image::from_grey(64, 64, &[value; 4096])?)
+        }
+    }
+    let data = Data { items: items(12, 3, 0), loader: &Same };
+    let error = fit(&data, &settings(), &Random, &FitContext::default()).unwrap_err().to_string();
+    assert!(error.contains("all 12 good images are the same"), "{error}");
+}
+
+#[test]
+fn promises_need_images() {
+    let rule = Rule::MaxMiss { rate: 0.01 };
+    let error = fitted(items(15, 3, 3), &FitSettings { rule, ..settings() }).unwrap_err();
+    assert!(matches!(error, ProductError::Promise { more: 293, .. }), "{error}");
+    let rule = Rule::MaxFalseAlarm { rate: 0.3 };
+    let model = fitted(items(15, 3, 3), &FitSettings { rule, ..settings() }).unwrap();
+    assert!(model.card().operating.false_alarms.hits <= 1);
+}
+
+#[test]
+fn a_stop_is_obeyed() {
+    let ctx = FitContext::default();
+    ctx.cancel.cancel();
+    let data = Data { items: items(15, 3, 3), loader: &Plates };
+    assert!(matches!(fit(&data, &settings(), &Random, &ctx), Err(ProductError::Cancelled)));
+}

@@ -1,0 +1,91 @@
+//! `export`: a model for other programs.
+
+use super::fit::failure;
+use super::inspect::open_model;
+use crate::Failure;
+use crate::cli::product::Export;
+use segad_core::Device;
+use segad_imaging::encode_labels_png;
+use segad_product::{Card, Head, Inspector};
+use segad_store::atomic;
+
+pub(super) fn run(args: &Export) -> Result<(), Failure> {
+    let model = open_model(&args.model)?;
+    segad_nn::set_threads(1);
+    let inspector = Inspector::new(&model, Device::Cpu).map_err(failure)?;
+    let samples = model.samples().map_err(failure)?;
+    atomic::create_dir(&args.out).map_err(Failure::input)?;
+    let path = |name: &str| args.out.join(name);
+    let apart = inspector.export(&samples, |name| path(&format!("{name}.pt"))).map_err(failure)?;
+    let mut text = String::new();
+    for (name, apart) in &apart {
+        text.push_str(&format!(
+            "{name}.pt: maps of {} images differ by {apart:.1e} at most\n",
+            samples.len()
+        ));
+        if *apart > args.epsilon {
+            // A network that gives other maps must not be used.
+            atomic::remove(&path(&format!("{name}.pt"))).map_err(Failure::input)?;
+            return Err(Failure::Differs(format!(
+                "{name}: the exported network's maps differ by {apart:.1e} of the largest value, more than {:.1e}; it was \
+                 removed",
+                args.epsilon
+            )));
+        }
+    }
+    let write = |name: &str, bytes: &[u8]| atomic::write_atomic(&path(name), bytes).map_err(Failure::input);
+    if let Some(forest) = model.forest().map_err(failure)? {
+        write("forest.json", forest.xgboost_json())?;
+        let columns: Vec<&String> = forest.columns().iter().collect();
+        atomic::write_json(&path("columns.json"), &columns).map_err(Failure::input)?;
+    }
+    if let Some(first) = samples.first() {
+        let map = inspector.segments(first).map_err(failure)?;
+        write("segments.png", &encode_labels_png(&map).map_err(Failure::input)?)?;
+    }
+    let card = model.card();
+    atomic::write_json(&path("card.json"), card).map_err(Failure::input)?;
+    write("README.md", definition(card).as_bytes())?;
+    text.push_str(&format!("{}\n", args.out.display()));
+    super::print(&text)
+}
+
+/// How the exported parts give the score.
+fn definition(card: &Card) -> String {
+    let mut out = format!("# {}\n\nHow the files of this folder give a score:\n\n", card.name);
+    for d in &card.detectors {
+        let side = d.settings.image_size();
+        out.push_str(&format!(
+            "- `{0}.pt` (TorchScript): from an 8-bit RGB image, resized to {side}×{side} (Pillow's antialiased bilinear, the \
+             aspect is not kept), (x/255 − mean)/std per channel as the backbone wants it, 1×3×{side}×{side} `float32`, \
+             channels R, G, B; to the anomaly map, 1×{side}×{side} `float32`. The recording is for batches of one image.\n",
+            d.name
+        ));
+    }
+    match &card.head {
+        Head::Detector { detector } => out.push_str(&format!(
+            "- The score is the largest value of the map of {}.\n",
+            card.detectors[*detector].name
+        )),
+        Head::Forest { .. } => {
+            let level = 100.0 * card.features.quantile;
+            out.push_str(&format!(
+                "- `segments.png`: values 0 to {} are the labels of {} (where segments depend on the image: those of one \
+                 training image).\n\
+                 - Of each segment and map: `q{level}`, the {level} % quantile (linear between neighbours); `skewness` \
+                 m3/m2^1.5 and `kurtosis` m4/m2² − 3 of central moments, biased, missing (NaN) where the segment is constant; \
+                 `mean`. `detector/max` is the maximum of a whole map. An absent segment gives zeros. `columns.json` is the \
+                 order.\n\
+                 - `forest.json`: XGBoost's model of these columns; the score is its raw margin (`output_margin=True`).\n",
+                card.segment_names.len() - 1,
+                card.segment_names.join(", ")
+            ));
+        }
+    }
+    out.push_str(&format!(
+        "- An image is called bad if its score is at or above {}. `card.json` holds everything else: calibration, usual \
+         ranges, what was measured.\n",
+        card.operating.threshold
+    ));
+    out
+}
