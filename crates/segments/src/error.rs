@@ -133,6 +133,32 @@ pub enum SegmentsError {
         /// Relative difference allowed.
         tolerance: f64,
     },
+    /// Too few good images to learn segments from.
+    #[error("segments from {found} good images; at least {needed} are needed")]
+    TooFewGood {
+        /// Images there are.
+        found: usize,
+        /// Images needed.
+        needed: usize,
+    },
+    /// Features whose number does not fit what was announced.
+    #[error("segments: {actual} feature values; expected {expected}, for one of {images} images")]
+    Channels {
+        /// Values given.
+        actual: usize,
+        /// Values, or a divisor of their number.
+        expected: usize,
+        /// Images announced.
+        images: usize,
+    },
+    /// Segments that need a network or good images before there is a map.
+    #[error("segments of kind {kind} are made by an experiment, from {from}; they cannot be opened alone")]
+    Beforehand {
+        /// The kind.
+        kind: &'static str,
+        /// What they are made from.
+        from: &'static str,
+    },
     /// A file that cannot be read or decoded.
     #[error(transparent)]
     Imaging(#[from] ImagingError),

@@ -10,6 +10,11 @@
 //! - [`Foreground`]: what differs from the border's colour, without any model.
 //! - [`Posed`]: shapes in the coordinates of a board, laid over each image where the board lies.
 //!
+//! Two kinds are made before there is a map, by who has what they need (images, networks, a store):
+//!
+//! - [`TorchScriptParams`]: a network says what each pixel is.
+//! - [`ClusteredParams`]: found from good images alone, by [`PlaceSums`] (one map) or [`PatchSample`] (one per image).
+//!
 //! [`SegmentsSpec`] is how an experiment file names one, [`open`] opens it, [`Source::digest`] is its part of a key,
 //! [`QualityReport`] and [`overlay`] are for people who check it.
 //!
@@ -25,6 +30,7 @@
 //!
 //! Deviations: the authors ignore labels of L and more, which hides wrong files; here they are errors.
 
+mod clustered;
 mod error;
 mod fixed;
 mod folder;
@@ -35,16 +41,22 @@ mod report;
 mod shapes;
 mod source;
 mod spec;
+mod torchscript;
 
+pub use clustered::{
+    CLUSTERED_REVISION, ClusteredMode, ClusteredParams, ClusteredReport, PatchClusters, PatchSample,
+    PlaceMap, PlaceSums, Stability,
+};
 pub use error::SegmentsError;
 pub use fixed::{StaticMap, shipped, shipped_names, shipped_text};
 pub use folder::{Folder, FolderParams};
-pub use foreground::{Foreground, ForegroundParams, ForegroundReport};
+pub use foreground::{Foreground, ForegroundParams, ForegroundReport, Piece};
 pub use posed::{Pose, Posed};
 pub use report::{QualityReport, SMALL_SEGMENT, SegmentQuality, overlay};
 pub use shapes::{Reference, Shape, Shapes, ShapesFile};
 pub use source::Source;
 pub use spec::{PosedParams, SegmentsSpec, SegmentsTable, StaticParams, open};
+pub use torchscript::{Interface, Normalise, TorchScriptParams};
 
 /// Raised when any source gives other labels for the same settings; part of every [`Source::digest`].
 pub const REVISION: u32 = 1;

@@ -1,6 +1,9 @@
 use crate::folder::FolderParams;
 use crate::foreground::ForegroundParams;
-use crate::{Folder, Foreground, Posed, SegmentsError, Shapes, Source, StaticMap, shipped};
+use crate::{
+    ClusteredParams, Folder, Foreground, Posed, SegmentsError, Shapes, Source, StaticMap, TorchScriptParams,
+    shipped,
+};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -29,6 +32,10 @@ pub enum SegmentsTable {
     Foreground(ForegroundParams),
     /// Shapes laid over each image where the board lies.
     Posed(PosedParams),
+    /// What a TorchScript module says of each image.
+    TorchScript(TorchScriptParams),
+    /// Found from good images.
+    Clustered(ClusteredParams),
 }
 
 /// Settings of a static map.
@@ -66,7 +73,7 @@ impl<'de> Deserialize<'de> for SegmentsSpec {
             type Value = SegmentsSpec;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a name of segments, or a table with kind = static, folder, foreground or posed")
+                f.write_str("a name of segments, or a table with kind = static, folder, foreground, posed, torchscript or clustered")
             }
 
             fn visit_str<E: Error>(self, name: &str) -> Result<SegmentsSpec, E> {
@@ -96,6 +103,8 @@ impl std::fmt::Display for SegmentsSpec {
             Self::Table(SegmentsTable::Folder(p)) => write!(f, "folder {}", p.path.display()),
             Self::Table(SegmentsTable::Foreground(_)) => f.write_str("foreground"),
             Self::Table(SegmentsTable::Posed(p)) => write!(f, "posed {}", p.path.display()),
+            Self::Table(SegmentsTable::TorchScript(p)) => write!(f, "torchscript {}", p.path.display()),
+            Self::Table(SegmentsTable::Clustered(_)) => f.write_str("clustered"),
         }
     }
 }
@@ -103,7 +112,8 @@ impl std::fmt::Display for SegmentsSpec {
 /// Opens a source. Relative paths start at `base_dir`; `height` × `width` is the size of the anomaly maps.
 ///
 /// # Errors
-/// Whatever keeps it from being opened, naming the file and the key.
+/// Whatever keeps it from being opened, naming the file and the key; [`SegmentsError::Beforehand`] for kinds whose label
+/// maps need a network or good images and are made before.
 pub fn open(
     spec: &SegmentsSpec,
     base_dir: &Path,
@@ -132,6 +142,14 @@ pub fn open(
             let file = path.display().to_string();
             let posed = Posed::new(&file, &text, foreground, p.aspect_tolerance, height, width)?;
             Source::Posed(Box::new(posed))
+        }
+        SegmentsSpec::Table(SegmentsTable::TorchScript(p)) => {
+            p.check()?;
+            return Err(SegmentsError::Beforehand { kind: "torchscript", from: "each image by a network" });
+        }
+        SegmentsSpec::Table(SegmentsTable::Clustered(p)) => {
+            p.check()?;
+            return Err(SegmentsError::Beforehand { kind: "clustered", from: "its good training images" });
         }
     })
 }

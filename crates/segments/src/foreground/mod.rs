@@ -85,6 +85,15 @@ pub struct ForegroundReport {
     pub warnings: Vec<String>,
 }
 
+/// A piece of the foreground, at the image's own size: what a promptable network is asked about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Piece {
+    /// Left, top, right, bottom in pixels; right and bottom are the last ones inside.
+    pub bounds: [usize; 4],
+    /// A pixel of the piece, x and y: of its pixels the one nearest to their mean.
+    pub inside: [usize; 2],
+}
+
 /// A foreground at the image's own size.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
@@ -147,6 +156,46 @@ impl Foreground {
         let labels = mask.into_iter().map(u8::from).collect();
         let map = LabelMap::new(image.height(), image.width(), labels, 2)?;
         Ok((segad_imaging::resize_labels(&map, self.height, self.width)?, report))
+    }
+
+    /// The pieces of an image's foreground, the largest first.
+    ///
+    /// # Errors
+    /// [`SegmentsError::EmptyForeground`].
+    pub fn pieces(&self, id: &ImageId, image: &Image) -> Result<Vec<Piece>, SegmentsError> {
+        let found = self.find(id, image)?;
+        let width = image.width();
+        let mut pieces = components(&found.mask, image.height(), width, true);
+        pieces.sort_by_key(|piece| std::cmp::Reverse(piece.len()));
+        Ok(pieces.iter().map(|pixels| Piece::of(pixels, width)).collect())
+    }
+
+    /// Turns a network's mask at the image's own size into a label map as this source would: enclosed background filled and
+    /// the convex hull taken, where the settings say so, then brought to the size of the anomaly maps.
+    ///
+    /// # Errors
+    /// [`SegmentsError::EmptyForeground`] for a mask of fewer pixels than `least_area` asks for.
+    pub fn finish(
+        &self,
+        id: &ImageId,
+        mut mask: Vec<bool>,
+        height: usize,
+    ) -> Result<LabelMap, SegmentsError> {
+        let width = mask.len() / height.max(1);
+        if self.params.fill_holes {
+            mask::fill_holes(&mut mask, height, width);
+        }
+        if self.params.hull {
+            hull::fill(&mut mask, width);
+        }
+        let fraction = mask.iter().filter(|&&m| m).count() as f64 / mask.len().max(1) as f64;
+        let least = self.params.least_area;
+        if fraction < least || fraction == 0.0 {
+            let image = id.to_string();
+            return Err(SegmentsError::EmptyForeground { image, fraction, threshold: 0.0, least });
+        }
+        let map = LabelMap::new(height, width, mask.into_iter().map(u8::from).collect(), 2)?;
+        Ok(segad_imaging::resize_labels(&map, self.height, self.width)?)
     }
 
     pub(crate) fn find(&self, id: &ImageId, image: &Image) -> Result<Found, SegmentsError> {
@@ -213,6 +262,23 @@ impl Foreground {
         let mut hasher = KeyHasher::new("segments/foreground", crate::REVISION);
         hasher.field("params", &self.params).field("height", &self.height).field("width", &self.width);
         hasher.finish()
+    }
+}
+
+impl Piece {
+    fn of(pixels: &[usize], width: usize) -> Self {
+        let at = |i: usize| [i % width, i / width];
+        let mut bounds = [usize::MAX, usize::MAX, 0, 0];
+        let mut sum = [0.0; 2];
+        for &i in pixels {
+            let [x, y] = at(i);
+            bounds = [bounds[0].min(x), bounds[1].min(y), bounds[2].max(x), bounds[3].max(y)];
+            sum = [sum[0] + x as f64, sum[1] + y as f64];
+        }
+        let mean = sum.map(|s| s / pixels.len() as f64);
+        let off = |i: usize| (at(i)[0] as f64 - mean[0]).powi(2) + (at(i)[1] as f64 - mean[1]).powi(2);
+        let nearest = pixels.iter().copied().min_by(|&a, &b| off(a).total_cmp(&off(b)));
+        Self { bounds, inside: at(nearest.unwrap_or(0)) }
     }
 }
 

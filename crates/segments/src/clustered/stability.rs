@@ -1,0 +1,99 @@
+use super::agreement::adjusted_rand;
+use super::params::ClusteredParams;
+use rand::Rng;
+use rayon::prelude::*;
+use segad_core::Seed;
+use serde::{Deserialize, Serialize};
+
+/// Groups of neighbouring images that halves are drawn from: images that follow each other are alike, so they stay together.
+pub(super) const FOLDS: usize = 10;
+
+/// Pairs of halves that are compared.
+const PAIRS: usize = 8;
+
+/// How well halves of the images agree on this number of segments.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stability {
+    /// Number of segments.
+    pub segments: usize,
+    /// Adjusted Rand index of the two halves' labels, averaged over pairs of halves.
+    pub agreement: f64,
+}
+
+/// Tries each number of segments. `cluster` labels places (the same ones whatever the half) with centres learned from the
+/// folds whose flag is set.
+pub(super) fn measure(
+    params: &ClusteredParams,
+    folds: usize,
+    seed: Seed,
+    cluster: &(dyn Fn(&[bool], usize, Seed) -> Vec<usize> + Sync),
+) -> Vec<Stability> {
+    let counts: Vec<usize> = params.candidates().collect();
+    let one = |&(count, pair): &(usize, usize)| {
+        let half = half(folds, seed.derive(&format!("half {pair}")));
+        let other: Vec<bool> = half.iter().map(|h| !h).collect();
+        let seed = seed.derive(&format!("{count} segments, pair {pair}"));
+        let [a, b] =
+            [(&half, "a"), (&other, "b")].map(|(half, side)| cluster(half, count, seed.derive(side)));
+        adjusted_rand(&a, &b)
+    };
+    let jobs: Vec<(usize, usize)> = counts.iter().flat_map(|&c| (0..PAIRS).map(move |p| (c, p))).collect();
+    let agreements: Vec<f64> = jobs.par_iter().map(one).collect();
+    let mean = |a: &[f64]| a.iter().sum::<f64>() / a.len() as f64;
+    let pairs = counts.iter().zip(agreements.chunks(PAIRS));
+    pairs.map(|(&segments, a)| Stability { segments, agreement: mean(a) }).collect()
+}
+
+/// The largest stable number; where none is, the most stable one, and a remark.
+pub(super) fn choose(found: &[Stability], level: f64) -> (usize, Option<String>) {
+    if let Some(stable) = found.iter().rev().find(|s| s.agreement >= level) {
+        return (stable.segments, None);
+    }
+    let best = found.iter().fold(None::<&Stability>, |best, s| match best {
+        Some(b) if b.agreement >= s.agreement => Some(b),
+        _ => Some(s),
+    });
+    let (segments, agreement) = best.map_or((2, 0.0), |s| (s.segments, s.agreement));
+    let note = format!(
+        "no number of segments is stable at {level}; {segments}, on which halves agree best ({agreement:.2}), was taken"
+    );
+    (segments, Some(note))
+}
+
+/// A random half of the folds.
+fn half(folds: usize, seed: Seed) -> Vec<bool> {
+    let mut rng = seed.rng();
+    let mut order: Vec<usize> = (0..folds).collect();
+    for i in (1..folds).rev() {
+        order.swap(i, (rng.next_u64() % (i as u64 + 1)) as usize);
+    }
+    let mut half = vec![false; folds];
+    order[..folds / 2].iter().for_each(|&i| half[i] = true);
+    half
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_stable_number_wins() {
+        let of = |list: &[(usize, f64)]| {
+            let found: Vec<_> =
+                list.iter().map(|&(segments, agreement)| Stability { segments, agreement }).collect();
+            choose(&found, 0.9)
+        };
+        assert_eq!(of(&[(2, 0.99), (3, 0.91), (4, 0.5), (5, 0.92), (6, 0.2)]), (5, None));
+        let (chosen, note) = of(&[(2, 0.5), (3, 0.7), (4, 0.7)]);
+        assert_eq!(chosen, 3);
+        assert!(note.is_some_and(|n| n.contains("0.70")));
+    }
+
+    #[test]
+    fn halves_are_halves() {
+        for s in 0..20 {
+            assert_eq!(half(10, Seed(s)).iter().filter(|h| **h).count(), 5);
+            assert_eq!(half(3, Seed(s)).iter().filter(|h| **h).count(), 1);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Settings of segments that a TorchScript module gives. The module itself runs where libtorch is linked.
+
+use crate::shapes::check_names;
+use crate::{ForegroundParams, SegmentsError};
+use segad_core::{CacheKey, KeyHasher};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// How a module is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Interface {
+    /// `[1, 3, S, S]` to logits `[1, L, h, w]`; the largest names the segment.
+    Logits,
+    /// EfficientSAM's: image `[1, 3, H, W]` in 0…1, points `[1, Q, P, 2]` in pixels x, y, and their labels `[1, Q, P]` (1 a
+    /// point, 2 and 3 the corners of a box) to logits `[1, Q, M, H, W]` and predicted overlaps `[1, Q, M]`.
+    Promptable,
+}
+
+/// How pixels become a network's input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalise {
+    /// ImageNet's mean and standard deviation.
+    #[default]
+    Imagenet,
+    /// 0…1.
+    Unit,
+}
+
+/// A module in a file and how it is used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TorchScriptParams {
+    /// The module, relative to the folder that names it. It is a program: take it from people you trust.
+    pub path: PathBuf,
+    /// How it is called.
+    pub interface: Interface,
+    /// Segment names in the order of the logits' channels; `background`, `foreground` where absent.
+    #[serde(default = "two")]
+    pub segments: Vec<String>,
+    /// Interface logits: side of the module's input in pixels.
+    #[serde(default = "side")]
+    pub input: usize,
+    /// Interface logits: how pixels become the input.
+    #[serde(default)]
+    pub normalise: Normalise,
+    /// Interface promptable: how the pieces are found whose boxes and centres are the prompts.
+    #[serde(default)]
+    pub foreground: ForegroundParams,
+    /// Side of the label maps in pixels; they are brought to the anomaly maps' by the nearest pixel.
+    #[serde(default = "side")]
+    pub size: usize,
+    /// Takes maps in which nothing but segment 0 occurs; otherwise that is an error.
+    #[serde(default)]
+    pub allow_empty: bool,
+}
+
+fn two() -> Vec<String> {
+    ["background", "foreground"].map(str::to_owned).to_vec()
+}
+
+fn side() -> usize {
+    256
+}
+
+impl TorchScriptParams {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`SegmentsError::Names`] or [`SegmentsError::Parameter`].
+    pub fn check(&self) -> Result<(), SegmentsError> {
+        check_names(&self.path.display().to_string(), &self.segments)?;
+        let fail = |name, value: String, expected| Err(SegmentsError::Parameter { name, value, expected });
+        if self.interface == Interface::Promptable && self.segments.len() != 2 {
+            let value = format!("{:?}", self.segments);
+            return fail(
+                "segments",
+                value,
+                "two names, as a promptable module tells foreground from background",
+            );
+        }
+        for (name, value) in [("input", self.input), ("size", self.size)] {
+            if !(8..=4096).contains(&value) {
+                return fail(name, value.to_string(), "8 to 4096");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CacheKey for TorchScriptParams {
+    /// Everything but the path; the key of what uses a module holds the file's content instead.
+    fn feed(&self, hasher: &mut KeyHasher) {
+        hasher
+            .field("promptable", &(self.interface == Interface::Promptable))
+            .field("segments", &self.segments);
+        hasher.field("input", &self.input).field("unit", &(self.normalise == Normalise::Unit));
+        hasher.field("foreground", &self.foreground).field("size", &self.size);
+        hasher.field("allow_empty", &self.allow_empty);
+    }
+}
