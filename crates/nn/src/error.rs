@@ -96,6 +96,9 @@ pub enum NnError {
     /// There is no image in a batch.
     #[error("batch: it holds no image")]
     EmptyBatch,
+    /// A TorchScript module that is none, or of another interface.
+    #[error("TorchScript module: {0}")]
+    Script(String),
     /// A saved model cannot be read.
     #[error("saved model: {0}")]
     Saved(String),

@@ -10,6 +10,8 @@
 //! - [`TrainableBackbone`] is the same network with variables, for classifiers that fine-tune it.
 //! - [`Weights`] come from safetensors; every name and shape is checked, because libtorch itself would broadcast.
 //! - [`MapOperator`] enlarges and blurs a map by two small matrix products.
+//! - [`PatchFeatures`]: features of several taps on one grid, few channels.
+//! - [`ScriptModule`] runs a TorchScript module of somebody else's, its interface checked.
 //! - [`SavedModel`] is a fitted model as bytes. [`golden`] makes test figures.
 //!
 //! Every function returns an error where libtorch refuses; none panics on a shape.
@@ -41,6 +43,8 @@ pub mod golden;
 mod kind;
 mod layers;
 mod map_operator;
+mod module;
+mod patches;
 mod preprocess;
 mod resnet;
 mod runtime;
@@ -56,6 +60,8 @@ pub use backbone::Backbone;
 pub use error::NnError;
 pub use kind::{BackboneKind, Tap};
 pub use map_operator::{MapOperator, Upsample};
+pub use module::{Prompt, ScriptModule};
+pub use patches::PatchFeatures;
 pub use preprocess::Preprocess;
 pub use runtime::{channels_last, from_slice, set_threads, to_vec, torch_device, torch_kind};
 pub use saved::{Opened, SavedModel};
