@@ -12,6 +12,19 @@ pub struct Checked {
     pub missing: Option<String>,
 }
 
+/// Segments whose label maps are made in cells of their own, because they need a network or are learned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SegmentCells {
+    /// Settings, revisions, and the content of files.
+    pub checked: Checked,
+    /// Learned from the good images of [`Split::forest`], in a fit cell.
+    pub fitted: bool,
+    /// That fit reads the detectors' maps too.
+    pub maps: bool,
+    /// Every image has a label map of its own, made in a cell of kind maps; otherwise the fit gives the one map of all.
+    pub per_image: bool,
+}
+
 /// Who trains on what and who is tested, for one class, protocol and seed.
 #[derive(Clone, Debug)]
 pub struct Split {
@@ -58,6 +71,8 @@ pub struct SplitDigests {
     pub mapped: Key,
     /// Of `forest`.
     pub forest: Key,
+    /// Of the good images of `forest`.
+    pub forest_good: Key,
     /// Of `classifier`.
     pub classifier: Key,
     /// Of `test`, labels and groups included.
@@ -74,6 +89,12 @@ impl SplitDigests {
         mut content: impl FnMut(&ImageId) -> Result<Key, E>,
     ) -> Result<Self, E> {
         let (detector, holdout, forest, classifier, test, mapped) = parts;
+        let good = forest.samples().iter().filter(|s| !s.label.is_bad());
+        let mut hasher = KeyHasher::new("forest-good-images", 1);
+        for sample in good {
+            hasher.field("id", &sample.id).field("content", &content(&sample.id)?);
+        }
+        let forest_good = hasher.finish();
         let mut train = |name: &str, splits: &[&TrainSplit]| -> Result<Key, E> {
             let mut hasher = KeyHasher::new(name, 1);
             for split in splits {
@@ -98,7 +119,7 @@ impl SplitDigests {
         for sample in test.samples() {
             hasher.field("sample", sample).field("content", &content(&sample.id)?);
         }
-        Ok(Self { detector, mapped, forest, classifier, test: hasher.finish() })
+        Ok(Self { detector, mapped, forest, forest_good, classifier, test: hasher.finish() })
     }
 }
 
@@ -131,6 +152,16 @@ pub trait Catalogue {
     /// # Errors
     /// As above.
     fn segments(&self, spec: Option<&Value>, class: &str) -> Result<Checked, String>;
+
+    /// For segments whose label maps are made in cells of their own: which ones. `None` for all others, which
+    /// [`Catalogue::segments`] checks.
+    ///
+    /// # Errors
+    /// As above.
+    fn segment_cells(&self, spec: Option<&Value>) -> Result<Option<SegmentCells>, String> {
+        let _ = spec;
+        Ok(None)
+    }
 
     /// Checks the parameters of the statistics.
     ///

@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! fit ─▶ maps ─┬─▶ features ─▶ forest ─▶ evaluate        a row with a forest
+//!              ├─▶ fit ─▶ labels ─▶ features             … whose segments are learned, or made by a network
 //!              └──────────────────────▶ evaluate        a detector alone (maximum of its map)
 //! classify ──────────────────┘  └────▶ evaluate         a classifier alone
 //! ```
@@ -41,7 +42,7 @@ mod layers;
 mod plan;
 mod sweep;
 
-pub use catalogue::{Catalogue, Checked, Split, SplitDigests};
+pub use catalogue::{Catalogue, Checked, SegmentCells, Split, SplitDigests};
 pub use error::GridError;
 pub use experiment::{DetectorDef, EACH, Experiment, Head, Row, Seeds};
 pub use layers::{Layers, Origin};

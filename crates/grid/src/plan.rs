@@ -1,4 +1,6 @@
-use crate::{Catalogue, Checked, DetectorDef, EACH, Experiment, Head, Row, Seeds, Split};
+use crate::{
+    Catalogue, Checked, DetectorDef, EACH, Experiment, Head, Row, Seeds, SegmentCells, Split,
+};
 use segad_core::{Key, KeyHasher};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -64,6 +66,20 @@ pub enum Task {
     },
     /// Maps that were brought in from outside.
     ImportedMaps,
+    /// Learn segments from the good images of `split.forest`.
+    FitSegments {
+        /// The detectors' maps that it looks at.
+        maps: Vec<CellId>,
+        /// The segment source.
+        segments: Value,
+    },
+    /// A label map of every image of `split.mapped`.
+    LabelMaps {
+        /// What was learned, if anything is.
+        fit: Option<CellId>,
+        /// The segment source.
+        segments: Value,
+    },
     /// Score every image of `split.mapped` with the classifier that `fit` gave.
     Classify {
         /// The fitted classifier.
@@ -79,6 +95,8 @@ pub enum Task {
         detectors: Vec<String>,
         /// The segment source; `None`: the data set's own.
         segments: Option<Value>,
+        /// The cell that holds the label maps, where they are made in one.
+        labels: Option<CellId>,
         /// Parameters of the statistics.
         features: Table,
     },
@@ -385,9 +403,16 @@ impl Place<'_, '_> {
 
     fn features(&mut self, row: &Row) -> Result<CellId, String> {
         let maps = row.detectors.iter().map(|d| self.maps(d)).collect::<Result<Vec<_>, _>>()?;
+        let labels = match self.builder.catalogue.segment_cells(row.segments.as_ref()) {
+            Ok(cells) => cells.map(|cells| self.labels(cells, &maps, row)),
+            Err(m) => return Err(format!("segments: {m}")),
+        };
         let class = self.class;
         let text = format!("{class}\u{0}{}", row.segments.as_ref().map(Value::to_string).unwrap_or_default());
-        let segments = self.builder.part("segments", text, |c| c.segments(row.segments.as_ref(), class))?;
+        let segments = match labels {
+            Some(id) => Checked { key: self.key(id), missing: None },
+            None => self.builder.part("segments", text, |c| c.segments(row.segments.as_ref(), class))?,
+        };
         let text = row.features.to_string();
         let features = self.builder.part("features", text, |c| c.features(&row.features))?;
         let mut hasher = KeyHasher::new("features", 1);
@@ -398,11 +423,40 @@ impl Place<'_, '_> {
             maps: maps.clone(),
             detectors: row.detectors.clone(),
             segments: row.segments.clone(),
+            labels,
             features: row.features.clone(),
         };
         let missing = segments.missing.or(features.missing);
         let what = format!("{} · {}", row.detectors.join("+"), plain(row.segments.as_ref()));
-        Ok(self.add(&what, CellKind::Features, hasher.finish(), task, maps, missing))
+        let needs = maps.into_iter().chain(labels).collect();
+        Ok(self.add(&what, CellKind::Features, hasher.finish(), task, needs, missing))
+    }
+
+    /// The cell that holds the label maps of a row whose segments are made in cells.
+    fn labels(&mut self, cells: SegmentCells, maps: &[CellId], row: &Row) -> CellId {
+        let SegmentCells { checked, fitted, maps: reads, per_image } = cells;
+        let segments = row.segments.clone().unwrap_or_else(|| Value::String(String::new()));
+        let what = format!("segments {}", plain(row.segments.as_ref()));
+        let fit = fitted.then(|| {
+            let read: Vec<CellId> = if reads { maps.to_vec() } else { Vec::new() };
+            let keys: Vec<Key> = read.iter().map(|&id| self.key(id)).collect();
+            let mut hasher = KeyHasher::new("fit-segments", 1);
+            hasher.field("segments", &checked.key).field("maps", &keys);
+            hasher.field("images", &self.split.digests.forest_good).field("seed", &self.split.detector_seed);
+            let task = Task::FitSegments { maps: read.clone(), segments: segments.clone() };
+            self.add(&what, CellKind::Fit, hasher.finish(), task, read, checked.missing.clone())
+        });
+        match fit {
+            Some(fit) if !per_image => fit,
+            _ => {
+                let mut hasher = KeyHasher::new("label-maps", 1);
+                hasher.field("segments", &checked.key).field("fit", &fit.map(|id| self.key(id)));
+                hasher.field("images", &self.split.digests.mapped);
+                let task = Task::LabelMaps { fit, segments };
+                let needs = fit.into_iter().collect();
+                self.add(&what, CellKind::Maps, hasher.finish(), task, needs, checked.missing)
+            }
+        }
     }
 }
 
