@@ -1,4 +1,4 @@
-use crate::error::check;
+use crate::error::{check, finite};
 use crate::scores::quantile_sorted;
 use crate::special::{beta_quantile, normal_quantile};
 use crate::{MetricError, Scores};
@@ -68,6 +68,27 @@ impl Rate {
     }
 }
 
+impl Interval {
+    /// Student's interval of a mean at a two-sided level: mean ± t·s/√n with n − 1 degrees of freedom. For differences of two
+    /// methods pair them by seed first.
+    ///
+    /// # Errors
+    /// [`MetricError::Parameter`] unless 0 < `level` < 1 and there are at least 2 values; [`MetricError::NotFinite`].
+    pub fn of_mean(values: &[f64], level: f64) -> Result<Self, MetricError> {
+        check("confidence level", level, "between 0 and 1", level > 0.0 && level < 1.0)?;
+        check("values of a mean", values.len() as f64, "at least 2", values.len() >= 2)?;
+        finite("values of a mean", values)?;
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        // P(|T| > t) = I(ν/(ν + t²); ν/2, 1/2)
+        let freedom = n - 1.0;
+        let x = beta_quantile(freedom / 2.0, 0.5, 1.0 - level);
+        let half = (freedom * (1.0 - x) / x).sqrt() * (variance / n).sqrt();
+        Ok(Self { low: mean - half, high: mean + half })
+    }
+}
+
 impl Scores {
     /// Percentile bootstrap interval of any metric: good and bad images are resampled each among themselves
     /// (stratified), `resamples` times. The same seed gives the same interval, whatever the order of the images.
@@ -128,6 +149,23 @@ mod tests {
         assert!(ten.wilson(1.0).is_err());
         assert!(ten.clopper_pearson(f64::NAN).is_err());
         assert!(Rate { hits: 3, total: 2 }.wilson(0.9).is_err());
+    }
+
+    #[test]
+    fn means_have_students_interval() {
+        // scipy 1.10.1: stats.t.interval(0.95, 4, mean, stats.sem) of these five
+        let five = [1.0, 2.0, -1.0, 3.0, 3.0];
+        let found = Interval::of_mean(&five, 0.95).unwrap();
+        assert!(
+            (found.low - -0.47770126736713925).abs() < 1e-9 && (found.high - 3.6777012673671394).abs() < 1e-9,
+            "{found:?}"
+        );
+        // Two values: t(0.95, 1) = 12.706…
+        let two = Interval::of_mean(&[0.0, 2.0], 0.95).unwrap();
+        assert!((two.high - 13.706204736432095).abs() < 1e-9, "{two:?}");
+        assert!(Interval::of_mean(&[1.0], 0.95).is_err());
+        assert!(Interval::of_mean(&five, 1.0).is_err());
+        assert!(Interval::of_mean(&[1.0, f64::NAN], 0.9).is_err());
     }
 
     #[test]
