@@ -204,6 +204,13 @@ proptest! {
         let (ten, twenty, all) = (bad(Protocol::ElpvLowShot10), bad(Protocol::ElpvLowShot20), bad(Protocol::ElpvHighShot));
         prop_assert!(ten.2.len() == 10 && twenty.2.len() == 20 && ten.2.is_subset(&twenty.2) && twenty.2.is_subset(&all.2));
         prop_assert_eq!((&ten.0, &ten.1), (&all.0, &all.1));
+        // The one-class benchmark: the same images without the bad ones, which are to be generated.
+        let high = Protocol::ElpvHighShot.split(&index, Seed(seed), &ProtocolParams::default()).unwrap();
+        let one = Protocol::ElpvOneClass.split(&index, Seed(seed), &ProtocolParams::default()).unwrap();
+        let good: Vec<_> = high.forest.samples().iter().filter(|s| !s.label.is_bad()).cloned().collect();
+        prop_assert_eq!(one.forest.samples(), &good[..]);
+        prop_assert_eq!((one.forest_generated, one.classifier.is_none()), (good.len(), true));
+        prop_assert_eq!((&one.test, &one.detector), (&high.test, &high.detector));
     }
 }
 

@@ -46,6 +46,16 @@ pub(super) fn elpv(draw: &Draw<'_>, bad_default: Option<usize>) -> Result<Protoc
     })
 }
 
+/// The blocks of [`elpv`] without its bad training cells: one is generated for each good cell of the forest.
+pub(super) fn elpv_one_class(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
+    let mut split = elpv(draw, None)?;
+    let good = split.forest.samples().iter().filter(|s| !s.label.is_bad()).cloned().collect();
+    split.forest = TrainSplit::new(good)?;
+    split.forest_generated = split.forest.samples().len();
+    split.classifier = None;
+    draw.guard(split, 0)
+}
+
 /// The cells, by number, that the ELPV protocols use: one run of monocrystalline modules by default.
 pub(super) fn elpv_cells(params: &ProtocolParams) -> RangeInclusive<usize> {
     params.first.unwrap_or(901)..=params.last.unwrap_or(1614)

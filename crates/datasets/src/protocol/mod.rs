@@ -12,6 +12,7 @@
 //! | `mvtec-supervised-20` | 90 % | 10 % / 20 carved | train/good + the 20 | as above |
 //! | `segad-maps` | – (maps are imported) | rows of `df_training.csv` / 10 carved | – | rows of `df_test.csv`, good first |
 //! | `elpv-high-shot`, `elpv-low-shot-20`, `elpv-low-shot-10` | good of 4 blocks | good of 3 blocks / bad of those 7 blocks: all, 20, 10 | both | the other 5 blocks |
+//! | `elpv-one-class` | good of 4 blocks | good of 3 blocks / one generated per image | – | the other 5 blocks |
 //! | `blocks`, `random` | good of 40 % | good of 30 % / bad of both | both | the other 30 % |
 //!
 //! **Nothing from a test split reaches fitting.** Bad training images come out of a test folder in one place only,
@@ -99,6 +100,8 @@ pub enum Protocol {
     ElpvLowShot20,
     /// ELPV in blocks of file order, 10 bad cells.
     ElpvLowShot10,
+    /// ELPV in blocks of file order, without real bad training cells.
+    ElpvOneClass,
     /// Any data set, in contiguous blocks of its order.
     Blocks,
     /// Any data set, unit by unit at random.
@@ -107,7 +110,7 @@ pub enum Protocol {
 
 impl Protocol {
     /// All protocols.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::VadOneClass,
         Self::VadHighShot,
         Self::VadLowShot,
@@ -117,6 +120,7 @@ impl Protocol {
         Self::ElpvHighShot,
         Self::ElpvLowShot20,
         Self::ElpvLowShot10,
+        Self::ElpvOneClass,
         Self::Blocks,
         Self::Random,
     ];
@@ -133,6 +137,7 @@ impl Protocol {
             Self::ElpvHighShot => "elpv-high-shot",
             Self::ElpvLowShot20 => "elpv-low-shot-20",
             Self::ElpvLowShot10 => "elpv-low-shot-10",
+            Self::ElpvOneClass => "elpv-one-class",
             Self::Blocks => "blocks",
             Self::Random => "random",
         }
@@ -174,6 +179,7 @@ impl Protocol {
             Self::ElpvHighShot => blocks::elpv(&draw, None),
             Self::ElpvLowShot20 => blocks::elpv(&draw, Some(20)),
             Self::ElpvLowShot10 => blocks::elpv(&draw, Some(10)),
+            Self::ElpvOneClass => blocks::elpv_one_class(&draw),
             Self::Blocks => blocks::contiguous(&draw),
             Self::Random => blocks::random(&draw),
         };
@@ -193,7 +199,9 @@ impl Protocol {
     ) -> Result<Vec<ImageId>, DatasetError> {
         params.check(self)?;
         let cells = match self {
-            Self::ElpvHighShot | Self::ElpvLowShot20 | Self::ElpvLowShot10 => blocks::elpv_cells(params),
+            Self::ElpvHighShot | Self::ElpvLowShot20 | Self::ElpvLowShot10 | Self::ElpvOneClass => {
+                blocks::elpv_cells(params)
+            }
             _ => 0..=usize::MAX,
         };
         let trained: HashSet<ImageId> = [Some(&split.detector), split.holdout.as_ref()]

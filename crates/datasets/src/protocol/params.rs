@@ -84,6 +84,7 @@ impl ProtocolParams {
             Protocol::ElpvHighShot | Protocol::ElpvLowShot20 | Protocol::ElpvLowShot10 => {
                 &["train_bad", "first", "last", "blocks", "detector_blocks", "forest_blocks"]
             }
+            Protocol::ElpvOneClass => &["first", "last", "blocks", "detector_blocks", "forest_blocks"],
             Protocol::Blocks => &["train_bad", "blocks", "detector_fraction", "forest_fraction"],
             Protocol::Random => &["train_bad", "detector_fraction", "forest_fraction"],
         }
