@@ -1,0 +1,92 @@
+//! Where a defect lies.
+
+use crate::blur::Window;
+use rand::Rng;
+
+/// Numbers drawn one after the other.
+pub(crate) struct Dice<R>(pub R);
+
+impl<R: Rng> Dice<R> {
+    /// Uniform in [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    pub fn within(&mut self, range: [f64; 2]) -> f64 {
+        range[0] + (range[1] - range[0]) * self.unit()
+    }
+
+    /// Uniform in 0…n−1.
+    pub fn index(&mut self, n: usize) -> usize {
+        ((self.unit() * n as f64) as usize).min(n - 1)
+    }
+}
+
+/// A rectangle that lies anyhow; `degrees` turns clockwise, as y points down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turned {
+    pub centre: [f64; 2],
+    pub size: [f64; 2],
+    pub degrees: f64,
+}
+
+impl Turned {
+    /// Pixels whose centres lie inside.
+    pub fn pixels(&self, height: usize, width: usize) -> Vec<usize> {
+        let (sin, cos) = self.degrees.to_radians().sin_cos();
+        let [a, b] = self.size.map(|s| s / 2.0);
+        let reach = [a * cos.abs() + b * sin.abs(), a * sin.abs() + b * cos.abs()];
+        let span = |c: f64, r: f64, n: usize| {
+            let first = (c - r).floor().max(0.0) as usize;
+            let last = ((c + r).ceil().max(0.0) as usize).min(n);
+            first.min(n)..last
+        };
+        let mut inside = Vec::new();
+        for y in span(self.centre[1], reach[1], height) {
+            for x in span(self.centre[0], reach[0], width) {
+                let (dx, dy) = (x as f64 + 0.5 - self.centre[0], y as f64 + 0.5 - self.centre[1]);
+                let (u, v) = (dx * cos + dy * sin, dy * cos - dx * sin);
+                if (-a..a).contains(&u) && (-b..b).contains(&v) {
+                    inside.push(y * width + x);
+                }
+            }
+        }
+        inside
+    }
+}
+
+/// The smallest window around some pixels; `None` without any.
+pub(crate) fn window(pixels: &[usize], width: usize) -> Option<Window> {
+    let first = *pixels.first()?;
+    let (y, x) = (first / width, first % width);
+    let start = Window { top: y, bottom: y + 1, left: x, right: x + 1 };
+    Some(pixels.iter().fold(start, |w, &i| {
+        let (y, x) = (i / width, i % width);
+        Window {
+            top: w.top.min(y),
+            bottom: w.bottom.max(y + 1),
+            left: w.left.min(x),
+            right: w.right.max(x + 1),
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rectangles_cover_what_they_should() {
+        let flat = Turned { centre: [5.0, 4.0], size: [4.0, 2.0], degrees: 0.0 };
+        let expected: Vec<usize> = [3, 4].into_iter().flat_map(|y| (3..7).map(move |x| y * 10 + x)).collect();
+        assert_eq!(flat.pixels(8, 10), expected);
+        // A quarter turn exchanges the sides; beyond the image is nothing.
+        let upright = Turned { centre: [5.0, 0.0], size: [4.0, 2.0], degrees: 90.0 };
+        assert_eq!(upright.pixels(8, 10).len(), 4);
+        let large = Turned { centre: [50.0, 50.0], size: [40.0, 20.0], degrees: 30.0 };
+        let n = large.pixels(100, 100).len() as f64;
+        assert!((n - 800.0).abs() < 30.0, "{n}");
+        let w = window(&[23, 41], 10).unwrap();
+        assert_eq!(w, Window { top: 2, bottom: 5, left: 1, right: 4 });
+    }
+}
