@@ -8,8 +8,10 @@
 )]
 
 mod architecture;
+mod defects;
 mod errors;
 mod maps;
 mod resume;
 mod sample;
+mod segments;
 mod support;

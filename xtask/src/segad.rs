@@ -13,7 +13,7 @@ use crate::fetch;
 use crate::setup::{self, Context};
 
 /// The commands of `segad`.
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 16] = [
     "demo",
     "data",
     "reproduce",
@@ -25,6 +25,7 @@ const VERBS: [&str; 15] = [
     "explain",
     "serve",
     "segments",
+    "defects",
     "import",
     "cell",
     "store",

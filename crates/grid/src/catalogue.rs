@@ -153,13 +153,13 @@ pub trait Catalogue {
     /// As above.
     fn segments(&self, spec: Option<&Value>, class: &str) -> Result<Checked, String>;
 
-    /// For segments whose label maps are made in cells of their own: which ones. `None` for all others, which
-    /// [`Catalogue::segments`] checks.
+    /// For segments whose label maps are made in cells of their own, for one class: which cells. `None` for all others,
+    /// which [`Catalogue::segments`] checks.
     ///
     /// # Errors
     /// As above.
-    fn segment_cells(&self, spec: Option<&Value>) -> Result<Option<SegmentCells>, String> {
-        let _ = spec;
+    fn segment_cells(&self, spec: Option<&Value>, class: &str) -> Result<Option<SegmentCells>, String> {
+        let _ = (spec, class);
         Ok(None)
     }
 

@@ -212,7 +212,10 @@ mod tests {
         let on = |profile: &str| {
             Layers::new("t.toml", &text).unwrap().on_maps(profile).unwrap().experiment().unwrap()
         };
-        assert_eq!((on("paper").seeds, on("smoke").seeds), (Seeds::List(vec![1, 2, 3]), Seeds::List(vec![9])));
+        assert_eq!(
+            (on("paper").seeds, on("smoke").seeds),
+            (Seeds::List(vec![1, 2, 3]), Seeds::List(vec![9]))
+        );
         assert_eq!(on("paper").protocols, ["m"]);
         let plain = Layers::new("t.toml", TEXT).unwrap().on_maps("smoke").unwrap().experiment().unwrap();
         assert_eq!(plain.seeds, Seeds::List(vec![7]));

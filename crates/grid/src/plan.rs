@@ -1,6 +1,4 @@
-use crate::{
-    Catalogue, Checked, DetectorDef, EACH, Experiment, Head, Row, Seeds, SegmentCells, Split,
-};
+use crate::{Catalogue, Checked, DetectorDef, EACH, Experiment, Head, Row, Seeds, SegmentCells, Split};
 use segad_core::{Key, KeyHasher};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -198,7 +196,14 @@ impl Plan {
                             let cell =
                                 split.clone().and_then(|split| builder.place(class, &name, split).row(row));
                             let (class, protocol, each) = (class.clone(), protocol.clone(), each.clone());
-                            builder.plan.results.push(RowResult { row: i, class, protocol, seed, each, cell });
+                            builder.plan.results.push(RowResult {
+                                row: i,
+                                class,
+                                protocol,
+                                seed,
+                                each,
+                                cell,
+                            });
                         }
                     }
                 }
@@ -403,7 +408,7 @@ impl Place<'_, '_> {
 
     fn features(&mut self, row: &Row) -> Result<CellId, String> {
         let maps = row.detectors.iter().map(|d| self.maps(d)).collect::<Result<Vec<_>, _>>()?;
-        let labels = match self.builder.catalogue.segment_cells(row.segments.as_ref()) {
+        let labels = match self.builder.catalogue.segment_cells(row.segments.as_ref(), self.class) {
             Ok(cells) => cells.map(|cells| self.labels(cells, &maps, row)),
             Err(m) => return Err(format!("segments: {m}")),
         };

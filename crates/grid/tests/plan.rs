@@ -238,9 +238,12 @@ type Direct = fn(&Cell) -> bool;
 fn a_changed_parameter_invalidates_exactly_what_depends_on_it() {
     let changes: [(&str, &str, &str, Direct); 11] = [
         ("size = 3", "size = 4", "", |c| matches!(&c.task, Task::FitDetector { def } if def.kind == "a")),
-        ("[detectors.b]", "[detectors.b]\nx = 1", "", |c| {
-            matches!(&c.task, Task::FitDetector { def } if def.kind == "b")
-        }),
+        (
+            "[detectors.b]",
+            "[detectors.b]\nx = 1",
+            "",
+            |c| matches!(&c.task, Task::FitDetector { def } if def.kind == "b"),
+        ),
         ("[classifiers.c]", "[classifiers.c]\nx = 1", "", |c| matches!(c.task, Task::FitClassifier { .. })),
         ("kind = \"outside\"", "kind = \"outside\"\nmodel = \"n\"", "", |c| {
             matches!(c.task, Task::ImportedMaps)
@@ -252,7 +255,8 @@ fn a_changed_parameter_invalidates_exactly_what_depends_on_it() {
         // Pixels of training images of the detectors, of those of forest and classifier, and of test images.
         ("", "", "/a/", |c| matches!(c.task, Task::FitDetector { .. })),
         ("", "", "/b/", |c| {
-            let images = matches!(c.task, Task::Maps { .. } | Task::Classify { .. } | Task::FitClassifier { .. });
+            let images =
+                matches!(c.task, Task::Maps { .. } | Task::Classify { .. } | Task::FitClassifier { .. });
             images || c.kind == CellKind::Forest
         }),
         ("", "", "/test/", |c| {
@@ -339,7 +343,9 @@ fn each_detector_gives_a_column() {
     assert!(shared > 10, "cells of row A are those of the experiment without the list");
     let fault = |text: &str| Layers::new("t.toml", text).unwrap().experiment().unwrap_err().to_string();
     assert!(fault(&TEXT.replace("[detectors.a]", "each = [\"z\"]\n[detectors.a]")).contains("\"z\""));
-    assert!(fault(&TEXT.replacen("detectors = [\"a\"]", "detectors = [\"each\"]", 1)).contains("no list `each`"));
+    assert!(
+        fault(&TEXT.replacen("detectors = [\"a\"]", "detectors = [\"each\"]", 1)).contains("no list `each`")
+    );
     assert!(fault(&TEXT.replace("[detectors.a]", "each = [\"a\"]\n[detectors.a]")).contains("row[0] (A)"));
 }
 

@@ -1,6 +1,7 @@
 use crate::round::{EXACT, rounded};
 use crate::{
-    Experiment, Failure, GroupSpec, MetricValue, Rank, ReportError, Results, RowSpec, Shape, Tolerance, Verdict,
+    Experiment, Failure, GroupSpec, MetricValue, Rank, ReportError, Results, RowSpec, Shape, Tolerance,
+    Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -154,7 +155,11 @@ pub fn table_json(results: &Results) -> Result<String, ReportError> {
                 n: c.n,
                 planned: c.planned,
                 seeds: (c.seeds.iter())
-                    .map(|&(seed, v)| SeedOut { seed, value: rounded(v, EXACT), cell: results.source(c, seed) })
+                    .map(|&(seed, v)| SeedOut {
+                        seed,
+                        value: rounded(v, EXACT),
+                        cell: results.source(c, seed),
+                    })
                     .collect(),
                 rank: c.rank,
                 paper: cell(c).map(|(value, std)| PaperOut {
@@ -181,7 +186,10 @@ pub fn read_table(json: &str, metrics: &str) -> Result<Results, ReportError> {
     let saved: Saved = serde_json::from_str(json)?;
     let fault = |problem: String| ReportError::Experiment { experiment: saved.experiment.clone(), problem };
     if saved.schema != TABLE_SCHEMA {
-        return Err(fault(format!("table.json has schema {}, this program reads {TABLE_SCHEMA}", saved.schema)));
+        return Err(fault(format!(
+            "table.json has schema {}, this program reads {TABLE_SCHEMA}",
+            saved.schema
+        )));
     }
     let layout = saved.layout;
     let metric = |m: &String| m.parse().map_err(|e| fault(format!("metric {m}: {e}")));

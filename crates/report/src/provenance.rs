@@ -22,6 +22,9 @@ pub struct Provenance {
     /// What took how long, in order.
     #[serde(default)]
     pub stages: Vec<Stage>,
+    /// What was decided on the way, e.g. what became of a segment without pixels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The largest resident memory of a process, in bytes.
     pub peak_memory: Option<u64>,
     /// The cells that the tables stand on.

@@ -204,6 +204,7 @@ fn provenance() -> Provenance {
             Stage { name: "fit".into(), seconds: 61.25, cells: 5 },
             Stage { name: "forest".into(), seconds: 0.5, cells: 1 },
         ],
+        notes: vec![],
         peak_memory: Some(3 << 29),
         cells: vec![CellSource {
             row: "PatchCore".into(),

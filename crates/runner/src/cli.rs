@@ -124,15 +124,17 @@ pub enum Command {
         #[command(flatten)]
         run: Run,
     },
-    /// Draw a segment source over an image.
+    /// Look at a segment source.
     Segments {
-        /// Name of a shapes file, `whole`, or a table, e.g. `{ kind = "folder", path = "masks" }`.
-        source: String,
-        /// The image to draw over.
-        image: PathBuf,
-        /// Where to write the picture (PNG).
-        #[arg(long, default_value = "segments.png")]
-        out: PathBuf,
+        /// What to do.
+        #[command(subcommand)]
+        command: SegmentsCommand,
+    },
+    /// Look at generated defects.
+    Defects {
+        /// What to do.
+        #[command(subcommand)]
+        command: DefectsCommand,
     },
     /// Completions for a shell, on standard output.
     Completions {
@@ -199,6 +201,54 @@ pub struct Run {
     /// Images in one forward pass.
     #[arg(long, default_value_t = 8)]
     pub batch: usize,
+}
+
+/// What to do with segments.
+#[derive(Debug, Subcommand)]
+pub enum SegmentsCommand {
+    /// Draw a source over an image, and say what there is to say about its segments.
+    Show {
+        /// Name of a shapes file, `whole`, or a table, e.g. `{ kind = "folder", path = "masks", segments = ["a", "b"] }`;
+        /// paths begin at datasets/segments.
+        source: String,
+        /// The image to draw over.
+        image: PathBuf,
+        /// Where to write the picture (PNG).
+        #[arg(long, default_value = "segments.png")]
+        out: PathBuf,
+        /// The report as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What to do with generated defects.
+#[derive(Debug, Subcommand)]
+pub enum DefectsCommand {
+    /// Draw good images, what becomes of them, and where they changed, on one sheet.
+    Preview(Preview),
+}
+
+/// How to look at generated defects.
+#[derive(Debug, Args)]
+pub struct Preview {
+    /// A folder of good images; folders in it are searched.
+    pub images: PathBuf,
+    /// How many of them.
+    #[arg(long, default_value_t = 12)]
+    pub count: usize,
+    /// Decides the defects.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Settings as an experiment file has them, e.g. `{ blur = 0.0, segments = "elpv-mono" }`.
+    #[arg(long, default_value = "{}")]
+    pub defects: String,
+    /// Where to write the sheet (PNG).
+    #[arg(long, default_value = "defects.png")]
+    pub out: PathBuf,
+    /// A folder for the damaged images, their masks and defects.jsonl.
+    #[arg(long)]
+    pub save: Option<PathBuf>,
 }
 
 /// What to do with a data set.

@@ -34,6 +34,10 @@ pub(crate) fn task(cell: &Cell) -> TaskRecord {
             (def.kind.clone(), def.params.to_string(), split.mapped.len())
         }
         Task::ImportedMaps => (String::new(), String::new(), split.mapped.len()),
+        Task::FitSegments { segments, .. } => {
+            ("segments".to_owned(), segments.to_string(), split.forest.samples().len())
+        }
+        Task::LabelMaps { segments, .. } => ("segments".to_owned(), segments.to_string(), split.mapped.len()),
         Task::Features { maps, segments, features, .. } => {
             let settings =
                 format!("{}\n{features}", segments.as_ref().map(ToString::to_string).unwrap_or_default());

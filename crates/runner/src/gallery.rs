@@ -3,6 +3,8 @@
 
 use crate::Failure;
 use crate::findings;
+use crate::generated::GROUP;
+use crate::labels::Labels;
 use crate::results::{column, several_classes};
 use crate::schedule;
 use crate::workbench::Workbench;
@@ -12,7 +14,8 @@ use segad_forest::Forest;
 use segad_grid::{Cell, CellId, Experiment, Head, Plan, Task};
 use segad_metrics::Scores;
 use segad_report::{
-    Driver, FeatureDrift, Figure, Importance, Provenance, Report, Results, ScoreTable, ScoredCell, WrongImage,
+    Driver, FeatureDrift, Figure, Importance, Note, Provenance, Report, Results, ScoreTable, ScoredCell,
+    WrongImage,
 };
 use segad_store::{Entry, MapsReader};
 use std::collections::BTreeMap;
@@ -33,6 +36,7 @@ pub(crate) fn page(
     scores: &ScoreTable,
     figures: Vec<Figure>,
     provenance: &Provenance,
+    guard: Option<Note>,
 ) -> Result<String, Failure> {
     let mut report = Report::new(results);
     // Times and memory differ from run to run; they are in provenance.json, so that the page does not.
@@ -40,6 +44,11 @@ pub(crate) fn page(
     report.provenance = Some(&timeless);
     report.summary.push(bench.source.manifest().title.clone());
     report.notes = findings::notes(experiment, results);
+    report.notes.extend(guard);
+    if !provenance.notes.is_empty() {
+        let paragraphs = provenance.notes.clone();
+        report.notes.push(Note { title: "What was decided on the way".into(), paragraphs });
+    }
     report.figures = figures;
     // The first row with a forest over maps is the one that is looked into; of the first protocol and seed.
     let first = plan.results.iter().find(|r| {
@@ -69,7 +78,7 @@ struct Inside<'a> {
     forest: Forest,
     table: FeatureTable,
     readers: Vec<(String, MapsReader)>,
-    segments: Option<&'a toml::Value>,
+    labels: Labels,
 }
 
 impl<'a> Inside<'a> {
@@ -83,7 +92,7 @@ impl<'a> Inside<'a> {
         let Task::Evaluate { source, .. } = &plan.cells[evaluate.0].task else { return Err(wrong()) };
         let cell = &plan.cells[source.0];
         let Task::Forest { features: Some(features), .. } = &cell.task else { return Err(wrong()) };
-        let Task::Features { maps, detectors, segments, .. } = &plan.cells[features.0].task else {
+        let Task::Features { maps, detectors, segments, labels, .. } = &plan.cells[features.0].task else {
             return Err(wrong());
         };
         let forest = Forest::from_bytes(&stored(*source)?.read("forest.bin")?)?;
@@ -92,8 +101,11 @@ impl<'a> Inside<'a> {
             .iter()
             .zip(maps)
             .map(|(name, id)| Ok((name.clone(), MapsReader::open(&stored(*id)?.path("maps.parquet")?)?)))
-            .collect::<Result<_, BoxError>>()?;
-        Ok(Self { cell, forest, table, readers, segments: segments.as_ref() })
+            .collect::<Result<Vec<(String, MapsReader)>, BoxError>>()?;
+        let first = &readers.first().ok_or_else(wrong)?.1;
+        let size = (first.height(), first.width());
+        let labels = Labels::open(bench, plan, *labels, segments.as_ref(), &cell.class, size)?;
+        Ok(Self { cell, forest, table, readers, labels })
     }
 
     /// Good images with the highest and bad ones with the lowest scores, where they are on the wrong side of the threshold
@@ -156,8 +168,7 @@ impl<'a> Inside<'a> {
     ) -> Result<Vec<(String, Vec<u8>)>, BoxError> {
         let first = &self.readers[0].1;
         let (height, width) = (first.height(), first.width());
-        let source = bench.segment_source(self.segments, &self.cell.class, height, width)?;
-        let labels = bench.label_map(&source, id)?;
+        let labels = self.labels.of(bench, id)?;
         let mut pictures = Vec::new();
         let mut small = None;
         if bench.source.maps().is_none() {
@@ -203,7 +214,8 @@ impl<'a> Inside<'a> {
             self.table.ids().iter().enumerate().map(|(i, id)| (id, i)).collect();
         let split = &self.cell.split;
         let rows = |samples: &[Sample], label: Label| -> Vec<usize> {
-            let own = samples.iter().filter(|s| s.label == label && split.is_headline(s));
+            let own =
+                samples.iter().filter(|s| s.label == label && (split.is_headline(s) || s.group == GROUP));
             own.filter_map(|s| at.get(&s.id).copied()).collect()
         };
         let mut drifts = Vec::new();

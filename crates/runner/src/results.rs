@@ -1,6 +1,8 @@
 //! From stored scores to the files of a run: tables, scores, report, provenance.
 
+use crate::findings;
 use crate::gallery;
+use crate::guard;
 use crate::machine::Machine;
 use crate::schedule::{self, Outcome};
 use crate::training;
@@ -116,16 +118,19 @@ pub(crate) fn write(
         failures.iter().map(|f| format!("{}, {}, seed {}: {}", f.row, f.class, f.seed, f.reason)).collect();
     let scores = ScoreTable::new(&described, scores, failures).map_err(Failure::input)?;
     let mut results = Results::from_scores(&described, &scores).map_err(Failure::input)?;
-    let provenance = provenance(experiment, plan, bench, command)?;
+    let mut provenance = provenance(experiment, plan, bench, command)?;
     let source = |c: &CellSource| ((c.row.clone(), c.class.clone(), c.seed), format!("{}/{}", c.kind, c.key));
     results.sources = provenance.cells.iter().map(source).collect();
     let table = segad_report::table_md(&results).map_err(Failure::input)?;
     let drift = if check { differences(&results, out)? } else { None };
+    let guard = guard::check(experiment, plan, bench).map_err(Failure::input)?;
+    guard.warnings.iter().for_each(|w| bench.bars.line(&format!("warning: {w}")));
+    provenance.notes.extend(guard.warnings);
     let mut figures =
         segad_report::standard_figures(&described, &results, &scores).map_err(Failure::input)?;
     figures.extend(training::figures(plan, bench).map_err(Failure::input)?);
     write_figures(&out.join("figures"), &figures)?;
-    let page = gallery::page(experiment, plan, bench, &results, &scores, figures, &provenance)?;
+    let page = gallery::page(experiment, plan, bench, &results, &scores, figures, &provenance, guard.note)?;
     let put = |name: &str, text: &str| {
         atomic::write_atomic(&out.join(name), text.as_bytes()).map_err(Failure::input)
     };
@@ -135,6 +140,7 @@ pub(crate) fn write(
     put("table.csv", &segad_report::table_csv(&results).map_err(Failure::input)?)?;
     put("table.json", &segad_report::table_json(&results).map_err(Failure::input)?)?;
     put("metrics.csv", &segad_report::metrics_csv(&results).map_err(Failure::input)?)?;
+    put("differences.csv", &findings::differences(experiment, &results))?;
     put("scores.csv", &segad_report::scores_csv(&scores).map_err(Failure::input)?)?;
     write_scores(&out.join("scores.parquet"), &scores)?;
     put("provenance.json", &provenance.to_json().map_err(Failure::input)?)?;
@@ -234,6 +240,7 @@ fn provenance(
 ) -> Result<Provenance, Failure> {
     let mut stages: BTreeMap<CellKind, (f64, usize)> = BTreeMap::new();
     let mut peak = 0;
+    let mut notes: BTreeMap<String, usize> = BTreeMap::new();
     for cell in &plan.cells {
         let Some(entry) = bench.store.entry(schedule::kind(cell.kind), &cell.key).map_err(Failure::input)?
         else {
@@ -243,6 +250,9 @@ fn provenance(
         let stage = stages.entry(cell.kind).or_default();
         stage.0 += recorded.get("seconds").and_then(|s| s.as_f64()).unwrap_or(0.0);
         stage.1 += 1;
+        for note in recorded.get("notes").and_then(|n| n.as_array()).into_iter().flatten() {
+            *notes.entry(note.as_str().unwrap_or_default().to_owned()).or_default() += 1;
+        }
         peak = peak.max(recorded.get("peak_memory_mib").and_then(|m| m.as_u64()).unwrap_or(0));
     }
     let machine = Machine::here();
@@ -273,6 +283,7 @@ fn provenance(
             .into_iter()
             .map(|(kind, (seconds, cells))| Stage { name: kind.to_string(), seconds, cells })
             .collect(),
+        notes: notes.into_iter().map(|(note, n)| format!("{note} ({n} cells)")).collect(),
         peak_memory: Some(peak << 20),
         cells: plan.results.iter().filter_map(|r| Some(source(r, *r.cell.as_ref().ok()?))).collect(),
     })

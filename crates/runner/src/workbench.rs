@@ -1,16 +1,17 @@
 //! What the parts of an experiment mean on this machine: its data set, weights, segment sources and settings.
 
+use crate::generated::{Loader, Recipe, Recipes};
 use crate::interrupt::Interrupt;
 use crate::progress::Bars;
 use crate::source::Source;
-use crate::{detectors, params};
+use crate::{detectors, params, segmenter};
 use segad_core::{
     BoxError, CacheKey, Cancel, Device, FitContext, Image, ImageId, ImageLoader, Key, KeyHasher, LabelMap,
-    Precision, Seed, SegmentSource,
+    Precision, Sample, Seed, SegmentSource, TrainSplit,
 };
 use segad_datasets::{Index, Protocol, ProtocolParams};
 use segad_features::FeatureParams;
-use segad_grid::{Catalogue, Checked, DetectorDef, Split, SplitDigests};
+use segad_grid::{Catalogue, Checked, DetectorDef, SegmentCells, Split, SplitDigests};
 use segad_nn::{BackboneKind, Weights};
 use segad_segments::SegmentsSpec;
 use segad_store::{Kind, Store, atomic};
@@ -59,6 +60,8 @@ pub struct Workbench {
     indexes: Mutex<HashMap<String, Result<Arc<Index>, String>>>,
     digests: Mutex<HashMap<BackboneKind, Key>>,
     imported: Mutex<HashMap<(String, String), Result<Key, String>>>,
+    files: Mutex<HashMap<PathBuf, Key>>,
+    recipes: Recipes,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -69,8 +72,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Workbench {
     /// A bench for one data set.
     pub fn new(settings: Settings, store: Store, source: Source, bars: Bars, interrupt: Interrupt) -> Self {
-        let (indexes, digests) = Default::default();
-        Self { settings, store, source, bars, interrupt, indexes, digests, imported: Mutex::default() }
+        let (indexes, digests, imported, files, recipes) = Default::default();
+        Self { settings, store, source, bars, interrupt, indexes, digests, imported, files, recipes }
     }
 
     /// The images of a class.
@@ -85,9 +88,9 @@ impl Workbench {
         Ok(index.clone()?)
     }
 
-    /// Brings the pixels of images.
+    /// Brings the pixels of images, generated ones included.
     pub fn loader(&self) -> Box<dyn ImageLoader> {
-        self.source.loader()
+        Box::new(Loader { real: self.source.loader(), recipes: self.recipes.clone() })
     }
 
     /// What a fit may use.
@@ -137,6 +140,16 @@ impl Workbench {
         read_weights(&self.settings.cache, kind)
     }
 
+    /// Digest of the content of a file that cells read, taken once.
+    pub(crate) fn file_digest(&self, path: &Path) -> Result<Key, BoxError> {
+        if let Some(key) = lock(&self.files).get(path) {
+            return Ok(*key);
+        }
+        let key = segmenter::digest(path)?;
+        lock(&self.files).insert(path.to_owned(), key);
+        Ok(key)
+    }
+
     /// A row's segment source at the size of its maps, of several by class the one of this class; `None` asks for the
     /// masks that come with maps, or for one segment, the whole image.
     ///
@@ -162,7 +175,21 @@ impl Workbench {
     /// The source's or the image's.
     pub fn label_map(&self, source: &segad_segments::Source, id: &ImageId) -> Result<LabelMap, BoxError> {
         let image = if source.looks_at_pixels() { self.loader().load(id)? } else { nothing()? };
-        Ok(source.label_map(id, &image)?)
+        Ok(source.label_map(&self.recipes.real(id), &image)?)
+    }
+
+    /// A bad image for each good one of the forest's.
+    fn generated(
+        &self,
+        table: Option<&Table>,
+        forest: &TrainSplit,
+        seed: u64,
+    ) -> Result<Vec<Sample>, BoxError> {
+        if self.source.maps().is_some() {
+            return Err("defects are generated on images, and with --maps there are none".into());
+        }
+        let recipe = self.recipes.add(Recipe::new(table, &self.settings.base, Seed(seed))?);
+        Ok(forest.samples().iter().filter(|s| !s.label.is_bad()).map(|s| recipe.sample(s)).collect())
     }
 
     fn maps(&self) -> Result<&segad_import::MapsFolder, String> {
@@ -203,7 +230,7 @@ fn nothing() -> Result<Image, segad_core::CoreError> {
 }
 
 /// `{ kind = "by-class", default = SPEC, classes = { NAME = SPEC } }`: the one of this class. Anything else: itself.
-fn of_class<'a>(spec: Option<&'a Value>, class: &str) -> Result<Option<&'a Value>, BoxError> {
+pub(crate) fn of_class<'a>(spec: Option<&'a Value>, class: &str) -> Result<Option<&'a Value>, BoxError> {
     let Some(table) = spec
         .and_then(Value::as_table)
         .filter(|t| t.get("kind").is_some_and(|k| k.as_str() == Some(BY_CLASS)))
@@ -290,6 +317,10 @@ impl Catalogue for Workbench {
         Ok(checked("segments", segad_segments::REVISION, &source.digest(&ids).map_err(text)?))
     }
 
+    fn segment_cells(&self, spec: Option<&Value>, class: &str) -> Result<Option<SegmentCells>, String> {
+        segmenter::cells(self, of_class(spec, class).map_err(text)?).map_err(text)
+    }
+
     fn features(&self, params: &Table) -> Result<Checked, String> {
         let params: FeatureParams = params.clone().try_into().map_err(text)?;
         Ok(checked("features", segad_features::REVISION, &params.check().map_err(text)?))
@@ -315,9 +346,23 @@ impl Catalogue for Workbench {
     fn split(&self, class: &str, protocol: &DetectorDef, seed: u64) -> Result<Arc<Split>, String> {
         let index = self.index(class).map_err(text)?;
         let kind: Protocol = protocol.kind.parse().map_err(text)?;
-        let params: ProtocolParams = Value::Table(protocol.params.clone()).try_into().map_err(text)?;
-        let split = kind.split(&index, Seed(seed), &params).map_err(text)?;
-        let mapped = kind.pool(&index, &split, &params).map_err(text)?;
+        let mut table = protocol.params.clone();
+        let defects = match table.remove("defects") {
+            None => None,
+            Some(Value::Table(table)) => Some(table),
+            Some(other) => return Err(format!("defects {other}: expected a table")),
+        };
+        let params: ProtocolParams = Value::Table(table).try_into().map_err(text)?;
+        let mut split = kind.split(&index, Seed(seed), &params).map_err(text)?;
+        let mut mapped = kind.pool(&index, &split, &params).map_err(text)?;
+        if split.forest_generated > 0 {
+            let generated = self.generated(defects.as_ref(), &split.forest, seed).map_err(text)?;
+            mapped.extend(generated.iter().map(|s| s.id.clone()));
+            let all = [split.forest.samples(), &generated].concat();
+            split.forest = TrainSplit::new(all).map_err(text)?;
+        } else if defects.is_some() {
+            return Err(format!("defects: protocol {kind} generates none"));
+        }
         let classifier = split.classifier.unwrap_or_default();
         let parts = (
             &split.detector,
@@ -327,7 +372,8 @@ impl Catalogue for Workbench {
             &split.test,
             mapped.as_slice(),
         );
-        let digests = SplitDigests::new(parts, |id| self.source.digest(id)).map_err(text)?;
+        let content = |id: &ImageId| self.recipes.digest(id, |id| self.source.digest(id));
+        let digests = SplitDigests::new(parts, content).map_err(text)?;
         Ok(Arc::new(Split {
             detector: split.detector,
             holdout: split.holdout,

@@ -1,6 +1,7 @@
 use super::At;
+use crate::labels::{Labels, Small};
 use rayon::prelude::*;
-use segad_core::{BoxError, SegmentSource};
+use segad_core::BoxError;
 use segad_features::{FeatureExtractor, FeatureParams, ImageMaps, SegmentIndex, TableBuilder};
 use segad_grid::CellId;
 use segad_store::{Draft, MapRecord, MapsReader};
@@ -14,7 +15,7 @@ pub(super) fn run(
     at: &At<'_>,
     maps: &[CellId],
     detectors: &[String],
-    segments: Option<&Value>,
+    (segments, cell): (Option<&Value>, Option<CellId>),
     features: &Table,
 ) -> Result<Draft, BoxError> {
     let params: FeatureParams = features.clone().try_into()?;
@@ -24,9 +25,12 @@ pub(super) fn run(
         .map(|e| Ok(MapsReader::open(&e.path("maps.parquet")?)?))
         .collect::<Result<Vec<_>, BoxError>>()?;
     let first = readers.first().ok_or("a row with a forest needs a detector")?;
-    let source = at.bench.segment_source(segments, &at.cell.class, first.height(), first.width())?;
-    let extractor = FeatureExtractor::new(params.check()?, detectors, source.names())?;
-    let shared = source.static_map().map(SegmentIndex::new).transpose()?;
+    let size = (first.height(), first.width());
+    let labels = Labels::open(at.bench, at.plan, cell, segments, &at.cell.class, size)?;
+    let extractor = FeatureExtractor::new(params.check()?, detectors, labels.names())?;
+    let shared = labels.one().map(SegmentIndex::new).transpose()?;
+    let mut small = Small::new(labels.names());
+    labels.one().into_iter().for_each(|map| small.add(&map.areas()));
     let mut table = TableBuilder::new(&extractor);
     for start in (0..first.len()).step_by(BATCH) {
         if at.cancel.is_cancelled() {
@@ -40,9 +44,12 @@ pub(super) fn run(
         let own: Vec<SegmentIndex> = match &shared {
             Some(_) => Vec::new(),
             None => (batches[0].par_iter())
-                .map(|record| Ok(SegmentIndex::new(&at.bench.label_map(&source, &record.id)?)?))
+                .map(|record| Ok(SegmentIndex::new(&labels.of(at.bench, &record.id)?)?))
                 .collect::<Result<_, BoxError>>()?,
         };
+        for index in &own {
+            small.add(&(0..index.segments()).map(|s| index.pixels(s).len()).collect::<Vec<_>>());
+        }
         let images: Vec<ImageMaps<'_>> = (0..end - start)
             .map(|i| ImageMaps {
                 id: &batches[0][i].id,
@@ -52,6 +59,7 @@ pub(super) fn run(
             .collect();
         table.extend(&images)?;
     }
+    small.notes().into_iter().for_each(|note| at.note(note));
     let draft = at.draft()?;
     segad_store::write_features(&draft.path("features.parquet")?, &table.finish()?)?;
     Ok(draft)

@@ -1,7 +1,8 @@
 use super::At;
 use crate::detectors;
+use crate::generated::GROUP;
 use rayon::prelude::*;
-use segad_core::{BoxError, Image, ImageId};
+use segad_core::{BoxError, Image, ImageId, Sample};
 use segad_datasets::Entry;
 use segad_grid::{CellId, DetectorDef};
 use segad_nn::SavedModel;
@@ -20,6 +21,8 @@ pub(super) fn run(at: &At<'_>, fit: CellId, def: &DetectorDef) -> Result<Draft, 
     let loader = at.bench.loader();
     let index = at.bench.index(&at.cell.class)?;
     let entries: HashMap<&ImageId, &Entry> = index.entries().iter().map(|e| (&e.id, e)).collect();
+    let forest = at.cell.split.forest.samples().iter().filter(|s| s.group == GROUP);
+    let generated: HashMap<&ImageId, &Sample> = forest.map(|s| (&s.id, s)).collect();
     let draft = at.draft()?;
     let mut writer: Option<MapsWriter> = None;
     let task = ctx.progress.start(&at.cell.name, Some(at.cell.split.mapped.len() as u64));
@@ -36,8 +39,11 @@ pub(super) fn run(at: &At<'_>, fit: CellId, def: &DetectorDef) -> Result<Draft, 
                     writer.insert(MapsWriter::create(&path, map.height(), map.width())?)
                 }
             };
-            let listed = entries.get(id).ok_or_else(|| format!("{id} is not in the data set"))?;
-            let (label, group, split) = (listed.label, listed.group.clone(), listed.part.as_str().to_owned());
+            let (label, group, split) = match (entries.get(id), generated.get(id)) {
+                (Some(listed), _) => (listed.label, listed.group.clone(), listed.part.as_str().to_owned()),
+                (None, Some(sample)) => (sample.label, sample.group.clone(), "train".to_owned()),
+                (None, None) => return Err(format!("{id} is not in the data set").into()),
+            };
             writer.push(&MapRecord { id: id.clone(), label, group, split, map })?;
         }
         task.advance(ids.len() as u64);

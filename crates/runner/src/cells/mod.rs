@@ -5,6 +5,7 @@ mod features;
 mod fit;
 mod forest;
 mod maps;
+mod segments;
 
 use crate::clock::Stopwatch;
 use crate::machine::{self, Machine};
@@ -14,6 +15,7 @@ use segad_core::{BoxError, Cancel, FitContext, Key};
 use segad_grid::{Cell, CellId, Plan, Task};
 use segad_store::{Draft, Entry, atomic};
 use serde_json::json;
+use std::sync::Mutex;
 
 /// What a cell's code may use.
 pub(crate) struct At<'a> {
@@ -22,6 +24,7 @@ pub(crate) struct At<'a> {
     pub cell: &'a Cell,
     /// Asks this cell to stop.
     pub cancel: &'a Cancel,
+    notes: Mutex<Vec<String>>,
 }
 
 impl At<'_> {
@@ -36,6 +39,11 @@ impl At<'_> {
         Ok(self.bench.store.draft(schedule::kind(self.cell.kind), &self.cell.key)?)
     }
 
+    /// Something that was decided on the way and belongs into the provenance.
+    pub fn note(&self, text: String) {
+        self.notes.lock().unwrap_or_else(|e| e.into_inner()).push(text);
+    }
+
     pub fn context(&self) -> FitContext {
         self.bench.fit_context(&self.cell.key, self.cancel)
     }
@@ -44,7 +52,7 @@ impl At<'_> {
 impl Execute for Workbench {
     fn execute(&self, plan: &Plan, id: CellId, cancel: &Cancel) -> Result<(), String> {
         let cell = &plan.cells[id.0];
-        let at = At { bench: self, plan, cell, cancel };
+        let at = At { bench: self, plan, cell, cancel, notes: Mutex::default() };
         let watch = Stopwatch::start();
         let done = match &cell.task {
             Task::FitDetector { def } => fit::detector(&at, def),
@@ -53,9 +61,11 @@ impl Execute for Workbench {
             }
             Task::Maps { fit, def } => maps::run(&at, *fit, def),
             Task::ImportedMaps => Err("these maps come from outside and are not in the store".into()),
+            Task::FitSegments { maps, segments } => segments::fit(&at, maps, segments),
+            Task::LabelMaps { fit, segments } => segments::label_maps(&at, *fit, segments),
             Task::Classify { def, .. } => Err(format!("classifier kind {:?} cannot score", def.kind).into()),
-            Task::Features { maps, detectors, segments, features } => {
-                features::run(&at, maps, detectors, segments.as_ref(), features)
+            Task::Features { maps, detectors, segments, labels, features } => {
+                features::run(&at, maps, detectors, (segments.as_ref(), *labels), features)
             }
             Task::Forest { features, classify, classifier, forest } => {
                 let classify = classify.zip(classifier.as_deref());
@@ -89,6 +99,7 @@ fn provenance(at: &At<'_>, seconds: f64) -> serde_json::Value {
         "versions": crate::versions::versions(),
         "device": at.bench.settings.device.to_string(),
         "threads": at.bench.settings.threads,
+        "notes": *at.notes.lock().unwrap_or_else(|e| e.into_inner()),
     })
 }
 

@@ -1,13 +1,12 @@
-//! `data` and `segments`: look at what goes in.
+//! `data`: look at what goes in.
 
 use super::setup;
 use crate::Failure;
 use crate::cli::Data;
 use crate::progress::Bars;
-use segad_core::{ImageId, Sample, Seed, SegmentSource};
+use segad_core::{ImageId, Sample, Seed};
 use segad_datasets::{Dataset, Entry, Protocol, ProtocolParams};
 use segad_provision::Cache;
-use segad_segments::SegmentsSpec;
 use segad_store::atomic;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -116,29 +115,4 @@ fn list(text: &mut String, what: &str, names: Vec<String>) {
     if names.len() > LISTED {
         text.push_str(&format!("  {what}: and {} more\n", names.len() - LISTED));
     }
-}
-
-/// Draws a source's label map over an image.
-pub(super) fn segments(source: &str, image: &Path, out: &Path) -> Result<(), Failure> {
-    let value = match toml::from_str::<toml::Table>(&format!("v = {source}")) {
-        Ok(mut table) => table.remove("v"),
-        Err(_) => None,
-    };
-    let value = value.unwrap_or_else(|| toml::Value::String(source.to_owned()));
-    let spec: SegmentsSpec = value.try_into().map_err(Failure::configuration)?;
-    let picture = segad_imaging::open(image).map_err(Failure::input)?;
-    let base = Path::new("datasets/segments");
-    let source = segad_segments::open(&spec, base, picture.height(), picture.width())
-        .map_err(Failure::configuration)?;
-    let map =
-        source.label_map(&ImageId::new(image.display().to_string()), &picture).map_err(Failure::input)?;
-    let drawn = segad_segments::overlay(&picture, &map).map_err(Failure::input)?;
-    atomic::write_atomic(out, &segad_imaging::encode_png(&drawn).map_err(Failure::input)?)
-        .map_err(Failure::input)?;
-    let total = (map.height() * map.width()) as f64;
-    let mut text = String::new();
-    for (name, area) in source.names().iter().zip(map.areas()) {
-        text.push_str(&format!("{name}: {area} px, {:.1} %\n", 100.0 * area as f64 / total));
-    }
-    super::print(&text)
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod data;
+mod defects;
 mod explain;
 mod export;
 mod fit;
@@ -10,13 +11,14 @@ mod inspect;
 mod place;
 mod plan;
 mod run;
+mod segments;
 mod setup;
 mod store;
 mod tables;
 mod teacher;
 
 use crate::Failure;
-use crate::cli::{Cli, Command, FitCommand};
+use crate::cli::{Cli, Command, DefectsCommand, FitCommand};
 use crate::progress::Bars;
 use clap::CommandFactory;
 use segad_core::BoxError;
@@ -37,7 +39,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config { file, origin, run: args } => plan::config(&file, &args, origin),
         Command::Data { command } => data::run(command, &bars),
         Command::Import { command } => import::run(command, &bars),
-        Command::Segments { source, image, out } => data::segments(&source, &image, &out),
+        Command::Segments { command } => segments::run(&command),
+        Command::Defects { command: DefectsCommand::Preview(args) } => defects::preview(&args),
         Command::Store { command, store } => store::run(command, store, &bars),
         Command::Fit { command: Some(FitCommand::EfficientadTeacher(args)), .. } => {
             teacher::run(&args, &bars)
@@ -69,4 +72,10 @@ fn print(text: &str) -> Result<(), Failure> {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::input(BoxError::from(e))),
         _ => Ok(()),
     }
+}
+
+/// An argument as a TOML value; what is none is a text.
+fn value(text: &str) -> toml::Value {
+    let parsed = toml::from_str::<toml::Table>(&format!("v = {text}"));
+    parsed.ok().and_then(|mut t| t.remove("v")).unwrap_or_else(|| toml::Value::String(text.to_owned()))
 }

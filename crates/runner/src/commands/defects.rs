@@ -1,0 +1,64 @@
+//! `defects preview`: what generated defects look like.
+
+use crate::Failure;
+use crate::cli::Preview;
+use crate::folder::ImageFolder;
+use crate::generated::Recipe;
+use segad_core::{Image, LabelMap, Seed};
+use segad_defects::Generated;
+use segad_store::atomic;
+use std::path::Path;
+use toml::Value;
+
+/// Images side by side on the sheet, three pictures each.
+const COLUMNS: usize = 2;
+
+pub(super) fn preview(args: &Preview) -> Result<(), Failure> {
+    let Value::Table(table) = super::value(&args.defects) else {
+        return Err(Failure::Configuration(format!("--defects {}: expected a table", args.defects)));
+    };
+    let recipe = Recipe::new(Some(&table), Path::new("datasets/segments"), Seed(args.seed));
+    let recipe = recipe.map_err(Failure::configuration)?;
+    let folder = ImageFolder::open(&args.images).map_err(Failure::input)?;
+    let images = folder.images();
+    // Evenly out of the folder, so that all its parts are seen.
+    let count = args.count.clamp(1, images.len());
+    let (mut pictures, mut lines) = (Vec::new(), String::new());
+    for i in (0..count).map(|i| i * images.len() / count) {
+        let (id, image) = (&images.ids()[i], images.load(i).map_err(Failure::input)?);
+        let made = recipe.apply(id, &image).map_err(Failure::input)?;
+        lines.push_str(&(made.record.json_line().map_err(Failure::input)? + "\n"));
+        let mask = mask(&made)?;
+        if let Some(folder) = &args.save {
+            let name = id.as_str().replace('/', "_");
+            let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+            atomic::create_dir(folder).map_err(Failure::input)?;
+            write(&folder.join(format!("{stem}.png")), &made.image)?;
+            write(&folder.join(format!("{stem}_mask.png")), &white(&made)?)?;
+        }
+        let outlined = segad_imaging::outline(&made.image, &mask, [255, 0, 0]).map_err(Failure::input)?;
+        pictures.extend([image, made.image, outlined]);
+    }
+    if let Some(folder) = &args.save {
+        atomic::write_atomic(&folder.join("defects.jsonl"), lines.as_bytes()).map_err(Failure::input)?;
+    }
+    let sheet = segad_imaging::contact_sheet(&pictures, 3 * COLUMNS, 4, [255; 3]).map_err(Failure::input)?;
+    write(&args.out, &sheet)?;
+    super::print(&lines)
+}
+
+fn write(path: &Path, image: &Image) -> Result<(), Failure> {
+    let png = segad_imaging::encode_png(image).map_err(Failure::input)?;
+    atomic::write_atomic(path, &png).map_err(Failure::input)
+}
+
+fn mask(made: &Generated) -> Result<LabelMap, Failure> {
+    let labels = made.mask.iter().map(|&m| u8::from(m)).collect();
+    LabelMap::new(made.image.height(), made.image.width(), labels, 2).map_err(Failure::input)
+}
+
+/// The mask as a picture: white where the image changed.
+fn white(made: &Generated) -> Result<Image, Failure> {
+    let grey: Vec<u8> = made.mask.iter().map(|&m| 255 * u8::from(m)).collect();
+    Image::from_grey(made.image.height(), made.image.width(), &grey).map_err(Failure::input)
+}
