@@ -35,12 +35,13 @@ pub(crate) enum Verb {
     },
     /// Show what is expected, what is found, and how to fix it
     Doctor,
-    /// Fetch data sets or pretrained weights: elpv, weights (those of the demo), or weights by name
+    /// Fetch data sets or pretrained weights; a download that broke off goes on, what is there already stays
     Fetch {
-        /// elpv, weights, efficientnet-lite2, wide-resnet50-2, wide-resnet50-2-v2, resnet18
+        /// elpv, vad, visa, mvtec, segad-maps, weights (all), or by name: efficientnet-lite2, wide-resnet50-2,
+        /// wide-resnet50-2-v2, resnet18, efficientad-teacher-medium, efficientad-teacher-small
         #[arg(required = true)]
         what: Vec<String>,
-        /// The PyTorch file of the (one) weights, if you have it already; a path or an address
+        /// The archive of the (one) data set or the PyTorch file of the weights, if you have it; a path or an address
         #[arg(long, value_name = "FILE|URL")]
         from: Option<String>,
         /// Use no network; fail with what is missing

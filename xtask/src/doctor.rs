@@ -73,6 +73,13 @@ fn rows(context: &Context) -> Result<Vec<Row>, XtaskError> {
         Some(problem) => Row::good("data: elpv", &format!("{ELPV_IMAGES} images"), problem)
             .or(State::Optional, "cargo xtask fetch elpv"),
     });
+    for name in fetch::DATASETS {
+        let row = |found: String| Row::good(&format!("data: {name}"), "the images it counts", found);
+        rows.push(match fetch::dataset_problem(cache, name)? {
+            None => row(cache.data(name).display().to_string()),
+            Some(problem) => row(problem).or(State::Optional, &format!("cargo xtask fetch {name}")),
+        });
+    }
     for pinned in &WEIGHTS {
         let item = format!("weights: {}", pinned.name);
         let file = cache.weights(pinned.name);
@@ -256,7 +263,7 @@ fn table(rows: &[Row]) -> String {
 mod tests {
     use std::path::Path;
 
-    use segad_provision::Provisioner;
+    use segad_provision::{Patience, Provisioner};
 
     use super::*;
 
@@ -270,13 +277,14 @@ mod tests {
                 offline: true,
                 path: None,
                 show_progress: false,
+                patience: Patience::default(),
                 say: &|_| (),
             },
         };
         let rows = rows(&context).unwrap();
         let find = |item: &str| rows.iter().find(|r| r.item == item).unwrap();
         assert_eq!(find("rustc").state, State::Good);
-        for item in ["data: elpv", "weights: resnet18"] {
+        for item in ["data: elpv", "data: visa", "weights: resnet18"] {
             assert_eq!(find(item).state, State::Optional);
             assert!(find(item).fix.starts_with("cargo xtask fetch"));
         }

@@ -1,3 +1,4 @@
+use segad_datasets::DatasetError;
 use segad_provision::{ProvisionError, exit};
 use segad_weights::WeightsError;
 use thiserror::Error;
@@ -9,6 +10,10 @@ pub(crate) enum XtaskError {
     Provision(#[from] ProvisionError),
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    #[error("{0}")]
+    Input(String),
     #[error("{0}")]
     Usage(String),
     #[error("{command}: {source}")]
@@ -23,7 +28,7 @@ impl XtaskError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Provision(e) | Self::Weights(WeightsError::File(e)) => e.exit_code(),
-            Self::Weights(_) => exit::INPUT,
+            Self::Weights(_) | Self::Dataset(_) | Self::Input(_) => exit::INPUT,
             Self::Usage(_) | Self::Unknown(_) => exit::USAGE,
             Self::Start { .. } => exit::CONFIGURATION,
             Self::Build(_) => exit::FAILED,

@@ -33,7 +33,7 @@ const VERBS: [&str; 16] = [
 ];
 
 /// What the demo reads.
-const DEMO: [&str; 2] = ["elpv", "weights"];
+const DEMO: [&str; 2] = ["elpv", "efficientnet-lite2"];
 
 /// Sets up, fetches what the command needs, builds `segad` and becomes it: its exit code and signals are this process's.
 pub(crate) fn run(words: &[OsString]) -> Result<u8, XtaskError> {

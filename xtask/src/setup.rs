@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use segad_provision::native::{self, Native, Shell};
-use segad_provision::{Cache, Provisioner, files};
+use segad_provision::{Cache, Patience, Provisioner, files};
 
 use crate::cargo;
 use crate::error::XtaskError;
@@ -25,6 +25,7 @@ impl Context {
                 offline,
                 path: None,
                 show_progress: std::io::stderr().is_terminal(),
+                patience: Patience::default(),
                 say: &|line| eprintln!("{line}"),
             },
         })

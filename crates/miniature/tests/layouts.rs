@@ -30,15 +30,17 @@ fn digest(root: &Path) -> Key {
 
 #[test]
 fn every_class_is_whole() {
+    let sets = sets();
+    let sets = sets.path();
     for name in DATASETS {
-        let manifest = Manifest::read(&sets().join(format!("{name}.toml"))).unwrap();
+        let manifest = Manifest::read(&sets.join(format!("{name}.toml"))).unwrap();
         let real = Manifest::shipped(name).unwrap();
         assert!(manifest.made_up && !real.made_up);
         assert_eq!(
             (&manifest.seeds, &manifest.groups, manifest.layout),
             (&real.seeds, &real.groups, real.layout)
         );
-        let dataset = Dataset::open(manifest, &sets().join(name)).unwrap();
+        let dataset = Dataset::open(manifest, &sets.join(name)).unwrap();
         let classes = |m: &Manifest| m.classes.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
         assert_eq!(dataset.manifest().classes.len(), real.classes.len());
         assert_eq!(classes(dataset.manifest()), classes(&real));
@@ -51,28 +53,30 @@ fn every_class_is_whole() {
 
 #[test]
 fn masks_and_lists_belong_to_images() {
+    let sets = sets();
+    let sets = sets.path();
     for (image, mask) in [
         ("visa/pcb1/Data/Images/Anomaly/013.JPG", "visa/pcb1/Data/Masks/Anomaly/013.png"),
         ("mvtec/grid/test/thread/000.png", "mvtec/grid/ground_truth/thread/000_mask.png"),
     ] {
-        let image = segad_imaging::open(&sets().join(image)).unwrap();
-        let labels = segad_imaging::open(&sets().join(mask)).unwrap();
+        let image = segad_imaging::open(&sets.join(image)).unwrap();
+        let labels = segad_imaging::open(&sets.join(mask)).unwrap();
         assert_eq!((image.height(), image.width()), (labels.height(), labels.width()));
         assert!(labels.rgb().iter().any(|&v| v > 0) && labels.rgb().contains(&0));
     }
-    let split = std::fs::read_to_string(sets().join("visa/split_csv/1cls.csv")).unwrap();
+    let split = std::fs::read_to_string(sets.join("visa/split_csv/1cls.csv")).unwrap();
     let rows: Vec<&str> = split.split("\r\n").filter(|l| !l.is_empty()).collect();
     assert_eq!((rows[0], rows.len()), ("object,split,label,image,mask", 1 + 12 * 40));
     for row in &rows[1..] {
         let fields: Vec<&str> = row.split(',').collect();
-        assert!(fields[3..].iter().all(|f| f.is_empty() || sets().join("visa").join(f).is_file()), "{row}");
+        assert!(fields[3..].iter().all(|f| f.is_empty() || sets.join("visa").join(f).is_file()), "{row}");
     }
     // Wider than high and JPEG, as VisA's are; grey files where MVTec AD has them.
     let visa =
-        Dataset::open(Manifest::read(&sets().join("visa.toml")).unwrap(), &sets().join("visa")).unwrap();
+        Dataset::open(Manifest::read(&sets.join("visa.toml")).unwrap(), &sets.join("visa")).unwrap();
     let image = visa.loader().load(&visa.index("candle").unwrap().entries()[0].id).unwrap();
     assert_eq!((image.height(), image.width()), (64, 80));
-    let png = std::fs::read(sets().join("mvtec/screw/train/good/000.png")).unwrap();
+    let png = std::fs::read(sets.join("mvtec/screw/train/good/000.png")).unwrap();
     assert_eq!(png[25], 0, "colour type grey");
 }
 
@@ -80,7 +84,7 @@ fn masks_and_lists_belong_to_images() {
 #[test]
 fn the_default_sets_are_the_same_everywhere() {
     let expected = "1f7b2851a5c8d317a19dfd3f60a628fa4df62255817f740bb052349d25c1e374";
-    assert_eq!(digest(sets()).to_string(), expected);
+    assert_eq!(digest(sets().path()).to_string(), expected);
 }
 
 #[test]

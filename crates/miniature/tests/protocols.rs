@@ -16,6 +16,7 @@ fn names(value: &Value) -> Vec<ImageId> {
 #[test]
 fn who_gets_which_images() {
     let sets = sets();
+    let sets = sets.path();
     let told: Vec<Value> = serde_json::from_str(include_str!("fixtures/protocols.json")).unwrap();
     assert_eq!(told.len(), 5 * 3 + 2 * 2 + 3 * 2);
     for run in told {

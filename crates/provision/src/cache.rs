@@ -81,6 +81,18 @@ impl Cache {
         self.root.join("data").join(dataset)
     }
 
+    /// Where downloads lie until they are unpacked.
+    #[must_use]
+    pub fn downloads(&self) -> PathBuf {
+        self.root.join("downloads")
+    }
+
+    /// Where a download of this name lies; also where a file that had to be got by hand is looked for.
+    #[must_use]
+    pub fn download(&self, name: &str) -> PathBuf {
+        self.downloads().join(name)
+    }
+
     /// The safetensors file of pretrained weights (see [`versions::WEIGHTS`] for the names).
     #[must_use]
     pub fn weights(&self, name: &str) -> PathBuf {
@@ -126,7 +138,7 @@ impl Cache {
             Err(TryLockError::Error(e)) => return Err(wrap(e)),
         }
         let dir = self.root.join("partial");
-        remove(&dir)?;
+        files::remove_dir(&dir)?;
         files::create_dir(&dir)?;
         Ok(Stage { dir, _lock: lock })
     }
@@ -157,7 +169,7 @@ impl Stage {
         // A file replaces a file by renaming; a folder must first make way.
         if to.is_dir() {
             let aside = self.dir.join("replaced");
-            remove(&aside)?;
+            files::remove_dir(&aside)?;
             fs::rename(to, &aside).map_err(|e| ProvisionError::io("moving aside", to, e))?;
         }
         fs::rename(from, to).map_err(|e| ProvisionError::io("publishing", to, e))
@@ -167,14 +179,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         // What cannot be removed now is removed by the next run.
-        drop(remove(&self.dir));
-    }
-}
-
-fn remove(dir: &Path) -> Result<(), ProvisionError> {
-    match fs::remove_dir_all(dir) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ProvisionError::io("removing", dir, e)),
-        _ => Ok(()),
+        drop(files::remove_dir(&self.dir));
     }
 }
 

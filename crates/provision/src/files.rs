@@ -80,6 +80,68 @@ pub fn write_if_changed(path: &Path, text: &str) -> Result<bool, ProvisionError>
     Ok(true)
 }
 
+/// The path with something appended to its file name.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// Size of a file; 0 if it is not there.
+pub(crate) fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |m| m.len())
+}
+
+/// Removes a file, if it is there.
+///
+/// # Errors
+/// It cannot be removed; the error names it.
+pub(crate) fn remove(path: &Path) -> Result<(), ProvisionError> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ProvisionError::io("removing", path, e)),
+        _ => Ok(()),
+    }
+}
+
+/// Any file in a folder or the folders in it; `None` if there is none, or no such folder.
+///
+/// # Errors
+/// A folder cannot be read; the error names it.
+pub(crate) fn first_file(folder: &Path) -> Result<Option<PathBuf>, ProvisionError> {
+    let wrap = |e| ProvisionError::io("reading", folder, e);
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    for item in fs::read_dir(folder).map_err(wrap)? {
+        let path = item.map_err(wrap)?.path();
+        let found = if path.is_dir() { first_file(&path)? } else { Some(path) };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// Removes a folder with everything in it, if it is there.
+///
+/// # Errors
+/// It cannot be removed; the error names it.
+pub(crate) fn remove_dir(folder: &Path) -> Result<(), ProvisionError> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ProvisionError::io("removing", folder, e)),
+        _ => Ok(()),
+    }
+}
+
+/// Renames a file or folder within a disk; the folder that it goes to is made.
+///
+/// # Errors
+/// It cannot be renamed; the error names the new place.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), ProvisionError> {
+    create_dir(&parent(to))?;
+    fs::rename(from, to).map_err(|e| ProvisionError::io("moving to", to, e))
+}
+
 fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),

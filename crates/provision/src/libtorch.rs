@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::unpack;
 use crate::cache::Stage;
-use crate::digest;
+use crate::digest::{self, Pin};
 use crate::download::Provisioner;
 use crate::error::ProvisionError;
 use crate::files;
@@ -105,9 +105,9 @@ fn from_archive(
         (p.say)(&format!("{} cannot be reached ({why}); taking PyPI's wheel", archive.url));
         return Ok(None);
     }
-    let file = match p.url(archive.url, archive.sha256, stage) {
+    let file = match p.url(archive.url, Pin::Sha256(archive.sha256), stage) {
         Ok(file) => file,
-        Err(error @ (ProvisionError::Digest { .. } | ProvisionError::Command { .. })) => {
+        Err(error @ (ProvisionError::Digest { .. } | ProvisionError::Download { .. })) => {
             (p.say)(&format!("{}: {error}; taking PyPI's wheel instead", archive.url));
             return Ok(None);
         }
@@ -122,6 +122,7 @@ fn from_archive(
             || inner.strip_prefix("lib/").is_some_and(|lib| !lib.contains('/') && lib.contains(".so"));
         wanted.then(|| PathBuf::from(inner))
     })?;
+    p.discard(&file)?;
     Ok(Some(out))
 }
 
@@ -335,6 +336,7 @@ mod tests {
             offline: false,
             path: None,
             show_progress: false,
+            patience: crate::Patience::default(),
             say: &say,
         };
         let stage = p.stage().unwrap();

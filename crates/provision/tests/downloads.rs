@@ -28,6 +28,7 @@ fn provisioner<'a>(dir: &Path, offline: bool, say: &'a dyn Fn(&str)) -> Provisio
         offline,
         path: Some(dir.join("bin").into_os_string()),
         show_progress: false,
+        patience: segad_provision::Patience::default(),
         say,
     }
 }

