@@ -43,4 +43,4 @@ pub use error::MiniatureError;
 pub use provide::{DATASETS, Params, provide, write};
 
 /// Raised when the same parameters give other files.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;

@@ -137,7 +137,7 @@ impl Part {
             Item {
                 shape: Shape::Rectangle { x: 0.5, y: 0.5, rx: 0.49, ry: 0.49, angle: 0.0 },
                 colour: [150.0; 3],
-                pattern: Pattern::Stripes { waves: 30.0, angle: 1.5708 },
+                pattern: Pattern::Stripes { waves: 30.0, angle: std::f32::consts::FRAC_PI_2 },
                 contrast: 10.0,
             },
         ];
