@@ -1,6 +1,7 @@
 //! The command line of `segad`.
 
 pub mod product;
+pub mod serve;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -136,6 +137,9 @@ pub enum Command {
         #[command(subcommand)]
         command: DefectsCommand,
     },
+    /// Serve a page and an HTTP API on this machine: look through scored images, choose a threshold, inspect images,
+    /// draw segments (docs/http-api.md).
+    Serve(serve::Serve),
     /// Completions for a shell, on standard output.
     Completions {
         /// The shell.

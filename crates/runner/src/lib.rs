@@ -32,6 +32,7 @@ pub mod progress;
 mod results;
 pub mod schedule;
 mod segmenter;
+mod served;
 pub mod source;
 mod training;
 pub mod versions;

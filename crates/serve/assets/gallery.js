@@ -9,8 +9,9 @@ export async function startGallery(runs, editor) {
   let at = 0;
   let shown = PAGE;
   let chart = null;
-  let wanted = null; // the threshold that is asked for next, while an answer is awaited
+  let wanted = null; // what is asked for next, while an answer is awaited
   let asking = false;
+  const without = new Set(); // numbers of groups that do not count
 
   const url = (item, layer, side) =>
     `/v1/runs/${run.number}/items/${item}/layers/${layer}${side ? `?side=${side}` : ""}`;
@@ -47,15 +48,35 @@ export async function startGallery(runs, editor) {
   }
 
   function grid() {
+    if (!run) return;
     const list = chosen();
     $("shown").textContent = `${list.length} of ${run.items.id.length} images`;
     $("grid").replaceChildren(...list.slice(0, shown).map(tile));
     $("more").hidden = list.length <= shown;
   }
 
-  const line = (name, { hits, total, rate, low, high }) =>
-    el("tr", {}, el("td", {}, name), el("td", {}, `${hits} of ${total}`), el("td", {}, percent(rate)),
-      el("td", {}, low == null ? "–" : `${percent(low)} to ${percent(high)}`));
+  const cells = ({ hits, total, rate, low, high }) => [el("td", {}, `${hits} of ${total}`), el("td", {}, percent(rate)),
+    el("td", {}, low == null ? "–" : `${percent(low)} to ${percent(high)}`)];
+  const line = (name, called) => el("tr", {}, el("td", {}, name), ...cells(called));
+  const measure = (at) => ask(`/v1/runs/${run.number}/threshold?without=${[...without].join()}${at === null ? "" : `&at=${at}`}`);
+
+  function tell(c) {
+    $("counts").tBodies[0].replaceChildren(
+      line("False alarms (good called bad)", c.false_alarms),
+      line("Found (bad called bad)", c.recall),
+      line("Right among those called bad", c.precision));
+    const of = (g) => c.groups.find((x) => x.group === g.group && x.label === g.label);
+    run.groups.forEach((g, i) => {
+      const found = of(g);
+      const row = $("groups").tBodies[0].rows[i];
+      while (row.cells.length > 1) row.deleteCell(1);
+      row.append(...(found ? cells(found.called) : [el("td", { colspan: 3 }, "not counted")]));
+    });
+    $("suggested").replaceChildren(...c.suggested.map(({ name, at: value }) =>
+      el("button", { type: "button", onclick: () => { chart.place(value); move(value); } }, name)));
+    $("auroc").textContent = c.auroc
+      ? `AUROC ${percent(c.auroc.value)}, 95 % interval ${percent(c.auroc.low)} to ${percent(c.auroc.high)} (DeLong)` : "";
+  }
 
   async function counts() {
     wanted = at;
@@ -63,16 +84,11 @@ export async function startGallery(runs, editor) {
     asking = true;
     try {
       while (wanted !== null) {
-        const [value, of] = [wanted, run];
+        const of = run;
+        const asked = measure(wanted);
         wanted = null;
-        const c = await ask(`/v1/runs/${of.number}/threshold?at=${value}`);
-        if (of !== run) continue;
-        $("counts").tBodies[0].replaceChildren(
-          line("False alarms (good called bad)", c.false_alarms),
-          line("Found (bad called bad)", c.recall),
-          line("Right among those called bad", c.precision));
-        $("groups").tBodies[0].replaceChildren(...c.groups.map((g) => line(`${g.group} (${g.label})`, g.called)));
-        $("counts").dataset.at = c.at;
+        const c = await asked;
+        if (of === run) tell(c);
       }
     } catch (error) {
       problem(error);
@@ -106,38 +122,44 @@ export async function startGallery(runs, editor) {
     $("detail").showModal();
   }
 
+  function groupRow(g, i) {
+    const box = el("input", { type: "checkbox", onchange: () => {
+      if (box.checked) without.delete(i);
+      else without.add(i);
+      counts();
+    } });
+    box.checked = true;
+    return el("tr", {}, el("td", {}, el("label", {}, box, ` ${g.group} (${g.label})`)));
+  }
+
   async function open(number) {
     run = Object.assign(await ask(`/v1/runs/${number}`), { number });
-    const notes = [...run.notes];
-    if (run.auroc) {
-      const { value, low, high } = run.auroc;
-      notes.unshift(`AUROC ${percent(value)}, 95 % interval ${percent(low)} to ${percent(high)} (DeLong)`);
-    }
-    $("notes").replaceChildren(...notes.map((n) => el("li", {}, n)));
+    problem(null);
+    without.clear();
+    $("notes").replaceChildren(...run.notes.map((n) => el("li", {}, n)));
+    $("groups").tBodies[0].replaceChildren(...run.groups.map(groupRow));
     const groups = [...new Set(run.items.group)].sort();
     // A group may have any name, also none; "=" tells it from "all".
     $("filter-group").replaceChildren(el("option", { value: "" }, "all"),
       ...groups.map((g) => el("option", { value: `=${g}` }, g)));
-    $("suggested").replaceChildren(...run.suggested.map(({ name, at: value }) =>
-      el("button", { type: "button", onclick: () => { chart.place(value); move(value); } }, name)));
     chart = histogram($("histogram"), run.items, move);
     shown = PAGE;
-    const sorted = [...run.items.score].sort((a, b) => a - b);
-    const start = run.threshold ?? run.suggested[1]?.at ?? sorted[Math.floor(sorted.length / 2)] ?? 0;
-    chart.place(start);
-    move(start);
+    const first = await measure(null);
+    tell(first);
+    chart.place(first.at);
+    move(first.at);
   }
 
-  $("run").replaceChildren(...runs.map(({ name, images }, i) => el("option", { value: i }, `${name} (${images})`)));
+  $("run").replaceChildren(...runs.map((name, i) => el("option", { value: i }, name)));
   $("run").addEventListener("change", () => open(Number($("run").value)).catch(problem));
   for (const id of ["filter-label", "filter-group", "filter-verdict", "filter-name", "sort"]) {
     $(id).addEventListener("input", () => { shown = PAGE; grid(); });
   }
   $("threshold").addEventListener("change", () => {
     const value = $("threshold").valueAsNumber;
-    if (Number.isFinite(value)) { chart.place(value); move(value); }
+    if (chart && Number.isFinite(value)) { chart.place(value); move(value); }
   });
   $("more").addEventListener("click", () => { shown += PAGE; grid(); });
   $("detail-close").addEventListener("click", () => $("detail").close());
-  await open(0);
+  await open(0).catch(problem);
 }

@@ -95,10 +95,16 @@ pub enum Refusal {
     Internal(String),
 }
 
-/// Scored images.
+/// Scored images, in sets that are opened when they are asked for.
 pub trait Gallery: Send + Sync {
-    /// The sets of scored images, in the order of the menu.
-    fn runs(&self) -> &[Run];
+    /// Names of the sets, in the order of the menu.
+    fn names(&self) -> Vec<String>;
+
+    /// A set by its position, which is below the number of names. Asked for often: keep what was read.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being read.
+    fn run(&self, run: usize) -> Result<Arc<Run>, BoxError>;
 
     /// A layer of an image; all three are positions and lie within their lists. Any size: layers of an image are
     /// stretched over one another.
@@ -111,8 +117,6 @@ pub trait Gallery: Send + Sync {
 /// Scored images that belong together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run {
-    /// A name for people.
-    pub name: String,
     /// Remarks.
     pub notes: Vec<String>,
     /// The threshold in use, where there is one.

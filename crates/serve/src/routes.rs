@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -125,8 +125,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
 
 /// `GET /v1/about`
 async fn about(State(app): State<Arc<App>>) -> Result<Response, Fault> {
-    let runs = app.content.gallery.as_ref().map_or(&[][..], |g| g.runs());
-    let runs: Vec<Value> = runs.iter().map(|r| json!({ "name": r.name, "images": r.items.len() })).collect();
+    let runs = app.content.gallery.as_ref().map_or_else(Vec::new, |g| g.names());
     json(&json!({
         "version": env!("CARGO_PKG_VERSION"),
         "model": app.content.inspector.as_ref().map(|i| i.about()),

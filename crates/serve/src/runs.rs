@@ -11,7 +11,7 @@ use segad_core::{BoxError, Label};
 use segad_metrics::{MetricError, Rate, Scores};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Level of all intervals.
@@ -29,24 +29,34 @@ fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Fault> {
     query.map(|Query(q)| q).map_err(|e| Fault::new(StatusCode::BAD_REQUEST, "query", e.body_text()))
 }
 
-fn find(app: &App, run: usize) -> Result<(&Arc<dyn Gallery>, &Run), Fault> {
-    let gallery = app.content.gallery.as_ref().ok_or_else(|| Fault::absent("a gallery"))?;
-    Ok((gallery, gallery.runs().get(run).ok_or_else(|| Fault::absent("that run"))?))
+async fn find(app: &App, number: usize) -> Result<(Arc<dyn Gallery>, Arc<Run>), Fault> {
+    let gallery = app.content.gallery.clone().ok_or_else(|| Fault::absent("a gallery"))?;
+    if number >= gallery.names().len() {
+        return Err(Fault::absent("that run"));
+    }
+    let from = gallery.clone();
+    let run = app.pictures.run(move || from.run(number)).await?;
+    let run = run.map_err(|e| {
+        tracing::error!("run {number}: {e}");
+        Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "run", e.to_string())
+    })?;
+    Ok((gallery, run))
 }
 
 /// `GET /v1/runs/{run}`
 pub(crate) async fn list(State(app): State<Arc<App>>, path: Number<usize>) -> Result<Response, Fault> {
-    let (_, run) = find(&app, number(path)?)?;
+    let number = number(path)?;
+    let (gallery, run) = find(&app, number).await?;
     // Scores as f64 print so that a page compares the very values that the server does.
     let score: Vec<f64> = run.items.iter().map(|i| f64::from(i.score)).collect();
     let text = |f: fn(&Item) -> &str| -> Vec<&str> { run.items.iter().map(f).collect() };
+    let groups = groups(&run.items);
     json(&json!({
-        "name": run.name,
+        "name": gallery.names().get(number),
         "notes": run.notes,
         "layers": run.layers,
         "threshold": run.threshold,
-        "suggested": suggested(run).map_err(Fault::internal)?,
-        "auroc": auroc(run).map_err(Fault::internal)?,
+        "groups": groups.iter().map(|(l, g)| json!({ "group": g, "label": l })).collect::<Vec<_>>(),
         "items": {
             "id": text(|i| &i.id),
             "label": text(|i| i.label.as_str()),
@@ -56,28 +66,36 @@ pub(crate) async fn list(State(app): State<Arc<App>>, path: Number<usize>) -> Re
     }))
 }
 
-fn scores(run: &Run) -> Option<Scores> {
-    let values: Vec<f32> = run.items.iter().map(|i| i.score).collect();
-    let labels: Vec<Label> = run.items.iter().map(|i| i.label).collect();
+/// All groups, in the order in which they are numbered: good ones first, by name.
+fn groups(items: &[Item]) -> Vec<(Label, String)> {
+    let all: BTreeSet<(Label, &str)> = items.iter().map(|i| (i.label, i.group.as_str())).collect();
+    all.into_iter().map(|(label, group)| (label, group.to_owned())).collect()
+}
+
+fn scores(items: &[Item]) -> Option<Scores> {
+    let values: Vec<f32> = items.iter().map(|i| i.score).collect();
+    let labels: Vec<Label> = items.iter().map(|i| i.label).collect();
     Scores::new(&values, &labels).ok() // of one class there is no curve
 }
 
-fn auroc(run: &Run) -> Result<Value, MetricError> {
-    let Some(scores) = scores(run) else { return Ok(Value::Null) };
+/// The area under the curve with its interval, and thresholds that keep a promise on these very scores.
+fn curve(items: &[Item]) -> Result<(Value, Vec<Suggested>), MetricError> {
+    let Some(scores) = scores(items) else { return Ok((Value::Null, Vec::new())) };
     let interval = scores.auroc_delong().interval(LEVEL)?;
-    Ok(json!({ "value": scores.auroc(), "low": interval.low, "high": interval.high }))
-}
-
-/// Thresholds that keep a promise on these very scores.
-fn suggested(run: &Run) -> Result<Vec<Value>, MetricError> {
-    let Some(scores) = scores(run) else { return Ok(Vec::new()) };
+    let auroc = json!({ "value": scores.auroc(), "low": interval.low, "high": interval.high });
     let points = [
         ("false alarms ≤ 1 %", scores.threshold_for_false_alarms(0.01)?.threshold),
         ("false alarms ≤ 5 %", scores.threshold_for_false_alarms(0.05)?.threshold),
         ("misses ≤ 5 %", scores.threshold_for_misses(0.05)?.threshold),
     ];
     let finite = points.into_iter().filter(|(_, at)| at.is_finite());
-    Ok(finite.map(|(name, at)| json!({ "name": name, "at": at })).collect())
+    Ok((auroc, finite.map(|(name, at)| Suggested { name, at }).collect()))
+}
+
+#[derive(Serialize)]
+struct Suggested {
+    name: &'static str,
+    at: f64,
 }
 
 /// So many of so many, with the exact interval at 95 %; without a value where there are none.
@@ -166,21 +184,50 @@ impl Counts {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct At {
-    at: f64,
+    at: Option<f64>,
+    /// Numbers of groups that do not count, joined by commas.
+    #[serde(default)]
+    without: String,
 }
 
-/// `GET /v1/runs/{run}/threshold?at=…`
+#[derive(Serialize)]
+struct Measured {
+    #[serde(flatten)]
+    counts: Counts,
+    auroc: Value,
+    suggested: Vec<Suggested>,
+}
+
+/// `GET /v1/runs/{run}/threshold?at=…&without=…`
 pub(crate) async fn threshold(
     State(app): State<Arc<App>>,
     path: Number<usize>,
     at: Result<Query<At>, QueryRejection>,
 ) -> Result<Response, Fault> {
-    let (_, run) = find(&app, number(path)?)?;
-    let at = query(at)?.at;
-    if !at.is_finite() {
-        return Err(Fault::new(StatusCode::BAD_REQUEST, "query", "at: expected a finite number"));
+    let (_, run) = find(&app, number(path)?).await?;
+    let At { at, without } = query(at)?;
+    let wrong = |message: &str| Fault::new(StatusCode::BAD_REQUEST, "query", message);
+    if at.is_some_and(|at| !at.is_finite()) {
+        return Err(wrong("at: expected a finite number"));
     }
-    json(&Counts::new(&run.items, at).map_err(Fault::internal)?)
+    let all = groups(&run.items);
+    let without: Vec<&(Label, String)> = (without.split(',').filter(|n| !n.is_empty()))
+        .map(|n| n.parse().ok().and_then(|n: usize| all.get(n)))
+        .collect::<Option<_>>()
+        .ok_or_else(|| wrong("without: expected numbers of groups, joined by commas"))?;
+    let counts = |i: &&Item| !without.iter().any(|(label, group)| i.label == *label && i.group == *group);
+    let items: Vec<Item> = run.items.iter().filter(counts).cloned().collect();
+    let (auroc, suggested) = curve(&items).map_err(Fault::internal)?;
+    let at = at.or(run.threshold).or(suggested.get(1).map(|s| s.at)).unwrap_or_else(|| median(&items));
+    let counts = Counts::new(&items, at).map_err(Fault::internal)?;
+    json(&Measured { counts, auroc, suggested })
+}
+
+/// Of one class alone no threshold is better than another.
+fn median(items: &[Item]) -> f64 {
+    let mut scores: Vec<f32> = items.iter().map(|i| i.score).collect();
+    scores.sort_by(f32::total_cmp);
+    scores.get(scores.len() / 2).copied().map_or(0.0, f64::from)
 }
 
 #[derive(Deserialize)]
@@ -196,7 +243,7 @@ pub(crate) async fn picture(
     size: Result<Query<Size>, QueryRejection>,
 ) -> Result<Response, Fault> {
     let (run, item, layer) = number(path)?;
-    let (gallery, listed) = find(&app, run)?;
+    let (gallery, listed) = find(&app, run).await?;
     if item >= listed.items.len() || layer >= listed.layers.len() {
         return Err(Fault::absent("that picture"));
     }
@@ -205,7 +252,6 @@ pub(crate) async fn picture(
         let message = format!("side: expected 1 to {LARGEST_THUMBNAIL}");
         return Err(Fault::new(StatusCode::BAD_REQUEST, "query", message));
     }
-    let gallery = gallery.clone();
     let draw = move || -> Result<Vec<u8>, BoxError> {
         let mut image = gallery.picture(run, item, layer)?;
         let longest = image.height().max(image.width());

@@ -16,7 +16,7 @@ mod support;
 
 use devtools::Browser;
 use segad_segments::Shapes;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use support::{NASTY, Running, grey};
@@ -68,15 +68,20 @@ fn the_threshold_is_dragged_and_counts_follow() {
     // Of 2 of 10: scipy.stats.beta.ppf(0.025, 2, 9), ppf(0.975, 3, 8).
     let interval = "document.querySelector('#counts tbody tr').cells[3].textContent";
     assert_eq!(browser.eval(interval), json!("2.5 % to 55.6 %"));
-    let groups = "[...document.querySelectorAll('#groups tbody tr')].map((r) => [r.cells[0].textContent, r.cells[1].textContent])";
+    let groups = "[...document.querySelectorAll('#groups tbody tr')].map((r) => [r.cells[0].textContent.trim(), r.cells[1].textContent])";
     let expected =
         json!([["good (good)", "2 of 10"], [format!("{NASTY} (bad)"), "0 of 1"], ["crack (bad)", "1 of 4"]]);
-    let mut found = browser.eval(groups);
-    let mut expected: Vec<Value> = expected.as_array().unwrap().clone();
-    for list in [found.as_array_mut().unwrap(), &mut expected] {
-        list.sort_by_key(ToString::to_string);
-    }
-    assert_eq!(found, json!(expected));
+    assert_eq!(browser.eval(groups), expected);
+    assert_eq!(
+        browser.eval("document.querySelector('#auroc').textContent.slice(0, 12)"),
+        json!("AUROC 59.0 %")
+    );
+
+    // A group that does not count.
+    browser.click("#groups tbody tr:nth-child(2) input");
+    browser.wait(&format!("{counts}.join() === '2 of 10,1 of 4,1 of 3'"));
+    browser.wait("document.querySelector('#auroc').textContent.startsWith('AUROC 70.0 %')");
+    browser.eval("document.querySelector('#histogram .handle').focus()");
 
     // Keys do the same, a little at a time.
     browser.press("ArrowLeft");

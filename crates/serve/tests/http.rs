@@ -197,21 +197,37 @@ fn work_that_takes_too_long_is_answered_in_time() {
 fn runs_are_listed_and_thresholds_counted() {
     let server = Running::quick();
     let about = server.get("/v1/about").json();
-    assert_eq!(about["runs"][0], json!({ "name": "first", "images": 15 }));
+    assert_eq!(about["runs"], json!(["first", NASTY, "damaged"]));
     assert_eq!(about["model"]["threshold"], 0.5);
     let run = server.get("/v1/runs/0").json();
     assert_eq!(run["items"]["score"][1].as_f64(), Some(f64::from(0.1f32)), "the very value that is compared");
     assert_eq!(run["items"]["group"][14], NASTY);
     assert_eq!(run["layers"][1], json!({ "name": "heat", "kind": "map" }));
+    let damaged = server.get("/v1/runs/2");
+    assert_eq!(
+        (damaged.status, damaged.json()["message"].as_str()),
+        (500, Some("scores.parquet is damaged"))
+    );
     // Of 50 pairs: the cracks beat 5.5, 6.5, 7.5 and 8.5 good images, the scratch 1.5.
-    let auroc = &run["auroc"];
-    assert!((auroc["value"].as_f64().unwrap() - 29.5 / 50.0).abs() < 1e-12, "{auroc}");
-    let counts = server.get("/v1/runs/0/threshold?at=0.45").json();
+    let counts = server.get("/v1/runs/0/threshold").json();
+    assert_eq!(counts["at"], 0.45, "the run's own");
+    let auroc = |counts: &Value| counts["auroc"]["value"].as_f64().unwrap();
+    assert!((auroc(&counts) - 29.5 / 50.0).abs() < 1e-12, "{counts}");
+    // Groups are numbered good ones first, then by name: the scratch is 1.
+    assert_eq!(run["groups"][1], json!({ "group": NASTY, "label": "bad" }));
+    let fewer = server.get("/v1/runs/0/threshold?without=1").json();
+    assert!((auroc(&fewer) - 28.0 / 40.0).abs() < 1e-12, "{fewer}");
+    assert_eq!((fewer["groups"].as_array().unwrap().len(), &fewer["recall"]["total"]), (2, &json!(4)));
+    let good = server.get("/v1/runs/0/threshold?without=1,2&at=0.5").json();
+    assert_eq!(
+        (&good["auroc"], &good["recall"]["rate"], &good["suggested"]),
+        (&Value::Null, &Value::Null, &json!([]))
+    );
     let pair = |v: &Value| (v["hits"].as_u64().unwrap(), v["total"].as_u64().unwrap());
     assert_eq!(pair(&counts["false_alarms"]), (5, 10));
     assert_eq!(pair(&counts["recall"]), (4, 5));
     assert_eq!(counts["groups"].as_array().unwrap().len(), 3);
-    for bad in ["", "?at=", "?at=x", "?at=NaN", "?at=inf", "?at=1&b=2"] {
+    for bad in ["?at=", "?at=x", "?without=3", "?without=x", "?at=NaN", "?at=inf", "?at=1&b=2"] {
         assert_eq!(server.get(&format!("/v1/runs/0/threshold{bad}")).status, 400, "{bad}");
     }
     let picture = server.get("/v1/runs/0/items/3/layers/1?side=30");
@@ -242,7 +258,7 @@ fn no_path_leads_out() {
         "/v1/runs/0/items/15/layers/0",
         "/v1/runs/0/items/0/layers/2",
         "/v1/runs/-1",
-        "/v1/runs/2",
+        "/v1/runs/3",
         "/v1/runs/18446744073709551616",
         "/src/lib.rs",
         "/etc/passwd",

@@ -12,6 +12,7 @@ mod place;
 mod plan;
 mod run;
 mod segments;
+mod serve;
 mod setup;
 mod store;
 mod tables;
@@ -53,6 +54,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Explain(args) => explain::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Serve(args) => serve::run(&args, &bars),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "segad", &mut std::io::stdout());
             Ok(())

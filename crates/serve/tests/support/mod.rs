@@ -73,7 +73,7 @@ pub fn grey(side: usize, level: u8) -> Vec<u8> {
 pub const NASTY: &str = "<img src=x onerror=\"document.title='owned'\">&amp;\"'";
 
 /// Ten good images with scores 0, 0.1 … 0.9, four cracks from 0.5 on, one scratch at 0.1.
-pub struct Pictures(Vec<Run>);
+pub struct Pictures(Arc<Run>);
 
 impl Pictures {
     pub fn new() -> Self {
@@ -87,24 +87,22 @@ impl Pictures {
         items.push(item(Label::Bad, NASTY, 0.1, format!("../../etc/{NASTY}")));
         let layer = |name: &str, kind| Layer { name: name.into(), kind };
         let layers = vec![layer("photo", LayerKind::Photo), layer("heat", LayerKind::Map)];
-        let run = |name: &str| Run {
-            name: name.into(),
-            notes: vec![format!("note {NASTY}")],
-            threshold: Some(0.45),
-            layers: layers.clone(),
-            items: items.clone(),
-        };
-        Self(vec![run("first"), run(NASTY)])
+        let notes = vec![format!("note {NASTY}")];
+        Self(Arc::new(Run { notes, threshold: Some(0.45), layers, items }))
     }
 }
 
 impl Gallery for Pictures {
-    fn runs(&self) -> &[Run] {
-        &self.0
+    fn names(&self) -> Vec<String> {
+        ["first", NASTY, "damaged"].map(str::to_owned).to_vec()
     }
 
-    fn picture(&self, run: usize, item: usize, layer: usize) -> Result<Image, BoxError> {
-        let score = self.0[run].items[item].score;
+    fn run(&self, run: usize) -> Result<Arc<Run>, BoxError> {
+        if run == 2 { Err("scores.parquet is damaged".into()) } else { Ok(self.0.clone()) }
+    }
+
+    fn picture(&self, _: usize, item: usize, layer: usize) -> Result<Image, BoxError> {
+        let score = self.0.items[item].score;
         if item == 9 {
             return Err("good/9.png: the file is empty".into());
         }

@@ -1,0 +1,206 @@
+//! A model file: it inspects images, and its card tells how the images that it was fitted on scored out of fold.
+
+use super::{Photos, coloured, outlined};
+use crate::cells::chain;
+use segad_core::{AnomalyMap, BoxError, Device, Image, Label, LabelMap};
+use segad_product::{Card, Inspection, Inspector, Model, ProductError, Verdict};
+use segad_serve::{
+    About, Answer, Gallery, Inspect, Item, Layer, LayerKind, MapPicture, Reason, Refusal, Run,
+};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// Reasons of an answer.
+const REASONS: usize = 8;
+/// Inspected images of the gallery whose maps are kept: one image has several layers.
+const KEPT: usize = 8;
+
+/// Inspectors that take turns: one cannot be shared by two threads.
+pub(crate) struct Worker {
+    card: Card,
+    idle: Mutex<Vec<Inspector>>,
+    freed: Condvar,
+}
+
+/// An inspector that goes back when dropped, also after a panic.
+struct Taken<'a> {
+    from: &'a Worker,
+    inspector: Option<Inspector>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(inspector) = self.inspector.take() {
+            self.from.idle.lock().unwrap_or_else(PoisonError::into_inner).push(inspector);
+            self.from.freed.notify_one();
+        }
+    }
+}
+
+impl Worker {
+    /// Puts a model to work, `count` times at least once.
+    ///
+    /// # Errors
+    /// The model's.
+    pub fn new(model: &Model, device: Device, count: usize) -> Result<Self, ProductError> {
+        let idle = (0..count.max(1)).map(|_| Inspector::new(model, device)).collect::<Result<_, _>>()?;
+        Ok(Self { card: model.card().clone(), idle: Mutex::new(idle), freed: Condvar::new() })
+    }
+
+    fn inspect_image(&self, image: &Image) -> Result<Inspection, ProductError> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = loop {
+            match idle.pop() {
+                Some(inspector) => break Taken { from: self, inspector: Some(inspector) },
+                None => idle = self.freed.wait(idle).unwrap_or_else(PoisonError::into_inner),
+            }
+        };
+        drop(idle);
+        taken.inspector.as_ref().ok_or(ProductError::Worker)?.inspect(image)
+    }
+}
+
+impl Inspect for Worker {
+    fn about(&self) -> About {
+        let Card { name, operating, segment_names, detectors, data, .. } = &self.card;
+        let rate = |r: &segad_product::threshold::RateEstimate| {
+            format!(
+                "{:.1} % ({} of {}; {:.1} to {:.1} %)",
+                100.0 * r.rate,
+                r.hits,
+                r.total,
+                100.0 * r.low,
+                100.0 * r.high
+            )
+        };
+        let mut facts = vec![
+            ("Fitted on".to_owned(), format!("{} good and {} bad images", data.good, data.bad)),
+            ("False alarms".to_owned(), rate(&operating.false_alarms)),
+            ("Misses".to_owned(), rate(&operating.misses)),
+        ];
+        if let Some(chosen) = self.card.chosen() {
+            let interval = format!("{:.3} ({:.3} to {:.3})", chosen.auroc, chosen.low, chosen.high);
+            facts.insert(1, (format!("AUROC out of fold, {}", chosen.name), interval));
+        }
+        facts.extend(self.card.lacks.iter().map(|l| ("Lacks".to_owned(), l.clone())));
+        About {
+            name: name.clone(),
+            threshold: operating.threshold,
+            segments: segment_names.clone(),
+            detectors: detectors.iter().map(|d| d.name.clone()).collect(),
+            facts,
+        }
+    }
+
+    fn inspect(&self, bytes: &[u8]) -> Result<Answer, Refusal> {
+        let image = segad_imaging::decode(bytes).map_err(|e| Refusal::Image(e.to_string()))?;
+        let inspection = self.inspect_image(&image).map_err(|e| match e {
+            // The product is not found in the image.
+            ProductError::Segments(e) => Refusal::Image(e.to_string()),
+            other => Refusal::Internal(chain(&other)),
+        })?;
+        let Inspection { score, verdict, probability, mut reasons, map, maps, segments, .. } = inspection;
+        reasons.retain(|r| r.contribution > 0.0);
+        reasons.truncate(REASONS);
+        let reason = |r: segad_product::Reason| Reason {
+            segment: r.segment,
+            detector: r.detector,
+            statistic: r.statistic,
+            value: r.value,
+            usual: r.usual,
+            contribution: r.contribution,
+        };
+        let own = maps.into_iter().zip(&self.card.detectors).map(|(map, card)| {
+            let [low, high] = card.scale;
+            MapPicture { detector: card.name.clone(), map, low, high }
+        });
+        let mut maps: Vec<MapPicture> = own.collect();
+        if maps.len() > 1 {
+            maps.insert(0, MapPicture { detector: "all detectors".to_owned(), map, low: 0.0, high: 1.0 });
+        }
+        Ok(Answer {
+            score,
+            verdict: if verdict == Verdict::Bad { Label::Bad } else { Label::Good },
+            probability: Some(probability),
+            reasons: reasons.into_iter().map(reason).collect(),
+            maps,
+            segments: Some(segments),
+        })
+    }
+}
+
+/// The images that a model was fitted on, each with its score by a model that had not seen it.
+pub(crate) struct FittedOn {
+    run: Arc<Run>,
+    name: String,
+    photos: Option<Photos>,
+    worker: Arc<Worker>,
+    kept: Mutex<VecDeque<(usize, Arc<(AnomalyMap, LabelMap)>)>>,
+}
+
+impl FittedOn {
+    pub fn new(worker: Arc<Worker>, photos: Option<Photos>) -> Self {
+        let card = &worker.card;
+        let item = |s: &segad_product::Scored| Item {
+            id: s.id.to_string(),
+            label: s.label,
+            group: s.kind.clone(),
+            score: s.score,
+        };
+        let layer = |name: &str, kind| Layer { name: name.to_owned(), kind };
+        let layers = vec![
+            layer("image", LayerKind::Photo),
+            layer("map", LayerKind::Map),
+            layer("segments", LayerKind::Segments),
+            layer("outlines", LayerKind::Outlines),
+        ];
+        let mut notes = vec!["Scores are those of models that had not seen the image.".to_owned()];
+        if photos.is_none() {
+            notes.push("Start with --images DIR to see the photographs and maps.".to_owned());
+        }
+        let run = Run {
+            notes,
+            threshold: Some(card.operating.threshold),
+            layers: if photos.is_some() { layers } else { Vec::new() },
+            items: card.images.iter().map(item).collect(),
+        };
+        let name = format!("{}, images it was fitted on", card.name);
+        Self { run: Arc::new(run), name, photos, worker, kept: Mutex::default() }
+    }
+
+    fn photo(&self, item: usize) -> Result<Image, BoxError> {
+        self.photos.as_ref().ok_or("there are no photographs")?.load(&self.run.items[item].id)
+    }
+
+    fn maps(&self, item: usize) -> Result<Arc<(AnomalyMap, LabelMap)>, BoxError> {
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, maps)) = kept().iter().find(|(i, _)| *i == item) {
+            return Ok(maps.clone());
+        }
+        let inspection = self.worker.inspect_image(&self.photo(item)?)?;
+        let maps = Arc::new((inspection.map, inspection.segments));
+        let mut kept = kept();
+        kept.push_front((item, maps.clone()));
+        kept.truncate(KEPT);
+        Ok(maps)
+    }
+}
+
+impl Gallery for FittedOn {
+    fn names(&self) -> Vec<String> {
+        vec![self.name.clone()]
+    }
+
+    fn run(&self, _: usize) -> Result<Arc<Run>, BoxError> {
+        Ok(self.run.clone())
+    }
+
+    fn picture(&self, _: usize, item: usize, layer: usize) -> Result<Image, BoxError> {
+        match self.run.layers[layer].kind {
+            LayerKind::Photo => self.photo(item),
+            LayerKind::Map => Ok(segad_imaging::heatmap(&self.maps(item)?.0, 0.0, 1.0)?),
+            LayerKind::Segments => coloured(&self.maps(item)?.1),
+            LayerKind::Outlines => outlined(&self.maps(item)?.1),
+        }
+    }
+}

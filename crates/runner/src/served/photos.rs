@@ -1,0 +1,73 @@
+use segad_core::{BoxError, Image};
+use std::path::{Component, Path, PathBuf};
+
+/// A folder of photographs, out of which no name leads.
+pub(crate) struct Photos {
+    root: PathBuf,
+}
+
+impl Photos {
+    /// # Errors
+    /// If it is no folder.
+    pub fn open(folder: &Path) -> Result<Self, BoxError> {
+        let root = folder.canonicalize().map_err(|e| format!("{}: {e}", folder.display()))?;
+        if root.is_dir() { Ok(Self { root }) } else { Err(format!("{}: no folder", folder.display()).into()) }
+    }
+
+    /// The photograph of that name.
+    ///
+    /// # Errors
+    /// For a name that leads out of the folder, by itself or by a link, and an image that cannot be read.
+    pub fn load(&self, name: &str) -> Result<Image, BoxError> {
+        let below = Path::new(name);
+        if name.is_empty() || !below.components().all(|c| matches!(c, Component::Normal(_))) {
+            return Err(format!("{name}: no name of a file below the folder of images").into());
+        }
+        let path = self.root.join(below).canonicalize().map_err(|e| format!("{name}: {e}"))?;
+        if !path.starts_with(&self.root) {
+            return Err(format!("{name}: a link that leads out of the folder of images").into());
+        }
+        // The message names the image, not the folder.
+        let bytes = segad_imaging::read_file(&path).map_err(|_| format!("{name}: cannot be read"))?;
+        segad_imaging::decode(&bytes).map_err(|e| format!("{name}: {e}").into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use segad_store::atomic;
+
+    #[test]
+    fn only_its_own_folder_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let png = segad_imaging::encode_png(&Image::from_grey(2, 3, &[7; 6]).unwrap()).unwrap();
+        for name in ["photos/good/a.png", "outside.png", "photos-too/a.png"] {
+            let path = dir.path().join(name);
+            atomic::create_dir(path.parent().unwrap()).unwrap();
+            atomic::write_atomic(&path, &png).unwrap();
+        }
+        let root = dir.path().join("photos");
+        std::os::unix::fs::symlink(dir.path(), root.join("out")).unwrap();
+        std::os::unix::fs::symlink(root.join("good"), root.join("within")).unwrap();
+        let photos = Photos::open(&root).unwrap();
+        assert_eq!(photos.load("good/a.png").unwrap().width(), 3);
+        assert_eq!(photos.load("within/a.png").unwrap().width(), 3);
+        let absolute = dir.path().join("outside.png");
+        for name in [
+            "../outside.png",
+            "good/../../outside.png",
+            "out/outside.png",
+            absolute.to_str().unwrap(),
+            "",
+            "./good/a.png",
+            "../photos-too/a.png",
+            "out/photos-too/a.png",
+            "good",
+        ] {
+            let e = photos.load(name).map(|_| ()).unwrap_err().to_string();
+            assert!(e.starts_with(name) && !e.contains("pixels"), "{name}: {e}");
+        }
+        assert!(Photos::open(&dir.path().join("outside.png")).is_err());
+    }
+}

@@ -1,0 +1,223 @@
+//! The experiments of a store: every evaluated row, with the labels and maps that its scores came from.
+
+use super::{Photos, coloured, outlined};
+use segad_core::{BoxError, Image, ImageId, Key, LabelMap, SegmentSource};
+use segad_segments::{SegmentsSpec, Source};
+use segad_serve::{Gallery, Item, Layer, LayerKind, Run};
+use segad_store::{Kind, MapsReader, Store};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Maps that a colour scale is taken from.
+const SCALED: usize = 200;
+
+/// What a cell says of itself.
+struct Known {
+    kind: Kind,
+    name: String,
+    class: String,
+    inputs: Vec<Key>,
+}
+
+/// Maps of one detector, fit and class.
+struct Maps {
+    detector: String,
+    reader: MapsReader,
+    low: f32,
+    high: f32,
+}
+
+/// A row that was opened.
+struct Opened {
+    run: Arc<Run>,
+    maps: Vec<Arc<Maps>>,
+    segments: Option<Source>,
+}
+
+/// All evaluated rows of a store.
+pub(crate) struct Experiments {
+    store: Store,
+    cells: HashMap<Key, Known>,
+    rows: Vec<(String, Key)>,
+    photos: Option<Photos>,
+    segments: Option<SegmentsSpec>,
+    maps: Mutex<HashMap<Key, Arc<Maps>>>,
+    opened: Mutex<HashMap<usize, Arc<Opened>>>,
+}
+
+impl Experiments {
+    /// Reads the commit marks of a store. `only`: rows whose name contains one of these; all if there is none.
+    ///
+    /// # Errors
+    /// If there is no store, or no evaluated row in it.
+    pub fn open(
+        root: &Path,
+        only: &[String],
+        photos: Option<Photos>,
+        segments: Option<SegmentsSpec>,
+    ) -> Result<Self, BoxError> {
+        let store = Store::open_read_only(root)?;
+        let mut cells = HashMap::new();
+        for listed in store.ls()? {
+            // Damaged cells are reported where something needs them.
+            let Ok(meta) = &listed.meta else { continue };
+            let text =
+                |key: &str| meta.provenance.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let inputs = meta.provenance.get("inputs").and_then(Value::as_array);
+            let inputs = inputs.into_iter().flatten().filter_map(|k| k.as_str()?.parse().ok()).collect();
+            let known = Known { kind: meta.kind, name: text("name"), class: text("class"), inputs };
+            cells.insert(listed.id.key, known);
+        }
+        let title = |known: &Known, key: &Key| {
+            let name = known.name.strip_prefix("evaluate ").unwrap_or(&known.name);
+            if name.is_empty() { key.short() } else { name.to_owned() }
+        };
+        let mut rows: Vec<(String, Key)> = (cells.iter())
+            .filter(|(_, known)| known.kind == Kind::Evaluate)
+            .map(|(key, known)| (title(known, key), *key))
+            .filter(|(name, _)| only.is_empty() || only.iter().any(|o| name.contains(o.as_str())))
+            .collect();
+        rows.sort();
+        if rows.is_empty() {
+            let why = if only.is_empty() { "no evaluated row is in it" } else { "no evaluated row is left" };
+            return Err(format!("{}: {why}; `segad store ls` lists what is there", root.display()).into());
+        }
+        let (maps, opened) = Default::default();
+        Ok(Self { store, cells, rows, photos, segments, maps, opened })
+    }
+
+    /// The maps behind a cell, in the order of the columns.
+    fn behind(&self, key: &Key, found: &mut Vec<Key>) {
+        let Some(known) = self.cells.get(key) else { return };
+        match known.kind {
+            Kind::Maps if !found.contains(key) => found.push(*key),
+            Kind::Evaluate | Kind::Forest | Kind::Features => {
+                known.inputs.iter().for_each(|input| self.behind(input, found));
+            }
+            _ => {}
+        }
+    }
+
+    fn maps(&self, key: &Key) -> Result<Arc<Maps>, BoxError> {
+        if let Some(maps) = self.maps.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+            return Ok(maps.clone());
+        }
+        let name = self.cells.get(key).map(|k| k.name.as_str()).unwrap_or_default();
+        let entry = self.store.entry(Kind::Maps, key)?.ok_or_else(|| format!("{name}: left the store"))?;
+        let reader = MapsReader::open(&entry.path("maps.parquet")?)?;
+        let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
+        for record in reader.iter(50).take(SCALED) {
+            let map = record?.map;
+            low = map.values().iter().copied().fold(low, f32::min);
+            high = high.max(map.max());
+        }
+        let detector =
+            name.strip_prefix("maps ").and_then(|n| n.split(" · ").next()).unwrap_or("map").to_owned();
+        let maps = Arc::new(Maps { detector, reader, low, high });
+        self.maps.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, maps.clone());
+        Ok(maps)
+    }
+
+    fn opened(&self, row: usize) -> Result<Arc<Opened>, BoxError> {
+        if let Some(opened) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(&row) {
+            return Ok(opened.clone());
+        }
+        let opened = Arc::new(self.read(row)?);
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(row, opened.clone());
+        Ok(opened)
+    }
+
+    fn read(&self, row: usize) -> Result<Opened, BoxError> {
+        let (name, key) = &self.rows[row];
+        let entry =
+            self.store.entry(Kind::Evaluate, key)?.ok_or_else(|| format!("{name}: left the store"))?;
+        let table = segad_store::read_features(&entry.path("scores.parquet")?)?;
+        let mut keys = Vec::new();
+        self.behind(key, &mut keys);
+        let maps = keys.iter().map(|k| self.maps(k)).collect::<Result<Vec<_>, _>>()?;
+        let labels = match maps.first() {
+            Some(maps) => maps.clone(),
+            None => self.labels(key, table.ids())?,
+        };
+        let mut items = Vec::with_capacity(table.rows());
+        for (id, &score) in table.ids().iter().zip(table.values()) {
+            let at = labels.reader.find(id).ok_or_else(|| format!("{id} is scored but has no map"))?;
+            let info = &labels.reader.infos()[at];
+            items.push(Item { id: id.to_string(), label: info.label, group: info.group.clone(), score });
+        }
+        let layer = |name: &str, kind| Layer { name: name.to_owned(), kind };
+        let mut layers: Vec<Layer> = maps.iter().map(|m| layer(&m.detector, LayerKind::Map)).collect();
+        if self.photos.is_some() {
+            layers.insert(0, layer("image", LayerKind::Photo));
+        }
+        let open = |spec: &SegmentsSpec| {
+            let (height, width) = maps.first().map_or((256, 256), |m| (m.reader.height(), m.reader.width()));
+            segad_segments::open(spec, Path::new("datasets/segments"), height, width)
+        };
+        let segments = self.segments.as_ref().map(open).transpose()?;
+        if segments.is_some() {
+            layers.push(layer("segments", LayerKind::Segments));
+            layers.push(layer("outlines", LayerKind::Outlines));
+        }
+        let notes = if self.photos.is_some() {
+            Vec::new()
+        } else {
+            vec!["Start with --images DIR to see the photographs.".to_owned()]
+        };
+        Ok(Opened { run: Arc::new(Run { notes, threshold: None, layers, items }), maps, segments })
+    }
+
+    /// Maps that know the labels of a row that has none of its own, as that of a classifier alone.
+    fn labels(&self, row: &Key, ids: &[ImageId]) -> Result<Arc<Maps>, BoxError> {
+        let class = self.cells.get(row).map(|k| k.class.as_str()).unwrap_or_default();
+        let of_class: BTreeMap<&str, &Key> = (self.cells.iter())
+            .filter(|(_, k)| k.kind == Kind::Maps && k.class == class)
+            .map(|(key, known)| (known.name.as_str(), key))
+            .collect();
+        for key in of_class.into_values() {
+            let maps = self.maps(key)?;
+            if ids.iter().all(|id| maps.reader.find(id).is_some()) {
+                return Ok(maps);
+            }
+        }
+        Err("no maps of this store tell the labels of these images".into())
+    }
+
+    fn photo(&self, id: &str) -> Result<Image, BoxError> {
+        self.photos.as_ref().ok_or("there are no photographs; --images says where they lie")?.load(id)
+    }
+
+    fn label_map(&self, source: &Source, id: &str) -> Result<LabelMap, BoxError> {
+        let image = if source.looks_at_pixels() { self.photo(id)? } else { Image::from_grey(1, 1, &[0])? };
+        Ok(source.label_map(&ImageId::new(id), &image)?)
+    }
+}
+
+impl Gallery for Experiments {
+    fn names(&self) -> Vec<String> {
+        self.rows.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn run(&self, run: usize) -> Result<Arc<Run>, BoxError> {
+        Ok(self.opened(run)?.run.clone())
+    }
+
+    fn picture(&self, run: usize, item: usize, layer: usize) -> Result<Image, BoxError> {
+        let Opened { run, maps, segments } = &*self.opened(run)?;
+        let id = &run.items[item].id;
+        let source = || segments.as_ref().ok_or_else(|| BoxError::from("there are no segments"));
+        match run.layers[layer].kind {
+            LayerKind::Photo => self.photo(id),
+            LayerKind::Map => {
+                let maps = &maps[layer - usize::from(self.photos.is_some())];
+                let row = maps.reader.find(&ImageId::new(id.as_str()));
+                let map = maps.reader.get(row.ok_or_else(|| format!("{id} has no map"))?)?.map;
+                Ok(segad_imaging::heatmap(&map, maps.low, maps.high)?)
+            }
+            LayerKind::Segments => coloured(&self.label_map(source()?, id)?),
+            LayerKind::Outlines => outlined(&self.label_map(source()?, id)?),
+        }
+    }
+}
