@@ -82,6 +82,14 @@ pub enum FeatureError {
         /// Width.
         width: usize,
     },
+    /// An image that has statistics of one detector has none of another.
+    #[error(
+        "it has no statistics of {detector}, but of another detector; every detector needs a map of every image"
+    )]
+    NoMap {
+        /// The detector without.
+        detector: String,
+    },
     /// Something is wrong with one image of a table.
     #[error("image {image}: {source}")]
     Image {

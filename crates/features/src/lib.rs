@@ -42,6 +42,7 @@
 mod error;
 mod extract;
 mod index;
+mod join;
 mod name;
 mod params;
 mod statistics;
@@ -50,6 +51,7 @@ mod sums;
 pub use error::FeatureError;
 pub use extract::{FeatureExtractor, ImageMaps, TableBuilder};
 pub use index::SegmentIndex;
+pub use join::join;
 pub use name::{FeatureName, Measure};
 pub use params::{CheckedFeatureParams, FeatureParams, Numerics, Statistic};
 pub use statistics::{Scratch, Statistics};

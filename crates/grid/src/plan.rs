@@ -97,6 +97,8 @@ pub enum Task {
         labels: Option<CellId>,
         /// Parameters of the statistics.
         features: Table,
+        /// Of several detectors: the statistics of each, which are put side by side. Empty if there is one.
+        parts: Vec<CellId>,
     },
     /// Fit on `split.forest`, score every row.
     Forest {
@@ -406,12 +408,37 @@ impl Place<'_, '_> {
         Ok(self.add(&row.name, CellKind::Forest, hasher.finish(), task, needs, checked.missing))
     }
 
+    /// Statistics of each detector are a cell of their own, so that rows with other sets of detectors share them.
     fn features(&mut self, row: &Row) -> Result<CellId, String> {
         let maps = row.detectors.iter().map(|d| self.maps(d)).collect::<Result<Vec<_>, _>>()?;
         let labels = match self.builder.catalogue.segment_cells(row.segments.as_ref(), self.class) {
             Ok(cells) => cells.map(|cells| self.labels(cells, &maps, row)),
             Err(m) => return Err(format!("segments: {m}")),
         };
+        let each = row.detectors.iter().zip(&maps);
+        let parts =
+            each.map(|(d, &maps)| self.features_of(row, d, maps, labels)).collect::<Result<Vec<_>, _>>()?;
+        if let [one] = parts[..] {
+            return Ok(one);
+        }
+        let mut hasher = KeyHasher::new("joined-features", 1);
+        let keys: Vec<Key> = parts.iter().map(|&id| self.key(id)).collect();
+        hasher.field("parts", &keys);
+        let (detectors, needs, key) = (row.detectors.clone(), parts.clone(), hasher.finish());
+        let what = format!("{} · {}", detectors.join("+"), plain(row.segments.as_ref()));
+        let (segments, features) = (row.segments.clone(), row.features.clone());
+        let task = Task::Features { maps, detectors, segments, labels, features, parts };
+        Ok(self.add(&what, CellKind::Features, key, task, needs, None))
+    }
+
+    /// The statistics of one detector.
+    fn features_of(
+        &mut self,
+        row: &Row,
+        detector: &str,
+        maps: CellId,
+        labels: Option<CellId>,
+    ) -> Result<CellId, String> {
         let class = self.class;
         let text = format!("{class}\u{0}{}", row.segments.as_ref().map(Value::to_string).unwrap_or_default());
         let segments = match labels {
@@ -420,21 +447,17 @@ impl Place<'_, '_> {
         };
         let text = row.features.to_string();
         let features = self.builder.part("features", text, |c| c.features(&row.features))?;
+        let detectors = vec![detector.to_owned()];
         let mut hasher = KeyHasher::new("features", 1);
-        let keys: Vec<Key> = maps.iter().map(|&id| self.key(id)).collect();
-        hasher.field("maps", &keys).field("detectors", &row.detectors);
+        hasher.field("maps", &[self.key(maps)][..]).field("detectors", &detectors);
         hasher.field("segments", &segments.key).field("features", &features.key);
-        let task = Task::Features {
-            maps: maps.clone(),
-            detectors: row.detectors.clone(),
-            segments: row.segments.clone(),
-            labels,
-            features: row.features.clone(),
-        };
         let missing = segments.missing.or(features.missing);
-        let what = format!("{} · {}", row.detectors.join("+"), plain(row.segments.as_ref()));
-        let needs = maps.into_iter().chain(labels).collect();
-        Ok(self.add(&what, CellKind::Features, hasher.finish(), task, needs, missing))
+        let (key, needs) = (hasher.finish(), [maps].into_iter().chain(labels).collect());
+        let what = format!("{detector} · {}", plain(row.segments.as_ref()));
+        let (segments, features) = (row.segments.clone(), row.features.clone());
+        let task =
+            Task::Features { maps: vec![maps], detectors, segments, labels, features, parts: Vec::new() };
+        Ok(self.add(&what, CellKind::Features, key, task, needs, missing))
     }
 
     /// The cell that holds the label maps of a row whose segments are made in cells.

@@ -112,6 +112,8 @@ impl Draft {
         let meta = Meta { schema: SCHEMA, kind, key, files, provenance };
         let path = self.dir.join(META);
         atomic::write_atomic(&path, &meta.encode(&path)?)?;
+        atomic::sync_file(&path)?;
+        atomic::sync_dir(&self.dir)?;
         at(Step::MetaOnDisk)?;
         let published = publish(&self.store, &self.dir, &meta)?;
         at(Step::Renamed)?;
@@ -140,9 +142,11 @@ impl Drop for Draft {
 fn publish(store: &Store, from: &Path, meta: &Meta) -> Result<Published> {
     let target = store.cell_dir(meta.kind, &meta.key);
     let shelf = atomic::parent(&target);
-    atomic::create_dir(shelf)?;
-    // The shelf may be new: its own entry must survive a power cut too.
-    atomic::sync_dir(atomic::parent(shelf))?;
+    if !shelf.is_dir() {
+        atomic::create_dir(shelf)?;
+        // Its own entry must survive a power cut too.
+        atomic::sync_dir(atomic::parent(shelf))?;
+    }
     // Each turn either publishes, finds a good cell, or moves a bad one away; others may interfere, so try again.
     for _ in 0..8 {
         match atomic::rename(from, &target) {

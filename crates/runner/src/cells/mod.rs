@@ -64,8 +64,12 @@ impl Execute for Workbench {
             Task::FitSegments { maps, segments } => segments::fit(&at, maps, segments),
             Task::LabelMaps { fit, segments } => segments::label_maps(&at, *fit, segments),
             Task::Classify { def, .. } => Err(format!("classifier kind {:?} cannot score", def.kind).into()),
-            Task::Features { maps, detectors, segments, labels, features } => {
-                features::run(&at, maps, detectors, (segments.as_ref(), *labels), features)
+            Task::Features { maps, detectors, segments, labels, features, parts } => {
+                let segments = (segments.as_ref(), *labels);
+                match (&maps[..], &detectors[..]) {
+                    ([maps], [detector]) => features::run(&at, *maps, detector, segments, features),
+                    _ => features::join(&at, parts),
+                }
             }
             Task::Forest { features, classify, classifier, forest } => {
                 let classify = classify.zip(classifier.as_deref());
