@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod classifiers;
 mod defects;
 mod errors;
 mod maps;
