@@ -12,6 +12,7 @@ mod classifiers;
 mod defects;
 mod errors;
 mod maps;
+mod product;
 mod resume;
 mod sample;
 mod segments;

@@ -58,6 +58,7 @@
 pub mod budget;
 mod calibrate;
 mod card;
+mod classify;
 mod crossfit;
 mod detect;
 mod draw;
@@ -80,7 +81,8 @@ mod survey;
 pub mod threshold;
 
 pub use calibrate::{Calibration, CalibrationKind};
-pub use card::{Candidate, Card, DataCard, DetectorCard, Head, Scored, Share, Unseen};
+pub use card::{Candidate, Card, ClassifierCard, DataCard, DetectorCard, Head, Scored, Share, TrainingG, Unseen};
+pub use classify::ClassifierSettings;
 pub use detect::{DetectorSettings, WeightsSource};
 pub use error::{ProductError, Result};
 pub use file::SCHEMA;
