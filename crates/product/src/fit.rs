@@ -12,7 +12,7 @@ use crate::model::Model;
 use crate::parts::Segments;
 use crate::survey::{Survey, lacks};
 use crate::threshold::{self, Rule};
-use crate::{folds, patches, samples};
+use crate::{auto, folds, patches, samples};
 use segad_core::{FeatureTable, FitContext, ImageLoader, Label, Sample, Seed};
 use segad_features::{FeatureName, FeatureParams};
 use segad_forest::{Forest, ForestParams, Preset};
@@ -130,7 +130,11 @@ pub fn fit(
     let classifiers = Classifiers::check(&settings.classifiers)?;
     // Apart from the detectors', so that a model without a classifier need not carry its deeper layers.
     let deep = Backbones::read(classifiers.iter().flat_map(Classifiers::needs), weights)?;
-    let segments = settings.segments.clone().unwrap_or(Segments::Whole);
+    let segments = match (&settings.segments, settings.detectors[0].needs(false)?) {
+        (Some(segments), _) => segments.clone(),
+        (None, Some((kind, _))) => auto::segments(data, &backbones, kind, size, settings.seed, ctx)?,
+        (None, None) => Segments::Whole,
+    };
     let names: Vec<String> = settings.detectors.iter().map(|d| d.kind().to_owned()).collect();
     let gauge = Gauge::new(&segments, size, &settings.features, &names)?;
     let plan = Plan {

@@ -55,6 +55,7 @@
 //! Choices of this crate: the standard error of "one standard error behind the best" is that of the difference on the same
 //! images (DeLong), not that of the best; detectors of the folds see fewer images than the one that is shipped.
 
+mod auto;
 pub mod budget;
 mod calibrate;
 mod card;
