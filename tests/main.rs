@@ -8,9 +8,11 @@
 )]
 
 mod architecture;
+mod classifiers;
 mod defects;
 mod errors;
 mod maps;
+mod product;
 mod resume;
 mod sample;
 mod segments;

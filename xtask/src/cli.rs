@@ -19,7 +19,7 @@ Passed on to the binary `segad`, after setting up and building it (`cargo xtask 
   plan       What a run would compute
   sweep      An experiment file
   tables     Tables of results
-  data, fit, inspect, explain, serve, segments, defects, import, cell, store, config, completions
+  data, fit, inspect, explain, export, serve, segments, defects, import, cell, store, config, completions
 With --offline, these use no network: what is missing is named.
 
 Exit codes: 0 ok, 1 some cells failed, 2 usage, 3 configuration, 4 nothing selected, 5 missing or damaged input,

@@ -13,7 +13,7 @@ use crate::fetch;
 use crate::setup::{self, Context};
 
 /// The commands of `segad`.
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 17] = [
     "demo",
     "data",
     "reproduce",
@@ -23,6 +23,7 @@ const VERBS: [&str; 16] = [
     "fit",
     "inspect",
     "explain",
+    "export",
     "serve",
     "segments",
     "defects",
@@ -34,6 +35,9 @@ const VERBS: [&str; 16] = [
 
 /// What the demo reads.
 const DEMO: [&str; 2] = ["elpv", "efficientnet-lite2"];
+
+/// Weights that `fit` can use, the one to fetch first.
+const BACKBONES: [&str; 3] = ["efficientnet-lite2", "resnet18", "wide-resnet50-2"];
 
 /// Sets up, fetches what the command needs, builds `segad` and becomes it: its exit code and signals are this process's.
 pub(crate) fn run(words: &[OsString]) -> Result<u8, XtaskError> {
@@ -47,6 +51,11 @@ pub(crate) fn run(words: &[OsString]) -> Result<u8, XtaskError> {
     let asks_for_help = words.iter().any(|w| w == "--help" || w == "-h");
     if verb == "demo" && !asks_for_help {
         fetch::run(&context, &DEMO.map(str::to_owned), None)?;
+    }
+    // Any backbone's weights will do for a product; these are the smallest.
+    let there = |name: &&str| context.provisioner.cache.weights(name).exists();
+    if verb == "fit" && !asks_for_help && !BACKBONES.iter().any(there) {
+        fetch::run(&context, &[BACKBONES[0].to_owned()], None)?;
     }
     let binary = build(&context, &native)?;
     become_it(&binary, &native, &words)

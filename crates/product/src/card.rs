@@ -4,6 +4,7 @@ use crate::calibrate::Calibration;
 use crate::detect::DetectorSettings;
 use crate::parts::Segments;
 use crate::threshold::Operating;
+use segad_classifier_frozen::FrozenSettings;
 use segad_core::{ImageId, Key, Label, Seed};
 use segad_features::FeatureParams;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,8 @@ pub struct Card {
     pub data: DataCard,
     /// The detectors, in order.
     pub detectors: Vec<DetectorCard>,
+    /// The classifier, if the score needs one.
+    pub classifier: Option<ClassifierCard>,
     /// The segments' source.
     pub segments: Segments,
     /// The segments' names, in the order of their labels.
@@ -84,6 +87,17 @@ pub struct DetectorCard {
     pub usual: Vec<[f32; 2]>,
 }
 
+/// The classifier of a model: frozen features of a backbone and what was fitted on them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassifierCard {
+    /// Its name in columns and reasons.
+    pub name: String,
+    /// Its settings.
+    pub settings: FrozenSettings,
+    /// The 5 % and 95 % quantiles of its logit over good images that it had not seen.
+    pub usual: [f32; 2],
+}
+
 /// What turns maps into the score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -93,11 +107,29 @@ pub enum Head {
         /// Which.
         detector: usize,
     },
+    /// The logit of the classifier alone.
+    Classifier {
+        /// Which of those that were tried.
+        classifier: usize,
+    },
     /// A boosted random forest over the statistics.
     Forest {
         /// Whether evidence of a defect may only raise the score.
         monotone: bool,
+        /// Whether it takes the classifier's logit g too, and which one it was trained on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        g: Option<TrainingG>,
     },
+}
+
+/// The classifier's logits of the forest's training images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrainingG {
+    /// Of the classifier that was trained on these very images, as in the paper.
+    InSample,
+    /// Of classifiers that had not seen the image.
+    OutOfFold,
 }
 
 /// A part or head, and how well it does on images that it had not seen.

@@ -109,6 +109,9 @@ pub enum ProductError {
     /// The forest's.
     #[error(transparent)]
     Forest(#[from] segad_forest::ForestError),
+    /// A classifier's.
+    #[error(transparent)]
+    Classifier(#[from] segad_classifier_frozen::FrozenError),
     /// A metric's.
     #[error(transparent)]
     Metric(#[from] segad_metrics::MetricError),

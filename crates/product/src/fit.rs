@@ -1,17 +1,18 @@
 //! From images to a model.
 
 use crate::calibrate::{Calibration, CalibrationKind};
-use crate::card::{Card, DataCard, DetectorCard, Head, Scored, Share, Unseen};
+use crate::card::{Card, ClassifierCard, DataCard, DetectorCard, Head, Scored, Share, TrainingG, Unseen};
+use crate::classify::{ClassifierSettings, Classifiers};
 use crate::crossfit::{Crossfit, Observed, Plan};
 use crate::detect::{Backbones, DetectorSettings, WeightsSource};
 use crate::error::{ProductError, Result};
-use crate::gauge::{Gauge, usual};
+use crate::gauge::{Gauge, usual_range};
 use crate::heads::{Entrant, Problem, select};
 use crate::model::Model;
 use crate::parts::Segments;
 use crate::survey::{Survey, lacks};
 use crate::threshold::{self, Rule};
-use crate::{folds, patches, samples};
+use crate::{auto, folds, patches, samples};
 use segad_core::{FeatureTable, FitContext, ImageLoader, Label, Sample, Seed};
 use segad_features::{FeatureName, FeatureParams};
 use segad_forest::{Forest, ForestParams, Preset};
@@ -42,6 +43,8 @@ pub struct FitSettings {
     pub name: String,
     /// The detectors, at least one, all of one image size.
     pub detectors: Vec<DetectorSettings>,
+    /// Classifiers on frozen features, all on the same; the first is the g that forests take.
+    pub classifiers: Vec<ClassifierSettings>,
     /// The segments; none lets the program choose.
     pub segments: Option<Segments>,
     /// The statistics of the maps.
@@ -63,10 +66,13 @@ pub struct FitSettings {
 }
 
 impl FitSettings {
-    /// The paper's statistics and forest, 5 folds, 95 % confidence, the cheapest threshold.
+    /// Classifiers on the first detector's backbone, the paper's statistics and forest, 5 folds, 95 % confidence, the
+    /// cheapest threshold.
     pub fn new(name: &str, detectors: Vec<DetectorSettings>) -> Self {
+        let first = detectors.first().and_then(|d| Some((d.needs(false).ok()??.0, d.image_size())));
         Self {
             name: name.to_owned(),
+            classifiers: first.map_or_else(Vec::new, |(kind, size)| ClassifierSettings::both(kind, size)),
             detectors,
             segments: None,
             features: FeatureParams::default(),
@@ -121,7 +127,14 @@ pub fn fit(
     let (folds, k) = folds::folds(&data.items, &survey.units, settings.folds, settings.seed);
     let needs = settings.detectors.iter().map(|d| d.needs(false)).collect::<Result<Vec<_>>>()?;
     let backbones = Backbones::read(needs.into_iter().flatten(), weights)?;
-    let segments = settings.segments.clone().unwrap_or(Segments::Whole);
+    let classifiers = Classifiers::check(&settings.classifiers)?;
+    // Apart from the detectors', so that a model without a classifier need not carry its deeper layers.
+    let deep = Backbones::read(classifiers.iter().flat_map(Classifiers::needs), weights)?;
+    let segments = match (&settings.segments, settings.detectors[0].needs(false)?) {
+        (Some(segments), _) => segments.clone(),
+        (None, Some((kind, _))) => auto::segments(data, &backbones, kind, size, settings.seed, ctx)?,
+        (None, None) => Segments::Whole,
+    };
     let names: Vec<String> = settings.detectors.iter().map(|d| d.kind().to_owned()).collect();
     let gauge = Gauge::new(&segments, size, &settings.features, &names)?;
     let plan = Plan {
@@ -140,27 +153,32 @@ pub fn fit(
     let ids = data.items.iter().map(|i| i.sample.id.clone()).collect();
     let values = observed.iter().flat_map(|o| o.features.iter().copied()).collect();
     let table = FeatureTable::new(gauge.extractor.columns(), ids, values)?;
-    let seed = settings.seed.derive("forest");
-    let problem =
-        Problem { table: &table, labels: &labels, folds: &folds, k, params: &settings.forest, seed };
+    let embedded = classifiers.as_ref().map(|c| c.embed(data, &deep, ctx)).transpose()?;
+    let embedded = embedded.as_ref().zip(classifiers.as_ref()).map(|(t, c)| (t, c.params.as_slice()));
+    let (params, labels, seed) = (&settings.forest, labels.as_slice(), settings.seed.derive("forest"));
+    let problem = Problem { table: &table, embedded, labels, folds: &folds, k, params, seed };
     let task = ctx.progress.start("heads", None);
     let (entrants, heads) = entrants(&problem, &names, &observed)?;
-    let (candidates, chosen) = select(&entrants, &labels, settings.level)?;
+    let (candidates, chosen) = select(&entrants, labels, settings.level)?;
     drop(task);
     let (scores, head) = (&entrants[chosen].scores, heads[chosen].clone());
 
-    let operating = threshold::choose(&Scores::new(scores, &labels)?, settings.rule, settings.level)?;
+    let operating = threshold::choose(&Scores::new(scores, labels)?, settings.rule, settings.level)?;
     let wide: Vec<f64> = scores.iter().map(|&s| f64::from(s)).collect();
     let unseen = unseen(data, &problem, &head, scores, operating.threshold)?;
-    let forest = problem
-        .fit(&(0..labels.len()).collect::<Vec<_>>(), matches!(head, Head::Forest { monotone: true }))?;
+    let fitted = problem.fit_all(&head)?;
 
     // A score that is one map's maximum needs no other detector.
     let kept: Vec<usize> = match head {
         Head::Detector { detector } => vec![detector],
-        Head::Forest { .. } => (0..names.len()).collect(),
+        Head::Classifier { .. } | Head::Forest { .. } => (0..names.len()).collect(),
     };
     let head = if let Head::Detector { .. } = head { Head::Detector { detector: 0 } } else { head };
+    let usual = match &fitted.forest {
+        Some(_) => usual_columns(&fitted.table, labels),
+        None => Vec::new(),
+    };
+    let classifier = classifier_card(&problem, &head, scores, settings)?;
     let card = Card {
         name: settings.name.clone(),
         versions: settings.versions.clone(),
@@ -168,21 +186,19 @@ pub fn fit(
         data: DataCard { folds: k, ..survey.card.clone() },
         detectors: kept
             .iter()
-            .map(|&d| detector_card(&settings.detectors[d], d, &observed, &labels))
+            .map(|&d| detector_card(&settings.detectors[d], d, &observed, labels))
             .collect(),
+        classifier,
         segment_names: gauge.names().to_vec(),
         segments,
         features: settings.features.clone(),
-        usual: match head {
-            Head::Detector { .. } => Vec::new(),
-            Head::Forest { .. } => usual_columns(&table, &labels),
-        },
-        importance: importance(&forest),
+        usual,
+        importance: importance(&problem.plain_forest()?),
         lacks: lacks(&survey, &candidates, settings.level, data),
         candidates,
         unseen,
         operating,
-        calibration: Calibration::fit(settings.calibration, &wide, &labels),
+        calibration: Calibration::fit(settings.calibration, &wide, labels),
         images: scored(data, &folds, scores),
         head,
     };
@@ -201,8 +217,10 @@ pub fn fit(
     let scoring: BTreeSet<_> = scoring.into_iter().flatten().map(|(kind, _)| kind).collect();
     let mut backbones = backbones;
     backbones.0.retain(|kind, _| scoring.contains(kind));
-    let forest = matches!(card.head, Head::Forest { .. }).then_some(&forest);
-    Model::new(card, &backbones, saved, forest, patches, samples::choose(data, scores)?)
+    let forest = fitted.forest.as_ref();
+    let classifier = fitted.classifier.map(|c| c.save()).transpose()?.map(|c| (c, deep));
+    let samples = samples::choose(data, scores)?;
+    Model::new(card, &backbones, saved, classifier, forest, patches, samples)
 }
 
 /// All parts and heads with their scores on images that they had not seen.
@@ -219,10 +237,26 @@ fn entrants(
     for (d, name) in names.iter().enumerate() {
         add(name, 0, observed.iter().map(|o| o.maxima[d]).collect(), Head::Detector { detector: d });
     }
+    let classifiers = problem.embedded.map_or(&[][..], |(_, c)| c);
+    let mut more: Vec<(String, usize, Head)> = Vec::new();
+    for (c, (name, _)) in classifiers.iter().enumerate() {
+        more.push((name.clone(), 1, Head::Classifier { classifier: c }));
+    }
     let all = names.join(" + ");
-    for (monotone, rank, what) in [(false, 2, "SegAD"), (true, 3, "SegAD, monotone")] {
-        let scores = problem.out_of_fold(monotone, |_| false)?;
-        add(&format!("{what} ({all})"), rank, scores, Head::Forest { monotone });
+    let forest = |monotone, g| Head::Forest { monotone, g };
+    more.push((format!("SegAD ({all})"), 2, forest(false, None)));
+    more.push((format!("SegAD ({all}), monotone"), 3, forest(true, None)));
+    if let Some((g, _)) = classifiers.first() {
+        let out = Some(TrainingG::OutOfFold);
+        more.push((format!("SegAD ({all} + {g})"), 3, forest(false, Some(TrainingG::InSample))));
+        more.push((format!("SegAD ({all} + {g} out of fold)"), 4, forest(false, out)));
+        more.push((format!("SegAD ({all} + {g} out of fold), monotone"), 5, forest(true, out)));
+    }
+    for (name, rank, head) in more {
+        // There may be too few bad images for a fit within a fit.
+        if problem.possible(&head, |_| false) {
+            add(&name, rank, problem.out_of_fold(&head, |_| false)?, head);
+        }
     }
     Ok((entrants, heads))
 }
@@ -245,17 +279,13 @@ fn unseen(
     for kind in kinds {
         let members = of(kind);
         // Something bad must be left to learn from in every fold.
-        let others = |f: usize| {
-            (0..problem.labels.len())
-                .any(|i| problem.labels[i].is_bad() && problem.folds[i] != f && !members.contains(&i))
-        };
-        if members.len() == bad || named == 0 || !(0..problem.k).all(others) {
+        if members.len() == bad || named == 0 || !problem.possible(head, |i| members.contains(&i)) {
             continue;
         }
         let scores = match head {
             // A detector sees no bad image anyway.
             Head::Detector { .. } => scores.to_vec(),
-            Head::Forest { monotone } => problem.out_of_fold(*monotone, |i| members.contains(&i))?,
+            head => problem.out_of_fold(head, |i| members.contains(&i))?,
         };
         let pick = |keep: &dyn Fn(usize) -> bool| -> Vec<f32> {
             (0..scores.len()).filter(|&i| keep(i)).map(|i| scores[i]).collect()
@@ -292,7 +322,7 @@ fn detector_card(
     let means = good.iter().map(|o| f64::from(o.means[index])).collect();
     let maxima = good.iter().map(|o| f64::from(o.maxima[index])).collect();
     let parts = good.first().map_or(0, |o| o.parts[index].len());
-    let part = |p: usize| usual(good.iter().map(|o| o.parts[index][p])).unwrap_or([0.0, 0.0]);
+    let part = |p: usize| usual_range(good.iter().map(|o| o.parts[index][p])).unwrap_or([0.0, 0.0]);
     DetectorCard {
         name: settings.kind().to_owned(),
         settings: settings.clone(),
@@ -301,9 +331,33 @@ fn detector_card(
     }
 }
 
+/// The classifier that a head needs.
+fn classifier_card(
+    problem: &Problem<'_>,
+    head: &Head,
+    scores: &[f32],
+    settings: &FitSettings,
+) -> Result<Option<ClassifierCard>> {
+    let (index, logits) = match head {
+        Head::Classifier { classifier } => (*classifier, scores.to_vec()),
+        Head::Forest { g: Some(_), .. } => {
+            (0, problem.out_of_fold(&Head::Classifier { classifier: 0 }, |_| false)?)
+        }
+        Head::Detector { .. } | Head::Forest { g: None, .. } => return Ok(None),
+    };
+    let good = logits.iter().zip(problem.labels).filter(|(_, l)| !l.is_bad()).map(|(&s, _)| s);
+    let usual = usual_range(good).unwrap_or([0.0, 0.0]);
+    let card = |c: &ClassifierSettings| ClassifierCard {
+        name: c.name.clone(),
+        settings: c.settings.clone(),
+        usual,
+    };
+    Ok(settings.classifiers.get(index).map(card))
+}
+
 fn usual_columns(table: &FeatureTable, labels: &[Label]) -> Vec<Option<[f32; 2]>> {
     let good: Vec<usize> = (0..labels.len()).filter(|&i| !labels[i].is_bad()).collect();
-    (0..table.columns()).map(|j| usual(good.iter().map(|&i| table.row(i)[j]))).collect()
+    (0..table.columns()).map(|j| usual_range(good.iter().map(|&i| table.row(i)[j]))).collect()
 }
 
 /// Shares of the forest's gain by segment, the largest first.

@@ -78,7 +78,7 @@ pub(crate) fn segment_maxima(map: &AnomalyMap, segments: &LabelMap) -> Result<Ve
 }
 
 /// A quantile of values of which some may be missing (NaN or infinite); `None` if more than half are.
-pub(crate) fn usual(values: impl Iterator<Item = f32>) -> Option<[f32; 2]> {
+pub(crate) fn usual_range(values: impl Iterator<Item = f32>) -> Option<[f32; 2]> {
     let (mut total, mut known) = (0, Vec::new());
     for v in values {
         total += 1;

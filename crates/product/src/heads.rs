@@ -1,17 +1,21 @@
 //! Every part and every head, measured on images it had not seen; the simplest that is not clearly worse is kept.
 
-use crate::card::Candidate;
-use crate::error::Result;
+use crate::card::{Candidate, Head, TrainingG};
+use crate::error::{ProductError, Result};
 use rayon::prelude::*;
+use segad_classifier_frozen::{FittedHead, FrozenParams};
 use segad_core::{FeatureTable, Label, Seed};
 use segad_features::{FeatureName, Measure};
 use segad_forest::{Forest, ForestParams};
 use segad_metrics::{Scores, delong_test};
 use std::num::NonZeroUsize;
 
-/// What forests are fitted on.
+/// What heads are fitted on.
 pub(crate) struct Problem<'a> {
+    /// Statistics of the maps.
     pub table: &'a FeatureTable,
+    /// Features of the classifiers, one row an image, and the classifiers; the first is the paper's g.
+    pub embedded: Option<(&'a FeatureTable, &'a [(String, FrozenParams)])>,
     pub labels: &'a [Label],
     /// Fold of each row, 0…`k`−1.
     pub folds: &'a [usize],
@@ -20,28 +24,130 @@ pub(crate) struct Problem<'a> {
     pub seed: Seed,
 }
 
+/// A head fitted on all rows.
+pub(crate) struct Final {
+    pub forest: Option<Forest>,
+    pub classifier: Option<FittedHead>,
+    /// What the forest was fitted on.
+    pub table: FeatureTable,
+}
+
 impl Problem<'_> {
-    /// A forest on these rows.
-    pub fn fit(&self, rows: &[usize], monotone: bool) -> Result<Forest> {
-        let labels: Vec<Label> = rows.iter().map(|&i| self.labels[i]).collect();
-        let constraints = if monotone { rising(self.table.names()) } else { Vec::new() };
-        let table = self.table.select_rows(rows);
-        // XGBoost takes seeds below 2⁶³.
-        let seed = Seed(self.seed.0 >> 1);
-        Ok(Forest::fit(self.params, &table, &labels, &constraints, seed, NonZeroUsize::MIN)?)
+    fn rows(&self, keep: impl Fn(usize) -> bool) -> Vec<usize> {
+        (0..self.labels.len()).filter(|&i| keep(i)).collect()
     }
 
-    /// One score a row, by a forest that saw no row of its fold and none that `left_out` names.
-    pub fn out_of_fold(&self, monotone: bool, left_out: impl Fn(usize) -> bool + Sync) -> Result<Vec<f32>> {
-        let rows =
-            |keep: &dyn Fn(usize) -> bool| (0..self.labels.len()).filter(|&i| keep(i)).collect::<Vec<_>>();
+    fn labels_of(&self, rows: &[usize]) -> Vec<Label> {
+        rows.iter().map(|&i| self.labels[i]).collect()
+    }
+
+    fn forest(&self, table: &FeatureTable, rows: &[usize], monotone: bool) -> Result<Forest> {
+        let constraints = if monotone { rising(table.names()) } else { Vec::new() };
+        // XGBoost takes seeds below 2⁶³.
+        let seed = Seed(self.seed.0 >> 1);
+        let labels = self.labels_of(rows);
+        Ok(Forest::fit(self.params, table, &labels, &constraints, seed, NonZeroUsize::MIN)?)
+    }
+
+    /// A classifier on these rows.
+    fn classifier(&self, index: usize, rows: &[usize]) -> Result<FittedHead> {
+        let (table, classifiers) = self.embedded.ok_or_else(|| no_classifier(index))?;
+        let (_, params) = classifiers.get(index).ok_or_else(|| no_classifier(index))?;
+        let labels = self.labels_of(rows);
+        Ok(segad_classifier_frozen::fit(params, &table.select_rows(rows), &labels, self.seed)?)
+    }
+
+    fn classified(&self, classifier: &FittedHead, rows: &[usize]) -> Result<Vec<f32>> {
+        let (table, _) = self.embedded.ok_or_else(|| no_classifier(0))?;
+        Ok(classifier.scores(&table.select_rows(rows))?)
+    }
+
+    /// The statistics of these rows with g as a further column.
+    fn with_g(&self, rows: &[usize], g: &[f32]) -> Result<FeatureTable> {
+        let name = self.embedded.and_then(|(_, c)| c.first()).map_or("g", |(name, _)| name);
+        let column = FeatureName::Classifier { classifier: name.to_owned() }.to_string();
+        Ok(self.table.select_rows(rows).with_column(&column, g)?)
+    }
+
+    /// g of training rows: of the classifier fitted on them, or of classifiers fitted on the other folds of them.
+    fn training_g(&self, kind: TrainingG, fitted: &FittedHead, rows: &[usize]) -> Result<Vec<f32>> {
+        if kind == TrainingG::InSample {
+            return self.classified(fitted, rows);
+        }
+        let mut g = vec![0.0; self.labels.len()];
+        for fold in 0..self.k {
+            let (own, others): (Vec<usize>, Vec<usize>) = rows.iter().partition(|&&i| self.folds[i] == fold);
+            if !own.is_empty() {
+                let scores = self.classified(&self.classifier(0, &others)?, &own)?;
+                own.iter().zip(scores).for_each(|(&i, s)| g[i] = s);
+            }
+        }
+        Ok(rows.iter().map(|&i| g[i]).collect())
+    }
+
+    /// A head fitted on these rows.
+    fn fit(&self, head: &Head, rows: &[usize]) -> Result<Final> {
+        let plain = || self.table.select_rows(rows);
+        Ok(match head {
+            Head::Detector { .. } => Final { forest: None, classifier: None, table: plain() },
+            Head::Classifier { classifier } => {
+                let fitted = self.classifier(*classifier, rows)?;
+                Final { forest: None, classifier: Some(fitted), table: plain() }
+            }
+            Head::Forest { monotone, g: None } => {
+                let table = plain();
+                Final { forest: Some(self.forest(&table, rows, *monotone)?), classifier: None, table }
+            }
+            Head::Forest { monotone, g: Some(kind) } => {
+                let fitted = self.classifier(0, rows)?;
+                let table = self.with_g(rows, &self.training_g(*kind, &fitted, rows)?)?;
+                let forest = self.forest(&table, rows, *monotone)?;
+                Final { forest: Some(forest), classifier: Some(fitted), table }
+            }
+        })
+    }
+
+    /// A head fitted on all rows.
+    pub fn fit_all(&self, head: &Head) -> Result<Final> {
+        self.fit(head, &self.rows(|_| true))
+    }
+
+    /// The statistics alone, for what the segments are worth.
+    pub fn plain_forest(&self) -> Result<Forest> {
+        self.forest(self.table, &self.rows(|_| true), false)
+    }
+
+    /// Whether every fit that measuring this head takes has images of both labels.
+    pub fn possible(&self, head: &Head, left_out: impl Fn(usize) -> bool) -> bool {
+        let both = |skipped: &[usize]| {
+            let has = |label: Label| {
+                (0..self.labels.len())
+                    .any(|i| self.labels[i] == label && !skipped.contains(&self.folds[i]) && !left_out(i))
+            };
+            has(Label::Good) && has(Label::Bad)
+        };
+        match head {
+            Head::Forest { g: Some(TrainingG::OutOfFold), .. } => {
+                (0..self.k).all(|f| (0..self.k).all(|j| both(&[f, j])))
+            }
+            _ => (0..self.k).all(|f| both(&[f])),
+        }
+    }
+
+    /// One score a row, by a head that saw no row of its fold and none that `left_out` names.
+    pub fn out_of_fold(&self, head: &Head, left_out: impl Fn(usize) -> bool + Sync) -> Result<Vec<f32>> {
         let parts = (0..self.k)
             .into_par_iter()
             .map(|fold| {
-                let forest = self.fit(&rows(&|i| self.folds[i] != fold && !left_out(i)), monotone)?;
-                let own = rows(&|i| self.folds[i] == fold);
-                let margins = forest.margins(&self.table.select_rows(&own))?;
-                Ok((own, margins))
+                let fitted = self.fit(head, &self.rows(|i| self.folds[i] != fold && !left_out(i)))?;
+                let own = self.rows(|i| self.folds[i] == fold);
+                let g = fitted.classifier.as_ref().map(|c| self.classified(c, &own)).transpose()?;
+                let scores = match (fitted.forest, g) {
+                    (Some(forest), Some(g)) => forest.margins(&self.with_g(&own, &g)?)?,
+                    (Some(forest), None) => forest.margins(&self.table.select_rows(&own))?,
+                    (None, g) => g.unwrap_or_default(),
+                };
+                Ok((own, scores))
             })
             .collect::<Result<Vec<_>>>()?;
         let mut scores = vec![0.0; self.labels.len()];
@@ -50,6 +156,10 @@ impl Problem<'_> {
         }
         Ok(scores)
     }
+}
+
+fn no_classifier(index: usize) -> ProductError {
+    ProductError::Damaged(format!("classifier {index} is absent"))
 }
 
 /// 1 for every column where more means more evidence of a defect, 0 for the shape of the distribution.

@@ -1,13 +1,13 @@
 //! The verdict on an image, and why.
 
-use crate::card::{Card, Head};
-use crate::crossfit;
+use crate::card::{Card, ClassifierCard, Head};
 use crate::detect::{DetectorSettings, Maps};
-use crate::draw;
 use crate::error::{ProductError, Result};
 use crate::gauge::{Gauge, segment_maxima};
 use crate::model::Model;
+use crate::{classify, crossfit, draw};
 use crate::neighbours::{Neighbour, neighbours};
+use segad_classifier_frozen::{Embedder, FittedHead};
 use segad_core::{AnomalyMap, Device, FeatureTable, Image, ImageId, LabelMap};
 use segad_features::{FeatureName, Scratch};
 use segad_forest::Forest;
@@ -23,7 +23,32 @@ pub struct Inspector {
     detectors: Vec<Box<dyn Maps>>,
     gauge: Gauge,
     names: Vec<FeatureName>,
+    classifier: Option<Classifier>,
     forest: Option<Forest>,
+}
+
+struct Classifier {
+    embedder: Embedder,
+    names: Vec<String>,
+    head: FittedHead,
+}
+
+impl Classifier {
+    fn open(card: &ClassifierCard, model: &Model, device: Device) -> Result<Self> {
+        let params = card.settings.clone().checked()?;
+        let embedder = classify::embedder(params.embedding(), &model.deep()?, device)?;
+        Ok(Self { names: embedder.names(), embedder, head: FittedHead::load(&model.classifier()?)? })
+    }
+
+    fn logit(&self, image: &Image) -> Result<f32> {
+        let row = classify::embed(&self.embedder, image)?;
+        let table = FeatureTable::new(self.names.clone(), vec![ImageId::new("")], row)?;
+        self.head.scores(&table)?.first().copied().ok_or_else(no_head)
+    }
+}
+
+fn no_head() -> ProductError {
+    ProductError::Damaged("its head does not fit its parts".to_owned())
 }
 
 /// What an image is called.
@@ -81,8 +106,8 @@ pub struct Reason {
     pub value: Option<f32>,
     /// Where 90 % of good images lie.
     pub usual: Option<[f32; 2]>,
-    /// What it adds to the score; positive is towards bad. For a score that is a map's maximum: how far the value lies
-    /// above what is usual.
+    /// What it adds to the score; positive is towards bad. For a score that is a map's maximum or the
+    /// classifier's: how far the value lies above what is usual.
     pub contribution: f64,
 }
 
@@ -121,19 +146,28 @@ impl Inspector {
         let size = size.ok_or_else(|| ProductError::Damaged("it has no detector".to_owned()))?;
         let names: Vec<String> = card.detectors.iter().map(|d| d.name.clone()).collect();
         let gauge = Gauge::new(&card.segments, size, &card.features, &names)?;
+        let classifier = card.classifier.as_ref();
+        let classifier = classifier.map(|c| Classifier::open(c, model, device)).transpose()?;
         let forest = model.forest()?;
-        let fits = match card.head {
-            Head::Detector { detector } => detector < detectors.len(),
-            Head::Forest { .. } => {
-                let columns = gauge.extractor.columns();
-                forest.as_ref().is_some_and(|f| f.columns() == columns) && card.usual.len() == columns.len()
+        let mut names = gauge.extractor.names().to_vec();
+        let fits = match &card.head {
+            Head::Detector { detector } => *detector < detectors.len(),
+            Head::Classifier { .. } => classifier.is_some(),
+            Head::Forest { g, .. } => {
+                if g.is_some() {
+                    let classifier = card.classifier.as_ref().map(|c| c.name.clone()).unwrap_or_default();
+                    names.push(FeatureName::Classifier { classifier });
+                }
+                let columns: Vec<String> = names.iter().map(FeatureName::to_string).collect();
+                forest.as_ref().is_some_and(|f| f.columns() == columns)
+                    && card.usual.len() == columns.len()
+                    && g.is_some() == classifier.is_some()
             }
         };
         if !fits || gauge.names() != card.segment_names {
-            return Err(ProductError::Damaged("its head does not fit its detectors".to_owned()));
+            return Err(no_head());
         }
-        let names = gauge.extractor.names().to_vec();
-        Ok(Self { card, settings, detectors, gauge, names, forest })
+        Ok(Self { card, settings, detectors, gauge, names, classifier, forest })
     }
 
     /// The model card.
@@ -158,17 +192,34 @@ impl Inspector {
         crossfit::maps(&self.detectors, &self.settings, image)
     }
 
-    /// The score alone, of maps made before: the statistics and the forest.
+    /// The classifier's logit, if the score needs one.
+    ///
+    /// # Errors
+    /// A network's.
+    pub fn logit(&self, image: &Image) -> Result<Option<f32>> {
+        self.classifier.as_ref().map(|c| c.logit(image)).transpose()
+    }
+
+    /// The score alone, of maps and logit made before: the statistics and the forest.
     ///
     /// # Errors
     /// As [`Inspector::inspect`].
-    pub fn score(&self, image: &Image, maps: &[AnomalyMap], scratch: &mut Scratch) -> Result<f32> {
-        match (&self.card.head, &self.forest) {
-            (Head::Detector { detector }, _) => Ok(maps[*detector].max()),
-            (Head::Forest { .. }, Some(forest)) => {
-                Ok(forest.margin(&self.gauge.gauge(image, maps, scratch)?.features)?)
+    pub fn score(
+        &self,
+        image: &Image,
+        maps: &[AnomalyMap],
+        logit: Option<f32>,
+        scratch: &mut Scratch,
+    ) -> Result<f32> {
+        match (&self.card.head, &self.forest, logit) {
+            (Head::Detector { detector }, ..) => Ok(maps[*detector].max()),
+            (Head::Classifier { .. }, _, Some(logit)) => Ok(logit),
+            (Head::Forest { .. }, Some(forest), logit) => {
+                let mut features = self.gauge.gauge(image, maps, scratch)?.features;
+                features.extend(logit);
+                Ok(forest.margin(&features)?)
             }
-            (Head::Forest { .. }, None) => Err(ProductError::Damaged("forest is absent".to_owned())),
+            _ => Err(no_head()),
         }
     }
 
@@ -203,20 +254,24 @@ impl Inspector {
     }
 
     fn judge(&self, image: &Image, maps: Vec<AnomalyMap>) -> Result<Inspection> {
-        let (segments, score, mut reasons) = match (&self.card.head, &self.forest) {
-            (Head::Forest { .. }, Some(forest)) => {
+        let logit = self.logit(image)?;
+        let (segments, score, mut reasons) = match (&self.card.head, &self.forest, logit) {
+            (Head::Forest { .. }, Some(forest), logit) => {
                 let gauged = self.gauge.gauge(image, &maps, &mut Scratch::default())?;
-                let score = forest.margin(&gauged.features)?;
-                (gauged.segments, score, self.forest_reasons(forest, gauged.features)?)
+                let mut features = gauged.features;
+                features.extend(logit);
+                let score = forest.margin(&features)?;
+                (gauged.segments, score, self.forest_reasons(forest, features)?)
             }
-            (Head::Detector { detector }, _) => {
+            (Head::Detector { detector }, ..) => {
                 let segments = self.gauge.label_map(image)?;
                 let reasons = self.map_reasons(*detector, &maps[*detector], &segments)?;
                 (segments, maps[*detector].max(), reasons)
             }
-            (Head::Forest { .. }, None) => {
-                return Err(ProductError::Damaged("forest is absent".to_owned()));
+            (Head::Classifier { .. }, _, Some(logit)) => {
+                (self.gauge.label_map(image)?, logit, self.classifier_reason(logit))
             }
+            _ => return Err(no_head()),
         };
         reasons.sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
         let verdict =
@@ -268,6 +323,18 @@ impl Inspector {
                 }
             })
             .collect())
+    }
+
+    fn classifier_reason(&self, logit: f32) -> Vec<Reason> {
+        let of = |card: &ClassifierCard| Reason {
+            segment: String::new(),
+            detector: card.name.clone(),
+            statistic: "score".to_owned(),
+            value: Some(logit),
+            usual: Some(card.usual),
+            contribution: f64::from(logit) - f64::from(card.usual[1]),
+        };
+        self.card.classifier.iter().map(of).collect()
     }
 
     /// The mean of the maps, each from its level on good images (0) to where the highest of them get (1).

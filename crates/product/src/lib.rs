@@ -55,9 +55,11 @@
 //! Choices of this crate: the standard error of "one standard error behind the best" is that of the difference on the same
 //! images (DeLong), not that of the best; detectors of the folds see fewer images than the one that is shipped.
 
+mod auto;
 pub mod budget;
 mod calibrate;
 mod card;
+mod classify;
 mod crossfit;
 mod detect;
 mod draw;
@@ -80,7 +82,8 @@ mod survey;
 pub mod threshold;
 
 pub use calibrate::{Calibration, CalibrationKind};
-pub use card::{Candidate, Card, DataCard, DetectorCard, Head, Scored, Share, Unseen};
+pub use card::{Candidate, Card, ClassifierCard, DataCard, DetectorCard, Head, Scored, Share, TrainingG, Unseen};
+pub use classify::ClassifierSettings;
 pub use detect::{DetectorSettings, WeightsSource};
 pub use error::{ProductError, Result};
 pub use file::SCHEMA;

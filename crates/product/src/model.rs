@@ -10,9 +10,11 @@ use segad_nn::{BackboneKind, SavedModel};
 use std::path::Path;
 
 const CARD: &str = "card.json";
+const CLASSIFIER: [&str; 2] = ["classifier/model.json", "classifier/model.safetensors"];
 const FOREST: &str = "forest";
 const PATCHES: &str = "patches.png";
 const WEIGHTS: &str = "weights/";
+const DEEP: &str = "classifier/weights/";
 const SAMPLES: &str = "samples/";
 
 /// Everything a fitted product consists of; may be shared between threads. [`crate::Inspector`] puts it to work.
@@ -27,6 +29,7 @@ impl Model {
         card: Card,
         backbones: &Backbones,
         detectors: Vec<SavedModel>,
+        classifier: Option<(SavedModel, Backbones)>,
         forest: Option<&Forest>,
         patches: Option<Vec<u8>>,
         samples: Vec<Vec<u8>>,
@@ -39,6 +42,13 @@ impl Model {
         for (i, detector) in detectors.into_iter().enumerate() {
             sections.insert(format!("detector/{i}/model.json"), detector.header.into_bytes());
             sections.insert(format!("detector/{i}/model.safetensors"), detector.tensors);
+        }
+        if let Some((classifier, backbones)) = classifier {
+            for (kind, bytes) in backbones.0 {
+                sections.insert(format!("{DEEP}{kind}"), bytes);
+            }
+            sections.insert(CLASSIFIER[0].to_owned(), classifier.header.into_bytes());
+            sections.insert(CLASSIFIER[1].to_owned(), classifier.tensors);
         }
         for (i, sample) in samples.into_iter().enumerate() {
             sections.insert(format!("{SAMPLES}{i}.png"), sample);
@@ -87,10 +97,20 @@ impl Model {
         self.sections.iter().map(|(name, data)| (name.as_str(), data.len()))
     }
 
+    /// The detectors' backbones.
     pub(crate) fn backbones(&self) -> Result<Backbones> {
+        self.backbones_below(WEIGHTS)
+    }
+
+    /// The classifier's backbone, which reaches deeper.
+    pub(crate) fn deep(&self) -> Result<Backbones> {
+        self.backbones_below(DEEP)
+    }
+
+    fn backbones_below(&self, place: &str) -> Result<Backbones> {
         let mut backbones = Backbones::default();
         for (name, bytes) in &self.sections {
-            if let Some(kind) = name.strip_prefix(WEIGHTS) {
+            if let Some(kind) = name.strip_prefix(place) {
                 backbones.0.insert(kind.parse::<BackboneKind>()?, bytes.clone());
             }
         }
@@ -98,11 +118,17 @@ impl Model {
     }
 
     pub(crate) fn detector(&self, index: usize) -> Result<SavedModel> {
-        let header = self.section(&format!("detector/{index}/model.json"))?;
-        let tensors = self.section(&format!("detector/{index}/model.safetensors"))?.to_vec();
-        let header = String::from_utf8(header.to_vec())
-            .map_err(|e| ProductError::Damaged(format!("header of detector {index}: {e}")))?;
-        Ok(SavedModel { header, tensors })
+        self.saved(&format!("detector/{index}/model.json"), &format!("detector/{index}/model.safetensors"))
+    }
+
+    pub(crate) fn classifier(&self) -> Result<SavedModel> {
+        self.saved(CLASSIFIER[0], CLASSIFIER[1])
+    }
+
+    fn saved(&self, header: &str, tensors: &str) -> Result<SavedModel> {
+        let text = String::from_utf8(self.section(header)?.to_vec())
+            .map_err(|e| ProductError::Damaged(format!("{header}: {e}")))?;
+        Ok(SavedModel { header: text, tensors: self.section(tensors)?.to_vec() })
     }
 
     /// The forest, if the score comes from one.

@@ -1,6 +1,7 @@
 //! Segment sources that a model file can carry.
 
 use crate::error::{ProductError, Result};
+use segad_core::LabelMap;
 use segad_segments::{Foreground, ForegroundParams, Posed, SegmentsError, Shapes, Source, StaticMap};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,15 @@ pub enum Segments {
         file: String,
         /// Its text.
         text: String,
+    },
+    /// One map for all images that was found from good images.
+    Found {
+        /// Names of the segments, in the order of their labels.
+        names: Vec<String>,
+        /// Height and width.
+        size: [usize; 2],
+        /// The labels, row by row: label and how often it repeats.
+        runs: Vec<(u8, u32)>,
     },
     /// What differs from the border's colour.
     Foreground {
@@ -55,6 +65,17 @@ impl Segments {
         }
     }
 
+    pub(crate) fn found(map: &LabelMap, names: &[String]) -> Self {
+        let mut runs: Vec<(u8, u32)> = Vec::new();
+        for &label in map.labels() {
+            match runs.last_mut() {
+                Some((last, count)) if *last == label => *count += 1,
+                _ => runs.push((label, 1)),
+            }
+        }
+        Self::Found { names: names.to_vec(), size: [map.height(), map.width()], runs }
+    }
+
     /// The source at the size of the maps.
     ///
     /// # Errors
@@ -64,6 +85,20 @@ impl Segments {
             Self::Whole => Source::Static(StaticMap::whole(height, width)?),
             Self::Shapes { file, text } => {
                 Source::Static(StaticMap::new(&Shapes::parse(file, text)?, height, width)?)
+            }
+            Self::Found { names, size: [h, w], runs } => {
+                // A damaged list must not ask for more than the map holds.
+                let most = h.saturating_mul(*w);
+                let labels = runs.iter().flat_map(|&(label, n)| std::iter::repeat_n(label, n as usize));
+                let labels: Vec<u8> = labels.take(most.saturating_add(1)).collect();
+                let segments = u8::try_from(names.len()).unwrap_or(u8::MAX);
+                let map = LabelMap::new(*h, *w, labels, segments)?;
+                let map = if [*h, *w] == [height, width] {
+                    map
+                } else {
+                    segad_imaging::resize_labels(&map, height, width)?
+                };
+                Source::Static(StaticMap::from_map(map, names)?)
             }
             Self::Foreground { params } => {
                 Source::Foreground(Foreground::new(params.clone(), height, width)?)
@@ -81,6 +116,7 @@ impl Segments {
         match self {
             Self::Whole => "the whole image".to_owned(),
             Self::Shapes { file, .. } => format!("shapes of {file}"),
+            Self::Found { .. } => "found from the good images".to_owned(),
             Self::Foreground { .. } => "foreground by colour".to_owned(),
             Self::Posed { file, .. } => format!("shapes of {file} where the product lies"),
         }

@@ -27,6 +27,19 @@ impl StaticMap {
         Ok(Self { map: shapes.rasterise(height, width)?, names: shapes.names.clone() })
     }
 
+    /// A map that was made elsewhere, with a name for each of its segments.
+    ///
+    /// # Errors
+    /// [`SegmentsError::Names`] unless there are as many names as segments, each of its own.
+    pub fn from_map(map: LabelMap, names: &[String]) -> Result<Self, SegmentsError> {
+        crate::shapes::check_names("label map", names)?;
+        if names.len() != usize::from(map.segments()) {
+            let reason = format!("{} names for {} segments", names.len(), map.segments());
+            return Err(SegmentsError::Names { file: "label map".to_owned(), reason });
+        }
+        Ok(Self { map, names: names.to_vec() })
+    }
+
     /// One segment called `whole`.
     ///
     /// # Errors

@@ -27,10 +27,11 @@ pub(super) fn run(args: &Bench) -> Result<(), Failure> {
 
     let whole = repeat(args.seconds, |n| inspector.inspect(image(n)).map(drop).map_err(failure))?;
     let maps = images.iter().map(|i| inspector.maps(i)).collect::<Result<Vec<_>, _>>().map_err(failure)?;
+    let logits = images.iter().map(|i| inspector.logit(i)).collect::<Result<Vec<_>, _>>().map_err(failure)?;
     let mut scratch = Default::default();
     let own = repeat(args.seconds, |n| {
-        let maps = &maps[n % maps.len()];
-        inspector.score(image(n), maps, &mut scratch).map(drop).map_err(failure)
+        let (maps, logit) = (&maps[n % maps.len()], logits[n % logits.len()]);
+        inspector.score(image(n), maps, logit, &mut scratch).map(drop).map_err(failure)
     })?;
     segad_nn::set_threads(threads.get());
     let wide = repeat(args.seconds, |n| inspector.inspect(image(n)).map(drop).map_err(failure))?;

@@ -67,6 +67,9 @@ fn definition(card: &Card) -> String {
             "- The score is the largest value of the map of {}.\n",
             card.detectors[*detector].name
         )),
+        Head::Classifier { .. } => out.push_str(
+            "- The score is the classifier's logit. Its network is not among these files: use segad itself.\n",
+        ),
         Head::Forest { .. } => {
             let level = 100.0 * card.features.quantile;
             out.push_str(&format!(

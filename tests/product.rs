@@ -1,0 +1,155 @@
+//! From a folder to a model file, and from images to verdicts, through the binary.
+
+use crate::support::{Place, expect};
+use segad_core::Image;
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+
+/// A plate with a hole; bad ones have a scratch.
+fn plate(n: usize, bad: bool) -> Vec<u8> {
+    let pixel = |i: usize| {
+        let (y, x) = (i / 64, i % 64);
+        let noise = ((x * 7 + y * 13 + n * 31) * 2_654_435_761 % 97 % 9) as u8;
+        match (bad && y.abs_diff(8 + n) < 2 && (10..40).contains(&x), y.abs_diff(40) + x.abs_diff(40) < 10) {
+            (true, _) => 250,
+            (_, true) => 30,
+            _ => 110 + noise,
+        }
+    };
+    let grey: Vec<u8> = (0..4096).map(pixel).collect();
+    segad_imaging::encode_png(&Image::from_grey(64, 64, &grey).unwrap()).unwrap()
+}
+
+fn product(folder: &Path) {
+    for (name, bad, count) in [("good", false, 14), ("bad/scratch", true, 4)] {
+        std::fs::create_dir_all(folder.join(name)).unwrap();
+        for n in 0..count {
+            std::fs::write(folder.join(name).join(format!("{n:02}.png")), plate(n, bad)).unwrap();
+        }
+    }
+}
+
+/// A place with a product and its model.
+fn fitted() -> Place {
+    let place = Place::new();
+    product(&place.path("plates"));
+    fit(&place, "model.segad", &["--threads", "2"], 0);
+    place
+}
+
+fn fit(place: &Place, out: &str, more: &[&str], code: i32) -> String {
+    let (data, out) = (place.path("plates"), place.path(out));
+    let mut args = vec!["fit", data.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    args.extend(["--backbone", "resnet18", "--image-size", "64", "--folds", "3"]);
+    args.extend(more);
+    expect(place.segad(&args), code)
+}
+
+fn lines(output: &[u8]) -> Vec<serde_json::Value> {
+    String::from_utf8_lossy(output).lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+}
+
+#[test]
+fn a_folder_becomes_a_model_and_images_get_verdicts() {
+    let place = fitted();
+    let model = place.path("model.segad");
+    let model = model.to_str().unwrap();
+    fit(&place, "again.segad", &["--threads", "1"], 0);
+    assert!(std::fs::read(model).unwrap() == std::fs::read(place.path("again.segad")).unwrap());
+
+    // A folder with a file that is no picture: a record, not an end.
+    let images = place.path("images");
+    std::fs::create_dir_all(images.join("more")).unwrap();
+    std::fs::write(images.join("a.png"), plate(20, false)).unwrap();
+    std::fs::write(images.join("b.png"), b"no picture").unwrap();
+    std::fs::write(images.join("more/c.png"), plate(3, true)).unwrap();
+    let run = |more: &[&str]| {
+        let mut args = vec!["inspect", model, images.to_str().unwrap(), "--json"];
+        args.extend(more);
+        place.segad(&args).output().unwrap()
+    };
+    let one = run(&["--threads", "1"]);
+    assert_eq!(one.status.code(), Some(1));
+    let records = lines(&one.stdout);
+    let names: Vec<&str> = records.iter().map(|r| r["path"].as_str().unwrap()).collect();
+    assert!(names[0].ends_with("a.png") && names[1].ends_with("b.png") && names[2].ends_with("more/c.png"));
+    assert!(records[1]["error"].as_str().unwrap().contains("PNG") && records[1]["score"].is_null());
+    assert!(records[2]["score"].as_f64() > records[0]["score"].as_f64());
+    assert!(matches!(records[2]["verdict"].as_str(), Some("good" | "bad")));
+    assert_eq!(run(&["--threads", "2"]).stdout, one.stdout);
+    let wide = lines(&run(&["--latency"]).stdout);
+    for (a, b) in records.iter().zip(&wide).filter(|(a, _)| a["error"].is_null()) {
+        let apart = a["score"].as_f64().unwrap() - b["score"].as_f64().unwrap();
+        assert!(apart.abs() <= 1e-5, "{a} {b}");
+    }
+
+    // Pictures and Parquet.
+    let (pictures, table) = (place.path("pictures"), place.path("verdicts.parquet"));
+    run(&["--pictures", pictures.to_str().unwrap(), "--out", table.to_str().unwrap()]);
+    assert!(table.exists() && pictures.join("a.png").exists() && pictures.join("more/c.png").exists());
+    assert!(!pictures.join("b.png").exists());
+
+    // Frames one behind the other, and paths, on standard input.
+    let piped = |input: &[u8]| {
+        let mut command = place.segad(&["inspect", model, "-", "--json"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        lines(&child.wait_with_output().unwrap().stdout)
+    };
+    let frames = piped(&[plate(20, false), plate(3, true)].concat());
+    assert_eq!((frames.len(), &frames[0]["path"]), (2, &"frame 0".into()));
+    assert_eq!(frames[0]["score"], records[0]["score"]);
+    assert_eq!(frames[1]["score"], records[2]["score"]);
+    let listed = piped(format!("{}\n", images.join("a.png").display()).as_bytes());
+    assert_eq!(listed, [records[0].clone()]);
+}
+
+#[test]
+fn a_model_explains_itself_and_leaves_the_house() {
+    let place = fitted();
+    let (model, page) = (place.path("model.segad"), place.path("why.html"));
+    let image = place.path("plates/bad/scratch/01.png");
+    let [model, page, image] = [&model, &page, &image].map(|p| p.to_str().unwrap());
+    expect(place.segad(&["explain", model, image, "--out", page]), 0);
+    let html = std::fs::read_to_string(page).unwrap();
+    assert!(html.contains("data:image/png;base64,") && html.contains("most similar good patches"));
+    let out = place.path("export");
+    expect(place.segad(&["export", model, "--out", out.to_str().unwrap()]), 0);
+    for name in ["patchcore.pt", "card.json", "README.md", "segments.png"] {
+        assert!(out.join(name).exists(), "{name}");
+    }
+    let strict = ["export", model, "--out", out.to_str().unwrap(), "--epsilon", "-1"];
+    assert!(expect(place.segad(&strict), 6).contains("removed"));
+    assert!(!out.join("patchcore.pt").exists());
+    let bench = place.segad(&["bench", model, "--seconds", "0.05", "--json", "--threads", "2"]).output().unwrap();
+    let times = &lines(&bench.stdout)[0];
+    assert!(times["load_s"].as_f64().unwrap() > 0.0 && times["statistics_and_forest_ms"]["median"].is_number());
+}
+
+#[test]
+fn what_cannot_be_is_said_with_its_exit_code() {
+    let place = fitted();
+    assert!(fit(&place, "x.segad", &["--max-miss", "0.01"], 3).contains("more bad images would do"));
+    assert!(fit(&place, "x.segad", &["--segments", "nothing"], 3).contains("nothing"));
+    assert!(!place.path("x.segad").exists());
+    let model = place.path("model.segad");
+    let mut bytes = std::fs::read(&model).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let bad = place.path("bad.segad");
+    std::fs::write(&bad, bytes).unwrap();
+    let image = place.path("plates/good/00.png");
+    let args = ["inspect", bad.to_str().unwrap(), image.to_str().unwrap()];
+    assert!(expect(place.segad(&args), 5).contains("digest"));
+    let args = ["inspect", model.to_str().unwrap(), "/nowhere"];
+    assert!(expect(place.segad(&args), 5).contains("not there"));
+    let empty = place.path("empty");
+    std::fs::create_dir_all(&empty).unwrap();
+    let args = ["inspect", model.to_str().unwrap(), empty.to_str().unwrap()];
+    expect(place.segad(&args), 4);
+    std::fs::remove_dir_all(place.path("plates/bad")).unwrap();
+    assert!(fit(&place, "x.segad", &[], 5).contains("0 bad images"));
+    assert!(expect(place.segad(&["fit", empty.to_str().unwrap(), "--out", "x"]), 5).contains("good/ and bad/"));
+    expect(place.segad(&["fit", empty.to_str().unwrap()]), 2);
+}
