@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod data;
 mod defects;
 mod errors;
 mod maps;
