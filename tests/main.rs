@@ -9,6 +9,7 @@
 
 mod architecture;
 mod classifiers;
+mod data;
 mod defects;
 mod errors;
 mod maps;

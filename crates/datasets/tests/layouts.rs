@@ -161,6 +161,11 @@ fn mvtec_defects_are_groups() {
     let error = Protocol::MvtecSupervised20.split(&index, Seed(333), &more).unwrap_err().to_string();
     assert!(error.contains("test folder needs 31 bad images, 30 there"), "{error}");
 
+    std::fs::rename(class.join("test"), class.join("not-test")).unwrap();
+    let error = mvtec.index("bottle").unwrap_err().to_string();
+    assert!(error.contains("bottle/test: not a mvtec folder: it is not there, so only a part"), "{error}");
+    std::fs::rename(class.join("not-test"), class.join("test")).unwrap();
+
     touch(&class, ["test/hole/099.png"]);
     let error = mvtec.index("bottle").unwrap_err().to_string();
     assert!(error.starts_with("bottle: test any bad holds 31 images, the manifest says 30"), "{error}");

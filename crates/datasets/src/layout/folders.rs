@@ -3,7 +3,7 @@ use crate::manifest::{Class, Layout, Manifest};
 use crate::{DatasetError, Entry, Part, files};
 use segad_core::{ImageId, Label};
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where a class lies below `base`: its own folder, or `base` itself if the manifest has one class only. `None` if
 /// neither looks like it.
@@ -25,6 +25,16 @@ pub(super) fn class_folder(manifest: &Manifest, base: &Path, class: &Class) -> O
 pub(super) fn require_class(manifest: &Manifest, base: &Path, class: &Class) -> Result<String, DatasetError> {
     class_folder(manifest, base, class)
         .ok_or_else(|| DatasetError::ClassMissing { path: base.join(&class.name), class: class.name.clone() })
+}
+
+/// A folder that a class must have; without it only a part of the data set is here.
+pub(super) fn require(manifest: &Manifest, base: &Path, place: &str) -> Result<PathBuf, DatasetError> {
+    let path = base.join(place);
+    if path.is_dir() {
+        return Ok(path);
+    }
+    let reason = "it is not there, so only a part of the data set is; fetch the data set again".to_owned();
+    Err(DatasetError::Layout { path, layout: manifest.layout.name(), reason })
 }
 
 pub(super) fn mvtec(manifest: &Manifest, base: &Path, class: &Class) -> Result<Scan, DatasetError> {
@@ -69,7 +79,7 @@ pub(super) fn parts(
     let mut scan = Scan::new();
     for part in [Part::Test, Part::Train] {
         let place = format!("{prefix}{}", part.as_str());
-        let listing = files::list(&base.join(&place))?;
+        let listing = files::list(&require(manifest, base, &place)?)?;
         scan.extra.extend(listing.files.into_iter().map(|f| format!("{place}/{f}")));
         for folder in listing.folders {
             let declared = manifest.groups.iter().find(|g| g.folder() == folder);

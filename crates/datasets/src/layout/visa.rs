@@ -21,10 +21,12 @@ pub(super) fn scan(manifest: &Manifest, base: &Path, class: &Class) -> Result<Sc
     let total = |counts: &BTreeMap<String, usize>, group: &str| counts.get(group).copied();
     let normals = total(&class.train, "good").zip(total(&class.test, "good")).map(|(a, b)| a + b);
     let mut scan = Scan::new();
-    numbered(&mut scan, base, &format!("{images}/Anomaly"), total(&class.test, "bad"), |_| {
-        (Label::Bad, Part::Test)
-    })?;
-    numbered(&mut scan, base, &format!("{images}/Normal"), normals, |number| {
+    let folder = |name: &str| format!("{images}/{name}");
+    for name in ["Anomaly", "Normal"] {
+        folders::require(manifest, base, &folder(name))?;
+    }
+    numbered(&mut scan, base, &folder("Anomaly"), total(&class.test, "bad"), |_| (Label::Bad, Part::Test))?;
+    numbered(&mut scan, base, &folder("Normal"), normals, |number| {
         (Label::Good, if test_normal.contains(&number) { Part::Test } else { Part::Train })
     })?;
     Ok(scan.sorted())

@@ -15,6 +15,19 @@
 //! | `elpv-one-class` | good of 4 blocks | good of 3 blocks / one generated per image | – | the other 5 blocks |
 //! | `blocks`, `random` | good of 40 % | good of 30 % / bad of both | both | the other 30 % |
 //!
+//! What the paper leaves open is a parameter ([`ProtocolParams`], or of the network that it concerns):
+//!
+//! | question | parameter | default, and why |
+//! |---|---|---|
+//! | do VAD's detectors train on 1000 good images (Section 5) or 2000 (3.1)? | `detector_good` of `vad-*` | `half`; the forest's good images are then new to the detector |
+//! | which five seeds on VAD, and which list of bad images belongs to which? | the manifest's `seeds`, `low_shot_list` | the first five of the authors' VisA seeds; the i-th list for the i-th |
+//! | how many bad images train? | `train_bad` | as the tables say; any number for sweeps |
+//! | which VisA images train, and by which seed? | `holdout_fraction`, `holdout_seed` | 0.1 and 333, as the authors' code |
+//! | may classifiers on VisA and MVTec AD see the detectors' hold-out? | `classifier_good` of `visa-*`, `mvtec-*` | `all` |
+//! | does WRN train on 80 % (Appendix B) or on all (3.1)? | the classifier's share, taken by [`stratified_part`] | 80 % of the good and of the bad images |
+//! | which images does EfficientAD normalise its maps with? | `holdout` of EfficientAD where the protocol holds none out | a tenth of its own on VAD; the 10 % held out on VisA and MVTec AD |
+//! | which seeds on MVTec AD? | the manifest's `seeds` | the ten of VisA |
+//!
 //! **Nothing from a test split reaches fitting.** Bad training images come out of a test folder in one place only,
 //! `carve.rs`, for the protocols that the paper defines so; [`ProtocolSplit`] refuses to exist if a test image is in any of its training parts.
 
