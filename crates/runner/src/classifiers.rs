@@ -5,6 +5,8 @@
 //! [`ImageClassifier`] and `load(saved, device, batch)`.
 
 use crate::workbench::Workbench;
+use segad_classifier_devnet as devnet;
+use segad_classifier_dra as dra;
 use segad_classifier_frozen as frozen;
 use segad_classifier_wrn as wrn;
 use segad_core::{
@@ -172,6 +174,8 @@ macro_rules! frozen {
 /// The kinds there are.
 const KINDS: &[Kind] = &[
     trained!("wrn", wrn, WrnSettings, Wrn, FittedWrn),
+    trained!("devnet", devnet, DevNetSettings, DevNet, FittedDevNet),
+    trained!("dra", dra, DraSettings, Dra, FittedDra),
     frozen!("frozen-lr", Logistic),
     frozen!("frozen-gbt", Trees),
 ];
@@ -275,6 +279,6 @@ mod tests {
             assert!(e.to_string().contains("no_such_key"), "{e}");
         }
         let e = kind("wnr").err().unwrap().to_string();
-        assert!(e.contains("wrn, frozen-lr, frozen-gbt"), "{e}");
+        assert!(e.contains("wrn, devnet, dra, frozen-lr, frozen-gbt"), "{e}");
     }
 }

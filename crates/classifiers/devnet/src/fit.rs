@@ -1,7 +1,7 @@
 use crate::model::{FittedDevNet, Origin};
 use crate::score::Network;
 use crate::{DevNetError, DevNetParams, FIT_REVISION};
-use segad_core::{FitContext, Image, ImageLoader, Key, KeyHasher, Label, Seed, TrainSplit};
+use segad_core::{FitClassifier, FitContext, Image, Key, KeyHasher, Label, Seed, TrainLabelled};
 use segad_nn::train::{BalancedBatches, ResizedImages, Run, train, turned};
 use segad_nn::{Weights, torch_device};
 
@@ -32,15 +32,27 @@ impl DevNet {
         &self.params
     }
 
+    /// What a checkpoint belongs to.
+    fn identity(&self, train: &TrainLabelled<'_>, seed: Seed) -> Key {
+        let mut hasher = KeyHasher::new(NAME, FIT_REVISION);
+        hasher.field("params", &self.params).field("weights", &self.weights.digest());
+        hasher.field("images", train.samples()).field("seed", &seed);
+        hasher.finish()
+    }
+}
+
+impl FitClassifier for DevNet {
+    type Fitted = FittedDevNet;
+    type Error = DevNetError;
+
     /// Fits on labelled images. The same images, seed and precision give the same model. One bad image is enough, as in
     /// the published one-shot experiments; it then fills every bad place of every batch.
     ///
     /// # Errors
     /// [`DevNetError`]: fewer than two good or no bad image, an unreadable image, a diverged or cancelled training.
-    pub fn fit(
+    fn fit(
         &self,
-        images: &TrainSplit,
-        loader: &dyn ImageLoader,
+        images: &TrainLabelled<'_>,
         seed: Seed,
         ctx: &FitContext,
     ) -> Result<FittedDevNet, DevNetError> {
@@ -60,7 +72,7 @@ impl DevNet {
         let [from_good, from_bad] = self.params.shares();
         let groups = vec![(good, from_good), (bad, from_bad)];
         let mut batches = BalancedBatches::new(groups, s.steps_per_epoch, seed.derive("batches"))?;
-        let mut pixels = ResizedImages::new(images.ids(), loader, s.image_size, ctx.memory);
+        let mut pixels = ResizedImages::new(images, s.image_size, ctx.memory);
         let preprocess = self.params.backbone().preprocess(s.image_size, s.image_size);
         let (plan, objective, identity) =
             (self.params.plan(), self.params.objective(), self.identity(images, seed));
@@ -91,13 +103,5 @@ impl DevNet {
             curve: trained.curve,
         };
         Ok(FittedDevNet::new(self.params.clone(), origin, network, ctx.batch))
-    }
-
-    /// What a checkpoint belongs to.
-    fn identity(&self, images: &TrainSplit, seed: Seed) -> Key {
-        let mut hasher = KeyHasher::new(NAME, FIT_REVISION);
-        hasher.field("params", &self.params).field("weights", &self.weights.digest());
-        hasher.field("images", images.samples()).field("seed", &seed);
-        hasher.finish()
     }
 }

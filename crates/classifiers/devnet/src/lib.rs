@@ -19,7 +19,7 @@
 //!
 //! ```
 //! use segad_classifier_devnet::{DevNet, DevNetSettings, FittedDevNet};
-//! use segad_core::{BoxError, FitContext, Image, ImageClassifier, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
+//! use segad_core::{BoxError, FitClassifier, FitContext, Image, ImageClassifier, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
 //! use segad_nn::{BackboneKind, Weights};
 //!
 //! struct Grey;
@@ -37,7 +37,7 @@
 //!     .map(|n| Sample::new(ImageId::new(n), if n.starts_with("bad") { Label::Bad } else { Label::Good }));
 //! let ctx = FitContext::default();
 //! let devnet = DevNet::new(settings.checked()?, weights)?;
-//! let fitted = devnet.fit(&TrainSplit::new(images.to_vec())?, &Grey, Seed(1), &ctx)?;
+//! let fitted = devnet.fit(&TrainSplit::new(images.to_vec())?.labelled(&Grey), Seed(1), &ctx)?;
 //! let scores = fitted.scores(&[Grey.load(&ImageId::new("c.png"))?])?;
 //! assert!(scores[0] >= 0.0);
 //! let again = FittedDevNet::load(&fitted.save()?, ctx.device, ctx.batch)?;

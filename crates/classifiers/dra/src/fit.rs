@@ -3,7 +3,7 @@ use crate::model::{FittedDra, Origin};
 use crate::score::{Network, Role, Scores};
 use crate::{DraError, DraParams, FIT_REVISION};
 use rand::Rng;
-use segad_core::{FitContext, Image, ImageId, ImageLoader, Key, KeyHasher, Label, Seed, TrainSplit};
+use segad_core::{FitClassifier, FitContext, Image, ImageId, Key, KeyHasher, Label, Seed, TrainLabelled};
 use segad_nn::train::{
     BalancedBatches, Loss, ResizedImages, Run, Step, Stream, shuffle, train, turned, uniform,
 };
@@ -37,18 +37,25 @@ impl Dra {
         &self.params
     }
 
+    /// What a checkpoint belongs to.
+    fn identity(&self, train: &TrainLabelled<'_>, seed: Seed) -> Key {
+        let mut hasher = KeyHasher::new(NAME, FIT_REVISION);
+        hasher.field("params", &self.params).field("weights", &self.weights.digest());
+        hasher.field("images", train.samples()).field("seed", &seed);
+        hasher.finish()
+    }
+}
+
+impl FitClassifier for Dra {
+    type Fitted = FittedDra;
+    type Error = DraError;
+
     /// Fits on labelled images. The same images, seed and precision give the same model. One bad image is enough, as in
     /// the published one-shot experiments; it then fills every bad place of every batch.
     ///
     /// # Errors
     /// [`DraError`]: fewer than two good or no bad image, an unreadable image, a diverged or cancelled training.
-    pub fn fit(
-        &self,
-        images: &TrainSplit,
-        loader: &dyn ImageLoader,
-        seed: Seed,
-        ctx: &FitContext,
-    ) -> Result<FittedDra, DraError> {
+    fn fit(&self, images: &TrainLabelled<'_>, seed: Seed, ctx: &FitContext) -> Result<FittedDra, DraError> {
         let s = self.params.settings();
         let of = |label| -> Vec<usize> {
             images.samples().iter().enumerate().filter(|(_, s)| s.label == label).map(|(i, _)| i).collect()
@@ -61,7 +68,7 @@ impl Dra {
         }
         let device = torch_device(ctx.device)?;
         let network = Network::new(&self.params, &self.weights, seed.derive("network"), device)?;
-        let pixels = ResizedImages::new(images.ids(), loader, s.image_size, ctx.memory);
+        let pixels = ResizedImages::new(images, s.image_size, ctx.memory);
         let preprocess = self.params.backbone().preprocess(s.image_size, s.image_size);
         let mut pictures = Pictures { params: &self.params, pixels, good: good.clone(), preprocess, device };
 
@@ -106,14 +113,6 @@ impl Dra {
             curve: trained.curve,
         };
         FittedDra::new(self.params.clone(), origin, network, features, ctx.batch)
-    }
-
-    /// What a checkpoint belongs to.
-    fn identity(&self, images: &TrainSplit, seed: Seed) -> Key {
-        let mut hasher = KeyHasher::new(NAME, FIT_REVISION);
-        hasher.field("params", &self.params).field("weights", &self.weights.digest());
-        hasher.field("images", images.samples()).field("seed", &seed);
-        hasher.finish()
     }
 }
 
@@ -196,7 +195,7 @@ impl Pictures<'_> {
 mod tests {
     use super::*;
     use crate::DraSettings;
-    use segad_core::{BoxError, Sample};
+    use segad_core::{BoxError, ImageLoader, Sample, TrainSplit};
     use segad_nn::train::deviation::Reference;
     use segad_nn::{BackboneKind, from_slice};
 
@@ -211,11 +210,18 @@ mod tests {
         }
     }
 
-    fn pictures(params: &DraParams) -> Pictures<'_> {
-        let ids = (0..40).map(|i| ImageId::new(i.to_string())).collect();
+    /// Of 40 images, the last ten of them bad.
+    fn forty() -> TrainSplit {
+        let sample = |i: usize| {
+            Sample::new(ImageId::new(i.to_string()), if i < 30 { Label::Good } else { Label::Bad })
+        };
+        TrainSplit::new((0..40).map(sample).collect()).unwrap()
+    }
+
+    fn pictures<'a>(params: &'a DraParams, images: &'a TrainLabelled<'a>) -> Pictures<'a> {
         Pictures {
             params,
-            pixels: ResizedImages::new(ids, &Numbered, 64, u64::MAX),
+            pixels: ResizedImages::new(images, 64, u64::MAX),
             good: (0..30).collect(),
             preprocess: params.backbone().preprocess(64, 64),
             device: tch::Device::Cpu,
@@ -229,7 +235,9 @@ mod tests {
     #[test]
     fn half_of_the_good_places_hold_pseudo_anomalies_of_any_good_image() {
         let params = params(DraSettings::default());
-        let mut pictures = pictures(&params);
+        let (split, loader) = (forty(), Numbered);
+        let images = split.labelled(&loader);
+        let mut pictures = pictures(&params, &images);
         let number = |image: &Image| usize::from(image.pixel(63, 63).unwrap()[0]);
         let (mut pseudo, mut sources) = (0, [0; 40]);
         for s in 0..2000 {
@@ -255,7 +263,9 @@ mod tests {
     fn references_are_clean_unless_the_official_code_is_followed() {
         let untouched = |strict_official| {
             let params = params(DraSettings { strict_official, ..Default::default() });
-            let mut pictures = pictures(&params);
+            let (split, loader) = (forty(), Numbered);
+            let images = split.labelled(&loader);
+            let mut pictures = pictures(&params, &images);
             let clean: Vec<Image> = (0..5).map(|i| pictures.pixels.get(i).unwrap()).collect();
             (0..100u64)
                 .flat_map(|s| pictures.references(&[0, 1, 2, 3, 4], Seed(s)).unwrap())
@@ -323,7 +333,11 @@ mod tests {
             let label = |i| if i < good { Label::Good } else { Label::Bad };
             let samples = (0..good + bad).map(|i| Sample::new(ImageId::new(i.to_string()), label(i)));
             let split = TrainSplit::new(samples.collect()).unwrap();
-            let e = dra.fit(&split, &Numbered, Seed(0), &FitContext::default()).err().unwrap().to_string();
+            let e = dra
+                .fit(&split.labelled(&Numbered), Seed(0), &FitContext::default())
+                .err()
+                .unwrap()
+                .to_string();
             assert!(e.contains(text) && e.contains("training images"), "{e}");
         }
     }

@@ -24,7 +24,7 @@
 //!
 //! ```
 //! use segad_classifier_dra::{Dra, DraSettings, FittedDra};
-//! use segad_core::{BoxError, FitContext, Image, ImageClassifier, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
+//! use segad_core::{BoxError, FitClassifier, FitContext, Image, ImageClassifier, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
 //! use segad_nn::{BackboneKind, Weights};
 //!
 //! struct Grey;
@@ -42,7 +42,7 @@
 //!     .map(|n| Sample::new(ImageId::new(n), if n.starts_with("bad") { Label::Bad } else { Label::Good }));
 //! let ctx = FitContext::default();
 //! let dra = Dra::new(settings.checked()?, weights)?;
-//! let fitted = dra.fit(&TrainSplit::new(images.to_vec())?, &Grey, Seed(1), &ctx)?;
+//! let fitted = dra.fit(&TrainSplit::new(images.to_vec())?.labelled(&Grey), Seed(1), &ctx)?;
 //! assert_eq!(fitted.origin().references.len(), 2); // all the good images there are
 //! let test = [Grey.load(&ImageId::new("c.png"))?];
 //! let again = FittedDra::load(&fitted.save()?, ctx.device, ctx.batch)?;

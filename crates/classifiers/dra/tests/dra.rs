@@ -4,8 +4,8 @@
 
 use segad_classifier_dra::{Dra, DraError, DraSettings, FittedDra};
 use segad_core::{
-    BoxError, Cancel, Device, FitContext, Image, ImageClassifier, ImageId, ImageLoader, Label, Precision,
-    Progress, Sample, Seed, Task, TrainSplit,
+    BoxError, Cancel, Device, FitClassifier, FitContext, Image, ImageClassifier, ImageId, ImageLoader, Label,
+    Precision, Progress, Sample, Seed, Task, TrainSplit,
 };
 use segad_nn::train::TrainError;
 use segad_nn::train::deviation::{Criterion, Reference};
@@ -64,7 +64,7 @@ fn fit(names: &[&str], settings: DraSettings, ctx: &FitContext) -> Result<Fitted
     let params = settings.checked()?;
     let kind = params.backbone();
     let weights = Weights::random(kind, Some(kind.last_tap()), Seed(0)).unwrap();
-    Dra::new(params, weights)?.fit(&split(names), &Texture, Seed(5), ctx)
+    Dra::new(params, weights)?.fit(&split(names).labelled(&Texture), Seed(5), ctx)
 }
 
 fn image(name: &str) -> Image {

@@ -1,11 +1,12 @@
-use crate::loss::focal_loss;
 use crate::model::{FittedWrn, Head, HeldOut, Origin};
 use crate::{FIT_REVISION, WrnError, WrnParams};
 use segad_core::{
     FitClassifier, FitContext, Image, ImageClassifier, Key, KeyHasher, Label, Seed, TrainLabelled,
 };
 use segad_metrics::Scores;
-use segad_nn::train::{FrozenCache, Run, ShuffledBatches, Trained, initialise, pytorch_default, shuffle};
+use segad_nn::train::{
+    FrozenCache, Run, ShuffledBatches, Trained, focal_loss, initialise, pytorch_default, shuffle,
+};
 use segad_nn::{TrainableBackbone, Weights, from_slice, global_average, to_vec, torch_device};
 use tch::Tensor;
 use tch::nn::VarStore;

@@ -50,14 +50,12 @@
 
 mod error;
 mod fit;
-mod loss;
 mod model;
 mod params;
 mod score;
 
 pub use error::WrnError;
 pub use fit::Wrn;
-pub use loss::focal_loss;
 pub use model::{FittedWrn, HeldOut, Origin};
 pub use params::{Profile, WrnParams, WrnSettings};
 

@@ -1,7 +1,7 @@
 //! What DevNet and DRA have in common: a score that is trained to deviate from a Gaussian reference, the largest places
 //! of a score map, the same image at several sizes.
 
-use super::uniform;
+use super::{focal_loss, uniform};
 use crate::{NnError, from_slice};
 use segad_core::{CacheKey, KeyHasher, Seed};
 use serde::{Deserialize, Serialize};
@@ -108,36 +108,10 @@ impl Objective {
                 let each = good.f_add(&short.f_sub(&good)?.f_mul(&targets)?)?;
                 Ok(each.f_mean(Kind::Float)?)
             }
-            Criterion::Bce => focal_loss(&scores, &targets, [1.0, 1.0], 0.0),
-            Criterion::Focal => focal_loss(&scores, &targets, [1.0, 1.0], 2.0),
+            Criterion::Bce => focal_loss(&scores, &targets, -1.0, 0.0),
+            Criterion::Focal => focal_loss(&scores, &targets, -1.0, 2.0),
         }
     }
-}
-
-/// Focal loss (Lin et al., ICCV 2017) of logits, meant over all of them: α·(1 − p_t)^γ·(−ln p_t), where p_t is the
-/// probability given to the truth and α is `weights[target]`. With γ = 0 and weights 1 it is binary cross-entropy.
-/// `targets` are 0 or 1, of the logits' shape.
-///
-/// # Errors
-/// libtorch's.
-pub fn focal_loss(
-    logits: &Tensor,
-    targets: &Tensor,
-    weights: [f64; 2],
-    gamma: f64,
-) -> Result<Tensor, NnError> {
-    // −ln p_t = softplus(−z) for target 1 and softplus(z) for 0.
-    let turned = logits.f_mul(&targets.f_mul_scalar(-2.0)?.f_add_scalar(1.0)?)?;
-    let mut each = turned.f_softplus()?;
-    if gamma != 0.0 {
-        // 1 − p_t = σ(±z).
-        each = each.f_mul(&turned.f_sigmoid()?.f_pow_tensor_scalar(gamma)?)?;
-    }
-    if weights != [1.0, 1.0] {
-        let alpha = targets.f_mul_scalar(weights[1] - weights[0])?.f_add_scalar(weights[0])?;
-        each = each.f_mul(&alpha)?;
-    }
-    Ok(each.f_mean(Kind::Float)?)
 }
 
 /// One score an image from score maps N×1×H×W: the mean of the ⌊share·H·W⌋ (at least one) largest absolute values; with
@@ -225,9 +199,6 @@ mod tests {
         };
         close(of(Criterion::Bce), each.iter().sum::<f64>() / 3.0);
         close(of(Criterion::Focal), (0.25 * each[0] + (1.0 - p).powi(2) * each[1] + 60.0) / 3.0);
-        let t = from_slice(&[1.0, 0.0, 1.0], &[3]).unwrap();
-        let weighted = focal_loss(&z, &t, [0.75, 0.25], 0.0).unwrap().double_value(&[]);
-        close(weighted, (0.25 * each[0] + 0.75 * each[1] + 0.25 * 60.0) / 3.0);
     }
 
     #[test]

@@ -1,22 +1,21 @@
 use super::{TrainError, uniform};
 use crate::NnError;
-use segad_core::{Image, ImageId, ImageLoader, Seed};
+use segad_core::{Image, Seed, TrainLabelled};
 use segad_imaging::{resize_bilinear, rotate_nearest};
 
 /// Training images at the size of a network's input, 8 bits a channel, kept in memory as far as a budget goes and loaded
 /// again where it does not.
 pub struct ResizedImages<'a> {
-    ids: Vec<ImageId>,
-    loader: &'a dyn ImageLoader,
+    train: &'a TrainLabelled<'a>,
     side: usize,
     kept: Vec<Option<Image>>,
     left: u64,
 }
 
 impl<'a> ResizedImages<'a> {
-    /// The images `ids`, `side`×`side` pixels (the aspect is not kept), in at most `budget` bytes.
-    pub fn new(ids: Vec<ImageId>, loader: &'a dyn ImageLoader, side: usize, budget: u64) -> Self {
-        Self { kept: vec![None; ids.len()], ids, loader, side, left: budget }
+    /// Of `side`×`side` pixels (the aspect is not kept), in at most `budget` bytes.
+    pub fn new(train: &'a TrainLabelled<'a>, side: usize, budget: u64) -> Self {
+        Self { train, side, kept: vec![None; train.len()], left: budget }
     }
 
     /// Image number `i`.
@@ -24,15 +23,15 @@ impl<'a> ResizedImages<'a> {
     /// # Errors
     /// [`TrainError::Image`] for an image that cannot be read or is not there.
     pub fn get(&mut self, i: usize) -> Result<Image, TrainError> {
-        let Some(id) = self.ids.get(i) else {
-            let source = format!("there are {} images", self.ids.len()).into();
+        let Some(sample) = self.train.samples().get(i) else {
+            let source = format!("there are {} images", self.train.len()).into();
             return Err(TrainError::Image { id: format!("number {i}"), source });
         };
         if let Some(image) = &self.kept[i] {
             return Ok(image.clone());
         }
-        let failed = |source| TrainError::Image { id: id.to_string(), source };
-        let image = self.loader.load(id).map_err(failed)?;
+        let failed = |source| TrainError::Image { id: sample.id.to_string(), source };
+        let image = self.train.load(i).map_err(failed)?;
         let image = resize_bilinear(&image, self.side, self.side).map_err(|e| failed(e.into()))?;
         let bytes = image.rgb().len() as u64;
         if bytes <= self.left {
@@ -56,7 +55,7 @@ pub fn turned(image: &Image, seed: Seed) -> Result<Image, NnError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use segad_core::BoxError;
+    use segad_core::{BoxError, ImageId, ImageLoader, Label, Sample, TrainSplit};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     struct Squares(AtomicUsize);
@@ -85,17 +84,20 @@ mod tests {
 
     #[test]
     fn a_budget_changes_the_work_and_not_the_images() {
-        let ids = || ["3", "9", "x"].map(ImageId::new).to_vec();
+        let samples = ["3", "9", "x"].map(|name| Sample::new(ImageId::new(name), Label::Good));
+        let split = TrainSplit::new(samples.to_vec()).unwrap();
         for (budget, loads) in [(2 * 48, 2), (48, 3), (0, 4)] {
             let loader = Squares(AtomicUsize::new(0));
-            let mut images = ResizedImages::new(ids(), &loader, 4, budget);
+            let train = split.labelled(&loader);
+            let mut images = ResizedImages::new(&train, 4, budget);
             for (i, value) in [(0, 3), (1, 9), (0, 3), (1, 9)] {
                 assert_eq!(images.get(i).unwrap().rgb(), [value; 48]);
             }
             assert_eq!(loader.0.load(Ordering::Relaxed), loads);
         }
         let loader = Squares(AtomicUsize::new(0));
-        let mut images = ResizedImages::new(ids(), &loader, 4, 1000);
+        let train = split.labelled(&loader);
+        let mut images = ResizedImages::new(&train, 4, 1000);
         let e = images.get(2).unwrap_err().to_string();
         assert!(e.contains("training image x"), "{e}");
         assert!(images.get(3).unwrap_err().to_string().contains("there are 3 images"));

@@ -1,4 +1,4 @@
-use crate::WrnError;
+use crate::NnError;
 use tch::{Kind, Reduction, Tensor};
 
 /// The focal loss of Lin et al., mean over the batch: `logits` and `targets` (0 good, 1 bad) are N values each; one
@@ -8,14 +8,14 @@ use tch::{Kind, Reduction, Tensor};
 /// use tch::Tensor;
 /// // p = 0.8 and 0.4: 0.25·0.2²·0.2231 and 0.75·0.4²·0.5108.
 /// let (logits, targets) = (Tensor::from_slice(&[4f32.ln(), -(1.5f32.ln())]), Tensor::from_slice(&[1f32, 0.0]));
-/// let loss = segad_classifier_wrn::focal_loss(&logits, &targets, 0.25, 2.0)?;
+/// let loss = segad_nn::train::focal_loss(&logits, &targets, 0.25, 2.0)?;
 /// assert!((loss.double_value(&[]) - (0.0022314 + 0.0612990) / 2.0).abs() < 1e-6);
-/// # Ok::<(), segad_classifier_wrn::WrnError>(())
+/// # Ok::<(), segad_nn::NnError>(())
 /// ```
 ///
 /// # Errors
 /// libtorch's, for shapes that do not fit.
-pub fn focal_loss(logits: &Tensor, targets: &Tensor, alpha: f64, gamma: f64) -> Result<Tensor, WrnError> {
+pub fn focal_loss(logits: &Tensor, targets: &Tensor, alpha: f64, gamma: f64) -> Result<Tensor, NnError> {
     let z = logits.f_to_kind(Kind::Float)?;
     // −ln pₜ without overflow, and 1 − pₜ = σ(−z) for bad, σ(z) for good.
     let nll =
@@ -31,7 +31,7 @@ pub fn focal_loss(logits: &Tensor, targets: &Tensor, alpha: f64, gamma: f64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use segad_nn::to_vec;
+    use crate::to_vec;
 
     /// By the formula, in f64.
     fn expected(z: &[f64], t: &[f64], alpha: f64, gamma: f64) -> f64 {
