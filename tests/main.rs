@@ -11,6 +11,7 @@ mod architecture;
 mod defects;
 mod errors;
 mod maps;
+mod reproduce;
 mod resume;
 mod sample;
 mod segments;
