@@ -65,9 +65,12 @@ fn described(
     }
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     let rows: Vec<&str> = experiment.rows.iter().map(|r| r.name.as_str()).collect();
-    let title = &experiment.title;
+    let mut title = experiment.title.clone();
+    if bench.source.manifest().made_up {
+        title.push_str(", on made-up data: the numbers mean nothing");
+    }
     let mut described =
-        segad_report::Experiment::new(&experiment.name, title, &metrics(experiment)?, &rows, &columns);
+        segad_report::Experiment::new(&experiment.name, &title, &metrics(experiment)?, &rows, &columns);
     described.paper = experiment.paper.clone();
     described.rows = row_specs(experiment)?;
     described.seeds = plan.results.iter().map(|r| r.seed).collect::<BTreeSet<_>>().into_iter().collect();
