@@ -222,8 +222,9 @@ flow_steps = 2
 epochs = 1
 [detectors.efficientad]
 teacher = "distilled"
-distill = { network = "miniature", backbone = "miniature", image_size = 64, iterations = 2, batch = 2 }
-image_size = 64
+distill = { network = "miniature", backbone = "miniature", image_size = 128, iterations = 2, batch = 2 }
+image_size = 128
+map_size = 32
 iterations = 4
 [classifiers.wrn]
 backbone = "miniature"
