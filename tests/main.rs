@@ -14,6 +14,7 @@ mod defects;
 mod errors;
 mod maps;
 mod product;
+mod reproduce;
 mod resume;
 mod sample;
 mod segments;

@@ -60,6 +60,14 @@ pub enum ReportError {
         /// What is missing.
         what: &'static str,
     },
+    /// A plot could not be drawn as a picture.
+    #[error("picture of {plot}: {problem}")]
+    Picture {
+        /// Name of the plot.
+        plot: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// The experiment names a table that the paper does not have.
     #[error("the paper has no table {0:?}; it has {1}")]
     NoTable(String, String),

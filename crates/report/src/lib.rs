@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `scores.csv`, `metrics.csv` | [`scores_csv`], [`metrics_csv`] |
 //! | `table.csv`, `.md`, `.tex`, `.json` | [`table_csv`], [`table_md`], [`table_tex`], [`table_json`] |
-//! | plots, each with its numbers | [`Plot::svg`], [`Plot::csv`] |
+//! | plots, each with its numbers | [`Plot::svg`], [`Plot::png`], [`Plot::csv`] |
 //! | `report.html` | [`report_html`] |
 //! | `provenance.json` | [`Provenance::to_json`] |
 //!

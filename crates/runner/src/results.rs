@@ -65,9 +65,12 @@ fn described(
     }
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     let rows: Vec<&str> = experiment.rows.iter().map(|r| r.name.as_str()).collect();
-    let title = &experiment.title;
+    let mut title = experiment.title.clone();
+    if bench.source.manifest().made_up {
+        title.push_str(", on made-up data: the numbers mean nothing");
+    }
     let mut described =
-        segad_report::Experiment::new(&experiment.name, title, &metrics(experiment)?, &rows, &columns);
+        segad_report::Experiment::new(&experiment.name, &title, &metrics(experiment)?, &rows, &columns);
     described.paper = experiment.paper.clone();
     described.rows = row_specs(experiment)?;
     described.seeds = plan.results.iter().map(|r| r.seed).collect::<BTreeSet<_>>().into_iter().collect();
@@ -148,7 +151,7 @@ pub(crate) fn write(
     Ok(Written { table, failures: told, drift })
 }
 
-/// Every plot as SVG, and its numbers as CSV.
+/// Every plot as SVG and PNG, and its numbers as CSV.
 fn write_figures(folder: &Path, figures: &[segad_report::Figure]) -> Result<(), Failure> {
     atomic::create_dir(folder).map_err(Failure::input)?;
     let mut names = BTreeSet::new();
@@ -162,9 +165,10 @@ fn write_figures(folder: &Path, figures: &[segad_report::Figure]) -> Result<(), 
         plots.push((name, plot));
     }
     plots.par_iter().try_for_each(|(name, plot)| {
-        for (extension, text) in [("svg", &plot.svg()), ("csv", &plot.csv)] {
+        let (svg, png) = (plot.svg().into_bytes(), plot.png().map_err(Failure::input)?);
+        for (extension, bytes) in [("svg", &svg[..]), ("csv", plot.csv.as_bytes()), ("png", &png)] {
             let path = folder.join(format!("{name}.{extension}"));
-            atomic::write_atomic(&path, text.as_bytes()).map_err(Failure::input)?;
+            atomic::write_atomic(&path, bytes).map_err(Failure::input)?;
         }
         Ok(())
     })

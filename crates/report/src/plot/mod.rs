@@ -4,6 +4,7 @@ mod bars;
 mod canvas;
 mod curves;
 mod histogram;
+mod png;
 mod roc;
 
 pub use bars::class_bars;

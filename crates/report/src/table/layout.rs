@@ -57,7 +57,9 @@ pub fn layout(results: &Results) -> Result<Tables, ReportError> {
         Shape::PerClass | Shape::Auto => {
             let classes: Vec<&str> =
                 classes.iter().copied().chain(e.has_class_mean().then_some(MEAN)).collect();
-            measures.iter().flat_map(|m| b.by_class(&classes, m)).collect()
+            // Each class has kinds of defects of its own; a table for each kind would bury the paper's.
+            let overall = measures.iter().filter(|m| m.group.is_none() || e.paper.is_none());
+            overall.flat_map(|m| b.by_class(&classes, m)).collect()
         }
         Shape::Protocols => b.by_protocol(&classes, &measures),
     };

@@ -110,6 +110,9 @@ fn command_line(file: &Path, args: &Run) -> String {
     if args.profile != "paper" {
         command.push_str(&format!(" --profile {}", args.profile));
     }
+    if args.data.as_deref() == Some(Path::new(super::place::MINI)) {
+        command.push_str(" --data mini");
+    }
     if args.maps.is_some() {
         command.push_str(" --maps DIR");
     }
