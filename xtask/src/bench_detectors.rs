@@ -22,6 +22,8 @@ use crate::setup::Context;
 const PACKAGES: [&str; 5] =
     ["torch==2.13.0", "numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.31.1", "openvino==2026.4.1"];
 const PYTHONS: [&str; 5] = ["python3.11", "python3.12", "python3.13", "python3.10", "python3"];
+/// An example of one detector that has the others beside it.
+const WORKER: [&str; 3] = ["segad-detector-efficientad", "--example", "bench_detectors"];
 const SCRIPT: &str = "xtask/python/detectors.py";
 const MODELS: [&str; 5] = ["patchcore", "fastflow", "rd4ad", "efficientad-s", "efficientad-m"];
 /// What the Python side can do.
@@ -32,7 +34,7 @@ pub(crate) fn run(context: &Context, native: &Native, arguments: &[OsString]) ->
     let options = Options::parse(arguments)?;
     let place = context.provisioner.cache.root().join("bench");
     let folder = place.join(format!("detectors-{}", options.batch));
-    let binary = segad::build_target(context, native, "--example", "bench_detectors")?;
+    let binary = segad::build_target(context, native, WORKER)?;
     let mut ours = Command::new(binary);
     ours.arg(&folder).args([options.threads.to_string(), options.batch.to_string()]).args(&options.models);
     let mut ours = Worker::start("segad", &mut ours)?;

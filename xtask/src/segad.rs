@@ -60,19 +60,18 @@ fn split_offline(words: &[OsString]) -> (bool, Vec<OsString>) {
 
 /// Builds `segad`, with cargo's own messages, and returns the path that cargo names.
 pub(crate) fn build(context: &Context, native: &Native) -> Result<PathBuf, XtaskError> {
-    build_target(context, native, "--bin", "segad")
+    build_target(context, native, ["segad-runner", "--bin", "segad"])
 }
 
-/// Builds a program or example of the runner.
+/// Builds a target: its package, its kind as cargo's option, its name.
 pub(crate) fn build_target(
     context: &Context,
     native: &Native,
-    kind: &str,
-    name: &str,
+    [package, kind, name]: [&str; 3],
 ) -> Result<PathBuf, XtaskError> {
     let mut cargo = cargo::command(&context.root, Some(native));
     cargo
-        .args(["build", "--package", "segad-runner", kind, name])
+        .args(["build", "--package", package, kind, name])
         .arg("--message-format=json-render-diagnostics")
         .stdout(Stdio::piped());
     if context.provisioner.offline {
