@@ -52,7 +52,7 @@ pub(crate) fn run(context: &Context, native: &Native, arguments: &[OsString]) ->
         Ok(seconds)
     };
     let first = ours(0)?;
-    let Some(python) = environment(context, &place)? else {
+    let Some(python) = environment(context, &place.join("python"), &PYTHONS, &PACKAGES)? else {
         println!("no Python with {}: nothing to compare with", PACKAGES.join(", "));
         return Ok(exit::OK);
     };
@@ -143,33 +143,33 @@ fn remove(folder: &Path) -> Result<(), XtaskError> {
 }
 
 /// Python with the packages, in an environment of its own; none if there is no Python they are built for.
-fn environment(context: &Context, place: &Path) -> Result<Option<PathBuf>, XtaskError> {
-    let folder = place.join("python");
+pub(crate) fn environment(
+    context: &Context,
+    folder: &Path,
+    pythons: &[&str],
+    packages: &[&str],
+) -> Result<Option<PathBuf>, XtaskError> {
     let (python, mark) = (folder.join("bin/python"), folder.join("packages.txt"));
-    if std::fs::read_to_string(&mark).is_ok_and(|m| m == PACKAGES.join("\n")) {
+    if std::fs::read_to_string(&mark).is_ok_and(|m| m == packages.join("\n")) {
         return Ok(Some(python));
     }
     if context.provisioner.offline {
         return Ok(None);
     }
-    for program in PYTHONS {
-        let fits = Command::new(program)
-            .args([
-                "-c",
-                "import sys, venv, ensurepip; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 11))",
-            ])
-            .stderr(Stdio::null())
-            .status();
+    for program in pythons {
+        // `python3` may be any version; pip refuses those that the packages are not built for.
+        let fits =
+            Command::new(program).args(["-c", "import venv, ensurepip"]).stderr(Stdio::null()).status();
         if !fits.is_ok_and(|s| s.success()) {
             continue;
         }
-        remove(&folder)?;
-        programs::run(Command::new(program).args(["-m", "venv"]).arg(&folder))?;
+        remove(folder)?;
+        programs::run(Command::new(program).args(["-m", "venv"]).arg(folder))?;
         let mut pip = Command::new(&python);
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
-        match programs::run(pip.args(PACKAGES)) {
+        match programs::run(pip.args(packages)) {
             Ok(_) => {
-                files::write_if_changed(&mark, &PACKAGES.join("\n"))?;
+                files::write_if_changed(&mark, &packages.join("\n"))?;
                 return Ok(Some(python));
             }
             Err(e) => eprintln!("{program}: {e}"),

@@ -54,7 +54,8 @@ pub(crate) enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         filters: Vec<OsString>,
     },
-    /// Run a benchmark, or all of them; `reference` times segad against the Python reference on made-up maps
+    /// Run a benchmark, or all of them; `reference` times segad against the Python reference on made-up maps, `detectors`
+    /// the four detectors against PyTorch, ONNX Runtime and OpenVINO
     Bench {
         /// Its name
         name: Option<String>,

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its user")]
 
 mod bench;
+mod bench_detectors;
 mod cargo;
 mod cli;
 mod doctor;
@@ -55,8 +56,12 @@ fn run(verb: Verb) -> Result<u8, XtaskError> {
         }
         Verb::Bench { name, arguments } => {
             let context = setup::Context::new(false)?;
-            if name.as_deref() == Some("reference") {
-                return bench::run(&context, &setup::run(&context)?, &arguments);
+            match name.as_deref() {
+                Some("reference") => return bench::run(&context, &setup::run(&context)?, &arguments),
+                Some("detectors") => {
+                    return bench_detectors::run(&context, &setup::run(&context)?, &arguments);
+                }
+                _ => {}
             }
             test::bench(&context, &setup::run(&context)?, name.as_deref(), &arguments)
         }

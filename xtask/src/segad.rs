@@ -69,9 +69,18 @@ fn split_offline(words: &[OsString]) -> (bool, Vec<OsString>) {
 
 /// Builds `segad`, with cargo's own messages, and returns the path that cargo names.
 pub(crate) fn build(context: &Context, native: &Native) -> Result<PathBuf, XtaskError> {
+    build_target(context, native, ["segad-runner", "--bin", "segad"])
+}
+
+/// Builds a target: its package, its kind as cargo's option, its name.
+pub(crate) fn build_target(
+    context: &Context,
+    native: &Native,
+    [package, kind, name]: [&str; 3],
+) -> Result<PathBuf, XtaskError> {
     let mut cargo = cargo::command(&context.root, Some(native));
     cargo
-        .args(["build", "--package", "segad-runner", "--bin", "segad"])
+        .args(["build", "--package", package, kind, name])
         .arg("--message-format=json-render-diagnostics")
         .stdout(Stdio::piped());
     if context.provisioner.offline {
@@ -81,21 +90,21 @@ pub(crate) fn build(context: &Context, native: &Native) -> Result<PathBuf, Xtask
     let mut child = cargo.spawn().map_err(start)?;
     let mut binary = None;
     for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
-        binary = executable(&line.map_err(start)?).or(binary);
+        binary = executable(&line.map_err(start)?, name).or(binary);
     }
     let status = child.wait().map_err(start)?;
     match binary {
         Some(binary) if status.success() => Ok(binary),
         _ => Err(XtaskError::Build(format!(
-            "building segad failed ({status}); cargo's messages are above, and cargo xtask doctor checks this machine"
+            "building {name} failed ({status}); cargo's messages are above, and cargo xtask doctor checks this machine"
         ))),
     }
 }
 
-/// The path of `segad`, if this message of cargo is about it.
-fn executable(message: &str) -> Option<PathBuf> {
+/// The path of a program, if this message of cargo is about it.
+fn executable(message: &str, name: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
-    (message["target"]["name"] == "segad").then_some(())?;
+    (message["target"]["name"] == name).then_some(())?;
     message["executable"].as_str().map(PathBuf::from)
 }
 
@@ -147,13 +156,13 @@ mod tests {
     fn the_binary_is_found_in_cargos_messages() {
         let message =
             r#"{"reason":"compiler-artifact","target":{"name":"segad"},"executable":"/t/debug/segad"}"#;
-        assert_eq!(executable(message), Some(PathBuf::from("/t/debug/segad")));
+        assert_eq!(executable(message, "segad"), Some(PathBuf::from("/t/debug/segad")));
         for other in [
             r#"{"reason":"compiler-artifact","target":{"name":"segad"},"executable":null}"#,
             r#"{"reason":"build-finished","success":true}"#,
             "no json",
         ] {
-            assert_eq!(executable(other), None);
+            assert_eq!(executable(other, "segad"), None);
         }
     }
 }
