@@ -15,4 +15,5 @@ mod maps;
 mod resume;
 mod sample;
 mod segments;
+mod serve;
 mod support;
