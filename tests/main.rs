@@ -18,4 +18,5 @@ mod reproduce;
 mod resume;
 mod sample;
 mod segments;
+mod serve;
 mod support;

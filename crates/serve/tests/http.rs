@@ -15,7 +15,7 @@ use segad_segments::Shapes;
 use segad_serve::{Content, Limits};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use support::{Means, NASTY, Running, grey};
+use support::{Means, NASTY, Reply, Running, grey};
 
 const PNG: &str = "image/png";
 
@@ -112,13 +112,25 @@ fn bodies_share_one_memory() {
         format!("POST /v1/inspect HTTP/1.1\r\nhost: {}\r\ncontent-length: 1000000\r\n\r\n", server.address);
     greedy.send(head.as_bytes()).unwrap();
     greedy.send(&vec![0; 900_000]).unwrap();
-    std::thread::sleep(ms(200));
-    let reply = server.post("/v1/inspect", PNG, &vec![0; 300_000]);
-    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
+    let large = || server.post("/v1/inspect", PNG, &vec![0; 300_000]);
+    let refused = until(large, 503);
+    assert_eq!((refused.header("retry-after"), refused.json()["error"].as_str()), (Some("1"), Some("busy")));
     assert_eq!(server.post("/v1/inspect", PNG, &grey(4, 9)).status, 200, "small ones still fit");
     drop(greedy);
-    std::thread::sleep(ms(200));
-    assert_eq!(server.post("/v1/inspect", PNG, &vec![0; 300_000]).status, 422, "what was held is given back");
+    until(large, 422); // what was held is given back
+}
+
+/// Asks until the answer has this status, which the server may need a moment for.
+fn until(ask: impl Fn() -> Reply, status: u16) -> Reply {
+    let start = Instant::now();
+    loop {
+        let reply = ask();
+        if reply.status == status {
+            return reply;
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "{}: {}", reply.status, reply.text());
+        std::thread::sleep(ms(20));
+    }
 }
 
 #[test]
@@ -176,13 +188,18 @@ fn more_than_the_queue_holds_is_refused_and_may_come_again() {
         asked.into_iter().map(|a| a.join().unwrap()).collect()
     });
     let of = |status| replies.iter().filter(|r| r.status == status).count();
-    assert_eq!((of(200), of(503)), (3, 5));
+    // One is inspected and two wait; more only where a client came so late that a place was free again.
+    assert!(of(200) >= 3 && of(503) >= 1 && of(200) + of(503) == 8, "{} and {}", of(200), of(503));
     assert!(replies.iter().filter(|r| r.status == 503).all(|r| r.header("retry-after") == Some("1")));
     assert_eq!(server.post("/v1/inspect", PNG, &image).status, 200);
     assert_eq!(server.get("/healthz").status, 200);
     let metrics = server.get("/metrics");
-    assert!(metrics.text().contains("segad_refused_total{reason=\"busy\"} 5\n"), "{}", metrics.text());
-    assert!(metrics.text().contains("segad_inspections_total{verdict=\"good\"} 4\n"), "{}", metrics.text());
+    for line in [
+        format!("segad_refused_total{{reason=\"busy\"}} {}", of(503)),
+        format!("segad_inspections_total{{verdict=\"good\"}} {}", of(200) + 1),
+    ] {
+        assert!(metrics.text().lines().any(|l| l == line), "{line}\n{}", metrics.text());
+    }
     assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
 }
 
@@ -358,13 +375,15 @@ fn shapes_are_checked_by_the_code_that_reads_them() {
 
 #[test]
 fn a_running_request_is_finished_when_the_server_stops() {
-    let server = Running::start(Limits::default(), Means { delay: ms(400) });
+    let server = Running::start(Limits::default(), Means { delay: ms(1200) });
     let mut idle = server.connect();
     assert_eq!(idle.ask("GET", "/healthz", &[], b"").unwrap().status, 200);
     let image = grey(4, 9);
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| server.post("/v1/inspect", PNG, &image));
-        std::thread::sleep(ms(150));
+        while !server.get("/metrics").text().contains("\nsegad_running 1\n") {
+            std::thread::sleep(ms(20));
+        }
         server.ask_to_stop();
         assert_eq!(asked.join().unwrap().status, 200);
     });

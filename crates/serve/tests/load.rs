@@ -1,7 +1,7 @@
 //! Many clients at once, good and bad ones: every answer is right, nothing crashes, memory stays flat.
 //!
 //! The short version runs with all tests. The long one, 10 000 requests of 32 clients:
-//! `cargo test --release -p segad-serve --test load -- --ignored --nocapture`.
+//! `cargo test -p segad-serve --test load -- --ignored --nocapture`.
 
 #![allow(
     clippy::unwrap_used,
@@ -151,7 +151,7 @@ fn run(total: usize, warm_up: usize) -> (Tally, f64, usize, usize) {
         workers: 2,
         queue: 64,
         head_time: Duration::from_secs(5),
-        body_time: Duration::from_millis(400),
+        body_time: Duration::from_millis(1500),
         ..Limits::default()
     };
     let server = Running::start(limits, Means { delay: Duration::ZERO });
