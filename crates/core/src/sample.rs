@@ -174,6 +174,11 @@ impl TrainSplit {
             loader,
         }
     }
+
+    /// All images with their labels, for a supervised classifier; `loader` brings their pixels when asked.
+    pub fn labelled<'a>(&self, loader: &'a dyn ImageLoader) -> TrainLabelled<'a> {
+        TrainLabelled { samples: self.samples.clone(), loader }
+    }
 }
 
 /// Brings the pixels of an image, at its native size.
@@ -223,6 +228,60 @@ impl TrainGood<'_> {
     /// The images at these positions alone, e.g. for a hold-out within the training images.
     pub fn subset(&self, positions: &[usize]) -> Self {
         Self { ids: positions.iter().map(|&i| self.ids[i].clone()).collect(), loader: self.loader }
+    }
+}
+
+/// Labelled training images, loaded on demand so that a classifier decides how many it holds. Made only by
+/// [`TrainSplit::labelled`].
+#[derive(Clone)]
+pub struct TrainLabelled<'a> {
+    samples: Vec<Sample>,
+    loader: &'a dyn ImageLoader,
+}
+
+impl TrainLabelled<'_> {
+    /// Which images, and what each is, in order.
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    /// The labels in order.
+    pub fn labels(&self) -> Vec<Label> {
+        self.samples.iter().map(|s| s.label).collect()
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// Number of images with this label.
+    pub fn count(&self, label: Label) -> usize {
+        self.samples.iter().filter(|s| s.label == label).count()
+    }
+
+    /// Loads image `index`, at its native size.
+    ///
+    /// # Errors
+    /// As the loader's.
+    ///
+    /// # Panics
+    /// If `index` is not below [`TrainLabelled::len`].
+    pub fn load(&self, index: usize) -> Result<Image, BoxError> {
+        self.loader.load(&self.samples[index].id)
+    }
+
+    /// The images at these positions alone, in this order.
+    ///
+    /// # Panics
+    /// If a position is not below [`TrainLabelled::len`].
+    pub fn subset(&self, positions: &[usize]) -> Self {
+        Self { samples: positions.iter().map(|&i| self.samples[i].clone()).collect(), loader: self.loader }
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::{AnomalyMap, FitContext, Image, ImageId, LabelMap, Seed, TrainGood};
+use crate::{AnomalyMap, FitContext, Image, ImageId, LabelMap, Seed, TrainGood, TrainLabelled};
 
 /// Any error, for seams where the concrete type is not known.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -39,6 +39,25 @@ pub trait ImageClassifier: Send {
     /// # Errors
     /// The classifier's own.
     fn scores(&self, images: &[Image]) -> Result<Vec<f32>, Self::Error>;
+}
+
+/// A classifier that can be fitted on labelled images.
+pub trait FitClassifier {
+    /// What fitting gives.
+    type Fitted: ImageClassifier;
+    /// What can go wrong.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Fits on good and bad training images. The same images, labels, seed and precision give the same model.
+    ///
+    /// # Errors
+    /// The classifier's own; images of one label alone are always an error.
+    fn fit(
+        &self,
+        train: &TrainLabelled<'_>,
+        seed: Seed,
+        ctx: &FitContext,
+    ) -> Result<Self::Fitted, Self::Error>;
 }
 
 /// Says which segment each pixel of an image belongs to.
