@@ -1,0 +1,211 @@
+use crate::WrnError;
+use segad_core::{CacheKey, KeyHasher};
+use segad_nn::BackboneKind;
+use segad_nn::train::{Length, Optimiser, Schedule, TrainPlan};
+use serde::{Deserialize, Serialize};
+
+/// What the paper leaves open, decided as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// The rate falls to 0 along a cosine.
+    #[default]
+    Stable,
+    /// The rate stays, as far as the paper says.
+    Paper,
+}
+
+impl Profile {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Paper => "paper",
+        }
+    }
+}
+
+/// Settings as somebody wrote them, not checked yet. The defaults are the SegAD paper's where it says something.
+///
+/// ```
+/// use segad_classifier_wrn::WrnSettings;
+/// let params = WrnSettings { epochs: 5, ..Default::default() }.checked()?;
+/// assert_eq!((params.plan().rate, params.settings().batch), (0.025, 4));
+/// assert!(WrnSettings { alpha: 2.0, ..Default::default() }.checked().is_err());
+/// # Ok::<(), segad_classifier_wrn::WrnError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WrnSettings {
+    /// How the rate changes.
+    pub profile: Profile,
+    /// Which network.
+    pub backbone: BackboneKind,
+    /// Side of the square network input in pixels.
+    pub image_size: usize,
+    /// Times that training sees each image.
+    pub epochs: u64,
+    /// Images in a training step.
+    pub batch: usize,
+    /// SGD's step size at the start.
+    pub learning_rate: f64,
+    /// Share of the last step that is kept.
+    pub momentum: f64,
+    /// L2 penalty.
+    pub weight_decay: f64,
+    /// Focal loss: weight of bad images, 1 − α that of good ones; −1: both 1.
+    pub alpha: f64,
+    /// Focal loss: how much less a well-told image counts; 0: cross-entropy.
+    pub gamma: f64,
+    /// Share of the training images of each label that is trained on.
+    pub train_share: f64,
+    /// Keeps the batch normalisations' statistics as they were.
+    pub frozen_statistics: bool,
+}
+
+impl Default for WrnSettings {
+    fn default() -> Self {
+        Self {
+            profile: Profile::default(),
+            backbone: BackboneKind::default(),
+            image_size: 256,
+            epochs: 30,
+            batch: 4,
+            learning_rate: 0.025,
+            momentum: 0.9,
+            weight_decay: 0.0,
+            alpha: 0.25,
+            gamma: 2.0,
+            train_share: 0.8,
+            frozen_statistics: false,
+        }
+    }
+}
+
+/// Checked settings, made by [`WrnSettings::checked`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "WrnSettings", into = "WrnSettings")]
+pub struct WrnParams(WrnSettings);
+
+impl WrnSettings {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`WrnError::Setting`] for the first that makes no sense.
+    pub fn checked(self) -> Result<WrnParams, WrnError> {
+        let expect = |ok: bool, field, value: &dyn ToString, expected| {
+            if ok { Ok(()) } else { Err(WrnError::Setting { field, value: value.to_string(), expected }) }
+        };
+        let size = (32..=4096).contains(&self.image_size);
+        expect(size, "image_size", &self.image_size, "32 to 4096 pixels")?;
+        expect(self.epochs >= 1, "epochs", &self.epochs, "at least 1")?;
+        expect(self.batch >= 2, "batch", &self.batch, "at least 2: one image has no batch statistics")?;
+        let alpha = self.alpha == -1.0 || (0.0..=1.0).contains(&self.alpha);
+        expect(alpha, "alpha", &self.alpha, "0 to 1, or -1 for no weights")?;
+        let gamma = self.gamma == 0.0 || (1.0..=10.0).contains(&self.gamma);
+        expect(gamma, "gamma", &self.gamma, "0, or 1 to 10")?;
+        let share = self.train_share > 0.0 && self.train_share <= 1.0;
+        expect(share, "train_share", &self.train_share, "more than 0, at most 1")?;
+        let params = WrnParams(self);
+        params.plan().check()?;
+        Ok(params)
+    }
+}
+
+impl WrnParams {
+    /// All of them.
+    pub fn settings(&self) -> &WrnSettings {
+        &self.0
+    }
+
+    /// Which network.
+    pub fn backbone(&self) -> BackboneKind {
+        self.0.backbone
+    }
+
+    /// How it is trained.
+    pub fn plan(&self) -> TrainPlan {
+        let s = &self.0;
+        let sgd = Optimiser::Sgd { momentum: s.momentum, weight_decay: s.weight_decay };
+        let schedule = match s.profile {
+            Profile::Stable => Schedule::Cosine { minimum: 0.0 },
+            Profile::Paper => Schedule::Constant,
+        };
+        TrainPlan { schedule, ..TrainPlan::new(sgd, s.learning_rate, Length::Epochs(s.epochs)) }
+    }
+
+    /// The name of the last tap, whose features are averaged.
+    pub(crate) fn tap(&self) -> String {
+        self.0.backbone.taps().pop().map(|t| t.name).unwrap_or_default()
+    }
+}
+
+impl TryFrom<WrnSettings> for WrnParams {
+    type Error = WrnError;
+
+    fn try_from(settings: WrnSettings) -> Result<Self, WrnError> {
+        settings.checked()
+    }
+}
+
+impl From<WrnParams> for WrnSettings {
+    fn from(params: WrnParams) -> Self {
+        params.0
+    }
+}
+
+impl CacheKey for WrnParams {
+    fn feed(&self, hasher: &mut KeyHasher) {
+        let s = &self.0;
+        hasher
+            .field("profile", s.profile.as_str())
+            .field("backbone", &s.backbone)
+            .field("image_size", &s.image_size)
+            .field("epochs", &s.epochs)
+            .field("batch", &s.batch)
+            .field("learning_rate", &s.learning_rate)
+            .field("momentum", &s.momentum)
+            .field("weight_decay", &s.weight_decay)
+            .field("alpha", &s.alpha)
+            .field("gamma", &s.gamma)
+            .field("train_share", &s.train_share)
+            .field("frozen_statistics", &s.frozen_statistics);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_the_papers() {
+        let p = WrnSettings::default().checked().unwrap();
+        assert_eq!(p.backbone(), BackboneKind::WideResnet50_2);
+        assert_eq!(p.tap(), "layer4");
+        let plan = p.plan();
+        assert_eq!(plan.optimiser, Optimiser::Sgd { momentum: 0.9, weight_decay: 0.0 });
+        // VAD: 1600 + 800 images make 600 steps an epoch. Cosine: half the rate half-way, nothing at the end.
+        assert_eq!(plan.steps(600), 18_000);
+        assert!((plan.rate_at(9_000, 600) - 0.0125).abs() < 1e-12 && plan.rate_at(17_999, 600) < 1e-9);
+        let paper = WrnSettings { profile: Profile::Paper, ..Default::default() }.checked().unwrap().plan();
+        assert_eq!(paper.rate_at(17_999, 600), 0.025);
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        let d = WrnSettings::default;
+        for (field, settings) in [
+            ("image_size", WrnSettings { image_size: 16, ..d() }),
+            ("epochs", WrnSettings { epochs: 0, ..d() }),
+            ("batch", WrnSettings { batch: 1, ..d() }),
+            ("learning_rate", WrnSettings { learning_rate: 0.0, ..d() }),
+            ("momentum", WrnSettings { momentum: 1.0, ..d() }),
+            ("weight_decay", WrnSettings { weight_decay: -1.0, ..d() }),
+            ("alpha", WrnSettings { alpha: -0.5, ..d() }),
+            ("gamma", WrnSettings { gamma: 0.5, ..d() }),
+            ("train_share", WrnSettings { train_share: 0.0, ..d() }),
+        ] {
+            let e = settings.checked().unwrap_err().to_string();
+            assert!(e.contains(field), "{e}");
+        }
+    }
+}
