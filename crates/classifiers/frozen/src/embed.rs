@@ -1,0 +1,97 @@
+use crate::{Embedding, FrozenError, Pool};
+use segad_core::{Device, Image, Precision};
+use segad_nn::{Backbone, Preprocess, Weights, to_vec};
+use tch::{Kind, Tensor};
+
+/// From images to rows of features: one value for each pool, tap and channel.
+pub struct Embedder {
+    backbone: Backbone,
+    preprocess: Preprocess,
+    embedding: Embedding,
+    batch: usize,
+}
+
+impl Embedder {
+    /// With weights of `embedding.backbone`, complete up to the last tap used. `batch` images go through the network at
+    /// once.
+    ///
+    /// # Errors
+    /// [`FrozenError::Weights`] if they are not; a device that is not there.
+    pub fn new(
+        embedding: &Embedding,
+        weights: &Weights,
+        device: Device,
+        precision: Precision,
+        batch: usize,
+    ) -> Result<Self, FrozenError> {
+        let (kind, size) = (embedding.backbone, embedding.image_size);
+        let backbone = Backbone::new(kind, &embedding.layers, weights, device, precision);
+        Ok(Self {
+            backbone: backbone.map_err(FrozenError::Weights)?,
+            preprocess: kind.preprocess(size, size),
+            embedding: embedding.clone(),
+            batch: batch.max(1),
+        })
+    }
+
+    /// Names of the columns, e.g. `layer3.max.17`.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for tap in self.backbone.taps() {
+            for pool in &self.embedding.pools {
+                names.extend((0..tap.channels).map(|c| format!("{}.{}.{c}", tap.name, pool.as_str())));
+            }
+        }
+        names
+    }
+
+    /// The rows of these images, one after the other: images × [`Embedder::names`] values.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn rows(&self, images: &[Image]) -> Result<Vec<f32>, FrozenError> {
+        let mut rows = Vec::new();
+        for chunk in images.chunks(self.batch) {
+            let input = self.preprocess.batch(chunk, self.backbone.device())?;
+            let mut columns = Vec::new();
+            for features in self.backbone.features(&input)? {
+                for pool in &self.embedding.pools {
+                    columns.push(pooled(&features, *pool, self.embedding.top_share)?);
+                }
+            }
+            rows.extend(to_vec(&Tensor::f_cat(&columns, 1)?)?);
+        }
+        Ok(rows)
+    }
+}
+
+/// N×C×h×w → N×C.
+fn pooled(features: &Tensor, pool: Pool, top_share: f64) -> Result<Tensor, FrozenError> {
+    let flat = features.f_flatten(2, 3)?;
+    Ok(match pool {
+        Pool::Mean => flat.f_mean_dim([2i64].as_slice(), false, Kind::Float)?,
+        Pool::Max => flat.f_amax([2i64].as_slice(), false)?,
+        Pool::Top => {
+            let places = *flat.size().last().unwrap_or(&1);
+            let k = ((places as f64 * top_share).floor() as i64).max(1);
+            flat.f_topk(k, 2, true, false)?.0.f_mean_dim([2i64].as_slice(), false, Kind::Float)?
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use segad_nn::from_slice;
+
+    #[test]
+    fn pools_by_hand() {
+        let x = from_slice(&[1., 5., 3., 2., -1., -4., 0., -3.], &[1, 2, 2, 2]).unwrap();
+        let of = |pool, share| to_vec(&pooled(&x, pool, share).unwrap()).unwrap();
+        assert_eq!(of(Pool::Mean, 0.1), [2.75, -2.0]);
+        assert_eq!(of(Pool::Max, 0.1), [5.0, 0.0]);
+        assert_eq!(of(Pool::Top, 0.1), [5.0, 0.0]);
+        assert_eq!(of(Pool::Top, 0.5), [4.0, -0.5]);
+        assert_eq!(of(Pool::Top, 1.0), of(Pool::Mean, 1.0));
+    }
+}
