@@ -87,7 +87,10 @@ fn native_libraries_and_polars_stay_where_they_belong() {
         ["segad-product", "segad-runner"],
         "only networks, what puts them to work, and the runner link libtorch"
     );
-    assert_eq!(users("xgboost-rs"), ["segad-forest", "segad-product", "segad-runner"].into());
+    assert_eq!(
+        users("xgboost-rs"),
+        ["segad-classifier-frozen", "segad-forest", "segad-product", "segad-runner"].into()
+    );
     assert_eq!(users("polars"), ["segad-report", "segad-runner"].into());
     assert_eq!(users("parquet"), ["segad-import", "segad-runner", "segad-store"].into());
     for light in ["segad-core", "segad-metrics", "segad-features", "segad-grid", "xtask"] {

@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod classifiers;
 mod data;
 mod defects;
 mod errors;

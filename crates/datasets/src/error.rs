@@ -138,6 +138,14 @@ pub enum DatasetError {
         /// What does not fit.
         reason: String,
     },
+    /// Images cannot be split into so many folds.
+    #[error("{folds} folds: {reason}")]
+    Folds {
+        /// How many.
+        folds: usize,
+        /// What does not fit and what was expected.
+        reason: String,
+    },
     /// A parameter of a protocol has no meaning there or an impossible value.
     #[error("protocol {protocol}: {name}: {reason}")]
     Param {

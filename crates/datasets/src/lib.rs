@@ -17,6 +17,7 @@ mod dataset;
 mod digest;
 mod error;
 mod files;
+pub mod folds;
 mod index;
 mod layout;
 mod manifest;

@@ -8,8 +8,7 @@
 )]
 
 use proptest::prelude::*;
-use segad_core::{ImageId, Label, Sample, Seed, TrainSplit};
-use segad_datasets::protocol::stratified_part;
+use segad_core::{ImageId, Label, Sample, Seed};
 use segad_datasets::{
     DatasetError, Entry, Index, LowShotList, Part, Protocol, ProtocolParams, ProtocolSplit,
 };
@@ -261,12 +260,22 @@ fn parameters_are_checked() {
 }
 
 #[test]
-fn a_share_is_taken_of_each_label() {
-    let sample = |label: Label, i| Sample::new(ImageId::new(format!("{label}{i}")), label);
-    let all = (0..2000).map(|i| sample(Label::Good, i)).chain((0..1000).map(|i| sample(Label::Bad, i)));
-    let all = TrainSplit::new(all.collect()).unwrap();
-    let part = stratified_part(&all, 0.8, Seed(3)).unwrap();
-    assert_eq!((part.count(Label::Good), part.count(Label::Bad)), (1600, 800));
-    assert!(stratified_part(&all, 0.0, Seed(3)).is_err());
-    assert_eq!(stratified_part(&all, 1.0, Seed(3)).unwrap().samples().len(), 3000);
+fn units_are_the_blocks_of_the_split() {
+    let kinds: Vec<u8> = (0..714).map(|i| if i % 7 == 0 { 70 } else { 10 }).collect();
+    for (protocol, units, blocks) in
+        [(Protocol::ElpvHighShot, false, 12), (Protocol::Blocks, true, 20), (Protocol::Blocks, false, 20)]
+    {
+        let (index, params) = (cells(&kinds, units), ProtocolParams::default());
+        let split = protocol.split(&index, Seed(5), &params).unwrap();
+        let of = |samples: &[Sample]| -> BTreeSet<String> {
+            protocol.units(&index, samples, &params).unwrap().into_iter().collect()
+        };
+        let (train, test) = (of(split.classifier.unwrap().samples()), of(split.test.samples()));
+        assert_eq!(train.len() + test.len(), blocks, "{protocol}: a block trains or is tested, never both");
+        assert!(train.is_disjoint(&test));
+    }
+    let index = cells(&kinds, false);
+    let strange = Sample::new(ImageId::new("other.png"), Label::Good);
+    let e = Protocol::Random.units(&index, &[strange], &ProtocolParams::default()).unwrap_err();
+    assert!(e.to_string().contains("other.png is not in the index"), "{e}");
 }

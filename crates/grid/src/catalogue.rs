@@ -1,5 +1,6 @@
 use crate::DetectorDef;
 use segad_core::{ImageId, Key, KeyHasher, Sample, Seed, TestSplit, TrainSplit};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use toml::{Table, Value};
 
@@ -25,6 +26,39 @@ pub struct SegmentCells {
     pub per_image: bool,
 }
 
+/// A classifier whose parameters were understood.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckedClassifier {
+    /// The classifier as a whole.
+    pub whole: Checked,
+    /// For classifiers that train on features of a frozen network: stands for what decides an image's features. They are
+    /// computed once for all seeds, folds and classifiers that share them. `None`: it trains on the images.
+    pub embedding: Option<Key>,
+}
+
+/// Which scores of the classifier g the forest trains on. Images that g did not train on always have the score of the
+/// classifier that was fitted on all of its training images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GScores {
+    /// Those of that same classifier, over-confident where it trained on the image; as in the paper.
+    #[default]
+    InSample,
+    /// Those of classifiers fitted without the image and without all others of its unit.
+    OutOfFold {
+        /// Number of parts that g's training images are split into, at least 2.
+        folds: usize,
+    },
+}
+
+/// A forest whose parameters were understood.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckedForest {
+    /// The forest itself.
+    pub forest: Checked,
+    /// What it is told of g.
+    pub g_scores: GScores,
+}
+
 /// Who trains on what and who is tested, for one class, protocol and seed.
 #[derive(Clone, Debug)]
 pub struct Split {
@@ -36,6 +70,9 @@ pub struct Split {
     pub forest: TrainSplit,
     /// Images for a supervised classifier.
     pub classifier: TrainSplit,
+    /// For each image of `classifier`, which unit it is of; images of one unit look alike and never stand on both sides of
+    /// a fold.
+    pub classifier_units: Vec<String>,
     /// Images that are scored and measured.
     pub test: TestSplit,
     /// Every image that gets a map: all of the class that no detector trained on.
@@ -56,10 +93,20 @@ impl Split {
         self.headline.is_empty() || self.headline.iter().any(|g| g == group)
     }
 
+    /// Every image that a classifier trains on or scores, sorted. Mostly the same for all seeds.
+    pub fn pool(&self) -> Vec<ImageId> {
+        pool(&self.mapped, &self.classifier)
+    }
+
     /// True if the headline metrics count this image.
     pub fn is_headline(&self, sample: &Sample) -> bool {
         self.counts(&sample.group)
     }
+}
+
+fn pool(mapped: &[ImageId], classifier: &TrainSplit) -> Vec<ImageId> {
+    let all: BTreeSet<ImageId> = mapped.iter().cloned().chain(classifier.ids()).collect();
+    all.into_iter().collect()
 }
 
 /// Keys of the parts of a [`Split`]: ids, labels and content of the images.
@@ -75,6 +122,8 @@ pub struct SplitDigests {
     pub forest_good: Key,
     /// Of `classifier`.
     pub classifier: Key,
+    /// Of [`Split::pool`].
+    pub pool: Key,
     /// Of `test`, labels and groups included.
     pub test: Key,
 }
@@ -109,17 +158,21 @@ impl SplitDigests {
         let detector: Vec<&TrainSplit> = [Some(detector), holdout].into_iter().flatten().collect();
         let detector = train("detector-images", &detector)?;
         let forest = train("forest-images", &[forest])?;
+        let pool = pool(mapped, classifier);
         let classifier = train("classifier-images", &[classifier])?;
-        let mut hasher = KeyHasher::new("mapped-images", 1);
-        for id in mapped {
-            hasher.field("id", id).field("content", &content(id)?);
-        }
-        let mapped = hasher.finish();
+        let mut images = |name: &str, ids: &[ImageId]| -> Result<Key, E> {
+            let mut hasher = KeyHasher::new(name, 1);
+            for id in ids {
+                hasher.field("id", id).field("content", &content(id)?);
+            }
+            Ok(hasher.finish())
+        };
+        let (mapped, pool) = (images("mapped-images", mapped)?, images("pool-images", &pool)?);
         let mut hasher = KeyHasher::new("test-images", 1);
         for sample in test.samples() {
             hasher.field("sample", sample).field("content", &content(&sample.id)?);
         }
-        Ok(Self { detector, mapped, forest, forest_good, classifier, test: hasher.finish() })
+        Ok(Self { detector, mapped, forest, forest_good, classifier, pool, test: hasher.finish() })
     }
 }
 
@@ -145,7 +198,7 @@ pub trait Catalogue {
     ///
     /// # Errors
     /// As above.
-    fn classifier(&self, kind: &str, params: &Table) -> Result<Checked, String>;
+    fn classifier(&self, kind: &str, params: &Table) -> Result<CheckedClassifier, String>;
 
     /// Checks a segment source for one class; `None` asks for the data set's own.
     ///
@@ -173,7 +226,7 @@ pub trait Catalogue {
     ///
     /// # Errors
     /// As above.
-    fn forest(&self, spec: Option<&Value>) -> Result<Checked, String>;
+    fn forest(&self, spec: Option<&Value>) -> Result<CheckedForest, String>;
 
     /// The classes of the data set, in order.
     ///

@@ -85,7 +85,8 @@ pub struct Row {
     /// Detectors whose maps are used, in the order of the features.
     #[serde(default)]
     pub detectors: Vec<String>,
-    /// Classifier whose score is a feature, or the score itself.
+    /// Classifier g whose score is a feature, or the score itself. Which scores of g a forest trains on is an option of
+    /// the forest (`g_scores`).
     #[serde(default)]
     pub classifier: Option<String>,
     /// The last step.
@@ -97,7 +98,8 @@ pub struct Row {
     /// Parameters of the statistics.
     #[serde(default)]
     pub features: Table,
-    /// Parameters of the forest: the name of a preset, or a table with `preset` and changes to it.
+    /// Parameters of the forest: the name of a preset, or a table with `preset` and changes to it, `monotone`, and
+    /// `g_scores` (`"in-sample"`, or `"out-of-fold"` with `g_folds`).
     #[serde(default)]
     pub forest: Option<Value>,
 }
@@ -178,8 +180,9 @@ impl File {
             features.extend(std::mem::take(&mut row.features));
             row.features = features;
         }
-        let (mut detectors, classifiers) = (defs(self.detectors), defs(self.classifiers));
-        let rows = self.sweep.expand(rows, &mut detectors).map_err(|(key, message)| bad(&key, message))?;
+        let (mut detectors, mut classifiers) = (defs(self.detectors), defs(self.classifiers));
+        let rows = self.sweep.expand(rows, &mut detectors, &mut classifiers);
+        let rows = rows.map_err(|(key, message)| bad(&key, message))?;
         check_each(&self.each, &rows, &detectors, &bad)?;
         check_rows(&rows, &detectors, &classifiers, &bad)?;
         Ok(Experiment {

@@ -42,8 +42,10 @@ mod layers;
 mod plan;
 mod sweep;
 
-pub use catalogue::{Catalogue, Checked, SegmentCells, Split, SplitDigests};
+pub use catalogue::{
+    Catalogue, Checked, CheckedClassifier, CheckedForest, GScores, SegmentCells, Split, SplitDigests,
+};
 pub use error::GridError;
 pub use experiment::{DetectorDef, EACH, Experiment, Head, Row, Seeds};
 pub use layers::{Layers, Origin};
-pub use plan::{Cell, CellId, CellKind, Plan, RowResult, Task};
+pub use plan::{Cell, CellId, CellKind, Fold, Plan, RowResult, Task};

@@ -1,4 +1,7 @@
-use crate::{Catalogue, Checked, DetectorDef, EACH, Experiment, Head, Row, Seeds, SegmentCells, Split};
+use crate::{
+    Catalogue, Checked, CheckedClassifier, CheckedForest, DetectorDef, EACH, Experiment, GScores, Head, Row,
+    Seeds, SegmentCells, Split,
+};
 use segad_core::{Key, KeyHasher};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -10,6 +13,8 @@ use toml::{Table, Value};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CellKind {
+    /// Features of a frozen network, one row an image.
+    Embed,
     /// Trains a detector or classifier.
     Fit,
     /// Anomaly maps of a class's images.
@@ -27,6 +32,7 @@ pub enum CellKind {
 impl std::fmt::Display for CellKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
+            Self::Embed => "embed",
             Self::Fit => "fit",
             Self::Maps => "maps",
             Self::Classify => "classify",
@@ -50,10 +56,19 @@ pub enum Task {
         /// The detector.
         def: Arc<DetectorDef>,
     },
+    /// Features of every image of [`Split::pool`], by the frozen network of a classifier.
+    Embed {
+        /// The classifier.
+        def: Arc<DetectorDef>,
+    },
     /// Fit a classifier on `split.classifier`.
     FitClassifier {
         /// The classifier.
         def: Arc<DetectorDef>,
+        /// The features that it trains on, if not on the images.
+        embed: Option<CellId>,
+        /// The part that it must not see.
+        fold: Option<Fold>,
     },
     /// Map every image of `split.mapped` with the detector that `fit` gave.
     Maps {
@@ -84,6 +99,17 @@ pub enum Task {
         fit: CellId,
         /// The classifier.
         def: Arc<DetectorDef>,
+        /// The features that it scores, if not the images.
+        embed: Option<CellId>,
+    },
+    /// Score every image of `split.classifier` with the classifier that was fitted without its fold.
+    OutOfFold {
+        /// One fitted classifier a fold.
+        fits: Vec<CellId>,
+        /// The classifier.
+        def: Arc<DetectorDef>,
+        /// The features that it scores, if not the images.
+        embed: Option<CellId>,
     },
     /// Statistics of the maps inside each segment.
     Features {
@@ -104,6 +130,8 @@ pub enum Task {
         features: Option<CellId>,
         /// The classifier's scores, added as a column.
         classify: Option<CellId>,
+        /// Scores that take their place in the rows that it is fitted on.
+        out_of_fold: Option<CellId>,
         /// The classifier's name, for the column.
         classifier: Option<String>,
         /// Parameters of the forest.
@@ -116,6 +144,15 @@ pub enum Task {
         /// What they are.
         head: Head,
     },
+}
+
+/// One of the parts that a classifier's training images are split into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fold {
+    /// Which, from 0.
+    pub index: usize,
+    /// Of how many.
+    pub of: usize,
 }
 
 /// One computation.
@@ -253,8 +290,9 @@ struct Builder<'a> {
     plan: Plan,
     known: HashMap<(CellKind, Key), CellId>,
     detectors: BTreeMap<&'a str, (Arc<DetectorDef>, Result<Checked, String>)>,
-    classifiers: BTreeMap<&'a str, (Arc<DetectorDef>, Result<Checked, String>)>,
+    classifiers: BTreeMap<&'a str, (Arc<DetectorDef>, Result<CheckedClassifier, String>)>,
     parts: HashMap<String, Result<Checked, String>>,
+    forests: HashMap<String, Result<CheckedForest, String>>,
 }
 
 /// A [`Builder`] at one class, protocol and seed.
@@ -284,6 +322,7 @@ impl<'a> Builder<'a> {
             detectors: detectors.collect(),
             classifiers: classifiers.collect(),
             parts: HashMap::new(),
+            forests: HashMap::new(),
         }
     }
 
@@ -377,16 +416,56 @@ impl Place<'_, '_> {
     }
 
     fn classify(&mut self, name: &str) -> Result<CellId, String> {
-        let (def, checked) = self.builder.classifiers[name].clone();
-        let checked = checked?;
-        let mut hasher = KeyHasher::new("fit-classifier", 1);
-        hasher.field("classifier", &checked.key).field("images", &self.split.digests.classifier);
-        hasher.field("seed", &self.split.seed);
-        let task = Task::FitClassifier { def: Arc::clone(&def) };
-        let fit = self.add(name, CellKind::Fit, hasher.finish(), task, vec![], checked.missing);
+        let (fit, def, embed) = self.fit_classifier(name, None)?;
         let mut hasher = KeyHasher::new("classify", 1);
         hasher.field("fit", &self.key(fit)).field("images", &self.split.digests.mapped);
-        Ok(self.add(name, CellKind::Classify, hasher.finish(), Task::Classify { fit, def }, vec![fit], None))
+        let task = Task::Classify { fit, def, embed };
+        let needs = [fit].into_iter().chain(embed).collect();
+        Ok(self.add(name, CellKind::Classify, hasher.finish(), task, needs, None))
+    }
+
+    /// The cell that fits a classifier, without one fold if so; its definition, and the cell of its features.
+    fn fit_classifier(
+        &mut self,
+        name: &str,
+        fold: Option<Fold>,
+    ) -> Result<(CellId, Arc<DetectorDef>, Option<CellId>), String> {
+        let (def, checked) = self.builder.classifiers[name].clone();
+        let CheckedClassifier { whole, embedding } = checked?;
+        let embed = embedding.map(|features| {
+            let mut hasher = KeyHasher::new("embed", 1);
+            hasher.field("features", &features).field("images", &self.split.digests.pool);
+            let task = Task::Embed { def: Arc::clone(&def) };
+            self.add(name, CellKind::Embed, hasher.finish(), task, vec![], whole.missing.clone())
+        });
+        let mut hasher = KeyHasher::new("fit-classifier", 1);
+        hasher.field("classifier", &whole.key).field("images", &self.split.digests.classifier);
+        hasher.field("seed", &self.split.seed);
+        if let Some(Fold { index, of }) = fold {
+            hasher.field("fold", &index).field("folds", &of).field("units", &self.split.classifier_units);
+        }
+        let what = match fold {
+            None => name.to_owned(),
+            Some(Fold { index, of }) => format!("{name} without fold {} of {of}", index + 1),
+        };
+        let task = Task::FitClassifier { def: Arc::clone(&def), embed, fold };
+        let needs = embed.into_iter().collect();
+        let fit = self.add(&what, CellKind::Fit, hasher.finish(), task, needs, whole.missing);
+        Ok((fit, def, embed))
+    }
+
+    fn out_of_fold(&mut self, name: &str, folds: usize) -> Result<CellId, String> {
+        let parts = (0..folds).map(|index| self.fit_classifier(name, Some(Fold { index, of: folds })));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        let fits: Vec<CellId> = parts.iter().map(|p| p.0).collect();
+        let (_, def, embed) = parts.into_iter().next().ok_or("out-of-fold scores need folds")?;
+        let keys: Vec<Key> = fits.iter().map(|&id| self.key(id)).collect();
+        let mut hasher = KeyHasher::new("out-of-fold", 1);
+        hasher.field("fits", &keys);
+        let needs = fits.iter().copied().chain(embed).collect();
+        let task = Task::OutOfFold { fits, def, embed };
+        let what = format!("{name} out of fold");
+        Ok(self.add(&what, CellKind::Classify, hasher.finish(), task, needs, None))
     }
 
     fn forest(&mut self, row: &Row) -> Result<CellId, String> {
@@ -394,15 +473,29 @@ impl Place<'_, '_> {
         let features = if row.detectors.is_empty() { None } else { Some(self.features(row).map_err(at)?) };
         let classify = row.classifier.as_ref().map(|name| self.classify(name)).transpose().map_err(at)?;
         let text = row.forest.as_ref().map(Value::to_string).unwrap_or_default();
-        let checked = self.builder.part("forest", text, |c| c.forest(row.forest.as_ref())).map_err(at)?;
+        let catalogue = self.builder.catalogue;
+        let checked = self.builder.forests.entry(text);
+        let checked = checked
+            .or_insert_with(|| catalogue.forest(row.forest.as_ref()).map_err(|m| format!("forest: {m}")));
+        let CheckedForest { forest: checked, g_scores } = checked.clone().map_err(at)?;
+        let out_of_fold = match (g_scores, &row.classifier) {
+            (GScores::InSample, _) => None,
+            (GScores::OutOfFold { folds }, Some(name)) => Some(self.out_of_fold(name, folds).map_err(at)?),
+            (GScores::OutOfFold { .. }, None) => {
+                return Err(at("forest: out-of-fold scores need a classifier, and the row has none".into()));
+            }
+        };
         let mut hasher = KeyHasher::new("forest", 1);
         hasher.field("forest", &checked.key).field("images", &self.split.digests.forest);
         hasher.field("features", &features.map(|id| self.key(id)));
         hasher.field("classify", &classify.map(|id| self.key(id))).field("seed", &self.split.seed);
-        let needs = features.into_iter().chain(classify).collect();
+        if let Some(id) = out_of_fold {
+            hasher.field("out_of_fold", &self.key(id));
+        }
+        let needs = features.into_iter().chain(classify).chain(out_of_fold).collect();
         hasher.field("classifier", &row.classifier);
         let (classifier, forest) = (row.classifier.clone(), row.forest.clone());
-        let task = Task::Forest { features, classify, classifier, forest };
+        let task = Task::Forest { features, classify, out_of_fold, classifier, forest };
         Ok(self.add(&row.name, CellKind::Forest, hasher.finish(), task, needs, checked.missing))
     }
 

@@ -23,13 +23,15 @@ pub(crate) struct Sweep {
 
 type Point = BTreeMap<String, Value>;
 type Fault = (String, String);
+type Defs = BTreeMap<String, DetectorDef>;
 
 impl Sweep {
-    /// `detectors.NAME.PARAM` in a path makes a variant of that detector, added to `detectors`.
+    /// `detectors.NAME.PARAM` in a path makes a variant of that detector, added to `detectors`; so for classifiers.
     pub(crate) fn expand(
         &self,
         rows: Vec<Row>,
-        detectors: &mut BTreeMap<String, DetectorDef>,
+        detectors: &mut Defs,
+        classifiers: &mut Defs,
     ) -> Result<Vec<Row>, Fault> {
         let points = self.points()?;
         if points.is_empty() {
@@ -48,7 +50,7 @@ impl Sweep {
             };
             if swept {
                 for point in &points {
-                    out.push(apply(&row, point, detectors)?);
+                    out.push(apply(&row, point, detectors, classifiers)?);
                 }
             } else {
                 out.push(row);
@@ -100,20 +102,22 @@ fn extended(point: &Point, path: &str, value: &Value) -> Point {
 }
 
 /// The row with the point's values set, named after them.
-fn apply(row: &Row, point: &Point, detectors: &mut BTreeMap<String, DetectorDef>) -> Result<Row, Fault> {
+fn apply(row: &Row, point: &Point, detectors: &mut Defs, classifiers: &mut Defs) -> Result<Row, Fault> {
     let fault = |path: &str, message: String| (format!("sweep.{path}"), message);
     let mut row = row.clone();
     let mut name = row.name.clone();
     for (path, v) in point {
-        match path.strip_prefix("detectors.").and_then(|rest| rest.split_once('.')) {
-            Some((detector, param)) => {
-                variant(&mut row, detectors, detector, param, v).map_err(|m| fault(path, m))?;
-            }
-            None => {
-                let mut value = Value::try_from(&row).map_err(|e| fault(path, e.to_string()))?;
-                set(&mut value, path, v.clone()).map_err(|m| fault(path, m))?;
-                row = value.try_into().map_err(|e: toml::de::Error| fault(path, e.message().to_owned()))?;
-            }
+        let part = |family: &str| path.strip_prefix(family).and_then(|rest| rest.split_once('.'));
+        if let Some((detector, param)) = part("detectors.") {
+            variant(&row.name, &mut row.detectors, detectors, (detector, param, v))
+                .map_err(|m| fault(path, m))?;
+        } else if let Some((classifier, param)) = part("classifiers.") {
+            variant(&row.name, row.classifier.as_mut_slice(), classifiers, (classifier, param, v))
+                .map_err(|m| fault(path, m))?;
+        } else {
+            let mut value = Value::try_from(&row).map_err(|e| fault(path, e.to_string()))?;
+            set(&mut value, path, v.clone()).map_err(|m| fault(path, m))?;
+            row = value.try_into().map_err(|e: toml::de::Error| fault(path, e.message().to_owned()))?;
         }
         name.push_str(&format!(" · {}={}", path.rsplit('.').next().unwrap_or(path), plain(v)));
     }
@@ -121,26 +125,25 @@ fn apply(row: &Row, point: &Point, detectors: &mut BTreeMap<String, DetectorDef>
     Ok(row)
 }
 
-/// Gives the row its own variant of `detector` with one parameter changed.
+/// Gives the row its own variant of a detector or classifier with one parameter changed.
 fn variant(
-    row: &mut Row,
-    detectors: &mut BTreeMap<String, DetectorDef>,
-    detector: &str,
-    param: &str,
-    value: &Value,
+    row: &str,
+    all_used: &mut [String],
+    defs: &mut Defs,
+    (name, param, value): (&str, &str, &Value),
 ) -> Result<(), String> {
-    let is = |used: &String| *used == detector || used.starts_with(&format!("{detector}["));
-    let Some(used) = row.detectors.iter_mut().find(|used| is(used)) else {
-        return Err(format!("row {:?} does not use the detector {detector:?}", row.name));
+    let is = |used: &String| *used == name || used.starts_with(&format!("{name}["));
+    let Some(used) = all_used.iter_mut().find(|used| is(used)) else {
+        return Err(format!("row {row:?} does not use {name:?}"));
     };
-    let mut def = detectors.get(used.as_str()).cloned().ok_or("that detector is not defined")?;
+    let mut def = defs.get(used.as_str()).cloned().ok_or("it is not defined")?;
     let mut params = Value::Table(std::mem::take(&mut def.params));
     set(&mut params, param, value.clone())?;
     if let Value::Table(table) = params {
         def.params = table;
     }
     *used = format!("{used}[{param}={}]", plain(value));
-    detectors.insert(used.clone(), def);
+    defs.insert(used.clone(), def);
     Ok(())
 }
 
@@ -204,6 +207,24 @@ mod tests {
         assert_eq!(experiment.rows[1].detectors, ["a[ratio=2]"]);
         assert_eq!(experiment.detectors["a[ratio=2]"].params["ratio"].as_integer(), Some(2));
         assert_eq!(experiment.detectors["a[ratio=2]"].kind, "a");
+    }
+
+    #[test]
+    fn classifiers_and_their_parameters_are_axes() {
+        let text = "dataset = 'd'\nprotocol = 'p'\nseeds = [1]\n[detectors.a]\n[classifiers.g]\n[classifiers.h]\n\
+                    [[row]]\nname = 'r'\ndetectors = ['a']\nclassifier = 'g'\nforest = 'brf'\n[sweep]\n";
+        let rows =
+            |sweep: &str| Layers::new("s.toml", &format!("{text}{sweep}")).unwrap().experiment().unwrap();
+        let of = |x: &crate::Experiment, i: usize| x.rows[i].classifier.clone().unwrap();
+        let x = rows("'classifiers.g.c' = [1, 2]");
+        assert_eq!((of(&x, 0).as_str(), of(&x, 1).as_str()), ("g[c=1]", "g[c=2]"));
+        assert_eq!(x.classifiers["g[c=2]"].params["c"].as_integer(), Some(2));
+        let x = rows("classifier = ['g', 'h']\n'forest.g_scores' = ['in-sample', 'out-of-fold']");
+        assert_eq!(x.rows.len(), 4);
+        assert_eq!(x.rows[3].name, "r · classifier=h · g_scores=out-of-fold");
+        let forest = x.rows[3].forest.as_ref().unwrap();
+        assert_eq!(forest["g_scores"].as_str(), Some("out-of-fold"));
+        assert_eq!(forest["preset"].as_str(), Some("brf"));
     }
 
     #[test]

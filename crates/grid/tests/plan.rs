@@ -7,7 +7,8 @@
 
 use segad_core::{ImageId, Key, KeyHasher, Label, Sample, Seed, TestSplit, TrainSplit};
 use segad_grid::{
-    Catalogue, Cell, CellKind, Checked, DetectorDef, Experiment, Layers, Plan, Split, SplitDigests, Task,
+    Catalogue, Cell, CellKind, Checked, CheckedClassifier, CheckedForest, DetectorDef, Experiment, GScores,
+    Layers, Plan, Split, SplitDigests, Task,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,8 +35,9 @@ impl Catalogue for Toy {
         }
         keyed(kind, params)
     }
-    fn classifier(&self, kind: &str, params: &Table) -> Result<Checked, String> {
-        keyed(kind, params)
+    fn classifier(&self, kind: &str, params: &Table) -> Result<CheckedClassifier, String> {
+        let embedding = if kind.starts_with("frozen") { Some(keyed("features", "x")?.key) } else { None };
+        Ok(CheckedClassifier { whole: keyed(kind, params)?, embedding })
     }
     fn segments(&self, spec: Option<&Value>, _: &str) -> Result<Checked, String> {
         keyed("segments", spec.map(Value::to_string).unwrap_or_default())
@@ -43,8 +45,11 @@ impl Catalogue for Toy {
     fn features(&self, params: &Table) -> Result<Checked, String> {
         keyed("features", params)
     }
-    fn forest(&self, spec: Option<&Value>) -> Result<Checked, String> {
-        keyed("forest", spec.map(Value::to_string).unwrap_or_default())
+    fn forest(&self, spec: Option<&Value>) -> Result<CheckedForest, String> {
+        let out = spec.and_then(|s| s.get("g_folds")?.as_integer());
+        let g_scores = out.map_or(GScores::InSample, |n| GScores::OutOfFold { folds: n as usize });
+        let text = spec.map(|s| s.get("preset").unwrap_or(s).to_string()).unwrap_or_default();
+        Ok(CheckedForest { forest: keyed("forest", text)?, g_scores })
     }
     fn classes(&self) -> Result<Vec<String>, String> {
         Ok(self.classes.clone())
@@ -75,6 +80,7 @@ impl Catalogue for Toy {
             Ok::<_, String>(Key::of_bytes(format!("{id}{}{touched}", self.content).as_bytes()))
         })?;
         Ok(Arc::new(Split {
+            classifier_units: (0..forest.samples().len()).map(|i| format!("{}", i / 2)).collect(),
             classifier: forest.clone(),
             holdout: None,
             headline: vec![],
@@ -147,6 +153,75 @@ fn cells_are_shared() {
     for (i, cell) in plan.cells.iter().enumerate() {
         assert!(cell.needs.iter().all(|n| n.0 < i), "{} comes before what it needs", cell.name);
     }
+}
+
+const HEADS: &str = r#"
+dataset = "toy"
+protocol = "high"
+seeds = [1, 2]
+[detectors.a]
+[classifiers.wrn]
+[classifiers.frozen-lr]
+[classifiers.frozen-gbt]
+[[row]]
+name = "LR"
+classifier = "frozen-lr"
+head = "classifier"
+[[row]]
+name = "GBT"
+classifier = "frozen-gbt"
+head = "classifier"
+[[row]]
+name = "A + LR"
+detectors = ["a"]
+classifier = "frozen-lr"
+forest = { preset = "brf" }
+[[row]]
+name = "A + LR out of fold"
+detectors = ["a"]
+classifier = "frozen-lr"
+forest = { preset = "brf", g_folds = 3 }
+[[row]]
+name = "A + WRN out of fold"
+detectors = ["a"]
+classifier = "wrn"
+forest = { preset = "brf", g_folds = 3 }
+"#;
+
+#[test]
+fn classifiers_share_features_and_folds_have_cells_of_their_own() {
+    let plan = Plan::new(&experiment(HEADS), &toy(&["x"])).unwrap();
+    let n = counts(&plan);
+    assert_eq!(
+        n[&CellKind::Embed],
+        2,
+        "two classifiers share the features; the toy's images change with the seed"
+    );
+    assert_eq!(
+        n[&CellKind::Fit],
+        1 + 2 * (2 + 3 + 1 + 3),
+        "detector; per seed LR, GBT, LR's folds, WRN and its folds"
+    );
+    assert_eq!(n[&CellKind::Classify], 2 * (2 + 1 + 1 + 1));
+    assert_eq!(n[&CellKind::Forest], 2 * 3);
+    assert!(plan.results.iter().all(|r| r.cell.is_ok()));
+    for cell in &plan.cells {
+        if let Task::OutOfFold { fits, embed, .. } = &cell.task {
+            assert_eq!((fits.len(), cell.needs.len()), (3, 3 + usize::from(embed.is_some())));
+        }
+        if let Task::FitClassifier { embed: Some(id), .. } = &cell.task {
+            assert!(matches!(plan.cells[id.0].task, Task::Embed { .. }) && cell.needs == [*id]);
+        }
+    }
+    let none = HEADS.replace("classifier = \"wrn\"\nforest", "forest");
+    let plan = Plan::new(&experiment(&none), &toy(&["x"])).unwrap();
+    let faults: Vec<&String> = plan.results.iter().filter_map(|r| r.cell.as_ref().err()).collect();
+    assert_eq!(faults.len(), 2);
+    assert!(
+        faults[0].contains("A + WRN out of fold") && faults[0].contains("need a classifier"),
+        "{}",
+        faults[0]
+    );
 }
 
 #[test]

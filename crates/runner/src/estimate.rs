@@ -27,9 +27,10 @@ pub(crate) fn task(cell: &Cell) -> TaskRecord {
         Task::FitDetector { def } => {
             (def.kind.clone(), def.params.to_string(), split.detector.samples().len())
         }
-        Task::FitClassifier { def } => {
+        Task::FitClassifier { def, .. } | Task::OutOfFold { def, .. } => {
             (def.kind.clone(), def.params.to_string(), split.classifier.samples().len())
         }
+        Task::Embed { def } => (def.kind.clone(), def.params.to_string(), split.pool().len()),
         Task::Maps { def, .. } | Task::Classify { def, .. } => {
             (def.kind.clone(), def.params.to_string(), split.mapped.len())
         }

@@ -12,6 +12,7 @@
 //! ```
 
 pub mod cells;
+pub mod classifiers;
 pub mod cli;
 pub mod clock;
 pub mod commands;

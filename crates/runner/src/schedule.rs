@@ -80,6 +80,7 @@ impl Outcome {
 /// Store kind of a cell kind.
 pub fn kind(kind: CellKind) -> Kind {
     match kind {
+        CellKind::Embed => Kind::Embed,
         CellKind::Fit => Kind::Fit,
         CellKind::Maps => Kind::Maps,
         CellKind::Classify => Kind::Classify,
@@ -190,7 +191,9 @@ fn ready(plan: &Plan, waiting: &BTreeSet<CellId>) -> Vec<CellId> {
     let ready =
         waiting.iter().copied().filter(|id| plan.cells[id.0].needs.iter().all(|n| !waiting.contains(n)));
     let ready: Vec<CellId> = ready.collect();
-    let heavy = |kind: CellKind| matches!(kind, CellKind::Fit | CellKind::Maps | CellKind::Classify);
+    let heavy = |kind: CellKind| {
+        matches!(kind, CellKind::Embed | CellKind::Fit | CellKind::Maps | CellKind::Classify)
+    };
     if let Some(&id) = ready.iter().find(|id| heavy(plan.cells[id.0].kind)) {
         return vec![id];
     }

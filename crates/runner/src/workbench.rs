@@ -4,14 +4,16 @@ use crate::generated::{Loader, Recipe, Recipes};
 use crate::interrupt::Interrupt;
 use crate::progress::Bars;
 use crate::source::Source;
-use crate::{detectors, params, segmenter};
+use crate::{classifiers, detectors, params, segmenter};
 use segad_core::{
     BoxError, CacheKey, Cancel, Device, FitContext, Image, ImageId, ImageLoader, Key, KeyHasher, LabelMap,
     Precision, Sample, Seed, SegmentSource, TrainSplit,
 };
 use segad_datasets::{Index, Protocol, ProtocolParams};
 use segad_features::FeatureParams;
-use segad_grid::{Catalogue, Checked, DetectorDef, SegmentCells, Split, SplitDigests};
+use segad_grid::{
+    Catalogue, Checked, CheckedClassifier, CheckedForest, DetectorDef, SegmentCells, Split, SplitDigests,
+};
 use segad_nn::{BackboneKind, Weights};
 use segad_segments::SegmentsSpec;
 use segad_store::{Kind, Store, atomic};
@@ -300,8 +302,11 @@ impl Catalogue for Workbench {
         Ok(Some(Checked { key, missing }))
     }
 
-    fn classifier(&self, kind: &str, _: &Table) -> Result<Checked, String> {
-        Err(format!("kind {kind:?}: there is no classifier of this kind"))
+    fn classifier(&self, kind: &str, params: &Table) -> Result<CheckedClassifier, String> {
+        if self.source.maps().is_some() {
+            return Err(format!("kind {kind:?}: it needs images, and with --maps there are none"));
+        }
+        classifiers::check(self, kind, params).map_err(text)
     }
 
     fn segments(&self, spec: Option<&Value>, class: &str) -> Result<Checked, String> {
@@ -326,12 +331,13 @@ impl Catalogue for Workbench {
         Ok(checked("features", segad_features::REVISION, &params.check().map_err(text)?))
     }
 
-    fn forest(&self, spec: Option<&Value>) -> Result<Checked, String> {
+    fn forest(&self, spec: Option<&Value>) -> Result<CheckedForest, String> {
         let params = params::forest(spec).map_err(text)?;
         let mut hasher = KeyHasher::new("forest", segad_forest::REVISION);
         hasher.field("params", &params).field("monotone", &params::is_monotone(spec).map_err(text)?);
         hasher.field("library", &segad_forest::library_version().to_string());
-        Ok(Checked { key: hasher.finish(), missing: None })
+        let forest = Checked { key: hasher.finish(), missing: None };
+        Ok(CheckedForest { forest, g_scores: params::g_scores(spec).map_err(text)? })
     }
 
     fn classes(&self) -> Result<Vec<String>, String> {
@@ -364,6 +370,7 @@ impl Catalogue for Workbench {
             return Err(format!("defects: protocol {kind} generates none"));
         }
         let classifier = split.classifier.unwrap_or_default();
+        let classifier_units = kind.units(&index, classifier.samples(), &params).map_err(text)?;
         let parts = (
             &split.detector,
             split.holdout.as_ref(),
@@ -379,6 +386,7 @@ impl Catalogue for Workbench {
             holdout: split.holdout,
             forest: split.forest,
             classifier,
+            classifier_units,
             test: split.test,
             mapped,
             headline: split.headline_groups,

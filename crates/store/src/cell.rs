@@ -15,6 +15,8 @@ pub(crate) const META: &str = "meta.json";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
+    /// Features of images by a frozen network.
+    Embed,
     /// A fitted model.
     Fit,
     /// Anomaly maps of one detector.
@@ -31,12 +33,13 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order in which they are computed.
-    pub const ALL: [Self; 6] =
-        [Self::Fit, Self::Maps, Self::Classify, Self::Features, Self::Forest, Self::Evaluate];
+    pub const ALL: [Self; 7] =
+        [Self::Embed, Self::Fit, Self::Maps, Self::Classify, Self::Features, Self::Forest, Self::Evaluate];
 
     /// The name, which is also the folder's.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Embed => "embed",
             Self::Fit => "fit",
             Self::Maps => "maps",
             Self::Classify => "classify",

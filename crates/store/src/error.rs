@@ -53,7 +53,7 @@ pub enum StoreError {
     #[error("{}: store is open for reading only; open it for writing", .0.display())]
     OpenForReading(PathBuf),
     /// A text that names no kind of cell.
-    #[error("cell kind {0:?}: expected fit, maps, classify, features, forest or evaluate")]
+    #[error("cell kind {0:?}: expected embed, fit, maps, classify, features, forest or evaluate")]
     KindName(String),
     /// A long operation was asked to stop.
     #[error("{}: interrupted", .0.display())]

@@ -77,7 +77,8 @@ pub fn fit(
             Model::Logistic(Logistic::fit(table.values(), table.columns(), labels, *settings)?)
         }
         HeadParams::Trees(trees) => {
-            Model::Trees(Forest::fit(trees, table, labels, &[], seed, NonZeroUsize::MIN)?)
+            let forest = Forest::fit(trees, table, labels, &[], seed, NonZeroUsize::MIN)?;
+            Model::Trees(Box::new(forest))
         }
     };
     tracing::debug!(good, bad, columns = table.columns(), "head of frozen features fitted");

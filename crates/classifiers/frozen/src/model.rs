@@ -21,7 +21,7 @@ pub struct FittedHead {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Model {
     Logistic(Logistic),
-    Trees(Forest),
+    Trees(Box<Forest>),
 }
 
 /// What a model was fitted with, beside its parameters.
@@ -131,7 +131,7 @@ impl FittedHead {
         let model = match trees {
             Some(hex) => {
                 let bytes = from_hex(&hex).ok_or_else(|| NnError::Saved("its trees are damaged".into()))?;
-                Model::Trees(Forest::from_bytes(&bytes)?)
+                Model::Trees(Box::new(Forest::from_bytes(&bytes)?))
             }
             None => {
                 let n = [columns.len() as i64];

@@ -84,7 +84,7 @@ fn both_heads_tell_bars_from_noise_and_read_back() {
         let saved = fitted.head().save().unwrap();
         let head = FittedHead::load(&saved).unwrap();
         assert_eq!(&head, fitted.head());
-        let params = settings.checked().unwrap();
+        let params = settings.clone().checked().unwrap();
         let embedder = Embedder::new(params.embedding(), &weights(), Device::Cpu, Precision::F32, 3).unwrap();
         let again = FittedFrozen::new(embedder, head).unwrap();
         for (a, b) in again.scores(&unseen).unwrap().iter().zip(&scores) {

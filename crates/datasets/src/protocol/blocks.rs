@@ -1,7 +1,7 @@
 use super::{Draw, ProtocolSplit, draw_bad, joined, samples};
 use crate::numpy::RandomState;
-use crate::{DatasetError, Entry, ProtocolParams};
-use segad_core::{Label, Sample, TestSplit, TrainSplit};
+use crate::{DatasetError, Entry, Index, ProtocolParams};
+use segad_core::{ImageId, Label, Sample, TestSplit, TrainSplit};
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
@@ -21,7 +21,7 @@ enum Share {
 pub(super) fn elpv(draw: &Draw<'_>, bad_default: Option<usize>) -> Result<ProtocolSplit, DatasetError> {
     let p = draw.params;
     let (first, last) = elpv_cells(p).into_inner();
-    let blocks = p.blocks.unwrap_or(12);
+    let blocks = elpv_count(p);
     let (detector, forest) = (p.detector_blocks.unwrap_or(4), p.forest_blocks.unwrap_or(3));
     if first > last || blocks > last - first + 1 {
         return Err(draw.error("blocks", format!("{blocks} blocks do not fit into the cells {first}–{last}")));
@@ -61,11 +61,35 @@ pub(super) fn elpv_cells(params: &ProtocolParams) -> RangeInclusive<usize> {
     params.first.unwrap_or(901)..=params.last.unwrap_or(1614)
 }
 
+fn elpv_count(params: &ProtocolParams) -> usize {
+    params.blocks.unwrap_or(12)
+}
+
+fn contiguous_count(params: &ProtocolParams, units: usize) -> usize {
+    params.blocks.unwrap_or(20).min(units)
+}
+
+/// The block of each image that the ELPV protocols use.
+pub(super) fn elpv_blocks(index: &Index, params: &ProtocolParams) -> HashMap<ImageId, usize> {
+    let (cells, blocks) = (elpv_cells(params), elpv_count(params));
+    let (first, last) = (*cells.start(), *cells.end());
+    let run = index.entries().iter().filter(|e| cells.contains(&e.order));
+    run.map(|e| (e.id.clone(), block_of(e.order - first, last - first + 1, blocks))).collect()
+}
+
+/// The block of each image under [`contiguous`].
+pub(super) fn contiguous_blocks(index: &Index, params: &ProtocolParams) -> HashMap<ImageId, usize> {
+    let all = ordered(index);
+    let (unit_of, units) = units(&all);
+    let blocks = contiguous_count(params, units);
+    all.iter().zip(unit_of).map(|(e, unit)| (e.id.clone(), block_of(unit, units, blocks))).collect()
+}
+
 /// Any data set: contiguous blocks of units in their order.
 pub(super) fn contiguous(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
-    let all = ordered(draw);
+    let all = ordered(draw.index);
     let (unit_of, units) = units(&all);
-    let blocks = draw.params.blocks.unwrap_or(20).min(units);
+    let blocks = contiguous_count(draw.params, units);
     let (detector, forest) = counts(draw, blocks)?;
     let shares = permuted_shares(draw, blocks, detector, forest)?;
     assemble(draw, &all, draw.params.train_bad, |i| shares[block_of(unit_of[i], units, blocks)])
@@ -74,7 +98,7 @@ pub(super) fn contiguous(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError>
 /// Any data set: unit by unit, those with a bad image and those without drawn apart so that every part gets its share of
 /// both. This reads all labels, those of later test images too, but only to count; nothing is fitted.
 pub(super) fn random(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
-    let all = ordered(draw);
+    let all = ordered(draw.index);
     let (unit_of, units) = units(&all);
     let mut has_bad = vec![false; units];
     all.iter().zip(&unit_of).filter(|(e, _)| e.label.is_bad()).for_each(|(_, &u)| has_bad[u] = true);
@@ -97,8 +121,8 @@ fn block_of(position: usize, n: usize, blocks: usize) -> usize {
     ((position + 1) * blocks - 1) / n
 }
 
-fn ordered<'a>(draw: &'a Draw<'_>) -> Vec<&'a Entry> {
-    let mut all: Vec<&Entry> = draw.index.entries().iter().collect();
+fn ordered(index: &Index) -> Vec<&Entry> {
+    let mut all: Vec<&Entry> = index.entries().iter().collect();
     all.sort_by_key(|e| e.order);
     all
 }

@@ -43,7 +43,7 @@ use crate::error::nearest;
 use crate::numpy::{RandomState, TestSize, train_test_split};
 use crate::{DatasetError, Entry, Index};
 use segad_core::{CoreError, ImageId, Label, Sample, Seed, TestSplit, TrainSplit};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Raised whenever a protocol gives other splits for the same index, seed and parameters.
 pub const REVISION: u32 = 1;
@@ -61,7 +61,7 @@ pub struct ProtocolSplit {
     /// Number of bad images to be generated from the forest's good ones (one each), beside those in `forest`.
     pub forest_generated: usize,
     /// All labelled images that a classifier may train on; none where the benchmark has no classifier. A classifier
-    /// that trains on a share of them (the paper's WRN: 80 %) takes it with [`stratified_part`].
+    /// that trains on a share of them (the paper's WRN: 80 %) draws it itself.
     pub classifier: Option<TrainSplit>,
     /// The images that are scored.
     pub test: TestSplit,
@@ -229,6 +229,40 @@ impl Protocol {
     }
 }
 
+impl Protocol {
+    /// For each of these images, what must not be torn apart between training and scoring: its block where the protocol
+    /// splits by blocks, else its unit, else the image itself.
+    ///
+    /// # Errors
+    /// An image that is not in the index; a parameter that does not apply or is out of range.
+    pub fn units(
+        self,
+        index: &Index,
+        samples: &[Sample],
+        params: &ProtocolParams,
+    ) -> Result<Vec<String>, DatasetError> {
+        params.check(self)?;
+        let blocks = match self {
+            Self::ElpvHighShot | Self::ElpvLowShot20 | Self::ElpvLowShot10 => {
+                blocks::elpv_blocks(index, params)
+            }
+            Self::Blocks => blocks::contiguous_blocks(index, params),
+            _ => HashMap::new(),
+        };
+        let entries: HashMap<&ImageId, &Entry> = index.entries().iter().map(|e| (&e.id, e)).collect();
+        let unit = |sample: &Sample| {
+            let entry = entries.get(&sample.id).ok_or_else(|| DatasetError::Param {
+                protocol: self.name(),
+                name: "units",
+                reason: format!("{} is not in the index of {}", sample.id, index.class()),
+            })?;
+            let own = || entry.unit.clone().unwrap_or_else(|| entry.id.to_string());
+            Ok(blocks.get(&entry.id).map_or_else(own, |block| format!("block {block}")))
+        };
+        samples.iter().map(unit).collect()
+    }
+}
+
 impl std::fmt::Display for Protocol {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.name())
@@ -246,30 +280,6 @@ impl std::str::FromStr for Protocol {
             known: names().collect::<Vec<_>>().join(", "),
         })
     }
-}
-
-/// A share of a training split, drawn from good and bad images apart, e.g. 1600 + 80 of 2000 + 100 for 0.8. Of `n`
-/// images ⌊share · n⌋ are taken (at least one if there is any), in the order of two permutations by the same seed.
-///
-/// # Errors
-/// [`DatasetError::SplitSize`] unless 0 < share ≤ 1; [`DatasetError::Seed`].
-pub fn stratified_part(split: &TrainSplit, share: f64, seed: Seed) -> Result<TrainSplit, DatasetError> {
-    if !(share > 0.0 && share <= 1.0) {
-        let n = split.samples().len();
-        return Err(DatasetError::SplitSize {
-            n,
-            reason: format!("share {share} must lie above 0 and not above 1"),
-        });
-    }
-    let mut taken = Vec::new();
-    for label in [Label::Good, Label::Bad] {
-        let all: Vec<&Sample> = split.samples().iter().filter(|s| s.label == label).collect();
-        // The small term keeps 0.8 · 1000 at 800 when the product lands a bit below.
-        let count = ((share * all.len() as f64 + 1e-9).floor() as usize).max(usize::from(!all.is_empty()));
-        let order = RandomState::from_seed(seed)?.permutation(all.len());
-        taken.extend(order.into_iter().take(count).map(|i| all[i].clone()));
-    }
-    Ok(TrainSplit::new(taken)?)
 }
 
 /// One call of [`Protocol::split`].

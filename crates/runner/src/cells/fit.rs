@@ -1,7 +1,9 @@
-use super::At;
+use super::{At, select};
+use crate::classifiers::{self, Training};
 use crate::detectors;
-use segad_core::BoxError;
-use segad_grid::DetectorDef;
+use segad_core::{BoxError, ImageId};
+use segad_grid::{CellId, DetectorDef, Fold};
+use segad_nn::SavedModel;
 use segad_store::{CurvePoint, Draft};
 
 /// Fits a detector on the split's good images.
@@ -12,6 +14,41 @@ pub(super) fn detector(at: &At<'_>, def: &DetectorDef) -> Result<Draft, BoxError
     let ctx = at.context();
     let (model, curve) =
         detectors::fit(at.bench, def, &good, holdout.as_ref(), at.cell.split.detector_seed, &ctx)?;
+    write(at, &model, curve)
+}
+
+/// Fits a classifier on the split's labelled images, or on those that are not of one fold.
+pub(super) fn classifier(
+    at: &At<'_>,
+    def: &DetectorDef,
+    embed: Option<CellId>,
+    fold: Option<Fold>,
+) -> Result<Draft, BoxError> {
+    let (loader, ctx, split) = (at.bench.loader(), at.context(), &at.cell.split);
+    let all = split.classifier.labelled(&*loader);
+    let train = match fold {
+        None => all,
+        Some(Fold { index, of }) => {
+            let fold_of = at.folds(of)?;
+            all.subset(&(0..all.len()).filter(|&i| fold_of[i] != index).collect::<Vec<_>>())
+        }
+    };
+    let fit = |training: &Training<'_>| classifiers::fit(at.bench, def, training, split.seed, &ctx);
+    let (model, curve) = match at.features(embed)? {
+        None => fit(&Training::Images(&train))?,
+        Some(features) => {
+            let ids: Vec<ImageId> = train.samples().iter().map(|s| s.id.clone()).collect();
+            fit(&Training::Features(&select(&features, &ids)?, &train.labels()))?
+        }
+    };
+    write(at, &model, curve)
+}
+
+fn write(
+    at: &At<'_>,
+    model: &SavedModel,
+    curve: Vec<segad_nn::train::CurvePoint>,
+) -> Result<Draft, BoxError> {
     let draft = at.draft()?;
     draft.write("model.json", model.header.as_bytes())?;
     draft.write("model.safetensors", &model.tensors)?;

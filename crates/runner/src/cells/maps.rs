@@ -5,17 +5,12 @@ use rayon::prelude::*;
 use segad_core::{BoxError, Image, ImageId, Sample};
 use segad_datasets::Entry;
 use segad_grid::{CellId, DetectorDef};
-use segad_nn::SavedModel;
 use segad_store::{Draft, MapRecord, MapsWriter};
 use std::collections::HashMap;
 
 /// Maps of every image that the detector did not train on, streamed batch by batch into one Parquet file.
 pub(super) fn run(at: &At<'_>, fit: CellId, def: &DetectorDef) -> Result<Draft, BoxError> {
-    let entry = at.input(fit)?;
-    let model = SavedModel {
-        header: String::from_utf8(entry.read("model.json")?)?,
-        tensors: entry.read("model.safetensors")?,
-    };
+    let model = super::saved_model(&at.input(fit)?)?;
     let ctx = at.context();
     let detector = detectors::load(at.bench, def, &model, &ctx)?;
     let loader = at.bench.loader();

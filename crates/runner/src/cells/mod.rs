@@ -1,5 +1,7 @@
 //! One file per kind of cell: reads its inputs from the store, computes, publishes.
 
+mod classify;
+mod embed;
 mod evaluate;
 mod features;
 mod fit;
@@ -11,10 +13,12 @@ use crate::clock::Stopwatch;
 use crate::machine::{self, Machine};
 use crate::schedule::{self, Execute};
 use crate::workbench::Workbench;
-use segad_core::{BoxError, Cancel, FitContext, Key};
+use segad_core::{BoxError, Cancel, FeatureTable, FitContext, ImageId, Key, Label};
 use segad_grid::{Cell, CellId, Plan, Task};
+use segad_nn::SavedModel;
 use segad_store::{Draft, Entry, atomic};
 use serde_json::json;
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 /// What a cell's code may use.
@@ -47,6 +51,36 @@ impl At<'_> {
     pub fn context(&self) -> FitContext {
         self.bench.fit_context(&self.cell.key, self.cancel)
     }
+
+    /// The table of an `embed` cell.
+    pub fn features(&self, embed: Option<CellId>) -> Result<Option<FeatureTable>, BoxError> {
+        let read = |id| -> Result<FeatureTable, BoxError> {
+            Ok(segad_store::read_features(&self.input(id)?.path("features.parquet")?)?)
+        };
+        embed.map(read).transpose()
+    }
+
+    /// The fold of each of the classifier's training images.
+    pub fn folds(&self, of: usize) -> Result<Vec<usize>, BoxError> {
+        let split = &self.cell.split;
+        let labels: Vec<Label> = split.classifier.samples().iter().map(|s| s.label).collect();
+        Ok(segad_datasets::folds::assign(&labels, &split.classifier_units, of, split.seed)?)
+    }
+}
+
+/// The model of a `fit` cell.
+fn saved_model(entry: &Entry) -> Result<SavedModel, BoxError> {
+    Ok(SavedModel {
+        header: String::from_utf8(entry.read("model.json")?)?,
+        tensors: entry.read("model.safetensors")?,
+    })
+}
+
+/// The rows of these images, in their order.
+fn select(table: &FeatureTable, ids: &[ImageId]) -> Result<FeatureTable, BoxError> {
+    let row: HashMap<&ImageId, usize> = table.ids().iter().enumerate().map(|(i, id)| (id, i)).collect();
+    let position = |id: &ImageId| row.get(id).copied().ok_or_else(|| format!("{id} has no features"));
+    Ok(table.select_rows(&ids.iter().map(position).collect::<Result<Vec<_>, _>>()?))
 }
 
 impl Execute for Workbench {
@@ -56,20 +90,20 @@ impl Execute for Workbench {
         let watch = Stopwatch::start();
         let done = match &cell.task {
             Task::FitDetector { def } => fit::detector(&at, def),
-            Task::FitClassifier { def } => {
-                Err(format!("classifier kind {:?} cannot be fitted", def.kind).into())
-            }
+            Task::Embed { def } => embed::run(&at, def),
+            Task::FitClassifier { def, embed, fold } => fit::classifier(&at, def, *embed, *fold),
             Task::Maps { fit, def } => maps::run(&at, *fit, def),
             Task::ImportedMaps => Err("these maps come from outside and are not in the store".into()),
             Task::FitSegments { maps, segments } => segments::fit(&at, maps, segments),
             Task::LabelMaps { fit, segments } => segments::label_maps(&at, *fit, segments),
-            Task::Classify { def, .. } => Err(format!("classifier kind {:?} cannot score", def.kind).into()),
+            Task::Classify { fit, def, embed } => classify::run(&at, *fit, def, *embed),
+            Task::OutOfFold { fits, def, embed } => classify::out_of_fold(&at, fits, def, *embed),
             Task::Features { maps, detectors, segments, labels, features } => {
                 features::run(&at, maps, detectors, (segments.as_ref(), *labels), features)
             }
-            Task::Forest { features, classify, classifier, forest } => {
+            Task::Forest { features, classify, out_of_fold, classifier, forest } => {
                 let classify = classify.zip(classifier.as_deref());
-                forest::run(&at, *features, classify, forest.as_ref())
+                forest::run(&at, *features, classify, *out_of_fold, forest.as_ref())
             }
             Task::Evaluate { source, head } => evaluate::run(&at, *source, *head),
         };
