@@ -243,7 +243,7 @@ impl Protocol {
     ) -> Result<Vec<String>, DatasetError> {
         params.check(self)?;
         let blocks = match self {
-            Self::ElpvHighShot | Self::ElpvLowShot20 | Self::ElpvLowShot10 => {
+            Self::ElpvHighShot | Self::ElpvLowShot20 | Self::ElpvLowShot10 | Self::ElpvOneClass => {
                 blocks::elpv_blocks(index, params)
             }
             Self::Blocks => blocks::contiguous_blocks(index, params),
