@@ -122,9 +122,12 @@ fn a_model_explains_itself_and_leaves_the_house() {
     let strict = ["export", model, "--out", out.to_str().unwrap(), "--epsilon", "-1"];
     assert!(expect(place.segad(&strict), 6).contains("removed"));
     assert!(!out.join("patchcore.pt").exists());
-    let bench = place.segad(&["bench", model, "--seconds", "0.05", "--json", "--threads", "2"]).output().unwrap();
+    let bench =
+        place.segad(&["bench", model, "--seconds", "0.05", "--json", "--threads", "2"]).output().unwrap();
     let times = &lines(&bench.stdout)[0];
-    assert!(times["load_s"].as_f64().unwrap() > 0.0 && times["statistics_and_forest_ms"]["median"].is_number());
+    assert!(
+        times["load_s"].as_f64().unwrap() > 0.0 && times["statistics_and_forest_ms"]["median"].is_number()
+    );
 }
 
 #[test]
@@ -150,6 +153,8 @@ fn what_cannot_be_is_said_with_its_exit_code() {
     expect(place.segad(&args), 4);
     std::fs::remove_dir_all(place.path("plates/bad")).unwrap();
     assert!(fit(&place, "x.segad", &[], 5).contains("0 bad images"));
-    assert!(expect(place.segad(&["fit", empty.to_str().unwrap(), "--out", "x"]), 5).contains("good/ and bad/"));
+    assert!(
+        expect(place.segad(&["fit", empty.to_str().unwrap(), "--out", "x"]), 5).contains("good/ and bad/")
+    );
     expect(place.segad(&["fit", empty.to_str().unwrap()]), 2);
 }

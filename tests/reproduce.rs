@@ -12,9 +12,8 @@ use std::time::{Duration, Instant};
 fn names(folder: &str) -> Vec<String> {
     let files = std::fs::read_dir(root().join("experiments").join(folder)).unwrap();
     let stems = files.map(|f| f.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "toml"));
-    let mut names: Vec<String> = stems
-        .map(|p| Path::new(folder).join(p.file_stem().unwrap()).to_str().unwrap().to_owned())
-        .collect();
+    let mut names: Vec<String> =
+        stems.map(|p| Path::new(folder).join(p.file_stem().unwrap()).to_str().unwrap().to_owned()).collect();
     names.sort();
     names
 }
@@ -55,7 +54,10 @@ fn digests(folder: &Path) -> BTreeMap<PathBuf, Key> {
             if path.is_dir() {
                 walk(top, &path, found);
             } else if path.file_name().is_none_or(|n| n != "provenance.json") {
-                found.insert(path.strip_prefix(top).unwrap().to_owned(), Key::of_bytes(&std::fs::read(&path).unwrap()));
+                found.insert(
+                    path.strip_prefix(top).unwrap().to_owned(),
+                    Key::of_bytes(&std::fs::read(&path).unwrap()),
+                );
             }
         }
     }
@@ -77,7 +79,8 @@ fn every_table_of_vad_runs_in_miniature() {
         }
     }
     let numbers = std::fs::read_to_string(place.path("out/fig6/figures/histogram-wrn-seed-333.csv")).unwrap();
-    let counted: u64 = numbers.lines().skip(1).map(|l| l.rsplit(',').next().unwrap().parse::<u64>().unwrap()).sum();
+    let counted: u64 =
+        numbers.lines().skip(1).map(|l| l.rsplit(',').next().unwrap().parse::<u64>().unwrap()).sum();
     assert_eq!(counted, 16 + 10 + 6, "every test image of the miniature stands in one bin");
     // Each number of the table names the stored cell that it came from.
     let json: Value =
@@ -290,7 +293,10 @@ fn failures_are_kept_and_tried_again_on_request() {
     let (code, first) = run(&["--retries", "1"]);
     assert!(code == 1 || code == 5, "{first}");
     let table = std::fs::read_to_string(place.path("out/table.csv")).unwrap();
-    assert!(table.contains("RD4AD + Ours,candle,cl_auroc,") && table.contains("RD4AD + Ours,pcb1,cl_auroc,,,0"), "{table}");
+    assert!(
+        table.contains("RD4AD + Ours,candle,cl_auroc,") && table.contains("RD4AD + Ours,pcb1,cl_auroc,,,0"),
+        "{table}"
+    );
     if first.contains("trying again") {
         let (_, second) = run(&[]);
         assert!(second.contains("failed before") && second.contains("--rerun-failed"), "{second}");
@@ -305,7 +311,8 @@ fn failures_are_kept_and_tried_again_on_request() {
 #[test]
 fn a_cell_that_takes_too_long_is_stopped_and_the_rest_goes_on() {
     let place = Place::bare();
-    let slow = ["--set", "detectors.efficientad.iterations=2000000", "--only", "EfficientAD", "--time-limit", "2s"];
+    let slow =
+        ["--set", "detectors.efficientad.iterations=2000000", "--only", "EfficientAD", "--time-limit", "2s"];
     let slow = [&slow[..], &["--set", "seeds=[333]", "--exclude", "Ours"]].concat();
     let message = expect(smoke(&place, &["table2"], "a", &slow), 1);
     assert!(message.contains("stopped at the time limit of 2 s"), "{message}");
@@ -335,7 +342,10 @@ fn tables_are_made_again_from_their_metrics_and_drift_is_found() {
     let digit = whole.lines().nth(1).unwrap().split(',').nth(3).unwrap().to_owned();
     std::fs::write(&csv, whole.replacen(&digit, "12.3456", 1)).unwrap();
     let message = expect(tables(&["--check"]), 6);
-    assert!(message.contains("12.3456") && message.contains("table.csv") && message.contains(&digit), "{message}");
+    assert!(
+        message.contains("12.3456") && message.contains("table.csv") && message.contains(&digit),
+        "{message}"
+    );
     expect(tables(&[]), 0);
     assert_eq!(std::fs::read_to_string(&csv).unwrap(), whole);
     expect(tables(&["--check", "table5"]), 0);
@@ -356,7 +366,10 @@ fn what_cannot_run_is_named_and_everything_else_runs() {
     assert!(matches!(output.status.code(), Some(1 | 5)), "{message}");
     assert!(message.contains("rd4ad") && message.contains("pcb1"), "{message}");
     let table = std::fs::read_to_string(place.path("out/table.csv")).unwrap();
-    assert!(table.contains("EfficientAD + Ours,pcb1,cl_auroc,") && table.contains("RD4AD,pcb1,cl_auroc,,,0,"), "{table}");
+    assert!(
+        table.contains("EfficientAD + Ours,pcb1,cl_auroc,") && table.contains("RD4AD,pcb1,cl_auroc,,,0,"),
+        "{table}"
+    );
     // Of several experiments, one that does not exist keeps no other from running; the worst exit code is told.
     let both = expect(smoke(&place, &["table77", "readme"], "both", &[]), 5);
     assert!(both.contains("table77.toml"), "{both}");
@@ -370,16 +383,37 @@ fn what_cannot_run_is_named_and_everything_else_runs() {
     };
     let typo = faulty("typo.toml", text.replace("detectors = [\"each\"]", "detectors = [\"eahc\"]"));
     assert!(typo.contains("typo.toml") && typo.contains("row[0]") && typo.contains("eahc"), "{typo}");
-    let empty = faulty("empty.toml", text.replace("[0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0]", "[]").replace("= [0.9, 0.995]", "= []"));
+    let empty = faulty(
+        "empty.toml",
+        text.replace("[0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0]", "[]").replace("= [0.9, 0.995]", "= []"),
+    );
     assert!(empty.contains("sweep.features.quantile") && empty.contains("empty list"), "{empty}");
     // A level outside 0 to 1 spoils its own row; the other level has its numbers.
     let file = place.path("wild.toml");
     std::fs::write(&file, text.replace("= [0.9, 0.995]", "= [0.9, 7.0]")).unwrap();
     let out = place.path("wild");
-    let args = ["sweep", file.to_str().unwrap(), "--profile", "smoke", "--data", "mini", "--out", out.to_str().unwrap()];
+    let args = [
+        "sweep",
+        file.to_str().unwrap(),
+        "--profile",
+        "smoke",
+        "--data",
+        "mini",
+        "--out",
+        out.to_str().unwrap(),
+    ];
     let message = expect(place.segad(&args), 1);
     assert!(message.contains("quantile") && message.contains('7'), "{message}");
     let table = std::fs::read_to_string(out.join("table.csv")).unwrap();
-    let mean = |row: &str| table.lines().find(|l| l.starts_with(&format!("SegAD · quantile={row},mean"))).unwrap().split(',').nth(3).unwrap().to_owned();
+    let mean = |row: &str| {
+        table
+            .lines()
+            .find(|l| l.starts_with(&format!("SegAD · quantile={row},mean")))
+            .unwrap()
+            .split(',')
+            .nth(3)
+            .unwrap()
+            .to_owned()
+    };
     assert!(!mean("0.9").is_empty() && mean("7.0").is_empty(), "{table}");
 }

@@ -4,8 +4,9 @@ use crate::detect::{DetectorSettings, WeightsSource};
 use crate::error::{ProductError, Result};
 use segad_nn::BackboneKind;
 
-/// What PatchCore on a backbone takes for one image of 256×256 on one core (a Xeon of 2023 at 2.7 GHz), in milliseconds.
-/// Fixed figures, so that the same budget chooses the same detectors on every machine; `segad bench` measures yours.
+/// What PatchCore on a backbone is taken to cost for one image of 256×256 on one core, in milliseconds: estimates of the
+/// right order, not measurements. They are fixed, so that the same budget chooses the same detectors on every machine;
+/// `segad bench` measures yours.
 const COSTS: [(BackboneKind, f64); 5] = [
     (BackboneKind::WideResnet50_2, 420.0),
     (BackboneKind::Resnet18, 70.0),

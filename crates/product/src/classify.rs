@@ -1,8 +1,8 @@
 //! Classifiers on frozen features: the paper's g.
 
+use crate::detect::Backbones;
 use crate::error::{ProductError, Result};
 use crate::fit::{Data, Item};
-use crate::detect::Backbones;
 use rayon::prelude::*;
 use segad_classifier_frozen::{Embedder, Embedding, FrozenParams, FrozenSettings, Head};
 use segad_core::{Device, FeatureTable, FitContext, Image, Precision};

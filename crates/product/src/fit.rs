@@ -347,11 +347,8 @@ fn classifier_card(
     };
     let good = logits.iter().zip(problem.labels).filter(|(_, l)| !l.is_bad()).map(|(&s, _)| s);
     let usual = usual_range(good).unwrap_or([0.0, 0.0]);
-    let card = |c: &ClassifierSettings| ClassifierCard {
-        name: c.name.clone(),
-        settings: c.settings.clone(),
-        usual,
-    };
+    let card =
+        |c: &ClassifierSettings| ClassifierCard { name: c.name.clone(), settings: c.settings.clone(), usual };
     Ok(settings.classifiers.get(index).map(card))
 }
 

@@ -82,7 +82,9 @@ mod survey;
 pub mod threshold;
 
 pub use calibrate::{Calibration, CalibrationKind};
-pub use card::{Candidate, Card, ClassifierCard, DataCard, DetectorCard, Head, Scored, Share, TrainingG, Unseen};
+pub use card::{
+    Candidate, Card, ClassifierCard, DataCard, DetectorCard, Head, Scored, Share, TrainingG, Unseen,
+};
 pub use classify::ClassifierSettings;
 pub use detect::{DetectorSettings, WeightsSource};
 pub use error::{ProductError, Result};

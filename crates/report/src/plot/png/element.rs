@@ -76,8 +76,10 @@ impl<'a> Element<'a> {
             }
             // Signs part numbers as blanks do.
             let numbers = numbers.replace('-', " -");
-            let numbers: Vec<f32> =
-                numbers.split_whitespace().map(|t| t.parse().map_err(|_| fault())).collect::<Result<_, _>>()?;
+            let numbers: Vec<f32> = numbers
+                .split_whitespace()
+                .map(|t| t.parse().map_err(|_| fault()))
+                .collect::<Result<_, _>>()?;
             let &[x, y] = numbers.as_slice() else { return Err(fault()) };
             let (x0, y0) = match command {
                 'M' | 'L' => (0.0, 0.0),

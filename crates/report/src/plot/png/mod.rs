@@ -87,7 +87,8 @@ fn draw(pixels: &mut Pixels, element: &Element<'_>) -> Result<(), String> {
                 None => fill,
             };
             if let Some(colour) = fill {
-                let opacity = if element.get("fill-opacity").is_some() { element.number("fill-opacity")? } else { 1.0 };
+                let opacity =
+                    if element.get("fill-opacity").is_some() { element.number("fill-opacity")? } else { 1.0 };
                 pixels.fill(&points, colour, opacity);
             }
             if let Some(colour) = element.get("stroke").map(colour).transpose()?.flatten() {
@@ -147,7 +148,8 @@ mod tests {
 
     #[test]
     fn paths_are_filled_with_their_opacity_and_text_is_written() {
-        let triangle = "<path fill=\"#000000\" fill-opacity=\"0.5\" stroke=\"none\" d=\"M0 0L40 0L0 20Z\"/>\n";
+        let triangle =
+            "<path fill=\"#000000\" fill-opacity=\"0.5\" stroke=\"none\" d=\"M0 0L40 0L0 20Z\"/>\n";
         let (.., pixels) = read(&plot(triangle).png().unwrap());
         assert_eq!(pixels[0], [128; 3]);
         assert_eq!(pixels[80 * 40 - 1], [255; 3]);
@@ -158,7 +160,8 @@ mod tests {
             read(&plot(&body).png().unwrap()).2
         };
         let middle = |pixels: &[[u8; 3]]| {
-            let dark: Vec<usize> = (0..pixels.len()).filter(|&i| pixels[i][0] < 128).map(|i| i % 80).collect();
+            let dark: Vec<usize> =
+                (0..pixels.len()).filter(|&i| pixels[i][0] < 128).map(|i| i % 80).collect();
             assert!(dark.len() > 50, "{} dark pixels", dark.len());
             dark.iter().sum::<usize>() as f64 / dark.len() as f64
         };

@@ -73,7 +73,8 @@ impl Pixels {
         let mut cover = std::collections::BTreeMap::new();
         for (from, to) in pieces(points, dashes) {
             let reach = width / 2.0 + 1.0;
-            let range = |a: f32, b: f32| (a.min(b) - reach).floor() as isize..=(a.max(b) + reach).ceil() as isize;
+            let range =
+                |a: f32, b: f32| (a.min(b) - reach).floor() as isize..=(a.max(b) + reach).ceil() as isize;
             for y in range(from.1, to.1) {
                 for x in range(from.0, to.0) {
                     let away = distance((x as f32 + 0.5, y as f32 + 0.5), from, to);
