@@ -263,7 +263,7 @@ fn parameters_are_checked() {
 fn units_are_the_blocks_of_the_split() {
     let kinds: Vec<u8> = (0..714).map(|i| if i % 7 == 0 { 70 } else { 10 }).collect();
     for (protocol, units, blocks) in
-        [(Protocol::ElpvHighShot, false, 12), (Protocol::Blocks, true, 20), (Protocol::Blocks, false, 20)]
+        [(Protocol::ElpvHighShot, false, 12), (Protocol::Blocks, true, 16), (Protocol::Blocks, false, 20)]
     {
         let (index, params) = (cells(&kinds, units), ProtocolParams::default());
         let split = protocol.split(&index, Seed(5), &params).unwrap();

@@ -1,4 +1,5 @@
 //! Generated defects on small textured images.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use segad_core::{Image, ImageId, LabelMap, Seed};
 use segad_defects::{DefectKind, DefectSettings, DefectsError, Generated, Record, generate};

@@ -325,7 +325,7 @@ fn a_changed_parameter_invalidates_exactly_what_depends_on_it() {
         }),
         ("segments = \"t\"", "segments = \"u\"", "", |c| is_features_of(c, "m")),
         ("quantile = 0.9", "quantile = 0.95", "", |c| is_features_of(c, "m")),
-        ("segments = \"s\"", "segments = \"v\"", "", |c| is_features_of(c, "a")),
+        ("segments = \"s\"", "segments = \"v\"", "", |c| is_features_of(c, "a") || is_features_of(c, "b")),
         ("forest = \"rf\"", "forest = \"bt\"", "", |c| c.kind == CellKind::Forest && c.name.contains("M RF")),
         // Pixels of training images of the detectors, of those of forest and classifier, and of test images.
         ("", "", "/a/", |c| matches!(c.task, Task::FitDetector { .. })),

@@ -1,4 +1,5 @@
 //! TorchScript modules: two interfaces, and all that is neither. The modules were made by fixtures/make_modules.py.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use segad_core::{Device, Image};
 use segad_nn::{NnError, Preprocess, Prompt, ScriptModule, from_slice, to_vec};

@@ -155,7 +155,7 @@ pub fn fit(
     let table = FeatureTable::new(gauge.extractor.columns(), ids, values)?;
     let embedded = classifiers.as_ref().map(|c| c.embed(data, &deep, ctx)).transpose()?;
     let embedded = embedded.as_ref().zip(classifiers.as_ref()).map(|(t, c)| (t, c.params.as_slice()));
-    let (params, labels, seed) = (&settings.forest, labels.as_slice(), settings.seed.derive("forest"));
+    let (params, labels, seed) = (&settings.forest, labels.as_slice(), forest_seed(settings.seed));
     let problem = Problem { table: &table, embedded, labels, folds: &folds, k, params, seed };
     let task = ctx.progress.start("heads", None);
     let (entrants, heads) = entrants(&problem, &names, &observed)?;
@@ -382,4 +382,9 @@ fn scored(data: &Data<'_>, folds: &[usize], scores: &[f32]) -> Vec<Scored> {
         score: scores[i],
     };
     data.items.iter().enumerate().map(one).collect()
+}
+
+/// XGBoost takes seeds of 63 bits.
+fn forest_seed(seed: Seed) -> Seed {
+    Seed(seed.derive("forest").0 >> 1)
 }

@@ -43,10 +43,8 @@ impl Problem<'_> {
 
     fn forest(&self, table: &FeatureTable, rows: &[usize], monotone: bool) -> Result<Forest> {
         let constraints = if monotone { rising(table.names()) } else { Vec::new() };
-        // XGBoost takes seeds below 2⁶³.
-        let seed = Seed(self.seed.0 >> 1);
         let labels = self.labels_of(rows);
-        Ok(Forest::fit(self.params, table, &labels, &constraints, seed, NonZeroUsize::MIN)?)
+        Ok(Forest::fit(self.params, table, &labels, &constraints, self.seed, NonZeroUsize::MIN)?)
     }
 
     /// A classifier on these rows.

@@ -91,12 +91,19 @@ impl<'a> Inside<'a> {
         let wrong = || BoxError::from("a row with a forest has no forest cell");
         let Task::Evaluate { source, .. } = &plan.cells[evaluate.0].task else { return Err(wrong()) };
         let cell = &plan.cells[source.0];
-        let Task::Forest { features: Some(features), .. } = &cell.task else { return Err(wrong()) };
+        let Task::Forest { features: Some(features), classify, classifier, .. } = &cell.task else {
+            return Err(wrong());
+        };
         let Task::Features { maps, detectors, segments, labels, .. } = &plan.cells[features.0].task else {
             return Err(wrong());
         };
         let forest = Forest::from_bytes(&stored(*source)?.read("forest.bin")?)?;
-        let table = segad_store::read_features(&stored(*features)?.path("features.parquet")?)?;
+        let mut table = segad_store::read_features(&stored(*features)?.path("features.parquet")?)?;
+        if let (Some(id), Some(name)) = (classify, classifier) {
+            let scores = segad_store::read_features(&stored(*id)?.path("scores.parquet")?)?;
+            let column = FeatureName::Classifier { classifier: name.clone() }.to_string();
+            table = crate::cells::with_scores(&table, &column, &scores)?;
+        }
         let readers = detectors
             .iter()
             .zip(maps)

@@ -7,11 +7,6 @@ use segad_runner::commands;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
-/// Maps and images are large and short-lived. The system's allocator hands each back to the kernel at once and asks for
-/// it again for the next, which took a tenth of the time of a run on cached maps.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let level = match (cli.quiet, cli.verbose) {

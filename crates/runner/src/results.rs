@@ -137,7 +137,7 @@ pub(crate) fn write(
     let put = |name: &str, text: &str| {
         atomic::write_atomic(&out.join(name), text.as_bytes()).map_err(Failure::input)
     };
-    atomic::create_dir(out).map_err(Failure::input)?;
+    atomic::create_dir(out).and_then(|()| atomic::sweep(out)).map_err(Failure::input)?;
     put("table.md", &table)?;
     put("table.tex", &segad_report::table_tex(&results).map_err(Failure::input)?)?;
     put("table.csv", &segad_report::table_csv(&results).map_err(Failure::input)?)?;
@@ -153,7 +153,7 @@ pub(crate) fn write(
 
 /// Every plot as SVG and PNG, and its numbers as CSV.
 fn write_figures(folder: &Path, figures: &[segad_report::Figure]) -> Result<(), Failure> {
-    atomic::create_dir(folder).map_err(Failure::input)?;
+    atomic::create_dir(folder).and_then(|()| atomic::sweep(folder)).map_err(Failure::input)?;
     let mut names = BTreeSet::new();
     let mut plots = Vec::new();
     for plot in figures.iter().flat_map(|f| &f.plots) {

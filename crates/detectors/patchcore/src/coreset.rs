@@ -128,6 +128,9 @@ struct Search<'a> {
     product: Vec<f32>,
 }
 
+/// Rows that are up to date, best first, and the largest bound of all others with its row.
+type Awake = (Vec<u32>, Option<(f32, u32)>);
+
 impl<'a> Search<'a> {
     fn new(rows: Rows<'a>, start: usize) -> Self {
         let norm = |x: &[f32]| x.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() as f32;
@@ -164,11 +167,7 @@ impl<'a> Search<'a> {
     }
 
     /// The rows with the largest bounds, up to date and in order, and the largest bound of the others.
-    fn wake(
-        &mut self,
-        order: &mut [u32],
-        candidates: usize,
-    ) -> Result<(Vec<u32>, Option<(f32, u32)>), NnError> {
+    fn wake(&mut self, order: &mut [u32], candidates: usize) -> Result<Awake, NnError> {
         let far = &self.far;
         let rank = |a: &u32, b: &u32| far[*b as usize].total_cmp(&far[*a as usize]).then(a.cmp(b));
         let (awake, bound) = if candidates < order.len() {

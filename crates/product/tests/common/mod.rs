@@ -62,7 +62,7 @@ impl WeightsSource for Random {
         static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
         assert_eq!(kind, BackboneKind::Resnet18);
         let bytes = BYTES.get_or_init(|| {
-            let weights = Weights::random(kind, Some("layer3"), segad_core::Seed(1)).unwrap();
+            let weights = Weights::random(kind, None, segad_core::Seed(1)).unwrap();
             let list: Vec<_> = weights.tensors().iter().map(|(n, t)| (n.as_str(), t)).collect();
             write_tensors(&list).unwrap()
         });

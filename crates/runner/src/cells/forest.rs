@@ -51,21 +51,28 @@ fn table(
     let scores = classify.map(|(id, _)| scores(at, id)).transpose()?;
     match (features, scores) {
         (Some(features), None) => Ok(features),
-        (Some(features), Some(scores)) => {
-            let of: HashMap<&ImageId, f32> =
-                scores.ids().iter().zip(scores.values()).map(|(id, &v)| (id, v)).collect();
-            let values = features
-                .ids()
-                .iter()
-                .map(|id| of.get(id).copied().ok_or_else(|| format!("{id} has no classifier score").into()))
-                .collect::<Result<Vec<f32>, BoxError>>()?;
-            Ok(features.with_column(&column, &values)?)
-        }
+        (Some(features), Some(scores)) => with_scores(&features, &column, &scores),
         (None, Some(scores)) => {
             Ok(FeatureTable::new(vec![column], scores.ids().to_vec(), scores.values().to_vec())?)
         }
         (None, None) => Err("a forest needs a detector or a classifier".into()),
     }
+}
+
+/// The statistics with a classifier's scores of the same images at the right.
+pub(crate) fn with_scores(
+    features: &FeatureTable,
+    column: &str,
+    scores: &FeatureTable,
+) -> Result<FeatureTable, BoxError> {
+    let of: HashMap<&ImageId, f32> =
+        scores.ids().iter().zip(scores.values()).map(|(id, &v)| (id, v)).collect();
+    let values = features
+        .ids()
+        .iter()
+        .map(|id| of.get(id).copied().ok_or_else(|| format!("{id} has no classifier score").into()))
+        .collect::<Result<Vec<f32>, BoxError>>()?;
+    Ok(features.with_column(column, &values)?)
 }
 
 fn scores(at: &At<'_>, id: CellId) -> Result<FeatureTable, BoxError> {

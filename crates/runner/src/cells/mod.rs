@@ -9,6 +9,8 @@ mod forest;
 mod maps;
 mod segments;
 
+pub(crate) use forest::with_scores;
+
 use crate::clock::Stopwatch;
 use crate::machine::{self, Machine};
 use crate::schedule::{self, Execute};

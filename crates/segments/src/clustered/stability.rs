@@ -20,13 +20,16 @@ pub struct Stability {
     pub agreement: f64,
 }
 
+/// Labels of places, clustered by the flagged folds into a number of segments.
+type Cluster<'a> = dyn Fn(&[bool], usize, Seed) -> Vec<usize> + Sync + 'a;
+
 /// Tries each number of segments. `cluster` labels places (the same ones whatever the half) with centres learned from the
 /// folds whose flag is set.
 pub(super) fn measure(
     params: &ClusteredParams,
     folds: usize,
     seed: Seed,
-    cluster: &(dyn Fn(&[bool], usize, Seed) -> Vec<usize> + Sync),
+    cluster: &Cluster<'_>,
 ) -> Vec<Stability> {
     let counts: Vec<usize> = params.candidates().collect();
     let one = |&(count, pair): &(usize, usize)| {
