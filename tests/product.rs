@@ -119,7 +119,7 @@ fn a_model_explains_itself_and_leaves_the_house() {
     for name in ["patchcore.pt", "card.json", "README.md", "segments.png"] {
         assert!(out.join(name).exists(), "{name}");
     }
-    let strict = ["export", model, "--out", out.to_str().unwrap(), "--epsilon", "-1"];
+    let strict = ["export", model, "--out", out.to_str().unwrap(), "--epsilon=-1"];
     assert!(expect(place.segad(&strict), 6).contains("removed"));
     assert!(!out.join("patchcore.pt").exists());
     let bench =

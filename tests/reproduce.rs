@@ -34,21 +34,29 @@ fn tables(names: &[&str]) -> Place {
     expect(smoke(&place, names, "out", &[]), 0);
     for name in names {
         // The numbers of trained networks may differ between processors; that every row has some may not.
-        let mut table = csv::Reader::from_path(place.path("out").join(name).join("table.csv")).unwrap();
+        let mut table =
+            csv::Reader::from_path(place.path("out").join(folder(name)).join("table.csv")).unwrap();
         let n = table.headers().unwrap().iter().position(|c| c == "n").unwrap();
         let lines: Vec<csv::StringRecord> = table.records().map(|l| l.unwrap()).collect();
         assert!(!lines.is_empty(), "{name} has no line");
-        lines.iter().for_each(|l| assert_ne!(&l[n], "0", "{name}: {l:?}"));
+        // A kind of defect is in some classes only.
+        let whole = lines.iter().filter(|l| !l[2].contains('['));
+        whole.for_each(|l| assert_ne!(&l[n], "0", "{name}: {l:?}"));
     }
     let start = Instant::now();
     let again = expect(smoke(&place, names, "again", &[]), 0);
     assert_eq!(again.matches("0 cells computed").count(), names.len(), "{again}");
     assert!(start.elapsed() < Duration::from_secs(30), "{:?} from a full store", start.elapsed());
     for name in names {
-        let [a, b] = ["out", "again"].map(|out| digests(&place.path(out).join(name)));
+        let [a, b] = ["out", "again"].map(|out| digests(&place.path(out).join(folder(name))));
         assert_eq!(a, b, "{name}");
     }
     place
+}
+
+/// The folder that an experiment writes to: the name of its file.
+fn folder(name: &str) -> &str {
+    name.rsplit('/').next().unwrap()
 }
 
 /// Digests of all files below a folder but those that state times.

@@ -246,11 +246,12 @@ impl Inspector {
     /// # Errors
     /// [`ProductError::Detector`] for a detector that has no such form, libtorch's.
     pub fn export(&self, images: &[Image], path: impl Fn(&str) -> PathBuf) -> Result<Vec<(String, f32)>> {
-        let export = |(settings, detector): (&DetectorSettings, &Box<dyn Maps>)| {
+        let both = self.settings.iter().zip(&self.detectors);
+        both.map(|(settings, detector)| {
             let apart = detector.export(&path(settings.kind()), images);
             Ok((settings.kind().to_owned(), apart.map_err(|e| settings.failed(e))?))
-        };
-        self.settings.iter().zip(&self.detectors).map(export).collect()
+        })
+        .collect()
     }
 
     fn judge(&self, image: &Image, maps: Vec<AnomalyMap>) -> Result<Inspection> {

@@ -1,4 +1,5 @@
 //! Segments found from good images.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use rand::Rng;
 use segad_core::Seed;
