@@ -277,7 +277,7 @@ fn poisoned_test_labels_give_identical_models() {
             let is_model = |path: &Path| {
                 let name = path.file_name().unwrap().to_str().unwrap();
                 let kind = |kind: &str| path.starts_with(Path::new("v1").join(kind));
-                (kind("fit") && name != "meta.json") || (kind("forest") && name != "meta.json")
+                (kind("fit") || kind("forest")) && name != "meta.json"
             };
             files.retain(|path, _| is_model(path));
             files

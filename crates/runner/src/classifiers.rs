@@ -99,11 +99,14 @@ struct Kind {
     features: Option<Features>,
 }
 
+/// Makes the network that gives features.
+type MakeEmbedder = fn(&Workbench, &Table, &FitContext) -> Result<Box<dyn Embed>, BoxError>;
+
 /// Of a kind that is fitted on features of a frozen network.
 struct Features {
     /// Feeds what decides them, but for the weights and the precision.
     check: fn(&Table, &mut KeyHasher) -> Result<(), BoxError>,
-    embedder: fn(&Workbench, &Table, &FitContext) -> Result<Box<dyn Embed>, BoxError>,
+    embedder: MakeEmbedder,
 }
 
 macro_rules! trained {

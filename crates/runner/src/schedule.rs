@@ -238,7 +238,7 @@ impl Work<'_> {
         let cell = &self.plan.cells[id.0];
         let kind = kind(cell.kind);
         let before = self.store.failure(kind, &cell.key).filter(|f| f.program == self.policy.program);
-        let mut tries = before.map_or(0, |f| f.tries);
+        let earlier = before.map_or(0, |f| f.tries);
         for attempt in 0..=self.policy.retries {
             let cancel = self.interrupt.stop.child();
             beat.watch(self.policy.time_limit.map(|limit| (limit, cancel.clone())));
@@ -253,7 +253,7 @@ impl Work<'_> {
             if self.interrupt.stop.is_cancelled() {
                 return Err(reason);
             }
-            tries += 1;
+            let tries = earlier + attempt + 1;
             let reason = match self.policy.time_limit.filter(|_| cancel.is_cancelled()) {
                 Some(limit) => format!("stopped at the time limit of {} s: {reason}", limit.as_secs_f64()),
                 None => reason,

@@ -129,13 +129,16 @@ impl Inspect for Worker {
     }
 }
 
+/// The position of an image, its map and its segments.
+type Kept = (usize, Arc<(AnomalyMap, LabelMap)>);
+
 /// The images that a model was fitted on, each with its score by a model that had not seen it.
 pub(crate) struct FittedOn {
     run: Arc<Run>,
     name: String,
     photos: Option<Photos>,
     worker: Arc<Worker>,
-    kept: Mutex<VecDeque<(usize, Arc<(AnomalyMap, LabelMap)>)>>,
+    kept: Mutex<VecDeque<Kept>>,
 }
 
 impl FittedOn {
