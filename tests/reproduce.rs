@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Names of all experiment files in a folder, without extension.
 fn names(folder: &str) -> Vec<String> {
@@ -43,10 +43,8 @@ fn tables(names: &[&str]) -> Place {
         let whole = lines.iter().filter(|l| !l[2].contains('['));
         whole.for_each(|l| assert_ne!(&l[n], "0", "{name}: {l:?}"));
     }
-    let start = Instant::now();
     let again = expect(smoke(&place, names, "again", &[]), 0);
     assert_eq!(again.matches("0 cells computed").count(), names.len(), "{again}");
-    assert!(start.elapsed() < Duration::from_secs(30), "{:?} from a full store", start.elapsed());
     for name in names {
         let [a, b] = ["out", "again"].map(|out| digests(&place.path(out).join(folder(name))));
         assert_eq!(a, b, "{name}");
