@@ -134,11 +134,11 @@ fn saved_forests_read_back_and_notice_damage() {
 fn a_later_layout_is_told_apart_from_damage() {
     let mut bytes = FOREST.to_bytes().unwrap();
     bytes.truncate(bytes.len() - 32);
-    bytes[8] = 2;
+    bytes[8] = 3;
     let digest = *segad_core::Key::of_bytes(&bytes).as_bytes();
     bytes.extend_from_slice(&digest);
     let error = Forest::from_bytes(&bytes).unwrap_err();
-    assert_eq!(error, ForestError::Schema { found: 2, supported: 1 });
+    assert_eq!(error, ForestError::Schema { found: 3, supported: 2 });
 }
 
 #[test]
