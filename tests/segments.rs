@@ -69,7 +69,6 @@ fn clusters_are_learned_once_and_give_the_same_bytes() {
 }
 
 #[test]
-#[ignore = "where XGBoost is linked before libtorch, libtorch's loader of modules takes XGBoost's C++ templates and aborts"]
 fn modules_of_both_interfaces_give_segments() {
     let place = Place::new();
     ["threshold", "efficient_sam"].iter().for_each(|m| module(&place, m));
@@ -111,7 +110,6 @@ fn modules_of_both_interfaces_give_segments() {
 }
 
 #[test]
-#[ignore = "where XGBoost is linked before libtorch, libtorch's loader of modules takes XGBoost's C++ templates and aborts"]
 fn wrong_modules_are_named() {
     let place = Place::new();
     ["threshold", "pair"].iter().for_each(|m| module(&place, m));

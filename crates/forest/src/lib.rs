@@ -52,4 +52,4 @@ pub use version::{KNOWN, Version, VersionVerdict, library_version};
 
 /// Raised when fitting or scoring changes its results. The key of a stored forest or score holds this, the
 /// [`ForestParams`], the seed, the monotone constraints, the [`library_version`], and the keys of table and labels.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;

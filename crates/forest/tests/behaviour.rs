@@ -134,11 +134,11 @@ fn saved_forests_read_back_and_notice_damage() {
 fn a_later_layout_is_told_apart_from_damage() {
     let mut bytes = FOREST.to_bytes().unwrap();
     bytes.truncate(bytes.len() - 32);
-    bytes[8] = 2;
+    bytes[8] = 3;
     let digest = *segad_core::Key::of_bytes(&bytes).as_bytes();
     bytes.extend_from_slice(&digest);
     let error = Forest::from_bytes(&bytes).unwrap_err();
-    assert_eq!(error, ForestError::Schema { found: 2, supported: 1 });
+    assert_eq!(error, ForestError::Schema { found: 3, supported: 2 });
 }
 
 #[test]
@@ -150,6 +150,11 @@ fn zero_and_missing_are_different_things() {
     let labels = [labels, vec![Label::Good; 4]].concat();
     let forest = Forest::fit(&small(Preset::Brf), &table(1, column), &labels, &[], Seed(1), ONE).unwrap();
     assert!(forest.margin(&[NAN]).unwrap() > forest.margin(&[0.0]).unwrap() + 1.0);
+}
+
+#[test]
+fn regions_of_one_thread_are_plain_calls() {
+    assert!(xgboost_rs_sys::openmp::in_place());
 }
 
 #[test]

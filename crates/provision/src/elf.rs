@@ -1,106 +1,122 @@
-//! One flag in a shared library's dynamic section.
+//! Which names a shared library shows to others.
 //!
 //! `libxgboost.so` of the wheel is built with the older string layout of libstdc++, libtorch with the newer. Both export
 //! instances of C++ templates (`std::regex` among them) under the same names, and the dynamic linker gives all callers the
-//! first one loaded: XGBoost would run libtorch's code on its own data and crash. `DT_SYMBOLIC` makes a library look for
-//! its symbols in itself first.
+//! first one loaded: either library would run the other's code on its own data and crash. A symbol of hidden visibility
+//! is bound within its own library and found by no other, so all of XGBoost's but its C interface are made hidden.
 
 /// ELF, 64 bits, little-endian.
 const IDENT: [u8; 6] = [0x7f, b'E', b'L', b'F', 2, 1];
-const PT_DYNAMIC: u64 = 2;
-const DT_NULL: u64 = 0;
-const DT_SYMBOLIC: u64 = 16;
+const SHT_DYNSYM: u64 = 11;
+/// The visibility in a symbol's `st_other`.
+const VISIBILITY: u8 = 3;
+const STV_HIDDEN: u8 = 2;
+/// Bytes of a section's header and of a symbol.
+const SECTION: usize = 64;
+const SYMBOL: usize = 24;
 
-/// Offset of the entry that says `DT_SYMBOLIC`, or of the spare one that could.
-enum Place {
-    Set,
-    Spare(usize),
-}
-
-fn number(bytes: &[u8], at: usize, size: usize) -> Option<u64> {
+/// Number of `size` bytes at `at`.
+fn number(bytes: &[u8], at: usize, size: usize) -> Option<usize> {
     let mut le = [0; 8];
     le[..size].copy_from_slice(bytes.get(at..at.checked_add(size)?)?);
-    Some(u64::from_le_bytes(le))
+    usize::try_from(u64::from_le_bytes(le)).ok()
 }
 
-fn place(bytes: &[u8]) -> Option<Place> {
+/// Offsets of the `st_other` of all symbols that the library defines, shows, and that are not to be kept; `None` if it is
+/// no such library.
+fn shown(bytes: &[u8], keep: impl Fn(&[u8]) -> bool) -> Option<Vec<usize>> {
     if !bytes.starts_with(&IDENT) {
         return None;
     }
-    let headers = usize::try_from(number(bytes, 32, 8)?).ok()?;
-    let (size, count) = (number(bytes, 54, 2)? as usize, number(bytes, 56, 2)? as usize);
-    for i in 0..count {
-        let header = headers.checked_add(i * size)?;
-        if number(bytes, header, 4)? != PT_DYNAMIC {
-            continue;
+    let (headers, count) = (number(bytes, 40, 8)?, number(bytes, 60, 2)?);
+    let section = |i: usize| Some((headers.checked_add(i.checked_mul(SECTION)?)?, i < count));
+    let place = |header: usize| Some((number(bytes, header + 24, 8)?, number(bytes, header + 32, 8)?));
+    let table = (0..count)
+        .filter_map(|i| Some(section(i)?.0))
+        .find(|&header| number(bytes, header + 4, 4).is_some_and(|kind| kind as u64 == SHT_DYNSYM))?;
+    let (names, true) = section(number(bytes, table + 40, 4)?)? else { return None };
+    let ((start, size), (names, length)) = (place(table)?, place(names)?);
+    let names = bytes.get(names..names.checked_add(length)?)?;
+    bytes.get(start..start.checked_add(size)?)?;
+    let mut places = Vec::new();
+    for symbol in (start..start + size / SYMBOL * SYMBOL).step_by(SYMBOL) {
+        let name = names.get(number(bytes, symbol, 4)?..)?.split(|&b| b == 0).next()?;
+        let defined = number(bytes, symbol + 6, 2)? != 0;
+        if defined && bytes[symbol + 5] & VISIBILITY != STV_HIDDEN && !keep(name) {
+            places.push(symbol + 5);
         }
-        let start = usize::try_from(number(bytes, header + 8, 8)?).ok()?;
-        let entries = usize::try_from(number(bytes, header + 32, 8)?).ok()? / 16;
-        let tag = |k: usize| number(bytes, start.checked_add(16 * k)?, 8);
-        let end = (0..entries).find(|&k| tag(k) == Some(DT_NULL))?;
-        if (0..end).any(|k| tag(k) == Some(DT_SYMBOLIC)) {
-            return Some(Place::Set);
-        }
-        // The list ends with the first null entry, so one more must follow.
-        return (end + 1 < entries && tag(end + 1) == Some(DT_NULL))
-            .then_some(Place::Spare(start + 16 * end));
     }
-    None
+    Some(places)
 }
 
-/// True if the library looks for its symbols in itself first.
+/// True if the library shows no name but those to be kept.
 #[must_use]
-pub fn is_symbolic(bytes: &[u8]) -> bool {
-    matches!(place(bytes), Some(Place::Set))
+pub fn is_hidden(bytes: &[u8], keep: impl Fn(&[u8]) -> bool) -> bool {
+    shown(bytes, keep).is_some_and(|places| places.is_empty())
 }
 
-/// Makes the library look for its symbols in itself first; `false` if it is no 64-bit ELF file or has no room.
+/// Makes the library show no name but those to be kept; `false` if it is no 64-bit ELF library.
 #[must_use]
-pub fn make_symbolic(bytes: &mut [u8]) -> bool {
-    match place(bytes) {
-        Some(Place::Set) => true,
-        Some(Place::Spare(at)) => {
-            bytes[at..at + 8].copy_from_slice(&DT_SYMBOLIC.to_le_bytes());
-            true
-        }
-        None => false,
+pub fn hide(bytes: &mut [u8], keep: impl Fn(&[u8]) -> bool) -> bool {
+    let Some(places) = shown(bytes, keep) else { return false };
+    for at in places {
+        bytes[at] = bytes[at] & !VISIBILITY | STV_HIDDEN;
     }
+    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A header, one program header and a dynamic section of three entries.
-    fn tiny(tags: [u64; 3]) -> Vec<u8> {
-        let mut bytes = vec![0; 64 + 56 + 48];
+    const SYMBOLS: usize = 64 + 2 * SECTION;
+
+    /// A header, the sections of symbols and of names, and the symbols null, `XGBoost`, `regex` and `malloc`, of which
+    /// the last is another library's.
+    fn tiny() -> Vec<u8> {
+        let names = b"\0XGBoost\0regex\0malloc\0";
+        let mut bytes = vec![0; SYMBOLS + 4 * SYMBOL];
         bytes[..6].copy_from_slice(&IDENT);
-        bytes[32] = 64;
-        bytes[54] = 56;
-        bytes[56] = 1;
-        bytes[64] = PT_DYNAMIC as u8;
-        bytes[64 + 8] = 120;
-        bytes[64 + 32] = 48;
-        for (i, tag) in tags.into_iter().enumerate() {
-            bytes[120 + 16 * i] = tag as u8;
+        bytes[40] = 64;
+        bytes[60] = 2;
+        bytes[64 + 4] = SHT_DYNSYM as u8;
+        bytes[64 + 24] = SYMBOLS as u8;
+        bytes[64 + 32] = 4 * SYMBOL as u8;
+        bytes[64 + 40] = 1;
+        let strings = 64 + SECTION;
+        let end = bytes.len() as u16;
+        bytes[strings + 24..strings + 26].copy_from_slice(&end.to_le_bytes());
+        bytes[strings + 32] = names.len() as u8;
+        for (i, (name, section)) in [(0, 0), (1, 7), (9, 7), (15, 0)].into_iter().enumerate() {
+            bytes[SYMBOLS + SYMBOL * i] = name;
+            bytes[SYMBOLS + SYMBOL * i + 6] = section;
         }
+        bytes.extend(names);
         bytes
     }
 
-    #[test]
-    fn the_flag_goes_into_a_spare_entry() {
-        let mut bytes = tiny([14, DT_NULL, DT_NULL]);
-        assert!(!is_symbolic(&bytes));
-        assert!(make_symbolic(&mut bytes));
-        assert_eq!(bytes, tiny([14, DT_SYMBOLIC, DT_NULL]));
-        assert!(is_symbolic(&bytes) && make_symbolic(&mut bytes));
+    fn keep(name: &[u8]) -> bool {
+        name.starts_with(b"XG")
     }
 
     #[test]
-    fn what_has_no_room_or_is_no_library_is_left_alone() {
-        for mut bytes in [tiny([14, 5, DT_NULL]), b"not ELF".to_vec(), tiny([14, 0, 0])[..130].to_vec()] {
+    fn only_what_is_defined_and_not_kept_is_hidden() {
+        let mut bytes = tiny();
+        assert!(!is_hidden(&bytes, keep));
+        assert!(hide(&mut bytes, keep));
+        let mut expected = tiny();
+        expected[SYMBOLS + SYMBOL * 2 + 5] = STV_HIDDEN;
+        assert_eq!(bytes, expected);
+        assert!(is_hidden(&bytes, keep) && hide(&mut bytes, keep));
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn what_is_no_library_is_left_alone() {
+        let whole = tiny();
+        for mut bytes in (0..whole.len()).map(|n| whole[..n].to_vec()).chain([b"not ELF".to_vec()]) {
             let before = bytes.clone();
-            assert!(!make_symbolic(&mut bytes));
+            assert!(!hide(&mut bytes, keep) && !is_hidden(&bytes, keep));
             assert_eq!(bytes, before);
         }
     }

@@ -68,8 +68,8 @@ pub const XGBOOST_WHEEL: Wheel = Wheel {
 };
 /// SHA-256 of `libxgboost.so` in [`XGBOOST_WHEEL`].
 pub const XGBOOST_LIBRARY: &str = "9d7e88fa7fb18181dd6355afcf867ee53b466f14ed2b126de52631a1c142db8c";
-/// SHA-256 of the same file after set-up has made it keep to its own symbols (see [`crate::elf`]).
-pub const XGBOOST_LIBRARY_READY: &str = "95bcce92e8e4f54ad906712fde066201a240e4e57adf955c0cb93b0808d2ec6b";
+/// SHA-256 of the same file after set-up has hidden its C++ symbols (see [`crate::elf`]).
+pub const XGBOOST_LIBRARY_READY: &str = "d1970928b12fee9918f75aa6329931a7f4b7993c9713abadd6637f9d5139f6cf";
 
 /// ELPV: 2,624 electroluminescence images of solar cells (CC BY-NC-SA 4.0).
 pub const ELPV_WHEEL: Wheel = Wheel {

@@ -20,11 +20,16 @@ pub fn problem(lib: &Path) -> Option<String> {
     }
 }
 
-/// As [`problem`], for the library in the cache: it must also keep to its own symbols (see [`elf`]).
+/// The names that callers of XGBoost need: its C interface.
+fn c_interface(name: &[u8]) -> bool {
+    name.starts_with(b"XG")
+}
+
+/// As [`problem`], for the library in the cache: it must also keep its C++ to itself (see [`elf`]).
 fn own_problem(lib: &Path) -> Option<String> {
     problem(lib).or_else(|| {
-        let symbolic = files::read(&lib.join("libxgboost.so")).is_ok_and(|b| elf::is_symbolic(&b));
-        (!symbolic).then(|| "libxgboost.so lacks DT_SYMBOLIC".to_owned())
+        let hidden = files::read(&lib.join("libxgboost.so")).is_ok_and(|b| elf::is_hidden(&b, c_interface));
+        (!hidden).then(|| "libxgboost.so shows its C++ symbols".to_owned())
     })
 }
 
@@ -63,11 +68,11 @@ pub fn provide(p: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     let file = out.join("xgboost/lib/libxgboost.so");
     digest::check(&file, &digest::sha256_file(&file)?, XGBOOST_LIBRARY)?;
     let mut bytes = files::read(&file)?;
-    if !elf::make_symbolic(&mut bytes) {
+    if !elf::hide(&mut bytes, c_interface) {
         return Err(ProvisionError::UserFolder {
             variable: "XGBOOST_LIB_DIR",
             path: file,
-            problem: "its dynamic section has no room for DT_SYMBOLIC".to_owned(),
+            problem: "it has no table of dynamic symbols".to_owned(),
         });
     }
     files::write_atomic(&file, &bytes)?;
