@@ -11,6 +11,7 @@ mod architecture;
 mod classifiers;
 mod data;
 mod defects;
+mod detectors;
 mod errors;
 mod maps;
 mod product;

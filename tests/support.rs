@@ -48,6 +48,8 @@ impl Place {
         command.args(args).current_dir(root()).stdin(Stdio::null());
         command.env("SEGAD_CACHE_DIR", self.path("cache")).env("OMP_WAIT_POLICY", "PASSIVE");
         command.env_remove("SEGAD_STORE").env_remove("RUST_LOG");
+        // As outside a working copy: reports name the commit, and somebody may commit between two runs.
+        command.env("GIT_DIR", self.path("no-git"));
         command
     }
 

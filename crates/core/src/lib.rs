@@ -17,6 +17,7 @@
 //! # Ok::<(), segad_core::CoreError>(())
 //! ```
 
+mod cell;
 mod context;
 mod error;
 mod image;
@@ -27,6 +28,7 @@ mod seed;
 mod table;
 mod traits;
 
+pub use cell::CellKind;
 pub use context::{Cancel, Device, FitContext, NoProgress, Precision, Progress, Task};
 pub use error::CoreError;
 pub use image::Image;

@@ -21,6 +21,8 @@ pub enum Layout {
     GoodBad,
     /// A list: `path,label` and optionally `type`, `group`, `split`.
     Csv,
+    /// Any folders of images, none of them bad: general images, not a product's.
+    Images,
 }
 
 impl Layout {
@@ -33,6 +35,7 @@ impl Layout {
             Self::Mvtec => "mvtec",
             Self::GoodBad => "good-bad",
             Self::Csv => "csv",
+            Self::Images => "images",
         }
     }
 }
@@ -167,9 +170,10 @@ pub struct Manifest {
 }
 
 /// The manifests that come with this crate: `(name, TOML)`.
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 6] = [
     ("elpv", include_str!("../../../datasets/elpv.toml")),
     ("elpv-sample", include_str!("../../../datasets/elpv-sample.toml")),
+    ("imagenette", include_str!("../../../datasets/imagenette.toml")),
     ("mvtec", include_str!("../../../datasets/mvtec.toml")),
     ("vad", include_str!("../../../datasets/vad.toml")),
     ("visa", include_str!("../../../datasets/visa.toml")),

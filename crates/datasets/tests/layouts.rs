@@ -197,6 +197,23 @@ fn plain_folders_know_kinds() {
 }
 
 #[test]
+fn general_images_may_lie_anywhere() {
+    let root = tempdir().unwrap();
+    touch(root.path(), ["top.png", "train/n02/b.JPEG", "train/n01/a.jpg", "noisy.csv", ".hidden.png"]);
+    let images = Dataset::open(Manifest::plain("general", Layout::Images), root.path()).unwrap();
+    let index = images.index("general").unwrap();
+    let seen: Vec<&str> = index.entries().iter().map(|e| e.id.as_str()).collect();
+    assert_eq!(seen, ["top.png", "train/n01/a.jpg", "train/n02/b.JPEG"]);
+    assert!(index.entries().iter().all(|e| (e.label, e.part) == (Label::Good, Part::All)));
+    let counted = Dataset::open(Manifest::shipped("imagenette").unwrap(), root.path()).unwrap();
+    let error = counted.index("imagenette").unwrap_err().to_string();
+    assert!(error.contains("13394") && error.contains('3'), "{error}");
+    let gone =
+        Dataset::open(Manifest::plain("general", Layout::Images), &root.path().join("x")).err().unwrap();
+    assert!(gone.to_string().contains("the folder is not there"), "{gone}");
+}
+
+#[test]
 fn lists_are_read_line_by_line() {
     let root = tempdir().unwrap();
     touch(root.path(), ["x/1.png", "x/2.png", "x/3.png"]);

@@ -153,6 +153,11 @@ fn zero_and_missing_are_different_things() {
 }
 
 #[test]
+fn regions_of_one_thread_are_plain_calls() {
+    assert!(xgboost_rs_sys::openmp::in_place());
+}
+
+#[test]
 fn the_library_in_use_agrees_with_the_papers() {
     assert_eq!(segad_forest::library_version().verdict(), VersionVerdict::Agrees);
     assert_eq!(FOREST.library(), segad_forest::library_version());

@@ -48,4 +48,4 @@ pub use catalogue::{
 pub use error::GridError;
 pub use experiment::{DetectorDef, EACH, Experiment, Head, Row, Seeds};
 pub use layers::{Layers, Origin};
-pub use plan::{Cell, CellId, CellKind, Fold, Plan, RowResult, Task};
+pub use plan::{Cell, CellId, Fold, Plan, RowResult, Task};

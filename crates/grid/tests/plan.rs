@@ -5,10 +5,10 @@
     reason = "tests fail by panicking, and one measures time"
 )]
 
-use segad_core::{ImageId, Key, KeyHasher, Label, Sample, Seed, TestSplit, TrainSplit};
+use segad_core::{CellKind, ImageId, Key, KeyHasher, Label, Sample, Seed, TestSplit, TrainSplit};
 use segad_grid::{
-    Catalogue, Cell, CellKind, Checked, CheckedClassifier, CheckedForest, DetectorDef, Experiment, GScores,
-    Layers, Plan, Split, SplitDigests, Task,
+    Catalogue, Cell, Checked, CheckedClassifier, CheckedForest, DetectorDef, Experiment, GScores, Layers,
+    Plan, SegmentCells, Split, SplitDigests, Task,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,11 +36,17 @@ impl Catalogue for Toy {
         keyed(kind, params)
     }
     fn classifier(&self, kind: &str, params: &Table) -> Result<CheckedClassifier, String> {
-        let embedding = if kind.starts_with("frozen") { Some(keyed("features", "x")?.key) } else { None };
+        let network = params.get("network").map(Value::to_string).unwrap_or_default();
+        let embedding = if kind.starts_with("frozen") { Some(keyed("features", network)?.key) } else { None };
         Ok(CheckedClassifier { whole: keyed(kind, params)?, embedding })
     }
     fn segments(&self, spec: Option<&Value>, _: &str) -> Result<Checked, String> {
         keyed("segments", spec.map(Value::to_string).unwrap_or_default())
+    }
+    fn segment_cells(&self, spec: Option<&Value>, _: &str) -> Result<Option<SegmentCells>, String> {
+        let Some(Value::Table(table)) = spec else { return Ok(None) };
+        let checked = keyed("segments", table)?;
+        Ok(Some(SegmentCells { checked, fitted: true, maps: true, per_image: true }))
     }
     fn features(&self, params: &Table) -> Result<Checked, String> {
         keyed("features", params)
@@ -265,7 +271,7 @@ fn a_change_touches_what_depends_on_it_and_nothing_else() {
     assert!(base.iter().all(|(name, key)| images[name] != *key), "new pixels change every cell");
 }
 
-/// Every kind of cell, detectors from outside included.
+/// Every kind of cell and every task: detectors from outside, learned segments, folds, frozen networks.
 const EVERY_KIND: &str = r#"
 dataset = "toy"
 protocol = "high"
@@ -276,6 +282,8 @@ size = 3
 [detectors.m]
 kind = "outside"
 [classifiers.c]
+[classifiers.frozen]
+network = "n"
 [defaults]
 forest = "brf"
 segments = "s"
@@ -304,6 +312,15 @@ detectors = ["m"]
 segments = "t"
 features = { quantile = 0.9 }
 forest = "rf"
+[[row]]
+name = "A learned"
+detectors = ["a"]
+segments = { clusters = 4 }
+[[row]]
+name = "A + frozen"
+detectors = ["a"]
+classifier = "frozen"
+forest = { preset = "brf", g_folds = 2 }
 "#;
 
 /// What a change touches by itself; whatever needs one of these cells depends on it too.
@@ -311,7 +328,7 @@ type Direct = fn(&Cell) -> bool;
 
 #[test]
 fn a_changed_parameter_invalidates_exactly_what_depends_on_it() {
-    let changes: [(&str, &str, &str, Direct); 11] = [
+    let changes: [(&str, &str, &str, Direct); 15] = [
         ("size = 3", "size = 4", "", |c| matches!(&c.task, Task::FitDetector { def } if def.kind == "a")),
         (
             "[detectors.b]",
@@ -319,28 +336,58 @@ fn a_changed_parameter_invalidates_exactly_what_depends_on_it() {
             "",
             |c| matches!(&c.task, Task::FitDetector { def } if def.kind == "b"),
         ),
-        ("[classifiers.c]", "[classifiers.c]\nx = 1", "", |c| matches!(c.task, Task::FitClassifier { .. })),
+        ("[classifiers.c]", "[classifiers.c]\nx = 1", "", |c| fits(c, "c")),
+        // What is fitted on frozen features changes alone; another network changes the features too.
+        ("network = \"n\"", "network = \"n\"\nx = 1", "", |c| fits(c, "frozen")),
+        ("network = \"n\"", "network = \"o\"", "", |c| c.kind == CellKind::Embed || fits(c, "frozen")),
         ("kind = \"outside\"", "kind = \"outside\"\nmodel = \"n\"", "", |c| {
             matches!(c.task, Task::ImportedMaps)
         }),
-        ("segments = \"t\"", "segments = \"u\"", "", |c| is_features_of(c, "m")),
-        ("quantile = 0.9", "quantile = 0.95", "", |c| is_features_of(c, "m")),
-        ("segments = \"s\"", "segments = \"v\"", "", |c| is_features_of(c, "a") || is_features_of(c, "b")),
+        ("clusters = 4", "clusters = 5", "", |c| {
+            matches!(c.task, Task::FitSegments { .. } | Task::LabelMaps { .. })
+        }),
+        ("segments = \"t\"", "segments = \"u\"", "", |c| is_features(c, "m", "\"t\"")),
+        ("quantile = 0.9", "quantile = 0.95", "", |c| is_features(c, "m", "\"t\"")),
+        ("segments = \"s\"", "segments = \"v\"", "", |c| {
+            is_features(c, "a", "\"s\"") || is_features(c, "b", "\"s\"")
+        }),
         ("forest = \"rf\"", "forest = \"bt\"", "", |c| c.kind == CellKind::Forest && c.name.contains("M RF")),
+        // Other folds are other cells; only the forest is the same one.
+        ("preset = \"brf\", g_folds", "preset = \"rf\", g_folds", "", |c| {
+            c.kind == CellKind::Forest && c.name.contains("A + frozen")
+        }),
         // Pixels of training images of the detectors, of those of forest and classifier, and of test images.
         ("", "", "/a/", |c| matches!(c.task, Task::FitDetector { .. })),
         ("", "", "/b/", |c| {
-            let images =
-                matches!(c.task, Task::Maps { .. } | Task::Classify { .. } | Task::FitClassifier { .. });
-            images || c.kind == CellKind::Forest
+            c.kind == CellKind::Forest
+                || matches!(
+                    c.task,
+                    Task::Maps { .. }
+                        | Task::LabelMaps { .. }
+                        | Task::FitSegments { .. }
+                        | Task::Embed { .. }
+                        | Task::Classify { .. }
+                        | Task::FitClassifier { .. }
+                )
         }),
         ("", "", "/test/", |c| {
-            matches!(c.task, Task::Maps { .. } | Task::Classify { .. } | Task::Evaluate { .. })
+            matches!(
+                c.task,
+                Task::Maps { .. }
+                    | Task::LabelMaps { .. }
+                    | Task::Embed { .. }
+                    | Task::Classify { .. }
+                    | Task::Evaluate { .. }
+            )
         }),
     ];
     let base = Plan::new(&experiment(EVERY_KIND), &toy(&["x"])).unwrap();
     let kinds: Vec<CellKind> = counts(&base).into_keys().collect();
-    assert_eq!(kinds.len(), 6, "{kinds:?}");
+    assert_eq!(kinds, CellKind::ALL);
+    let tasks = |plan: &Plan| -> std::collections::HashSet<_> {
+        plan.cells.iter().map(|c| std::mem::discriminant(&c.task)).collect()
+    };
+    assert_eq!(tasks(&base).len(), 12, "some task has no cell");
     let mut seen = std::collections::BTreeSet::new();
     for (from, to, touched, direct) in changes {
         let text = if from.is_empty() { EVERY_KIND.to_owned() } else { EVERY_KIND.replace(from, to) };
@@ -348,7 +395,9 @@ fn a_changed_parameter_invalidates_exactly_what_depends_on_it() {
         assert_eq!(base.cells.len(), other.cells.len(), "{to}{touched}");
         let mut depends = vec![false; base.cells.len()];
         for (i, cell) in base.cells.iter().enumerate() {
-            depends[i] = direct(cell) || cell.needs.iter().any(|n| depends[n.0]);
+            // A table of features holds every image's; what reads it depends on its own images alone.
+            let mut read = cell.needs.iter().filter(|n| base.cells[n.0].kind != CellKind::Embed);
+            depends[i] = direct(cell) || read.any(|n| depends[n.0]);
             let changed = cell.key != other.cells[i].key;
             assert_eq!(changed, depends[i], "{to}{touched}: {} ({})", cell.name, cell.kind);
             if changed {
@@ -360,8 +409,13 @@ fn a_changed_parameter_invalidates_exactly_what_depends_on_it() {
     assert_eq!(seen.len(), kinds.len(), "some kind of cell was never invalidated");
 }
 
-fn is_features_of(cell: &Cell, detector: &str) -> bool {
-    matches!(&cell.task, Task::Features { detectors, .. } if detectors.iter().any(|d| d == detector))
+fn is_features(cell: &Cell, detector: &str, of: &str) -> bool {
+    let Task::Features { detectors, segments, .. } = &cell.task else { return false };
+    segments.as_ref().is_some_and(|s| s.to_string() == of) && detectors.iter().any(|d| d == detector)
+}
+
+fn fits(cell: &Cell, classifier: &str) -> bool {
+    matches!(&cell.task, Task::FitClassifier { def, .. } if def.kind == classifier)
 }
 
 #[test]

@@ -1,9 +1,9 @@
 use crate::listing::{Listed, Listing};
 use crate::{Fault, ImportError, MapsFolder, read};
 use rayon::prelude::*;
-use segad_core::{AnomalyMap, Cancel, Key, KeyHasher, Progress};
+use segad_core::{AnomalyMap, Cancel, CellKind, Key, KeyHasher, Progress};
 use segad_segments::Source;
-use segad_store::{Kind, MapRecord, MapsReader, MapsWriter, Store};
+use segad_store::{MapRecord, MapsReader, MapsWriter, Store};
 
 /// Maps in memory at a time.
 const BATCH: usize = 64;
@@ -155,13 +155,13 @@ impl At<'_> {
         report: &mut Report,
     ) -> Result<Option<(usize, usize)>, ImportError> {
         let (key, digests) = self.folder.keys(self.list)?;
-        if let Some(entry) = self.store.entry(Kind::Maps, &key)? {
+        if let Some(entry) = self.store.entry(CellKind::Maps, &key)? {
             report.present += 1;
             // The cell's digests were checked when it was made and are checked when it is used.
             let reader = MapsReader::open(&entry.dir().join(MAPS))?;
             return Ok(Some((reader.height(), reader.width())));
         }
-        let draft = self.store.draft(Kind::Maps, &key)?;
+        let draft = self.store.draft(CellKind::Maps, &key)?;
         let mut writer = None;
         let mut faults = Vec::new();
         let mut odd = Odd::default();

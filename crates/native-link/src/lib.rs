@@ -11,7 +11,8 @@
 //! The folders come from `LIBTORCH` and `XGBOOST_LIB_DIR`, which `.cargo/native.toml` (written by `cargo xtask setup`)
 //! or the shell sets.
 
-/// Prints the run-path link arguments for each native library that is set up.
+/// Prints the link arguments for each native library that is set up: its run path, and for XGBoost that its calls of
+/// OpenMP come by `xgboost-rs-sys` (`openmp.rs` says why).
 #[expect(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
 #[expect(clippy::disallowed_methods, reason = "a build script's settings are its environment")]
 pub fn rpath() {
@@ -19,6 +20,9 @@ pub fn rpath() {
         println!("cargo:rerun-if-env-changed={variable}");
         if let Ok(folder) = std::env::var(variable) {
             println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}{below}");
+            if variable == "XGBOOST_LIB_DIR" {
+                println!("cargo:rustc-link-arg=-Wl,--export-dynamic-symbol=GOMP_parallel");
+            }
             // A CUDA build of libtorch registers its kernels on load; without this the linker drops the library.
             if std::path::Path::new(&folder).join("lib/libtorch_cuda.so").exists() {
                 println!("cargo:rustc-link-arg=-Wl,--no-as-needed");

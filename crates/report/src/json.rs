@@ -1,4 +1,5 @@
 use crate::round::{EXACT, rounded};
+use crate::text::METRICS_COLUMNS;
 use crate::{
     Experiment, Failure, GroupSpec, MetricValue, Rank, ReportError, Results, RowSpec, Shape, Tolerance,
     Verdict,
@@ -207,7 +208,19 @@ pub fn read_table(json: &str, metrics: &str) -> Result<Results, ReportError> {
         tick_columns: layout.tick_columns,
     };
     let mut values = Vec::new();
-    for line in csv::Reader::from_reader(metrics.as_bytes()).deserialize::<Line>() {
+    let mut reader = csv::Reader::from_reader(metrics.as_bytes());
+    // Without this check, a file that is empty or lost its first line would read as one without any value.
+    let found: Vec<String> = match reader.headers() {
+        Ok(headers) => headers.iter().map(str::to_owned).collect(),
+        Err(e) => return Err(ReportError::Csv(format!("metrics.csv: {e}"))),
+    };
+    if found != METRICS_COLUMNS {
+        let (expected, found) = (METRICS_COLUMNS.join(", "), found.join(", "));
+        let problem =
+            format!("metrics.csv has columns {found:?}, expected {expected:?}; run the experiment again");
+        return Err(ReportError::Csv(problem));
+    }
+    for line in reader.deserialize::<Line>() {
         let Line { row, class, seed, metric, value } = line.map_err(|e| ReportError::Csv(e.to_string()))?;
         values.extend(value.map(|value| MetricValue { row, class, seed, metric, value }));
     }

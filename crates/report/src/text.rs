@@ -45,6 +45,9 @@ pub fn scores_csv(scores: &ScoreTable) -> Result<String, ReportError> {
     csv_text(&["row", "class", "seed", "filepath", "label", "group", "score"], records)
 }
 
+/// First line of `metrics.csv`.
+pub(crate) const METRICS_COLUMNS: [&str; 5] = ["row", "class", "seed", "metric", "value"];
+
 /// `metrics.csv`: `row, class, seed, metric, value`, in percent. Where a cell failed, the experiment's metrics stand with
 /// an empty value.
 ///
@@ -73,7 +76,7 @@ pub fn metrics_csv(results: &Results) -> Result<String, ReportError> {
         }));
     }
     records.sort_by_key(|r| (r.0, r.1)); // stable: metrics keep their order
-    csv_text(&["row", "class", "seed", "metric", "value"], records.into_iter().map(|r| r.2))
+    csv_text(&METRICS_COLUMNS, records.into_iter().map(|r| r.2))
 }
 
 /// `table.csv`: `row, class, metric, mean, std, n, paper, delta, verdict`; std over n. A cell without a number has empty

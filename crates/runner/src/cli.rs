@@ -35,9 +35,9 @@ const EXIT_CODES: &str = "Exit codes: 0 done · 1 some cells failed · 2 usage �
 pub enum Command {
     /// The demo: SegAD on real solar cells (experiments/demo.toml).
     Demo(Run),
-    /// Run the experiments of the paper's tables, e.g. `table5 table8`, or `all`.
+    /// Run the experiments of the paper's tables, e.g. `table5 table8`, or `all` of them.
     Reproduce {
-        /// Names of files in experiments/, without `.toml`.
+        /// Names of files in experiments/, without `.toml`; `all`: every table and figure of the paper.
         #[arg(required = true)]
         tables: Vec<String>,
         /// How to run.
@@ -175,7 +175,7 @@ pub struct Run {
     /// Where results are stored; by default below the cache folder.
     #[arg(long, env = "SEGAD_STORE")]
     pub store: Option<PathBuf>,
-    /// Where tables and report are written; by default results/<experiment>/.
+    /// Where tables and report are written; by default results/<experiment>/, in profile smoke results/smoke/<experiment>/.
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Compare the tables with the paper and with those in --out; exit with 6 if they differ beyond the tolerance.

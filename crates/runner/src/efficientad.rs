@@ -4,6 +4,7 @@
 use crate::folder::ImageFolder;
 use crate::workbench::Workbench;
 use segad_core::{BoxError, Key, KeyHasher};
+use segad_datasets::{Layout, Manifest};
 use segad_detector_efficientad::{EfficientAdParams, PdnSize};
 use segad_nn::Weights;
 use segad_store::atomic;
@@ -37,20 +38,31 @@ pub(crate) fn weights(bench: &Workbench, params: &EfficientAdParams) -> Result<W
     }
 }
 
-/// The images of the penalty, if it is on. A relative folder begins where the experiment's paths do.
+/// The images of the penalty, if it is on: those of a declared data set of general images, else of a folder. A relative
+/// folder begins where the experiment's paths do.
 ///
 /// # Errors
-/// If the folder is not there or holds no image.
+/// If they are not there, with how to get them.
 pub(crate) fn penalty(
     bench: &Workbench,
     params: &EfficientAdParams,
 ) -> Result<Option<ImageFolder>, BoxError> {
-    let folder = params.settings().penalty.as_ref();
-    let open = |name: &String| {
-        let advice = "penalty wants a folder of general images, e.g. Imagenette's; or leave it out";
-        ImageFolder::open(&bench.settings.base.join(name)).map_err(|e| format!("{e}; {advice}").into())
+    let Some(name) = params.settings().penalty.as_ref() else { return Ok(None) };
+    let declared = Manifest::shipped(name).is_ok_and(|m| m.layout == Layout::Images);
+    let (folder, advice) = if declared {
+        let advice = format!("`cargo xtask fetch {name}` brings the penalty's images, or leave penalty out");
+        (bench.settings.cache.join("data").join(name), advice)
+    } else {
+        let advice = "penalty wants the name of a data set of general images, e.g. imagenette, or a folder of such \
+                      images; or leave it out";
+        (bench.settings.base.join(name), advice.to_owned())
     };
-    folder.map(open).transpose()
+    let opened = if folder.is_dir() {
+        ImageFolder::open(&folder)
+    } else {
+        Err(format!("{}: the folder is not there", folder.display()).into())
+    };
+    Ok(Some(opened.map_err(|e| format!("{e}; {advice}"))?))
 }
 
 /// Digest of weights and penalty images, for keys.

@@ -1,7 +1,7 @@
 //! How long cells will take and how much memory, from what stored cells of the same sort recorded.
 
-use crate::schedule;
-use segad_grid::{Cell, CellKind, Task};
+use segad_core::CellKind;
+use segad_grid::{Cell, Task};
 use segad_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -95,7 +95,7 @@ impl Past {
     pub fn read(store: &Store, kinds: &[CellKind]) -> Result<Self, StoreError> {
         let mut past = Self::default();
         for &kind in kinds {
-            for meta in store.sample(schedule::kind(kind), SAMPLE)? {
+            for meta in store.sample(kind, SAMPLE)? {
                 let recorded = &meta.provenance;
                 let task = recorded.get("task").and_then(|t| TaskRecord::deserialize(t).ok());
                 let (Some(task), Some(seconds)) = (task, recorded.get("seconds").and_then(|s| s.as_f64()))

@@ -6,7 +6,6 @@ use crate::findings;
 use crate::generated::GROUP;
 use crate::labels::Labels;
 use crate::results::{column, several_classes};
-use crate::schedule;
 use crate::workbench::Workbench;
 use segad_core::{BoxError, FeatureTable, ImageId, Label, Sample};
 use segad_features::FeatureName;
@@ -85,7 +84,7 @@ impl<'a> Inside<'a> {
     fn open(plan: &'a Plan, bench: &Workbench, evaluate: CellId) -> Result<Self, BoxError> {
         let stored = |id: CellId| -> Result<Entry, BoxError> {
             let cell = &plan.cells[id.0];
-            let entry = bench.store.entry(schedule::kind(cell.kind), &cell.key)?;
+            let entry = bench.store.entry(cell.kind, &cell.key)?;
             entry.ok_or_else(|| format!("{} is not in the store any more", cell.name).into())
         };
         let wrong = || BoxError::from("a row with a forest has no forest cell");

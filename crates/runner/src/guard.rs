@@ -2,7 +2,6 @@
 
 use crate::gallery::parts;
 use crate::results::{column, several_classes};
-use crate::schedule;
 use crate::workbench::Workbench;
 use segad_core::{BoxError, FeatureTable, ImageId, Label};
 use segad_defects::Guard;
@@ -41,7 +40,7 @@ pub(crate) fn check(experiment: &Experiment, plan: &Plan, bench: &Workbench) -> 
         if forest.split.forest.samples().iter().all(|s| s.group != GROUP) {
             continue;
         }
-        let Some(entry) = bench.store.entry(schedule::kind(features.kind), &features.key)? else { continue };
+        let Some(entry) = bench.store.entry(features.kind, &features.key)? else { continue };
         let table = segad_store::read_features(&entry.path("features.parquet")?)?;
         let generated: Vec<&ImageId> =
             forest.split.forest.samples().iter().filter(|s| s.group == GROUP).map(|s| &s.id).collect();

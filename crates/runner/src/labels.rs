@@ -1,6 +1,5 @@
 //! Label maps for statistics and pictures, wherever they come from.
 
-use crate::schedule;
 use crate::workbench::Workbench;
 use segad_core::{BoxError, ImageId, LabelMap, SegmentSource};
 use segad_grid::{CellId, Plan};
@@ -47,7 +46,7 @@ impl Labels {
             return Ok(Self::Source(bench.segment_source(spec, class, height, width)?));
         };
         let cell = &plan.cells[id.0];
-        let entry = bench.store.entry(schedule::kind(cell.kind), &cell.key)?;
+        let entry = bench.store.entry(cell.kind, &cell.key)?;
         let entry = entry.ok_or_else(|| format!("{} is not in the store any more; run again", cell.name))?;
         let index: Index = serde_json::from_slice(&entry.read(INDEX)?)?;
         let reader = LabelMapsReader::open(&entry.path(MAPS)?)?;

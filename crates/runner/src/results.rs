@@ -4,13 +4,13 @@ use crate::findings;
 use crate::gallery;
 use crate::guard;
 use crate::machine::Machine;
-use crate::schedule::{self, Outcome};
+use crate::schedule::Outcome;
 use crate::training;
 use crate::workbench::Workbench;
 use crate::{Failure, versions};
 use rayon::prelude::*;
-use segad_core::ImageId;
-use segad_grid::{CellId, CellKind, Experiment, Plan, RowResult};
+use segad_core::{CellKind, ImageId};
+use segad_grid::{CellId, Experiment, Plan, RowResult};
 use segad_report::{
     CellSource, GroupKind, GroupSpec, Host, Metric, Provenance, Results, RowSpec, ScoreRow, ScoreTable,
     Shape, Stage, Tolerance,
@@ -212,8 +212,7 @@ fn collect(
             }
             Ok(id) => {
                 let cell = &plan.cells[id.0];
-                let entry =
-                    bench.store.entry(schedule::kind(cell.kind), &cell.key).map_err(Failure::input)?;
+                let entry = bench.store.entry(cell.kind, &cell.key).map_err(Failure::input)?;
                 let entry = entry.ok_or_else(|| Failure::Input(format!("{} left the store", cell.name)))?;
                 let path = entry.path("scores.parquet").map_err(Failure::input)?;
                 let table = segad_store::read_features(&path).map_err(Failure::input)?;
@@ -246,8 +245,7 @@ fn provenance(
     let mut peak = 0;
     let mut notes: BTreeMap<String, usize> = BTreeMap::new();
     for cell in &plan.cells {
-        let Some(entry) = bench.store.entry(schedule::kind(cell.kind), &cell.key).map_err(Failure::input)?
-        else {
+        let Some(entry) = bench.store.entry(cell.kind, &cell.key).map_err(Failure::input)? else {
             continue;
         };
         let recorded = &entry.meta().provenance;

@@ -4,9 +4,9 @@ use crate::clock::{self, Stopwatch};
 use crate::interrupt::Interrupt;
 use crate::progress::Bars;
 use rayon::prelude::*;
-use segad_core::{Cancel, Key};
-use segad_grid::{CellId, CellKind, Plan};
-use segad_store::{FailedCell, Kind, Lease, Store, TryLease};
+use segad_core::{Cancel, CellKind, Key};
+use segad_grid::{CellId, Plan};
+use segad_store::{FailedCell, Lease, Store, TryLease};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -42,7 +42,7 @@ pub struct Policy {
 
 impl Policy {
     /// The failure of an earlier run that still stands.
-    pub fn standing(&self, store: &Store, kind: Kind, key: &Key) -> Option<FailedCell> {
+    pub fn standing(&self, store: &Store, kind: CellKind, key: &Key) -> Option<FailedCell> {
         let failure = if self.rerun_failed { None } else { store.failure(kind, key) };
         failure.filter(|f| f.program == self.program)
     }
@@ -77,19 +77,6 @@ impl Outcome {
     }
 }
 
-/// Store kind of a cell kind.
-pub fn kind(kind: CellKind) -> Kind {
-    match kind {
-        CellKind::Embed => Kind::Embed,
-        CellKind::Fit => Kind::Fit,
-        CellKind::Maps => Kind::Maps,
-        CellKind::Classify => Kind::Classify,
-        CellKind::Features => Kind::Features,
-        CellKind::Forest => Kind::Forest,
-        CellKind::Evaluate => Kind::Evaluate,
-    }
-}
-
 /// Runs what is missing. Networks use all threads, so their cells run one at a time; statistics and forests use one
 /// thread each and run side by side in the current rayon pool.
 pub fn run(
@@ -100,12 +87,12 @@ pub fn run(
     policy: &Policy,
     execute: &dyn Execute,
 ) -> Outcome {
-    let has = |kind_: CellKind, key: &Key| store.contains(kind(kind_), key);
+    let has = |kind: CellKind, key: &Key| store.contains(kind, key);
     let mut waiting: BTreeSet<CellId> = plan.needed(has).into_iter().collect();
     let mut outcome = Outcome { stored: plan.cells.len() - waiting.len(), ..Outcome::default() };
     waiting.retain(|&id| {
         let cell = &plan.cells[id.0];
-        let failure = policy.standing(store, kind(cell.kind), &cell.key);
+        let failure = policy.standing(store, cell.kind, &cell.key);
         failure.map(|f| outcome.failed.insert(id, told(&f))).is_none()
     });
     let work = Work { plan, store, bars, interrupt, policy, execute };
@@ -215,7 +202,7 @@ impl Work<'_> {
     /// Runs one cell while holding its lease; `None` if somebody else holds it. Seconds on success, 0 if it was there.
     fn leased(&self, id: CellId) -> Option<Result<f64, String>> {
         let cell = &self.plan.cells[id.0];
-        let kind = kind(cell.kind);
+        let kind = cell.kind;
         if self.store.contains(kind, &cell.key) {
             return Some(Ok(0.0));
         }
@@ -236,7 +223,7 @@ impl Work<'_> {
     /// Runs one cell as often as the policy says. What failed in the end is remembered, unless it was stopped.
     fn tried(&self, id: CellId, beat: &Beat) -> Result<(), String> {
         let cell = &self.plan.cells[id.0];
-        let kind = kind(cell.kind);
+        let kind = cell.kind;
         let before = self.store.failure(kind, &cell.key).filter(|f| f.program == self.policy.program);
         let earlier = before.map_or(0, |f| f.tries);
         for attempt in 0..=self.policy.retries {

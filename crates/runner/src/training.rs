@@ -1,9 +1,8 @@
 //! How losses fell: plots of the curves that fits left in the store.
 
-use crate::schedule;
 use crate::workbench::Workbench;
-use segad_core::BoxError;
-use segad_grid::{CellKind, Plan};
+use segad_core::{BoxError, CellKind};
+use segad_grid::Plan;
 use segad_report::{Figure, LossCurve, loss_plot};
 
 /// Points that a line is drawn with at most; longer curves are averaged down to them.
@@ -25,7 +24,7 @@ struct Line {
 pub(crate) fn figures(plan: &Plan, bench: &Workbench) -> Result<Vec<Figure>, BoxError> {
     let mut lines = Vec::new();
     for cell in plan.cells.iter().filter(|c| c.kind == CellKind::Fit) {
-        let Some(entry) = bench.store.entry(schedule::kind(cell.kind), &cell.key)? else { continue };
+        let Some(entry) = bench.store.entry(cell.kind, &cell.key)? else { continue };
         if !entry.meta().files.contains_key("curve.parquet") {
             continue;
         }

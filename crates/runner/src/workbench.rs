@@ -6,8 +6,8 @@ use crate::progress::Bars;
 use crate::source::Source;
 use crate::{classifiers, detectors, params, segmenter};
 use segad_core::{
-    BoxError, CacheKey, Cancel, Device, FitContext, Image, ImageId, ImageLoader, Key, KeyHasher, LabelMap,
-    Precision, Sample, Seed, SegmentSource, TrainSplit,
+    BoxError, CacheKey, Cancel, CellKind, Device, FitContext, Image, ImageId, ImageLoader, Key, KeyHasher,
+    LabelMap, Precision, Sample, Seed, SegmentSource, TrainSplit,
 };
 use segad_datasets::{Index, Protocol, ProtocolParams};
 use segad_features::FeatureParams;
@@ -16,7 +16,7 @@ use segad_grid::{
 };
 use segad_nn::{BackboneKind, Weights};
 use segad_segments::SegmentsSpec;
-use segad_store::{Kind, Store, atomic};
+use segad_store::{Store, atomic};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -296,7 +296,7 @@ impl Catalogue for Workbench {
             .entry((model.to_owned(), class.to_owned()))
             .or_insert_with(|| folder.key(model, class).map_err(text))
             .clone()?;
-        let missing = (!self.store.contains(Kind::Maps, &key)).then(|| {
+        let missing = (!self.store.contains(CellKind::Maps, &key)).then(|| {
             format!("the maps of {model} for {class} are not imported; `segad import maps` says why")
         });
         Ok(Some(Checked { key, missing }))

@@ -160,10 +160,10 @@ fn from_npy(array: &npy::NpyArray) -> Result<RawLabels, String> {
     let place = |i: usize| format!("row {}, column {}", i / width, i % width);
     let values =
         array.to_integers().map_err(|(i, v)| format!("{v} at {}; labels are whole numbers", place(i)))?;
-    let bytes = values.iter().enumerate().map(|(i, &v)| {
-        u8::try_from(v).map_err(|_| format!("label {v} at {}; labels run from 0 to 254 at most", place(i)))
-    });
-    Ok(RawLabels { height, width, labels: bytes.collect::<Result<_, _>>()? })
+    if let Some(i) = values.iter().position(|&v| u8::try_from(v).is_err()) {
+        return Err(format!("label {} at {}; labels run from 0 to 254 at most", values[i], place(i)));
+    }
+    Ok(RawLabels { height, width, labels: values.iter().map(|&v| v as u8).collect() })
 }
 
 impl SegmentSource for Folder {

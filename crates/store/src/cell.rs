@@ -1,5 +1,5 @@
 use crate::error::{Damage, Result, StoreError};
-use segad_core::Key;
+use segad_core::{CellKind, Key};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,67 +11,11 @@ pub const SCHEMA: u32 = 1;
 /// The name of a cell's commit mark.
 pub(crate) const META: &str = "meta.json";
 
-/// What a cell holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Features of images by a frozen network.
-    Embed,
-    /// A fitted model.
-    Fit,
-    /// Anomaly maps of one detector.
-    Maps,
-    /// Scores of a classifier.
-    Classify,
-    /// Segment statistics.
-    Features,
-    /// Scores of a forest, and the forest.
-    Forest,
-    /// Metrics.
-    Evaluate,
-}
-
-impl Kind {
-    /// All kinds, in the order in which they are computed.
-    pub const ALL: [Self; 7] =
-        [Self::Embed, Self::Fit, Self::Maps, Self::Classify, Self::Features, Self::Forest, Self::Evaluate];
-
-    /// The name, which is also the folder's.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Embed => "embed",
-            Self::Fit => "fit",
-            Self::Maps => "maps",
-            Self::Classify => "classify",
-            Self::Features => "features",
-            Self::Forest => "forest",
-            Self::Evaluate => "evaluate",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl std::str::FromStr for Kind {
-    type Err = StoreError;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|k| k.as_str() == text)
-            .ok_or_else(|| StoreError::KindName(text.to_owned()))
-    }
-}
-
 /// A cell's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CellId {
     /// What it holds.
-    pub kind: Kind,
+    pub kind: CellKind,
     /// The key of everything that decides its content.
     pub key: Key,
 }
@@ -97,7 +41,7 @@ pub struct Meta {
     /// Schema version, [`SCHEMA`].
     pub schema: u32,
     /// What the cell holds.
-    pub kind: Kind,
+    pub kind: CellKind,
     /// The cell's key.
     pub key: Key,
     /// Every data file.
@@ -174,7 +118,7 @@ mod tests {
     fn meta() -> Meta {
         let files = [("a.bin".to_owned(), FileMeta { size: 3, blake3: Key::of_bytes(b"abc") })].into();
         let provenance = serde_json::json!({"seconds": 0.1, "cpu": "x", "a": {"z": 1, "b": [1, null]}});
-        Meta { schema: SCHEMA, kind: Kind::Maps, key: Key::of_bytes(b"k"), files, provenance }
+        Meta { schema: SCHEMA, kind: CellKind::Maps, key: Key::of_bytes(b"k"), files, provenance }
     }
 
     #[test]
@@ -217,7 +161,5 @@ mod tests {
         for name in ["", ".a", "a/b", "..", "meta.json", "a b", "é", &"a".repeat(101)] {
             assert_eq!(check_name(folder, name).unwrap_err().kind(), ErrorKind::Invalid, "{name:?}");
         }
-        assert_eq!("maps".parse::<Kind>().unwrap(), Kind::Maps);
-        assert!("map".parse::<Kind>().is_err());
     }
 }

@@ -184,18 +184,18 @@ fn publish(store: &Store, from: &Path, meta: &Meta) -> Result<Published> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Kind;
+    use segad_core::CellKind;
     use segad_core::Key;
 
     fn draft(store: &Store) -> Draft {
-        let draft = store.draft(Kind::Fit, &Key::of_bytes(b"cell")).unwrap();
+        let draft = store.draft(CellKind::Fit, &Key::of_bytes(b"cell")).unwrap();
         draft.write("a", b"one").unwrap();
         draft.write("b", b"two").unwrap();
         draft
     }
 
     fn whole(store: &Store) -> bool {
-        let entry = store.entry(Kind::Fit, &Key::of_bytes(b"cell")).unwrap();
+        let entry = store.entry(CellKind::Fit, &Key::of_bytes(b"cell")).unwrap();
         entry.is_some_and(|e| e.read("a").unwrap() == b"one" && e.read("b").unwrap() == b"two")
     }
 
@@ -204,7 +204,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         drop(draft(&store));
-        let empty = store.draft(Kind::Fit, &Key::of_bytes(b"cell")).unwrap();
+        let empty = store.draft(CellKind::Fit, &Key::of_bytes(b"cell")).unwrap();
         drop(empty);
         assert!(!whole(&store) && atomic::all_entries(&store.temporary()).unwrap().is_empty());
     }

@@ -52,9 +52,6 @@ pub enum StoreError {
     /// The store was opened for reading.
     #[error("{}: store is open for reading only; open it for writing", .0.display())]
     OpenForReading(PathBuf),
-    /// A text that names no kind of cell.
-    #[error("cell kind {0:?}: expected embed, fit, maps, classify, features, forest or evaluate")]
-    KindName(String),
     /// A long operation was asked to stop.
     #[error("{}: interrupted", .0.display())]
     Cancelled(PathBuf),
@@ -142,7 +139,7 @@ impl StoreError {
             },
             Self::Damaged { .. } => ErrorKind::Damaged,
             Self::NewerSchema { .. } => ErrorKind::NewerSchema,
-            Self::Invalid { .. } | Self::KindName(_) => ErrorKind::Invalid,
+            Self::Invalid { .. } => ErrorKind::Invalid,
             Self::OpenForReading(_) => ErrorKind::ReadOnly,
             Self::Cancelled(_) => ErrorKind::Cancelled,
         }
@@ -162,7 +159,6 @@ impl StoreError {
             | Self::Invalid { path, .. }
             | Self::OpenForReading(path)
             | Self::Cancelled(path) => Some(path),
-            Self::KindName(_) => None,
         }
     }
 
@@ -212,7 +208,7 @@ mod tests {
         assert_eq!(of(2).kind(), ErrorKind::NotFound); // ENOENT
         assert_eq!(of(5).kind(), ErrorKind::Io); // EIO
         assert!(of(28).is_input() && of(28).to_string().contains("free some space"));
-        assert!(!StoreError::KindName("x".into()).is_input());
+        assert!(!StoreError::Cancelled("/x".into()).is_input());
     }
 
     #[test]

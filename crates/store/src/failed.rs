@@ -1,8 +1,8 @@
 use crate::atomic;
-use crate::cell::{CellId, Kind};
+use crate::cell::CellId;
 use crate::error::{Result, StoreError};
 use crate::store::Store;
-use segad_core::Key;
+use segad_core::{CellKind, Key};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub struct FailedCell {
 /// Failures are no results: they lie apart, nothing reads them as input, and a cell that is committed has none.
 impl Store {
     /// What is known of a failed cell; `None` if it never failed, or if what was written cannot be read.
-    pub fn failure(&self, kind: Kind, key: &Key) -> Option<FailedCell> {
+    pub fn failure(&self, kind: CellKind, key: &Key) -> Option<FailedCell> {
         let bytes = atomic::read(&self.failure_path(kind, key)).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
@@ -29,7 +29,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::OpenForReading`], [`StoreError::Io`].
-    pub fn keep_failure(&self, kind: Kind, key: &Key, failure: &FailedCell) -> Result<()> {
+    pub fn keep_failure(&self, kind: CellKind, key: &Key, failure: &FailedCell) -> Result<()> {
         self.check_writable()?;
         let path = self.failure_path(kind, key);
         let bytes = serde_json::to_vec_pretty(failure).map_err(|e| StoreError::invalid(&path, e))?;
@@ -41,13 +41,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::OpenForReading`], [`StoreError::Io`].
-    pub fn forget_failure(&self, kind: Kind, key: &Key) -> Result<()> {
+    pub fn forget_failure(&self, kind: CellKind, key: &Key) -> Result<()> {
         self.check_writable()?;
         let path = self.failure_path(kind, key);
         if path.exists() { atomic::remove(&path) } else { Ok(()) }
     }
 
-    fn failure_path(&self, kind: Kind, key: &Key) -> PathBuf {
+    fn failure_path(&self, kind: CellKind, key: &Key) -> PathBuf {
         let id = CellId { kind, key: *key }.to_string().replace('/', "-");
         self.failures().join(format!("{id}.json"))
     }

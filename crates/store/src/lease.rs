@@ -1,9 +1,9 @@
 use crate::atomic;
-use crate::cell::{CellId, Kind};
+use crate::cell::CellId;
 use crate::error::{Result, StoreError};
 use crate::owner::Owner;
 use crate::store::Store;
-use segad_core::Key;
+use segad_core::{CellKind, Key};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -46,7 +46,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::OpenForReading`], [`StoreError::Io`].
-    pub fn try_lease(&self, kind: Kind, key: &Key, now: SystemTime, ttl: Duration) -> Result<TryLease> {
+    pub fn try_lease(&self, kind: CellKind, key: &Key, now: SystemTime, ttl: Duration) -> Result<TryLease> {
         self.check_writable()?;
         let id = CellId { kind, key: *key };
         let path = self.leases().join(format!("{kind}-{key}.json"));
@@ -70,7 +70,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Io`].
-    pub fn holder(&self, kind: Kind, key: &Key, now: SystemTime) -> Result<Option<Holder>> {
+    pub fn holder(&self, kind: CellKind, key: &Key, now: SystemTime) -> Result<Option<Holder>> {
         match look(&self.leases().join(format!("{kind}-{key}.json")), now, Duration::ZERO)? {
             Look::Held(holder) => Ok(holder),
             Look::Gone | Look::Stale(_) => Ok(None),
@@ -207,35 +207,38 @@ mod tests {
     #[test]
     fn one_holds_it_until_dropped() {
         let (_dir, store, key) = fresh();
-        let lease = taken(store.try_lease(Kind::Maps, &key, at(0), TTL).unwrap());
-        match store.try_lease(Kind::Maps, &key, at(59), TTL).unwrap() {
+        let lease = taken(store.try_lease(CellKind::Maps, &key, at(0), TTL).unwrap());
+        match store.try_lease(CellKind::Maps, &key, at(59), TTL).unwrap() {
             TryLease::Held(Some(by)) => assert_eq!(by.owner.pid, std::process::id()),
             other => panic!("{other:?}"),
         }
-        assert!(store.holder(Kind::Maps, &key, at(59)).unwrap().is_some());
-        taken(store.try_lease(Kind::Fit, &key, at(0), TTL).unwrap()); // another cell
+        assert!(store.holder(CellKind::Maps, &key, at(59)).unwrap().is_some());
+        taken(store.try_lease(CellKind::Fit, &key, at(0), TTL).unwrap()); // another cell
         drop(lease);
-        assert!(store.holder(Kind::Maps, &key, at(59)).unwrap().is_none());
-        taken(store.try_lease(Kind::Maps, &key, at(59), TTL).unwrap());
+        assert!(store.holder(CellKind::Maps, &key, at(59)).unwrap().is_none());
+        taken(store.try_lease(CellKind::Maps, &key, at(59), TTL).unwrap());
     }
 
     #[test]
     fn an_expired_lease_is_taken_over_and_the_loser_learns_it() {
         let (_dir, store, key) = fresh();
-        let mut slow = taken(store.try_lease(Kind::Maps, &key, at(0), TTL).unwrap());
-        let quick = taken(store.try_lease(Kind::Maps, &key, at(61), TTL).unwrap());
+        let mut slow = taken(store.try_lease(CellKind::Maps, &key, at(0), TTL).unwrap());
+        let quick = taken(store.try_lease(CellKind::Maps, &key, at(61), TTL).unwrap());
         assert!(!slow.refresh(at(62), TTL).unwrap());
         drop(slow); // must not remove the other's
-        assert_eq!(store.holder(Kind::Maps, &key, at(62)).unwrap().as_ref(), Some(quick.holder()));
+        assert_eq!(store.holder(CellKind::Maps, &key, at(62)).unwrap().as_ref(), Some(quick.holder()));
     }
 
     #[test]
     fn a_heartbeat_keeps_it() {
         let (_dir, store, key) = fresh();
-        let mut lease = taken(store.try_lease(Kind::Maps, &key, at(0), TTL).unwrap());
+        let mut lease = taken(store.try_lease(CellKind::Maps, &key, at(0), TTL).unwrap());
         assert!(lease.refresh(at(50), TTL).unwrap());
-        assert!(matches!(store.try_lease(Kind::Maps, &key, at(109), TTL).unwrap(), TryLease::Held(Some(_))));
-        taken(store.try_lease(Kind::Maps, &key, at(111), TTL).unwrap());
+        assert!(matches!(
+            store.try_lease(CellKind::Maps, &key, at(109), TTL).unwrap(),
+            TryLease::Held(Some(_))
+        ));
+        taken(store.try_lease(CellKind::Maps, &key, at(111), TTL).unwrap());
     }
 
     #[test]
@@ -243,10 +246,13 @@ mod tests {
         let (_dir, store, key) = fresh();
         let dead = Owner { pid: 0x7fff_fff0, ..Owner::current().clone() };
         plant(&store, &key, dead.clone(), at(1000));
-        taken(store.try_lease(Kind::Maps, &key, at(0), TTL).unwrap());
+        taken(store.try_lease(CellKind::Maps, &key, at(0), TTL).unwrap());
         plant(&store, &key, Owner { machine: "f".repeat(16), ..dead }, at(1000));
-        assert!(matches!(store.try_lease(Kind::Maps, &key, at(0), TTL).unwrap(), TryLease::Held(Some(_))));
-        taken(store.try_lease(Kind::Maps, &key, at(1000), TTL).unwrap());
+        assert!(matches!(
+            store.try_lease(CellKind::Maps, &key, at(0), TTL).unwrap(),
+            TryLease::Held(Some(_))
+        ));
+        taken(store.try_lease(CellKind::Maps, &key, at(1000), TTL).unwrap());
     }
 
     #[test]
@@ -255,16 +261,16 @@ mod tests {
         let path = store.leases().join(format!("maps-{key}.json"));
         atomic::write_atomic(&path, b"").unwrap();
         let (_, written) = atomic::size_and_time(&path).unwrap();
-        let lease = store.try_lease(Kind::Maps, &key, written, TTL).unwrap();
+        let lease = store.try_lease(CellKind::Maps, &key, written, TTL).unwrap();
         assert!(matches!(lease, TryLease::Held(None)));
-        taken(store.try_lease(Kind::Maps, &key, written + TTL, TTL).unwrap());
+        taken(store.try_lease(CellKind::Maps, &key, written + TTL, TTL).unwrap());
     }
 
     #[test]
     fn a_lease_replaced_meanwhile_is_put_back() {
         let (_dir, store, key) = fresh();
         let path = store.leases().join(format!("maps-{key}.json"));
-        let lease = taken(store.try_lease(Kind::Maps, &key, at(0), TTL).unwrap());
+        let lease = taken(store.try_lease(CellKind::Maps, &key, at(0), TTL).unwrap());
         store.take_away(&path, b"the stale one that was seen").unwrap();
         assert!(lease.is_ours().unwrap());
     }
@@ -279,7 +285,7 @@ mod tests {
                 .map(|_| {
                     s.spawn(|| {
                         barrier.wait();
-                        store.try_lease(Kind::Maps, &key, at(1), TTL).unwrap()
+                        store.try_lease(CellKind::Maps, &key, at(1), TTL).unwrap()
                     })
                 })
                 .collect();

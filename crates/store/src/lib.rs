@@ -18,14 +18,14 @@
 //! [`atomic`]: every other file.
 //!
 //! ```
-//! use segad_core::{AnomalyMap, ImageId, Key, Label};
-//! use segad_store::{Kind, MapRecord, MapsReader, MapsWriter, Published, Store};
+//! use segad_core::{AnomalyMap, CellKind, ImageId, Key, Label};
+//! use segad_store::{MapRecord, MapsReader, MapsWriter, Published, Store};
 //! # let folder = tempfile::tempdir()?;
 //! # let root = folder.path();
 //! let store = Store::open(root)?;
 //! let key = Key::of_bytes(b"detector, parameters, inputs, seed");
 //!
-//! let draft = store.draft(Kind::Maps, &key)?;
+//! let draft = store.draft(CellKind::Maps, &key)?;
 //! let mut writer = MapsWriter::create(&draft.path("maps.parquet")?, 1, 2)?;
 //! writer.push(&MapRecord {
 //!     id: ImageId::new("test/good/001.png"),
@@ -37,7 +37,7 @@
 //! writer.finish()?;
 //! assert_eq!(draft.commit(serde_json::json!({"seconds": 3.5}))?, Published::New);
 //!
-//! let entry = store.entry(Kind::Maps, &key)?.ok_or("not there")?;
+//! let entry = store.entry(CellKind::Maps, &key)?.ok_or("not there")?;
 //! let maps = MapsReader::open(&entry.path("maps.parquet")?)?;
 //! assert_eq!(maps.get(0)?.map.values(), [0.25, 0.5]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -61,7 +61,7 @@ mod tables;
 mod verdicts;
 
 pub use atomic::write_atomic;
-pub use cell::{CellId, FileMeta, Kind, Meta, SCHEMA};
+pub use cell::{CellId, FileMeta, Meta, SCHEMA};
 pub use draft::{Draft, Published};
 pub use entry::Entry;
 pub use error::{Damage, ErrorKind, Result, StoreError};

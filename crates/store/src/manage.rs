@@ -1,11 +1,11 @@
 use crate::atomic;
-use crate::cell::{CellId, Kind, META, Meta};
+use crate::cell::{CellId, META, Meta};
 use crate::draft::{Draft, Published};
 use crate::entry::{Entry, compare};
 use crate::error::{Result, StoreError};
 use crate::owner::Owner;
 use crate::store::Store;
-use segad_core::{Cancel, Key, Progress};
+use segad_core::{Cancel, CellKind, Key, Progress};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -54,7 +54,7 @@ impl Store {
     /// [`StoreError::Io`] for a folder that cannot be listed; a damaged cell is a line, not an error.
     pub fn ls(&self) -> Result<Vec<Listed>> {
         let mut cells = Vec::new();
-        for kind in Kind::ALL {
+        for kind in CellKind::ALL {
             for shelf in self.list(&self.kind_dir(kind))? {
                 for dir in self.list(&shelf)? {
                     let Ok(key) = atomic::name_of(&dir).parse::<Key>() else { continue };
@@ -77,7 +77,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Io`] for a folder that cannot be listed.
-    pub fn sample(&self, kind: Kind, limit: usize) -> Result<Vec<Meta>> {
+    pub fn sample(&self, kind: CellKind, limit: usize) -> Result<Vec<Meta>> {
         let mut found = Vec::new();
         for shelf in self.list(&self.kind_dir(kind))? {
             for dir in self.list(&shelf)? {
@@ -98,7 +98,7 @@ impl Store {
         }
     }
 
-    fn meta(&self, kind: Kind, key: &Key) -> Result<Meta> {
+    fn meta(&self, kind: CellKind, key: &Key) -> Result<Meta> {
         let path = self.cell_dir(kind, key).join(META);
         Meta::decode(&path, &atomic::read(&path)?)
     }

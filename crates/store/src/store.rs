@@ -1,10 +1,10 @@
 use crate::atomic;
-use crate::cell::{CellId, Kind, META, Meta};
+use crate::cell::{CellId, META, Meta};
 use crate::draft::Draft;
 use crate::entry::{Entry, check_sizes};
 use crate::error::{Result, StoreError};
 use crate::owner::Owner;
-use segad_core::Key;
+use segad_core::{CellKind, Key};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -92,7 +92,7 @@ impl Store {
     }
 
     /// True if the cell is committed. Cheap: looks for the commit mark and reads nothing.
-    pub fn contains(&self, kind: Kind, key: &Key) -> bool {
+    pub fn contains(&self, kind: CellKind, key: &Key) -> bool {
         self.cell_dir(kind, key).join(META).is_file()
     }
 
@@ -101,7 +101,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] naming the file: then [`Store::quarantine`] makes room to compute it again.
     /// [`StoreError::NewerSchema`], [`StoreError::Io`].
-    pub fn entry(&self, kind: Kind, key: &Key) -> Result<Option<Entry>> {
+    pub fn entry(&self, kind: CellKind, key: &Key) -> Result<Option<Entry>> {
         let dir = self.cell_dir(kind, key);
         let path = dir.join(META);
         let bytes = match atomic::read(&path) {
@@ -125,7 +125,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::OpenForReading`], [`StoreError::Io`].
-    pub fn draft(&self, kind: Kind, key: &Key) -> Result<Draft> {
+    pub fn draft(&self, kind: CellKind, key: &Key) -> Result<Draft> {
         Draft::new(self.clone(), CellId { kind, key: *key })
     }
 
@@ -134,7 +134,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::OpenForReading`], [`StoreError::Io`].
-    pub fn quarantine(&self, kind: Kind, key: &Key) -> Result<Option<PathBuf>> {
+    pub fn quarantine(&self, kind: CellKind, key: &Key) -> Result<Option<PathBuf>> {
         self.check_writable()?;
         let dir = self.cell_dir(kind, key);
         let folder = self.quarantined();
@@ -178,11 +178,11 @@ impl Store {
         self.inner.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn kind_dir(&self, kind: Kind) -> PathBuf {
+    pub(crate) fn kind_dir(&self, kind: CellKind) -> PathBuf {
         self.inner.top.join(kind.as_str())
     }
 
-    pub(crate) fn cell_dir(&self, kind: Kind, key: &Key) -> PathBuf {
+    pub(crate) fn cell_dir(&self, kind: CellKind, key: &Key) -> PathBuf {
         let key = key.to_string();
         self.kind_dir(kind).join(&key[..2]).join(key)
     }

@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
 #![expect(clippy::disallowed_methods, reason = "the tests look at files directly")]
 
-use segad_core::{AnomalyMap, Cancel, ImageId, Key, Label, NoProgress};
-use segad_store::{ErrorKind, Kind, MapRecord, MapsReader, MapsWriter, Store, TryLease};
+use segad_core::{AnomalyMap, Cancel, CellKind, ImageId, Key, Label, NoProgress};
+use segad_store::{ErrorKind, MapRecord, MapsReader, MapsWriter, Store, TryLease};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -28,7 +28,7 @@ fn key(n: u32) -> Key {
 }
 
 fn publish(store: &Store, n: u32) {
-    let draft = store.draft(Kind::Maps, &key(n)).unwrap();
+    let draft = store.draft(CellKind::Maps, &key(n)).unwrap();
     let mut maps = MapsWriter::create(&draft.path("maps.parquet").unwrap(), 16, 16).unwrap();
     for i in 0..20u16 {
         let values = (0..256).map(|p| f32::from(i) + p as f32 / 256.0 + n as f32).collect();
@@ -53,9 +53,9 @@ fn child_publishes_until_killed() {
     let store = Store::open(&folder).unwrap();
     let now = SystemTime::now();
     for n in 0.. {
-        let lease = store.try_lease(Kind::Maps, &key(n), now, Duration::from_secs(1000)).unwrap();
+        let lease = store.try_lease(CellKind::Maps, &key(n), now, Duration::from_secs(1000)).unwrap();
         if let TryLease::Taken(_lease) = lease
-            && !store.contains(Kind::Maps, &key(n))
+            && !store.contains(CellKind::Maps, &key(n))
         {
             publish(&store, n);
         }
@@ -106,7 +106,7 @@ fn a_killed_writer_leaves_whole_cells_and_the_next_one_goes_on() {
     // The lease of a dead process holds nobody up, long as it runs.
     let store = Store::open(dir.path()).unwrap();
     let next = key(before as u32);
-    let lease = store.try_lease(Kind::Maps, &next, SystemTime::now(), Duration::from_secs(1000)).unwrap();
+    let lease = store.try_lease(CellKind::Maps, &next, SystemTime::now(), Duration::from_secs(1000)).unwrap();
     assert!(matches!(lease, TryLease::Taken(_)), "{lease:?}");
     publish(&store, before as u32);
     assert_eq!(whole(&store), before + 1);
@@ -132,7 +132,7 @@ fn child_fills_the_disk() {
     let small = folder.join("full");
     let store = Store::open(&small).unwrap();
     publish(&store, 0);
-    let draft = store.draft(Kind::Fit, &key(1)).unwrap();
+    let draft = store.draft(CellKind::Fit, &key(1)).unwrap();
     let e = draft.write("model.bin", &vec![1; 4 << 20]).unwrap_err();
     assert!(e.kind() == ErrorKind::NoSpace && e.path().unwrap().ends_with("model.bin"), "{e}");
     let path = draft.path("maps.parquet").unwrap();
@@ -163,7 +163,7 @@ fn child_fills_the_disk() {
     assert!(e.kind() == ErrorKind::NoSpace && e.path().unwrap().ends_with("maps.parquet"), "{e}");
     drop(draft);
     assert_eq!(whole(&store), 1); // nothing is lost
-    assert!(!store.contains(Kind::Fit, &key(1)));
+    assert!(!store.contains(CellKind::Fit, &key(1)));
     publish(&store, 2); // and the space is free again
     std::fs::write(small.join("filler"), vec![0; 4 << 20]).unwrap_err();
     assert_eq!(Store::open(&small).unwrap_err().kind(), ErrorKind::NoSpace);

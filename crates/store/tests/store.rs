@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
 #![expect(clippy::disallowed_methods, reason = "the tests damage files on purpose")]
 
-use segad_core::{Cancel, Key, NoProgress};
-use segad_store::{Damage, ErrorKind, Kind, Published, Store, StoreError, Verify};
+use segad_core::{Cancel, CellKind, Key, NoProgress};
+use segad_store::{Damage, ErrorKind, Published, Store, StoreError, Verify};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,14 +18,14 @@ fn key(n: u8) -> Key {
     Key::of_bytes(&[n])
 }
 
-fn put(store: &Store, kind: Kind, key: &Key, data: &[u8]) -> Published {
+fn put(store: &Store, kind: CellKind, key: &Key, data: &[u8]) -> Published {
     let draft = store.draft(kind, key).unwrap();
     draft.write("a.bin", data).unwrap();
     draft.write_json("b.json", &json!({"n": data.len()})).unwrap();
     draft.commit(json!({"seconds": 1.5})).unwrap()
 }
 
-fn cell(store: &Store, kind: Kind, key: &Key) -> PathBuf {
+fn cell(store: &Store, kind: CellKind, key: &Key) -> PathBuf {
     store.entry(kind, key).unwrap().unwrap().dir().to_owned()
 }
 
@@ -42,11 +42,11 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
 #[test]
 fn a_cell_reads_back() {
     let (_dir, store) = fresh();
-    assert!(!store.contains(Kind::Forest, &key(1)));
-    assert!(store.entry(Kind::Forest, &key(1)).unwrap().is_none());
-    assert_eq!(put(&store, Kind::Forest, &key(1), b"hello"), Published::New);
-    assert!(store.contains(Kind::Forest, &key(1)) && !store.contains(Kind::Fit, &key(1)));
-    let entry = store.entry(Kind::Forest, &key(1)).unwrap().unwrap();
+    assert!(!store.contains(CellKind::Forest, &key(1)));
+    assert!(store.entry(CellKind::Forest, &key(1)).unwrap().is_none());
+    assert_eq!(put(&store, CellKind::Forest, &key(1), b"hello"), Published::New);
+    assert!(store.contains(CellKind::Forest, &key(1)) && !store.contains(CellKind::Fit, &key(1)));
+    let entry = store.entry(CellKind::Forest, &key(1)).unwrap().unwrap();
     assert_eq!(entry.read("a.bin").unwrap(), b"hello");
     assert_eq!(entry.read_json::<serde_json::Value>("b.json").unwrap()["n"], 5);
     assert_eq!(entry.meta().provenance["seconds"], 1.5);
@@ -61,13 +61,13 @@ fn a_cell_reads_back() {
 #[test]
 fn the_second_commit_changes_nothing() {
     let (_dir, store) = fresh();
-    put(&store, Kind::Fit, &key(1), b"x");
+    put(&store, CellKind::Fit, &key(1), b"x");
     let before: Vec<_> =
-        files_below(&cell(&store, Kind::Fit, &key(1))).iter().map(|p| fs::read(p).unwrap()).collect();
-    assert_eq!(put(&store, Kind::Fit, &key(1), b"x"), Published::Existing { identical: true });
-    assert_eq!(put(&store, Kind::Fit, &key(1), b"y"), Published::Existing { identical: false });
+        files_below(&cell(&store, CellKind::Fit, &key(1))).iter().map(|p| fs::read(p).unwrap()).collect();
+    assert_eq!(put(&store, CellKind::Fit, &key(1), b"x"), Published::Existing { identical: true });
+    assert_eq!(put(&store, CellKind::Fit, &key(1), b"y"), Published::Existing { identical: false });
     let after: Vec<_> =
-        files_below(&cell(&store, Kind::Fit, &key(1))).iter().map(|p| fs::read(p).unwrap()).collect();
+        files_below(&cell(&store, CellKind::Fit, &key(1))).iter().map(|p| fs::read(p).unwrap()).collect();
     assert_eq!(before, after);
     assert_eq!(files_below(&store.root().join("v1/tmp")), [] as [PathBuf; 0]);
 }
@@ -75,14 +75,14 @@ fn the_second_commit_changes_nothing() {
 #[test]
 fn any_flipped_byte_is_found_and_named() {
     let (_dir, store) = fresh();
-    put(&store, Kind::Maps, &key(1), b"some data");
-    for path in files_below(&cell(&store, Kind::Maps, &key(1))) {
+    put(&store, CellKind::Maps, &key(1), b"some data");
+    for path in files_below(&cell(&store, CellKind::Maps, &key(1))) {
         let good = fs::read(&path).unwrap();
         for i in 0..good.len() {
             let mut bad = good.clone();
             bad[i] ^= 0x10;
             fs::write(&path, &bad).unwrap();
-            let read = store.with_verify(Verify::Always).entry(Kind::Maps, &key(1)).and_then(|e| {
+            let read = store.with_verify(Verify::Always).entry(CellKind::Maps, &key(1)).and_then(|e| {
                 let e = e.unwrap();
                 e.path("a.bin").and_then(|_| e.path("b.json"))
             });
@@ -92,18 +92,18 @@ fn any_flipped_byte_is_found_and_named() {
         }
         fs::write(&path, &good).unwrap();
     }
-    store.entry(Kind::Maps, &key(1)).unwrap().unwrap().verify().unwrap();
+    store.entry(CellKind::Maps, &key(1)).unwrap().unwrap().verify().unwrap();
 }
 
 #[test]
 fn truncated_and_missing_files_are_found_without_reading() {
     let (_dir, store) = fresh();
     let store = store.with_verify(Verify::Sizes);
-    put(&store, Kind::Maps, &key(1), b"some data");
-    let path = cell(&store, Kind::Maps, &key(1)).join("a.bin");
+    put(&store, CellKind::Maps, &key(1), b"some data");
+    let path = cell(&store, CellKind::Maps, &key(1)).join("a.bin");
     for n in 0..9 {
         fs::write(&path, &b"some data"[..n]).unwrap();
-        let e = store.entry(Kind::Maps, &key(1)).unwrap_err();
+        let e = store.entry(CellKind::Maps, &key(1)).unwrap_err();
         assert!(
             matches!(&e, StoreError::Damaged { damage: Damage::Size { expected: 9, actual }, path: p }
                 if *actual == n as u64 && *p == path),
@@ -111,78 +111,78 @@ fn truncated_and_missing_files_are_found_without_reading() {
         );
     }
     fs::remove_file(&path).unwrap();
-    let e = store.entry(Kind::Maps, &key(1)).unwrap_err();
+    let e = store.entry(CellKind::Maps, &key(1)).unwrap_err();
     assert!(matches!(&e, StoreError::Damaged { damage: Damage::Missing, .. }), "{e}");
-    let to = store.quarantine(Kind::Maps, &key(1)).unwrap().unwrap();
+    let to = store.quarantine(CellKind::Maps, &key(1)).unwrap().unwrap();
     assert!(to.join("b.json").is_file());
-    assert!(store.entry(Kind::Maps, &key(1)).unwrap().is_none());
-    assert!(store.quarantine(Kind::Maps, &key(1)).unwrap().is_none());
-    assert_eq!(put(&store, Kind::Maps, &key(1), b"some data"), Published::New);
+    assert!(store.entry(CellKind::Maps, &key(1)).unwrap().is_none());
+    assert!(store.quarantine(CellKind::Maps, &key(1)).unwrap().is_none());
+    assert_eq!(put(&store, CellKind::Maps, &key(1), b"some data"), Published::New);
     assert_eq!(store.clear_quarantine().unwrap(), 1);
 }
 
 #[test]
 fn verified_once_means_once_per_file() {
     let (_dir, store) = fresh();
-    put(&store, Kind::Maps, &key(1), b"some data");
-    let entry = store.entry(Kind::Maps, &key(1)).unwrap().unwrap();
+    put(&store, CellKind::Maps, &key(1), b"some data");
+    let entry = store.entry(CellKind::Maps, &key(1)).unwrap().unwrap();
     let path = entry.path("a.bin").unwrap();
     fs::write(&path, b"same size").unwrap();
     entry.path("a.bin").unwrap();
     assert_eq!(entry.read("a.bin").unwrap_err().kind(), ErrorKind::Damaged);
     assert_eq!(entry.verify().unwrap_err().kind(), ErrorKind::Damaged);
-    let always = store.with_verify(Verify::Always).entry(Kind::Maps, &key(1)).unwrap().unwrap();
+    let always = store.with_verify(Verify::Always).entry(CellKind::Maps, &key(1)).unwrap().unwrap();
     assert_eq!(always.path("a.bin").unwrap_err().kind(), ErrorKind::Damaged);
     // After quarantine and a new commit nothing is taken as verified.
-    store.quarantine(Kind::Maps, &key(1)).unwrap();
-    put(&store, Kind::Maps, &key(1), b"some data");
+    store.quarantine(CellKind::Maps, &key(1)).unwrap();
+    put(&store, CellKind::Maps, &key(1), b"some data");
     fs::write(&path, b"same size").unwrap();
-    let entry = store.entry(Kind::Maps, &key(1)).unwrap().unwrap();
+    let entry = store.entry(CellKind::Maps, &key(1)).unwrap().unwrap();
     assert_eq!(entry.path("a.bin").unwrap_err().kind(), ErrorKind::Damaged);
 }
 
 #[test]
 fn a_damaged_cell_gives_way_to_a_commit() {
     let (_dir, store) = fresh();
-    put(&store, Kind::Fit, &key(1), b"x");
-    let dir = cell(&store, Kind::Fit, &key(1));
+    put(&store, CellKind::Fit, &key(1), b"x");
+    let dir = cell(&store, CellKind::Fit, &key(1));
     fs::write(dir.join("a.bin"), b"too long").unwrap();
-    assert_eq!(put(&store, Kind::Fit, &key(1), b"x"), Published::New);
+    assert_eq!(put(&store, CellKind::Fit, &key(1), b"x"), Published::New);
     // A folder without commit mark, and a file where the folder should be.
     fs::remove_file(dir.join("meta.json")).unwrap();
-    assert!(store.entry(Kind::Fit, &key(1)).unwrap().is_none());
-    assert_eq!(put(&store, Kind::Fit, &key(1), b"x"), Published::New);
+    assert!(store.entry(CellKind::Fit, &key(1)).unwrap().is_none());
+    assert_eq!(put(&store, CellKind::Fit, &key(1), b"x"), Published::New);
     fs::remove_dir_all(&dir).unwrap();
     fs::write(&dir, b"").unwrap();
-    assert!(store.entry(Kind::Fit, &key(1)).unwrap().is_none());
-    assert_eq!(put(&store, Kind::Fit, &key(1), b"x"), Published::New);
+    assert!(store.entry(CellKind::Fit, &key(1)).unwrap().is_none());
+    assert_eq!(put(&store, CellKind::Fit, &key(1), b"x"), Published::New);
     assert_eq!(store.clear_quarantine().unwrap(), 3);
 }
 
 #[test]
 fn a_cell_in_another_ones_place_is_damage() {
     let (_dir, store) = fresh();
-    put(&store, Kind::Fit, &key(1), b"x");
-    put(&store, Kind::Fit, &key(2), b"y");
-    let (one, two) = (cell(&store, Kind::Fit, &key(1)), cell(&store, Kind::Fit, &key(2)));
+    put(&store, CellKind::Fit, &key(1), b"x");
+    put(&store, CellKind::Fit, &key(2), b"y");
+    let (one, two) = (cell(&store, CellKind::Fit, &key(1)), cell(&store, CellKind::Fit, &key(2)));
     fs::remove_dir_all(&two).unwrap();
     fs::rename(one, two).unwrap();
-    let e = store.entry(Kind::Fit, &key(2)).unwrap_err();
+    let e = store.entry(CellKind::Fit, &key(2)).unwrap_err();
     assert!(e.kind() == ErrorKind::Damaged && e.to_string().contains(&key(1).to_string()), "{e}");
 }
 
 #[test]
 fn a_newer_cell_is_left_alone() {
     let (_dir, store) = fresh();
-    put(&store, Kind::Fit, &key(1), b"x");
-    let path = cell(&store, Kind::Fit, &key(1)).join("meta.json");
+    put(&store, CellKind::Fit, &key(1), b"x");
+    let path = cell(&store, CellKind::Fit, &key(1)).join("meta.json");
     let text = fs::read_to_string(&path).unwrap().replace("\"schema\": 1", "\"schema\": 2");
     let rest = text.split_once("\",").unwrap().1;
     let sealed = format!("{{\n  \"seal\": \"{}\",{rest}", Key::of_bytes(rest.as_bytes()));
     fs::write(&path, &sealed).unwrap();
-    let e = store.entry(Kind::Fit, &key(1)).unwrap_err();
+    let e = store.entry(CellKind::Fit, &key(1)).unwrap_err();
     assert!(e.kind() == ErrorKind::NewerSchema && e.path() == Some(path.as_path()), "{e}");
-    let draft = store.draft(Kind::Fit, &key(1)).unwrap();
+    let draft = store.draft(CellKind::Fit, &key(1)).unwrap();
     assert_eq!(draft.commit(json!(null)).unwrap_err().kind(), ErrorKind::NewerSchema);
     assert_eq!(fs::read_to_string(&path).unwrap(), sealed);
 }
@@ -190,7 +190,7 @@ fn a_newer_cell_is_left_alone() {
 #[test]
 fn a_draft_that_is_no_cell_is_refused() {
     let (_dir, store) = fresh();
-    let draft = store.draft(Kind::Fit, &key(1)).unwrap();
+    let draft = store.draft(CellKind::Fit, &key(1)).unwrap();
     for name in ["../x", "meta.json", ".hidden", "a/b"] {
         assert_eq!(draft.write(name, b"").unwrap_err().kind(), ErrorKind::Invalid, "{name}");
     }
@@ -199,10 +199,10 @@ fn a_draft_that_is_no_cell_is_refused() {
     let e = draft.commit(json!(null)).unwrap_err();
     assert!(e.to_string().contains("still being written"), "{e}");
     drop(open);
-    let draft = store.draft(Kind::Fit, &key(1)).unwrap();
+    let draft = store.draft(CellKind::Fit, &key(1)).unwrap();
     fs::create_dir(draft.path("folder").unwrap()).unwrap();
     assert_eq!(draft.commit(json!(null)).unwrap_err().kind(), ErrorKind::Invalid);
-    assert!(!store.contains(Kind::Fit, &key(1)));
+    assert!(!store.contains(CellKind::Fit, &key(1)));
     assert_eq!(files_below(store.root()), [] as [PathBuf; 0]);
 }
 
@@ -215,7 +215,7 @@ fn threads_that_race_leave_one_whole_cell() {
             let run = || {
                 let other = Store::open(store.root()).unwrap();
                 barrier.wait();
-                put(&other, Kind::Maps, &key(round), &vec![round; 10_000])
+                put(&other, CellKind::Maps, &key(round), &vec![round; 10_000])
             };
             let runs: Vec<_> = (0..4).map(|_| s.spawn(run)).collect();
             runs.into_iter().map(|r| r.join().unwrap()).collect()
@@ -231,12 +231,12 @@ fn threads_that_race_leave_one_whole_cell() {
 #[test]
 fn reading_and_writing_are_told_apart() {
     let (dir, store) = fresh();
-    put(&store, Kind::Fit, &key(1), b"x");
+    put(&store, CellKind::Fit, &key(1), b"x");
     let reader = Store::open_read_only(store.root()).unwrap();
-    assert_eq!(reader.entry(Kind::Fit, &key(1)).unwrap().unwrap().read("a.bin").unwrap(), b"x");
+    assert_eq!(reader.entry(CellKind::Fit, &key(1)).unwrap().unwrap().read("a.bin").unwrap(), b"x");
     for refused in [
-        reader.draft(Kind::Fit, &key(2)).map(drop),
-        reader.quarantine(Kind::Fit, &key(1)).map(drop),
+        reader.draft(CellKind::Fit, &key(2)).map(drop),
+        reader.quarantine(CellKind::Fit, &key(1)).map(drop),
         reader.prune(|_| true, false).map(drop),
         reader.import(store.root(), &NoProgress, &Cancel::default()).map(drop),
     ] {
@@ -262,13 +262,13 @@ fn a_place_that_cannot_be_written_is_named_at_once() {
 #[test]
 fn ls_verify_and_prune() {
     let (_dir, store) = fresh();
-    put(&store, Kind::Maps, &key(1), &[1; 100]);
-    put(&store, Kind::Fit, &key(2), &[2; 200]);
-    put(&store, Kind::Maps, &key(3), &[3; 300]);
-    fs::write(cell(&store, Kind::Maps, &key(3)).join("a.bin"), [4; 300]).unwrap();
+    put(&store, CellKind::Maps, &key(1), &[1; 100]);
+    put(&store, CellKind::Fit, &key(2), &[2; 200]);
+    put(&store, CellKind::Maps, &key(3), &[3; 300]);
+    fs::write(cell(&store, CellKind::Maps, &key(3)).join("a.bin"), [4; 300]).unwrap();
     let ls = store.ls().unwrap();
     assert_eq!(ls.len(), 3);
-    assert_eq!(ls[0].id.kind, Kind::Fit);
+    assert_eq!(ls[0].id.kind, CellKind::Fit);
     assert!(ls[0].bytes() >= 200);
 
     let report = store.verify(&NoProgress, &Cancel::default()).unwrap();
@@ -279,7 +279,7 @@ fn ls_verify_and_prune() {
     assert_eq!(store.verify(&NoProgress, &cancel).unwrap_err().kind(), ErrorKind::Cancelled);
 
     // A damaged commit mark is a line of ls and can be pruned.
-    fs::write(cell(&store, Kind::Maps, &key(1)).join("meta.json"), b"{}").unwrap();
+    fs::write(cell(&store, CellKind::Maps, &key(1)).join("meta.json"), b"{}").unwrap();
     let damaged = |c: &segad_store::Listed| c.meta.is_err();
     assert_eq!(store.ls().unwrap().iter().filter(|c| damaged(c)).count(), 1);
     assert_eq!(store.prune(damaged, true).unwrap().cells.len(), 1);
@@ -289,7 +289,7 @@ fn ls_verify_and_prune() {
 
     // Oldest first; the age is that of the commit mark.
     let old = std::time::SystemTime::UNIX_EPOCH;
-    let mark = cell(&store, Kind::Maps, &key(3)).join("meta.json");
+    let mark = cell(&store, CellKind::Maps, &key(3)).join("meta.json");
     fs::File::options().append(true).open(mark).unwrap().set_modified(old).unwrap();
     assert_eq!(store.prune_to_size(1000, false).unwrap().cells.len(), 0);
     let pruned = store.prune_to_size(300, false).unwrap();
@@ -303,12 +303,12 @@ fn ls_verify_and_prune() {
 fn export_and_import_copy_whole_cells() {
     let (dir, store) = fresh();
     for n in 1..4 {
-        put(&store, Kind::Maps, &key(n), &[n; 50]);
+        put(&store, CellKind::Maps, &key(n), &[n; 50]);
     }
-    fs::write(cell(&store, Kind::Maps, &key(3)).join("a.bin"), [9; 50]).unwrap();
+    fs::write(cell(&store, CellKind::Maps, &key(3)).join("a.bin"), [9; 50]).unwrap();
     let (none, cells) = (Cancel::default(), store.ls().unwrap());
     let mut ids: Vec<_> = cells.iter().map(|c| c.id).collect();
-    ids.push(segad_store::CellId { kind: Kind::Fit, key: key(9) });
+    ids.push(segad_store::CellId { kind: CellKind::Fit, key: key(9) });
     let out = dir.path().join("out");
     let report = store.export(&ids, &out, &NoProgress, &none).unwrap();
     assert_eq!((report.cells.len(), report.failed.len()), (2, 2));
@@ -324,7 +324,7 @@ fn export_and_import_copy_whole_cells() {
     assert_eq!((report.cells.len(), report.skipped.len()), (0, 2));
     assert_eq!(other.verify(&NoProgress, &none).unwrap().cells.len(), 2);
     for n in [1, 2] {
-        let [a, b] = [&store, &other].map(|s| files_below(&cell(s, Kind::Maps, &key(n))));
+        let [a, b] = [&store, &other].map(|s| files_below(&cell(s, CellKind::Maps, &key(n))));
         for (a, b) in a.iter().zip(&b) {
             assert_eq!(fs::read(a).unwrap(), fs::read(b).unwrap());
         }

@@ -11,6 +11,8 @@
 #![allow(non_camel_case_types, non_snake_case, reason = "the names of the C interface")]
 #![allow(missing_docs, reason = "documented in c_api.h")]
 
+pub mod openmp;
+
 use std::ffi::{c_char, c_float, c_int, c_uint, c_void};
 
 pub type bst_ulong = u64;

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::error::XtaskError;
 
 /// Manifests whose sources are archives.
-pub(crate) const NAMES: [&str; 3] = ["vad", "visa", "mvtec"];
+pub(crate) const NAMES: [&str; 4] = ["vad", "visa", "mvtec", "imagenette"];
 /// More than any of them takes; an archive that wants more is a bomb.
 const MAX_BYTES: u64 = 40_000_000_000;
 /// What marks a folder that this program made, and says where it is from.

@@ -4,6 +4,7 @@
 mod elpv;
 mod folders;
 mod good_bad;
+mod images;
 mod list;
 mod low_shot;
 mod visa;
@@ -54,11 +55,13 @@ pub(crate) fn base(manifest: &Manifest, root: &Path) -> Result<PathBuf, DatasetE
         Layout::GoodBad => (&[""], "good"),
         Layout::Csv if root.is_file() => return Ok(root.parent().unwrap_or(Path::new("")).to_owned()),
         Layout::Csv => (&[""], list::NAME),
+        Layout::Images => (&[""], "folders of images"),
     };
     let fits = |folder: &PathBuf| match manifest.layout {
         Layout::Visa | Layout::Mvtec => {
             manifest.classes.iter().any(|c| folders::class_folder(manifest, folder, c).is_some())
         }
+        Layout::Images => folder.is_dir(),
         _ => folder.join(wanted).exists(),
     };
     let candidates = below.iter().map(|b| if b.is_empty() { root.to_owned() } else { root.join(b) });
@@ -86,6 +89,7 @@ pub(crate) fn scan(
         Layout::Mvtec => folders::mvtec(manifest, base, class),
         Layout::GoodBad => good_bad::scan(base),
         Layout::Csv => list::scan(root, base),
+        Layout::Images => images::scan(base),
     }
 }
 

@@ -89,7 +89,8 @@ pub struct EfficientAdSettings {
     pub hard_quantile: f64,
     /// What the autoencoder learns from.
     pub autoencoder_images: AutoencoderImages,
-    /// A folder of general images whose teacher outputs the student must not imitate; unset: no penalty.
+    /// General images whose teacher outputs the student must not imitate: a folder, or a name that whoever gives the
+    /// images understands; unset: no penalty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub penalty: Option<String>,
     /// How often images are normalised.
@@ -186,7 +187,7 @@ impl EfficientAdSettings {
         expect(high, "quantile_high", &self.quantile_high, "more than quantile_low, at most 1")?;
         expect(open_unit(self.holdout), "holdout", &self.holdout, "between 0 and 1")?;
         let folder = self.penalty.as_deref() != Some("");
-        expect(folder, "penalty", &"\"\"", "the name of a folder, or leave it out")?;
+        expect(folder, "penalty", &"\"\"", "the name of a folder or a data set, or leave it out")?;
         let distill = match (self.teacher, &self.distill) {
             (Teacher::Distilled, given) => Some(given.clone().unwrap_or_default().checked()?),
             (_, None) => None,
@@ -340,7 +341,7 @@ mod tests {
         says(EfficientAdSettings { hard_quantile: 1.0, ..d() }, "hard_quantile");
         says(EfficientAdSettings { quantile_high: 0.9, ..d() }, "quantile_high = 0.9");
         says(EfficientAdSettings { holdout: 1.0, ..d() }, "holdout = 1");
-        says(EfficientAdSettings { penalty: Some(String::new()), ..d() }, "name of a folder");
+        says(EfficientAdSettings { penalty: Some(String::new()), ..d() }, "name of a folder or a data set");
         says(EfficientAdSettings { distill: Some(Default::default()), ..d() }, "distilled");
         assert!(serde_json::from_str::<EfficientAdSettings>(r#"{"iteration": 1}"#).is_err());
         assert!(serde_json::from_str::<EfficientAdParams>(r#"{"iterations": 0}"#).is_err());

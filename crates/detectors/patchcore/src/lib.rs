@@ -9,7 +9,9 @@
 //! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that size each, in units of
 //!   feature distance, never clipped.
 //! - The coreset is the plain greedy algorithm's to the index, without most of its work ([`coreset`]).
-//! - The nearest row is found by blocks of matrix products and its distance worked out directly.
+//! - The nearest row is found by blocks of matrix products and its distance worked out directly. In banks of 2048 rows and
+//!   more, on the CPU, bounds from an eighth of the dimensions leave few rows to look at; the bank lies
+//!   in memory twice then.
 //!
 //! ```
 //! use segad_core::{AnomalyDetector, FitContext, FitDetector, Image, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
@@ -52,6 +54,7 @@
 //! largest value of the map, as in the paper, with PatchCore's re-weighted score as an option. A saved model holds the
 //! digest of the backbone's weights, not the weights.
 
+mod bounds;
 pub mod coreset;
 mod embed;
 mod error;

@@ -115,7 +115,7 @@ impl FittedPatchCore {
     /// libtorch's.
     pub fn network(&self, input: &Tensor) -> Result<Tensor, PatchCoreError> {
         let side = self.embedder.side() as i64;
-        let nearest = self.bank.nearest(&self.embedder.rows_of(input)?)?;
+        let nearest = self.bank.nearest_of_all(&self.embedder.rows_of(input)?)?;
         let small = nearest.distances.f_view([-1, side, side])?;
         Ok(tch::no_grad(|| self.operator.apply(&small))?)
     }

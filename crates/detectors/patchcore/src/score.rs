@@ -1,4 +1,5 @@
 use crate::PatchCoreError;
+use crate::bounds::Bounds;
 use segad_nn::to_vec;
 use tch::Tensor;
 
@@ -10,6 +11,8 @@ pub(crate) struct Bank {
     pub rows: Tensor,
     /// −½|m|² of each row, 1×M.
     halves: Tensor,
+    /// For large banks on the CPU: what spares most products.
+    bounds: Option<Bounds>,
 }
 
 /// The nearest bank row of each query.
@@ -32,7 +35,8 @@ impl Bank {
     pub fn new(rows: Tensor) -> Result<Self, PatchCoreError> {
         let halves =
             rows.f_square()?.f_sum_dim_intlist(1, false, None)?.f_mul_scalar(-0.5)?.f_unsqueeze(0)?;
-        Ok(Self { rows, halves })
+        let bounds = Bounds::new(&rows)?;
+        Ok(Self { rows, halves, bounds })
     }
 
     pub fn len(&self) -> usize {
@@ -40,10 +44,22 @@ impl Bank {
     }
 
     /// The nearest row of each of Q queries, Q×D.
+    pub fn nearest(&self, queries: &Tensor) -> Result<Nearest, PatchCoreError> {
+        let Some(bounds) = &self.bounds else { return self.nearest_of_all(queries) };
+        tch::no_grad(|| {
+            let (distances, rows) = bounds.nearest(queries, |left| {
+                let found = self.nearest_of_all(left)?;
+                Ok((found.distances, found.rows))
+            })?;
+            Ok(Nearest { distances, rows })
+        })
+    }
+
+    /// As [`Bank::nearest`], by all products: operations on tensors alone, which can be traced.
     ///
     /// Minimal |q − m|² is maximal q·m − ½|m|², found by blocks of a matrix product; the distance to the winner is then
     /// worked out directly, since |q|² − 2q·m + |m|² would lose digits where they matter.
-    pub fn nearest(&self, queries: &Tensor) -> Result<Nearest, PatchCoreError> {
+    pub fn nearest_of_all(&self, queries: &Tensor) -> Result<Nearest, PatchCoreError> {
         tch::no_grad(|| {
             let count = queries.size2()?.0;
             let step = ((BLOCK / self.len().max(1)) as i64).max(1);

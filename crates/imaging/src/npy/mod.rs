@@ -112,13 +112,12 @@ pub fn read_npy(bytes: &[u8]) -> Result<NpyArray, ImagingError> {
     if body.len() > expected {
         return Err(damaged(format!("{} bytes follow the values", body.len() - expected)));
     }
-    let mut raw: Vec<u64> = body
-        .chunks_exact(size)
-        .map(|word| {
-            let fold = |value: u64, &byte: &u8| value << 8 | u64::from(byte);
-            if big_endian { word.iter().fold(0, fold) } else { word.iter().rev().fold(0, fold) }
-        })
-        .collect();
+    let mut raw = match size {
+        1 => words::<1>(body, big_endian),
+        2 => words::<2>(body, big_endian),
+        4 => words::<4>(body, big_endian),
+        _ => words::<8>(body, big_endian),
+    };
     if fortran && shape.len() > 1 {
         raw = c_order(&raw, &shape);
     }
@@ -129,9 +128,10 @@ pub fn read_npy(bytes: &[u8]) -> Result<NpyArray, ImagingError> {
             NpyData::I64(raw.iter().map(|&v| (v << unused).cast_signed() >> unused).collect())
         }
         ('u', _) => {
-            let signed =
-                raw.iter().map(|&v| i64::try_from(v).map_err(|_| damaged(format!("{v} exceeds 2⁶³ − 1"))));
-            NpyData::I64(signed.collect::<Result<_, _>>()?)
+            if let Some(v) = raw.iter().find(|&&v| i64::try_from(v).is_err()) {
+                return Err(damaged(format!("{v} exceeds 2⁶³ − 1")));
+            }
+            NpyData::I64(raw.iter().map(|&v| v.cast_signed()).collect())
         }
         (_, 2) => NpyData::F32(raw.iter().map(|&v| half(v as u16)).collect()),
         (_, 4) => NpyData::F32(raw.iter().map(|&v| f32::from_bits(v as u32)).collect()),
@@ -184,11 +184,14 @@ fn c_order(raw: &[u64], shape: &[usize]) -> Vec<u64> {
             Some(this)
         })
         .collect();
-    let mut index = vec![0; shape.len()];
+    let Some((&last, outer)) = shape.split_last() else { return raw.to_vec() };
+    let step = strides[outer.len()];
+    let mut index = vec![0; outer.len()];
     let mut out = Vec::with_capacity(raw.len());
-    for _ in 0..raw.len() {
-        out.push(raw[index.iter().zip(&strides).map(|(i, s)| i * s).sum::<usize>()]);
-        for axis in (0..shape.len()).rev() {
+    while out.len() < raw.len() {
+        let start: usize = index.iter().zip(&strides).map(|(i, s)| i * s).sum();
+        out.extend((0..last).map(|i| raw[start + i * step]));
+        for axis in (0..outer.len()).rev() {
             index[axis] += 1;
             if index[axis] < shape[axis] {
                 break;
@@ -197,6 +200,19 @@ fn c_order(raw: &[u64], shape: &[usize]) -> Vec<u64> {
         }
     }
     out
+}
+
+/// The bits of each value of `N` bytes.
+fn words<const N: usize>(body: &[u8], big_endian: bool) -> Vec<u64> {
+    let word = |bytes: &[u8]| {
+        let mut le = [0; 8];
+        le[..N].copy_from_slice(bytes);
+        if big_endian {
+            le[..N].reverse();
+        }
+        u64::from_le_bytes(le)
+    };
+    body.chunks_exact(N).map(word).collect()
 }
 
 /// An IEEE 754 binary16, exactly.

@@ -13,7 +13,7 @@ pub(crate) use forest::with_scores;
 
 use crate::clock::Stopwatch;
 use crate::machine::{self, Machine};
-use crate::schedule::{self, Execute};
+use crate::schedule::Execute;
 use crate::workbench::Workbench;
 use segad_core::{BoxError, Cancel, FeatureTable, FitContext, ImageId, Key, Label};
 use segad_grid::{Cell, CellId, Plan, Task};
@@ -37,12 +37,12 @@ impl At<'_> {
     /// A cell that this one needs; the scheduler ran it before.
     pub fn input(&self, id: CellId) -> Result<Entry, BoxError> {
         let cell = &self.plan.cells[id.0];
-        let entry = self.bench.store.entry(schedule::kind(cell.kind), &cell.key)?;
+        let entry = self.bench.store.entry(cell.kind, &cell.key)?;
         entry.ok_or_else(|| format!("{} is not in the store any more; run again", cell.name).into())
     }
 
     pub fn draft(&self) -> Result<Draft, BoxError> {
-        Ok(self.bench.store.draft(schedule::kind(self.cell.kind), &self.cell.key)?)
+        Ok(self.bench.store.draft(self.cell.kind, &self.cell.key)?)
     }
 
     /// Something that was decided on the way and belongs into the provenance.

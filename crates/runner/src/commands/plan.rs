@@ -6,7 +6,8 @@ use crate::cli::Run;
 use crate::estimate::{Estimate, Past};
 use crate::progress::Bars;
 use crate::schedule;
-use segad_grid::{Cell, CellId, CellKind, Plan};
+use segad_core::CellKind;
+use segad_grid::{Cell, CellId, Plan};
 use segad_store::FailedCell;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ pub(super) fn plan(file: &Path, args: &Run, json: bool, bars: &Bars) -> Result<(
     let Prepared { experiment, bench, .. } = setup::prepare(file, args, bars)?;
     let plan = Plan::new(&experiment, &bench)
         .map_err(|m| Failure::Configuration(format!("{}: {m}", file.display())))?;
-    let has = |kind, key: &segad_core::Key| bench.store.contains(schedule::kind(kind), key);
+    let has = |kind, key: &segad_core::Key| bench.store.contains(kind, key);
     let needed: BTreeSet<_> = plan.needed(has).into_iter().collect();
     let policy = args.policy();
     let mut kinds: Vec<CellKind> = needed.iter().map(|id: &CellId| plan.cells[id.0].kind).collect();
@@ -30,8 +31,7 @@ pub(super) fn plan(file: &Path, args: &Run, json: bool, bars: &Bars) -> Result<(
     let mut totals: BTreeMap<CellKind, Total> = BTreeMap::new();
     for (i, cell) in plan.cells.iter().enumerate() {
         let (stored, needed) = (has(cell.kind, &cell.key), needed.contains(&CellId(i)));
-        let failed =
-            if needed { policy.standing(&bench.store, schedule::kind(cell.kind), &cell.key) } else { None };
+        let failed = if needed { policy.standing(&bench.store, cell.kind, &cell.key) } else { None };
         let (state, why) = state(cell, stored, needed, failed.as_ref());
         let estimate = if state == "miss" { past.estimate(cell) } else { None };
         totals.entry(cell.kind).or_default().add(state, estimate);

@@ -130,7 +130,7 @@ pub(super) fn prepare(file: &Path, args: &Run, bars: &Bars) -> Result<Prepared, 
     };
     let tell = bars.clone();
     let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
-    let out = args.out.clone().unwrap_or_else(|| results_folder(file, &experiment.name));
+    let out = args.out.clone().unwrap_or_else(|| results_folder(file, &experiment.name, &args.profile));
     let bench = Workbench::new(settings, store, source, bars.clone(), interrupt);
     Ok(Prepared { experiment, bench, out })
 }
@@ -147,8 +147,26 @@ fn segments_folder(file: &Path) -> PathBuf {
     shipped.into_iter().find(|f| f.is_dir()).unwrap_or(folder)
 }
 
-/// `results/` and the file's place below `experiments/`, without extension.
-fn results_folder(file: &Path, name: &str) -> PathBuf {
+/// `results/` and the file's place below `experiments/`, without extension; `results/smoke/` for profile smoke, whose
+/// numbers mean nothing and must not take the place of those that do.
+fn results_folder(file: &Path, name: &str, profile: &str) -> PathBuf {
     let below = file.strip_prefix("experiments").map(|f| f.with_extension(""));
-    Path::new("results").join(below.unwrap_or_else(|_| name.into()))
+    let results = if profile == "smoke" { "results/smoke" } else { "results" };
+    Path::new(results).join(below.unwrap_or_else(|_| name.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smoke_leaves_results_alone() {
+        let of = |file: &str, profile: &str| results_folder(Path::new(file), "mine", profile);
+        assert_eq!(
+            of("experiments/ablations/quantile.toml", "paper"),
+            Path::new("results/ablations/quantile")
+        );
+        assert_eq!(of("experiments/demo.toml", "smoke"), Path::new("results/smoke/demo"));
+        assert_eq!(of("/home/me/mine.toml", "quick"), Path::new("results/mine"));
+    }
 }

@@ -1,10 +1,10 @@
 //! The experiments of a store: every evaluated row, with the labels and maps that its scores came from.
 
 use super::{Photos, coloured, outlined};
-use segad_core::{BoxError, Image, ImageId, Key, LabelMap, SegmentSource};
+use segad_core::{BoxError, CellKind, Image, ImageId, Key, LabelMap, SegmentSource};
 use segad_segments::{SegmentsSpec, Source};
 use segad_serve::{Gallery, Item, Layer, LayerKind, Run};
-use segad_store::{Kind, MapsReader, Store};
+use segad_store::{MapsReader, Store};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -15,7 +15,7 @@ const SCALED: usize = 200;
 
 /// What a cell says of itself.
 struct Known {
-    kind: Kind,
+    kind: CellKind,
     name: String,
     class: String,
     inputs: Vec<Key>,
@@ -75,7 +75,7 @@ impl Experiments {
             if name.is_empty() { key.short() } else { name.to_owned() }
         };
         let mut rows: Vec<(String, Key)> = (cells.iter())
-            .filter(|(_, known)| known.kind == Kind::Evaluate)
+            .filter(|(_, known)| known.kind == CellKind::Evaluate)
             .map(|(key, known)| (title(known, key), *key))
             .filter(|(name, _)| only.is_empty() || only.iter().any(|o| name.contains(o.as_str())))
             .collect();
@@ -92,8 +92,8 @@ impl Experiments {
     fn behind(&self, key: &Key, found: &mut Vec<Key>) {
         let Some(known) = self.cells.get(key) else { return };
         match known.kind {
-            Kind::Maps if !found.contains(key) => found.push(*key),
-            Kind::Evaluate | Kind::Forest | Kind::Features => {
+            CellKind::Maps if !found.contains(key) => found.push(*key),
+            CellKind::Evaluate | CellKind::Forest | CellKind::Features => {
                 known.inputs.iter().for_each(|input| self.behind(input, found));
             }
             _ => {}
@@ -105,7 +105,8 @@ impl Experiments {
             return Ok(maps.clone());
         }
         let name = self.cells.get(key).map(|k| k.name.as_str()).unwrap_or_default();
-        let entry = self.store.entry(Kind::Maps, key)?.ok_or_else(|| format!("{name}: left the store"))?;
+        let entry =
+            self.store.entry(CellKind::Maps, key)?.ok_or_else(|| format!("{name}: left the store"))?;
         let reader = MapsReader::open(&entry.path("maps.parquet")?)?;
         let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
         for record in reader.iter(50).take(SCALED) {
@@ -132,7 +133,7 @@ impl Experiments {
     fn read(&self, row: usize) -> Result<Opened, BoxError> {
         let (name, key) = &self.rows[row];
         let entry =
-            self.store.entry(Kind::Evaluate, key)?.ok_or_else(|| format!("{name}: left the store"))?;
+            self.store.entry(CellKind::Evaluate, key)?.ok_or_else(|| format!("{name}: left the store"))?;
         let table = segad_store::read_features(&entry.path("scores.parquet")?)?;
         let mut keys = Vec::new();
         self.behind(key, &mut keys);
@@ -173,7 +174,7 @@ impl Experiments {
     fn labels(&self, row: &Key, ids: &[ImageId]) -> Result<Arc<Maps>, BoxError> {
         let class = self.cells.get(row).map(|k| k.class.as_str()).unwrap_or_default();
         let of_class: BTreeMap<&str, &Key> = (self.cells.iter())
-            .filter(|(_, k)| k.kind == Kind::Maps && k.class == class)
+            .filter(|(_, k)| k.kind == CellKind::Maps && k.class == class)
             .map(|(key, known)| (known.name.as_str(), key))
             .collect();
         for key in of_class.into_values() {

@@ -1,0 +1,58 @@
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What a cell computes; also the folder of its results in the store. In the order in which they are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CellKind {
+    /// Features of a frozen network, one row an image.
+    Embed,
+    /// A fitted detector, classifier or segment source.
+    Fit,
+    /// Maps of a class's images: anomaly maps of one detector, or label maps.
+    Maps,
+    /// Scores that a classifier gives a class's images.
+    Classify,
+    /// Segment statistics.
+    Features,
+    /// A forest and its scores.
+    Forest,
+    /// Scores of the test images.
+    Evaluate,
+}
+
+impl CellKind {
+    /// All kinds, in the order in which they are computed.
+    pub const ALL: [Self; 7] =
+        [Self::Embed, Self::Fit, Self::Maps, Self::Classify, Self::Features, Self::Forest, Self::Evaluate];
+
+    /// The name, which is also the folder's.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Embed => "embed",
+            Self::Fit => "fit",
+            Self::Maps => "maps",
+            Self::Classify => "classify",
+            Self::Features => "features",
+            Self::Forest => "forest",
+            Self::Evaluate => "evaluate",
+        }
+    }
+}
+
+impl fmt::Display for CellKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_in_the_order_of_computation() {
+        assert!(CellKind::ALL.is_sorted());
+        assert_eq!(format!("{:>6}", CellKind::Maps), "  maps");
+    }
+}
