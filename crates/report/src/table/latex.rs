@@ -138,6 +138,9 @@ fn mark(verdict: Verdict) -> &'static str {
     }
 }
 
+/// Latin letters that fonts in T1 encoding lack.
+const UNKNOWN: &str = "ĦħĸĿŀŉŦŧſ";
+
 /// Escapes LaTeX's special characters, and writes the symbols that tables use in its own commands.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -173,7 +176,7 @@ fn escape(text: &str) -> String {
             }
             c if c.is_control() => {}
             // What pdflatex knows without further packages; anything else is named by its code point.
-            c if c.is_ascii() || ('\u{c0}'..='\u{17f}').contains(&c) => out.push(c),
+            c if c.is_ascii() || (('\u{c0}'..='\u{17f}').contains(&c) && !UNKNOWN.contains(c)) => out.push(c),
             c => {
                 let _ = write!(out, "(U+{:04X})", u32::from(c));
             }

@@ -29,6 +29,8 @@ impl Plot {
         let mut encoder = png::Encoder::new(&mut file, width, height);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
+        // Mostly flat colour: the quick way makes files as small, and a run writes dozens.
+        encoder.set_compression(png::Compression::Fast);
         let written = encoder.write_header().and_then(|mut w| w.write_image_data(&pixels.bytes()));
         written.map_err(|e| fault(e.to_string()))?;
         Ok(file)

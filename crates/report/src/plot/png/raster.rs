@@ -22,7 +22,7 @@ impl Pixels {
     /// Row by row, red, green and blue.
     pub fn bytes(&self) -> Vec<u8> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
-        let byte = |v: f32| v.round() as u8;
+        let byte = |v: f32| (v + 0.5) as u8;
         self.values.iter().flat_map(|p| p.map(byte)).collect()
     }
 
