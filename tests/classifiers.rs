@@ -68,3 +68,59 @@ fn what_cannot_be_is_said() {
         "99 folds: expected 2 to 7",
     );
 }
+
+/// One bad training image, or as many as are asked for; every kind of classifier, and a forest with scores of either sort.
+const FEW: &str = r#"
+dataset = "elpv-sample"
+protocols = ["few"]
+seeds = [333]
+[variants.few]
+kind = "elpv-high-shot"
+[detectors.patchcore]
+backbone = "miniature"
+image_size = 64
+coreset_ratio = 0.1
+[classifiers]
+wrn = { backbone = "miniature", image_size = 64, epochs = 1 }
+devnet = { backbone = "miniature", image_size = 64, batch = 4, epochs = 1, steps_per_epoch = 2 }
+dra = { backbone = "miniature", image_size = 64, batch = 6, epochs = 1, steps_per_epoch = 2 }
+frozen-lr = { backbone = "miniature", image_size = 64 }
+frozen-gbt = { backbone = "miniature", image_size = 64 }
+[[row]]
+name = "SegAD"
+detectors = ["patchcore"]
+classifier = "frozen-lr"
+[[row]]
+name = "Out of fold"
+detectors = ["patchcore"]
+classifier = "frozen-lr"
+forest = { preset = "brf", g_scores = "out-of-fold" }
+"#;
+
+#[test]
+fn one_bad_image_trains_all_but_folds_and_none_is_refused() {
+    let place = Place::bare();
+    let kinds = ["wrn", "devnet", "dra", "frozen-lr", "frozen-gbt"];
+    let rows =
+        kinds.map(|k| format!("[[row]]\nname = \"{k}\"\nclassifier = \"{k}\"\nhead = \"classifier\"\n"));
+    let run = |bad: usize| {
+        let file = place.path("few.toml");
+        let text = FEW.replace("[detectors", &format!("train_bad = {bad}\n[detectors")) + &rows.concat();
+        std::fs::write(&file, text).unwrap();
+        let mut command = place.segad(&["sweep", file.to_str().unwrap(), "--data", "datasets/elpv-sample"]);
+        command.args(["--threads", "1", "--out", place.path("few").to_str().unwrap()]);
+        expect(command, 1)
+    };
+    let message = run(1);
+    assert!(
+        message.contains("1 results are missing") && message.contains("so none is left to train on"),
+        "{message}"
+    );
+    assert!(message.contains("take scores in sample"), "{message}");
+    let mut reader = csv::Reader::from_path(place.path("few/metrics.csv")).unwrap();
+    let named: std::collections::BTreeSet<String> =
+        reader.records().map(|r| r.unwrap().get(0).unwrap().to_owned()).collect();
+    assert!(kinds.iter().chain(&["SegAD"]).all(|row| named.contains(*row)), "{named:?}");
+    let message = run(0);
+    assert!(message.contains("train_bad: must be at least 1; the forest needs bad images"), "{message}");
+}

@@ -131,6 +131,47 @@ fn wrong_modules_are_named() {
 }
 
 #[test]
+fn clustered_segments_are_learned_and_shown() {
+    let place = Place::new();
+    let show = |table: &str, out: &str, more: &[&str]| {
+        let out = place.path(out);
+        let table = format!("{{ {table} }}");
+        let image = "datasets/elpv-sample/images/cell0907.png";
+        let mut command = place.segad(&["segments", "show", &table, image, "--out", out.to_str().unwrap()]);
+        command.args(more);
+        command
+    };
+    let network = "kind = \"clustered\", backbone = \"resnet18\", image_size = 64, channels = 16, size = 64";
+    let good = ["--good", "datasets/elpv-sample/images"];
+    for mode in ["static", "image"] {
+        let table = format!("{network}, mode = \"{mode}\", segments = 3");
+        let run = |out: &str, more: &[&str]| {
+            let output = show(&table, out, &[&good, more].concat()).output().unwrap();
+            assert!(output.status.success(), "{}", crate::support::stderr(&output));
+            (String::from_utf8(output.stdout).unwrap(), std::fs::read(place.path(out)).unwrap())
+        };
+        let one = run("a.png", &[]);
+        assert_eq!(one, run("b.png", &[]), "the same seed gives the same bytes");
+        assert_ne!(one.1, run("c.png", &["--seed", "8"]).1);
+        assert!(one.0.contains("cluster 1: ") && one.0.contains("detectors' maps are at hand"), "{}", one.0);
+        let json: serde_json::Value = serde_json::from_str(&run("d.png", &["--json"]).0).unwrap();
+        assert_eq!((&json["height"], &json["width"]), (&300.into(), &300.into()));
+        let shares = json["segments"].as_array().unwrap().iter().map(|s| s["fraction"].as_f64().unwrap());
+        assert!((shares.sum::<f64>() - 1.0).abs() < 1e-9, "{json}");
+    }
+    let says = |table: &str, more: &[&str], code: i32, text: &str| {
+        let message = expect(show(table, "e.png", more), code);
+        assert!(message.contains(text), "{message}");
+    };
+    says(network, &[], 3, "--good");
+    says("kind = \"clustered\"", &good, 3, "name a backbone");
+    says(&network.replace("channels = 16", "channels = 0"), &good, 3, "channels = 0; expected 1 to 4096");
+    says("kind = \"foreground\"", &good, 3, "only segments of kind clustered are learned");
+    says(network, &["--good", place.path("gone").to_str().unwrap()], 5, "gone");
+    says(&network.replace("resnet18", "resnet50"), &good, 3, "resnet50");
+}
+
+#[test]
 fn small_and_empty_segments_stand_in_the_provenance() {
     let place = Place::new();
     let shapes = "title = \"dots\"\nreference = { height = 64, width = 64 }\nsegments = [\"rest\", \"dot\", \"none\"]\n\
@@ -169,6 +210,11 @@ fn label_maps_of_the_wrong_size_or_with_unknown_labels_are_named() {
     fill(64, 0);
     let message = expect(sweep(&place, &rows, "a", &[]), 1);
     assert!(message.contains("an empty map"), "{message}");
+    // Where empty maps are allowed, the provenance says what was made of them.
+    let table = "kind = \"folder\", path = \"masks\", segments = [\"rest\", \"part\"], allow_empty = true";
+    expect(sweep(&place, &[row("masks", &format!("{{ {table} }}"))], "b", &[]), 0);
+    let notes = notes(&place, "b");
+    assert!(notes.contains("\\\"part\\\" is empty in"), "{notes}");
     // A flat picture has no foreground.
     let rows = [row("fg", "{ kind = \"foreground\", threshold = 500.0 }")];
     let message = expect(sweep(&place, &rows, "a", &[]), 1);

@@ -217,6 +217,13 @@ pub enum SegmentsCommand {
         source: String,
         /// The image to draw over.
         image: PathBuf,
+        /// For segments of kind `clustered`: the folder of good images that they are learned from. Detectors' maps take no
+        /// part then; those of an experiment are in its report.
+        #[arg(long, value_name = "DIR")]
+        good: Option<PathBuf>,
+        /// Decides clusters.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
         /// Where to write the picture (PNG).
         #[arg(long, default_value = "segments.png")]
         out: PathBuf,

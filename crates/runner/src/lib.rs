@@ -15,6 +15,7 @@ pub mod cells;
 pub mod classifiers;
 pub mod cli;
 pub mod clock;
+mod clusters;
 pub mod commands;
 pub mod detectors;
 mod efficientad;

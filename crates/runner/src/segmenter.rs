@@ -65,7 +65,8 @@ pub(crate) fn cells(bench: &Workbench, spec: Option<&Value>) -> Result<Option<Se
     }
 }
 
-fn backbone(params: &ClusteredParams) -> Result<Option<BackboneKind>, BoxError> {
+/// The network that the settings ask for.
+pub(crate) fn backbone(params: &ClusteredParams) -> Result<Option<BackboneKind>, BoxError> {
     let kind: Option<BackboneKind> = params.backbone.as_deref().map(str::parse).transpose()?;
     for layer in &params.layers {
         kind.map(|k| k.tap(layer)).transpose()?;

@@ -135,6 +135,8 @@ impl Folder {
         let mut hasher = KeyHasher::new("segments/folder", crate::REVISION);
         let p = &self.params;
         hasher.field("segments", &p.segments).field("resize", &p.resize);
+        // Another setting may turn a failure into a result.
+        hasher.field("allow_empty", &p.allow_empty);
         hasher.field("height", &self.height).field("width", &self.width);
         for id in ids {
             let file = self.file(id)?;

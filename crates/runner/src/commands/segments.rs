@@ -2,19 +2,40 @@
 
 use crate::Failure;
 use crate::cli::SegmentsCommand;
+use crate::clusters::{Clusters, Good, learn};
+use crate::folder::ImageFolder;
 use crate::segmenter::{self, Script};
-use segad_core::{Device, Image, ImageId, LabelMap, SegmentSource};
-use segad_segments::{Foreground, ForegroundParams, QualityReport, SegmentsSpec, SegmentsTable};
+use crate::workbench::read_weights;
+use rayon::prelude::*;
+use segad_core::{Device, Image, ImageId, LabelMap, Precision, Seed, SegmentSource};
+use segad_nn::PatchFeatures;
+use segad_provision::Cache;
+use segad_segments::{
+    ClusteredParams, Foreground, ForegroundParams, QualityReport, SegmentsSpec, SegmentsTable,
+};
 use segad_store::atomic;
 use std::path::Path;
 use toml::Value;
 
+/// Images in one forward pass.
+const BATCH: usize = 8;
+
+/// A map at the image's own size.
+struct Shown {
+    map: LabelMap,
+    names: Vec<String>,
+    /// What was decided on the way, in words.
+    notes: Vec<String>,
+}
+
 pub(super) fn run(command: &SegmentsCommand) -> Result<(), Failure> {
-    let SegmentsCommand::Show { source, image, out, json } = command;
+    let SegmentsCommand::Show { source, image, good, seed, out, json } = command;
     let picture = segad_imaging::open(image).map_err(Failure::input)?;
     let id = ImageId::new(image.display().to_string());
-    let (map, names) = label_map(&super::value(source), &id, &picture)?;
+    let good = good.as_deref().map(|folder| (folder, Seed(*seed)));
+    let Shown { map, names, notes } = shown(&super::value(source), &id, &picture, good)?;
     let mut report = QualityReport::new(&map, &names);
+    report.warnings.splice(0..0, notes);
     // What a threshold finds is a second opinion; an image without a foreground has none.
     let threshold = Foreground::new(ForegroundParams::default(), map.height(), map.width());
     if let Ok((foreground, _)) = threshold.and_then(|f| f.analyse(&id, &picture))
@@ -45,20 +66,71 @@ pub(super) fn run(command: &SegmentsCommand) -> Result<(), Failure> {
     super::print(&text)
 }
 
-/// The map at the image's own size, and the segments' names.
-fn label_map(spec: &Value, id: &ImageId, picture: &Image) -> Result<(LabelMap, Vec<String>), Failure> {
+fn shown(spec: &Value, id: &ImageId, picture: &Image, good: Option<(&Path, Seed)>) -> Result<Shown, Failure> {
     let base = Path::new("datasets/segments");
     let (height, width) = (picture.height(), picture.width());
-    if let Some(SegmentsTable::TorchScript(params)) =
-        segmenter::made(Some(spec)).map_err(Failure::configuration)?
-    {
-        let script = Script::open(params, base, Device::Cpu).map_err(Failure::input)?;
-        let (map, _) = script.label_map(id, picture).map_err(Failure::input)?;
-        let map = segad_imaging::resize_labels(&map, height, width).map_err(Failure::input)?;
-        return Ok((map, script.names().to_vec()));
+    let made = segmenter::made(Some(spec)).map_err(Failure::configuration)?;
+    if let (Some(_), false) = (good, matches!(made, Some(SegmentsTable::Clustered(_)))) {
+        return Err(Failure::Configuration("--good: only segments of kind clustered are learned".to_owned()));
     }
-    let spec: SegmentsSpec = spec.clone().try_into().map_err(Failure::configuration)?;
-    let source = segad_segments::open(&spec, base, height, width).map_err(Failure::configuration)?;
-    let map = source.label_map(id, picture).map_err(Failure::input)?;
-    Ok((map, source.names().to_vec()))
+    let (map, names, notes) = match made {
+        Some(SegmentsTable::TorchScript(params)) => {
+            let script = Script::open(params, base, Device::Cpu).map_err(Failure::input)?;
+            let (map, _) = script.label_map(id, picture).map_err(Failure::input)?;
+            (map, script.names().to_vec(), Vec::new())
+        }
+        Some(SegmentsTable::Clustered(params)) => learned(params, picture, good)?,
+        _ => {
+            let spec: SegmentsSpec = spec.clone().try_into().map_err(Failure::configuration)?;
+            let source = segad_segments::open(&spec, base, height, width).map_err(Failure::configuration)?;
+            let map = source.label_map(id, picture).map_err(Failure::input)?;
+            (map, source.names().to_vec(), Vec::new())
+        }
+    };
+    let map = segad_imaging::resize_labels(&map, height, width).map_err(Failure::input)?;
+    Ok(Shown { map, names, notes })
+}
+
+/// Segments learned on the spot, of the picture.
+fn learned(
+    params: ClusteredParams,
+    picture: &Image,
+    good: Option<(&Path, Seed)>,
+) -> Result<(LabelMap, Vec<String>, Vec<String>), Failure> {
+    let Some((folder, seed)) = good else {
+        let text = "segments of kind clustered are learned from good images: name their folder with --good";
+        return Err(Failure::Configuration(text.to_owned()));
+    };
+    params.check().map_err(Failure::configuration)?;
+    let Some(kind) = segmenter::backbone(&params).map_err(Failure::configuration)? else {
+        let text = "clustered without a backbone: that takes detectors' maps, which only an experiment has; name a backbone";
+        return Err(Failure::Configuration(text.to_owned()));
+    };
+    let folder = ImageFolder::open(folder).map_err(Failure::input)?;
+    let cache = Cache::from_env().map_err(Failure::configuration)?;
+    let weights = read_weights(cache.root(), kind).map_err(Failure::input)?;
+    let (side, channels, place) = (params.image_size, params.channels, (Device::Cpu, Precision::F32));
+    let network = PatchFeatures::new(kind, &params.layers, &weights, side, channels, seed, place);
+    let network = network.map_err(Failure::input)?;
+    let images = folder.images();
+    let load =
+        |ids: &[ImageId]| ids.par_iter().map(|id| segad_core::ImageLoader::load(&folder, id)).collect();
+    let (ids, maps, next) = (images.ids(), &|_: &ImageId| Ok(Vec::new()), &|_| Ok(()));
+    let good = Good { ids, batch: BATCH, images: &load, detectors: 0, maps, next };
+    let (clusters, report) = learn(&params, Some(&network), &good, seed).map_err(Failure::input)?;
+    let mut notes = report.notes;
+    if params.maps {
+        notes.push(
+            "learned from the backbone's features alone: detectors' maps are at hand in experiments".into(),
+        );
+    }
+    Ok(match clusters {
+        Clusters::One(found) => (found.map, found.names, notes),
+        Clusters::Each(clusters) => {
+            let features = network.of(std::slice::from_ref(picture)).map_err(Failure::input)?;
+            let (grid, size) = ((network.side(), network.side()), params.size);
+            let map = clusters.label_map(&features[0], grid, params.smooth, size, size);
+            (map.map_err(Failure::input)?, clusters.names, notes)
+        }
+    })
 }
