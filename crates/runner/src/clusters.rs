@@ -18,6 +18,9 @@ pub(crate) enum Clusters {
     Each(PatchClusters),
 }
 
+/// Gives the pixels of images.
+pub(crate) type Load<'a> = dyn Fn(&[ImageId]) -> Result<Vec<Image>, BoxError> + 'a;
+
 /// Good images and what is known of them.
 pub(crate) struct Good<'a> {
     /// Which images.
@@ -25,7 +28,7 @@ pub(crate) struct Good<'a> {
     /// How many are looked at together.
     pub batch: usize,
     /// Gives their pixels, batch after batch.
-    pub images: &'a dyn Fn(&[ImageId]) -> Result<Vec<Image>, BoxError>,
+    pub images: &'a Load<'a>,
     /// Detectors whose maps take part.
     pub detectors: usize,
     /// Gives the maps of an image, one of each detector.

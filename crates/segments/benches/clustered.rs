@@ -20,7 +20,7 @@ fn features(image: usize) -> Vec<f32> {
         |i: usize| (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29) as f32 / u64::MAX as f32;
     let value = |i: usize| {
         let (place, channel) = (i / CHANNELS, i % CHANNELS);
-        let part = (place / SIDE / 7) * 5 + place % SIDE / 7 + if image % 3 == 0 { 1 } else { 0 };
+        let part = (place / SIDE / 7) * 5 + place % SIDE / 7 + usize::from(image.is_multiple_of(3));
         unit(part * CHANNELS + channel) + unit(image * SIDE * SIDE * CHANNELS + i + 1)
     };
     (0..SIDE * SIDE * CHANNELS).map(value).collect()
