@@ -30,7 +30,7 @@ const MAGIC: &[u8; 8] = b"segadfor";
 /// length of XGBoost's model (`u32`), XGBoost's model (JSON in zstd), BLAKE3 of all that. Numbers are little-endian.
 pub const SCHEMA: u32 = 2;
 const DIGEST: usize = 32;
-/// The quickest of zstd's ordinary levels: a tenth of the JSON's 1 to 3 MB for a hundredth of the time of a fit.
+/// The quickest of zstd's ordinary levels: a quarter of the JSON's 1 to 3 MB for some hundredths of the time of a fit.
 const LEVEL: i32 = 1;
 /// No model is larger, so that damage cannot ask for all memory.
 const LARGEST: usize = 1 << 30;
