@@ -57,8 +57,8 @@ pub(crate) fn run(context: &Context, native: &Native, arguments: &[OsString]) ->
         return Ok(exit::OK);
     };
     let told = place.join("reference.json");
-    let mut command = Command::new(&python);
-    command.arg("-Wignore").arg(context.root.join(REFERENCE)).arg(&maps).arg(&told);
+    let mut command = peer(&python);
+    command.arg(context.root.join(REFERENCE)).arg(&maps).arg(&told);
     command.args(["--seeds", &options.seeds]);
     let (reference, peak) = timed(&mut command)?;
     println!("Python: {reference:.1} s{}", peak.map_or(String::new(), |p| format!(", peak memory {p} MiB")));
@@ -176,6 +176,13 @@ pub(crate) fn environment(
         }
     }
     Ok(None)
+}
+
+/// Python as its users run it: without the setting that this workspace's own programs get from cargo.
+pub(crate) fn peer(python: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.arg("-Wignore").env_remove("OMP_WAIT_POLICY");
+    command
 }
 
 fn succeeded(command: &mut Command) -> Result<(), XtaskError> {

@@ -13,7 +13,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use segad_provision::exit;
 use segad_provision::native::Native;
 
-use crate::bench::environment;
+use crate::bench::{environment, peer};
 use crate::error::XtaskError;
 use crate::segad;
 use crate::setup::Context;
@@ -78,8 +78,8 @@ pub(crate) fn run(context: &Context, native: &Native, arguments: &[OsString]) ->
 }
 
 fn other(context: &Context, python: &Path, folder: &Path, options: &Options) -> Result<Worker, XtaskError> {
-    let mut command = Command::new(python);
-    command.arg("-Wignore").arg(context.root.join(SCRIPT)).arg(folder).arg(options.threads.to_string());
+    let mut command = peer(python);
+    command.arg(context.root.join(SCRIPT)).arg(folder).arg(options.threads.to_string());
     let mut worker = Worker::start("Python", &mut command)?;
     worker.ready()?;
     Ok(worker)
