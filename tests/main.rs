@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod arithmetic;
 mod classifiers;
 mod data;
 mod defects;
