@@ -6,13 +6,10 @@ use segad_detector_efficientad as efficientad;
 use segad_detector_fastflow as fastflow;
 use segad_detector_patchcore as patchcore;
 use segad_detector_rd4ad as rd4ad;
-use segad_nn::{
-    BackboneKind, NnError, SavedModel, Weights, run_torchscript, to_vec, write_tensors, write_torchscript,
-};
+use segad_nn::{BackboneKind, Preprocess, SavedModel, Weights, write_tensors};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use tch::Tensor;
 
 /// A detector with its settings; the tag `kind` names it.
@@ -76,6 +73,17 @@ impl DetectorSettings {
             Self::FastFlow(s) => s.image_size,
             Self::Rd4ad(s) => s.image_size,
             Self::EfficientAd(s) => s.image_size,
+        }
+    }
+
+    /// How an image becomes its network's input.
+    pub fn preprocess(&self) -> Preprocess {
+        let side = self.image_size();
+        match self {
+            Self::PatchCore(s) => s.backbone.preprocess(side, side),
+            Self::FastFlow(s) => s.backbone.preprocess(side, side),
+            Self::Rd4ad(s) => s.backbone.preprocess(side, side),
+            Self::EfficientAd(s) => s.input_norm.preprocess(side),
         }
     }
 
@@ -178,11 +186,10 @@ impl DetectorSettings {
 pub(crate) trait Maps: Send {
     fn maps(&self, images: &[Image]) -> std::result::Result<Vec<AnomalyMap>, BoxError>;
     fn save(&self) -> std::result::Result<SavedModel, BoxError>;
-    /// Writes the network as TorchScript; gives the largest difference between its maps and this detector's for these
-    /// images, relative to the largest value.
-    fn export(&self, _: &Path, _: &[Image]) -> std::result::Result<f32, BoxError> {
-        Err("this detector has no TorchScript form; export a model of patchcore".into())
-    }
+    /// The network input of images.
+    fn input(&self, images: &[Image]) -> std::result::Result<Tensor, BoxError>;
+    /// From network input to maps, by operations on tensors alone.
+    fn network(&self, input: &Tensor) -> std::result::Result<Tensor, BoxError>;
     /// The memory bank, where there is one.
     fn patchcore(&self) -> Option<&patchcore::FittedPatchCore> {
         None
@@ -200,6 +207,14 @@ macro_rules! maps {
                 Ok(<$t>::save(self)?)
             }
 
+            fn input(&self, images: &[Image]) -> std::result::Result<Tensor, BoxError> {
+                Ok(<$t>::input(self, images)?)
+            }
+
+            fn network(&self, input: &Tensor) -> std::result::Result<Tensor, BoxError> {
+                Ok(<$t>::network(self, input)?)
+            }
+
             $($more)*
         }
     };
@@ -208,26 +223,6 @@ maps!(
     patchcore::FittedPatchCore,
     fn patchcore(&self) -> Option<&patchcore::FittedPatchCore> {
         Some(self)
-    },
-    fn export(&self, path: &Path, images: &[Image]) -> std::result::Result<f32, BoxError> {
-        let first = images.first().ok_or("there is no image to check the export with")?;
-        let network = |x: &Tensor| {
-            self.network(x).map_err(|e| NnError::Saved(format!("patchcore cannot be exported: {e}")))
-        };
-        write_torchscript(path, "PatchCore", &self.input(std::slice::from_ref(first))?, &network)?;
-        let mut worst = 0f32;
-        for image in images {
-            let theirs = to_vec(&run_torchscript(path, &self.input(std::slice::from_ref(image))?)?)?;
-            for map in AnomalyDetector::maps(self, std::slice::from_ref(image))? {
-                let largest = map.values().iter().fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
-                let apart = map.values().iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-                worst = worst.max(apart / largest);
-                if theirs.len() != map.values().len() {
-                    return Err("the exported network gives a map of another size".into());
-                }
-            }
-        }
-        Ok(worst)
     }
 );
 maps!(fastflow::FittedFastFlow);

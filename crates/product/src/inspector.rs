@@ -13,24 +13,24 @@ use segad_features::{FeatureName, Scratch};
 use segad_forest::Forest;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A model at work. It may move to another thread but not be shared by two: make one a thread from a shared [`Model`].
 /// Scores do not depend on what else is inspected at the same time.
 pub struct Inspector {
     card: Card,
-    settings: Vec<DetectorSettings>,
-    detectors: Vec<Box<dyn Maps>>,
+    pub(crate) settings: Vec<DetectorSettings>,
+    pub(crate) detectors: Vec<Box<dyn Maps>>,
     gauge: Gauge,
     names: Vec<FeatureName>,
-    classifier: Option<Classifier>,
+    pub(crate) classifier: Option<Classifier>,
     forest: Option<Forest>,
 }
 
-struct Classifier {
-    embedder: Embedder,
-    names: Vec<String>,
-    head: FittedHead,
+pub(crate) struct Classifier {
+    pub embedder: Embedder,
+    pub names: Vec<String>,
+    pub head: FittedHead,
 }
 
 impl Classifier {
@@ -40,7 +40,7 @@ impl Classifier {
         Ok(Self { names: embedder.names(), embedder, head: FittedHead::load(&model.classifier()?)? })
     }
 
-    fn logit(&self, image: &Image) -> Result<f32> {
+    pub fn logit(&self, image: &Image) -> Result<f32> {
         let row = classify::embed(&self.embedder, image)?;
         let table = FeatureTable::new(self.names.clone(), vec![ImageId::new("")], row)?;
         self.head.scores(&table)?.first().copied().ok_or_else(no_head)
@@ -238,20 +238,6 @@ impl Inspector {
     /// A segment source's that does not find the product in the image.
     pub fn segments(&self, image: &Image) -> Result<LabelMap> {
         self.gauge.label_map(image)
-    }
-
-    /// Writes each detector's network as TorchScript to `path(name)`: from network input, 1×3×S×S, to the map, 1×S×S.
-    /// Gives each name with the largest difference of maps on these images, relative to the map's largest value.
-    ///
-    /// # Errors
-    /// [`ProductError::Detector`] for a detector that has no such form, libtorch's.
-    pub fn export(&self, images: &[Image], path: impl Fn(&str) -> PathBuf) -> Result<Vec<(String, f32)>> {
-        let both = self.settings.iter().zip(&self.detectors);
-        both.map(|(settings, detector)| {
-            let apart = detector.export(&path(settings.kind()), images);
-            Ok((settings.kind().to_owned(), apart.map_err(|e| settings.failed(e))?))
-        })
-        .collect()
     }
 
     fn judge(&self, image: &Image, maps: Vec<AnomalyMap>) -> Result<Inspection> {

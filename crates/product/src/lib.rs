@@ -64,6 +64,7 @@ mod crossfit;
 mod detect;
 mod draw;
 mod error;
+mod export;
 mod file;
 mod fit;
 mod folds;
@@ -88,6 +89,7 @@ pub use card::{
 pub use classify::ClassifierSettings;
 pub use detect::{DetectorSettings, WeightsSource};
 pub use error::{ProductError, Result};
+pub use export::Recorded;
 pub use file::SCHEMA;
 pub use fit::{Data, FitSettings, Item, fit};
 pub use inspector::{Inspection, Inspector, Reason, Verdict, Weight};

@@ -3,11 +3,15 @@
 
 mod common;
 
-use common::{Plates, Random, items, plate, settings};
+use common::{Plates, Random, SIDE, items, plate, settings};
 use segad_core::{Device, FitContext, Image, Label};
+use segad_detector_efficientad::{DistillSettings, EfficientAdSettings, PdnSize};
+use segad_detector_fastflow::FastFlowSettings;
+use segad_detector_rd4ad::Rd4adSettings;
 use segad_product::stream::ordered;
 use segad_product::{
-    Data, FitSettings, Head, Inspector, Item, Model, ProductError, Result, Rule, Segments, Verdict, fit,
+    Data, DetectorSettings, FitSettings, Head, Inspector, Item, Model, ProductError, Result, Rule, Segments,
+    Verdict, fit,
 };
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
@@ -174,4 +178,53 @@ fn a_stop_is_obeyed() {
     ctx.cancel.cancel();
     let data = Data { items: items(15, 3, 3), loader: &Plates };
     assert!(matches!(fit(&data, &settings(), &Random, &ctx), Err(ProductError::Cancelled)));
+}
+
+/// Fits a model of one detector and writes its network down.
+fn recorded(detector: DetectorSettings) {
+    let kind = detector.kind();
+    let settings = FitSettings { folds: 2, classifiers: vec![], ..FitSettings::new(kind, vec![detector]) };
+    let model = fitted(items(10, 2, 0), &settings).unwrap();
+    let inspector = Inspector::new(&model, Device::Cpu).unwrap();
+    let images = [plate("bad/dent/4.png"), plate("good/6.png")];
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(format!("{name}.pt"));
+    let [one] = &inspector.export(&images, path).unwrap()[..] else { panic!("one network") };
+    assert_eq!(one.name, kind);
+    assert!(path(kind).is_file() && one.apart < 1e-4, "{one:?}");
+    assert!(inspector.export(&[], path).is_err());
+}
+
+fn named(kind: &str, size: usize) -> DetectorSettings {
+    DetectorSettings::named(kind, segad_nn::BackboneKind::Resnet18, size).unwrap()
+}
+
+#[test]
+fn patchcore_is_recorded() {
+    recorded(named("patchcore", SIDE));
+}
+
+#[test]
+fn fastflow_is_recorded() {
+    let DetectorSettings::FastFlow(s) = named("fastflow", SIDE) else { panic!("another detector") };
+    recorded(DetectorSettings::FastFlow(FastFlowSettings { epochs: 1, flow_steps: 2, ..s }));
+}
+
+#[test]
+fn rd4ad_is_recorded() {
+    let DetectorSettings::Rd4ad(s) = named("rd4ad", SIDE) else { panic!("another detector") };
+    recorded(DetectorSettings::Rd4ad(Rd4adSettings { epochs: 1, ..s }));
+}
+
+#[test]
+fn efficientad_is_recorded() {
+    let DetectorSettings::EfficientAd(s) = named("efficientad", 128) else { panic!("another detector") };
+    let distill = s.distill.clone().unwrap();
+    let distill =
+        DistillSettings { network: PdnSize::Small, image_size: 128, iterations: 1, batch: 1, ..distill };
+    recorded(DetectorSettings::EfficientAd(EfficientAdSettings {
+        iterations: 1,
+        distill: Some(distill),
+        ..s
+    }));
 }

@@ -45,6 +45,28 @@ impl Embedder {
         names
     }
 
+    /// The network input of images, N×3×S×S, normalised as the backbone wants it.
+    ///
+    /// # Errors
+    /// An image that cannot be resized; libtorch's.
+    pub fn input(&self, images: &[Image]) -> Result<Tensor, FrozenError> {
+        Ok(self.preprocess.batch(images, self.backbone.device())?)
+    }
+
+    /// From network input to rows, N×[`Embedder::names`], as operations on tensors alone, so that it can be traced.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn network(&self, input: &Tensor) -> Result<Tensor, FrozenError> {
+        let mut columns = Vec::new();
+        for features in self.backbone.features(input)? {
+            for pool in &self.embedding.pools {
+                columns.push(pooled(&features, *pool, self.embedding.top_share)?);
+            }
+        }
+        Ok(Tensor::f_cat(&columns, 1)?)
+    }
+
     /// The rows of these images, one after the other: images × [`Embedder::names`] values.
     ///
     /// # Errors
@@ -52,14 +74,7 @@ impl Embedder {
     pub fn rows(&self, images: &[Image]) -> Result<Vec<f32>, FrozenError> {
         let mut rows = Vec::new();
         for chunk in images.chunks(self.batch) {
-            let input = self.preprocess.batch(chunk, self.backbone.device())?;
-            let mut columns = Vec::new();
-            for features in self.backbone.features(&input)? {
-                for pool in &self.embedding.pools {
-                    columns.push(pooled(&features, *pool, self.embedding.top_share)?);
-                }
-            }
-            rows.extend(to_vec(&Tensor::f_cat(&columns, 1)?)?);
+            rows.extend(to_vec(&self.network(&self.input(chunk)?)?)?);
         }
         Ok(rows)
     }

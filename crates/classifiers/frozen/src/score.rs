@@ -1,6 +1,8 @@
 use crate::model::{FittedFrozen, FittedHead, Model};
 use crate::{FrozenError, fit};
 use segad_core::{FeatureTable, Image, ImageClassifier, ImageId};
+use segad_forest::Forest;
+use tch::{Kind, Tensor};
 
 impl FittedHead {
     /// One raw logit or margin a row of the table, in its order.
@@ -14,6 +16,30 @@ impl FittedHead {
             Model::Logistic(logistic) => logistic.scores(table.values()),
             Model::Trees(forest) => forest.margins(table)?,
         })
+    }
+}
+
+impl FittedHead {
+    /// From rows, N×columns, to logits, N, as operations on tensors alone, so that it can be traced. Trees are no such
+    /// operations: rows come back as they are, for [`FittedHead::trees`].
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn network(&self, rows: &Tensor) -> Result<Tensor, FrozenError> {
+        let Model::Logistic(l) = &self.model else { return Ok(rows.shallow_clone()) };
+        let row = |values: &[f32]| Tensor::f_from_slice(values)?.f_to_kind(Kind::Double);
+        let (mean, deviation, weight) = (row(&l.mean)?, row(&l.deviation)?, row(&l.weight)?);
+        let standard = rows.f_to_kind(Kind::Double)?.f_sub(&mean)?.f_div(&deviation)?;
+        let logit = standard.f_mul(&weight)?.f_sum_dim_intlist(1, false, None)?;
+        Ok(logit.f_add_scalar(f64::from(l.bias))?.f_to_kind(Kind::Float)?)
+    }
+
+    /// The boosted trees, where there are any.
+    pub fn trees(&self) -> Option<&Forest> {
+        match &self.model {
+            Model::Logistic(_) => None,
+            Model::Trees(forest) => Some(forest),
+        }
     }
 }
 

@@ -86,6 +86,20 @@ fn both_heads_tell_bars_from_noise_and_read_back() {
         assert_eq!(&head, fitted.head());
         let params = settings.clone().checked().unwrap();
         let embedder = Embedder::new(params.embedding(), &weights(), Device::Cpu, Precision::F32, 3).unwrap();
+        // By operations on tensors alone, as other programs do it.
+        let out = head.network(&embedder.network(&embedder.input(&unseen).unwrap()).unwrap()).unwrap();
+        let out = segad_nn::to_vec(&out).unwrap();
+        let logits = match head.trees() {
+            None => out,
+            Some(trees) => {
+                let ids = unseen.iter().enumerate().map(|(i, _)| ImageId::new(format!("{i}"))).collect();
+                trees.margins(&FeatureTable::new(head.columns().to_vec(), ids, out).unwrap()).unwrap()
+            }
+        };
+        assert_eq!(head.trees().is_some(), settings.head == Head::Trees);
+        for (a, b) in logits.iter().zip(&scores) {
+            assert!((a - b).abs() < 1e-3, "{a} {b}");
+        }
         let again = FittedFrozen::new(embedder, head).unwrap();
         for (a, b) in again.scores(&unseen).unwrap().iter().zip(&scores) {
             assert!((a - b).abs() < 1e-3, "{a} {b}");

@@ -2,7 +2,7 @@ use crate::augment;
 use crate::{EfficientAdError, InputNorm};
 use segad_core::{BoxError, Image, TrainGood};
 use segad_imaging::{grey, resize_bilinear};
-use segad_nn::{NnError, Preprocess, channels_last};
+use segad_nn::{NnError, channels_last};
 use tch::Tensor;
 
 /// Share of penalty images that lose their colour.
@@ -29,18 +29,7 @@ fn broken(e: impl Into<BoxError>) -> EfficientAdError {
 impl Input {
     /// N×3×n×n.
     pub fn batch(&self, images: &[Image]) -> Result<Tensor, NnError> {
-        let p = Preprocess::imagenet(self.size, self.size);
-        let x = p.batch(images, self.device)?;
-        let x = match self.norm {
-            InputNorm::Once => x,
-            InputNorm::Twice => {
-                let values = |v: &[f32; 3]| -> Result<Tensor, NnError> {
-                    Ok(Tensor::f_from_slice(v)?.f_view([1, 3, 1, 1])?.f_to_device(self.device)?)
-                };
-                x.f_sub(&values(&p.mean)?)?.f_div(&values(&p.std)?)?
-            }
-        };
-        channels_last(&x)
+        channels_last(&self.norm.preprocess(self.size).batch(images, self.device)?)
     }
 
     /// An image of the penalty: resized to twice the side, grey now and then, the middle of it.
@@ -62,7 +51,7 @@ impl Input {
 mod tests {
     use super::*;
     use segad_core::Seed;
-    use segad_nn::to_vec;
+    use segad_nn::{Preprocess, to_vec};
 
     fn input(norm: InputNorm) -> Input {
         Input { size: 4, norm, device: tch::Device::Cpu }

@@ -133,6 +133,26 @@ impl FittedEfficientAd {
         &self.curve
     }
 
+    /// The network input of images, N×3×S×S, normalised as [`crate::InputNorm`] says.
+    ///
+    /// # Errors
+    /// As [`AnomalyDetector::maps`].
+    pub fn input(&self, images: &[Image]) -> Result<Tensor, EfficientAdError> {
+        let s = self.params.settings();
+        let input = Input { size: s.image_size, norm: s.input_norm, device: self.networks.device };
+        Ok(input.batch(images)?)
+    }
+
+    /// From network input to maps, N×M×M: all that lies between preprocessing and maps as operations on tensors, so that
+    /// it can be traced.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn network(&self, input: &Tensor) -> Result<Tensor, EfficientAdError> {
+        let pair = self.networks.pair(input)?;
+        Ok(tch::no_grad(|| self.combiner.combine(&pair, &self.scales))?)
+    }
+
     /// The model as bytes: all three networks and what scoring needs; nothing else is needed to load it.
     ///
     /// # Errors
@@ -165,13 +185,10 @@ impl AnomalyDetector for FittedEfficientAd {
     type Error = EfficientAdError;
 
     fn maps(&self, images: &[Image]) -> Result<Vec<AnomalyMap>, EfficientAdError> {
-        let s = self.params.settings();
-        let (size, device) = (s.map_size(), self.networks.device);
-        let input = Input { size: s.image_size, norm: s.input_norm, device };
+        let size = self.params.settings().map_size();
         let mut maps = Vec::with_capacity(images.len());
         for (b, chunk) in images.chunks(self.batch).enumerate() {
-            let pair = self.networks.pair(&input.batch(chunk)?)?;
-            let large = to_vec(&tch::no_grad(|| self.combiner.combine(&pair, &self.scales))?)?;
+            let large = to_vec(&self.network(&self.input(chunk)?)?)?;
             for (i, values) in large.chunks_exact(size * size).enumerate() {
                 let map = AnomalyMap::new(size, size, values.to_vec());
                 maps.push(map.map_err(|source| EfficientAdError::Map { index: b * self.batch + i, source })?);

@@ -1,5 +1,6 @@
 use crate::{DistillParams, DistillSettings, EfficientAdError, PdnSize};
 use segad_core::{CacheKey, KeyHasher};
+use segad_nn::Preprocess;
 use serde::{Deserialize, Serialize};
 
 /// Where the teacher comes from; the student has its size.
@@ -36,6 +37,21 @@ pub enum InputNorm {
     Once,
     /// Twice, as anomalib 1.0.0 did by mistake.
     Twice,
+}
+
+impl InputNorm {
+    /// From an image to a network input of `size` squared.
+    pub fn preprocess(self, size: usize) -> Preprocess {
+        let mut p = Preprocess::imagenet(size, size);
+        if self == Self::Twice {
+            // ((x − m)/s − m)/s = (x − m(1 + s))/s².
+            for (mean, std) in p.mean.iter_mut().zip(&mut p.std) {
+                *mean *= 1.0 + *std;
+                *std *= *std;
+            }
+        }
+        p
+    }
 }
 
 /// Which maps the two quantiles of the normalisation are taken from.

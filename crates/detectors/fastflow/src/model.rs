@@ -74,8 +74,12 @@ impl Extractor {
         self.backbone.taps().iter().map(|t| [t.channels, side(t.stride), side(t.stride)]).collect()
     }
 
+    pub fn input(&self, images: &[Image]) -> Result<Tensor, FastFlowError> {
+        Ok(self.preprocess.batch(images, self.device())?)
+    }
+
     pub fn features(&self, images: &[Image]) -> Result<Vec<Tensor>, FastFlowError> {
-        Ok(self.backbone.features(&self.preprocess.batch(images, self.device())?)?)
+        Ok(self.backbone.features(&self.input(images)?)?)
     }
 }
 
@@ -89,9 +93,10 @@ impl FittedFastFlow {
         params: FastFlowParams,
         origin: Origin,
         extractor: Extractor,
-        flows: Flows,
+        mut flows: Flows,
         batch: usize,
     ) -> Self {
+        flows.store.freeze();
         Self { params, origin, extractor, flows, batch: batch.max(1) }
     }
 
@@ -103,6 +108,29 @@ impl FittedFastFlow {
     /// What else it was fitted with, and its loss curve.
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// The network input of images, N×3×S×S, normalised as the backbone wants it.
+    ///
+    /// # Errors
+    /// As [`AnomalyDetector::maps`].
+    pub fn input(&self, images: &[Image]) -> Result<Tensor, FastFlowError> {
+        self.extractor.input(images)
+    }
+
+    /// From network input to maps, N×S×S: all that lies between preprocessing and maps as operations on tensors, so that
+    /// it can be traced.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn network(&self, input: &Tensor) -> Result<Tensor, FastFlowError> {
+        tch::no_grad(|| {
+            let features = self.extractor.backbone.features(input)?;
+            let hidden =
+                autocast(self.extractor.device(), self.origin.precision, || self.flows.forward(&features))?;
+            let hidden: Vec<Tensor> = hidden.into_iter().map(|h| h.0).collect();
+            Ok(score::maps(&hidden, self.params.image_size())?.f_squeeze_dim(1)?)
+        })
     }
 
     /// The model as bytes: the flows, the parameters and the digest of the backbone's weights, not the weights
@@ -169,14 +197,7 @@ impl AnomalyDetector for FittedFastFlow {
         let size = self.params.image_size();
         let mut maps = Vec::with_capacity(images.len());
         for (b, chunk) in images.chunks(self.batch).enumerate() {
-            let features = self.extractor.features(chunk)?;
-            let large = tch::no_grad(|| {
-                let hidden = autocast(self.extractor.device(), self.origin.precision, || {
-                    self.flows.forward(&features)
-                })?;
-                let hidden: Vec<Tensor> = hidden.into_iter().map(|h| h.0).collect();
-                Ok::<_, FastFlowError>(to_vec(&score::maps(&hidden, size)?)?)
-            })?;
+            let large = to_vec(&self.network(&self.input(chunk)?)?)?;
             for (i, values) in large.chunks_exact(size * size).enumerate() {
                 let map = AnomalyMap::new(size, size, values.to_vec());
                 maps.push(map.map_err(|source| FastFlowError::Map { index: b * self.batch + i, source })?);

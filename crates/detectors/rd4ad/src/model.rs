@@ -69,6 +69,23 @@ impl FittedRd4ad {
         &self.curve
     }
 
+    /// The network input of images, N×3×S×S, normalised as the encoder wants it.
+    ///
+    /// # Errors
+    /// As [`AnomalyDetector::maps`].
+    pub fn input(&self, images: &[Image]) -> Result<Tensor, Rd4adError> {
+        Ok(self.inference.encoder.input(images)?)
+    }
+
+    /// From network input to maps, N×S×S: all that lies between preprocessing and maps as operations on tensors, so that
+    /// it can be traced.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn network(&self, input: &Tensor) -> Result<Tensor, Rd4adError> {
+        self.inference.network(input)
+    }
+
     /// The student's state under the published names, f32.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
         self.student.tensors()

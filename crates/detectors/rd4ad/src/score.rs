@@ -28,10 +28,13 @@ impl Encoder {
         })
     }
 
+    pub fn input(&self, images: &[Image]) -> Result<Tensor, NnError> {
+        self.preprocess.batch(images, self.backbone.device())
+    }
+
     /// Features of a batch, finest first, f32.
     pub fn features(&self, images: &[Image]) -> Result<[Tensor; 3], NnError> {
-        let input = self.preprocess.batch(images, self.backbone.device())?;
-        three(self.backbone.features(&input)?)
+        three(self.backbone.features(&self.input(images)?)?)
     }
 }
 
@@ -67,12 +70,19 @@ impl Inference {
         Ok(Self { encoder, student, scorer, size, batch: batch.max(1) })
     }
 
+    /// From network input to maps, N×S×S.
+    pub fn network(&self, input: &Tensor) -> Result<Tensor, Rd4adError> {
+        tch::no_grad(|| {
+            let encoder = three(self.encoder.backbone.features(input)?)?;
+            let decoder = self.student.forward(&encoder)?;
+            Ok(self.scorer.maps(&encoder, &decoder)?)
+        })
+    }
+
     pub fn maps(&self, images: &[Image]) -> Result<Vec<AnomalyMap>, Rd4adError> {
         let mut maps = Vec::with_capacity(images.len());
         for (b, chunk) in images.chunks(self.batch).enumerate() {
-            let encoder = self.encoder.features(chunk)?;
-            let decoder = self.student.forward(&encoder)?;
-            let values = to_vec(&tch::no_grad(|| self.scorer.maps(&encoder, &decoder))?)?;
+            let values = to_vec(&self.network(&self.encoder.input(chunk)?)?)?;
             for (i, values) in values.chunks_exact(self.size * self.size).enumerate() {
                 let map = AnomalyMap::new(self.size, self.size, values.to_vec());
                 maps.push(map.map_err(|source| Rd4adError::Map { index: b * self.batch + i, source })?);

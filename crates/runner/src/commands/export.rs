@@ -4,9 +4,11 @@ use super::fit::failure;
 use super::inspect::open_model;
 use crate::Failure;
 use crate::cli::product::Export;
+use segad_classifier_frozen as frozen;
 use segad_core::Device;
 use segad_imaging::encode_labels_png;
-use segad_product::{Card, Head, Inspector};
+use segad_nn::Preprocess;
+use segad_product::{Card, Head, Inspector, Recorded};
 use segad_store::atomic;
 
 pub(super) fn run(args: &Export) -> Result<(), Failure> {
@@ -16,19 +18,19 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
     let samples = model.samples().map_err(failure)?;
     atomic::create_dir(&args.out).map_err(Failure::input)?;
     let path = |name: &str| args.out.join(name);
-    let apart = inspector.export(&samples, |name| path(&format!("{name}.pt"))).map_err(failure)?;
+    let recorded = inspector.export(&samples, |name| path(&format!("{name}.pt"))).map_err(failure)?;
     let mut text = String::new();
-    for (name, apart) in &apart {
+    for Recorded { name, apart } in &recorded {
         text.push_str(&format!(
-            "{name}.pt: maps of {} images differ by {apart:.1e} at most\n",
+            "{name}.pt: what it gives for {} images differs by {apart:.1e} at most\n",
             samples.len()
         ));
         if *apart > args.epsilon {
-            // A network that gives other maps must not be used.
+            // A network that gives something else must not be used.
             atomic::remove(&path(&format!("{name}.pt"))).map_err(Failure::input)?;
             return Err(Failure::Differs(format!(
-                "{name}: the exported network's maps differ by {apart:.1e} of the largest value, more than {:.1e}; it was \
-                 removed",
+                "{name}: what the exported network gives differs by {apart:.1e} of the largest value, more than {:.1e}; it \
+                 was removed",
                 args.epsilon
             )));
         }
@@ -38,6 +40,10 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
         write("forest.json", forest.xgboost_json())?;
         let columns: Vec<&String> = forest.columns().iter().collect();
         atomic::write_json(&path("columns.json"), &columns).map_err(Failure::input)?;
+    }
+    if let Some(trees) = inspector.classifier_trees() {
+        write("classifier-trees.json", trees.xgboost_json())?;
+        atomic::write_json(&path("classifier-columns.json"), &trees.columns()).map_err(Failure::input)?;
     }
     if let Some(first) = samples.first() {
         let map = inspector.segments(first).map_err(failure)?;
@@ -50,16 +56,39 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
     super::print(&text)
 }
 
+/// What a recorded network takes.
+fn input(p: &Preprocess) -> String {
+    let Preprocess { height, width, mean, std } = p;
+    format!(
+        "TorchScript, from an 8-bit RGB image, resized to {height}×{width} (Pillow's antialiased bilinear, the aspect is not \
+         kept), (x/255 − mean)/std with mean {mean:?} and std {std:?} for R, G, B, 1×3×{height}×{width} `float32`, recorded for \
+         batches of one image"
+    )
+}
+
 /// How the exported parts give the score.
 fn definition(card: &Card) -> String {
     let mut out = format!("# {}\n\nHow the files of this folder give a score:\n\n", card.name);
     for d in &card.detectors {
-        let side = d.settings.image_size();
         out.push_str(&format!(
-            "- `{0}.pt` (TorchScript): from an 8-bit RGB image, resized to {side}×{side} (Pillow's antialiased bilinear, the \
-             aspect is not kept), (x/255 − mean)/std per channel as the backbone wants it, 1×3×{side}×{side} `float32`, \
-             channels R, G, B; to the anomaly map, 1×{side}×{side} `float32`. The recording is for batches of one image.\n",
-            d.name
+            "- `{}.pt`: {}; to the anomaly map, 1×M×M `float32`.\n",
+            d.name,
+            input(&d.settings.preprocess())
+        ));
+    }
+    if let Some(c) = &card.classifier {
+        let side = c.settings.image_size;
+        let gives = match c.settings.head {
+            frozen::Head::Logistic => "its logit, 1 `float32`",
+            frozen::Head::Trees => {
+                "columns named in `classifier-columns.json`, 1×C `float32`, of which `classifier-trees.json` (XGBoost's \
+                 model) makes its logit, the raw margin"
+            }
+        };
+        out.push_str(&format!(
+            "- `classifier.pt`, the classifier {}: {}; to {gives}.\n",
+            c.name,
+            input(&c.settings.backbone.preprocess(side, side))
         ));
     }
     match &card.head {
@@ -67,9 +96,7 @@ fn definition(card: &Card) -> String {
             "- The score is the largest value of the map of {}.\n",
             card.detectors[*detector].name
         )),
-        Head::Classifier { .. } => out.push_str(
-            "- The score is the classifier's logit. Its network is not among these files: use segad itself.\n",
-        ),
+        Head::Classifier { .. } => out.push_str("- The score is the classifier's logit.\n"),
         Head::Forest { .. } => {
             let level = 100.0 * card.features.quantile;
             out.push_str(&format!(
