@@ -73,4 +73,4 @@ pub use params::{FeatureUpsample, ImageScore, PatchCoreParams, PatchCoreSettings
 pub const FIT_REVISION: u32 = 1;
 
 /// Raised when a fitted model gives other maps for the same image; part of the key of maps.
-pub const MAPS_REVISION: u32 = 1;
+pub const MAPS_REVISION: u32 = 2;

@@ -1,6 +1,7 @@
 use crate::PatchCoreError;
 use crate::bounds::Bounds;
 use segad_nn::to_vec;
+use std::cell::OnceCell;
 use tch::Tensor;
 
 /// Entries of one block of the query × bank product: 32 MiB.
@@ -11,8 +12,8 @@ pub(crate) struct Bank {
     pub rows: Tensor,
     /// −½|m|² of each row, 1×M.
     halves: Tensor,
-    /// For large banks on the CPU: what spares most products.
-    bounds: Option<Bounds>,
+    /// For large banks on the CPU: what spares most products; made at the first search, so that loading is quick.
+    bounds: OnceCell<Option<Bounds>>,
 }
 
 /// The nearest bank row of each query.
@@ -35,8 +36,7 @@ impl Bank {
     pub fn new(rows: Tensor) -> Result<Self, PatchCoreError> {
         let halves =
             rows.f_square()?.f_sum_dim_intlist(1, false, None)?.f_mul_scalar(-0.5)?.f_unsqueeze(0)?;
-        let bounds = Bounds::new(&rows)?;
-        Ok(Self { rows, halves, bounds })
+        Ok(Self { rows, halves, bounds: OnceCell::new() })
     }
 
     pub fn len(&self) -> usize {
@@ -45,7 +45,14 @@ impl Bank {
 
     /// The nearest row of each of Q queries, Q×D.
     pub fn nearest(&self, queries: &Tensor) -> Result<Nearest, PatchCoreError> {
-        let Some(bounds) = &self.bounds else { return self.nearest_of_all(queries) };
+        let bounds = match self.bounds.get() {
+            Some(bounds) => bounds,
+            None => {
+                let made = Bounds::new(&self.rows)?;
+                self.bounds.get_or_init(|| made)
+            }
+        };
+        let Some(bounds) = bounds else { return self.nearest_of_all(queries) };
         tch::no_grad(|| {
             let (distances, rows) = bounds.nearest(queries, |left| {
                 let found = self.nearest_of_all(left)?;
