@@ -12,7 +12,7 @@
 //! - [`MapOperator`] enlarges and blurs a map by two small matrix products.
 //! - [`PatchFeatures`]: features of several taps on one grid, few channels.
 //! - [`ScriptModule`] runs a TorchScript module of somebody else's, its interface checked.
-//! - [`SavedModel`] is a fitted model as bytes. [`golden`] makes test figures.
+//! - [`SavedModel`] is a fitted model as bytes. [`golden`] and [`testing`] serve tests.
 //!
 //! Every function returns an error where libtorch refuses; none panics on a shape.
 //!
@@ -50,6 +50,7 @@ mod resnet;
 mod runtime;
 mod saved;
 mod script;
+pub mod testing;
 pub mod train;
 mod trainable;
 mod weights;

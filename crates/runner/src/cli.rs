@@ -190,6 +190,17 @@ pub struct Run {
     /// How long one cell may take, e.g. 90s, 30m or 12h. A training that is stopped keeps its checkpoint.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub time_limit: Option<Duration>,
+    /// What may be used for it.
+    #[command(flatten)]
+    pub machine: Machine,
+    /// Images in one forward pass.
+    #[arg(long, default_value_t = 8)]
+    pub batch: usize,
+}
+
+/// What networks may use.
+#[derive(Clone, Debug, Args)]
+pub struct Machine {
     /// Threads; by default all.
     #[arg(long)]
     pub threads: Option<usize>,
@@ -202,9 +213,6 @@ pub struct Run {
     /// How networks compute: f32 or bf16.
     #[arg(long, default_value = "f32")]
     pub precision: Precision,
-    /// Images in one forward pass.
-    #[arg(long, default_value_t = 8)]
-    pub batch: usize,
 }
 
 /// What to do with segments.
@@ -344,18 +352,9 @@ pub struct Teacher {
     /// Where to write it; by default where EfficientAD looks for it.
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// Threads; by default all.
-    #[arg(long)]
-    pub threads: Option<usize>,
-    /// Memory for features and images, e.g. 4GiB.
-    #[arg(long, default_value = "2GiB", value_parser = bytes)]
-    pub memory: u64,
-    /// Where networks run: cpu, cuda or cuda:N.
-    #[arg(long, default_value = "cpu")]
-    pub device: Device,
-    /// How networks compute: f32 or bf16.
-    #[arg(long, default_value = "f32")]
-    pub precision: Precision,
+    /// What may be used for it.
+    #[command(flatten)]
+    pub machine: Machine,
 }
 
 /// What to bring in.

@@ -3,41 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 use segad_classifier_devnet::{DevNet, DevNetError, DevNetSettings, FittedDevNet};
-use segad_core::{
-    BoxError, Cancel, Device, FitClassifier, FitContext, Image, ImageClassifier, ImageId, ImageLoader, Label,
-    Precision, Progress, Sample, Seed, Task, TrainSplit,
-};
+use segad_core::{Device, FitClassifier, FitContext, Image, ImageClassifier, Precision, Seed, TrainSplit};
+use segad_nn::testing::{StopAfter, Texture, samples};
 use segad_nn::train::TrainError;
 use segad_nn::train::deviation::{Criterion, Reference};
 use segad_nn::{BackboneKind, NnError, SavedModel, Weights, write_tensors};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tch::{Kind, Tensor};
 
 const KIND: BackboneKind = BackboneKind::Miniature;
 const SIZE: usize = 64;
-
-/// Stripes with noise that depends on the name; names with `bad` have a bright block, `gone` cannot be read.
-struct Texture;
-
-impl ImageLoader for Texture {
-    fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
-        if id.as_str().starts_with("gone") {
-            return Err("no such file".into());
-        }
-        let salt = id.as_str().bytes().fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
-        let bad = id.as_str().contains("bad");
-        let (top, left) = (salt as usize / 7 % 40, salt as usize / 311 % 40);
-        let pixel = |i: usize| {
-            let noise =
-                (i as u32).wrapping_mul(2_654_435_761).wrapping_add(salt).wrapping_mul(salt | 1) >> 28;
-            let (y, x) = (i / SIZE, i % SIZE);
-            let inside = (top..top + 16).contains(&y) && (left..left + 16).contains(&x);
-            if bad && inside { 240 } else { (i % 8 * 12) as u8 + noise as u8 }
-        };
-        Ok(Image::from_grey(SIZE, SIZE, &(0..SIZE * SIZE).map(pixel).collect::<Vec<_>>())?)
-    }
-}
+const TEXTURE: Texture = Texture(SIZE);
 
 fn weights() -> Weights {
     Weights::random(KIND, Some(KIND.last_tap()), Seed(0)).unwrap()
@@ -55,8 +30,7 @@ fn settings() -> DevNetSettings {
 }
 
 fn split(names: &[&str]) -> TrainSplit {
-    let label = |n: &str| if n.contains("bad") { Label::Bad } else { Label::Good };
-    TrainSplit::new(names.iter().map(|n| Sample::new(ImageId::new(*n), label(n))).collect()).unwrap()
+    TrainSplit::new(samples(names)).unwrap()
 }
 
 fn fit(names: &[&str], settings: DevNetSettings, ctx: &FitContext) -> Result<FittedDevNet, DevNetError> {
@@ -64,11 +38,11 @@ fn fit(names: &[&str], settings: DevNetSettings, ctx: &FitContext) -> Result<Fit
     let params = settings.checked()?;
     let kind = params.backbone();
     let weights = Weights::random(kind, Some(kind.last_tap()), Seed(0)).unwrap();
-    DevNet::new(params, weights)?.fit(&split(names).labelled(&Texture), Seed(5), ctx)
+    DevNet::new(params, weights)?.fit(&split(names).labelled(&TEXTURE), Seed(5), ctx)
 }
 
 fn image(name: &str) -> Image {
-    Texture.load(&ImageId::new(name)).unwrap()
+    TEXTURE.image(name).unwrap()
 }
 
 const NAMES: [&str; 7] = ["a", "b", "c", "d", "e", "bad1", "bad2"];
@@ -90,31 +64,6 @@ fn one_batch_is_learned_by_heart() {
     assert!(scores[2] > largest_good && scores[3] > largest_good, "{scores:?}");
 }
 
-/// Asks to stop after some steps.
-struct StopAfter {
-    steps: u64,
-    cancel: Cancel,
-    done: Arc<AtomicU64>,
-}
-
-struct Counter(u64, Cancel, Arc<AtomicU64>);
-
-impl Task for Counter {
-    fn advance(&self, n: u64) {
-        if self.2.fetch_add(n, Ordering::Relaxed) + n >= self.0 {
-            self.1.cancel();
-        }
-    }
-    fn message(&self, _: &str) {}
-}
-
-impl Progress for StopAfter {
-    fn start(&self, name: &str, total: Option<u64>) -> Box<dyn Task> {
-        assert_eq!((name, total), ("devnet", Some(6)));
-        Box::new(Counter(self.steps, self.cancel.clone(), self.done.clone()))
-    }
-}
-
 #[test]
 fn budgets_and_interruptions_change_nothing() {
     let settings = || DevNetSettings { rotate: true, ..settings() };
@@ -123,14 +72,12 @@ fn budgets_and_interruptions_change_nothing() {
     assert_eq!(whole, fit(&NAMES, settings(), &none).unwrap().save().unwrap());
 
     let folder = tempfile::tempdir().unwrap();
-    let (cancel, done) = (Cancel::default(), Arc::new(AtomicU64::new(0)));
-    let progress = Arc::new(StopAfter { steps: 4, cancel: cancel.clone(), done: done.clone() });
-    let checkpoints = Some(folder.path().to_owned());
-    let ctx = FitContext { progress, cancel, checkpoints: checkpoints.clone(), ..FitContext::default() };
+    let stop = StopAfter::new("devnet", 4);
+    let ctx = stop.context(folder.path());
     let stopped = fit(&NAMES, settings(), &ctx).err().unwrap();
     assert!(matches!(stopped, DevNetError::Train(TrainError::Cancelled { step: 4, .. })), "{stopped}");
-    assert_eq!(done.load(Ordering::Relaxed), 4);
-    let ctx = FitContext { checkpoints, ..FitContext::default() };
+    assert_eq!(stop.done(), 4);
+    let ctx = FitContext { checkpoints: Some(folder.path().to_owned()), ..FitContext::default() };
     assert_eq!(whole, fit(&NAMES, settings(), &ctx).unwrap().save().unwrap());
     // The checkpoint is this training's alone.
     let other = fit(&NAMES, DevNetSettings { margin: 4.0, ..settings() }, &ctx).err().unwrap();

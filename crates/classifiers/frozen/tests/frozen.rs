@@ -6,37 +6,16 @@ use segad_classifier_frozen::{
     Embedder, FittedFrozen, FittedHead, Frozen, FrozenError, FrozenSettings, Head, Pool, fit,
 };
 use segad_core::{
-    BoxError, Cancel, Device, FeatureTable, FitClassifier, FitContext, Image, ImageClassifier, ImageId,
-    ImageLoader, Label, Precision, Sample, Seed, TrainSplit,
+    Cancel, Device, FeatureTable, FitClassifier, FitContext, Image, ImageClassifier, ImageId, Label,
+    Precision, Seed, TrainSplit,
 };
 use segad_forest::{ForestSettings, Preset};
+use segad_nn::testing::{Texture, samples};
 use segad_nn::{BackboneKind, Weights};
 
 const KIND: BackboneKind = BackboneKind::Resnet18;
 const SIZE: usize = 32;
-
-/// Noise that depends on the name; `bad…` have a bright bar; `gone…` cannot be read.
-struct Texture;
-
-impl ImageLoader for Texture {
-    fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
-        let name = id.as_str();
-        if name.starts_with("gone") {
-            return Err("no such file".into());
-        }
-        let salt = name.bytes().fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
-        let pixel = |i: usize| {
-            let noise =
-                (i as u32).wrapping_mul(2_654_435_761).wrapping_add(salt).wrapping_mul(salt | 1) >> 26;
-            if name.starts_with("bad") && i / SIZE % 16 < 5 {
-                200 + noise as u8 / 2
-            } else {
-                60 + noise as u8
-            }
-        };
-        Ok(Image::from_grey(SIZE, SIZE, &(0..SIZE * SIZE).map(pixel).collect::<Vec<_>>())?)
-    }
-}
+const TEXTURE: Texture = Texture(SIZE);
 
 fn weights() -> Weights {
     Weights::random(KIND, Some("layer3"), Seed(0)).unwrap()
@@ -49,8 +28,8 @@ fn settings(head: Head) -> FrozenSettings {
 }
 
 fn split(names: &[String]) -> TrainSplit {
-    let label = |n: &str| if n.contains("good") { Label::Good } else { Label::Bad };
-    TrainSplit::new(names.iter().map(|n| Sample::new(ImageId::new(n), label(n))).collect()).unwrap()
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    TrainSplit::new(samples(&names)).unwrap()
 }
 
 fn named(good: usize, bad: usize) -> Vec<String> {
@@ -59,11 +38,11 @@ fn named(good: usize, bad: usize) -> Vec<String> {
 
 fn fitted(names: &[String], settings: FrozenSettings) -> Result<FittedFrozen, FrozenError> {
     let frozen = Frozen::new(settings.checked()?, weights())?;
-    frozen.fit(&split(names).labelled(&Texture), Seed(5), &FitContext::default())
+    frozen.fit(&split(names).labelled(&TEXTURE), Seed(5), &FitContext::default())
 }
 
 fn image(name: &str) -> Image {
-    Texture.load(&ImageId::new(name)).unwrap()
+    TEXTURE.image(name).unwrap()
 }
 
 #[test]
@@ -148,7 +127,7 @@ fn errors_name_the_cause() {
         };
         says(&named(3, 0), "3 good and 0 bad training images");
         says(&named(0, 2), "0 good and 2 bad");
-        says(&["good1".into(), "gone1".into()], "gone1: no such file");
+        says(&["good1".into(), "gone bad1".into()], "gone bad1: no such file");
         // One bad image among many is little, but no error.
         assert_eq!(fitted(&named(9, 1), settings(head)).unwrap().head().origin().bad, 1);
     }
@@ -160,7 +139,7 @@ fn errors_name_the_cause() {
     cancel.cancel();
     let ctx = FitContext { cancel, ..FitContext::default() };
     let frozen = Frozen::new(params.clone(), weights()).unwrap();
-    let stopped = frozen.fit(&split(&named(2, 2)).labelled(&Texture), Seed(0), &ctx).err().unwrap();
+    let stopped = frozen.fit(&split(&named(2, 2)).labelled(&TEXTURE), Seed(0), &ctx).err().unwrap();
     assert!(matches!(stopped, FrozenError::Cancelled));
 
     let ids = vec![ImageId::new("a"), ImageId::new("b")];

@@ -4,38 +4,16 @@
 
 use segad_classifier_wrn::{FittedWrn, Profile, Wrn, WrnError, WrnSettings};
 use segad_core::{
-    BoxError, Cancel, Device, FitClassifier, FitContext, Image, ImageClassifier, ImageId, ImageLoader, Label,
-    Precision, Progress, Sample, Seed, Task, TrainSplit,
+    Device, FitClassifier, FitContext, Image, ImageClassifier, ImageId, Label, Precision, Sample, Seed,
+    TrainSplit,
 };
+use segad_nn::testing::{StopAfter, Texture, samples};
 use segad_nn::train::TrainError;
 use segad_nn::{BackboneKind, SavedModel, Weights};
-use std::sync::Arc;
 
 const KIND: BackboneKind = BackboneKind::Resnet18;
 const SIZE: usize = 32;
-
-/// Noise that depends on the name; `bad…` have a bright bar; `gone…` cannot be read.
-struct Texture;
-
-impl ImageLoader for Texture {
-    fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
-        let name = id.as_str();
-        if name.starts_with("gone") {
-            return Err("no such file".into());
-        }
-        let salt = name.bytes().fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
-        let pixel = |i: usize| {
-            let noise =
-                (i as u32).wrapping_mul(2_654_435_761).wrapping_add(salt).wrapping_mul(salt | 1) >> 26;
-            if name.starts_with("bad") && i / SIZE % 16 < 5 {
-                200 + noise as u8 / 2
-            } else {
-                60 + noise as u8
-            }
-        };
-        Ok(Image::from_grey(SIZE, SIZE, &(0..SIZE * SIZE).map(pixel).collect::<Vec<_>>())?)
-    }
-}
+const TEXTURE: Texture = Texture(SIZE);
 
 fn weights() -> Weights {
     Weights::random(KIND, Some("layer4"), Seed(0)).unwrap()
@@ -46,14 +24,12 @@ fn settings() -> WrnSettings {
 }
 
 fn fit(names: &[&str], settings: WrnSettings, ctx: &FitContext) -> Result<FittedWrn, WrnError> {
-    let label = |n: &str| if n.contains("good") { Label::Good } else { Label::Bad };
-    let samples = names.iter().map(|n| Sample::new(ImageId::new(*n), label(n))).collect();
-    let split = TrainSplit::new(samples).unwrap();
-    Wrn::new(settings.checked()?, weights())?.fit(&split.labelled(&Texture), Seed(5), ctx)
+    let split = TrainSplit::new(samples(names)).unwrap();
+    Wrn::new(settings.checked()?, weights())?.fit(&split.labelled(&TEXTURE), Seed(5), ctx)
 }
 
 fn images(names: &[&str]) -> Vec<Image> {
-    names.iter().map(|n| Texture.load(&ImageId::new(*n)).unwrap()).collect()
+    names.iter().map(|n| TEXTURE.image(n).unwrap()).collect()
 }
 
 #[test]
@@ -86,26 +62,6 @@ fn the_held_out_part_is_reported() {
     assert_eq!((all.good, all.bad, all.held_out), (5, 5, None));
 }
 
-/// Asks to stop after some steps.
-struct StopAfter(u64, Cancel);
-struct Counter(u64, std::sync::atomic::AtomicU64, Cancel);
-
-impl Task for Counter {
-    fn advance(&self, n: u64) {
-        if self.1.fetch_add(n, std::sync::atomic::Ordering::Relaxed) + n >= self.0 {
-            self.2.cancel();
-        }
-    }
-    fn message(&self, _: &str) {}
-}
-
-impl Progress for StopAfter {
-    fn start(&self, name: &str, total: Option<u64>) -> Box<dyn Task> {
-        assert_eq!((name, total), ("wrn", Some(4)));
-        Box::new(Counter(self.0, Default::default(), self.1.clone()))
-    }
-}
-
 #[test]
 fn budgets_and_interruptions_change_nothing() {
     let names = ["good1", "bad1", "good2", "bad2", "good3"];
@@ -115,12 +71,11 @@ fn budgets_and_interruptions_change_nothing() {
     assert_eq!(whole, fit(&names, small(), &none).unwrap().save().unwrap());
 
     let folder = tempfile::tempdir().unwrap();
-    let (cancel, checkpoints) = (Cancel::default(), Some(folder.path().to_owned()));
-    let progress = Arc::new(StopAfter(3, cancel.clone()));
-    let ctx = FitContext { progress, cancel, checkpoints: checkpoints.clone(), ..FitContext::default() };
-    let stopped = fit(&names, small(), &ctx).err().unwrap();
+    let stop = StopAfter::new("wrn", 3);
+    let stopped = fit(&names, small(), &stop.context(folder.path())).err().unwrap();
     assert!(matches!(stopped, WrnError::Train(TrainError::Cancelled { step: 3, .. })), "{stopped}");
-    let ctx = FitContext { checkpoints, ..FitContext::default() };
+    assert_eq!(stop.done(), 3);
+    let ctx = FitContext { checkpoints: Some(folder.path().to_owned()), ..FitContext::default() };
     assert_eq!(whole, fit(&names, small(), &ctx).unwrap().save().unwrap());
     let other = fit(&names, WrnSettings { gamma: 1.0, ..small() }, &ctx).err().unwrap();
     assert!(matches!(other, WrnError::Train(TrainError::Checkpoint { .. })), "{other}");
@@ -185,6 +140,6 @@ fn efficientnets_can_be_trained() {
     let sample = |n: &str, label| Sample::new(ImageId::new(n), label);
     let split = TrainSplit::new(vec![sample("good", Label::Good), sample("bad", Label::Bad)]).unwrap();
     let classifier = Wrn::new(settings.checked().unwrap(), weights).unwrap();
-    let fitted = classifier.fit(&split.labelled(&Texture), Seed(1), &FitContext::default()).unwrap();
+    let fitted = classifier.fit(&split.labelled(&TEXTURE), Seed(1), &FitContext::default()).unwrap();
     assert_eq!(fitted.scores(&images(&["good", "bad", "bad2"])).unwrap().len(), 3);
 }

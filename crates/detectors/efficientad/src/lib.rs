@@ -106,7 +106,7 @@ pub use teacher::teacher_tensors;
 
 /// Raised when fitting gives another model for the same input; part of the key of fitted models. The training loop has
 /// its own, [`segad_nn::train::REVISION`].
-pub const FIT_REVISION: u32 = 1;
+pub const FIT_REVISION: u32 = 2;
 
 /// Raised when a fitted model gives other maps for the same image; part of the key of maps.
 pub const MAPS_REVISION: u32 = 1;

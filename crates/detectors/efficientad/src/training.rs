@@ -46,10 +46,11 @@ impl Pupils {
         let mut images = vec![lesson.image];
         images.extend(lesson.other.map(|o| o.0));
         images.extend(lesson.penalty);
-        let outputs = self.student.forward(&Tensor::f_cat(&images, 0)?)?;
+        // Not channels-last, with which a step took a quarter longer on a processor.
+        let outputs = self.student.forward(&Tensor::f_cat(&images, 0)?.f_contiguous()?)?;
         let output = |i: usize| outputs.f_narrow(0, i as i64, 1);
         let (image, teacher) = lesson.other.unwrap_or((lesson.image, lesson.teacher));
-        let reconstruction = self.autoencoder.forward(image, seed)?;
+        let reconstruction = self.autoencoder.forward(&image.f_contiguous()?, seed)?;
         let imitation = output(usize::from(lesson.other.is_some()))?;
         Ok(Losses {
             hard: hard(lesson.teacher, &output(0)?, quantile)?,

@@ -3,42 +3,23 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 use segad_core::{
-    AnomalyDetector, BoxError, Cancel, Device, FitContext, FitDetector, Image, ImageId, ImageLoader, Label,
-    Precision, Progress, Sample, Seed, Task, TrainSplit,
+    AnomalyDetector, Cancel, Device, FitContext, FitDetector, Image, Precision, Progress, Seed, Task,
+    TrainSplit,
 };
 use segad_detector_efficientad::{
     AutoencoderImages, DistillSettings, EfficientAd, EfficientAdError, EfficientAdSettings,
     FittedEfficientAd, PdnSize, QuantileMaps, Teacher, distill,
 };
+use segad_nn::testing::{StopAfter, Texture, samples};
 use segad_nn::{BackboneKind, Weights, golden, write_tensors};
 use std::sync::Arc;
 use tch::Tensor;
 
 const SIZE: usize = 128;
-
-/// Stripes with noise that depends on the name; `flat*` are constant, `gone*` cannot be read.
-struct Texture;
-
-impl ImageLoader for Texture {
-    fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
-        if id.as_str().starts_with("gone") {
-            return Err("no such file".into());
-        }
-        if id.as_str().starts_with("flat") {
-            return Ok(Image::from_grey(SIZE, SIZE, &[90; SIZE * SIZE])?);
-        }
-        let salt = id.as_str().bytes().fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
-        let pixel = |i: usize| {
-            let noise =
-                (i as u32).wrapping_mul(2_654_435_761).wrapping_add(salt).wrapping_mul(salt | 1) >> 27;
-            (i % 8 * 20) as u8 + noise as u8
-        };
-        Ok(Image::from_grey(SIZE, SIZE, &(0..SIZE * SIZE).map(pixel).collect::<Vec<_>>())?)
-    }
-}
+const TEXTURE: Texture = Texture(SIZE);
 
 fn split(names: &[&str]) -> TrainSplit {
-    TrainSplit::new(names.iter().map(|n| Sample::new(ImageId::new(*n), Label::Good)).collect()).unwrap()
+    TrainSplit::new(samples(names)).unwrap()
 }
 
 fn teacher() -> Weights {
@@ -64,20 +45,16 @@ fn fit(
     settings: EfficientAdSettings,
     ctx: &FitContext,
 ) -> Result<FittedEfficientAd, EfficientAdError> {
-    EfficientAd::new(settings.checked()?, teacher())?.fit(&split(names).good(&Texture), Seed(5), ctx)
+    EfficientAd::new(settings.checked()?, teacher())?.fit(&split(names).good(&TEXTURE), Seed(5), ctx)
 }
 
 fn image(name: &str) -> Image {
-    Texture.load(&ImageId::new(name)).unwrap()
+    TEXTURE.image(name).unwrap()
 }
 
 /// With a bright block at rows and columns 80…103.
 fn defect(name: &str) -> Image {
-    let mut rgb = image(name).into_rgb();
-    for y in 80..104 {
-        rgb[3 * (y * SIZE + 80)..3 * (y * SIZE + 104)].fill(255);
-    }
-    Image::from_rgb(SIZE, SIZE, rgb).unwrap()
+    TEXTURE.defect(name, 80, 104).unwrap()
 }
 
 #[test]
@@ -163,14 +140,14 @@ fn the_penalty_needs_its_images() {
     let (ctx, params) = (FitContext::default(), settings(1).checked().unwrap());
     let on = EfficientAdSettings { penalty: Some("general".into()), ..settings(1) }.checked().unwrap();
     let (good, holdout, general) = (split(&["a"]), split(&["b"]), split(&["p", "q"]));
-    let (good, holdout) = (good.good(&Texture), holdout.good(&Texture));
+    let (good, holdout) = (good.good(&TEXTURE), holdout.good(&TEXTURE));
     let new = |params| EfficientAd::new(params, teacher()).unwrap();
     let run = |d: EfficientAd<'_>| d.fit_with_holdout(&good, &holdout, Seed(1), &ctx);
     let e = run(new(on.clone())).err().unwrap();
     assert!(matches!(e, EfficientAdError::Penalty { on: true, given: 0 }), "{e}");
-    let e = run(new(params.clone()).with_penalty(general.good(&Texture))).err().unwrap();
+    let e = run(new(params.clone()).with_penalty(general.good(&TEXTURE))).err().unwrap();
     assert!(matches!(e, EfficientAdError::Penalty { on: false, given: 2 }), "{e}");
-    let with = run(new(on).with_penalty(general.good(&Texture))).unwrap();
+    let with = run(new(on).with_penalty(general.good(&TEXTURE))).unwrap();
     assert!(with.curve().iter().any(|p| p.name == "penalty" && p.value > 0.0));
     let without = run(new(params)).unwrap();
     assert_ne!(with.save().unwrap().tensors, without.save().unwrap().tensors);
@@ -196,12 +173,12 @@ fn backbone() -> Weights {
 fn teachers_can_be_distilled() {
     let (names, ctx) = (split(&["a"]), FitContext::default());
     let params = distill_settings(4).checked().unwrap();
-    let made = distill(&names.good(&Texture), &params, &backbone(), Seed(1), &ctx).unwrap();
+    let made = distill(&names.good(&TEXTURE), &params, &backbone(), Seed(1), &ctx).unwrap();
     let loss: Vec<f64> = made.curve.iter().map(|p| p.value).collect();
     assert!(loss.len() == 4 && loss[3] < 0.98 * loss[0], "{loss:?}");
     // The file is a teacher like any other.
     EfficientAd::new(settings(1).checked().unwrap(), made.weights().unwrap()).unwrap();
-    let none = distill(&split(&[]).good(&Texture), &params, &backbone(), Seed(1), &ctx);
+    let none = distill(&split(&[]).good(&TEXTURE), &params, &backbone(), Seed(1), &ctx);
     assert!(matches!(none, Err(EfficientAdError::TooFewImages { expected: 1, .. })));
 
     // Within a fit.
@@ -211,7 +188,7 @@ fn teachers_can_be_distilled() {
         ..settings(1)
     };
     let detector = EfficientAd::new(own.checked().unwrap(), backbone()).unwrap();
-    let fitted = detector.fit(&split(&["a", "b"]).good(&Texture), Seed(1), &ctx).unwrap();
+    let fitted = detector.fit(&split(&["a", "b"]).good(&TEXTURE), Seed(1), &ctx).unwrap();
     let count = |name: &str| fitted.curve().iter().filter(|p| p.name == name).count();
     assert_eq!((count("teacher: loss"), count("loss")), (1, 1));
     assert_eq!(fitted.origin().weights, backbone().digest());
@@ -227,7 +204,7 @@ fn errors_name_the_cause() {
     let detector = EfficientAd::new(settings(1).checked().unwrap(), teacher()).unwrap();
     let (one, none) = (split(&["a"]), split(&[]));
     let e =
-        detector.fit_with_holdout(&one.good(&Texture), &none.good(&Texture), Seed(0), &ctx).err().unwrap();
+        detector.fit_with_holdout(&one.good(&TEXTURE), &none.good(&TEXTURE), Seed(0), &ctx).err().unwrap();
     assert!(e.to_string().contains("0 hold-out images"), "{e}");
     let e = fit(&["a", "gone.png"], settings(1), &ctx).err().unwrap().to_string();
     assert!(e.contains("image gone.png") && e.contains("no such file"), "{e}");
@@ -280,28 +257,10 @@ fn cancelling_stops_every_stage() {
 
 #[test]
 fn a_training_goes_on_where_it_stopped() {
-    /// Cancels after the first step.
-    struct Stop(Cancel);
-    struct Count(Cancel, std::sync::atomic::AtomicU64);
-    impl Task for Count {
-        fn advance(&self, n: u64) {
-            if self.1.fetch_add(n, std::sync::atomic::Ordering::Relaxed) + n >= 1 {
-                self.0.cancel();
-            }
-        }
-        fn message(&self, _: &str) {}
-    }
-    impl Progress for Stop {
-        fn start(&self, name: &str, _: Option<u64>) -> Box<dyn Task> {
-            if name == "efficientad" { Box::new(Count(self.0.clone(), 0.into())) } else { Box::new(Silent) }
-        }
-    }
     let names = ["a", "b"];
     let folder = tempfile::tempdir().unwrap();
     let checkpoints = Some(folder.path().to_owned());
-    let cancel = Cancel::default();
-    let progress = Arc::new(Stop(cancel.clone()));
-    let ctx = FitContext { progress, cancel, checkpoints: checkpoints.clone(), ..FitContext::default() };
+    let ctx = StopAfter::new("efficientad", 1).context(folder.path());
     assert!(matches!(fit(&names, settings(2), &ctx), Err(EfficientAdError::Cancelled)));
     let resumed = fit(&names, settings(2), &FitContext { checkpoints, ..FitContext::default() }).unwrap();
     assert_eq!(resumed.save().unwrap(), saved(&names, settings(2), &FitContext::default()));

@@ -69,7 +69,7 @@ pub use model::{FittedFastFlow, Origin};
 pub use params::{ClampForm, FastFlowParams, FastFlowSettings};
 
 /// Raised when fitting gives other flows for the same input; part of the key of fitted models.
-pub const FIT_REVISION: u32 = 1;
+pub const FIT_REVISION: u32 = 2;
 
 /// Raised when a fitted model gives other maps for the same image; part of the key of maps.
 pub const MAPS_REVISION: u32 = 1;

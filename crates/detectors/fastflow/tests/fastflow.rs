@@ -4,9 +4,10 @@
 
 use segad_core::{
     AnomalyDetector, AnomalyMap, BoxError, Cancel, Device, FitContext, FitDetector, Image, ImageId,
-    ImageLoader, Label, Precision, Progress, Sample, Seed, Task, TrainSplit,
+    ImageLoader, Precision, Progress, Seed, Task, TrainSplit,
 };
 use segad_detector_fastflow::{ClampForm, FastFlow, FastFlowError, FastFlowSettings, FittedFastFlow};
+use segad_nn::testing::{Texture, samples};
 use segad_nn::{BackboneKind, Weights};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,26 +16,16 @@ const KIND: BackboneKind = BackboneKind::Resnet18;
 const SIZE: usize = 64;
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-/// Stripes with noise that depends on the name; `flat*` are constant, `gone*` cannot be read. Counts what it loads.
-#[derive(Default)]
-struct Texture(AtomicU64);
+const TEXTURE: Texture = Texture(SIZE);
 
-impl ImageLoader for Texture {
+/// Counts what it loads.
+#[derive(Default)]
+struct Counted(AtomicU64);
+
+impl ImageLoader for Counted {
     fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        if id.as_str().starts_with("gone") {
-            return Err("no such file".into());
-        }
-        if id.as_str().starts_with("flat") {
-            return Ok(Image::from_grey(SIZE, SIZE, &[90; SIZE * SIZE])?);
-        }
-        let salt = id.as_str().bytes().fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
-        let pixel = |i: usize| {
-            let noise =
-                (i as u32).wrapping_mul(2_654_435_761).wrapping_add(salt).wrapping_mul(salt | 1) >> 27;
-            (i % 8 * 20) as u8 + noise as u8
-        };
-        Ok(Image::from_grey(SIZE, SIZE, &(0..SIZE * SIZE).map(pixel).collect::<Vec<_>>())?)
+        TEXTURE.load(id)
     }
 }
 
@@ -48,13 +39,12 @@ fn settings() -> FastFlowSettings {
 }
 
 fn fit_with(
-    loader: &Texture,
+    loader: &Counted,
     names: &[&str],
     settings: FastFlowSettings,
     ctx: &FitContext,
 ) -> Result<FittedFastFlow, FastFlowError> {
-    let samples = names.iter().map(|n| Sample::new(ImageId::new(*n), Label::Good)).collect();
-    let split = TrainSplit::new(samples).unwrap();
+    let split = TrainSplit::new(samples(names)).unwrap();
     FastFlow::new(settings.checked()?, weights())?.fit(&split.good(loader), Seed(5), ctx)
 }
 
@@ -63,20 +53,16 @@ fn fit(
     settings: FastFlowSettings,
     ctx: &FitContext,
 ) -> Result<FittedFastFlow, FastFlowError> {
-    fit_with(&Texture::default(), names, settings, ctx)
+    fit_with(&Counted::default(), names, settings, ctx)
 }
 
 fn image(name: &str) -> Image {
-    Texture::default().load(&ImageId::new(name)).unwrap()
+    TEXTURE.image(name).unwrap()
 }
 
 /// With a bright block at rows and columns 40…51.
 fn defect(name: &str) -> Image {
-    let mut rgb = image(name).into_rgb();
-    for y in 40..52 {
-        rgb[3 * (y * SIZE + 40)..3 * (y * SIZE + 52)].fill(255);
-    }
-    Image::from_rgb(SIZE, SIZE, rgb).unwrap()
+    TEXTURE.defect(name, 40, 52).unwrap()
 }
 
 fn differ(a: &[AnomalyMap], b: &[AnomalyMap]) -> f32 {
@@ -101,7 +87,7 @@ fn defects_stand_out_where_they_are() {
 #[test]
 fn a_smaller_budget_gives_the_same_model() {
     let with = |memory| {
-        let loader = Texture::default();
+        let loader = Counted::default();
         let ctx = FitContext { memory, ..FitContext::default() };
         let fitted = fit_with(&loader, &NAMES, settings(), &ctx).unwrap();
         (fitted.save().unwrap(), loader.0.into_inner())
@@ -193,8 +179,7 @@ fn other_backbones_have_flows_too() {
     let settings = FastFlowSettings { backbone, epochs: 1, flow_steps: 1, ..settings() };
     let params = settings.checked().unwrap();
     let weights = Weights::random(backbone, Some("stage4"), Seed(0)).unwrap();
-    let samples = NAMES[..2].iter().map(|n| Sample::new(ImageId::new(*n), Label::Good)).collect();
-    let (split, loader) = (TrainSplit::new(samples).unwrap(), Texture::default());
+    let (split, loader) = (TrainSplit::new(samples(&NAMES[..2])).unwrap(), Counted::default());
     let detector = FastFlow::new(params, weights).unwrap();
     let fitted = detector.fit(&split.good(&loader), Seed(1), &FitContext::default()).unwrap();
     assert!(fitted.maps(&[image("x")]).unwrap()[0].max() < 0.0);

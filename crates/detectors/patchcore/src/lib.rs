@@ -10,8 +10,8 @@
 //!   feature distance, never clipped.
 //! - The coreset is the plain greedy algorithm's to the index, without most of its work ([`coreset`]).
 //! - The nearest row is found by blocks of matrix products and its distance worked out directly. In banks of 2048 rows and
-//!   more, on the CPU, bounds from an eighth of the dimensions leave few rows to look at; the bank lies
-//!   in memory twice then.
+//!   more, on the CPU, bounds from an eighth or a quarter of the dimensions leave few rows to look at where these hold
+//!   most of the bank; it lies in memory twice then.
 //!
 //! ```
 //! use segad_core::{AnomalyDetector, FitContext, FitDetector, Image, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};

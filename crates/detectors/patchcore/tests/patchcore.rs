@@ -3,36 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 use segad_core::{
-    AnomalyDetector, BoxError, Cancel, Device, FitContext, FitDetector, Image, ImageId, ImageLoader, Label,
-    Precision, Progress, Sample, Seed, Task, TrainSplit,
+    AnomalyDetector, Cancel, Device, FitContext, FitDetector, Image, Precision, Progress, Seed, Task,
+    TrainSplit,
 };
 use segad_detector_patchcore::{FittedPatchCore, ImageScore, PatchCore, PatchCoreError, PatchCoreSettings};
+use segad_nn::testing::{Texture, samples};
 use segad_nn::{BackboneKind, Weights};
 use std::sync::{Arc, Mutex};
 
 const KIND: BackboneKind = BackboneKind::Resnet18;
 const SIZE: usize = 64;
-
-/// Stripes with noise that depends on the name; `flat*` are constant, `gone*` cannot be read.
-struct Texture;
-
-impl ImageLoader for Texture {
-    fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
-        if id.as_str().starts_with("gone") {
-            return Err("no such file".into());
-        }
-        if id.as_str().starts_with("flat") {
-            return Ok(Image::from_grey(SIZE, SIZE, &[90; SIZE * SIZE])?);
-        }
-        let salt = id.as_str().bytes().fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
-        let pixel = |i: usize| {
-            let noise =
-                (i as u32).wrapping_mul(2_654_435_761).wrapping_add(salt).wrapping_mul(salt | 1) >> 27;
-            (i % 8 * 20) as u8 + noise as u8
-        };
-        Ok(Image::from_grey(SIZE, SIZE, &(0..SIZE * SIZE).map(pixel).collect::<Vec<_>>())?)
-    }
-}
+const TEXTURE: Texture = Texture(SIZE);
 
 fn weights() -> Weights {
     Weights::random(KIND, Some("layer3"), Seed(0)).unwrap()
@@ -47,22 +28,17 @@ fn fit(
     settings: PatchCoreSettings,
     ctx: &FitContext,
 ) -> Result<FittedPatchCore, PatchCoreError> {
-    let samples = names.iter().map(|n| Sample::new(ImageId::new(*n), Label::Good)).collect();
-    let split = TrainSplit::new(samples).unwrap();
-    PatchCore::new(settings.checked()?, weights())?.fit(&split.good(&Texture), Seed(5), ctx)
+    let split = TrainSplit::new(samples(names)).unwrap();
+    PatchCore::new(settings.checked()?, weights())?.fit(&split.good(&TEXTURE), Seed(5), ctx)
 }
 
 fn image(name: &str) -> Image {
-    Texture.load(&ImageId::new(name)).unwrap()
+    TEXTURE.image(name).unwrap()
 }
 
 /// With a bright block at rows and columns 40…51.
 fn defect(name: &str) -> Image {
-    let mut rgb = image(name).into_rgb();
-    for y in 40..52 {
-        rgb[3 * (y * SIZE + 40)..3 * (y * SIZE + 52)].fill(255);
-    }
-    Image::from_rgb(SIZE, SIZE, rgb).unwrap()
+    TEXTURE.defect(name, 40, 52).unwrap()
 }
 
 #[test]

@@ -75,7 +75,7 @@ pub use model::{FittedRd4ad, Origin};
 pub use params::{BottleneckWidth, Combine, Loss, Rd4adParams, Rd4adSettings};
 
 /// Raised when training gives another student for the same input; part of the key of fitted models.
-pub const FIT_REVISION: u32 = 1;
+pub const FIT_REVISION: u32 = 2;
 
 /// Raised when a fitted model gives other maps for the same image; part of the key of maps.
 pub const MAPS_REVISION: u32 = 1;

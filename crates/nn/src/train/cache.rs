@@ -27,7 +27,8 @@ impl<'a, E: From<NnError>> FrozenCache<'a, E> {
         Self { compute: Box::new(compute), kept, left: budget, kind: crate::torch_kind(precision), device }
     }
 
-    /// The samples' tensors, stacked along the first dimension.
+    /// The samples' tensors, stacked along the first dimension, row after row: training steps of convolutions over
+    /// channels-last input took up to a quarter longer on a processor.
     ///
     /// # Errors
     /// [`NnError::EmptyBatch`] for no or an unknown sample, else `compute`'s.
@@ -39,7 +40,7 @@ impl<'a, E: From<NnError>> FrozenCache<'a, E> {
         let parts = rows.first().ok_or(NnError::EmptyBatch)?.len();
         let stack = |k: usize| -> Result<Tensor, NnError> {
             let column: Vec<&Tensor> = rows.iter().filter_map(|r| r.get(k)).collect();
-            Ok(Tensor::f_cat(&column, 0)?.f_to_device(self.device)?.f_to_kind(Kind::Float)?)
+            Ok(Tensor::f_cat(&column, 0)?.f_to_device(self.device)?.f_to_kind(Kind::Float)?.f_contiguous()?)
         };
         Ok((0..parts).map(stack).collect::<Result<_, _>>()?)
     }

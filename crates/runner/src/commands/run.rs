@@ -118,8 +118,8 @@ fn command_line(file: &Path, args: &Run) -> String {
     for set in &args.set {
         command.push_str(&format!(" --set '{set}'"));
     }
-    if args.precision != segad_core::Precision::F32 {
-        command.push_str(&format!(" --precision {}", args.precision));
+    if args.machine.precision != segad_core::Precision::F32 {
+        command.push_str(&format!(" --precision {}", args.machine.precision));
     }
     command
 }

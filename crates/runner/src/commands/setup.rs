@@ -116,16 +116,16 @@ pub(super) fn prepare(file: &Path, args: &Run, bars: &Bars) -> Result<Prepared, 
         None => Source::Images(dataset(&experiment.dataset, manifest, args.data.as_deref(), &cache, bars)?),
     };
     let store = store(args.store.as_deref(), &cache)?;
-    let threads = threads(args.threads);
-    device_works(args.device)?;
+    let threads = threads(args.machine.threads);
+    device_works(args.machine.device)?;
     segad_nn::set_threads(threads);
     let settings = Settings {
         cache: cache.root().to_owned(),
         base: segments_folder(file),
         threads,
-        memory: args.memory,
-        device: args.device,
-        precision: args.precision,
+        memory: args.machine.memory,
+        device: args.machine.device,
+        precision: args.machine.precision,
         batch: args.batch,
     };
     let tell = bars.clone();

@@ -34,22 +34,22 @@ pub(super) fn run(args: &Teacher, bars: &Bars) -> Result<(), Failure> {
         );
         return Err(Failure::Input(message));
     }
-    segad_nn::torch_device(args.device).map_err(Failure::configuration)?;
-    segad_nn::set_threads(setup::threads(args.threads));
+    segad_nn::torch_device(args.machine.device).map_err(Failure::configuration)?;
+    segad_nn::set_threads(setup::threads(args.machine.threads));
     let folder = ImageFolder::open(&args.images).map_err(Failure::input)?;
     let weights = read_weights(cache.root(), args.backbone).map_err(Failure::input)?;
     let mut hasher = KeyHasher::new("teacher", FIT_REVISION);
     hasher.field("params", &params).field("images", &folder.digest()).field("seed", &args.seed);
-    let key = hasher.field("weights", &weights.digest()).field("precision", &args.precision).finish();
+    let key = hasher.field("weights", &weights.digest()).field("precision", &args.machine.precision).finish();
     let tell = bars.clone();
     let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
     // A training has no other work to finish first, so the first Ctrl-C stops it, with a checkpoint.
     let ctx = FitContext {
         progress: Arc::new(bars.clone()),
         cancel: interrupt.no_more,
-        device: args.device,
-        precision: args.precision,
-        memory: args.memory,
+        device: args.machine.device,
+        precision: args.machine.precision,
+        memory: args.machine.memory,
         checkpoints: Some(cache.root().join("checkpoints").join(key.to_string())),
         ..FitContext::default()
     };
