@@ -2,7 +2,7 @@ use crate::coreset::{self, Rows};
 use crate::embed::Embedder;
 use crate::model::{FittedPatchCore, Origin};
 use crate::{PatchCoreError, PatchCoreParams, projection};
-use segad_core::{FitContext, FitDetector, Image, Seed, TrainGood};
+use segad_core::{FitContext, FitDetector, Image, Precision, Seed, TrainGood};
 use segad_nn::{Weights, to_vec};
 
 /// PatchCore, not fitted yet: parameters and the backbone's weights.
@@ -113,7 +113,8 @@ impl FitDetector for PatchCore {
         seed: Seed,
         ctx: &FitContext,
     ) -> Result<FittedPatchCore, PatchCoreError> {
-        let embedder = Embedder::new(&self.params, &self.weights, ctx.device, ctx.precision)?;
+        // The bank is the same in any precision: which rows a coreset chooses hangs on the last bits of features.
+        let embedder = Embedder::new(&self.params, &self.weights, ctx.device, Precision::F32)?;
         let (per_image, dim) = (embedder.side() * embedder.side(), embedder.dim());
         let plan = Plan::new(&self.params, good.len(), per_image, dim, ctx.memory)?;
         tracing::debug!(?plan, images = good.len(), dim, "patchcore");
@@ -180,6 +181,10 @@ impl FitDetector for PatchCore {
             segad_nn::from_slice(&bank, &[chosen.len() as i64, dim as i64])?
         };
         let origin = Origin { images: good.len(), patches: plan.patches, seed, precision: ctx.precision };
+        let embedder = match ctx.precision {
+            Precision::F32 => embedder,
+            precision => Embedder::new(&self.params, &self.weights, ctx.device, precision)?,
+        };
         FittedPatchCore::new(self.params.clone(), origin, embedder, bank, batch, Some(chosen))
     }
 }

@@ -12,6 +12,8 @@
 //! - The nearest row is found by blocks of matrix products and its distance worked out directly. In banks of 2048 rows and
 //!   more, on the CPU, bounds from an eighth or a quarter of the dimensions leave few rows to look at where these hold
 //!   most of the bank; it lies in memory twice then.
+//! - The bank is made in f32 whatever the precision of scoring: which rows a coreset chooses hangs on the last bits of the
+//!   features.
 //!
 //! ```
 //! use segad_core::{AnomalyDetector, FitContext, FitDetector, Image, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
@@ -70,7 +72,7 @@ pub use model::{FittedPatchCore, Origin};
 pub use params::{FeatureUpsample, ImageScore, PatchCoreParams, PatchCoreSettings};
 
 /// Raised when fitting gives another memory bank for the same input; part of the key of fitted models.
-pub const FIT_REVISION: u32 = 1;
+pub const FIT_REVISION: u32 = 2;
 
 /// Raised when a fitted model gives other maps for the same image; part of the key of maps.
 pub const MAPS_REVISION: u32 = 2;

@@ -35,7 +35,7 @@ pub struct Origin {
     pub patches: usize,
     /// Seed of the projection and of the coreset's start.
     pub seed: Seed,
-    /// Arithmetic of the backbone.
+    /// Arithmetic of the backbone when it scores; the bank is f32.
     pub precision: Precision,
 }
 

@@ -150,3 +150,14 @@ fn cancelling_stops_every_stage() {
         assert_eq!(seen.lock().unwrap().len(), started, "{stage}");
     }
 }
+
+#[test]
+fn the_bank_does_not_hang_on_the_precision_of_scoring() {
+    let of = |precision| fit(&["a", "b", "c"], settings(), &FitContext { precision, ..Default::default() });
+    let (exact, short) = (of(Precision::F32).unwrap(), of(Precision::Bf16).unwrap());
+    assert_eq!(exact.save().unwrap().tensors, short.save().unwrap().tensors);
+    assert_eq!(short.origin().precision, Precision::Bf16);
+    let maps = |fitted: &FittedPatchCore| fitted.maps(&[defect("x")]).unwrap()[0].max();
+    let (exact, short) = (maps(&exact), maps(&short));
+    assert!(exact != short && (exact - short).abs() < 0.05 * exact, "{exact} {short}");
+}
