@@ -37,7 +37,7 @@ fn tables(names: &[&str]) -> Place {
     expect(smoke(&place, names, "out", &[]), 0);
     for name in names {
         let table = place.path("out").join(folder(name)).join("table.csv");
-        trained(&format!("{}-csv", folder(name)), &std::fs::read_to_string(table).unwrap());
+        arithmetic::trained(&format!("{}-csv", folder(name)), &std::fs::read_to_string(table).unwrap());
     }
     let again = expect(smoke(&place, names, "again", &[]), 0);
     assert_eq!(again.matches("0 cells computed").count(), names.len(), "{again}");
@@ -46,43 +46,6 @@ fn tables(names: &[&str]) -> Place {
         assert_eq!(a, b, "{name}");
     }
     place
-}
-
-/// Holds the table of trained networks against its snapshot: all of it where this processor rounds as that of the
-/// snapshots did, else what does not hang on rounding.
-fn trained(name: &str, table: &str) {
-    if arithmetic::is_that_of_the_snapshots() {
-        return snapshot(name, table);
-    }
-    let kept = std::fs::read_to_string(root().join(format!("tests/snapshots/{name}.snap"))).unwrap();
-    let (_, kept) = kept.split_once("\n---\n").unwrap();
-    assert_eq!(without_numbers(table), without_numbers(kept), "{name}");
-}
-
-/// A `table.csv` in which `#` stands for each number of ours, and for the verdict on it. Rows, columns, number of seeds,
-/// the paper's numbers and what is empty stay.
-fn without_numbers(table: &str) -> String {
-    const OURS: [&str; 4] = ["mean", "std", "delta", "verdict"];
-    let mut reader = csv::Reader::from_reader(table.as_bytes());
-    let headers = reader.headers().unwrap().clone();
-    let mut text = headers.iter().collect::<Vec<_>>().join(",") + "\n";
-    for line in reader.records() {
-        let line = line.unwrap();
-        let field = |(name, value): (&str, &str)| match OURS.contains(&name) && !value.is_empty() {
-            true => "#".to_owned(),
-            false => value.to_owned(),
-        };
-        text += &(headers.iter().zip(&line).map(field).collect::<Vec<_>>().join(",") + "\n");
-    }
-    text
-}
-
-/// Holds a text against `tests/snapshots/NAME.snap`.
-fn snapshot(name: &str, text: &str) {
-    let mut settings = insta::Settings::clone_current();
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
 /// The folder that an experiment writes to: the name of its file.
@@ -204,7 +167,7 @@ fn tables_from_maps_are_as_they_were() {
     for name in names {
         for file in ["table.md", "table.csv"] {
             let text = std::fs::read_to_string(place.path("out").join(name).join(file)).unwrap();
-            snapshot(&format!("maps-{name}-{}", file.rsplit('.').next().unwrap()), &text);
+            arithmetic::snapshot(&format!("maps-{name}-{}", file.rsplit('.').next().unwrap()), &text);
         }
     }
 }

@@ -5,8 +5,8 @@ use segad_core::{
     BoxError, Cancel, FitContext, Image, ImageId, ImageLoader, Label, NoProgress, Progress, Sample, Task,
 };
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Square images of this side, made up from their names: stripes of 8 pixels with noise. Names that begin with `flat` give
 /// one grey, with `gone` an error; those with `bad` in them have a bright block of a quarter of the side somewhere.
@@ -74,12 +74,13 @@ pub struct StopAfter {
     steps: u64,
     cancel: Cancel,
     done: Arc<AtomicU64>,
+    total: Arc<OnceLock<Option<u64>>>,
 }
 
 impl StopAfter {
     /// After so many steps of the task of this name.
     pub fn new(task: &'static str, steps: u64) -> Self {
-        Self { task, steps, cancel: Cancel::default(), done: Arc::default() }
+        Self { task, steps, cancel: Cancel::default(), done: Arc::default(), total: Arc::default() }
     }
 
     /// For a fit that is to be stopped, with checkpoints in a folder.
@@ -96,11 +97,20 @@ impl StopAfter {
     pub fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }
+
+    /// Steps that the task was to have; `None` if it did not start or did not say.
+    pub fn total(&self) -> Option<u64> {
+        self.total.get().copied().flatten()
+    }
 }
 
 impl Progress for StopAfter {
-    fn start(&self, name: &str, _: Option<u64>) -> Box<dyn Task> {
-        if name == self.task { Box::new(self.clone()) } else { Box::new(NoProgress) }
+    fn start(&self, name: &str, total: Option<u64>) -> Box<dyn Task> {
+        if name != self.task {
+            return Box::new(NoProgress);
+        }
+        self.total.get_or_init(|| total);
+        Box::new(self.clone())
     }
 }
 

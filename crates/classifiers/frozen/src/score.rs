@@ -17,9 +17,7 @@ impl FittedHead {
             Model::Trees(forest) => forest.margins(table)?,
         })
     }
-}
 
-impl FittedHead {
     /// From rows, N×columns, to logits, N, as operations on tensors alone, so that it can be traced. Trees are no such
     /// operations: rows come back as they are, for [`FittedHead::trees`].
     ///

@@ -74,7 +74,7 @@ fn budgets_and_interruptions_change_nothing() {
     let stop = StopAfter::new("wrn", 3);
     let stopped = fit(&names, small(), &stop.context(folder.path())).err().unwrap();
     assert!(matches!(stopped, WrnError::Train(TrainError::Cancelled { step: 3, .. })), "{stopped}");
-    assert_eq!(stop.done(), 3);
+    assert_eq!((stop.done(), stop.total()), (3, Some(4)));
     let ctx = FitContext { checkpoints: Some(folder.path().to_owned()), ..FitContext::default() };
     assert_eq!(whole, fit(&names, small(), &ctx).unwrap().save().unwrap());
     let other = fit(&names, WrnSettings { gamma: 1.0, ..small() }, &ctx).err().unwrap();

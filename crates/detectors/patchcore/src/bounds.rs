@@ -60,35 +60,24 @@ impl Bounds {
         if rows.device() != tch::Device::Cpu || count < LEAST_ROWS || dim < LEAST_DIM {
             return Ok(None);
         }
-        let found = SHORTER
-            .iter()
-            .map(|s| Self::of(rows, dim, dim / s))
-            .find(|b| !matches!(b, Ok((_, rest)) if *rest > REST));
-        Ok(found.transpose()?.map(|b| b.0))
+        for shorter in SHORTER {
+            let (basis, rest) = subspace(rows, dim / shorter)?;
+            if rest <= REST {
+                return Ok(Some(Self::of(rows, basis)?));
+            }
+        }
+        Ok(None)
     }
 
-    /// With a subspace of `width` dimensions, and the rests' share of the variance.
-    fn of(rows: &Tensor, dim: usize, width: usize) -> Result<(Self, f64), PatchCoreError> {
+    /// With this basis, D×R.
+    fn of(rows: &Tensor, basis: Tensor) -> Result<Self, PatchCoreError> {
         tch::no_grad(|| {
-            // Two rounds of subspace iteration; any orthonormal basis is right, a better one leaves fewer rows to look at.
-            let mut rng = Seed(0).derive("patchcore: subspace").rng();
-            let sign = |_| if rand::Rng::next_u64(&mut rng) >> 63 == 0 { 1.0 } else { -1.0 };
-            let signs: Vec<f32> = (0..dim * width).map(sign).collect();
-            let mut basis = from_slice(&signs, &[dim as i64, width as i64])?;
-            let transposed = rows.f_transpose(0, 1)?;
-            for _ in 0..2 {
-                let spread = transposed.f_matmul(&rows.f_matmul(&basis)?)?;
-                basis = Tensor::f_linalg_qr(&spread, "reduced")?.0;
-            }
             let (inside, rest, square) = parts(rows, &basis)?;
-            let total = |t: &Tensor| t.f_square()?.f_sum(Kind::Double)?.f_double_value(&[]);
-            let centre = rows.f_mean_dim([0i64].as_slice(), true, Kind::Float)?;
-            // One value everywhere has no variance, and rests that are rounding.
-            let share = total(&rest)? / total(&rows.f_sub(&centre)?)?.max(f64::MIN_POSITIVE);
             let halves = square.f_mul_scalar(-0.5)?;
             let short = Tensor::f_cat(&[inside, rest, halves], 1)?.f_transpose(0, 1)?.f_contiguous()?;
             let longest = square.f_max()?.f_double_value(&[])?.sqrt() as f32;
-            Ok((Self { basis, short, rows: Rows { values: to_vec(rows)?, dim, longest } }, share))
+            let dim = rows.size2()?.1 as usize;
+            Ok(Self { basis, short, rows: Rows { values: to_vec(rows)?, dim, longest } })
         })
     }
 
@@ -168,6 +157,28 @@ impl Rows {
     }
 }
 
+/// An orthonormal basis, D×`width`, of a subspace that holds most of the rows, and the share of their variance that it leaves.
+fn subspace(rows: &Tensor, width: usize) -> Result<(Tensor, f64), PatchCoreError> {
+    tch::no_grad(|| {
+        // Two rounds of subspace iteration; any orthonormal basis is right, a better one leaves fewer rows to look at.
+        let dim = rows.size2()?.1;
+        let mut rng = Seed(0).derive("patchcore: subspace").rng();
+        let sign = |_| if rand::Rng::next_u64(&mut rng) >> 63 == 0 { 1.0 } else { -1.0 };
+        let signs: Vec<f32> = (0..dim as usize * width).map(sign).collect();
+        let mut basis = from_slice(&signs, &[dim, width as i64])?;
+        let transposed = rows.f_transpose(0, 1)?;
+        for _ in 0..2 {
+            let spread = transposed.f_matmul(&rows.f_matmul(&basis)?)?;
+            basis = Tensor::f_linalg_qr(&spread, "reduced")?.0;
+        }
+        let total = |t: &Tensor| t.f_square()?.f_sum(Kind::Double)?.f_double_value(&[]);
+        let variance = total(&rows.f_sub(&rows.f_mean_dim([0i64].as_slice(), true, Kind::Float)?)?)?;
+        let rest = total(&parts(rows, &basis)?.1)?;
+        // Equal rows have no variance to hold, and rests that are rounding alone: theirs count as too long.
+        Ok((basis, rest / variance.max(f64::MIN_POSITIVE)))
+    })
+}
+
 /// Of each row: its part in the subspace, the length of the rest (not less than it is), its squared length; N×R, N×1, N×1.
 fn parts(rows: &Tensor, basis: &Tensor) -> Result<(Tensor, Tensor, Tensor), PatchCoreError> {
     let square = |t: &Tensor| t.f_square()?.f_sum_dim_intlist(1, true, Kind::Float);
@@ -212,6 +223,10 @@ mod tests {
         few.matmul(&directions) + noise * spread + 3.0
     }
 
+    fn bounds(rows: &Tensor) -> Bounds {
+        Bounds::of(rows, subspace(rows, 16).unwrap().0).unwrap()
+    }
+
     fn plain(queries: &Tensor, rows: &Tensor) -> (Vec<f64>, Vec<i64>) {
         let (q, m) = (queries.to_kind(Kind::Double), rows.to_kind(Kind::Double));
         let (count, bank) = (q.size()[0], m.size()[0]);
@@ -231,7 +246,7 @@ mod tests {
         for (spread, resolved) in [(0.05, true), (3.0, false)] {
             let bank = rows("bank", 300, 67, spread);
             let queries = rows("queries", 2 * BLOCK + 9, 67, spread);
-            let bounds = Bounds::of(&bank, 67, 16).unwrap().0;
+            let bounds = bounds(&bank);
             let left = std::cell::Cell::new(0);
             let fallback = |q: &Tensor| {
                 left.set(q.size()[0]);
@@ -255,7 +270,7 @@ mod tests {
     fn equal_rows_and_a_query_in_the_bank() {
         let bank = rows("bank", 200, 40, 0.0);
         let bank = Tensor::cat(&[&bank, &bank], 0);
-        let bounds = Bounds::of(&bank, 40, 16).unwrap().0;
+        let bounds = bounds(&bank);
         let never = |_: &Tensor| -> Result<_, PatchCoreError> { Err(PatchCoreError::Cancelled) };
         let (distances, found) = bounds.nearest(&bank.narrow(0, 190, 20), never).unwrap();
         assert!(to_vec(&distances).unwrap().iter().all(|&d| d == 0.0));
@@ -272,12 +287,14 @@ mod tests {
         assert_eq!(make(2048, 512, 0.05), Some(64));
         // Noise in all directions: no subspace holds most of the bank.
         assert_eq!(make(2048, 512, 9.0), None);
+        let equal = Tensor::ones([2048, 512], (Kind::Float, tch::Device::Cpu));
+        assert!(Bounds::new(&equal).unwrap().is_none());
     }
 
     #[test]
     fn rests_are_a_share_of_the_variance() {
         // Twelve directions and the mean fit into sixteen dimensions, noise of 67 does not.
-        let share = |spread| Bounds::of(&rows("bank", 400, 67, spread), 67, 16).unwrap().1;
+        let share = |spread| subspace(&rows("bank", 400, 67, spread), 16).unwrap().1;
         assert!(share(0.0) < 2e-4 && (0.5..0.95).contains(&share(50.0)), "{} {}", share(0.0), share(50.0));
     }
 }
