@@ -49,7 +49,7 @@ pub(crate) fn run(context: &Context, native: &Native, arguments: &[OsString]) ->
     for round in 0..options.rounds {
         eprintln!("round {} of {}", round + 1, options.rounds);
         for model in &options.models {
-            for precision in precisions(&options) {
+            for precision in ["f32", "bf16"] {
                 times.add(&format!("segad {precision}"), model, ours.ask(&format!("{precision} {model}"))?);
             }
             for engine in OTHERS {
@@ -88,36 +88,25 @@ fn other(context: &Context, python: &Path, folder: &Path, options: &Options) -> 
     Ok(worker)
 }
 
-/// bf16 where the processor has it: without, convolutions fall back to loops that are some 30 times slower.
-fn precisions(options: &Options) -> &'static [&'static str] {
-    #[cfg(target_arch = "x86_64")]
-    let has = std::arch::is_x86_feature_detected!("avx512bw");
-    #[cfg(not(target_arch = "x86_64"))]
-    let has = true;
-    if has || options.bf16 { &["f32", "bf16"] } else { &["f32"] }
-}
-
 struct Options {
     threads: usize,
     batch: usize,
     rounds: usize,
     models: Vec<String>,
     train: bool,
-    bf16: bool,
 }
 
 impl Options {
     fn parse(arguments: &[OsString]) -> Result<Self, XtaskError> {
         let usage = || {
             XtaskError::Usage(format!(
-                "bench detectors takes --threads N, --batch N, --rounds N, --only A,B (of {}), --no-train and --bf16 (also \
-                 where the processor lacks it)",
+                "bench detectors takes --threads N, --batch N, --rounds N, --only A,B (of {}) and --no-train",
                 MODELS.join(", ")
             ))
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let models = MODELS.map(str::to_owned).to_vec();
-        let mut o = Self { threads, batch: 4, rounds: 5, models, train: true, bf16: false };
+        let mut o = Self { threads, batch: 4, rounds: 5, models, train: true };
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
             let mut value = || words.next().and_then(|v| v.to_str()).ok_or_else(usage);
@@ -128,7 +117,6 @@ impl Options {
                 Some("--rounds") => o.rounds = number(value()?)?,
                 Some("--only") => o.models = value()?.split(',').map(str::to_owned).collect(),
                 Some("--no-train") => o.train = false,
-                Some("--bf16") => o.bf16 = true,
                 _ => return Err(usage()),
             }
         }

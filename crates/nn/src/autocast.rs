@@ -28,6 +28,21 @@ unsafe extern "C" {
     safe fn clear_cache();
 }
 
+/// Whether this thread's convolutions and products on a device are in bf16 because of an [`autocast`].
+pub(crate) fn is_bf16(device: tch::Device) -> bool {
+    number(device).is_some_and(|d| is_autocast_enabled(d) && get_autocast_dtype(d) == BFLOAT16)
+}
+
+/// `c10::DeviceType`.
+fn number(device: tch::Device) -> Option<i8> {
+    match device {
+        tch::Device::Cpu => Some(0),
+        tch::Device::Cuda(_) => Some(1),
+        // `torch_device` gives no other.
+        _ => None,
+    }
+}
+
 /// Puts this thread's switches back, also when `f` panics.
 struct Restore {
     device: i8,
@@ -50,11 +65,8 @@ impl Drop for Restore {
 /// [`Precision::Bf16`] bf16 tensors come out of those operations, and what needs more digits (losses, normalisations,
 /// exponentials) is done in f32. It holds for this thread alone and may be nested. Backward passes need not be inside.
 pub fn autocast<T>(device: tch::Device, precision: Precision, f: impl FnOnce() -> T) -> T {
-    let device = match device {
-        tch::Device::Cpu => 0,
-        tch::Device::Cuda(_) => 1,
-        // `torch_device` gives no other.
-        _ => return f(),
+    let Some(device) = number(device) else {
+        return f();
     };
     let _restore =
         Restore { device, enabled: is_autocast_enabled(device), dtype: get_autocast_dtype(device) };

@@ -2,6 +2,7 @@
 
 use crate::NnError;
 use crate::architecture::{Activation, Block, Layer, Padding, Shortcut, Unit};
+use crate::convolution::conv2d;
 use tch::Tensor;
 
 /// A layer whose units carry their tensors.
@@ -81,8 +82,7 @@ pub(crate) fn convolve(
         }
     };
     let x = padded.as_ref().unwrap_or(x);
-    let stride = [unit.stride, unit.stride];
-    Ok(x.f_conv2d(weight, bias, stride, padding, [1, 1], unit.groups)?)
+    conv2d(x, weight, bias, unit.stride, padding, unit.groups)
 }
 
 /// Zeros before and after an axis of `size` so that the output has ⌈size/stride⌉ places.

@@ -37,6 +37,7 @@
 mod architecture;
 mod autocast;
 mod backbone;
+mod convolution;
 mod efficientnet;
 mod error;
 pub mod golden;
@@ -58,6 +59,7 @@ mod weights;
 pub use architecture::Parameter;
 pub use autocast::autocast;
 pub use backbone::Backbone;
+pub use convolution::{conv_transpose2d, conv2d};
 pub use error::NnError;
 pub use kind::{BackboneKind, Tap};
 pub use map_operator::{MapOperator, Upsample};
@@ -71,4 +73,4 @@ pub use trainable::{TrainableBackbone, global_average};
 pub use weights::{Weights, read_tensors, write_tensors};
 
 /// Raised when the features of a backbone change for the same input; part of the keys of all that is made with one.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;

@@ -2,7 +2,7 @@ use crate::DevNetParams;
 use segad_core::Seed;
 use segad_nn::train::deviation::{at_scale, top_mean};
 use segad_nn::train::{initialise, pytorch_default};
-use segad_nn::{BackboneKind, NnError, Parameter, TrainableBackbone, Weights};
+use segad_nn::{BackboneKind, NnError, Parameter, TrainableBackbone, Weights, conv2d};
 use tch::Tensor;
 use tch::nn::VarStore;
 
@@ -73,7 +73,7 @@ impl Network {
         let mut scores = Vec::new();
         for s in 0..self.scales {
             let features = self.backbone.forward(&at_scale(images, s)?, train)?;
-            let map = features.f_conv2d(&self.weight, Some(&self.bias), [1, 1], [0, 0], [1, 1], 1)?;
+            let map = conv2d(&features, &self.weight, Some(&self.bias), 1, [0, 0], 1)?;
             scores.push(top_mean(&map, self.top_share)?);
         }
         Ok(Tensor::f_stack(&scores, 0)?.f_mean_dim([0i64].as_slice(), false, None)?)

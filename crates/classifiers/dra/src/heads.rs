@@ -1,7 +1,7 @@
 //! The four heads on a backbone's features N×C×h×w. Each gives one score an image, 0 or more (unless all places count).
 
 use segad_nn::train::deviation::top_mean;
-use segad_nn::{NnError, Parameter, global_average};
+use segad_nn::{NnError, Parameter, conv2d, global_average};
 use tch::Tensor;
 use tch::nn::{Path, VarStore};
 
@@ -53,7 +53,7 @@ struct Scoring {
 
 impl Scoring {
     fn score(&self, x: &Tensor, top_share: f64) -> Result<Tensor, NnError> {
-        let map = x.f_conv2d(&self.weight, Some(&self.bias), [1, 1], [0, 0], [1, 1], 1)?;
+        let map = conv2d(x, &self.weight, Some(&self.bias), 1, [0, 0], 1)?;
         top_mean(&map, top_share)
     }
 }
@@ -131,7 +131,7 @@ impl Heads {
     pub fn composite(&self, features: &Tensor, reference: &Tensor, train: bool) -> Result<Tensor, NnError> {
         let [weight, bias, scale, shift, mean, variance] = &self.residual;
         let x = reference.f_sub(features)?;
-        let x = x.f_conv2d(weight, Some(bias), [1, 1], [1, 1], [1, 1], 1)?;
+        let x = conv2d(&x, weight, Some(bias), 1, [1, 1], 1)?;
         let (scale, shift, mean, variance) = (Some(scale), Some(shift), Some(mean), Some(variance));
         let mut x = x.f_batch_norm(scale, shift, mean, variance, train, MOMENTUM, EPSILON, true)?;
         self.composite.score(&x.f_relu_()?, self.top_share)

@@ -1,4 +1,4 @@
-use segad_nn::{NnError, Parameter};
+use segad_nn::{NnError, Parameter, conv2d};
 use tch::Tensor;
 use tch::nn::Path;
 
@@ -48,8 +48,8 @@ impl Conv {
     }
 
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
-        let (stride, padding) = ([self.shape.stride; 2], [self.shape.padding; 2]);
-        let mut y = x.f_conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1)?;
+        let (stride, padding) = (self.shape.stride, [self.shape.padding; 2]);
+        let mut y = conv2d(x, &self.weight, Some(&self.bias), stride, padding, 1)?;
         Ok(if self.shape.relu { y.f_relu_()? } else { y })
     }
 }

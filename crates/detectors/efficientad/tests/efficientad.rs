@@ -117,7 +117,7 @@ fn settings_take_effect() {
     }
 }
 
-/// The same networks in both; fitting in bf16 takes minutes on processors without bf16.
+/// Of the same networks.
 #[test]
 fn bf16_maps_are_close() {
     let model = saved(&["a", "b"], settings(1), &FitContext::default());

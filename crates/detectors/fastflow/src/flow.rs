@@ -1,6 +1,7 @@
 use crate::params::{ClampForm, hidden};
 use crate::{FastFlowError, FastFlowParams};
 use segad_core::Seed;
+use segad_nn::conv2d;
 use segad_nn::train::{Initial, initialise, pytorch_default, shuffle};
 use tch::nn::{Path, VarStore};
 use tch::{Device, Kind, Tensor};
@@ -142,7 +143,7 @@ impl Flows {
     fn subnet(&self, block: &Block, first: &Tensor, half: i64) -> Result<(Tensor, Tensor), FastFlowError> {
         let conv = |x: &Tensor, (w, b): &(Tensor, Tensor)| {
             let pad = [block.padding, block.padding];
-            x.f_conv2d(w, Some(b), [1, 1], pad, [1, 1], 1)
+            conv2d(x, w, Some(b), 1, pad, 1)
         };
         let a = conv(&conv(first, &block.first)?.f_relu()?, &block.second)?;
         let a = a.f_to_kind(Kind::Float)?.f_mul_scalar(AFFINE)?;

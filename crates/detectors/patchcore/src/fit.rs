@@ -8,8 +8,8 @@ use segad_nn::{Weights, to_vec};
 /// PatchCore, not fitted yet: parameters and the backbone's weights.
 ///
 /// Memory that grows with the number of images: N projected patches of d floats and 12 bytes each, and the bank. If
-/// the unprojected patches fit the budget as well they are kept, else the images whose patches were chosen go through
-/// the backbone once more. One batch's activations and about 40 MiB of buffers come on top.
+/// the unprojected patches fit the budget as well they are kept, else (and in bf16) the images whose patches were chosen
+/// go through the backbone once more. One batch's activations and about 40 MiB of buffers come on top.
 pub struct PatchCore {
     params: PatchCoreParams,
     weights: Weights,
@@ -113,10 +113,16 @@ impl FitDetector for PatchCore {
         seed: Seed,
         ctx: &FitContext,
     ) -> Result<FittedPatchCore, PatchCoreError> {
-        // The bank is the same in any precision: which rows a coreset chooses hangs on the last bits of features.
+        // Which rows a coreset chooses hangs on the last bits of features, so it chooses in f32 whatever the precision. Their
+        // values are in the precision of the queries: rounded weights move both alike.
         let embedder = Embedder::new(&self.params, &self.weights, ctx.device, Precision::F32)?;
         let (per_image, dim) = (embedder.side() * embedder.side(), embedder.dim());
         let plan = Plan::new(&self.params, good.len(), per_image, dim, ctx.memory)?;
+        let scoring = match ctx.precision {
+            Precision::F32 => None,
+            precision => Some(Embedder::new(&self.params, &self.weights, ctx.device, precision)?),
+        };
+        let keep = plan.keep && scoring.is_none();
         tracing::debug!(?plan, images = good.len(), dim, "patchcore");
         let batch = ctx.batch.max(1);
         let going = || if ctx.cancel.is_cancelled() { Err(PatchCoreError::Cancelled) } else { Ok(()) };
@@ -131,12 +137,12 @@ impl FitDetector for PatchCore {
         };
         let short = plan.projected.unwrap_or(dim);
         let mut projected = Vec::with_capacity(plan.patches * short);
-        let mut kept = Vec::with_capacity(if plan.keep { plan.patches * dim } else { 0 });
+        let mut kept = Vec::with_capacity(if keep { plan.patches * dim } else { 0 });
         let task = ctx.progress.start("patchcore: features", Some(good.len() as u64));
         for range in batches() {
             going()?;
             let rows = embedder.rows(&load(good, range.clone())?)?;
-            if plan.keep {
+            if keep {
                 kept.extend(to_vec(&rows)?);
             }
             projected.extend(to_vec(&match &matrix {
@@ -156,13 +162,14 @@ impl FitDetector for PatchCore {
         })?;
         drop(task);
 
-        let bank = if plan.projected.is_none() {
+        let bank = if plan.projected.is_none() && scoring.is_none() {
             coreset::gather(rows, &chosen)?
-        } else if plan.keep {
+        } else if keep {
             coreset::gather(Rows::new(&kept, dim), &chosen)?
         } else {
             drop(projected);
             let task = ctx.progress.start("patchcore: memory bank", Some(good.len() as u64));
+            let again = scoring.as_ref().unwrap_or(&embedder);
             let mut bank = vec![0f32; chosen.len() * dim];
             for range in batches() {
                 going()?;
@@ -170,7 +177,7 @@ impl FitDetector for PatchCore {
                 let here = first..range.end * per_image;
                 if chosen.iter().any(|i| here.contains(i)) {
                     // The same batch as before, so that the features are the same to the bit.
-                    let rows = to_vec(&embedder.rows(&load(good, range.clone())?)?)?;
+                    let rows = to_vec(&again.rows(&load(good, range.clone())?)?)?;
                     for (place, _) in chosen.iter().enumerate().filter(|(_, i)| here.contains(i)) {
                         let from = (chosen[place] - first) * dim;
                         bank[place * dim..(place + 1) * dim].copy_from_slice(&rows[from..from + dim]);
@@ -181,10 +188,7 @@ impl FitDetector for PatchCore {
             segad_nn::from_slice(&bank, &[chosen.len() as i64, dim as i64])?
         };
         let origin = Origin { images: good.len(), patches: plan.patches, seed, precision: ctx.precision };
-        let embedder = match ctx.precision {
-            Precision::F32 => embedder,
-            precision => Embedder::new(&self.params, &self.weights, ctx.device, precision)?,
-        };
+        let embedder = scoring.unwrap_or(embedder);
         FittedPatchCore::new(self.params.clone(), origin, embedder, bank, batch, Some(chosen))
     }
 }

@@ -72,7 +72,7 @@ pub use model::{FittedPatchCore, Origin};
 pub use params::{FeatureUpsample, ImageScore, PatchCoreParams, PatchCoreSettings};
 
 /// Raised when fitting gives another memory bank for the same input; part of the key of fitted models.
-pub const FIT_REVISION: u32 = 2;
+pub const FIT_REVISION: u32 = 3;
 
 /// Raised when a fitted model gives other maps for the same image; part of the key of maps.
 pub const MAPS_REVISION: u32 = 2;

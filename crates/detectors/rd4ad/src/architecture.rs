@@ -1,6 +1,6 @@
 //! The student as data: one description lists its parameters, trains, and runs with batch normalisation folded in.
 
-use segad_nn::{NnError, Parameter};
+use segad_nn::{NnError, Parameter, conv_transpose2d, conv2d};
 use tch::Tensor;
 
 /// Blocks of the decoder's layers, deepest first: those of the WideResNet-50-2's layers 3, 2, 1 turned round.
@@ -49,13 +49,13 @@ impl Unit {
 
     /// The convolution alone.
     pub fn convolve(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, NnError> {
-        Ok(match self.op {
+        match self.op {
             Op::Conv { kernel, stride } => {
                 let p = (kernel - 1) / 2;
-                x.f_conv2d(weight, bias, [stride, stride], [p, p], [1, 1], 1)?
+                conv2d(x, weight, bias, stride, [p, p], 1)
             }
-            Op::Double => x.f_conv_transpose2d(weight, bias, [2, 2], [0, 0], [0, 0], 1, [1, 1])?,
-        })
+            Op::Double => conv_transpose2d(x, weight, bias, 2),
+        }
     }
 
     fn parameters(&self) -> Vec<Parameter> {

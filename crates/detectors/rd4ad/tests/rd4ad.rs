@@ -46,10 +46,11 @@ fn defect(name: &str) -> Image {
 #[test]
 fn defects_stand_out_where_they_are() {
     let settings = Rd4adSettings { epochs: 15, batch: 4, ..settings() };
-    let fitted = fit(&["a", "b", "c", "d"], settings, &FitContext::default()).unwrap();
-    assert_eq!((fitted.origin().images, fitted.origin().steps, fitted.curve().len()), (4, 15, 15));
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let fitted = fit(&names, settings, &FitContext::default()).unwrap();
+    assert_eq!((fitted.origin().images, fitted.origin().steps, fitted.curve().len()), (8, 30, 30));
     let curve: Vec<f64> = fitted.curve().iter().map(|p| p.value).collect();
-    assert!(curve[14] < 0.4 * curve[0], "{curve:?}");
+    assert!(curve[29] < 0.4 * curve[0], "{curve:?}");
     let maps = fitted.maps(&[image("x"), defect("x")]).unwrap();
     assert_eq!((maps[0].height(), maps[0].width()), (SIZE, SIZE));
     assert!(maps.iter().all(|m| m.values().iter().all(|v| (0.0..=3.0).contains(v))));
@@ -57,9 +58,7 @@ fn defects_stand_out_where_they_are() {
     let centre = 46 * SIZE + 46;
     let (good, bad) = (maps[0].values()[centre], maps[1].values()[centre]);
     assert!(bad > 1.3 * good, "{bad} {good}");
-    // Fifteen steps leave the corners uneven, in both maps alike.
-    let more = |i: usize| maps[1].values()[i] - maps[0].values()[i];
-    let at = (0..SIZE * SIZE).max_by(|&a, &b| more(a).total_cmp(&more(b))).unwrap();
+    let at = (0..SIZE * SIZE).max_by(|&a, &b| maps[1].values()[a].total_cmp(&maps[1].values()[b])).unwrap();
     assert!((36..56).contains(&(at / SIZE)) && (36..56).contains(&(at % SIZE)), "{at}");
 }
 
@@ -75,7 +74,7 @@ fn budgets_and_interruptions_change_nothing() {
     let ctx = stop.context(folder.path());
     let stopped = fit(&names, small(), &ctx).err().unwrap();
     assert!(matches!(stopped, Rd4adError::Train(TrainError::Cancelled { step: 4, .. })), "{stopped}");
-    assert_eq!(stop.done(), 4);
+    assert_eq!((stop.done(), stop.total()), (4, Some(6)));
     let ctx = FitContext { checkpoints: Some(folder.path().to_owned()), ..FitContext::default() };
     assert_eq!(whole, fit(&names, small(), &ctx).unwrap().save().unwrap());
     // The checkpoint is this training's alone.
@@ -98,7 +97,7 @@ fn saved_models_read_back_and_damage_is_found() {
     assert!(maps.iter().all(|m| m.values().iter().all(|v| (0.0..=1.0).contains(v))));
     let saved = fitted.save().unwrap();
     let (same, other) = (weights(), Weights::random(KIND, Some("layer3"), Seed(1)).unwrap());
-    let load = |saved: &SavedModel, weights| FittedRd4ad::load(saved, weights, Device::Cpu, 2);
+    let load = |saved: &SavedModel, weights| FittedRd4ad::load(saved, weights, Device::Cpu, ctx.batch);
     let again = load(&saved, &same).unwrap();
     assert_eq!(
         (again.origin(), again.params(), again.curve()),
@@ -107,7 +106,7 @@ fn saved_models_read_back_and_damage_is_found() {
     assert_eq!(again.origin().precision, Precision::Bf16);
     assert_eq!(again.save().unwrap(), saved);
     for (a, b) in maps.iter().zip(again.maps(&images).unwrap()) {
-        assert!((a.max() - b.max()).abs() < 1e-3 * a.max(), "{} {}", a.max(), b.max());
+        assert_eq!(a.values(), b.values());
     }
     assert!(again.maps(&[]).unwrap().is_empty());
 
