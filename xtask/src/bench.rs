@@ -108,7 +108,7 @@ fn made_up(context: &Context, native: &Native, maps: &Path) -> Result<PathBuf, X
 
 fn segad_command(binary: &Path, store: &Path) -> Command {
     let mut command = Command::new(binary);
-    command.env("SEGAD_STORE", store).env("OMP_WAIT_POLICY", "PASSIVE").stdout(Stdio::null());
+    command.env("SEGAD_STORE", store).envs(segad::WAITING).stdout(Stdio::null());
     command
 }
 
@@ -178,10 +178,13 @@ pub(crate) fn environment(
     Ok(None)
 }
 
-/// Python as its users run it: without the setting that this workspace's own programs get from cargo.
+/// Python as its users run it: without the settings that this workspace's own programs get from cargo.
 pub(crate) fn peer(python: &Path) -> Command {
     let mut command = Command::new(python);
-    command.arg("-Wignore").env_remove("OMP_WAIT_POLICY");
+    command.arg("-Wignore");
+    for (name, _) in segad::WAITING {
+        command.env_remove(name);
+    }
     command
 }
 

@@ -108,6 +108,9 @@ fn executable(message: &str, name: &str) -> Option<PathBuf> {
     message["executable"].as_str().map(PathBuf::from)
 }
 
+/// How threads of OpenMP wait, as in `.cargo/config.toml`: those that spin for long take the processor from those that work.
+pub(crate) const WAITING: [(&str, &str); 2] = [("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "1000")];
+
 fn become_it(binary: &Path, native: &Native, words: &[OsString]) -> Result<u8, XtaskError> {
     let mut command = Command::new(binary);
     command.args(words);
@@ -115,9 +118,11 @@ fn become_it(binary: &Path, native: &Native, words: &[OsString]) -> Result<u8, X
     for (name, place) in native.variables() {
         command.env(name, &place.folder);
     }
-    // Threads of OpenMP that wait spinning take the processor from those that work.
-    if std::env::var_os("OMP_WAIT_POLICY").is_none() {
-        command.env("OMP_WAIT_POLICY", "PASSIVE");
+    // cargo sets both for what it starts; a variable set in the shell wins there too.
+    for (name, value) in WAITING {
+        if std::env::var_os(name).is_none() {
+            command.env(name, value);
+        }
     }
     let start = |source| XtaskError::Start { command: binary.display().to_string(), source };
     #[cfg(unix)]

@@ -1,8 +1,8 @@
 //! segad's side of `cargo xtask bench detectors`: fits small models, writes what other programs need to rebuild them, then
 //! times one pass for each line of standard input.
 //!
-//! usage: `bench_detectors FOLDER THREADS BATCH MODEL…`; lines: `f32 MODEL`, `bf16 MODEL`, `train MODEL`, `products patchcore` (f32, the
-//! nearest rows by all products); answers: seconds and seconds of processor time.
+//! usage: `bench_detectors FOLDER THREADS BATCH MODEL…`; lines: `f32 MODEL`, `bf16 MODEL`, `train MODEL`,
+//! `products patchcore` (f32, the nearest rows by all products); answers: seconds and seconds of processor time.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks and writes files of its own")]
 #![expect(clippy::print_stdout, reason = "it answers on standard output")]
 
