@@ -2,7 +2,7 @@
 //! instructions, which most x86-64 processors answer alike; [`is_that_of_the_snapshots`] asks whether this one does, of
 //! libtorch itself and of none of the workspace's code. [`trained`] holds tables against snapshots accordingly.
 
-use crate::support::root;
+use crate::support::{root, snapshot};
 use std::process::Command;
 use std::sync::OnceLock;
 use tch::{Device, Kind, Tensor};
@@ -61,14 +61,6 @@ fn without_numbers(table: &str) -> String {
         text += &(headers.iter().zip(&line).map(field).collect::<Vec<_>>().join(",") + "\n");
     }
     text
-}
-
-/// Holds a text against `tests/snapshots/NAME.snap`.
-pub fn snapshot(name: &str, text: &str) {
-    let mut settings = insta::Settings::clone_current();
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
 #[test]

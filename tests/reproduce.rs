@@ -1,7 +1,7 @@
 //! Every experiment file on miniature data; failures that are remembered; killed runs; poisoned labels; bad input.
 
 use crate::arithmetic;
-use crate::support::{Place, expect, root, stderr};
+use crate::support::{Place, expect, root, snapshot, stderr};
 use segad_core::Key;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -167,7 +167,7 @@ fn tables_from_maps_are_as_they_were() {
     for name in names {
         for file in ["table.md", "table.csv"] {
             let text = std::fs::read_to_string(place.path("out").join(name).join(file)).unwrap();
-            arithmetic::snapshot(&format!("maps-{name}-{}", file.rsplit('.').next().unwrap()), &text);
+            snapshot(&format!("maps-{name}-{}", file.rsplit('.').next().unwrap()), &text);
         }
     }
 }

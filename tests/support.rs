@@ -87,3 +87,11 @@ pub fn expect(mut command: Command, code: i32) -> String {
     assert_eq!(output.status.code(), Some(code), "{command:?}\n{text}");
     text
 }
+
+/// Holds a text against `tests/snapshots/NAME.snap`.
+pub fn snapshot(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}

@@ -117,12 +117,13 @@ impl FitDetector for PatchCore {
         // values are in the precision of the queries: rounded weights move both alike.
         let embedder = Embedder::new(&self.params, &self.weights, ctx.device, Precision::F32)?;
         let (per_image, dim) = (embedder.side() * embedder.side(), embedder.dim());
-        let plan = Plan::new(&self.params, good.len(), per_image, dim, ctx.memory)?;
+        let mut plan = Plan::new(&self.params, good.len(), per_image, dim, ctx.memory)?;
         let scoring = match ctx.precision {
             Precision::F32 => None,
             precision => Some(Embedder::new(&self.params, &self.weights, ctx.device, precision)?),
         };
-        let keep = plan.keep && scoring.is_none();
+        // What would be kept are features in f32.
+        plan.keep &= scoring.is_none();
         tracing::debug!(?plan, images = good.len(), dim, "patchcore");
         let batch = ctx.batch.max(1);
         let going = || if ctx.cancel.is_cancelled() { Err(PatchCoreError::Cancelled) } else { Ok(()) };
@@ -137,12 +138,12 @@ impl FitDetector for PatchCore {
         };
         let short = plan.projected.unwrap_or(dim);
         let mut projected = Vec::with_capacity(plan.patches * short);
-        let mut kept = Vec::with_capacity(if keep { plan.patches * dim } else { 0 });
+        let mut kept = Vec::with_capacity(if plan.keep { plan.patches * dim } else { 0 });
         let task = ctx.progress.start("patchcore: features", Some(good.len() as u64));
         for range in batches() {
             going()?;
             let rows = embedder.rows(&load(good, range.clone())?)?;
-            if keep {
+            if plan.keep {
                 kept.extend(to_vec(&rows)?);
             }
             projected.extend(to_vec(&match &matrix {
@@ -164,7 +165,7 @@ impl FitDetector for PatchCore {
 
         let bank = if plan.projected.is_none() && scoring.is_none() {
             coreset::gather(rows, &chosen)?
-        } else if keep {
+        } else if plan.keep {
             coreset::gather(Rows::new(&kept, dim), &chosen)?
         } else {
             drop(projected);

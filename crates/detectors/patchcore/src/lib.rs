@@ -12,8 +12,8 @@
 //! - The nearest row is found by blocks of matrix products and its distance worked out directly. In banks of 2048 rows and
 //!   more, on the CPU, bounds from an eighth or a quarter of the dimensions leave few rows to look at where these hold
 //!   most of the bank; it lies in memory twice then.
-//! - The bank is made in f32 whatever the precision of scoring: which rows a coreset chooses hangs on the last bits of the
-//!   features.
+//! - The coreset is chosen in f32 whatever the precision of scoring, because the choice hangs on the last bits of the
+//!   features; the chosen rows are then worked out in the precision of the queries.
 //!
 //! ```
 //! use segad_core::{AnomalyDetector, FitContext, FitDetector, Image, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};

@@ -35,7 +35,7 @@ pub struct Origin {
     pub patches: usize,
     /// Seed of the projection and of the coreset's start.
     pub seed: Seed,
-    /// Arithmetic of the backbone when it scores; the bank is f32.
+    /// Arithmetic of the backbone, for the bank's rows and for queries; the rows were chosen in f32.
     pub precision: Precision,
 }
 
