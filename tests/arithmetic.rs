@@ -1,6 +1,7 @@
-//! Networks round differently on different processors. The commands that [`portable`] sets up use libtorch's plainest
-//! instructions, which most x86-64 processors answer alike; [`is_that_of_the_snapshots`] asks whether this one does, of
-//! libtorch itself and of none of the workspace's code. [`trained`] holds tables against snapshots accordingly.
+//! Networks round differently on different processors. The commands that [`portable`] sets up use
+//! libtorch's plainest instructions, which most x86-64 processors answer alike;
+//! [`is_that_of_the_snapshots`] asks whether this one does, of libtorch itself and of none of the
+//! workspace's code. [`trained`] holds tables against snapshots accordingly.
 
 use crate::support::{root, snapshot};
 use std::process::Command;
@@ -9,7 +10,8 @@ use tch::{Device, Kind, Tensor};
 
 /// Digest of [`sample`] where the snapshots were made.
 const SNAPSHOTS: &str = "95cce65dcaa73b8ea9e81e30e87cca0c597299a36986c44c545a09583e368abc";
-/// Names the file for the digest to the process that works it out, in which the settings below hold from the start.
+/// Names the file for the digest to the process that works it out, in which the settings below hold
+/// from the start.
 const CHILD: &str = "SEGAD_TEST_ARITHMETIC";
 
 /// Lets libtorch choose the same instructions on every processor.
@@ -20,13 +22,16 @@ pub fn portable(command: &mut Command) -> &mut Command {
         .env("MKL_CBWR", "COMPATIBLE")
 }
 
-/// Whether trained networks come out on this machine as they did where the snapshots were made, to the bit.
+/// Whether trained networks come out on this machine as they did where the snapshots were made, to
+/// the bit.
 fn is_that_of_the_snapshots() -> bool {
     static DIGEST: OnceLock<String> = OnceLock::new();
     let digest = DIGEST.get_or_init(|| {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--ignored", "--exact", "arithmetic::child"]).env(CHILD, file.path());
+        command
+            .args(["--ignored", "--exact", "arithmetic::child"])
+            .env(CHILD, file.path());
         assert!(portable(&mut command).output().unwrap().status.success());
         std::fs::read_to_string(file.path()).unwrap()
     });
@@ -34,19 +39,20 @@ fn is_that_of_the_snapshots() -> bool {
     digest == SNAPSHOTS
 }
 
-/// Holds the table of trained networks against its snapshot: all of it where this processor rounds as that of the
-/// snapshots did, else what does not hang on rounding.
+/// Holds the table of trained networks against its snapshot: all of it where this processor rounds
+/// as that of the snapshots did, else what does not hang on rounding.
 pub fn trained(name: &str, table: &str) {
     if is_that_of_the_snapshots() {
         return snapshot(name, table);
     }
-    let kept = std::fs::read_to_string(root().join(format!("tests/snapshots/{name}.snap"))).unwrap();
+    let kept =
+        std::fs::read_to_string(root().join(format!("tests/snapshots/{name}.snap"))).unwrap();
     let (_, kept) = kept.split_once("\n---\n").unwrap();
     assert_eq!(without_numbers(table), without_numbers(kept), "{name}");
 }
 
-/// A `table.csv` in which `#` stands for each number of ours, and for the verdict on it. Rows, columns, number of seeds,
-/// the paper's numbers and what is empty stay.
+/// A `table.csv` in which `#` stands for each number of ours, and for the verdict on it. Rows,
+/// columns, number of seeds, the paper's numbers and what is empty stay.
 fn without_numbers(table: &str) -> String {
     const OURS: [&str; 4] = ["mean", "std", "delta", "verdict"];
     let mut reader = csv::Reader::from_reader(table.as_bytes());
@@ -58,7 +64,13 @@ fn without_numbers(table: &str) -> String {
             true => "#".to_owned(),
             false => value.to_owned(),
         };
-        text += &(headers.iter().zip(&line).map(field).collect::<Vec<_>>().join(",") + "\n");
+        text += &(headers
+            .iter()
+            .zip(&line)
+            .map(field)
+            .collect::<Vec<_>>()
+            .join(",")
+            + "\n");
     }
     text
 }
@@ -71,44 +83,56 @@ fn child() {
     std::fs::write(file, segad_core::Key::of_bytes(&sample()).to_string()).unwrap();
 }
 
-/// A few training steps of a network with a layer of each kind that the detectors and classifiers have.
+/// A few training steps of a network with a layer of each kind that the detectors and classifiers
+/// have.
 fn sample() -> Vec<u8> {
     let made = |shape: &[i64], scale: f64| {
         let n: i64 = shape.iter().product();
-        let values: Vec<f32> =
-            (0..n).map(|j| (scale * segad_nn::golden::uniform("arithmetic", j as usize)) as f32).collect();
+        let values: Vec<f32> = (0..n)
+            .map(|j| (scale * segad_nn::golden::uniform("arithmetic", j as usize)) as f32)
+            .collect();
         Tensor::from_slice(&values).view(shape)
     };
     let image = made(&[4, 3, 64, 64], 4.0);
-    let shapes: [&[i64]; 6] =
-        [&[64, 3, 7, 7], &[96, 64, 3, 3], &[128, 96, 1, 1], &[128, 64, 4, 4], &[48, 64, 3, 3], &[48, 128]];
-    let mut weights: Vec<Tensor> = shapes.iter().map(|s| made(s, 0.2).set_requires_grad(true)).collect();
+    let shapes: [&[i64]; 6] = [
+        &[64, 3, 7, 7],
+        &[96, 64, 3, 3],
+        &[128, 96, 1, 1],
+        &[128, 64, 4, 4],
+        &[48, 64, 3, 3],
+        &[48, 128],
+    ];
+    let mut weights: Vec<Tensor> = shapes
+        .iter()
+        .map(|s| made(s, 0.2).set_requires_grad(true))
+        .collect();
     let mut bytes = Vec::new();
     for _ in 0..3 {
-        let norm = |x: &Tensor| x.batch_norm::<Tensor>(None, None, None, None, true, 0.1, 1e-5, true);
+        let norm =
+            |x: &Tensor| x.batch_norm::<Tensor>(None, None, None, None, true, 0.1, 1e-5, true);
         let w = &weights;
-        let x = norm(&image.conv2d::<Tensor>(&w[0], None, [2, 2], [3, 3], [1, 1], 1)).relu().max_pool2d(
-            [3, 3],
-            [2, 2],
-            [1, 1],
-            [1, 1],
-            false,
-        );
+        let x = norm(&image.conv2d::<Tensor>(&w[0], None, [2, 2], [3, 3], [1, 1], 1))
+            .relu()
+            .max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
         let y = norm(&x.conv2d::<Tensor>(&w[1], None, [2, 2], [1, 1], [1, 1], 1)).relu();
-        let y = y.conv2d::<Tensor>(&w[2], None, [1, 1], [0, 0], [1, 1], 1).tanh();
+        let y = y
+            .conv2d::<Tensor>(&w[2], None, [1, 1], [0, 0], [1, 1], 1)
+            .tanh();
         let z = y.conv_transpose2d::<Tensor>(&w[3], None, [2, 2], [1, 1], [0, 0], 1, [1, 1]);
-        let z = z.upsample_bilinear2d([31, 31], false, None, None).avg_pool2d(
-            [2, 2],
-            [2, 2],
-            [0, 0],
-            false,
-            true,
-            None,
-        );
-        let z = z.conv2d::<Tensor>(&w[4], None, [1, 1], [1, 1], [1, 1], 1).softmax(1, Kind::Float);
-        let near = z.mean_dim([2, 3].as_slice(), false, Kind::Float).matmul(&w[5].slice(1, 0, 48, 1));
-        let linear =
-            y.mean_dim([2, 3].as_slice(), false, Kind::Float).linear::<Tensor>(&w[5], None).exp().log1p();
+        let z = z
+            .upsample_bilinear2d([31, 31], false, None, None)
+            .avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None);
+        let z = z
+            .conv2d::<Tensor>(&w[4], None, [1, 1], [1, 1], [1, 1], 1)
+            .softmax(1, Kind::Float);
+        let near = z
+            .mean_dim([2, 3].as_slice(), false, Kind::Float)
+            .matmul(&w[5].slice(1, 0, 48, 1));
+        let linear = y
+            .mean_dim([2, 3].as_slice(), false, Kind::Float)
+            .linear::<Tensor>(&w[5], None)
+            .exp()
+            .log1p();
         let loss = (near + linear).square().sum(Kind::Float) + z.std(true) + y.norm();
         for w in &mut weights {
             w.zero_grad();
@@ -123,7 +147,8 @@ fn sample() -> Vec<u8> {
         bytes.extend(f32::try_from(&loss).unwrap().to_le_bytes());
     }
     for w in &weights {
-        let values: Vec<f32> = Vec::try_from(w.detach().to_device(Device::Cpu).flatten(0, -1)).unwrap();
+        let values: Vec<f32> =
+            Vec::try_from(w.detach().to_device(Device::Cpu).flatten(0, -1)).unwrap();
         bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
     }
     bytes

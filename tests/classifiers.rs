@@ -8,7 +8,14 @@ const FILE: &str = "experiments/elpv-supervised.toml";
 
 fn sweep(place: &Place, out: &str, more: &[&str]) -> Command {
     let out = place.path(out);
-    let mut args = vec!["sweep", FILE, "--profile", "smoke", "--data", "datasets/elpv-sample"];
+    let mut args = vec![
+        "sweep",
+        FILE,
+        "--profile",
+        "smoke",
+        "--data",
+        "datasets/elpv-sample",
+    ];
     args.extend(["--threads", "1", "--out", out.to_str().unwrap()]);
     args.extend(more);
     place.segad(&args)
@@ -21,7 +28,9 @@ fn scores(place: &Place, out: &str) -> BTreeMap<String, Vec<f32>> {
     for line in reader.deserialize::<BTreeMap<String, String>>() {
         let line = line.unwrap();
         if line["class"].contains("high-shot") {
-            rows.entry(line["row"].clone()).or_default().push(line["score"].parse().unwrap());
+            rows.entry(line["row"].clone())
+                .or_default()
+                .push(line["score"].parse().unwrap());
         }
     }
     rows
@@ -38,14 +47,22 @@ fn every_row_runs_and_a_second_run_computes_nothing() {
 
     let rows = scores(&place, "a");
     let counts: Vec<usize> = rows.values().map(Vec::len).collect();
-    assert!(counts.iter().all(|&n| n == counts[0] && n > 0), "{counts:?}");
+    assert!(
+        counts.iter().all(|&n| n == counts[0] && n > 0),
+        "{counts:?}"
+    );
     let differ = |a: &str, b: &str| assert_ne!(rows[a], rows[b], "{a} and {b}");
     differ("SegAD + LR, g in sample", "SegAD + LR, g out of fold");
-    differ("SegAD + LR, g out of fold", "SegAD + LR, g out of fold, monotone");
+    differ(
+        "SegAD + LR, g out of fold",
+        "SegAD + LR, g out of fold, monotone",
+    );
     differ("PatchCore + SegAD", "SegAD monotone");
     differ("Frozen LR", "Frozen GBT");
     // One network's features serve both heads, all folds and all protocols.
-    let embedded = std::fs::read_dir(place.path("cache/store/v1/embed")).unwrap().count();
+    let embedded = std::fs::read_dir(place.path("cache/store/v1/embed"))
+        .unwrap()
+        .count();
     assert_eq!(embedded, 1);
 }
 
@@ -56,11 +73,31 @@ fn what_cannot_be_is_said() {
         let more = expect(sweep(&place, "x", &["--only", only, "--set", set]), code);
         assert!(more.contains(text), "{more}");
     };
-    says("WRN", "classifiers.wrn.epochs=0", 1, "wrn setting epochs = 0: expected at least 1");
+    says(
+        "WRN",
+        "classifiers.wrn.epochs=0",
+        1,
+        "wrn setting epochs = 0: expected at least 1",
+    );
     says("WRN", "classifiers.wrn.kind=wnr", 1, "expected one of wrn");
-    says("Frozen LR", "classifiers.frozen-lr.head=trees", 1, "frozen-gbt");
-    says("Frozen LR", "classifiers.frozen-lr.backbone=resnet18", 5, "the weights of resnet18 are not there");
-    says("PatchCore + SegAD", "defaults.forest={ g_scores = \"out-of-fold\" }", 1, "need a classifier");
+    says(
+        "Frozen LR",
+        "classifiers.frozen-lr.head=trees",
+        1,
+        "frozen-gbt",
+    );
+    says(
+        "Frozen LR",
+        "classifiers.frozen-lr.backbone=resnet18",
+        5,
+        "the weights of resnet18 are not there",
+    );
+    says(
+        "PatchCore + SegAD",
+        "defaults.forest={ g_scores = \"out-of-fold\" }",
+        1,
+        "need a classifier",
+    );
     says(
         "g in sample",
         "defaults.forest={ g_scores = \"out-of-fold\", g_folds = 99 }",
@@ -69,7 +106,8 @@ fn what_cannot_be_is_said() {
     );
 }
 
-/// One bad training image, or as many as are asked for; every kind of classifier, and a forest with scores of either sort.
+/// One bad training image, or as many as are asked for; every kind of classifier, and a forest with
+/// scores of either sort.
 const FEW: &str = r#"
 dataset = "elpv-sample"
 protocols = ["few"]
@@ -101,26 +139,49 @@ forest = { preset = "brf", g_scores = "out-of-fold" }
 fn one_bad_image_trains_all_but_folds_and_none_is_refused() {
     let place = Place::bare();
     let kinds = ["wrn", "devnet", "dra", "frozen-lr", "frozen-gbt"];
-    let rows =
-        kinds.map(|k| format!("[[row]]\nname = \"{k}\"\nclassifier = \"{k}\"\nhead = \"classifier\"\n"));
+    let rows = kinds
+        .map(|k| format!("[[row]]\nname = \"{k}\"\nclassifier = \"{k}\"\nhead = \"classifier\"\n"));
     let run = |bad: usize| {
         let file = place.path("few.toml");
-        let text = FEW.replace("[detectors", &format!("train_bad = {bad}\n[detectors")) + &rows.concat();
+        let text =
+            FEW.replace("[detectors", &format!("train_bad = {bad}\n[detectors")) + &rows.concat();
         std::fs::write(&file, text).unwrap();
-        let mut command = place.segad(&["sweep", file.to_str().unwrap(), "--data", "datasets/elpv-sample"]);
-        command.args(["--threads", "1", "--out", place.path("few").to_str().unwrap()]);
+        let mut command = place.segad(&[
+            "sweep",
+            file.to_str().unwrap(),
+            "--data",
+            "datasets/elpv-sample",
+        ]);
+        command.args([
+            "--threads",
+            "1",
+            "--out",
+            place.path("few").to_str().unwrap(),
+        ]);
         expect(command, 1)
     };
     let message = run(1);
     assert!(
-        message.contains("1 results are missing") && message.contains("so none is left to train on"),
+        message.contains("1 results are missing")
+            && message.contains("so none is left to train on"),
         "{message}"
     );
     assert!(message.contains("take scores in sample"), "{message}");
     let mut reader = csv::Reader::from_path(place.path("few/metrics.csv")).unwrap();
-    let named: std::collections::BTreeSet<String> =
-        reader.records().map(|r| r.unwrap().get(0).unwrap().to_owned()).collect();
-    assert!(kinds.iter().chain(&["SegAD"]).all(|row| named.contains(*row)), "{named:?}");
+    let named: std::collections::BTreeSet<String> = reader
+        .records()
+        .map(|r| r.unwrap().get(0).unwrap().to_owned())
+        .collect();
+    assert!(
+        kinds
+            .iter()
+            .chain(&["SegAD"])
+            .all(|row| named.contains(*row)),
+        "{named:?}"
+    );
     let message = run(0);
-    assert!(message.contains("train_bad: must be at least 1; the forest needs bad images"), "{message}");
+    assert!(
+        message.contains("train_bad: must be at least 1; the forest needs bad images"),
+        "{message}"
+    );
 }

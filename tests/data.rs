@@ -1,4 +1,5 @@
-//! Miniature sets, and what is said of damaged ones: every fault is named, and everything else still runs.
+//! Miniature sets, and what is said of damaged ones: every fault is named, and everything else
+//! still runs.
 
 use crate::support::{Place, expect};
 use std::path::{Path, PathBuf};
@@ -7,15 +8,23 @@ use std::process::Command;
 /// Small miniature sets below the place.
 fn sets(place: &Place) -> PathBuf {
     let sets = place.path("sets");
-    expect(place.segad(&["data", "miniature", sets.to_str().unwrap(), "--size", "32"]), 0);
+    expect(
+        place.segad(&["data", "miniature", sets.to_str().unwrap(), "--size", "32"]),
+        0,
+    );
     sets
 }
 
 /// Exit code and standard output of `segad data verify`.
 fn verify(place: &Place, dataset: &str, data: &Path) -> (i32, String) {
-    let output =
-        place.segad(&["data", "verify", dataset, "--data", data.to_str().unwrap()]).output().unwrap();
-    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).into_owned())
+    let output = place
+        .segad(&["data", "verify", dataset, "--data", data.to_str().unwrap()])
+        .output()
+        .unwrap();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+    )
 }
 
 /// Runs PatchCore with the miniature backbone, its map's maximum and a forest on it, on these sets.
@@ -37,7 +46,10 @@ fn run(place: &Place, dataset: &str, sets: &Path, more: &str) -> Command {
 /// How many figures of a column the run has; those that are missing have an empty value.
 fn values(place: &Place, column: &str) -> usize {
     let table = std::fs::read_to_string(place.path("out/metrics.csv")).unwrap();
-    table.lines().filter(|l| l.split(',').nth(1) == Some(column) && !l.ends_with(',')).count()
+    table
+        .lines()
+        .filter(|l| l.split(',').nth(1) == Some(column) && !l.ends_with(','))
+        .count()
 }
 
 #[test]
@@ -46,11 +58,21 @@ fn miniature_sets_are_as_they_should_be() {
     let sets = sets(&place);
     for name in ["vad", "visa", "mvtec", "elpv-sample"] {
         let (code, told) = verify(&place, name, &sets);
-        assert_eq!((code, told.contains("not as it should be")), (0, false), "{told}");
+        assert_eq!(
+            (code, told.contains("not as it should be")),
+            (0, false),
+            "{told}"
+        );
     }
-    let message = expect(place.segad(&["data", "miniature", sets.to_str().unwrap()]), 5);
+    let message = expect(
+        place.segad(&["data", "miniature", sets.to_str().unwrap()]),
+        5,
+    );
     assert!(message.contains("is not empty"), "{message}");
-    let message = expect(place.segad(&["data", "verify", "elpv", "--data", "mini"]), 3);
+    let message = expect(
+        place.segad(&["data", "verify", "elpv", "--data", "mini"]),
+        3,
+    );
     assert!(message.contains("no miniature of elpv"), "{message}");
 }
 
@@ -79,18 +101,31 @@ fn verify_names_every_fault() {
         assert!(told.contains(line), "{line}\n{told}");
     }
 
-    std::fs::write(sets.join("vad/low_shot_train.json"), r#"{"a": ["0024.png"]}"#).unwrap();
+    std::fs::write(
+        sets.join("vad/low_shot_train.json"),
+        r#"{"a": ["0024.png"]}"#,
+    )
+    .unwrap();
     std::fs::remove_dir_all(sets.join("vad/test/bad_unseen_defects")).unwrap();
     let (code, told) = verify(&place, "vad", &sets);
-    assert!(code == 5 && told.contains("low_shot_train.json: 1 lists, expected 5"), "{told}");
-    assert!(told.contains("test bad_unseen: 6 expected, 0 found"), "{told}");
+    assert!(
+        code == 5 && told.contains("low_shot_train.json: 1 lists, expected 5"),
+        "{told}"
+    );
+    assert!(
+        told.contains("test bad_unseen: 6 expected, 0 found"),
+        "{told}"
+    );
 
     let labels = sets.join("elpv-sample/labels.csv");
     let list = std::fs::read_to_string(&labels).unwrap();
     let first = list.lines().next().unwrap();
     std::fs::write(&labels, format!("{list}{first}\n")).unwrap();
     let (code, told) = verify(&place, "elpv-sample", &sets);
-    assert!(code == 5 && told.contains("line 109") && told.contains("is listed twice"), "{told}");
+    assert!(
+        code == 5 && told.contains("line 109") && told.contains("is listed twice"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -106,8 +141,14 @@ fn a_half_downloaded_class_leaves_the_others() {
         assert!(message.contains(part), "{part}: {message}");
     }
     let table = std::fs::read_to_string(place.path("out/table.md")).unwrap();
-    assert!(table.contains("zipper/test") && table.contains("fetch the data set again"), "{table}");
-    assert_eq!(["bottle", "tile", "zipper"].map(|class| values(&place, class)), [8, 0, 0]);
+    assert!(
+        table.contains("zipper/test") && table.contains("fetch the data set again"),
+        "{table}"
+    );
+    assert_eq!(
+        ["bottle", "tile", "zipper"].map(|class| values(&place, class)),
+        [8, 0, 0]
+    );
 }
 
 #[test]
@@ -119,6 +160,12 @@ fn wrong_low_shot_lists_stop_only_what_needs_them() {
     std::fs::write(&lists, text.replacen("0024.png", "9999.png", 1)).unwrap();
     let protocols = "protocols = ['vad-high-shot', 'vad-low-shot']";
     let message = expect(run(&place, "vad", &sets, protocols), 1);
-    assert!(message.contains("low_shot_train.json") && message.contains("9999.png"), "{message}");
-    assert_eq!(["vad-high-shot", "vad-low-shot"].map(|column| values(&place, column)), [8, 0]);
+    assert!(
+        message.contains("low_shot_train.json") && message.contains("9999.png"),
+        "{message}"
+    );
+    assert_eq!(
+        ["vad-high-shot", "vad-low-shot"].map(|column| values(&place, column)),
+        [8, 0]
+    );
 }

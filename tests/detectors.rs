@@ -1,4 +1,5 @@
-//! Bad input of the one-class detectors, at the command: each fault is named before or where it matters, with what to do.
+//! Bad input of the one-class detectors, at the command: each fault is named before or where it
+//! matters, with what to do.
 
 use crate::support::{Place, expect, root, stderr};
 use segad_core::Image;
@@ -17,7 +18,11 @@ const BACKBONES: [&str; 3] = [
 fn row(place: &Place, verb: &str, row: &str, set: &[&str]) -> Command {
     let mut command = place.segad(&[verb, EXPERIMENT, "--profile", "smoke", "--only", row]);
     command.args(["--data", "datasets/elpv-sample", "--exclude", "SegAD"]);
-    for key in [crate::support::BACKBONE].iter().chain(&BACKBONES).chain(set) {
+    for key in [crate::support::BACKBONE]
+        .iter()
+        .chain(&BACKBONES)
+        .chain(set)
+    {
         command.args(["--set", key]);
     }
     if verb == "sweep" {
@@ -39,27 +44,52 @@ fn the_penalty_is_a_declared_input() {
     let on = "detectors.efficientad.penalty=\"imagenette\"";
     assert!(!plan(&place, "EfficientAD", &[]).contains("missing"));
     let text = plan(&place, "EfficientAD", &[on]);
-    assert!(text.contains("missing") && text.contains("cargo xtask fetch imagenette"), "{text}");
+    assert!(
+        text.contains("missing") && text.contains("cargo xtask fetch imagenette"),
+        "{text}"
+    );
     let message = expect(row(&place, "sweep", "EfficientAD", &[on]), 5);
-    assert!(message.contains("cargo xtask fetch imagenette"), "{message}");
+    assert!(
+        message.contains("cargo xtask fetch imagenette"),
+        "{message}"
+    );
     // Where the data set lies, its images are used; a folder of one's own does as well.
     let folder = place.path("cache/data/imagenette/train/n01");
     std::fs::create_dir_all(&folder).unwrap();
     let text = plan(&place, "EfficientAD", &[on]);
-    assert!(text.contains("missing") && text.contains("no PNG or JPEG"), "{text}");
-    let image = Image::from_rgb(40, 30, (0..3600u32).map(|i| (i * 7 % 251) as u8).collect()).unwrap();
-    std::fs::write(folder.join("a.png"), segad_imaging::encode_png(&image).unwrap()).unwrap();
+    assert!(
+        text.contains("missing") && text.contains("no PNG or JPEG"),
+        "{text}"
+    );
+    let image =
+        Image::from_rgb(40, 30, (0..3600u32).map(|i| (i * 7 % 251) as u8).collect()).unwrap();
+    std::fs::write(
+        folder.join("a.png"),
+        segad_imaging::encode_png(&image).unwrap(),
+    )
+    .unwrap();
     assert!(!plan(&place, "EfficientAD", &[on]).contains("missing"));
-    let own = format!("detectors.efficientad.penalty={:?}", folder.to_str().unwrap());
+    let own = format!(
+        "detectors.efficientad.penalty={:?}",
+        folder.to_str().unwrap()
+    );
     assert!(!plan(&place, "EfficientAD", &[&own]).contains("missing"));
-    let text = plan(&place, "EfficientAD", &["detectors.efficientad.penalty=\"my-photographs\""]);
+    let text = plan(
+        &place,
+        "EfficientAD",
+        &["detectors.efficientad.penalty=\"my-photographs\""],
+    );
     assert!(
         text.contains("my-photographs: the folder is not there") && text.contains("imagenette"),
         "{text}"
     );
     expect(row(&place, "sweep", "EfficientAD", &[on]), 0);
     let fitted = find(&place.path("cache/store"), "model.json");
-    assert!(std::fs::read_to_string(&fitted).unwrap().contains("\"penalty\": \"imagenette\""));
+    assert!(
+        std::fs::read_to_string(&fitted)
+            .unwrap()
+            .contains("\"penalty\": \"imagenette\"")
+    );
 }
 
 fn find(folder: &std::path::Path, name: &str) -> std::path::PathBuf {
@@ -85,13 +115,30 @@ fn a_teacher_that_is_not_there_is_named_with_advice() {
     let head = text.split("[detectors.patchcore]").next().unwrap();
     let row = "[detectors.efficientad]\n\n[[row]]\nname = \"EfficientAD\"\ndetectors = [\"efficientad\"]\nhead = \"max\"\n";
     std::fs::write(&file, format!("{head}{row}")).unwrap();
-    let args = ["plan", file.to_str().unwrap(), "--data", "datasets/elpv-sample"];
-    let set =
-        ["--set", "dataset=\"elpv-sample\"", "--set", "protocols=[\"elpv-high-shot\"]", "--set", "seeds=[1]"];
-    let output = place.segad(&[&args[..], &set[..]].concat()).output().unwrap();
+    let args = [
+        "plan",
+        file.to_str().unwrap(),
+        "--data",
+        "datasets/elpv-sample",
+    ];
+    let set = [
+        "--set",
+        "dataset=\"elpv-sample\"",
+        "--set",
+        "protocols=[\"elpv-high-shot\"]",
+        "--set",
+        "seeds=[1]",
+    ];
+    let output = place
+        .segad(&[&args[..], &set[..]].concat())
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(text.contains("medium teacher are not there") && text.contains("efficientad-teacher"), "{text}");
+    assert!(
+        text.contains("medium teacher are not there") && text.contains("efficientad-teacher"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -101,15 +148,24 @@ fn weights_of_another_shape_are_named() {
     let weights = Weights::from_safetensors(&std::fs::read(&file).unwrap()).unwrap();
     let name = "layer2.0.conv1.weight";
     let wide = segad_nn::from_slice(&vec![0.1; 128 * 32 * 9], &[128, 32, 3, 3]).unwrap();
-    let tensors: Vec<_> =
-        weights.tensors().iter().map(|(n, t)| (n.as_str(), if n == name { &wide } else { t })).collect();
+    let tensors: Vec<_> = weights
+        .tensors()
+        .iter()
+        .map(|(n, t)| (n.as_str(), if n == name { &wide } else { t }))
+        .collect();
     std::fs::write(&file, write_tensors(&tensors).unwrap()).unwrap();
     for row_name in ["PatchCore", "FastFlow", "RD4AD", "EfficientAD"] {
         let message = expect(row(&place, "sweep", row_name, &["seeds=[333]"]), 1);
         let shapes = "layer2.0.conv1.weight is [128, 32, 3, 3], expected [128, 64, 3, 3]";
         assert!(message.contains(shapes), "{row_name}: {message}");
     }
-    assert!(BackboneKind::Resnet18.parameters(None).unwrap().iter().any(|p| p.name == name));
+    assert!(
+        BackboneKind::Resnet18
+            .parameters(None)
+            .unwrap()
+            .iter()
+            .any(|p| p.name == name)
+    );
 }
 
 #[test]
@@ -117,16 +173,26 @@ fn too_few_patches_and_too_little_memory_are_named() {
     let place = Place::new();
     let sweep = |set: &[&str], more: &[&str]| {
         let mut command = row(&place, "sweep", "PatchCore", set);
-        // What fails is not tried again unless asked for; neither memory nor, for scores by the maximum, neighbours are in a key.
+        // What fails is not tried again unless asked for; neither memory nor, for scores by the
+        // maximum, neighbours are in a key.
         command.arg("--rerun-failed").args(more);
         expect(command, 1)
     };
     let message = sweep(&["detectors.patchcore.neighbours=99999"], &[]);
-    assert!(message.contains("99999 neighbours") && message.contains("add images"), "{message}");
+    assert!(
+        message.contains("99999 neighbours") && message.contains("add images"),
+        "{message}"
+    );
     let message = sweep(&["detectors.patchcore.coreset_ratio=0.00001"], &[]);
-    assert!(message.contains("a memory bank of 0") && message.contains("raise coreset_ratio"), "{message}");
+    assert!(
+        message.contains("a memory bank of 0") && message.contains("raise coreset_ratio"),
+        "{message}"
+    );
     let message = sweep(&[], &["--memory", "100KiB"]);
-    assert!(message.contains("the memory budget is 102400") && message.contains("raise it"), "{message}");
+    assert!(
+        message.contains("the memory budget is 102400") && message.contains("raise it"),
+        "{message}"
+    );
 }
 
 /// A data set of one class of grey images: `good` of them to train on.
@@ -140,7 +206,8 @@ fn cups(place: &Place, good: usize, image: &dyn Fn(usize) -> Image) {
             std::fs::write(data.join(folder).join(format!("{i}.png")), png).unwrap();
         }
     }
-    let manifest = "schema = 1\nname = 'cups'\ntitle = 'Cups'\nlayout = 'mvtec'\n[[class]]\nname = 'cup'\n";
+    let manifest =
+        "schema = 1\nname = 'cups'\ntitle = 'Cups'\nlayout = 'mvtec'\n[[class]]\nname = 'cup'\n";
     std::fs::write(place.path("cups.toml"), manifest).unwrap();
     let detector = |name: &str, more: &str| {
         format!(
@@ -164,8 +231,24 @@ fn cups(place: &Place, good: usize, image: &dyn Fn(usize) -> Image) {
 
 fn sweep_cups(place: &Place, row: &str, code: i32) -> String {
     let path = |name: &str| place.path(name).to_str().unwrap().to_owned();
-    let (file, data, manifest, out) = (path("experiment.toml"), path("data"), path("cups.toml"), path("out"));
-    let args = ["sweep", &file, "--data", &data, "--manifest", &manifest, "--out", &out, "--only", row];
+    let (file, data, manifest, out) = (
+        path("experiment.toml"),
+        path("data"),
+        path("cups.toml"),
+        path("out"),
+    );
+    let args = [
+        "sweep",
+        &file,
+        "--data",
+        &data,
+        "--manifest",
+        &manifest,
+        "--out",
+        &out,
+        "--only",
+        row,
+    ];
     expect(place.segad(&args), code)
 }
 
@@ -181,7 +264,9 @@ fn a_class_folder_with_hardly_an_image_is_named() {
         cups(&place, good, &noise);
         let message = sweep_cups(&place, "patchcore", 1);
         assert!(
-            message.contains("cup") && message.contains("good") && message.contains(&format!("{good}")),
+            message.contains("cup")
+                && message.contains("good")
+                && message.contains(&format!("{good}")),
             "{message}"
         );
     }
@@ -190,18 +275,27 @@ fn a_class_folder_with_hardly_an_image_is_named() {
     sweep_cups(&place, "patchcore", 0);
     for row in ["fastflow", "rd4ad"] {
         let message = sweep_cups(&place, row, 1);
-        assert!(message.contains("1 good training images; at least 2"), "{row}: {message}");
+        assert!(
+            message.contains("1 good training images; at least 2"),
+            "{row}: {message}"
+        );
     }
 }
 
-/// PatchCore, FastFlow and RD4AD work with images of one colour; EfficientAD cannot normalise a teacher that never varies.
+/// PatchCore, FastFlow and RD4AD work with images of one colour; EfficientAD cannot normalise a
+/// teacher that never varies.
 #[test]
 fn constant_images_end_clearly() {
     let place = Place::new();
-    cups(&place, 4, &|_| Image::from_grey(64, 64, &[90; 64 * 64]).unwrap());
+    cups(&place, 4, &|_| {
+        Image::from_grey(64, 64, &[90; 64 * 64]).unwrap()
+    });
     for row in ["patchcore", "fastflow", "rd4ad"] {
         sweep_cups(&place, row, 0);
     }
     let message = sweep_cups(&place, "efficientad", 1);
-    assert!(message.contains("channel") && message.contains("image"), "{message}");
+    assert!(
+        message.contains("channel") && message.contains("image"),
+        "{message}"
+    );
 }

@@ -11,7 +11,10 @@ fn plate(n: usize, bad: bool) -> Vec<u8> {
     let pixel = |i: usize| {
         let (y, x) = (i / 64, i % 64);
         let noise = ((x * 7 + y * 13 + n * 31) * 2_654_435_761 % 97 % 9) as u8;
-        match (bad && y.abs_diff(8 + n) < 2 && (10..40).contains(&x), y.abs_diff(40) + x.abs_diff(40) < 10) {
+        match (
+            bad && y.abs_diff(8 + n) < 2 && (10..40).contains(&x),
+            y.abs_diff(40) + x.abs_diff(40) < 10,
+        ) {
             (true, _) => 250,
             (_, true) => 30,
             _ => 110 + noise,
@@ -40,14 +43,29 @@ fn fitted() -> Place {
 
 fn fit(place: &Place, out: &str, more: &[&str], code: i32) -> String {
     let (data, out) = (place.path("plates"), place.path(out));
-    let mut args = vec!["fit", data.to_str().unwrap(), "--out", out.to_str().unwrap()];
-    args.extend(["--backbone", "resnet18", "--image-size", "64", "--folds", "3"]);
+    let mut args = vec![
+        "fit",
+        data.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    args.extend([
+        "--backbone",
+        "resnet18",
+        "--image-size",
+        "64",
+        "--folds",
+        "3",
+    ]);
     args.extend(more);
     expect(place.segad(&args), code)
 }
 
 fn lines(output: &[u8]) -> Vec<serde_json::Value> {
-    String::from_utf8_lossy(output).lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+    String::from_utf8_lossy(output)
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect()
 }
 
 #[test]
@@ -72,28 +90,53 @@ fn a_folder_becomes_a_model_and_images_get_verdicts() {
     let one = run(&["--threads", "1"]);
     assert_eq!(one.status.code(), Some(1));
     let records = lines(&one.stdout);
-    let names: Vec<&str> = records.iter().map(|r| r["path"].as_str().unwrap()).collect();
-    assert!(names[0].ends_with("a.png") && names[1].ends_with("b.png") && names[2].ends_with("more/c.png"));
+    let names: Vec<&str> = records
+        .iter()
+        .map(|r| r["path"].as_str().unwrap())
+        .collect();
+    assert!(
+        names[0].ends_with("a.png")
+            && names[1].ends_with("b.png")
+            && names[2].ends_with("more/c.png")
+    );
     assert!(records[1]["error"].as_str().unwrap().contains("PNG") && records[1]["score"].is_null());
     assert!(records[2]["score"].as_f64() > records[0]["score"].as_f64());
-    assert!(matches!(records[2]["verdict"].as_str(), Some("good" | "bad")));
+    assert!(matches!(
+        records[2]["verdict"].as_str(),
+        Some("good" | "bad")
+    ));
     assert_eq!(run(&["--threads", "2"]).stdout, one.stdout);
     let wide = lines(&run(&["--latency"]).stdout);
-    for (a, b) in records.iter().zip(&wide).filter(|(a, _)| a["error"].is_null()) {
+    for (a, b) in records
+        .iter()
+        .zip(&wide)
+        .filter(|(a, _)| a["error"].is_null())
+    {
         let apart = a["score"].as_f64().unwrap() - b["score"].as_f64().unwrap();
         assert!(apart.abs() <= 1e-5, "{a} {b}");
     }
 
     // Pictures and Parquet.
     let (pictures, table) = (place.path("pictures"), place.path("verdicts.parquet"));
-    run(&["--pictures", pictures.to_str().unwrap(), "--out", table.to_str().unwrap()]);
-    assert!(table.exists() && pictures.join("a.png").exists() && pictures.join("more/c.png").exists());
+    run(&[
+        "--pictures",
+        pictures.to_str().unwrap(),
+        "--out",
+        table.to_str().unwrap(),
+    ]);
+    assert!(
+        table.exists() && pictures.join("a.png").exists() && pictures.join("more/c.png").exists()
+    );
     assert!(!pictures.join("b.png").exists());
 
     // Frames one behind the other, and paths, on standard input.
     let piped = |input: &[u8]| {
         let mut command = place.segad(&["inspect", model, "-", "--json"]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         child.stdin.take().unwrap().write_all(input).unwrap();
         lines(&child.wait_with_output().unwrap().stdout)
     };
@@ -115,25 +158,47 @@ fn a_model_explains_itself_and_leaves_the_house() {
     let html = std::fs::read_to_string(page).unwrap();
     assert!(html.contains("data:image/png;base64,") && html.contains("most similar good patches"));
     let out = place.path("export");
-    expect(place.segad(&["export", model, "--out", out.to_str().unwrap()]), 0);
+    expect(
+        place.segad(&["export", model, "--out", out.to_str().unwrap()]),
+        0,
+    );
     for name in ["patchcore.pt", "card.json", "README.md", "segments.png"] {
         assert!(out.join(name).exists(), "{name}");
     }
-    let strict = ["export", model, "--out", out.to_str().unwrap(), "--epsilon=-1"];
+    let strict = [
+        "export",
+        model,
+        "--out",
+        out.to_str().unwrap(),
+        "--epsilon=-1",
+    ];
     assert!(expect(place.segad(&strict), 6).contains("removed"));
     assert!(!out.join("patchcore.pt").exists());
-    let bench =
-        place.segad(&["bench", model, "--seconds", "0.05", "--json", "--threads", "2"]).output().unwrap();
+    let bench = place
+        .segad(&[
+            "bench",
+            model,
+            "--seconds",
+            "0.05",
+            "--json",
+            "--threads",
+            "2",
+        ])
+        .output()
+        .unwrap();
     let times = &lines(&bench.stdout)[0];
     assert!(
-        times["load_s"].as_f64().unwrap() > 0.0 && times["statistics_and_forest_ms"]["median"].is_number()
+        times["load_s"].as_f64().unwrap() > 0.0
+            && times["statistics_and_forest_ms"]["median"].is_number()
     );
 }
 
 #[test]
 fn what_cannot_be_is_said_with_its_exit_code() {
     let place = fitted();
-    assert!(fit(&place, "x.segad", &["--max-miss", "0.01"], 3).contains("more bad images would do"));
+    assert!(
+        fit(&place, "x.segad", &["--max-miss", "0.01"], 3).contains("more bad images would do")
+    );
     assert!(fit(&place, "x.segad", &["--segments", "nothing"], 3).contains("nothing"));
     assert!(!place.path("x.segad").exists());
     let model = place.path("model.segad");
@@ -154,7 +219,11 @@ fn what_cannot_be_is_said_with_its_exit_code() {
     std::fs::remove_dir_all(place.path("plates/bad")).unwrap();
     assert!(fit(&place, "x.segad", &[], 5).contains("0 bad images"));
     assert!(
-        expect(place.segad(&["fit", empty.to_str().unwrap(), "--out", "x"]), 5).contains("good/ and bad/")
+        expect(
+            place.segad(&["fit", empty.to_str().unwrap(), "--out", "x"]),
+            5
+        )
+        .contains("good/ and bad/")
     );
     expect(place.segad(&["fit", empty.to_str().unwrap()]), 2);
 }

@@ -1,4 +1,5 @@
-//! Every experiment file on miniature data; failures that are remembered; killed runs; poisoned labels; bad input.
+//! Every experiment file on miniature data; failures that are remembered; killed runs; poisoned
+//! labels; bad input.
 
 use crate::arithmetic;
 use crate::support::{Place, expect, root, snapshot, stderr};
@@ -12,9 +13,18 @@ use std::time::Instant;
 /// Names of all experiment files in a folder, without extension.
 fn names(folder: &str) -> Vec<String> {
     let files = std::fs::read_dir(root().join("experiments").join(folder)).unwrap();
-    let stems = files.map(|f| f.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "toml"));
-    let mut names: Vec<String> =
-        stems.map(|p| Path::new(folder).join(p.file_stem().unwrap()).to_str().unwrap().to_owned()).collect();
+    let stems = files
+        .map(|f| f.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "toml"));
+    let mut names: Vec<String> = stems
+        .map(|p| {
+            Path::new(folder)
+                .join(p.file_stem().unwrap())
+                .to_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
     names.sort();
     names
 }
@@ -24,23 +34,40 @@ fn smoke(place: &Place, names: &[&str], out: &str, more: &[&str]) -> Command {
     let out = place.path(out).to_str().unwrap().to_owned();
     let mut args = vec!["reproduce"];
     args.extend(names);
-    args.extend(["--profile", "smoke", "--data", "mini", "--threads", "2", "--out", &out]);
+    args.extend([
+        "--profile",
+        "smoke",
+        "--data",
+        "mini",
+        "--threads",
+        "2",
+        "--out",
+        &out,
+    ]);
     args.extend(more);
     let mut command = place.segad(&args);
     arithmetic::portable(&mut command);
     command
 }
 
-/// Runs experiments, holds their tables against snapshots, and proves that a second run computes nothing.
+/// Runs experiments, holds their tables against snapshots, and proves that a second run computes
+/// nothing.
 fn tables(names: &[&str]) -> Place {
     let place = Place::bare();
     expect(smoke(&place, names, "out", &[]), 0);
     for name in names {
         let table = place.path("out").join(folder(name)).join("table.csv");
-        arithmetic::trained(&format!("{}-csv", folder(name)), &std::fs::read_to_string(table).unwrap());
+        arithmetic::trained(
+            &format!("{}-csv", folder(name)),
+            &std::fs::read_to_string(table).unwrap(),
+        );
     }
     let again = expect(smoke(&place, names, "again", &[]), 0);
-    assert_eq!(again.matches("0 cells computed").count(), names.len(), "{again}");
+    assert_eq!(
+        again.matches("0 cells computed").count(),
+        names.len(),
+        "{again}"
+    );
     for name in names {
         let [a, b] = ["out", "again"].map(|out| digests(&place.path(out).join(folder(name))));
         assert_eq!(a, b, "{name}");
@@ -56,7 +83,10 @@ fn folder(name: &str) -> &str {
 /// Digests of all files below a folder but those that state times.
 fn digests(folder: &Path) -> BTreeMap<PathBuf, Key> {
     fn walk(top: &Path, folder: &Path, found: &mut BTreeMap<PathBuf, Key>) {
-        for path in std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()) {
+        for path in std::fs::read_dir(folder)
+            .unwrap()
+            .map(|f| f.unwrap().path())
+        {
             if path.is_dir() {
                 walk(top, &path, found);
             } else if path.file_name().is_none_or(|n| n != "provenance.json") {
@@ -76,24 +106,42 @@ fn digests(folder: &Path) -> BTreeMap<PathBuf, Key> {
 fn every_table_of_vad_runs_in_miniature() {
     let place = tables(&["table2", "table3", "table4", "table6", "fig6", "text"]);
     let figures = std::fs::read_dir(place.path("out/fig6/figures")).unwrap();
-    let mut figures: Vec<String> = figures.map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+    let mut figures: Vec<String> = figures
+        .map(|f| f.unwrap().file_name().into_string().unwrap())
+        .collect();
     figures.sort();
     for row in ["patchcore", "wrn", "patchcore-wrn-ours"] {
         for extension in ["svg", "csv", "png"] {
-            assert!(figures.contains(&format!("histogram-{row}-seed-333.{extension}")), "{figures:?}");
+            assert!(
+                figures.contains(&format!("histogram-{row}-seed-333.{extension}")),
+                "{figures:?}"
+            );
         }
     }
-    let numbers = std::fs::read_to_string(place.path("out/fig6/figures/histogram-wrn-seed-333.csv")).unwrap();
-    let counted: u64 =
-        numbers.lines().skip(1).map(|l| l.rsplit(',').next().unwrap().parse::<u64>().unwrap()).sum();
-    assert_eq!(counted, 16 + 10 + 6, "every test image of the miniature stands in one bin");
+    let numbers =
+        std::fs::read_to_string(place.path("out/fig6/figures/histogram-wrn-seed-333.csv")).unwrap();
+    let counted: u64 = numbers
+        .lines()
+        .skip(1)
+        .map(|l| l.rsplit(',').next().unwrap().parse::<u64>().unwrap())
+        .sum();
+    assert_eq!(
+        counted,
+        16 + 10 + 6,
+        "every test image of the miniature stands in one bin"
+    );
     // Each number of the table names the stored cell that it came from.
     let json: Value =
-        serde_json::from_slice(&std::fs::read(place.path("out/table3/table.json")).unwrap()).unwrap();
+        serde_json::from_slice(&std::fs::read(place.path("out/table3/table.json")).unwrap())
+            .unwrap();
     for cell in json["cells"].as_array().unwrap() {
         for seed in cell["seeds"].as_array().unwrap() {
             let (kind, key) = seed["cell"].as_str().unwrap().split_once('/').unwrap();
-            let stored = place.path("cache/store/v1").join(kind).join(&key[..2]).join(key);
+            let stored = place
+                .path("cache/store/v1")
+                .join(kind)
+                .join(&key[..2])
+                .join(key);
             assert!(stored.join("meta.json").is_file(), "{}", stored.display());
         }
     }
@@ -136,7 +184,8 @@ fn every_experiment_file_can_be_read_in_every_profile() {
 fn maps(place: &Place) -> String {
     let maps = place.path("maps");
     if !maps.exists() {
-        segad_miniature::maps::write(&maps, 16, &[("candle", 2, 5, 6, 14), ("pcb1", 6, 5, 6, 14)]).unwrap();
+        segad_miniature::maps::write(&maps, 16, &[("candle", 2, 5, 6, 14), ("pcb1", 6, 5, 6, 14)])
+            .unwrap();
     }
     maps.to_str().unwrap().to_owned()
 }
@@ -152,13 +201,26 @@ fn from_maps_of(place: &Place, names: &[&str], store: &str, out: &str, more: &[&
     let mut args = vec!["reproduce"];
     args.extend(names);
     args.extend(["--maps", &maps, "--set", r#"classes=["candle","pcb1"]"#]);
-    args.extend(["--set", "seeds=[333,576]", "--set", forest, "--threads", "1"]);
-    args.extend(["--store", store.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    args.extend([
+        "--set",
+        "seeds=[333,576]",
+        "--set",
+        forest,
+        "--threads",
+        "1",
+    ]);
+    args.extend([
+        "--store",
+        store.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ]);
     args.extend(more);
     place.segad(&args)
 }
 
-/// Statistics, splits and forests give the same numbers everywhere, so these tables are held with theirs.
+/// Statistics, splits and forests give the same numbers everywhere, so these tables are held with
+/// theirs.
 #[test]
 fn tables_from_maps_are_as_they_were() {
     let place = Place::bare();
@@ -167,7 +229,10 @@ fn tables_from_maps_are_as_they_were() {
     for name in names {
         for file in ["table.md", "table.csv"] {
             let text = std::fs::read_to_string(place.path("out").join(name).join(file)).unwrap();
-            snapshot(&format!("maps-{name}-{}", file.rsplit('.').next().unwrap()), &text);
+            snapshot(
+                &format!("maps-{name}-{}", file.rsplit('.').next().unwrap()),
+                &text,
+            );
         }
     }
 }
@@ -191,7 +256,11 @@ fn a_kill_at_any_point_changes_no_byte() {
         }
         let (store, out) = (format!("store{point}"), format!("out{point}"));
         let mut command = from_maps(&place, &store, &out, &[]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         // Multiples of the golden ratio spread over the run, however many there are.
         std::thread::sleep(whole.mul_f64((f64::from(point) * 0.618_034).fract()));
         if child.try_wait().unwrap().is_some() {
@@ -206,10 +275,14 @@ fn a_kill_at_any_point_changes_no_byte() {
         expect(from_maps(&place, &store, &out, &[]), 0);
         assert_eq!(told, digests(&place.path(&out)), "killed at point {point}");
     }
-    assert_eq!(cut, POINTS, "too few runs were still going when they were to be killed");
+    assert_eq!(
+        cut, POINTS,
+        "too few runs were still going when they were to be killed"
+    );
 }
 
-/// A data set as a list: 40 good and 20 bad training images, 12 and 12 test images whose labels are `poisoned` or not.
+/// A data set as a list: 40 good and 20 bad training images, 12 and 12 test images whose labels are
+/// `poisoned` or not.
 fn listed(place: &Place, name: &str, poisoned: bool) -> PathBuf {
     let dir = place.path(name);
     let mut list = "path,label,type,split\n".to_owned();
@@ -220,8 +293,10 @@ fn listed(place: &Place, name: &str, poisoned: bool) -> PathBuf {
             60..72 => ("test", false),
             _ => ("test", true),
         };
-        let pixel = |p: u32| ((p * 37 + i * 101) % 90 + if bad && p % 32 < 8 { 140 } else { 20 }) as u8;
-        let image = segad_core::Image::from_grey(32, 32, &(0..1024).map(pixel).collect::<Vec<_>>()).unwrap();
+        let pixel =
+            |p: u32| ((p * 37 + i * 101) % 90 + if bad && p % 32 < 8 { 140 } else { 20 }) as u8;
+        let image = segad_core::Image::from_grey(32, 32, &(0..1024).map(pixel).collect::<Vec<_>>())
+            .unwrap();
         let path = format!("{i:03}.png");
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join(&path), segad_imaging::encode_png(&image).unwrap()).unwrap();
@@ -297,13 +372,27 @@ fn poisoned_test_labels_give_identical_models() {
         .into_iter()
         .map(|(name, poisoned)| {
             let data = listed(&place, name, poisoned);
-            let (store, out) = (place.path(&format!("store-{name}")), place.path(&format!("out-{name}")));
+            let (store, out) = (
+                place.path(&format!("store-{name}")),
+                place.path(&format!("out-{name}")),
+            );
             let mut command = place.segad(&["sweep", file.to_str().unwrap()]);
-            command.args(["--manifest", manifest.to_str().unwrap(), "--data", data.to_str().unwrap()]);
-            command.args(["--store", store.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+            command.args([
+                "--manifest",
+                manifest.to_str().unwrap(),
+                "--data",
+                data.to_str().unwrap(),
+            ]);
+            command.args([
+                "--store",
+                store.to_str().unwrap(),
+                "--out",
+                out.to_str().unwrap(),
+            ]);
             expect(command, 0);
             let mut files = digests(&store);
-            // Models, thresholds of detectors inside them, and the scores of every image; what lists labels is not one.
+            // Models, thresholds of detectors inside them, and the scores of every image; what
+            // lists labels is not one.
             let is_model = |path: &Path| {
                 let name = path.file_name().unwrap().to_str().unwrap();
                 let kind = |kind: &str| path.starts_with(Path::new("v1").join(kind));
@@ -313,21 +402,46 @@ fn poisoned_test_labels_give_identical_models() {
             files
         })
         .collect();
-    // Per seed: three detectors and a classifier (model.json, model.safetensors, curves), and a forest with its scores.
+    // Per seed: three detectors and a classifier (model.json, model.safetensors, curves), and a
+    // forest with its scores.
     assert!(models[0].len() >= 2 * (4 * 2 + 2), "{:?}", models[0]);
     assert_eq!(models[0], models[1]);
     let metrics = |name: &str| std::fs::read(place.path(name).join("metrics.csv")).unwrap();
-    assert_ne!(metrics("out-clean"), metrics("out-poisoned"), "the poison was not even measured");
+    assert_ne!(
+        metrics("out-clean"),
+        metrics("out-poisoned"),
+        "the poison was not even measured"
+    );
 }
 
 #[test]
 fn a_cell_that_takes_too_long_is_stopped_and_the_rest_goes_on() {
     let place = Place::bare();
     // EfficientAD would take days.
-    let slow = ["--set", "detectors.efficientad.iterations=2000000", "--time-limit", "2s"];
-    let rows = ["--only", "EfficientAD", "--only", "PatchCore", "--exclude", "Ours", "--set", "seeds=[333]"];
-    let message = expect(smoke(&place, &["table2"], "a", &[&slow[..], &rows].concat()), 1);
-    assert!(message.contains("stopped at the time limit of 2 s"), "{message}");
+    let slow = [
+        "--set",
+        "detectors.efficientad.iterations=2000000",
+        "--time-limit",
+        "2s",
+    ];
+    let rows = [
+        "--only",
+        "EfficientAD",
+        "--only",
+        "PatchCore",
+        "--exclude",
+        "Ours",
+        "--set",
+        "seeds=[333]",
+    ];
+    let message = expect(
+        smoke(&place, &["table2"], "a", &[&slow[..], &rows].concat()),
+        1,
+    );
+    assert!(
+        message.contains("stopped at the time limit of 2 s"),
+        "{message}"
+    );
     let mean = |row: &str| value(&place.path("a/table.csv"), &[row, "vad", "cl_auroc"], 3);
     assert!(mean("EfficientAD").is_empty() && !mean("PatchCore").is_empty());
 }
@@ -335,26 +449,61 @@ fn a_cell_that_takes_too_long_is_stopped_and_the_rest_goes_on() {
 #[test]
 fn a_failure_stands_until_it_is_to_be_tried_again() {
     let place = Place::bare();
-    let fastflow = ["--only", "FastFlow", "--exclude", "Ours", "--set", "seeds=[333]"];
+    let fastflow = [
+        "--only",
+        "FastFlow",
+        "--exclude",
+        "Ours",
+        "--set",
+        "seeds=[333]",
+    ];
     let run = |more: &[&str]| smoke(&place, &["table2"], "a", &[&fastflow, more].concat());
-    let mean = || value(&place.path("a/table.csv"), &["FastFlow", "vad", "cl_auroc"], 3);
+    let mean = || {
+        value(
+            &place.path("a/table.csv"),
+            &["FastFlow", "vad", "cl_auroc"],
+            3,
+        )
+    };
     // Training cannot write its checkpoint.
     let in_the_way = place.path("cache/checkpoints");
     std::fs::create_dir_all(in_the_way.parent().unwrap()).unwrap();
     std::fs::write(&in_the_way, "no folder").unwrap();
     let message = expect(run(&["--retries", "1"]), 1);
-    assert!(message.contains("trying again") && message.contains("checkpoint"), "{message}");
+    assert!(
+        message.contains("trying again") && message.contains("checkpoint"),
+        "{message}"
+    );
     let table = std::fs::read_to_string(place.path("a/table.md")).unwrap();
-    assert!(table.contains("failed") && table.contains("checkpoint") && mean().is_empty(), "{table}");
+    assert!(
+        table.contains("failed") && table.contains("checkpoint") && mean().is_empty(),
+        "{table}"
+    );
     // It would work now, but nobody asked.
     std::fs::remove_file(&in_the_way).unwrap();
     let message = expect(run(&[]), 1);
-    assert!(message.contains("failed before, tried 2 times"), "{message}");
-    assert!(message.contains("0 cells computed") && mean().is_empty(), "{message}");
-    let mut plan = place.segad(&["plan", "experiments/table2.toml", "--profile", "smoke", "--data", "mini"]);
+    assert!(
+        message.contains("failed before, tried 2 times"),
+        "{message}"
+    );
+    assert!(
+        message.contains("0 cells computed") && mean().is_empty(),
+        "{message}"
+    );
+    let mut plan = place.segad(&[
+        "plan",
+        "experiments/table2.toml",
+        "--profile",
+        "smoke",
+        "--data",
+        "mini",
+    ]);
     plan.args(fastflow);
     let text = String::from_utf8_lossy(&plan.output().unwrap().stdout).into_owned();
-    assert!(text.contains("failed ") && text.contains("--rerun-failed"), "{text}");
+    assert!(
+        text.contains("failed ") && text.contains("--rerun-failed"),
+        "{text}"
+    );
     expect(run(&["--rerun-failed"]), 0);
     assert!(!mean().is_empty());
     assert!(expect(run(&[]), 0).contains("0 cells computed"));
@@ -381,7 +530,14 @@ fn tables_are_made_again_from_their_metrics_and_drift_is_found() {
     expect(tables(&["--check"]), 0);
     let csv = results.join("table5/table.csv");
     let whole = std::fs::read_to_string(&csv).unwrap();
-    let digit = whole.lines().nth(1).unwrap().split(',').nth(3).unwrap().to_owned();
+    let digit = whole
+        .lines()
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .nth(3)
+        .unwrap()
+        .to_owned();
     std::fs::write(&csv, whole.replacen(&digit, "12.3456", 1)).unwrap();
     let message = expect(tables(&["--check"]), 6);
     assert!(
@@ -397,10 +553,17 @@ fn tables_are_made_again_from_their_metrics_and_drift_is_found() {
         std::fs::write(&metrics, damaged).unwrap();
         for check in [&["--check"][..], &[]] {
             let message = expect(tables(check), 5);
-            assert!(message.contains("table5") && message.contains("metrics.csv has columns"), "{message}");
+            assert!(
+                message.contains("table5") && message.contains("metrics.csv has columns"),
+                "{message}"
+            );
         }
     }
-    assert_eq!(std::fs::read_to_string(&csv).unwrap(), whole, "damaged metrics give no table");
+    assert_eq!(
+        std::fs::read_to_string(&csv).unwrap(),
+        whole,
+        "damaged metrics give no table"
+    );
     let message = expect(tables(&["table7"]), 4);
     assert!(message.contains("table5"), "{message}");
 }
@@ -414,13 +577,18 @@ fn what_cannot_run_is_named_and_everything_else_runs() {
     let output = from_maps(&place, "store", "out", &[]).output().unwrap();
     let message = stderr(&output);
     assert!(matches!(output.status.code(), Some(1 | 5)), "{message}");
-    assert!(message.contains("rd4ad") && message.contains("pcb1"), "{message}");
+    assert!(
+        message.contains("rd4ad") && message.contains("pcb1"),
+        "{message}"
+    );
     let table = std::fs::read_to_string(place.path("out/table.csv")).unwrap();
     assert!(
-        table.contains("EfficientAD + Ours,pcb1,cl_auroc,") && table.contains("RD4AD,pcb1,cl_auroc,,,0,"),
+        table.contains("EfficientAD + Ours,pcb1,cl_auroc,")
+            && table.contains("RD4AD,pcb1,cl_auroc,,,0,"),
         "{table}"
     );
-    // Of several experiments, one that does not exist keeps no other from running; the worst exit code is told.
+    // Of several experiments, one that does not exist keeps no other from running; the worst exit
+    // code is told.
     let both = expect(smoke(&place, &["table77", "readme"], "both", &[]), 5);
     assert!(both.contains("table77.toml"), "{both}");
     assert!(place.path("both/readme/table.md").is_file());
@@ -429,15 +597,35 @@ fn what_cannot_run_is_named_and_everything_else_runs() {
     let faulty = |name: &str, text: String| {
         let file = place.path(name);
         std::fs::write(&file, text).unwrap();
-        expect(place.segad(&["sweep", file.to_str().unwrap(), "--profile", "smoke", "--data", "mini"]), 3)
+        expect(
+            place.segad(&[
+                "sweep",
+                file.to_str().unwrap(),
+                "--profile",
+                "smoke",
+                "--data",
+                "mini",
+            ]),
+            3,
+        )
     };
-    let typo = faulty("typo.toml", text.replace("detectors = [\"each\"]", "detectors = [\"eahc\"]"));
-    assert!(typo.contains("typo.toml") && typo.contains("row[0]") && typo.contains("each"), "{typo}");
+    let typo = faulty(
+        "typo.toml",
+        text.replace("detectors = [\"each\"]", "detectors = [\"eahc\"]"),
+    );
+    assert!(
+        typo.contains("typo.toml") && typo.contains("row[0]") && typo.contains("each"),
+        "{typo}"
+    );
     let empty = faulty(
         "empty.toml",
-        text.replace("[0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0]", "[]").replace("= [0.9, 0.995]", "= []"),
+        text.replace("[0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0]", "[]")
+            .replace("= [0.9, 0.995]", "= []"),
     );
-    assert!(empty.contains("sweep.features.quantile") && empty.contains("empty list"), "{empty}");
+    assert!(
+        empty.contains("sweep.features.quantile") && empty.contains("empty list"),
+        "{empty}"
+    );
     // A level outside 0 to 1 spoils its own row; the other level has its numbers.
     let file = place.path("wild.toml");
     std::fs::write(&file, text.replace("= [0.9, 0.995]", "= [0.9, 7.0]")).unwrap();
@@ -453,7 +641,10 @@ fn what_cannot_run_is_named_and_everything_else_runs() {
         out.to_str().unwrap(),
     ];
     let message = expect(place.segad(&args), 1);
-    assert!(message.contains("quantile") && message.contains('7'), "{message}");
+    assert!(
+        message.contains("quantile") && message.contains('7'),
+        "{message}"
+    );
     let table = std::fs::read_to_string(out.join("table.csv")).unwrap();
     let mean = |row: &str| {
         table

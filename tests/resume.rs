@@ -10,7 +10,10 @@ use std::time::Duration;
 fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
     let place = Place::new();
     let whole = place.path("whole");
-    expect(place.demo("whole-out", &["--store", whole.to_str().unwrap()]), 0);
+    expect(
+        place.demo("whole-out", &["--store", whole.to_str().unwrap()]),
+        0,
+    );
     let killed = place.path("killed");
     // Killed at ever later moments; what each attempt finished is kept.
     for attempt in 1..=6u64 {
@@ -25,15 +28,24 @@ fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
         let _ = child.kill();
         child.wait().unwrap();
     }
-    expect(place.demo("killed-out", &["--store", killed.to_str().unwrap()]), 0);
+    expect(
+        place.demo("killed-out", &["--store", killed.to_str().unwrap()]),
+        0,
+    );
     assert_eq!(place.results("whole-out"), place.results("killed-out"));
 }
 
 #[test]
 fn two_runs_share_one_store() {
     let place = Place::new();
-    let start =
-        |out: &str| place.demo(out, &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = |out: &str| {
+        place
+            .demo(out, &[])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
     let (a, b) = (start("a"), start("b"));
     for child in [a, b] {
         let output = child.wait_with_output().unwrap();
@@ -55,20 +67,33 @@ fn a_damaged_result_is_named() {
     let output = place.segad(&["store", "verify"]).output().unwrap();
     assert_eq!(output.status.code(), Some(5));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(text.contains("1 damaged") && text.contains("scores.parquet"), "{text}");
+    assert!(
+        text.contains("1 damaged") && text.contains("scores.parquet"),
+        "{text}"
+    );
 }
 
 #[test]
 fn ctrl_c_ends_with_130_and_loses_nothing() {
     let place = Place::new();
-    let mut child = place.demo("a", &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = place
+        .demo("a", &[])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     // Wait for the first stored cell, so that the run is surely under way.
     while find(&place.path("cache/store"), "meta.json").is_empty() {
-        assert!(child.try_wait().unwrap().is_none(), "ended before it stored anything");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "ended before it stored anything"
+        );
         sleep(Duration::from_millis(20));
     }
-    let interrupted =
-        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let interrupted = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(interrupted.success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let before = find(&place.path("cache/store"), "meta.json").len();
@@ -78,7 +103,9 @@ fn ctrl_c_ends_with_130_and_loses_nothing() {
 
 /// Files of this name anywhere below a folder.
 fn find(folder: &Path, name: &str) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for path in entries.filter_map(|e| Some(e.ok()?.path())) {
         if path.is_dir() {

@@ -11,8 +11,18 @@ fn the_demo_runs_and_a_second_run_computes_nothing() {
     let again = expect(place.demo("b", &[]), 0);
     assert!(again.contains("0 cells computed"), "{again}");
     assert_eq!(place.results("a"), place.results("b"));
-    let one =
-        expect(place.demo("c", &["--threads", "1", "--store", place.path("other").to_str().unwrap()]), 0);
+    let one = expect(
+        place.demo(
+            "c",
+            &[
+                "--threads",
+                "1",
+                "--store",
+                place.path("other").to_str().unwrap(),
+            ],
+        ),
+        0,
+    );
     assert!(!one.contains(" 0 cells computed"), "{one}");
     let (two, mut one) = (place.results("a"), place.results("c"));
     // The page states the number of threads.
@@ -27,7 +37,9 @@ fn metrics_agree_with_the_scores_they_are_made_of() {
     let scores = read(&place, "a/scores.csv");
     let mut cells: BTreeMap<(String, String), (Vec<f64>, Vec<f64>)> = BTreeMap::new();
     for s in &scores {
-        let cell = cells.entry((s["row"].clone(), s["class"].clone())).or_default();
+        let cell = cells
+            .entry((s["row"].clone(), s["class"].clone()))
+            .or_default();
         let score = s["score"].parse().unwrap();
         match s["group"].as_str() {
             "good" => cell.0.push(score),
@@ -59,7 +71,10 @@ fn metrics_agree_with_the_scores_they_are_made_of() {
             .find(|m| m["row"] == row && m["class"] == class && m["metric"] == "cl_auroc")
             .unwrap();
         let told: f64 = told["value"].parse().unwrap();
-        assert!((told - auroc).abs() < 1e-6, "{row} {class}: {told} instead of {auroc}");
+        assert!(
+            (told - auroc).abs() < 1e-6,
+            "{row} {class}: {told} instead of {auroc}"
+        );
     }
 }
 
@@ -67,11 +82,22 @@ fn metrics_agree_with_the_scores_they_are_made_of() {
 fn no_test_image_trains_and_unsure_cells_are_reported_apart() {
     let place = Place::new();
     expect(place.demo("a", &["--only", "PatchCore + SegAD"]), 0);
-    let groups: BTreeSet<String> = read(&place, "a/scores.csv").iter().map(|s| s["group"].clone()).collect();
-    assert_eq!(groups, ["bad", "good", "p33", "p67"].map(String::from).into());
-    let metrics: BTreeSet<String> =
-        read(&place, "a/metrics.csv").iter().map(|m| m["metric"].clone()).collect();
-    assert!(metrics.contains("cl_auroc[p33]") && metrics.contains("cl_auroc[p67]"), "{metrics:?}");
+    let groups: BTreeSet<String> = read(&place, "a/scores.csv")
+        .iter()
+        .map(|s| s["group"].clone())
+        .collect();
+    assert_eq!(
+        groups,
+        ["bad", "good", "p33", "p67"].map(String::from).into()
+    );
+    let metrics: BTreeSet<String> = read(&place, "a/metrics.csv")
+        .iter()
+        .map(|m| m["metric"].clone())
+        .collect();
+    assert!(
+        metrics.contains("cl_auroc[p33]") && metrics.contains("cl_auroc[p67]"),
+        "{metrics:?}"
+    );
 }
 
 #[test]
@@ -88,9 +114,17 @@ fn the_plan_tells_hits_from_misses() {
             "datasets/elpv-sample",
         ];
         let mut command = p.segad(&args);
-        let out = command.args(["--set", crate::support::BACKBONE]).output().unwrap();
+        let out = command
+            .args(["--set", crate::support::BACKBONE])
+            .output()
+            .unwrap();
         let value: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
-        value["cells"].as_array().unwrap().iter().map(|c| c["state"].as_str().unwrap().to_owned()).collect()
+        value["cells"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| c["state"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert!(plan(&place).iter().all(|s| s == "miss"));
     expect(place.demo("a", &[]), 0);

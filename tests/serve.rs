@@ -1,4 +1,5 @@
-//! `segad serve` over real results: what it tells is what the run wrote, and nothing else can be read.
+//! `segad serve` over real results: what it tells is what the run wrote, and nothing else can be
+//! read.
 
 use crate::support::{Place, expect, root};
 use serde_json::Value;
@@ -14,12 +15,22 @@ struct Served {
 
 impl Served {
     fn start(mut command: Command) -> Self {
-        command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("http://").and_then(|l| l.strip_suffix('/'));
-        let address = address.unwrap_or_else(|| panic!("{command:?} said {line:?}")).to_owned();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = line
+            .trim()
+            .strip_prefix("http://")
+            .and_then(|l| l.strip_suffix('/'));
+        let address = address
+            .unwrap_or_else(|| panic!("{command:?} said {line:?}"))
+            .to_owned();
         Self { child, address }
     }
 
@@ -48,7 +59,13 @@ impl Served {
     /// Ctrl-C; the exit code.
     fn interrupt(mut self) -> Option<i32> {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-INT", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
         self.child.wait().unwrap().code()
     }
 }
@@ -63,7 +80,18 @@ impl Drop for Served {
 #[test]
 fn a_store_is_served_as_it_was_computed() {
     let place = Place::new();
-    expect(place.demo("a", &["--only", "PatchCore", "--store", place.path("store").to_str().unwrap()]), 0);
+    expect(
+        place.demo(
+            "a",
+            &[
+                "--only",
+                "PatchCore",
+                "--store",
+                place.path("store").to_str().unwrap(),
+            ],
+        ),
+        0,
+    );
     let images = root().join("datasets/elpv-sample");
     let store = place.path("store");
     let mut command = place.segad(&["serve", store.to_str().unwrap(), "--segments", "elpv-mono"]);
@@ -71,46 +99,78 @@ fn a_store_is_served_as_it_was_computed() {
     let served = Served::start(command);
     let about = served.json("/v1/about");
     assert_eq!(about["model"], Value::Null);
-    let names: Vec<&str> = about["runs"].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
-    let number = names.iter().position(|n| n.starts_with("PatchCore + SegAD · mono elpv-high-shot")).unwrap();
+    let names: Vec<&str> = about["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| n.as_str().unwrap())
+        .collect();
+    let number = names
+        .iter()
+        .position(|n| n.starts_with("PatchCore + SegAD · mono elpv-high-shot"))
+        .unwrap();
     let run = served.json(&format!("/v1/runs/{number}"));
 
     // The same images, labels and scores as in the run's own file.
     let mut reader = csv::Reader::from_path(place.path("a/scores.csv")).unwrap();
     let rows = reader.deserialize().map(|r| r.unwrap());
     let rows: Vec<std::collections::HashMap<String, String>> = rows.collect();
-    let written: Vec<_> =
-        rows.iter().filter(|r| r["row"] == "PatchCore + SegAD" && r["class"] == "elpv-high-shot").collect();
+    let written: Vec<_> = rows
+        .iter()
+        .filter(|r| r["row"] == "PatchCore + SegAD" && r["class"] == "elpv-high-shot")
+        .collect();
     let items = &run["items"];
-    let ids: Vec<&str> = items["id"].as_array().unwrap().iter().map(|i| i.as_str().unwrap()).collect();
+    let ids: Vec<&str> = items["id"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| i.as_str().unwrap())
+        .collect();
     assert_eq!(ids.len(), written.len());
     for row in &written {
         let at = ids.iter().position(|i| *i == row["filepath"]).unwrap();
-        assert_eq!(items["score"][at].as_f64().unwrap() as f32, row["score"].parse::<f32>().unwrap());
+        assert_eq!(
+            items["score"][at].as_f64().unwrap() as f32,
+            row["score"].parse::<f32>().unwrap()
+        );
         assert_eq!(
             (&items["group"][at], &items["label"][at]),
             (&row["group"].as_str().into(), &row["label"].as_str().into())
         );
     }
     let above = |at: f32, label: &str| {
-        written.iter().filter(|r| r["label"] == label && r["score"].parse::<f32>().unwrap() >= at).count()
+        written
+            .iter()
+            .filter(|r| r["label"] == label && r["score"].parse::<f32>().unwrap() >= at)
+            .count()
     };
     let counts = served.json(&format!("/v1/runs/{number}/threshold?at=0"));
     assert_eq!(counts["false_alarms"]["hits"], above(0.0, "good"));
     assert_eq!(counts["recall"]["hits"], above(0.0, "bad"));
 
-    let kinds: Vec<&str> =
-        run["layers"].as_array().unwrap().iter().map(|l| l["kind"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> = run["layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|l| l["kind"].as_str().unwrap())
+        .collect();
     assert_eq!(kinds, ["photo", "map", "segments", "outlines"]);
     for layer in 0..kinds.len() {
-        let (status, png) =
-            served.ask("GET", &format!("/v1/runs/{number}/items/0/layers/{layer}?side=64"), b"");
+        let (status, png) = served.ask(
+            "GET",
+            &format!("/v1/runs/{number}/items/0/layers/{layer}?side=64"),
+            b"",
+        );
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&png));
         let image = segad_imaging::decode(&png).unwrap();
         assert_eq!((image.height(), image.width()), (64, 64));
     }
     assert_eq!(served.ask("GET", "/../../../etc/passwd", b"").0, 404);
-    assert_eq!(served.ask("POST", "/v1/inspect", b"x").0, 404, "a store has no model");
+    assert_eq!(
+        served.ask("POST", "/v1/inspect", b"x").0,
+        404,
+        "a store has no model"
+    );
     assert_eq!(served.interrupt(), Some(0));
 }
 
@@ -119,7 +179,11 @@ fn plate(n: usize, scratched: bool) -> Vec<u8> {
     let pixel = |i: usize| {
         let (y, x) = (i / 64, i % 64);
         let scratch = scratched && y.abs_diff(20 + n) < 3 && (10..50).contains(&x);
-        if scratch { 250 } else { (100 + (x * 7 + y * 13 + n * 31) % 23) as u8 }
+        if scratch {
+            250
+        } else {
+            (100 + (x * 7 + y * 13 + n * 31) % 23) as u8
+        }
     };
     let grey: Vec<u8> = (0..64 * 64).map(pixel).collect();
     segad_imaging::encode_png(&segad_core::Image::from_grey(64, 64, &grey).unwrap()).unwrap()
@@ -131,19 +195,45 @@ fn a_model_is_served_with_the_images_it_was_fitted_on() {
     for (label, count) in [("good", 12), ("bad", 6)] {
         std::fs::create_dir_all(place.path("plates").join(label)).unwrap();
         for n in 0..count {
-            std::fs::write(place.path(&format!("plates/{label}/{n}.png")), plate(n, label == "bad")).unwrap();
+            std::fs::write(
+                place.path(&format!("plates/{label}/{n}.png")),
+                plate(n, label == "bad"),
+            )
+            .unwrap();
         }
     }
     let (plates, model) = (place.path("plates"), place.path("plate.segad"));
     let (plates, model) = (plates.to_str().unwrap(), model.to_str().unwrap());
-    let fit = ["fit", plates, "--out", model, "--detectors", "patchcore", "--backbone", "resnet18"];
-    let small = ["--image-size", "64", "--segments", "whole", "--folds", "3", "--threads", "1"];
+    let fit = [
+        "fit",
+        plates,
+        "--out",
+        model,
+        "--detectors",
+        "patchcore",
+        "--backbone",
+        "resnet18",
+    ];
+    let small = [
+        "--image-size",
+        "64",
+        "--segments",
+        "whole",
+        "--folds",
+        "3",
+        "--threads",
+        "1",
+    ];
     expect(place.segad(&[&fit[..], &small].concat()), 0);
-    let served = Served::start(place.segad(&["serve", model, "--images", plates, "--threads", "1"]));
+    let served =
+        Served::start(place.segad(&["serve", model, "--images", plates, "--threads", "1"]));
 
     // The same answer as `inspect` gives, twice and from the page's side too.
     let file = place.path("plates/bad/2.png");
-    let told = place.segad(&["inspect", model, file.to_str().unwrap(), "--json"]).output().unwrap();
+    let told = place
+        .segad(&["inspect", model, file.to_str().unwrap(), "--json"])
+        .output()
+        .unwrap();
     let told: Value = serde_json::from_slice(&told.stdout).unwrap();
     for _ in 0..2 {
         let (status, body) = served.ask("POST", "/v1/inspect", &plate(2, true));
@@ -152,13 +242,21 @@ fn a_model_is_served_with_the_images_it_was_fitted_on() {
         for key in ["score", "verdict", "probability"] {
             assert_eq!(answer[key], told[key], "{key}");
         }
-        assert_eq!(answer["reasons"][0]["segment"], told["reasons"][0]["segment"]);
+        assert_eq!(
+            answer["reasons"][0]["segment"],
+            told["reasons"][0]["segment"]
+        );
         assert_eq!(answer["maps"][0]["detector"], "patchcore");
     }
     assert_eq!(served.ask("POST", "/v1/inspect", b"GIF89a").0, 422);
 
     let run = served.json("/v1/runs/0");
-    let ids: Vec<&str> = run["items"]["id"].as_array().unwrap().iter().map(|i| i.as_str().unwrap()).collect();
+    let ids: Vec<&str> = run["items"]["id"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| i.as_str().unwrap())
+        .collect();
     assert_eq!((ids.len(), ids.contains(&"bad/2.png")), (18, true));
     let about = served.json("/v1/about");
     assert_eq!(run["threshold"], about["model"]["threshold"]);
@@ -177,10 +275,16 @@ fn what_cannot_be_served_is_said() {
     let said = expect(place.segad(&["serve", gone.to_str().unwrap()]), 5);
     assert!(said.contains("gone.segad"), "{said}");
     std::fs::create_dir_all(place.path("empty/v1")).unwrap();
-    let said = expect(place.segad(&["serve", place.path("empty").to_str().unwrap()]), 5);
+    let said = expect(
+        place.segad(&["serve", place.path("empty").to_str().unwrap()]),
+        5,
+    );
     assert!(said.contains("no evaluated row"), "{said}");
     std::fs::write(place.path("cut.segad"), b"no model").unwrap();
-    let said = expect(place.segad(&["serve", place.path("cut.segad").to_str().unwrap()]), 5);
+    let said = expect(
+        place.segad(&["serve", place.path("cut.segad").to_str().unwrap()]),
+        5,
+    );
     assert!(said.contains("cut.segad: model file"), "{said}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -7,7 +7,10 @@ use std::process::{Command, Output, Stdio};
 
 /// The workspace's folder.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
 }
 
 /// A temporary place with a cache, a store and an output folder.
@@ -21,7 +24,9 @@ pub const BACKBONE: &str = "detectors.patchcore.backbone=\"resnet18\"";
 impl Place {
     /// An empty place.
     pub fn bare() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// An empty place whose cache has ResNet-18 with random weights.
@@ -31,9 +36,16 @@ impl Place {
         std::fs::create_dir_all(&weights).unwrap();
         let kind = segad_nn::BackboneKind::Resnet18;
         let random = segad_nn::Weights::random(kind, None, segad_core::Seed(1)).unwrap();
-        let tensors: Vec<_> = random.tensors().iter().map(|(n, t)| (n.as_str(), t)).collect();
-        std::fs::write(weights.join("resnet18.safetensors"), segad_nn::write_tensors(&tensors).unwrap())
-            .unwrap();
+        let tensors: Vec<_> = random
+            .tensors()
+            .iter()
+            .map(|(n, t)| (n.as_str(), t))
+            .collect();
+        std::fs::write(
+            weights.join("resnet18.safetensors"),
+            segad_nn::write_tensors(&tensors).unwrap(),
+        )
+        .unwrap();
         place
     }
 
@@ -46,9 +58,12 @@ impl Place {
     pub fn segad(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_segad"));
         command.args(args).current_dir(root()).stdin(Stdio::null());
-        command.env("SEGAD_CACHE_DIR", self.path("cache")).env("OMP_WAIT_POLICY", "PASSIVE");
+        command
+            .env("SEGAD_CACHE_DIR", self.path("cache"))
+            .env("OMP_WAIT_POLICY", "PASSIVE");
         command.env_remove("SEGAD_STORE").env_remove("RUST_LOG");
-        // As outside a working copy: reports name the commit, and somebody may commit between two runs.
+        // As outside a working copy: reports name the commit, and somebody may commit between two
+        // runs.
         command.env("GIT_DIR", self.path("no-git"));
         command
     }
@@ -56,8 +71,15 @@ impl Place {
     /// The demo on the shipped sample with random weights, writing to `out`.
     pub fn demo(&self, out: &str, more: &[&str]) -> Command {
         let out = self.path(out);
-        let mut args =
-            vec!["demo", "--profile", "smoke", "--data", "datasets/elpv-sample", "--set", BACKBONE];
+        let mut args = vec![
+            "demo",
+            "--profile",
+            "smoke",
+            "--data",
+            "datasets/elpv-sample",
+            "--set",
+            BACKBONE,
+        ];
         args.extend(["--out", out.to_str().unwrap()]);
         args.extend(more);
         self.segad(&args)
@@ -65,11 +87,23 @@ impl Place {
 
     /// Digests of the files that must be the same in every run.
     pub fn results(&self, out: &str) -> BTreeMap<String, Key> {
-        let names =
-            ["metrics.csv", "report.html", "scores.csv", "table.csv", "table.json", "table.md", "table.tex"];
+        let names = [
+            "metrics.csv",
+            "report.html",
+            "scores.csv",
+            "table.csv",
+            "table.json",
+            "table.md",
+            "table.tex",
+        ];
         names
             .iter()
-            .map(|n| (n.to_string(), Key::of_bytes(&std::fs::read(self.path(out).join(n)).unwrap())))
+            .map(|n| {
+                (
+                    n.to_string(),
+                    Key::of_bytes(&std::fs::read(self.path(out).join(n)).unwrap()),
+                )
+            })
             .collect()
     }
 }

@@ -1,8 +1,12 @@
-//! `cargo xtask bench reference`: segad against the Python reference, on the same maps, taking turns.
+//! `cargo xtask bench reference`: segad against the Python reference, on the same maps, taking
+//! turns.
 //!
-//! The maps are made up, of VisA's size (12 classes, 10 seeds, 3 rows). Both sides start from what they read in daily use:
-//! Python from `.npy` files, segad from a warm import.
-#![expect(clippy::disallowed_methods, reason = "it measures seconds and makes a place of its own")]
+//! The maps are made up, of VisA's size (12 classes, 10 seeds, 3 rows). Both sides start from what
+//! they read in daily use: Python from `.npy` files, segad from a warm import.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it measures seconds and makes a place of its own"
+)]
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,16 +22,34 @@ use crate::segad;
 use crate::setup::Context;
 
 /// What the authors' code ran with, as far as it is known.
-const PACKAGES: [&str; 5] =
-    ["numpy==1.24.4", "scipy==1.10.1", "pandas==2.0.3", "scikit-learn==1.3.2", "xgboost==2.0.3"];
+const PACKAGES: [&str; 5] = [
+    "numpy==1.24.4",
+    "scipy==1.10.1",
+    "pandas==2.0.3",
+    "scikit-learn==1.3.2",
+    "xgboost==2.0.3",
+];
 /// Pythons that these packages are built for.
-const PYTHONS: [&str; 5] = ["python3.11", "python3.10", "python3.9", "python3.8", "python3"];
+const PYTHONS: [&str; 5] = [
+    "python3.11",
+    "python3.10",
+    "python3.9",
+    "python3.8",
+    "python3",
+];
 const REFERENCE: &str = "tests/fixtures/segad_maps/reference.py";
-const ROWS: [(&str, &str); 3] =
-    [("EfficientAD", "EfficientAD + Ours"), ("RD4AD", "RD4AD + Ours"), ("All AD", "All AD + Ours")];
+const ROWS: [(&str, &str); 3] = [
+    ("EfficientAD", "EfficientAD + Ours"),
+    ("RD4AD", "RD4AD + Ours"),
+    ("All AD", "All AD + Ours"),
+];
 
 /// Runs the comparison; `arguments` may be `--seeds 333,576` and `--maps DIR`.
-pub(crate) fn run(context: &Context, native: &Native, arguments: &[OsString]) -> Result<u8, XtaskError> {
+pub(crate) fn run(
+    context: &Context,
+    native: &Native,
+    arguments: &[OsString],
+) -> Result<u8, XtaskError> {
     let options = Options::parse(arguments)?;
     let place = context.provisioner.cache.root().join("bench");
     let maps = match options.maps {
@@ -36,7 +58,12 @@ pub(crate) fn run(context: &Context, native: &Native, arguments: &[OsString]) ->
     };
     let binary = segad::build(context, native)?;
     let imported = place.join("imported");
-    let cold = timed(segad_command(&binary, &imported).args(["import", "maps"]).arg(&maps))?.0;
+    let cold = timed(
+        segad_command(&binary, &imported)
+            .args(["import", "maps"])
+            .arg(&maps),
+    )?
+    .0;
     println!("import: {cold:.1} s (nothing if it was done before)");
 
     let out = place.join("out");
@@ -44,30 +71,54 @@ pub(crate) fn run(context: &Context, native: &Native, arguments: &[OsString]) ->
         let store = place.join(format!("store-{turn}"));
         warm_store(&imported, &store)?;
         let mut command = segad_command(&binary, &store);
-        command.args(["reproduce", "table5", "--quiet", "--only", "Ours", "--maps"]).arg(&maps);
-        command.arg("--out").arg(&out).args(["--set", &format!("seeds=[{}]", options.seeds)]);
+        command
+            .args(["reproduce", "table5", "--quiet", "--only", "Ours", "--maps"])
+            .arg(&maps);
+        command
+            .arg("--out")
+            .arg(&out)
+            .args(["--set", &format!("seeds=[{}]", options.seeds)]);
         let (seconds, peak) = timed(&mut command)?;
         remove(&store)?;
-        println!("segad: {seconds:.1} s{}", peak.map_or(String::new(), |p| format!(", peak memory {p} MiB")));
+        println!(
+            "segad: {seconds:.1} s{}",
+            peak.map_or(String::new(), |p| format!(", peak memory {p} MiB"))
+        );
         Ok(seconds)
     };
     let first = ours(0)?;
     let Some(python) = environment(context, &place.join("python"), &PYTHONS, &PACKAGES)? else {
-        println!("no Python with {}: nothing to compare with", PACKAGES.join(", "));
+        println!(
+            "no Python with {}: nothing to compare with",
+            PACKAGES.join(", ")
+        );
         return Ok(exit::OK);
     };
     let told = place.join("reference.json");
     let mut command = peer(&python);
-    command.arg(context.root.join(REFERENCE)).arg(&maps).arg(&told);
+    command
+        .arg(context.root.join(REFERENCE))
+        .arg(&maps)
+        .arg(&told);
     command.args(["--seeds", &options.seeds]);
     let (reference, peak) = timed(&mut command)?;
-    println!("Python: {reference:.1} s{}", peak.map_or(String::new(), |p| format!(", peak memory {p} MiB")));
+    println!(
+        "Python: {reference:.1} s{}",
+        peak.map_or(String::new(), |p| format!(", peak memory {p} MiB"))
+    );
     let second = ours(1)?;
     let mean = f64::midpoint(first, second);
-    println!("ratio: {:.1} (Python {reference:.1} s, segad {mean:.1} s, the mean of two)", reference / mean);
+    println!(
+        "ratio: {:.1} (Python {reference:.1} s, segad {mean:.1} s, the mean of two)",
+        reference / mean
+    );
     let (compared, largest) = differences(&told, &out.join("metrics.csv"))?;
     println!("metrics: {compared} compared, largest difference {largest:.1e} percentage points");
-    Ok(if largest < 1e-6 { exit::OK } else { exit::DIFFERS })
+    Ok(if largest < 1e-6 {
+        exit::OK
+    } else {
+        exit::DIFFERS
+    })
 }
 
 struct Options {
@@ -81,7 +132,9 @@ impl Options {
         let mut options = Self { maps: None, seeds };
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
-            let usage = || XtaskError::Usage("bench reference takes --maps DIR and --seeds A,B,…".to_owned());
+            let usage = || {
+                XtaskError::Usage("bench reference takes --maps DIR and --seeds A,B,…".to_owned())
+            };
             let value = words.next().ok_or_else(usage)?;
             match word.to_str() {
                 Some("--maps") => options.maps = Some(value.into()),
@@ -99,7 +152,15 @@ fn made_up(context: &Context, native: &Native, maps: &Path) -> Result<PathBuf, X
         eprintln!("writing {} (2 GB)", maps.display());
         let mut cargo = cargo::command(&context.root, Some(native));
         cargo
-            .args(["run", "--quiet", "--package", "segad-miniature", "--example", "generate_maps", "--"])
+            .args([
+                "run",
+                "--quiet",
+                "--package",
+                "segad-miniature",
+                "--example",
+                "generate_maps",
+                "--",
+            ])
             .arg(maps);
         succeeded(&mut cargo)?;
     }
@@ -108,7 +169,10 @@ fn made_up(context: &Context, native: &Native, maps: &Path) -> Result<PathBuf, X
 
 fn segad_command(binary: &Path, store: &Path) -> Command {
     let mut command = Command::new(binary);
-    command.env("SEGAD_STORE", store).envs(segad::WAITING).stdout(Stdio::null());
+    command
+        .env("SEGAD_STORE", store)
+        .envs(segad::WAITING)
+        .stdout(Stdio::null());
     command
 }
 
@@ -119,7 +183,10 @@ fn warm_store(imported: &Path, store: &Path) -> Result<(), XtaskError> {
 }
 
 fn link(from: &Path, to: &Path) -> Result<(), XtaskError> {
-    let at = |source| XtaskError::Start { command: format!("link {}", from.display()), source };
+    let at = |source| XtaskError::Start {
+        command: format!("link {}", from.display()),
+        source,
+    };
     std::fs::create_dir_all(to).map_err(at)?;
     for entry in std::fs::read_dir(from).map_err(at)? {
         let entry = entry.map_err(at)?;
@@ -135,14 +202,16 @@ fn link(from: &Path, to: &Path) -> Result<(), XtaskError> {
 
 fn remove(folder: &Path) -> Result<(), XtaskError> {
     match std::fs::remove_dir_all(folder) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(XtaskError::Start { command: format!("remove {}", folder.display()), source })
-        }
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(XtaskError::Start {
+            command: format!("remove {}", folder.display()),
+            source,
+        }),
         _ => Ok(()),
     }
 }
 
-/// Python with the packages, in an environment of its own; none if there is no Python they are built for.
+/// Python with the packages, in an environment of its own; none if there is no Python they are
+/// built for.
 pub(crate) fn environment(
     context: &Context,
     folder: &Path,
@@ -158,15 +227,24 @@ pub(crate) fn environment(
     }
     for program in pythons {
         // `python3` may be any version; pip refuses those that the packages are not built for.
-        let fits =
-            Command::new(program).args(["-c", "import venv, ensurepip"]).stderr(Stdio::null()).status();
+        let fits = Command::new(program)
+            .args(["-c", "import venv, ensurepip"])
+            .stderr(Stdio::null())
+            .status();
         if !fits.is_ok_and(|s| s.success()) {
             continue;
         }
         remove(folder)?;
         programs::run(Command::new(program).args(["-m", "venv"]).arg(folder))?;
         let mut pip = Command::new(&python);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--only-binary=:all:",
+        ]);
         match programs::run(pip.args(packages)) {
             Ok(_) => {
                 files::write_if_changed(&mark, &packages.join("\n"))?;
@@ -178,7 +256,8 @@ pub(crate) fn environment(
     Ok(None)
 }
 
-/// Python as its users run it: without the settings that this workspace's own programs get from cargo.
+/// Python as its users run it: without the settings that this workspace's own programs get from
+/// cargo.
 pub(crate) fn peer(python: &Path) -> Command {
     let mut command = Command::new(python);
     command.arg("-Wignore");
@@ -191,13 +270,20 @@ pub(crate) fn peer(python: &Path) -> Command {
 fn succeeded(command: &mut Command) -> Result<(), XtaskError> {
     let status = cargo::status(command)?;
     let name = || command.get_program().to_string_lossy().into_owned();
-    if status.success() { Ok(()) } else { Err(XtaskError::Build(format!("{} ended with {status}", name()))) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(XtaskError::Build(format!("{} ended with {status}", name())))
+    }
 }
 
 /// Seconds, and peak memory in MiB where `/proc` tells.
 fn timed(command: &mut Command) -> Result<(f64, Option<u64>), XtaskError> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let failed = |source| XtaskError::Start { command: name.clone(), source };
+    let failed = |source| XtaskError::Start {
+        command: name.clone(),
+        source,
+    };
     let start = Instant::now();
     let mut child = command.spawn().map_err(failed)?;
     let status_file = format!("/proc/{}/status", child.id());
@@ -207,7 +293,10 @@ fn timed(command: &mut Command) -> Result<(f64, Option<u64>), XtaskError> {
         if let Some(status) = child.try_wait().map_err(failed)? {
             break status;
         }
-        peak = std::fs::read_to_string(&status_file).ok().and_then(|s| peak_of(&s)).or(peak);
+        peak = std::fs::read_to_string(&status_file)
+            .ok()
+            .and_then(|s| peak_of(&s))
+            .or(peak);
         std::thread::sleep(std::time::Duration::from_millis(20));
     };
     let seconds = start.elapsed().as_secs_f64();
@@ -220,29 +309,44 @@ fn timed(command: &mut Command) -> Result<(f64, Option<u64>), XtaskError> {
 
 fn peak_of(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
-    Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? / 1024)
+    Some(
+        line.trim()
+            .trim_end_matches("kB")
+            .trim()
+            .parse::<u64>()
+            .ok()?
+            / 1024,
+    )
 }
 
 /// How many metrics of the reference were compared with ours, and the largest difference.
 fn differences(told: &Path, ours: &Path) -> Result<(usize, f64), XtaskError> {
     let read = |path: &Path| {
-        std::fs::read_to_string(path)
-            .map_err(|source| XtaskError::Start { command: path.display().to_string(), source })
+        std::fs::read_to_string(path).map_err(|source| XtaskError::Start {
+            command: path.display().to_string(),
+            source,
+        })
     };
-    let wrong = || XtaskError::Build("the reference's metrics and ours do not fit together".to_owned());
+    let wrong =
+        || XtaskError::Build("the reference's metrics and ours do not fit together".to_owned());
     let told: serde_json::Value = serde_json::from_str(&read(told)?).map_err(|_| wrong())?;
     let text = read(ours)?;
     // Row names hold no comma and no quote, so a plain split reads these lines.
     let lines: Vec<Vec<&str>> = text.lines().map(|l| l.split(',').collect()).collect();
     let find = |row: &str, class: &str, seed: u64, metric: &str| -> Option<f64> {
         let seed = seed.to_string();
-        let line = lines.iter().find(|l| l.len() == 5 && l[..4] == [row, class, seed.as_str(), metric])?;
+        let line = lines
+            .iter()
+            .find(|l| l.len() == 5 && l[..4] == [row, class, seed.as_str(), metric])?;
         line[4].parse().ok()
     };
     let (mut compared, mut largest) = (0, 0f64);
     for (class, runs) in told.as_object().ok_or_else(wrong)? {
         for run in runs.as_array().ok_or_else(wrong)? {
-            let (row, seed) = (run[0].as_str().unwrap_or_default(), run[1].as_u64().ok_or_else(wrong)?);
+            let (row, seed) = (
+                run[0].as_str().unwrap_or_default(),
+                run[1].as_u64().ok_or_else(wrong)?,
+            );
             let (_, name) = ROWS.iter().find(|r| r.0 == row).ok_or_else(wrong)?;
             for (i, metric) in ["cl_auroc", "fpr95tpr"].iter().enumerate() {
                 let reference = run[2 + i].as_f64().ok_or_else(wrong)?;
@@ -262,7 +366,10 @@ mod tests {
     #[test]
     fn options_are_read() {
         let o = Options::parse(&["--seeds", "1,2", "--maps", "x"].map(OsString::from)).unwrap();
-        assert_eq!((o.seeds.as_str(), o.maps), ("1,2", Some(PathBuf::from("x"))));
+        assert_eq!(
+            (o.seeds.as_str(), o.maps),
+            ("1,2", Some(PathBuf::from("x")))
+        );
         assert!(
             Options::parse(&["--seeds".into()]).is_err()
                 && Options::parse(&["--x".into(), "y".into()]).is_err()

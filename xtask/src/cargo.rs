@@ -13,11 +13,13 @@ pub(crate) fn workspace_root() -> PathBuf {
     // cargo run sets the variable; the constant serves a binary that is called by itself.
     let package = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    package.parent().map_or_else(|| package.clone(), Path::to_path_buf)
+    package
+        .parent()
+        .map_or_else(|| package.clone(), Path::to_path_buf)
 }
 
-/// A cargo command in the workspace, with the native libraries of this run: cargo may have handed this process the values
-/// of an older settings file.
+/// A cargo command in the workspace, with the native libraries of this run: cargo may have handed
+/// this process the values of an older settings file.
 pub(crate) fn command(root: &Path, native: Option<&Native>) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(program);
@@ -26,7 +28,12 @@ pub(crate) fn command(root: &Path, native: Option<&Native>) -> Command {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_")
-            || ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_BIN_NAME"].contains(&text.as_ref())
+            || [
+                "CARGO_MANIFEST_DIR",
+                "CARGO_MANIFEST_PATH",
+                "CARGO_BIN_NAME",
+            ]
+            .contains(&text.as_ref())
         {
             command.env_remove(&name);
         }

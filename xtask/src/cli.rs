@@ -35,13 +35,16 @@ pub(crate) enum Verb {
     },
     /// Show what is expected, what is found, and how to fix it
     Doctor,
-    /// Fetch data sets or pretrained weights; a download that broke off goes on, what is there already stays
+    /// Fetch data sets or pretrained weights; a download that broke off goes on, what is there
+    /// already stays
     Fetch {
-        /// elpv, vad, visa, mvtec, segad-maps, weights (all), or by name: efficientnet-lite2, wide-resnet50-2,
-        /// wide-resnet50-2-v2, resnet18, efficientad-teacher-medium, efficientad-teacher-small
+        /// elpv, vad, visa, mvtec, segad-maps, weights (all), or by name: efficientnet-lite2,
+        /// wide-resnet50-2, wide-resnet50-2-v2, resnet18, efficientad-teacher-medium,
+        /// efficientad-teacher-small
         #[arg(required = true)]
         what: Vec<String>,
-        /// The archive of the (one) data set or the PyTorch file of the weights, if you have it; a path or an address
+        /// The archive of the (one) data set or the PyTorch file of the weights, if you have it; a
+        /// path or an address
         #[arg(long, value_name = "FILE|URL")]
         from: Option<String>,
         /// Use no network; fail with what is missing
@@ -54,8 +57,8 @@ pub(crate) enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         filters: Vec<OsString>,
     },
-    /// Run a benchmark, or all of them; `reference` times segad against the Python reference on made-up maps, `detectors`
-    /// the four detectors against PyTorch, ONNX Runtime and OpenVINO
+    /// Run a benchmark, or all of them; `reference` times segad against the Python reference on
+    /// made-up maps, `detectors` the four detectors against PyTorch, ONNX Runtime and OpenVINO
     Bench {
         /// Its name
         name: Option<String>,
@@ -82,14 +85,18 @@ mod tests {
     #[test]
     fn other_commands_are_passed_on_whole() {
         let cli = Cli::parse_from(["xtask", "reproduce", "3", "--profile", "smoke", "--help"]);
-        let Verb::Segad(words) = cli.verb else { panic!("{:?}", cli.verb) };
+        let Verb::Segad(words) = cli.verb else {
+            panic!("{:?}", cli.verb)
+        };
         assert_eq!(words, ["reproduce", "3", "--profile", "smoke", "--help"]);
     }
 
     #[test]
     fn fetch_takes_a_file() {
         let cli = Cli::parse_from(["xtask", "fetch", "resnet18", "--from", "x.pth"]);
-        let Verb::Fetch { what, from, .. } = cli.verb else { panic!("{:?}", cli.verb) };
+        let Verb::Fetch { what, from, .. } = cli.verb else {
+            panic!("{:?}", cli.verb)
+        };
         assert_eq!(what, ["resnet18"]);
         assert_eq!(from.as_deref(), Some("x.pth"));
         assert!(Cli::try_parse_from(["xtask", "fetch"]).is_err());

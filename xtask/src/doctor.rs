@@ -51,7 +51,11 @@ impl Row {
 pub(crate) fn run(context: &Context) -> Result<u8, XtaskError> {
     let rows = rows(context)?;
     print!("{}", table(&rows));
-    Ok(if rows.iter().any(|r| r.state == State::Bad) { exit::CONFIGURATION } else { exit::OK })
+    Ok(if rows.iter().any(|r| r.state == State::Bad) {
+        exit::CONFIGURATION
+    } else {
+        exit::OK
+    })
 }
 
 fn rows(context: &Context) -> Result<Vec<Row>, XtaskError> {
@@ -63,7 +67,10 @@ fn rows(context: &Context) -> Result<Vec<Row>, XtaskError> {
     rows.push(nextest());
     rows.push(folder(cache));
     rows.extend(natives(context)?);
-    rows.push(device(&native::Shell::from_env(&context.settings())?, cache));
+    rows.push(device(
+        &native::Shell::from_env(&context.settings())?,
+        cache,
+    ));
     rows.push(match elpv::problem(&cache.data(elpv::NAME))? {
         None => Row::good(
             "data: elpv",
@@ -74,7 +81,8 @@ fn rows(context: &Context) -> Result<Vec<Row>, XtaskError> {
             .or(State::Optional, "cargo xtask fetch elpv"),
     });
     for name in fetch::DATASETS {
-        let row = |found: String| Row::good(&format!("data: {name}"), "the images it counts", found);
+        let row =
+            |found: String| Row::good(&format!("data: {name}"), "the images it counts", found);
         rows.push(match fetch::dataset_problem(cache, name)? {
             None => row(cache.data(name).display().to_string()),
             Some(problem) => row(problem).or(State::Optional, &format!("cargo xtask fetch {name}")),
@@ -85,27 +93,36 @@ fn rows(context: &Context) -> Result<Vec<Row>, XtaskError> {
         let file = cache.weights(pinned.name);
         rows.push(match fetch::problem(cache, pinned)? {
             None => Row::good(&item, "digest as recorded", file.display().to_string()),
-            Some(problem) => Row::good(&item, "digest as recorded", problem)
-                .or(State::Optional, &format!("cargo xtask fetch {}", pinned.name)),
+            Some(problem) => Row::good(&item, "digest as recorded", problem).or(
+                State::Optional,
+                &format!("cargo xtask fetch {}", pinned.name),
+            ),
         });
     }
     Ok(rows)
 }
 
 fn rust(context: &Context) -> Row {
-    let pinned =
-        files::read_text(&context.root.join("rust-toolchain.toml")).ok().flatten().unwrap_or_default();
+    let pinned = files::read_text(&context.root.join("rust-toolchain.toml"))
+        .ok()
+        .flatten()
+        .unwrap_or_default();
     let expected = pinned
         .lines()
         .find_map(|l| l.strip_prefix("channel"))
         .map(|v| v.trim_matches([' ', '=', '"']).to_owned())
         .unwrap_or_default();
-    let found = answer(Command::new("rustc").arg("--version").current_dir(&context.root));
+    let found = answer(
+        Command::new("rustc")
+            .arg("--version")
+            .current_dir(&context.root),
+    );
     let version = found.split_whitespace().nth(1).unwrap_or("none").to_owned();
     if version.starts_with(&expected) {
         Row::good("rustc", &expected, version)
     } else {
-        Row::good("rustc", &expected, version).or(State::Bad, &format!("rustup toolchain install {expected}"))
+        Row::good("rustc", &expected, version)
+            .or(State::Bad, &format!("rustup toolchain install {expected}"))
     }
 }
 
@@ -113,7 +130,13 @@ fn program(need: Need, otherwise: State) -> Row {
     if need.present(None) {
         let mut command = Command::new(need.program);
         let answer = answer(command.args(need.probe));
-        let version: String = answer.lines().next().unwrap_or("present").chars().take(48).collect();
+        let version: String = answer
+            .lines()
+            .next()
+            .unwrap_or("present")
+            .chars()
+            .take(48)
+            .collect();
         return Row::good(need.program, need.purpose, version);
     }
     Row::good(need.program, need.purpose, "missing").or(otherwise, &need.fix())
@@ -123,8 +146,12 @@ fn nextest() -> Row {
     let found = answer(Command::new("cargo").args(["nextest", "--version"]));
     match found.lines().next() {
         Some(version) => Row::good("cargo-nextest", "runs the tests", version),
-        None => Row::good("cargo-nextest", "runs the tests", "missing; cargo test is used")
-            .or(State::Optional, "cargo install cargo-nextest --locked"),
+        None => Row::good(
+            "cargo-nextest",
+            "runs the tests",
+            "missing; cargo test is used",
+        )
+        .or(State::Optional, "cargo install cargo-nextest --locked"),
     }
 }
 
@@ -153,7 +180,13 @@ fn folder(cache: &Cache) -> Row {
 
 /// Free gigabytes in what `df -Pk FOLDER` prints.
 fn free_gb(listing: &str) -> Option<u64> {
-    let kib: u64 = listing.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
+    let kib: u64 = listing
+        .lines()
+        .nth(1)?
+        .split_whitespace()
+        .nth(3)?
+        .parse()
+        .ok()?;
     Some(kib * 1024 / 1_000_000_000)
 }
 
@@ -176,7 +209,10 @@ fn natives(context: &Context) -> Result<Vec<Row>, XtaskError> {
     let torch = match libtorch::problem(&native.libtorch.folder) {
         None => {
             let version = libtorch::version(&native.libtorch.folder);
-            let found = whose(&native.libtorch, version.unwrap_or_else(|| "version unknown".into()));
+            let found = whose(
+                &native.libtorch,
+                version.unwrap_or_else(|| "version unknown".into()),
+            );
             Row::good("libtorch", LIBTORCH, found)
         }
         Some(problem) => {
@@ -188,14 +224,20 @@ fn natives(context: &Context) -> Result<Vec<Row>, XtaskError> {
         Some(problem) => {
             Row::good("XGBoost", XGBOOST, whose(&native.xgboost, problem)).or(State::Bad, SET_UP)
         }
-        None if digest::sha256_file(&library)? == XGBOOST_LIBRARY_READY => {
-            Row::good("XGBoost", XGBOOST, whose(&native.xgboost, XGBOOST.to_owned()))
-        }
-        None if native.xgboost.users => {
-            Row::good("XGBoost", XGBOOST, whose(&native.xgboost, "another build".into()))
-        }
-        None => Row::good("XGBoost", XGBOOST, whose(&native.xgboost, "damaged".into()))
-            .or(State::Bad, &format!("remove {} and run {SET_UP}", cache.xgboost().display())),
+        None if digest::sha256_file(&library)? == XGBOOST_LIBRARY_READY => Row::good(
+            "XGBoost",
+            XGBOOST,
+            whose(&native.xgboost, XGBOOST.to_owned()),
+        ),
+        None if native.xgboost.users => Row::good(
+            "XGBoost",
+            XGBOOST,
+            whose(&native.xgboost, "another build".into()),
+        ),
+        None => Row::good("XGBoost", XGBOOST, whose(&native.xgboost, "damaged".into())).or(
+            State::Bad,
+            &format!("remove {} and run {SET_UP}", cache.xgboost().display()),
+        ),
     };
     let written = files::read_text(&settings)?;
     let row = |found: &str| Row::good(".cargo/native.toml", "where these lie", found);
@@ -207,11 +249,19 @@ fn natives(context: &Context) -> Result<Vec<Row>, XtaskError> {
     Ok(vec![torch, xgb, config])
 }
 
-/// Whether networks can run on a GPU. The code paths are always compiled; libtorch and the machine decide.
+/// Whether networks can run on a GPU. The code paths are always compiled; libtorch and the machine
+/// decide.
 fn device(shell: &native::Shell, cache: &Cache) -> Row {
-    let libtorch = shell.libtorch.as_ref().map_or_else(|| cache.libtorch(), Into::into);
-    let gpus = answer(Command::new("nvidia-smi").args(["--query-gpu=name", "--format=csv,noheader"]));
-    cuda(libtorch.join("lib/libtorch_cuda.so").exists(), gpus.lines().next())
+    let libtorch = shell
+        .libtorch
+        .as_ref()
+        .map_or_else(|| cache.libtorch(), Into::into);
+    let gpus =
+        answer(Command::new("nvidia-smi").args(["--query-gpu=name", "--format=csv,noheader"]));
+    cuda(
+        libtorch.join("lib/libtorch_cuda.so").exists(),
+        gpus.lines().next(),
+    )
 }
 
 fn cuda(library: bool, gpu: Option<&str>) -> Row {
@@ -223,7 +273,10 @@ fn cuda(library: bool, gpu: Option<&str>) -> Row {
         (false, Some(gpu)) => row(&format!(
             "cpu; cuda cannot run: {gpu} is there, libtorch is built without CUDA"
         ))
-        .or(State::Optional, "set LIBTORCH to the folder of a libtorch with CUDA, then cargo xtask setup"),
+        .or(
+            State::Optional,
+            "set LIBTORCH to the folder of a libtorch with CUDA, then cargo xtask setup",
+        ),
     }
 }
 
@@ -244,15 +297,32 @@ fn table(rows: &[Row]) -> String {
             State::Optional => "-",
             State::Bad => "BAD",
         };
-        [mark.to_owned(), r.item.clone(), r.expected.clone(), r.found.clone(), r.fix.clone()]
+        [
+            mark.to_owned(),
+            r.item.clone(),
+            r.expected.clone(),
+            r.found.clone(),
+            r.fix.clone(),
+        ]
     };
     let head = ["", "item", "expected", "found", "how to fix"].map(str::to_owned);
-    let lines: Vec<[String; 5]> = std::iter::once(head).chain(rows.iter().map(cells)).collect();
-    let width = |column: usize| lines.iter().map(|l| l[column].chars().count()).max().unwrap_or(0);
+    let lines: Vec<[String; 5]> = std::iter::once(head)
+        .chain(rows.iter().map(cells))
+        .collect();
+    let width = |column: usize| {
+        lines
+            .iter()
+            .map(|l| l[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..5).map(width).collect();
     let mut text = String::new();
     for line in &lines {
-        let padded = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
+        let padded = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, &width)| format!("{cell:width$}"));
         text.push_str(padded.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
     }
@@ -305,7 +375,10 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let rows = [Row::good("a", "1", "2"), Row::good("long", "x", "ö").or(State::Bad, "do it")];
+        let rows = [
+            Row::good("a", "1", "2"),
+            Row::good("long", "x", "ö").or(State::Bad, "do it"),
+        ];
         assert_eq!(
             table(&rows),
             "     item  expected  found  how to fix\n\
@@ -316,8 +389,7 @@ mod tests {
 
     #[test]
     fn free_space_is_read() {
-        let listing =
-            "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/a 100 1 48828125 1% /\n";
+        let listing = "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/a 100 1 48828125 1% /\n";
         assert_eq!(free_gb(listing), Some(50));
         assert_eq!(free_gb(""), None);
     }

@@ -17,7 +17,10 @@ pub(crate) enum XtaskError {
     #[error("{0}")]
     Usage(String),
     #[error("{command}: {source}")]
-    Start { command: String, source: std::io::Error },
+    Start {
+        command: String,
+        source: std::io::Error,
+    },
     #[error("{0}")]
     Build(String),
     #[error("the command {0:?} is unknown; see cargo xtask --help")]

@@ -1,7 +1,13 @@
-//! `cargo xtask`: brings native libraries, data and weights to this machine, then builds and runs `segad`.
+//! `cargo xtask`: brings native libraries, data and weights to this machine, then builds and runs
+//! `segad`.
 //!
-//! It links neither libtorch nor XGBoost nor Polars, so that it compiles in seconds on a machine that has nothing yet.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its user")]
+//! It links neither libtorch nor XGBoost nor Polars, so that it compiles in seconds on a machine
+//! that has nothing yet.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program speaks to its user"
+)]
 
 mod bench;
 mod bench_detectors;
@@ -43,7 +49,11 @@ fn run(verb: Verb) -> Result<u8, XtaskError> {
             Ok(exit::OK)
         }
         Verb::Doctor => doctor::run(&setup::Context::new(true)?),
-        Verb::Fetch { what, from, offline } => {
+        Verb::Fetch {
+            what,
+            from,
+            offline,
+        } => {
             let context = setup::Context::new(offline)?;
             for path in fetch::run(&context, &what, from.as_deref())? {
                 println!("{}", path.display());
@@ -57,13 +67,20 @@ fn run(verb: Verb) -> Result<u8, XtaskError> {
         Verb::Bench { name, arguments } => {
             let context = setup::Context::new(false)?;
             match name.as_deref() {
-                Some("reference") => return bench::run(&context, &setup::run(&context)?, &arguments),
+                Some("reference") => {
+                    return bench::run(&context, &setup::run(&context)?, &arguments);
+                }
                 Some("detectors") => {
                     return bench_detectors::run(&context, &setup::run(&context)?, &arguments);
                 }
                 _ => {}
             }
-            test::bench(&context, &setup::run(&context)?, name.as_deref(), &arguments)
+            test::bench(
+                &context,
+                &setup::run(&context)?,
+                name.as_deref(),
+                &arguments,
+            )
         }
         Verb::Segad(words) => segad::run(&words),
     }

@@ -39,9 +39,13 @@ const DEMO: [&str; 2] = ["elpv", "efficientnet-lite2"];
 /// Weights that `fit` can use, the one to fetch first.
 const BACKBONES: [&str; 3] = ["efficientnet-lite2", "resnet18", "wide-resnet50-2"];
 
-/// Sets up, fetches what the command needs, builds `segad` and becomes it: its exit code and signals are this process's.
+/// Sets up, fetches what the command needs, builds `segad` and becomes it: its exit code and
+/// signals are this process's.
 pub(crate) fn run(words: &[OsString]) -> Result<u8, XtaskError> {
-    let verb = words.first().map(|v| v.to_string_lossy()).unwrap_or_default();
+    let verb = words
+        .first()
+        .map(|v| v.to_string_lossy())
+        .unwrap_or_default();
     if !VERBS.contains(&verb.as_ref()) && verb != "completions" {
         return Err(XtaskError::Unknown(verb.into_owned()));
     }
@@ -63,7 +67,11 @@ pub(crate) fn run(words: &[OsString]) -> Result<u8, XtaskError> {
 
 /// `--offline` is for this program: `segad` never uses the network.
 fn split_offline(words: &[OsString]) -> (bool, Vec<OsString>) {
-    let kept: Vec<OsString> = words.iter().filter(|w| *w != "--offline").cloned().collect();
+    let kept: Vec<OsString> = words
+        .iter()
+        .filter(|w| *w != "--offline")
+        .cloned()
+        .collect();
     (kept.len() < words.len(), kept)
 }
 
@@ -86,10 +94,19 @@ pub(crate) fn build_target(
     if context.provisioner.offline {
         cargo.arg("--offline");
     }
-    let start = |source| XtaskError::Start { command: "cargo build".to_owned(), source };
+    let start = |source| XtaskError::Start {
+        command: "cargo build".to_owned(),
+        source,
+    };
     let mut child = cargo.spawn().map_err(start)?;
     let mut binary = None;
-    for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
+    for line in child
+        .stdout
+        .take()
+        .map(BufReader::new)
+        .into_iter()
+        .flat_map(BufRead::lines)
+    {
         binary = executable(&line.map_err(start)?, name).or(binary);
     }
     let status = child.wait().map_err(start)?;
@@ -108,8 +125,10 @@ fn executable(message: &str, name: &str) -> Option<PathBuf> {
     message["executable"].as_str().map(PathBuf::from)
 }
 
-/// How threads of OpenMP wait, as in `.cargo/config.toml`: those that spin for long take the processor from those that work.
-pub(crate) const WAITING: [(&str, &str); 2] = [("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "1000")];
+/// How threads of OpenMP wait, as in `.cargo/config.toml`: those that spin for long take the
+/// processor from those that work.
+pub(crate) const WAITING: [(&str, &str); 2] =
+    [("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "1000")];
 
 fn become_it(binary: &Path, native: &Native, words: &[OsString]) -> Result<u8, XtaskError> {
     let mut command = Command::new(binary);
@@ -124,7 +143,10 @@ fn become_it(binary: &Path, native: &Native, words: &[OsString]) -> Result<u8, X
             command.env(name, value);
         }
     }
-    let start = |source| XtaskError::Start { command: binary.display().to_string(), source };
+    let start = |source| XtaskError::Start {
+        command: binary.display().to_string(),
+        source,
+    };
     #[cfg(unix)]
     {
         use std::os::unix::process::CommandExt;
@@ -159,9 +181,11 @@ mod tests {
 
     #[test]
     fn the_binary_is_found_in_cargos_messages() {
-        let message =
-            r#"{"reason":"compiler-artifact","target":{"name":"segad"},"executable":"/t/debug/segad"}"#;
-        assert_eq!(executable(message, "segad"), Some(PathBuf::from("/t/debug/segad")));
+        let message = r#"{"reason":"compiler-artifact","target":{"name":"segad"},"executable":"/t/debug/segad"}"#;
+        assert_eq!(
+            executable(message, "segad"),
+            Some(PathBuf::from("/t/debug/segad"))
+        );
         for other in [
             r#"{"reason":"compiler-artifact","target":{"name":"segad"},"executable":null}"#,
             r#"{"reason":"build-finished","success":true}"#,

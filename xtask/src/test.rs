@@ -11,8 +11,13 @@ use crate::cargo;
 use crate::error::XtaskError;
 use crate::setup::Context;
 
-/// Runs every check, the tests last so that their summary ends the output; all run even if one fails.
-pub(crate) fn run(context: &Context, native: &Native, filters: &[OsString]) -> Result<u8, XtaskError> {
+/// Runs every check, the tests last so that their summary ends the output; all run even if one
+/// fails.
+pub(crate) fn run(
+    context: &Context,
+    native: &Native,
+    filters: &[OsString],
+) -> Result<u8, XtaskError> {
     let ci = std::env::var_os("CI").is_some_and(|v| !v.is_empty() && v != "false");
     let cargo = |arguments: &[&str]| {
         let mut command = cargo::command(&context.root, Some(native));
@@ -23,8 +28,21 @@ pub(crate) fn run(context: &Context, native: &Native, filters: &[OsString]) -> R
     // With a filter, only the tests that it names are wanted.
     if filters.is_empty() {
         steps.push(("formatting", cargo(&["fmt", "--all", "--check"])));
-        steps.push(("lints", cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])));
-        steps.push(("documentation tests", cargo(&["test", "--doc", "--workspace"])));
+        steps.push((
+            "lints",
+            cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ]),
+        ));
+        steps.push((
+            "documentation tests",
+            cargo(&["test", "--doc", "--workspace"]),
+        ));
     }
     let mut tests = cargo(runner(has_nextest(context), ci));
     tests.args(filters);
@@ -55,7 +73,14 @@ fn runner(nextest: bool, ci: bool) -> &'static [&'static str] {
         (true, true) => &["nextest", "run", "--workspace", "--profile", "ci"],
         (true, false) => &["nextest", "run", "--workspace"],
         // --no-fail-fast as in nextest's profile.
-        (false, true) => &["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"],
+        (false, true) => &[
+            "test",
+            "--workspace",
+            "--no-fail-fast",
+            "--lib",
+            "--bins",
+            "--tests",
+        ],
         (false, false) => &["test", "--workspace", "--lib", "--bins", "--tests"],
     }
 }
@@ -67,14 +92,18 @@ fn has_nextest(context: &Context) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the seconds of a step are for the user")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the seconds of a step are for the user"
+)]
 fn timed(command: &mut Command) -> Result<(bool, f64), XtaskError> {
     let start = Instant::now();
     let status = cargo::status(command)?;
     Ok((status.success(), start.elapsed().as_secs_f64()))
 }
 
-/// Runs one benchmark or all, in the profile that the demo is built in: what users run is what is measured.
+/// Runs one benchmark or all, in the profile that the demo is built in: what users run is what is
+/// measured.
 pub(crate) fn bench(
     context: &Context,
     native: &Native,
@@ -91,7 +120,11 @@ pub(crate) fn bench(
         command.arg("--").args(arguments);
     }
     let status = cargo::status(&mut command)?;
-    Ok(if status.success() { exit::OK } else { exit::FAILED })
+    Ok(if status.success() {
+        exit::OK
+    } else {
+        exit::FAILED
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a cell computes; also the folder of its results in the store. In the order in which they are computed.
+/// What a cell computes; also the folder of its results in the store. In the order in which they
+/// are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CellKind {
@@ -23,8 +24,15 @@ pub enum CellKind {
 
 impl CellKind {
     /// All kinds, in the order in which they are computed.
-    pub const ALL: [Self; 7] =
-        [Self::Embed, Self::Fit, Self::Maps, Self::Classify, Self::Features, Self::Forest, Self::Evaluate];
+    pub const ALL: [Self; 7] = [
+        Self::Embed,
+        Self::Fit,
+        Self::Maps,
+        Self::Classify,
+        Self::Features,
+        Self::Forest,
+        Self::Evaluate,
+    ];
 
     /// The name, which is also the folder's.
     pub fn as_str(self) -> &'static str {

@@ -118,7 +118,10 @@ impl Cancel {
 
     /// One for a part of the work: this one stops it too, and it can be stopped alone.
     pub fn child(&self) -> Self {
-        Self { flag: Arc::default(), parent: Some(Arc::new(self.clone())) }
+        Self {
+            flag: Arc::default(),
+            parent: Some(Arc::new(self.clone())),
+        }
     }
 }
 
@@ -151,7 +154,8 @@ impl Task for NoProgress {
     fn message(&self, _: &str) {}
 }
 
-/// What a fit or a pass over images may use and whom it tells. None of it, but the precision, changes results.
+/// What a fit or a pass over images may use and whom it tells. None of it, but the precision,
+/// changes results.
 #[derive(Clone)]
 pub struct FitContext {
     /// Whom to tell.

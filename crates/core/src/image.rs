@@ -1,6 +1,7 @@
 use crate::CoreError;
 
-/// An 8-bit RGB image: height × width × 3, interleaved, row-major. Grey images carry the same value three times.
+/// An 8-bit RGB image: height × width × 3, interleaved, row-major. Grey images carry the same value
+/// three times.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Image {
     height: usize,
@@ -12,7 +13,8 @@ impl Image {
     /// An image from interleaved RGB bytes.
     ///
     /// # Errors
-    /// [`CoreError::Empty`] for a side of zero, [`CoreError::Size`] unless `rgb` holds height × width × 3 bytes.
+    /// [`CoreError::Empty`] for a side of zero, [`CoreError::Size`] unless `rgb` holds height ×
+    /// width × 3 bytes.
     pub fn from_rgb(height: usize, width: usize, rgb: Vec<u8>) -> Result<Self, CoreError> {
         check_size("image", height, width, 3, rgb.len())?;
         Ok(Self { height, width, rgb })
@@ -24,7 +26,11 @@ impl Image {
     /// As [`Image::from_rgb`].
     pub fn from_grey(height: usize, width: usize, grey: &[u8]) -> Result<Self, CoreError> {
         check_size("image", height, width, 1, grey.len())?;
-        Ok(Self { height, width, rgb: grey.iter().flat_map(|&g| [g, g, g]).collect() })
+        Ok(Self {
+            height,
+            width,
+            rgb: grey.iter().flat_map(|&g| [g, g, g]).collect(),
+        })
     }
 
     /// Height in pixels.
@@ -71,10 +77,24 @@ pub(crate) fn check_size(
     actual: usize,
 ) -> Result<(), CoreError> {
     if height == 0 || width == 0 {
-        return Err(CoreError::Empty { what, height, width });
+        return Err(CoreError::Empty {
+            what,
+            height,
+            width,
+        });
     }
     let expected = height * width * channels;
-    if expected == actual { Ok(()) } else { Err(CoreError::Size { what, height, width, expected, actual }) }
+    if expected == actual {
+        Ok(())
+    } else {
+        Err(CoreError::Size {
+            what,
+            height,
+            width,
+            expected,
+            actual,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -83,9 +103,21 @@ mod tests {
 
     #[test]
     fn sizes_are_checked() {
-        assert_eq!(Image::from_grey(1, 2, &[7, 9]).unwrap().rgb(), [7, 7, 7, 9, 9, 9]);
-        assert_eq!(Image::from_rgb(1, 1, vec![1, 2, 3]).unwrap().pixel(0, 0), Some([1, 2, 3]));
-        assert!(matches!(Image::from_rgb(2, 2, vec![0; 11]), Err(CoreError::Size { expected: 12, .. })));
-        assert!(matches!(Image::from_rgb(0, 2, vec![]), Err(CoreError::Empty { .. })));
+        assert_eq!(
+            Image::from_grey(1, 2, &[7, 9]).unwrap().rgb(),
+            [7, 7, 7, 9, 9, 9]
+        );
+        assert_eq!(
+            Image::from_rgb(1, 1, vec![1, 2, 3]).unwrap().pixel(0, 0),
+            Some([1, 2, 3])
+        );
+        assert!(matches!(
+            Image::from_rgb(2, 2, vec![0; 11]),
+            Err(CoreError::Size { expected: 12, .. })
+        ));
+        assert!(matches!(
+            Image::from_rgb(0, 2, vec![]),
+            Err(CoreError::Empty { .. })
+        ));
     }
 }

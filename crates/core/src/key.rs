@@ -2,7 +2,8 @@ use crate::{CoreError, Seed};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The address of a stored result: BLAKE3 over a canonical encoding of everything that decides its content.
+/// The address of a stored result: BLAKE3 over a canonical encoding of everything that decides its
+/// content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Key([u8; 32]);
@@ -72,11 +73,13 @@ impl From<Key> for String {
     }
 }
 
-/// Feeds a [`Key`]. Every value is preceded by its kind and length, so that no two different inputs read the same.
+/// Feeds a [`Key`]. Every value is preceded by its kind and length, so that no two different inputs
+/// read the same.
 pub struct KeyHasher(blake3::Hasher);
 
 impl KeyHasher {
-    /// A hasher for one kind of result. `revision` is the constant that a crate raises when its arithmetic changes.
+    /// A hasher for one kind of result. `revision` is the constant that a crate raises when its
+    /// arithmetic changes.
     pub fn new(kind: &str, revision: u32) -> Self {
         let mut hasher = Self(blake3::Hasher::new_derive_key("segad 2026 key"));
         hasher.field("kind", kind).field("revision", &revision);
@@ -102,7 +105,8 @@ impl KeyHasher {
     }
 }
 
-/// A value that takes part in a [`Key`]. Unlike `Hash` the encoding is fixed: the same on every machine, in every build.
+/// A value that takes part in a [`Key`]. Unlike `Hash` the encoding is fixed: the same on every
+/// machine, in every build.
 pub trait CacheKey {
     /// Feeds the value's canonical encoding.
     fn feed(&self, hasher: &mut KeyHasher);
@@ -146,7 +150,12 @@ integer_key!(u8, u16, u32, u64, usize, i32, i64);
 impl CacheKey for f64 {
     fn feed(&self, hasher: &mut KeyHasher) {
         // −0 and 0 mean the same setting.
-        hasher.raw(b'f', &(if *self == 0.0 { 0.0 } else { *self }).to_bits().to_le_bytes());
+        hasher.raw(
+            b'f',
+            &(if *self == 0.0 { 0.0 } else { *self })
+                .to_bits()
+                .to_le_bytes(),
+        );
     }
 }
 
@@ -212,8 +221,14 @@ mod tests {
         let a = key(|h| h.field("x", "ab").field("y", "c"));
         let b = key(|h| h.field("x", "a").field("y", "bc"));
         assert_ne!(a, b);
-        assert_ne!(key(|h| h.field("x", &vec![1u8, 2])), key(|h| h.field("x", &1u8).field("", &2u8)));
-        assert_ne!(key(|h| h.field("x", &None::<u8>)), key(|h| h.field("x", &Some(0u8))));
+        assert_ne!(
+            key(|h| h.field("x", &vec![1u8, 2])),
+            key(|h| h.field("x", &1u8).field("", &2u8))
+        );
+        assert_ne!(
+            key(|h| h.field("x", &None::<u8>)),
+            key(|h| h.field("x", &Some(0u8)))
+        );
     }
 
     #[test]

@@ -1,12 +1,16 @@
-//! The vocabulary that every other crate of segad speaks, and nothing else: no tensor, no file, no clock.
+//! The vocabulary that every other crate of segad speaks, and nothing else: no tensor, no file, no
+//! clock.
 //!
-//! SegAD ("Supervised Anomaly Detection for Complex Industrial Images", CVPR 2024) turns an [`Image`] into one
-//! [`AnomalyMap`] per detector, cuts each map by a [`LabelMap`] into segments, and takes statistics of each piece
-//! into a row of a [`FeatureTable`], which a boosted random forest turns into one score.
+//! SegAD ("Supervised Anomaly Detection for Complex Industrial Images", CVPR 2024) turns an
+//! [`Image`] into one [`AnomalyMap`] per detector, cuts each map by a [`LabelMap`] into segments,
+//! and takes statistics of each piece into a row of a [`FeatureTable`], which a boosted random
+//! forest turns into one score.
 //!
-//! - Images are 8-bit RGB, height × width × 3, row-major. Maps are `f32`, height × width of the network input, raw
-//!   (never clipped or rescaled). Label maps are `u8`, 0 is the first segment (by custom the background).
-//! - What trains and what tests are different types ([`TrainSplit`], [`TestSplit`]); nothing turns one into the other.
+//! - Images are 8-bit RGB, height × width × 3, row-major. Maps are `f32`, height × width of the
+//!   network input, raw (never clipped or rescaled). Label maps are `u8`, 0 is the first segment
+//!   (by custom the background).
+//! - What trains and what tests are different types ([`TrainSplit`], [`TestSplit`]); nothing turns
+//!   one into the other.
 //! - Every random choice comes from a [`Seed`]; every stored result has a [`Key`].
 //!
 //! ```
@@ -34,7 +38,11 @@ pub use error::CoreError;
 pub use image::Image;
 pub use key::{CacheKey, Key, KeyHasher};
 pub use map::{AnomalyMap, LabelMap};
-pub use sample::{ImageId, ImageLoader, Label, Sample, TestSplit, TrainGood, TrainLabelled, TrainSplit};
+pub use sample::{
+    ImageId, ImageLoader, Label, Sample, TestSplit, TrainGood, TrainLabelled, TrainSplit,
+};
 pub use seed::Seed;
 pub use table::FeatureTable;
-pub use traits::{AnomalyDetector, BoxError, FitClassifier, FitDetector, ImageClassifier, SegmentSource};
+pub use traits::{
+    AnomalyDetector, BoxError, FitClassifier, FitDetector, ImageClassifier, SegmentSource,
+};

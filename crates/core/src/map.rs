@@ -1,7 +1,8 @@
 use crate::CoreError;
 use crate::image::check_size;
 
-/// A detector's output for one image: `f32`, height × width, row-major, larger is more anomalous. Raw and finite.
+/// A detector's output for one image: `f32`, height × width, row-major, larger is more anomalous.
+/// Raw and finite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnomalyMap {
     height: usize,
@@ -13,13 +14,22 @@ impl AnomalyMap {
     /// A map from its values.
     ///
     /// # Errors
-    /// [`CoreError::Empty`], [`CoreError::Size`], or [`CoreError::NotFinite`] naming the first bad value.
+    /// [`CoreError::Empty`], [`CoreError::Size`], or [`CoreError::NotFinite`] naming the first bad
+    /// value.
     pub fn new(height: usize, width: usize, values: Vec<f32>) -> Result<Self, CoreError> {
         check_size("anomaly map", height, width, 1, values.len())?;
         if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-            return Err(CoreError::NotFinite { value: values[i], row: i / width, column: i % width });
+            return Err(CoreError::NotFinite {
+                value: values[i],
+                row: i / width,
+                column: i % width,
+            });
         }
-        Ok(Self { height, width, values })
+        Ok(Self {
+            height,
+            width,
+            values,
+        })
     }
 
     /// Height in pixels.
@@ -39,7 +49,10 @@ impl AnomalyMap {
 
     /// The largest value: the score of the detector alone in every table of the paper.
     pub fn max(&self) -> f32 {
-        self.values.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+        self.values
+            .iter()
+            .copied()
+            .fold(f32::NEG_INFINITY, f32::max)
     }
 
     /// Gives the values up.
@@ -58,11 +71,18 @@ pub struct LabelMap {
 }
 
 impl LabelMap {
-    /// A map of `segments` segments (L). A segment may be absent from the map; a label of L or more may not occur.
+    /// A map of `segments` segments (L). A segment may be absent from the map; a label of L or more
+    /// may not occur.
     ///
     /// # Errors
-    /// [`CoreError::Empty`], [`CoreError::Size`], or [`CoreError::Label`] naming the first unknown label.
-    pub fn new(height: usize, width: usize, labels: Vec<u8>, segments: u8) -> Result<Self, CoreError> {
+    /// [`CoreError::Empty`], [`CoreError::Size`], or [`CoreError::Label`] naming the first unknown
+    /// label.
+    pub fn new(
+        height: usize,
+        width: usize,
+        labels: Vec<u8>,
+        segments: u8,
+    ) -> Result<Self, CoreError> {
         check_size("label map", height, width, 1, labels.len())?;
         if let Some(i) = labels.iter().position(|&l| l >= segments) {
             return Err(CoreError::Label {
@@ -72,7 +92,12 @@ impl LabelMap {
                 max: segments.saturating_sub(1),
             });
         }
-        Ok(Self { height, width, labels, segments })
+        Ok(Self {
+            height,
+            width,
+            labels,
+            segments,
+        })
     }
 
     /// One segment that is the whole image.
@@ -120,14 +145,32 @@ mod tests {
     #[test]
     fn bad_values_are_named() {
         let e = AnomalyMap::new(2, 2, vec![0.0, 1.0, f32::NAN, 2.0]).unwrap_err();
-        assert!(matches!(e, CoreError::NotFinite { row: 1, column: 0, .. }));
+        assert!(matches!(
+            e,
+            CoreError::NotFinite {
+                row: 1,
+                column: 0,
+                ..
+            }
+        ));
         let e = LabelMap::new(2, 2, vec![0, 1, 2, 3], 3).unwrap_err();
-        assert_eq!(e, CoreError::Label { label: 3, row: 1, column: 1, max: 2 });
+        assert_eq!(
+            e,
+            CoreError::Label {
+                label: 3,
+                row: 1,
+                column: 1,
+                max: 2
+            }
+        );
     }
 
     #[test]
     fn areas_count_absent_segments() {
-        assert_eq!(LabelMap::new(1, 4, vec![0, 2, 2, 0], 4).unwrap().areas(), [2, 0, 2, 0]);
+        assert_eq!(
+            LabelMap::new(1, 4, vec![0, 2, 2, 0], 4).unwrap().areas(),
+            [2, 0, 2, 0]
+        );
         assert_eq!(LabelMap::whole(2, 3).unwrap().areas(), [6]);
     }
 }

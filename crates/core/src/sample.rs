@@ -3,7 +3,8 @@ use crate::{CacheKey, CoreError, Image, KeyHasher};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-/// Which image: its path below the data set's folder, with `/` between the parts, e.g. `train/good/0001.png`.
+/// Which image: its path below the data set's folder, with `/` between the parts, e.g.
+/// `train/good/0001.png`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ImageId(String);
@@ -89,7 +90,8 @@ impl CacheKey for Label {
     }
 }
 
-/// One labelled image. `group` is a finer name within the label, e.g. `bad_unseen`; equal to the label by default.
+/// One labelled image. `group` is a finer name within the label, e.g. `bad_unseen`; equal to the
+/// label by default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     /// Which image.
@@ -103,7 +105,11 @@ pub struct Sample {
 impl Sample {
     /// A sample whose group is its label.
     pub fn new(id: ImageId, label: Label) -> Self {
-        Self { id, label, group: label.as_str().to_owned() }
+        Self {
+            id,
+            label,
+            group: label.as_str().to_owned(),
+        }
     }
 }
 
@@ -143,7 +149,9 @@ macro_rules! split {
             /// # Errors
             /// [`CoreError::DuplicateImage`] if an image stands in it twice.
             pub fn new(samples: Vec<Sample>) -> Result<Self, CoreError> {
-                Ok(Self { samples: unique(samples)? })
+                Ok(Self {
+                    samples: unique(samples)?,
+                })
             }
 
             /// The samples in order.
@@ -170,14 +178,23 @@ impl TrainSplit {
     /// The good images, for a one-class detector; `loader` brings their pixels when asked.
     pub fn good<'a>(&self, loader: &'a dyn ImageLoader) -> TrainGood<'a> {
         TrainGood {
-            ids: self.samples.iter().filter(|s| !s.label.is_bad()).map(|s| s.id.clone()).collect(),
+            ids: self
+                .samples
+                .iter()
+                .filter(|s| !s.label.is_bad())
+                .map(|s| s.id.clone())
+                .collect(),
             loader,
         }
     }
 
-    /// All images with their labels, for a supervised classifier; `loader` brings their pixels when asked.
+    /// All images with their labels, for a supervised classifier; `loader` brings their pixels when
+    /// asked.
     pub fn labelled<'a>(&self, loader: &'a dyn ImageLoader) -> TrainLabelled<'a> {
-        TrainLabelled { samples: self.samples.clone(), loader }
+        TrainLabelled {
+            samples: self.samples.clone(),
+            loader,
+        }
     }
 }
 
@@ -190,8 +207,8 @@ pub trait ImageLoader: Send + Sync {
     fn load(&self, id: &ImageId) -> Result<Image, BoxError>;
 }
 
-/// Good training images, loaded on demand so that a detector decides how many it holds. Made only by
-/// [`TrainSplit::good`].
+/// Good training images, loaded on demand so that a detector decides how many it holds. Made only
+/// by [`TrainSplit::good`].
 #[derive(Clone)]
 pub struct TrainGood<'a> {
     ids: Vec<ImageId>,
@@ -227,12 +244,15 @@ impl TrainGood<'_> {
 
     /// The images at these positions alone, e.g. for a hold-out within the training images.
     pub fn subset(&self, positions: &[usize]) -> Self {
-        Self { ids: positions.iter().map(|&i| self.ids[i].clone()).collect(), loader: self.loader }
+        Self {
+            ids: positions.iter().map(|&i| self.ids[i].clone()).collect(),
+            loader: self.loader,
+        }
     }
 }
 
-/// Labelled training images, loaded on demand so that a classifier decides how many it holds. Made only by
-/// [`TrainSplit::labelled`].
+/// Labelled training images, loaded on demand so that a classifier decides how many it holds. Made
+/// only by [`TrainSplit::labelled`].
 #[derive(Clone)]
 pub struct TrainLabelled<'a> {
     samples: Vec<Sample>,
@@ -281,7 +301,10 @@ impl TrainLabelled<'_> {
     /// # Panics
     /// If a position is not below [`TrainLabelled::len`].
     pub fn subset(&self, positions: &[usize]) -> Self {
-        Self { samples: positions.iter().map(|&i| self.samples[i].clone()).collect(), loader: self.loader }
+        Self {
+            samples: positions.iter().map(|&i| self.samples[i].clone()).collect(),
+            loader: self.loader,
+        }
     }
 }
 
@@ -298,6 +321,9 @@ mod tests {
     #[test]
     fn an_image_stands_once() {
         let s = Sample::new(ImageId::new("a.png"), Label::Good);
-        assert!(matches!(TrainSplit::new(vec![s.clone(), s]), Err(CoreError::DuplicateImage(_))));
+        assert!(matches!(
+            TrainSplit::new(vec![s.clone(), s]),
+            Err(CoreError::DuplicateImage(_))
+        ));
     }
 }

@@ -2,8 +2,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// Where randomness comes from. A run's seed is derived into one independent seed per use, so that drawing more numbers
-/// in one place never changes another.
+/// Where randomness comes from. A run's seed is derived into one independent seed per use, so that
+/// drawing more numbers in one place never changes another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seed(pub u64);
@@ -19,7 +19,8 @@ impl Seed {
         Self(u64::from_le_bytes(bytes))
     }
 
-    /// A generator whose stream is the same on every machine and in every version (ChaCha with 8 rounds).
+    /// A generator whose stream is the same on every machine and in every version (ChaCha with 8
+    /// rounds).
     pub fn rng(self) -> ChaCha8Rng {
         ChaCha8Rng::seed_from_u64(self.0)
     }

@@ -65,16 +65,30 @@ impl FeatureTable {
     /// If a position is not below [`FeatureTable::rows`].
     pub fn select_rows(&self, positions: &[usize]) -> Self {
         let mut values = Vec::with_capacity(positions.len() * self.columns());
-        positions.iter().for_each(|&i| values.extend_from_slice(self.row(i)));
+        positions
+            .iter()
+            .for_each(|&i| values.extend_from_slice(self.row(i)));
         let ids = positions.iter().map(|&i| self.ids[i].clone()).collect();
-        Self { names: self.names.clone(), ids, values }
+        Self {
+            names: self.names.clone(),
+            ids,
+            values,
+        }
     }
 
     /// The columns whose names satisfy `keep`, in this order.
     pub fn select_columns(&self, keep: impl Fn(&str) -> bool) -> Self {
-        let kept: Vec<usize> = (0..self.columns()).filter(|&j| keep(&self.names[j])).collect();
-        let values = (0..self.rows()).flat_map(|i| kept.iter().map(move |&j| self.row(i)[j])).collect();
-        Self { names: kept.iter().map(|&j| self.names[j].clone()).collect(), ids: self.ids.clone(), values }
+        let kept: Vec<usize> = (0..self.columns())
+            .filter(|&j| keep(&self.names[j]))
+            .collect();
+        let values = (0..self.rows())
+            .flat_map(|i| kept.iter().map(move |&j| self.row(i)[j]))
+            .collect();
+        Self {
+            names: kept.iter().map(|&j| self.names[j].clone()).collect(),
+            ids: self.ids.clone(),
+            values,
+        }
     }
 
     /// This table with one more column at the right.
@@ -97,7 +111,11 @@ impl FeatureTable {
             values.extend_from_slice(self.row(i));
             values.push(v);
         }
-        Ok(Self { names, ids: self.ids.clone(), values })
+        Ok(Self {
+            names,
+            ids: self.ids.clone(),
+            values,
+        })
     }
 }
 
@@ -115,7 +133,10 @@ mod tests {
         let t = table();
         assert_eq!(t.select_rows(&[1, 0]).values(), [3., 4., 1., 2.]);
         assert_eq!(t.select_columns(|n| n == "y").values(), [2., 4.]);
-        assert_eq!(t.with_column("z", &[8., 9.]).unwrap().values(), [1., 2., 8., 3., 4., 9.]);
+        assert_eq!(
+            t.with_column("z", &[8., 9.]).unwrap().values(),
+            [1., 2., 8., 3., 4., 9.]
+        );
         assert!(t.with_column("z", &[8.]).is_err());
     }
 }

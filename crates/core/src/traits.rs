@@ -26,7 +26,12 @@ pub trait FitDetector {
     ///
     /// # Errors
     /// The detector's own.
-    fn fit(&self, good: &TrainGood<'_>, seed: Seed, ctx: &FitContext) -> Result<Self::Fitted, Self::Error>;
+    fn fit(
+        &self,
+        good: &TrainGood<'_>,
+        seed: Seed,
+        ctx: &FitContext,
+    ) -> Result<Self::Fitted, Self::Error>;
 }
 
 /// A fitted supervised classifier, the paper's g(I).
@@ -48,7 +53,8 @@ pub trait FitClassifier {
     /// What can go wrong.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Fits on good and bad training images. The same images, labels, seed and precision give the same model.
+    /// Fits on good and bad training images. The same images, labels, seed and precision give the
+    /// same model.
     ///
     /// # Errors
     /// The classifier's own; images of one label alone are always an error.

@@ -40,19 +40,27 @@ pub struct CountMismatch {
 }
 
 impl Dataset {
-    /// Opens the data set below `root`: the unpacked archive, with or without its top folder, or for lists the list.
+    /// Opens the data set below `root`: the unpacked archive, with or without its top folder, or
+    /// for lists the list.
     ///
     /// # Errors
     /// [`DatasetError::Layout`] if nothing there looks like the manifest's layout.
     pub fn open(manifest: Manifest, root: &Path) -> Result<Self, DatasetError> {
         let base = layout::base(&manifest, root)?;
-        Ok(Self { manifest, root: root.to_owned(), base, digests: Digests::default() })
+        Ok(Self {
+            manifest,
+            root: root.to_owned(),
+            base,
+            digests: Digests::default(),
+        })
     }
 
-    /// Keeps content digests in this file between runs; a digest is taken again when a file's size or time changes.
+    /// Keeps content digests in this file between runs; a digest is taken again when a file's size
+    /// or time changes.
     ///
     /// # Errors
-    /// [`DatasetError::Io`] if the file is there but cannot be read. Lines that make no sense are left out.
+    /// [`DatasetError::Io`] if the file is there but cannot be read. Lines that make no sense are
+    /// left out.
     pub fn with_digest_cache(mut self, path: &Path) -> Result<Self, DatasetError> {
         self.digests = Digests::kept_in(path)?;
         Ok(self)
@@ -70,7 +78,11 @@ impl Dataset {
 
     /// Names of its classes, whether or not they are there.
     pub fn classes(&self) -> Vec<&str> {
-        self.manifest.classes.iter().map(|c| c.name.as_str()).collect()
+        self.manifest
+            .classes
+            .iter()
+            .map(|c| c.name.as_str())
+            .collect()
     }
 
     /// The file of an image.
@@ -78,23 +90,37 @@ impl Dataset {
         self.base.join(id.as_str())
     }
 
-    /// All images of a class, after checking that they are those the manifest and the lists promise.
+    /// All images of a class, after checking that they are those the manifest and the lists
+    /// promise.
     ///
     /// # Errors
-    /// A class that is unknown or not there, a bad line in a list, missing or extra files, a wrong count.
+    /// A class that is unknown or not there, a bad line in a list, missing or extra files, a wrong
+    /// count.
     pub fn index(&self, class: &str) -> Result<Index, DatasetError> {
         let class = self.manifest.class(class)?;
         let scan = self.scan(class)?;
         if let Some(first) = scan.missing.first() {
             let (count, first) = (scan.missing.len(), first.to_string());
-            return Err(DatasetError::MissingFiles { class: class.name.clone(), count, first });
+            return Err(DatasetError::MissingFiles {
+                class: class.name.clone(),
+                count,
+                first,
+            });
         }
         if let Some(first) = scan.extra.first() {
             let (count, first) = (scan.extra.len(), first.clone());
-            return Err(DatasetError::ExtraFiles { class: class.name.clone(), count, first });
+            return Err(DatasetError::ExtraFiles {
+                class: class.name.clone(),
+                count,
+                first,
+            });
         }
-        let seeds =
-            self.manifest.low_shot.as_ref().and_then(|l| self.manifest.seeds(&l.seeds)).unwrap_or_default();
+        let seeds = self
+            .manifest
+            .low_shot
+            .as_ref()
+            .and_then(|l| self.manifest.seeds(&l.seeds))
+            .unwrap_or_default();
         let index = Index::new(&class.name, scan.entries)?
             .with_set_aside(self.manifest.set_aside())
             .with_low_shot(scan.low_shot, seeds.to_vec());
@@ -116,7 +142,9 @@ impl Dataset {
 
     /// Brings pixels by id, of any class.
     pub fn loader(&self) -> Loader {
-        Loader { base: self.base.clone() }
+        Loader {
+            base: self.base.clone(),
+        }
     }
 
     /// The content digest of an image: BLAKE3 of its file.
@@ -127,7 +155,8 @@ impl Dataset {
         self.digests.of(id, &self.path(id))
     }
 
-    /// Writes the digests taken so far to the file of [`Dataset::with_digest_cache`], if there is one.
+    /// Writes the digests taken so far to the file of [`Dataset::with_digest_cache`], if there is
+    /// one.
     ///
     /// # Errors
     /// [`DatasetError::Io`].
@@ -151,29 +180,51 @@ impl ImageLoader for Loader {
 /// Groups whose number of images is not the manifest's; nothing if the manifest counts nothing.
 pub(crate) fn mismatches(class: &Class, index: &Index) -> Vec<CountMismatch> {
     let found = index.counts();
-    let promised: BTreeMap<(Part, &String), usize> =
-        [(Part::Train, &class.train), (Part::Test, &class.test), (Part::All, &class.all)]
-            .into_iter()
-            .flat_map(|(part, counts)| counts.iter().map(move |(group, &n)| ((part, group), n)))
-            .collect();
+    let promised: BTreeMap<(Part, &String), usize> = [
+        (Part::Train, &class.train),
+        (Part::Test, &class.test),
+        (Part::All, &class.all),
+    ]
+    .into_iter()
+    .flat_map(|(part, counts)| counts.iter().map(move |(group, &n)| ((part, group), n)))
+    .collect();
     let mut wrong = Vec::new();
     for (&(part, group), &expected) in &promised {
         let found = found.get(&(part, group.clone())).copied().unwrap_or(0);
         if found != expected {
-            wrong.push(CountMismatch { part, group: group.clone(), expected, found });
+            wrong.push(CountMismatch {
+                part,
+                group: group.clone(),
+                expected,
+                found,
+            });
         }
     }
     // Without a total for the bad ones, a group that a counted part does not mention must be empty.
     let counted = |part: Part| promised.keys().any(|(p, _)| *p == part) && class.test_bad.is_none();
     for ((part, group), &found) in &found {
         if counted(*part) && !promised.contains_key(&(*part, group)) {
-            wrong.push(CountMismatch { part: *part, group: group.clone(), expected: 0, found });
+            wrong.push(CountMismatch {
+                part: *part,
+                group: group.clone(),
+                expected: 0,
+                found,
+            });
         }
     }
     if let Some(expected) = class.test_bad {
-        let found = index.part(Part::Test).iter().filter(|e| e.label == Label::Bad).count();
+        let found = index
+            .part(Part::Test)
+            .iter()
+            .filter(|e| e.label == Label::Bad)
+            .count();
         if found != expected {
-            wrong.push(CountMismatch { part: Part::Test, group: "any bad".to_owned(), expected, found });
+            wrong.push(CountMismatch {
+                part: Part::Test,
+                group: "any bad".to_owned(),
+                expected,
+                found,
+            });
         }
     }
     wrong

@@ -17,12 +17,19 @@ pub(crate) struct Digests {
 impl Digests {
     /// Starts with what an earlier run left in `file`, if anything.
     pub fn kept_in(file: &Path) -> Result<Self, DatasetError> {
-        let text = if file.is_file() { files::text(file)? } else { String::new() };
+        let text = if file.is_file() {
+            files::text(file)?
+        } else {
+            String::new()
+        };
         let known: BTreeMap<_, _> = text.lines().filter_map(line).collect();
         if known.len() < text.lines().count() {
             tracing::warn!(file = %file.display(), "some lines are no digests; those files are read again");
         }
-        Ok(Self { file: Some(file.to_owned()), known: Mutex::new(known) })
+        Ok(Self {
+            file: Some(file.to_owned()),
+            known: Mutex::new(known),
+        })
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<ImageId, (Stamp, Key)>> {
@@ -43,7 +50,9 @@ impl Digests {
 
     /// Writes all digests to the file.
     pub fn save(&self) -> Result<(), DatasetError> {
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
         let lines: String = self
             .known()
             .iter()

@@ -23,7 +23,10 @@ pub enum DatasetError {
         reason: String,
     },
     /// No manifest of this name is compiled in.
-    #[error("data set {name:?} is not known{}; known: {known}", did_you_mean(nearest))]
+    #[error(
+        "data set {name:?} is not known{}; known: {known}",
+        did_you_mean(nearest)
+    )]
     UnknownDataset {
         /// The name asked for.
         name: String,
@@ -33,7 +36,10 @@ pub enum DatasetError {
         known: String,
     },
     /// The data set has no such class.
-    #[error("data set {dataset}: no class {class:?}{}; classes: {known}", did_you_mean(nearest))]
+    #[error(
+        "data set {dataset}: no class {class:?}{}; classes: {known}",
+        did_you_mean(nearest)
+    )]
     UnknownClass {
         /// Which data set.
         dataset: String,
@@ -45,7 +51,10 @@ pub enum DatasetError {
         known: String,
     },
     /// There is no protocol of this name.
-    #[error("protocol {name:?} is not known{}; known: {known}", did_you_mean(nearest))]
+    #[error(
+        "protocol {name:?} is not known{}; known: {known}",
+        did_you_mean(nearest)
+    )]
     UnknownProtocol {
         /// The name asked for.
         name: String,
@@ -73,7 +82,9 @@ pub enum DatasetError {
         class: String,
     },
     /// Files that a list names are not there.
-    #[error("{class}: {count} file(s) are listed but missing, first {first}; fetch the data set again")]
+    #[error(
+        "{class}: {count} file(s) are listed but missing, first {first}; fetch the data set again"
+    )]
     MissingFiles {
         /// Which class.
         class: String,
@@ -157,7 +168,9 @@ pub enum DatasetError {
         reason: String,
     },
     /// A part of a split would hold too few images of a label.
-    #[error("protocol {protocol}, {class}, seed {seed}: {part} needs {needed} {label} images, {found} there")]
+    #[error(
+        "protocol {protocol}, {class}, seed {seed}: {part} needs {needed} {label} images, {found} there"
+    )]
     TooFew {
         /// Which protocol.
         protocol: &'static str,
@@ -198,11 +211,16 @@ pub enum DatasetError {
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {
-    nearest.as_ref().map_or(String::new(), |n| format!(" (did you mean {n:?}?)"))
+    nearest
+        .as_ref()
+        .map_or(String::new(), |n| format!(" (did you mean {n:?}?)"))
 }
 
 /// The candidate closest to `name` by edit distance, if close enough to be a slip of the keys.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn nearest<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
     let limit = (name.chars().count() / 3).max(2);
     candidates
         .into_iter()
@@ -234,7 +252,10 @@ mod tests {
     #[test]
     fn slips_of_the_keys_find_their_name() {
         assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(nearest("vad-hihg-shot", ["vad-high-shot", "vad-low-shot"]).unwrap(), "vad-high-shot");
+        assert_eq!(
+            nearest("vad-hihg-shot", ["vad-high-shot", "vad-low-shot"]).unwrap(),
+            "vad-high-shot"
+        );
         assert_eq!(nearest("something", ["vad", "visa"]), None);
     }
 }

@@ -31,32 +31,48 @@ pub struct Entry {
     pub id: ImageId,
     /// Good or bad.
     pub label: Label,
-    /// A finer name within the label: a defect folder, `bad_unseen`, `p33`; `good` or `bad` otherwise.
+    /// A finer name within the label: a defect folder, `bad_unseen`, `p33`; `good` or `bad`
+    /// otherwise.
     pub group: String,
     /// Where the data set itself puts it.
     pub part: Part,
-    /// Its place in the order in which the images were taken or numbered (the cell number for ELPV, from 1), where
-    /// neighbours may come from the same product. Without such an order, the position in the index.
+    /// Its place in the order in which the images were taken or numbered (the cell number for ELPV,
+    /// from 1), where neighbours may come from the same product. Without such an order, the
+    /// position in the index.
     pub order: usize,
-    /// What must not be torn apart by a split, e.g. the product that several pictures show; none if every image
-    /// stands for itself.
+    /// What must not be torn apart by a split, e.g. the product that several pictures show; none if
+    /// every image stands for itself.
     pub unit: Option<String>,
 }
 
 impl Entry {
     /// An entry whose group is its label, at place 0, of no unit.
     pub fn new(id: ImageId, label: Label, part: Part) -> Self {
-        Self { id, label, group: label.as_str().to_owned(), part, order: 0, unit: None }
+        Self {
+            id,
+            label,
+            group: label.as_str().to_owned(),
+            part,
+            order: 0,
+            unit: None,
+        }
     }
 
     /// This entry with another group.
     pub fn with_group(self, group: impl Into<String>) -> Self {
-        Self { group: group.into(), ..self }
+        Self {
+            group: group.into(),
+            ..self
+        }
     }
 
     /// What a split holds of it.
     pub fn sample(&self) -> Sample {
-        Sample { id: self.id.clone(), label: self.label, group: self.group.clone() }
+        Sample {
+            id: self.id.clone(),
+            label: self.label,
+            group: self.group.clone(),
+        }
     }
 }
 
@@ -71,8 +87,8 @@ pub struct LowShotList {
 
 /// All images of one class in their canonical order, which every split builds upon.
 ///
-/// The order is bytewise by id (what torchvision's `ImageFolder` gives on an ASCII file system), by number for ELPV, and
-/// as listed for lists of maps.
+/// The order is bytewise by id (what torchvision's `ImageFolder` gives on an ASCII file system), by
+/// number for ELPV, and as listed for lists of maps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
     class: String,
@@ -101,15 +117,23 @@ impl Index {
         })
     }
 
-    /// Names the groups that never train and that headline metrics leave out, e.g. images whose label is in doubt.
+    /// Names the groups that never train and that headline metrics leave out, e.g. images whose
+    /// label is in doubt.
     pub fn with_set_aside(self, groups: Vec<String>) -> Self {
-        Self { set_aside: groups, ..self }
+        Self {
+            set_aside: groups,
+            ..self
+        }
     }
 
-    /// Adds published low-shot lists, or why they cannot be used (which only the low-shot protocol then reports); list `i`
-    /// belongs to seed `seeds[i]`.
+    /// Adds published low-shot lists, or why they cannot be used (which only the low-shot protocol
+    /// then reports); list `i` belongs to seed `seeds[i]`.
     pub fn with_low_shot(self, lists: Result<Vec<LowShotList>, String>, seeds: Vec<u64>) -> Self {
-        Self { low_shot: lists, low_shot_seeds: seeds, ..self }
+        Self {
+            low_shot: lists,
+            low_shot_seeds: seeds,
+            ..self
+        }
     }
 
     /// The class.
@@ -147,7 +171,10 @@ impl Index {
 
     /// The entries of a part and label that may train, in canonical order.
     pub fn select(&self, part: Part, label: Label) -> Vec<&Entry> {
-        self.entries.iter().filter(|e| e.part == part && e.label == label && !self.is_set_aside(e)).collect()
+        self.entries
+            .iter()
+            .filter(|e| e.part == part && e.label == label && !self.is_set_aside(e))
+            .collect()
     }
 
     /// All entries of a part, set aside or not, in canonical order.

@@ -13,7 +13,8 @@ pub enum Layout {
     Elpv,
     /// `{train,test}/<group>/` and `low_shot_train.json`.
     Vad,
-    /// `<class>/Data/Images/{Normal,Anomaly}/` as published, or `<class>/{train,test}/{good,bad}/` as prepared by others.
+    /// `<class>/Data/Images/{Normal,Anomaly}/` as published, or `<class>/{train,test}/{good,bad}/`
+    /// as prepared by others.
     Visa,
     /// `<class>/{train,test}/<good or defect>/`.
     Mvtec,
@@ -139,7 +140,8 @@ pub struct Manifest {
     pub name: String,
     /// Title for reports.
     pub title: String,
-    /// True if the images are made up, so that figures mean nothing and are not to be compared with anybody's.
+    /// True if the images are made up, so that figures mean nothing and are not to be compared with
+    /// anybody's.
     #[serde(default)]
     pub made_up: bool,
     /// How the files are arranged.
@@ -172,8 +174,14 @@ pub struct Manifest {
 /// The manifests that come with this crate: `(name, TOML)`.
 const SHIPPED: [(&str, &str); 6] = [
     ("elpv", include_str!("../../../datasets/elpv.toml")),
-    ("elpv-sample", include_str!("../../../datasets/elpv-sample.toml")),
-    ("imagenette", include_str!("../../../datasets/imagenette.toml")),
+    (
+        "elpv-sample",
+        include_str!("../../../datasets/elpv-sample.toml"),
+    ),
+    (
+        "imagenette",
+        include_str!("../../../datasets/imagenette.toml"),
+    ),
     ("mvtec", include_str!("../../../datasets/mvtec.toml")),
     ("vad", include_str!("../../../datasets/vad.toml")),
     ("visa", include_str!("../../../datasets/visa.toml")),
@@ -183,7 +191,8 @@ impl Manifest {
     /// Reads a manifest; `origin` names it in errors, e.g. the file's path.
     ///
     /// # Errors
-    /// [`DatasetError::Manifest`] with place and nearest known key for bad TOML, an unknown key, or a contradiction.
+    /// [`DatasetError::Manifest`] with place and nearest known key for bad TOML, an unknown key, or
+    /// a contradiction.
     ///
     /// ```
     /// use segad_datasets::{Layout, Manifest};
@@ -194,7 +203,10 @@ impl Manifest {
     /// # Ok::<(), segad_datasets::DatasetError>(())
     /// ```
     pub fn parse(origin: &str, text: &str) -> Result<Self, DatasetError> {
-        let error = |reason: String| DatasetError::Manifest { manifest: origin.to_owned(), reason };
+        let error = |reason: String| DatasetError::Manifest {
+            manifest: origin.to_owned(),
+            reason,
+        };
         let mut manifest: Self = toml::from_str(text).map_err(|e| error(explain(&e, text)))?;
         if manifest.groups.is_empty() {
             manifest.groups = [Label::Good, Label::Bad].map(plain_group).to_vec();
@@ -205,7 +217,8 @@ impl Manifest {
         }
     }
 
-    /// Reads a manifest from a file, e.g. one that describes another copy or selection of a data set.
+    /// Reads a manifest from a file, e.g. one that describes another copy or selection of a data
+    /// set.
     ///
     /// # Errors
     /// [`DatasetError::Io`], or as [`Manifest::parse`].
@@ -249,7 +262,10 @@ impl Manifest {
             low_shot: None,
             sources: Vec::new(),
             groups: [Label::Good, Label::Bad].map(plain_group).to_vec(),
-            classes: vec![Class { name: name.to_owned(), ..Class::default() }],
+            classes: vec![Class {
+                name: name.to_owned(),
+                ..Class::default()
+            }],
         }
     }
 
@@ -259,12 +275,15 @@ impl Manifest {
     /// [`DatasetError::UnknownClass`] with the nearest.
     pub fn class(&self, name: &str) -> Result<&Class, DatasetError> {
         let names = || self.classes.iter().map(|c| c.name.as_str());
-        self.classes.iter().find(|c| c.name == name).ok_or_else(|| DatasetError::UnknownClass {
-            dataset: self.name.clone(),
-            class: name.to_owned(),
-            nearest: nearest(name, names()),
-            known: names().collect::<Vec<_>>().join(", "),
-        })
+        self.classes
+            .iter()
+            .find(|c| c.name == name)
+            .ok_or_else(|| DatasetError::UnknownClass {
+                dataset: self.name.clone(),
+                class: name.to_owned(),
+                nearest: nearest(name, names()),
+                known: names().collect::<Vec<_>>().join(", "),
+            })
     }
 
     /// The seeds of a named list.
@@ -274,12 +293,19 @@ impl Manifest {
 
     /// Names of the groups that are set aside.
     pub fn set_aside(&self) -> Vec<String> {
-        self.groups.iter().filter(|g| g.set_aside).map(|g| g.name.clone()).collect()
+        self.groups
+            .iter()
+            .filter(|g| g.set_aside)
+            .map(|g| g.name.clone())
+            .collect()
     }
 
     fn contradiction(&self) -> Option<String> {
         if self.schema != 1 {
-            return Some(format!("schema {} is not known; this version reads 1", self.schema));
+            return Some(format!(
+                "schema {} is not known; this version reads 1",
+                self.schema
+            ));
         }
         if self.classes.is_empty() {
             return Some("at least one [[class]] is needed".to_owned());
@@ -302,11 +328,18 @@ impl Manifest {
             return Some(format!("folder {folder:?} belongs to two groups"));
         }
         for class in &self.classes {
-            if class.name.is_empty() || class.name.contains(['/', '\\']) || class.name.starts_with('.') {
+            if class.name.is_empty()
+                || class.name.contains(['/', '\\'])
+                || class.name.starts_with('.')
+            {
                 return Some(format!("class {:?} is no folder name", class.name));
             }
-            let counted = [&class.train, &class.test, &class.all].into_iter().flat_map(BTreeMap::keys);
-            let known = |g: &&String| self.groups.iter().any(|k| k.name == **g) || class.defects.contains(g);
+            let counted = [&class.train, &class.test, &class.all]
+                .into_iter()
+                .flat_map(BTreeMap::keys);
+            let known = |g: &&String| {
+                self.groups.iter().any(|k| k.name == **g) || class.defects.contains(g)
+            };
             if let Some(group) = counted.into_iter().find(|g| !known(g)) {
                 return Some(format!(
                     "class {}: counts name group {group:?}, which is not declared",
@@ -319,7 +352,9 @@ impl Manifest {
         }
         for (name, list) in &self.seeds {
             if list.is_empty() || list.iter().any(|&s| s > u64::from(u32::MAX)) {
-                return Some(format!("seeds {name:?}: numbers from 0 to 4294967295 are needed"));
+                return Some(format!(
+                    "seeds {name:?}: numbers from 0 to 4294967295 are needed"
+                ));
             }
             if let Some(seed) = twice(list.iter()) {
                 return Some(format!("seeds {name:?}: {seed} is named twice"));
@@ -328,7 +363,10 @@ impl Manifest {
         if let Some(low_shot) = &self.low_shot {
             match self.seeds(&low_shot.seeds) {
                 None => {
-                    return Some(format!("low_shot.seeds: there is no list {:?} in [seeds]", low_shot.seeds));
+                    return Some(format!(
+                        "low_shot.seeds: there is no list {:?} in [seeds]",
+                        low_shot.seeds
+                    ));
                 }
                 Some(list) if list.len() < low_shot.lists => {
                     return Some(format!(
@@ -348,26 +386,41 @@ impl Manifest {
 impl Source {
     fn contradiction(&self) -> Option<String> {
         if self.url.is_some() == self.package.is_some() {
-            return Some(format!("source {}: either url or package is needed", self.file));
+            return Some(format!(
+                "source {}: either url or package is needed",
+                self.file
+            ));
         }
         if self.package.is_some() && (self.version.is_none() || self.registry.is_none()) {
-            return Some(format!("source {}: package needs version and registry", self.file));
+            return Some(format!(
+                "source {}: package needs version and registry",
+                self.file
+            ));
         }
-        let hex = |s: &str| s.len() == 64 && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let hex =
+            |s: &str| s.len() == 64 && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         match &self.sha256 {
-            Some(digest) if !hex(digest) => {
-                Some(format!("source {}: sha256 needs 64 lower-case hexadecimal digits", self.file))
-            }
-            None if !self.manual => {
-                Some(format!("source {}: sha256 is needed unless manual = true", self.file))
-            }
+            Some(digest) if !hex(digest) => Some(format!(
+                "source {}: sha256 needs 64 lower-case hexadecimal digits",
+                self.file
+            )),
+            None if !self.manual => Some(format!(
+                "source {}: sha256 is needed unless manual = true",
+                self.file
+            )),
             _ => None,
         }
     }
 }
 
 fn plain_group(label: Label) -> Group {
-    Group { name: label.as_str().to_owned(), label, folder: None, value: None, set_aside: false }
+    Group {
+        name: label.as_str().to_owned(),
+        label,
+        folder: None,
+        value: None,
+        set_aside: false,
+    }
 }
 
 fn twice<T: std::hash::Hash + Eq + Clone>(mut items: impl Iterator<Item = T>) -> Option<T> {
@@ -378,7 +431,10 @@ fn twice<T: std::hash::Hash + Eq + Clone>(mut items: impl Iterator<Item = T>) ->
 /// The parser's message with its line, and the nearest key where one is unknown.
 fn explain(error: &toml::de::Error, text: &str) -> String {
     let line = error.span().map_or(String::new(), |span| {
-        format!("line {}: ", text[..span.start.min(text.len())].matches('\n').count() + 1)
+        format!(
+            "line {}: ",
+            text[..span.start.min(text.len())].matches('\n').count() + 1
+        )
     });
     let message = error.message();
     let mut names = message.split('`').skip(1).step_by(2);

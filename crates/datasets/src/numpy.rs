@@ -1,8 +1,9 @@
-//! numpy's legacy `RandomState` and scikit-learn's `train_test_split`, draw for draw, as far as the authors' splits use
-//! them: a seed gives the same images here and in Python.
+//! numpy's legacy `RandomState` and scikit-learn's `train_test_split`, draw for draw, as far as the
+//! authors' splits use them: a seed gives the same images here and in Python.
 //!
-//! The generator is MT19937 (Matsumoto & Nishimura 1998) seeded by `init_genrand`; bounded numbers come from masked
-//! rejection on 32-bit draws. Same output for numpy 1.17 to 2.x, whose `RandomState` stream is frozen.
+//! The generator is MT19937 (Matsumoto & Nishimura 1998) seeded by `init_genrand`; bounded numbers
+//! come from masked rejection on 32-bit draws. Same output for numpy 1.17 to 2.x, whose
+//! `RandomState` stream is frozen.
 
 use crate::DatasetError;
 use segad_core::Seed;
@@ -30,7 +31,9 @@ impl RandomState {
         let mut key = [seed; N];
         for i in 1..N {
             let previous = key[i - 1];
-            key[i] = (previous ^ (previous >> 30)).wrapping_mul(1_812_433_253).wrapping_add(i as u32);
+            key[i] = (previous ^ (previous >> 30))
+                .wrapping_mul(1_812_433_253)
+                .wrapping_add(i as u32);
         }
         Self { key, position: N }
     }
@@ -40,7 +43,9 @@ impl RandomState {
     /// # Errors
     /// [`DatasetError::Seed`] above 2³² − 1, as numpy refuses it too.
     pub fn from_seed(seed: Seed) -> Result<Self, DatasetError> {
-        u32::try_from(seed.0).map(Self::new).map_err(|_| DatasetError::Seed(seed.0))
+        u32::try_from(seed.0)
+            .map(Self::new)
+            .map_err(|_| DatasetError::Seed(seed.0))
     }
 
     fn twist(&mut self) {
@@ -109,7 +114,8 @@ impl TestSize {
     /// Number of test images out of `n`.
     ///
     /// # Errors
-    /// [`DatasetError::SplitSize`] where scikit-learn raises: a share outside (0, 1), or a side without images.
+    /// [`DatasetError::SplitSize`] where scikit-learn raises: a share outside (0, 1), or a side
+    /// without images.
     pub fn of(self, n: usize) -> Result<usize, DatasetError> {
         let count = match self {
             Self::Count(count) => count,
@@ -122,15 +128,20 @@ impl TestSize {
             }
         };
         if count == 0 || count >= n {
-            let reason = format!("{count} on one side leaves {} on the other", n.saturating_sub(count));
+            let reason = format!(
+                "{count} on one side leaves {} on the other",
+                n.saturating_sub(count)
+            );
             return Err(DatasetError::SplitSize { n, reason });
         }
         Ok(count)
     }
 }
 
-/// The positions that `sklearn.model_selection.train_test_split(range(n), test_size=…, random_state=seed)` returns:
-/// `(train, test)`, each in scikit-learn's order. Test is the head of the permutation, train the rest.
+/// The positions that
+/// `sklearn.model_selection.train_test_split(range(n), test_size=…, random_state=seed)` returns:
+/// `(train, test)`, each in scikit-learn's order. Test is the head of the permutation, train the
+/// rest.
 ///
 /// # Errors
 /// [`DatasetError::SplitSize`] or [`DatasetError::Seed`], where scikit-learn raises.

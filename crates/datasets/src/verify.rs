@@ -33,14 +33,21 @@ impl ClassReport {
 }
 
 impl Dataset {
-    /// Looks at every file of a class: missing, extra, unreadable (each is decoded), wrong counts, bad lists. What is
-    /// wrong with the data is in the report.
+    /// Looks at every file of a class: missing, extra, unreadable (each is decoded), wrong counts,
+    /// bad lists. What is wrong with the data is in the report.
     ///
     /// # Errors
     /// [`DatasetError::UnknownClass`] only.
-    pub fn verify(&self, class: &str, progress: &dyn Progress) -> Result<ClassReport, DatasetError> {
+    pub fn verify(
+        &self,
+        class: &str,
+        progress: &dyn Progress,
+    ) -> Result<ClassReport, DatasetError> {
         let class = self.manifest().class(class)?;
-        let mut report = ClassReport { class: class.name.clone(), ..ClassReport::default() };
+        let mut report = ClassReport {
+            class: class.name.clone(),
+            ..ClassReport::default()
+        };
         let scan = match self.scan(class) {
             Ok(scan) => scan,
             Err(e) => {
@@ -51,7 +58,10 @@ impl Dataset {
         report.missing = scan.missing;
         report.extra = scan.extra;
         report.faults.extend(scan.low_shot.err());
-        let task = progress.start(&format!("verify {}", class.name), Some(scan.entries.len() as u64));
+        let task = progress.start(
+            &format!("verify {}", class.name),
+            Some(scan.entries.len() as u64),
+        );
         let loader = self.loader();
         for entry in &scan.entries {
             if let Err(e) = loader.load(&entry.id) {

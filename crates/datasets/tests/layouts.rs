@@ -22,31 +22,83 @@ fn defaults() -> ProtocolParams {
 fn vad_halves_and_lists() {
     let root = tempdir().unwrap();
     small_vad(root.path());
-    let index = Dataset::open(manifest(SMALL_VAD), root.path()).unwrap().index("vad").unwrap();
+    let index = Dataset::open(manifest(SMALL_VAD), root.path())
+        .unwrap()
+        .index("vad")
+        .unwrap();
     let order: Vec<&str> = index.entries().iter().map(|e| e.id.as_str()).collect();
     assert!(order.is_sorted() && order.len() == 23);
     assert_eq!(index.groups(), ["bad", "bad_unseen", "good"]);
 
-    let split = Protocol::VadLowShot.split(&index, Seed(576), &defaults()).unwrap();
-    let good = |n: &[u8]| n.iter().map(|i| format!("train/good/{i:03}.png")).collect::<Vec<_>>();
+    let split = Protocol::VadLowShot
+        .split(&index, Seed(576), &defaults())
+        .unwrap();
+    let good = |n: &[u8]| {
+        n.iter()
+            .map(|i| format!("train/good/{i:03}.png"))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(ids(split.detector.samples()), good(&PERMUTATION_576[..4]));
-    let forest =
-        [good(&PERMUTATION_576[4..]), vec!["train/bad/000.png".into(), "train/bad/003.png".into()]].concat();
-    assert_eq!(ids(split.forest.samples()), forest, "the second list belongs to the second seed");
+    let forest = [
+        good(&PERMUTATION_576[4..]),
+        vec!["train/bad/000.png".into(), "train/bad/003.png".into()],
+    ]
+    .concat();
+    assert_eq!(
+        ids(split.forest.samples()),
+        forest,
+        "the second list belongs to the second seed"
+    );
     assert_eq!(split.classifier.as_ref().unwrap().samples().len(), 8 + 2);
-    assert_eq!((split.test.samples().len(), split.detector_seed), (9, Seed(576)));
+    assert_eq!(
+        (split.test.samples().len(), split.detector_seed),
+        (9, Seed(576))
+    );
     assert_eq!(split.headline_groups, ["bad", "bad_unseen", "good"]);
 
-    let high = Protocol::VadHighShot.split(&index, Seed(576), &defaults()).unwrap();
-    assert_eq!((high.detector, high.forest.count(Label::Bad), high.forest_generated), (split.detector, 6, 0));
-    let one = Protocol::VadOneClass.split(&index, Seed(576), &defaults()).unwrap();
-    assert_eq!((one.forest.samples().len(), one.forest_generated, one.classifier), (4, 4, None));
+    let high = Protocol::VadHighShot
+        .split(&index, Seed(576), &defaults())
+        .unwrap();
+    assert_eq!(
+        (
+            high.detector,
+            high.forest.count(Label::Bad),
+            high.forest_generated
+        ),
+        (split.detector, 6, 0)
+    );
+    let one = Protocol::VadOneClass
+        .split(&index, Seed(576), &defaults())
+        .unwrap();
+    assert_eq!(
+        (
+            one.forest.samples().len(),
+            one.forest_generated,
+            one.classifier
+        ),
+        (4, 4, None)
+    );
 
-    let error = Protocol::VadLowShot.split(&index, Seed(7), &defaults()).unwrap_err().to_string();
-    assert!(error.contains("no list belongs to seed 7; seeds with a list: [333, 576]"), "{error}");
-    let third = ProtocolParams { low_shot_list: Some(2), ..defaults() };
-    let error = Protocol::VadLowShot.split(&index, Seed(7), &third).unwrap_err().to_string();
-    assert!(error.contains("list 2 is not there; low_shot_train.json holds 2 lists"), "{error}");
+    let error = Protocol::VadLowShot
+        .split(&index, Seed(7), &defaults())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("no list belongs to seed 7; seeds with a list: [333, 576]"),
+        "{error}"
+    );
+    let third = ProtocolParams {
+        low_shot_list: Some(2),
+        ..defaults()
+    };
+    let error = Protocol::VadLowShot
+        .split(&index, Seed(7), &third)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("list 2 is not there; low_shot_train.json holds 2 lists"),
+        "{error}"
+    );
 }
 
 /// `numpy.random.RandomState(576).permutation(8)`.
@@ -59,22 +111,41 @@ fn bad_low_shot_lists_stop_only_the_low_shot_protocol() {
             r#"{"a": ["000.png", "900.png"], "b": ["001.png", "002.png"]}"#,
             "names 900.png, which train/bad lacks",
         ),
-        (r#"{"a": ["000.png", "000.png"], "b": ["001.png", "002.png"]}"#, "names 000.png twice"),
-        (r#"{"a": ["000.png"], "b": ["001.png", "002.png"]}"#, "names 1 images, expected 2"),
+        (
+            r#"{"a": ["000.png", "000.png"], "b": ["001.png", "002.png"]}"#,
+            "names 000.png twice",
+        ),
+        (
+            r#"{"a": ["000.png"], "b": ["001.png", "002.png"]}"#,
+            "names 1 images, expected 2",
+        ),
         (r#"{"a": ["000.png", "001.png"]}"#, "1 lists, expected 2"),
         (r#"{"a": 3}"#, "expected lists of file names by key"),
-        (r#"{"a": ["000.png", "001.png"], "a": ["002.png", "003.png"]}"#, "stands there twice"),
+        (
+            r#"{"a": ["000.png", "001.png"], "a": ["002.png", "003.png"]}"#,
+            "stands there twice",
+        ),
     ] {
         let root = tempdir().unwrap();
         small_vad(root.path());
         put(root.path(), "vad/low_shot_train.json", json.as_bytes());
         let vad = Dataset::open(manifest(SMALL_VAD), root.path()).unwrap();
         let index = vad.index("vad").unwrap();
-        assert!(Protocol::VadHighShot.split(&index, Seed(333), &defaults()).is_ok());
-        let error = Protocol::VadLowShot.split(&index, Seed(333), &defaults()).unwrap_err().to_string();
+        assert!(
+            Protocol::VadHighShot
+                .split(&index, Seed(333), &defaults())
+                .is_ok()
+        );
+        let error = Protocol::VadLowShot
+            .split(&index, Seed(333), &defaults())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(message), "{error}");
         let report = vad.verify("vad", &NoProgress).unwrap();
-        assert!(report.faults.iter().any(|f| f.contains(message)), "{report:?}");
+        assert!(
+            report.faults.iter().any(|f| f.contains(message)),
+            "{report:?}"
+        );
     }
 }
 
@@ -85,20 +156,42 @@ fn low_shot_folders_serve_as_well() {
     std::fs::remove_file(root.path().join("vad/low_shot_train.json")).unwrap();
     let vad = Dataset::open(manifest(SMALL_VAD), root.path()).unwrap();
     let index = vad.index("vad").unwrap();
-    let error = Protocol::VadLowShot.split(&index, Seed(333), &defaults()).unwrap_err().to_string();
-    assert!(error.contains("low_shot_train.json is not there"), "{error}");
-    let files = ["1/bad/004.png", "1/bad/002.png", "0/bad/001.png", "0/bad/005.png"];
+    let error = Protocol::VadLowShot
+        .split(&index, Seed(333), &defaults())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("low_shot_train.json is not there"),
+        "{error}"
+    );
+    let files = [
+        "1/bad/004.png",
+        "1/bad/002.png",
+        "0/bad/001.png",
+        "0/bad/005.png",
+    ];
     touch(&root.path().join("vad/low_shot_train"), files);
-    let split = Protocol::VadLowShot.split(&vad.index("vad").unwrap(), Seed(576), &defaults()).unwrap();
-    assert_eq!(ids(split.forest.samples())[4..], ["train/bad/002.png", "train/bad/004.png"]);
+    let split = Protocol::VadLowShot
+        .split(&vad.index("vad").unwrap(), Seed(576), &defaults())
+        .unwrap();
+    assert_eq!(
+        ids(split.forest.samples())[4..],
+        ["train/bad/002.png", "train/bad/004.png"]
+    );
 }
 
 #[test]
 fn unseen_defects_count_once() {
     let root = tempdir().unwrap();
     small_vad(root.path());
-    touch(root.path(), ["vad/test/bad/100.png", "vad/test/bad/101.png"]);
-    let index = Dataset::open(manifest(SMALL_VAD), root.path()).unwrap().index("vad").unwrap();
+    touch(
+        root.path(),
+        ["vad/test/bad/100.png", "vad/test/bad/101.png"],
+    );
+    let index = Dataset::open(manifest(SMALL_VAD), root.path())
+        .unwrap()
+        .index("vad")
+        .unwrap();
     assert_eq!(index.counts()[&(Part::Test, "bad_unseen".to_owned())], 2);
     assert_eq!(index.counts()[&(Part::Test, "bad".to_owned())], 3);
 }
@@ -108,10 +201,23 @@ fn verify_lists_all_that_is_wrong() {
     let root = tempdir().unwrap();
     small_vad(root.path());
     let folder = root.path().join("vad");
-    for (prefix, n) in [("train/good/", 8), ("train/bad/", 6), ("test/good/", 4), ("test/bad/", 3)] {
-        numbered(prefix, n).iter().for_each(|f| put(&folder, f, &png(9)));
+    for (prefix, n) in [
+        ("train/good/", 8),
+        ("train/bad/", 6),
+        ("test/good/", 4),
+        ("test/bad/", 3),
+    ] {
+        numbered(prefix, n)
+            .iter()
+            .for_each(|f| put(&folder, f, &png(9)));
     }
-    ["100", "101"].iter().for_each(|n| put(&folder, &format!("test/bad_unseen_defects/{n}.png"), &png(1)));
+    ["100", "101"].iter().for_each(|n| {
+        put(
+            &folder,
+            &format!("test/bad_unseen_defects/{n}.png"),
+            &png(1),
+        )
+    });
     let vad = Dataset::open(manifest(SMALL_VAD), root.path()).unwrap();
     let report = vad.verify("vad", &NoProgress).unwrap();
     assert!(report.is_ok() && report.images == 23, "{report:?}");
@@ -120,20 +226,47 @@ fn verify_lists_all_that_is_wrong() {
     put(&folder, "test/good/001.png", &whole[..whole.len() - 20]);
     put(&folder, "test/bad/002.png", b"");
     std::fs::remove_file(folder.join("train/good/003.png")).unwrap();
-    touch(&folder, ["train/good/Thumbs.db", "test/new_defects/1.png", "train/good/.hidden"]);
+    touch(
+        &folder,
+        [
+            "train/good/Thumbs.db",
+            "test/new_defects/1.png",
+            "train/good/.hidden",
+        ],
+    );
     let report = vad.verify("vad", &NoProgress).unwrap();
     assert_eq!(report.extra, ["test/new_defects/", "train/good/Thumbs.db"]);
-    let unreadable: Vec<&str> = report.unreadable.iter().map(|(id, _)| id.as_str()).collect();
+    let unreadable: Vec<&str> = report
+        .unreadable
+        .iter()
+        .map(|(id, _)| id.as_str())
+        .collect();
     assert_eq!(unreadable, ["test/bad/002.png", "test/good/001.png"]);
-    let [count] = report.counts.as_slice() else { panic!("{report:?}") };
-    assert_eq!((count.part, count.group.as_str(), count.expected, count.found), (Part::Train, "good", 8, 7));
-    assert!(matches!(vad.index("vad"), Err(segad_datasets::DatasetError::ExtraFiles { count: 2, .. })));
+    let [count] = report.counts.as_slice() else {
+        panic!("{report:?}")
+    };
+    assert_eq!(
+        (
+            count.part,
+            count.group.as_str(),
+            count.expected,
+            count.found
+        ),
+        (Part::Train, "good", 8, 7)
+    );
+    assert!(matches!(
+        vad.index("vad"),
+        Err(segad_datasets::DatasetError::ExtraFiles { count: 2, .. })
+    ));
     ["test/new_defects/1.png", "train/good/Thumbs.db"]
         .iter()
         .for_each(|f| std::fs::remove_file(folder.join(f)).unwrap());
     std::fs::remove_dir(folder.join("test/new_defects")).unwrap();
     let error = vad.index("vad").unwrap_err().to_string();
-    assert!(error.starts_with("vad: train good holds 7 images, the manifest says 8"), "{error}");
+    assert!(
+        error.starts_with("vad: train good holds 7 images, the manifest says 8"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -143,46 +276,106 @@ fn mvtec_defects_are_groups() {
                 defects = ['crack', 'hole']\n[[class]]\nname = 'cable'";
     let root = tempdir().unwrap();
     let class = root.path().join("mvtec/bottle");
-    for (prefix, n) in [("train/good/", 20), ("test/good/", 3), ("test/crack/", 12), ("test/hole/", 18)] {
+    for (prefix, n) in [
+        ("train/good/", 20),
+        ("test/good/", 3),
+        ("test/crack/", 12),
+        ("test/hole/", 18),
+    ] {
         touch(&class, numbered(prefix, n).iter().map(String::as_str));
     }
     touch(&class, ["ground_truth/crack/000_mask.png"]);
     let mvtec = Dataset::open(manifest(text), root.path()).unwrap();
     let index = mvtec.index("bottle").unwrap();
-    let split = Protocol::MvtecSupervised20.split(&index, Seed(333), &defaults()).unwrap();
-    assert_eq!((split.detector.count(Label::Good), split.forest.count(Label::Good)), (18, 2));
+    let split = Protocol::MvtecSupervised20
+        .split(&index, Seed(333), &defaults())
+        .unwrap();
     assert_eq!(
-        (split.forest.count(Label::Bad), split.test.count(Label::Good), split.test.count(Label::Bad)),
+        (
+            split.detector.count(Label::Good),
+            split.forest.count(Label::Good)
+        ),
+        (18, 2)
+    );
+    assert_eq!(
+        (
+            split.forest.count(Label::Bad),
+            split.test.count(Label::Good),
+            split.test.count(Label::Bad)
+        ),
         (20, 3, 10)
     );
     assert_eq!(split.headline_groups, ["crack", "good", "hole"]);
-    assert_eq!(ids(split.test.samples())[0], "bottle/test/good/000.png", "good images come first");
-    let more = ProtocolParams { train_bad: Some(30), ..defaults() };
-    let error = Protocol::MvtecSupervised20.split(&index, Seed(333), &more).unwrap_err().to_string();
-    assert!(error.contains("test folder needs 31 bad images, 30 there"), "{error}");
+    assert_eq!(
+        ids(split.test.samples())[0],
+        "bottle/test/good/000.png",
+        "good images come first"
+    );
+    let more = ProtocolParams {
+        train_bad: Some(30),
+        ..defaults()
+    };
+    let error = Protocol::MvtecSupervised20
+        .split(&index, Seed(333), &more)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("test folder needs 31 bad images, 30 there"),
+        "{error}"
+    );
 
     std::fs::rename(class.join("test"), class.join("not-test")).unwrap();
     let error = mvtec.index("bottle").unwrap_err().to_string();
-    assert!(error.contains("bottle/test: not a mvtec folder: it is not there, so only a part"), "{error}");
+    assert!(
+        error.contains("bottle/test: not a mvtec folder: it is not there, so only a part"),
+        "{error}"
+    );
     std::fs::rename(class.join("not-test"), class.join("test")).unwrap();
 
     touch(&class, ["test/hole/099.png"]);
     let error = mvtec.index("bottle").unwrap_err().to_string();
-    assert!(error.starts_with("bottle: test any bad holds 31 images, the manifest says 30"), "{error}");
+    assert!(
+        error.starts_with("bottle: test any bad holds 31 images, the manifest says 30"),
+        "{error}"
+    );
     touch(&class, ["test/scratch/000.png"]);
-    assert!(mvtec.index("bottle").unwrap_err().to_string().contains("first bottle/test/scratch/"));
+    assert!(
+        mvtec
+            .index("bottle")
+            .unwrap_err()
+            .to_string()
+            .contains("first bottle/test/scratch/")
+    );
 }
 
 #[test]
 fn plain_folders_know_kinds() {
     let root = tempdir().unwrap();
-    touch(root.path(), ["good/b.JPG", "good/a.png", "bad/c.png", "bad/scratch/a2.jpeg", "good/notes.txt"]);
+    touch(
+        root.path(),
+        [
+            "good/b.JPG",
+            "good/a.png",
+            "bad/c.png",
+            "bad/scratch/a2.jpeg",
+            "good/notes.txt",
+        ],
+    );
     let plain = Dataset::open(Manifest::plain("cups", Layout::GoodBad), root.path()).unwrap();
-    assert!(plain.index("cups").unwrap_err().to_string().contains("first good/notes.txt"));
+    assert!(
+        plain
+            .index("cups")
+            .unwrap_err()
+            .to_string()
+            .contains("first good/notes.txt")
+    );
     std::fs::remove_file(root.path().join("good/notes.txt")).unwrap();
     let index = plain.index("cups").unwrap();
-    let seen: Vec<(&str, &str, usize)> =
-        index.entries().iter().map(|e| (e.id.as_str(), e.group.as_str(), e.order)).collect();
+    let seen: Vec<(&str, &str, usize)> = index
+        .entries()
+        .iter()
+        .map(|e| (e.id.as_str(), e.group.as_str(), e.order))
+        .collect();
     let expected = [
         ("bad/c.png", "bad", 3),
         ("bad/scratch/a2.jpeg", "scratch", 1),
@@ -191,26 +384,52 @@ fn plain_folders_know_kinds() {
     ];
     assert_eq!(seen, expected);
     let empty = tempdir().unwrap();
-    let error =
-        Dataset::open(Manifest::plain("cups", Layout::GoodBad), empty.path()).err().unwrap().to_string();
-    assert!(error.contains("not a good-bad folder: expected good there"), "{error}");
+    let error = Dataset::open(Manifest::plain("cups", Layout::GoodBad), empty.path())
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("not a good-bad folder: expected good there"),
+        "{error}"
+    );
 }
 
 #[test]
 fn general_images_may_lie_anywhere() {
     let root = tempdir().unwrap();
-    touch(root.path(), ["top.png", "train/n02/b.JPEG", "train/n01/a.jpg", "noisy.csv", ".hidden.png"]);
+    touch(
+        root.path(),
+        [
+            "top.png",
+            "train/n02/b.JPEG",
+            "train/n01/a.jpg",
+            "noisy.csv",
+            ".hidden.png",
+        ],
+    );
     let images = Dataset::open(Manifest::plain("general", Layout::Images), root.path()).unwrap();
     let index = images.index("general").unwrap();
     let seen: Vec<&str> = index.entries().iter().map(|e| e.id.as_str()).collect();
     assert_eq!(seen, ["top.png", "train/n01/a.jpg", "train/n02/b.JPEG"]);
-    assert!(index.entries().iter().all(|e| (e.label, e.part) == (Label::Good, Part::All)));
+    assert!(
+        index
+            .entries()
+            .iter()
+            .all(|e| (e.label, e.part) == (Label::Good, Part::All))
+    );
     let counted = Dataset::open(Manifest::shipped("imagenette").unwrap(), root.path()).unwrap();
     let error = counted.index("imagenette").unwrap_err().to_string();
     assert!(error.contains("13394") && error.contains('3'), "{error}");
-    let gone =
-        Dataset::open(Manifest::plain("general", Layout::Images), &root.path().join("x")).err().unwrap();
-    assert!(gone.to_string().contains("the folder is not there"), "{gone}");
+    let gone = Dataset::open(
+        Manifest::plain("general", Layout::Images),
+        &root.path().join("x"),
+    )
+    .err()
+    .unwrap();
+    assert!(
+        gone.to_string().contains("the folder is not there"),
+        "{gone}"
+    );
 }
 
 #[test]
@@ -219,9 +438,12 @@ fn lists_are_read_line_by_line() {
     touch(root.path(), ["x/1.png", "x/2.png", "x/3.png"]);
     let open = |list: &str| {
         put(root.path(), "my.csv", list.as_bytes());
-        Dataset::open(Manifest::plain("cups", Layout::Csv), &root.path().join("my.csv"))
-            .unwrap()
-            .index("cups")
+        Dataset::open(
+            Manifest::plain("cups", Layout::Csv),
+            &root.path().join("my.csv"),
+        )
+        .unwrap()
+        .index("cups")
     };
     let index = open(
         "path,label,group,type,split\nx/3.png,bad,s1,dent,\nx/1.png,0,s1,,train\nx/2.png, good ,,,test\n",
@@ -230,7 +452,16 @@ fn lists_are_read_line_by_line() {
     let seen: Vec<_> = index
         .entries()
         .iter()
-        .map(|e| (e.id.as_str(), e.label, e.group.as_str(), e.unit.as_deref(), e.part, e.order))
+        .map(|e| {
+            (
+                e.id.as_str(),
+                e.label,
+                e.group.as_str(),
+                e.unit.as_deref(),
+                e.part,
+                e.order,
+            )
+        })
         .collect();
     assert_eq!(
         seen,
@@ -241,15 +472,36 @@ fn lists_are_read_line_by_line() {
         ]
     );
     for (list, message) in [
-        ("path,labels\nx/1.png,good\n", "line 1: column label is missing"),
+        (
+            "path,labels\nx/1.png,good\n",
+            "line 1: column label is missing",
+        ),
         ("path,label,notes\nx/1.png,good,\n", "line 2: "),
-        ("path,label\nx/1.png,good\nx/1.png,bad\n", "line 3: x/1.png is listed twice"),
-        ("path,label\nx/1.png,fine\n", "line 2: label \"fine\": expected good or bad"),
-        ("path,label\n../1.png,good\n", "line 2: \"../1.png\": expected a path below"),
-        ("path,label\n/etc/passwd,good\n", "line 2: \"/etc/passwd\": expected a path below"),
-        ("path,label,split\nx/1.png,good,val\n", "line 2: split \"val\": expected train, test or nothing"),
+        (
+            "path,label\nx/1.png,good\nx/1.png,bad\n",
+            "line 3: x/1.png is listed twice",
+        ),
+        (
+            "path,label\nx/1.png,fine\n",
+            "line 2: label \"fine\": expected good or bad",
+        ),
+        (
+            "path,label\n../1.png,good\n",
+            "line 2: \"../1.png\": expected a path below",
+        ),
+        (
+            "path,label\n/etc/passwd,good\n",
+            "line 2: \"/etc/passwd\": expected a path below",
+        ),
+        (
+            "path,label,split\nx/1.png,good,val\n",
+            "line 2: split \"val\": expected train, test or nothing",
+        ),
         ("path,label\nx/1.png,good,3\n", "line 2"),
-        ("path,label\nx/1.png,good\nx/9.png,bad\n", "1 file(s) are listed but missing, first x/9.png"),
+        (
+            "path,label\nx/1.png,good\nx/9.png,bad\n",
+            "1 file(s) are listed but missing, first x/9.png",
+        ),
     ] {
         let error = open(list).unwrap_err().to_string();
         assert!(error.contains(message), "{list:?}: {error}");
@@ -263,7 +515,10 @@ fn digests_follow_content_and_outlive_a_run() {
     let cache = root.path().join("cache/digests");
     let open = || {
         let plain = Manifest::plain("cups", Layout::GoodBad);
-        Dataset::open(plain, root.path()).unwrap().with_digest_cache(&cache).unwrap()
+        Dataset::open(plain, root.path())
+            .unwrap()
+            .with_digest_cache(&cache)
+            .unwrap()
     };
     let id = ImageId::new("good/a.png");
     let first = open();
@@ -274,11 +529,24 @@ fn digests_follow_content_and_outlive_a_run() {
     // A digest that is kept is not taken again: a forged line for an unchanged file is believed.
     let line = std::fs::read_to_string(&cache).unwrap();
     let forged = line.replace(&key.to_string(), &"0".repeat(64));
-    put(root.path(), "cache/digests", format!("no digest\n{forged}").as_bytes());
+    put(
+        root.path(),
+        "cache/digests",
+        format!("no digest\n{forged}").as_bytes(),
+    );
     assert_eq!(open().digest(&id).unwrap().to_string(), "0".repeat(64));
     put(root.path(), "good/a.png", &[png(5), vec![0]].concat());
-    assert_eq!(open().digest(&id).unwrap(), segad_core::Key::of_bytes(&[png(5), vec![0]].concat()));
-    assert!(open().digest(&ImageId::new("good/b.png")).unwrap_err().to_string().contains("good/b.png"));
+    assert_eq!(
+        open().digest(&id).unwrap(),
+        segad_core::Key::of_bytes(&[png(5), vec![0]].concat())
+    );
+    assert!(
+        open()
+            .digest(&ImageId::new("good/b.png"))
+            .unwrap_err()
+            .to_string()
+            .contains("good/b.png")
+    );
 }
 
 #[test]
@@ -286,8 +554,13 @@ fn loaders_name_the_file() {
     let root = tempdir().unwrap();
     put(root.path(), "good/a.png", &png(5));
     put(root.path(), "good/b.png", b"text");
-    let loader = Dataset::open(Manifest::plain("cups", Layout::GoodBad), root.path()).unwrap().loader();
+    let loader = Dataset::open(Manifest::plain("cups", Layout::GoodBad), root.path())
+        .unwrap()
+        .loader();
     assert_eq!(loader.load(&ImageId::new("good/a.png")).unwrap().width(), 3);
-    let error = loader.load(&ImageId::new("good/b.png")).unwrap_err().to_string();
+    let error = loader
+        .load(&ImageId::new("good/b.png"))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("b.png"), "{error}");
 }

@@ -20,68 +20,142 @@ fn shipped_manifests_state_the_known_sums() {
     assert_eq!(sum("mvtec", |c| c.test_bad.unwrap()), 1258);
     assert_eq!(sum("mvtec", |c| c.defects.len()), 73);
     assert_eq!(sum("elpv", |c| c.all.values().sum()), 2624);
-    assert_eq!(sum("visa", |c| c.train["good"] + c.test.values().sum::<usize>()), 10_821);
-    assert_eq!(sum("vad", |c| c.train.values().chain(c.test.values()).sum()), 5000);
+    assert_eq!(
+        sum("visa", |c| c.train["good"] + c.test.values().sum::<usize>()),
+        10_821
+    );
+    assert_eq!(
+        sum("vad", |c| c.train.values().chain(c.test.values()).sum()),
+        5000
+    );
     assert_eq!(sum("imagenette", |c| c.all["good"]), 9469 + 3925);
     for name in Manifest::shipped_names() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../datasets/{name}.toml"));
-        assert_eq!(Manifest::read(&file).unwrap(), Manifest::shipped(name).unwrap());
+        let file =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../datasets/{name}.toml"));
+        assert_eq!(
+            Manifest::read(&file).unwrap(),
+            Manifest::shipped(name).unwrap()
+        );
         let manifest = Manifest::shipped(name).unwrap();
         assert_eq!(manifest.name, name);
-        assert!(manifest.licence.is_some() && !manifest.citation.is_empty(), "{name}");
+        assert!(
+            manifest.licence.is_some() && !manifest.citation.is_empty(),
+            "{name}"
+        );
         // General images are never split.
-        assert_eq!(manifest.seeds.is_empty(), manifest.layout == Layout::Images, "{name}");
+        assert_eq!(
+            manifest.seeds.is_empty(),
+            manifest.layout == Layout::Images,
+            "{name}"
+        );
     }
     let visa = Manifest::shipped("visa").unwrap();
-    let segments: Vec<u8> =
-        ["candle", "pcb1", "pcb2", "pcb3", "pcb4"].map(|c| visa.class(c).unwrap().segments.unwrap()).into();
+    let segments: Vec<u8> = ["candle", "pcb1", "pcb2", "pcb3", "pcb4"]
+        .map(|c| visa.class(c).unwrap().segments.unwrap())
+        .into();
     assert_eq!(segments, [2, 6, 8, 8, 6]);
     for class in &visa.classes {
         let numbers = class.test_normal.as_ref().unwrap();
-        assert!(numbers.is_sorted() && numbers.len() == class.test["good"], "{}", class.name);
+        assert!(
+            numbers.is_sorted() && numbers.len() == class.test["good"],
+            "{}",
+            class.name
+        );
     }
-    assert_eq!(visa.seeds("visa").unwrap()[..5], *Manifest::shipped("vad").unwrap().seeds("vad").unwrap());
+    assert_eq!(
+        visa.seeds("visa").unwrap()[..5],
+        *Manifest::shipped("vad").unwrap().seeds("vad").unwrap()
+    );
 }
 
 #[test]
 fn contradictions_are_named() {
     let head = "schema = 1\nname = 'x'\ntitle = 'X'\n";
     let class = "[[class]]\nname = 'x'\n";
-    let source = |fields: &str| format!("layout = 'vad'\n[[source]]\nfile = 'a.zip'\n{fields}\n{class}");
+    let source =
+        |fields: &str| format!("layout = 'vad'\n[[source]]\nfile = 'a.zip'\n{fields}\n{class}");
     for (text, message) in [
-        (format!("layout = 'vda'\n{class}"), "line 4: unknown variant `vda`"),
+        (
+            format!("layout = 'vda'\n{class}"),
+            "line 4: unknown variant `vda`",
+        ),
         (format!("layout = 'vda'\n{class}"), "did you mean \"vad\"?"),
-        (format!("layout = 'vad'\ncitations = []\n{class}"), "line 5: unknown field `citations`"),
-        (format!("layout = 'vad'\ncitations = []\n{class}"), "did you mean \"citation\"?"),
-        (format!("layout = 'vad'\n{class}{class}"), "layout vad holds one class, 2 are named"),
-        (format!("layout = 'mvtec'\n{class}{class}"), "class \"x\" is named twice"),
-        (format!("layout = 'mvtec'\n{class}[[class]]\nname = '../y'"), "class \"../y\" is no folder name"),
+        (
+            format!("layout = 'vad'\ncitations = []\n{class}"),
+            "line 5: unknown field `citations`",
+        ),
+        (
+            format!("layout = 'vad'\ncitations = []\n{class}"),
+            "did you mean \"citation\"?",
+        ),
+        (
+            format!("layout = 'vad'\n{class}{class}"),
+            "layout vad holds one class, 2 are named",
+        ),
+        (
+            format!("layout = 'mvtec'\n{class}{class}"),
+            "class \"x\" is named twice",
+        ),
+        (
+            format!("layout = 'mvtec'\n{class}[[class]]\nname = '../y'"),
+            "class \"../y\" is no folder name",
+        ),
         (
             format!("layout = 'vad'\n{class}train = {{ god = 3 }}"),
             "counts name group \"god\", which is not declared",
         ),
-        (format!("layout = 'elpv'\n{class}"), "needs a value for every group"),
-        (format!("layout = 'vad'\nseeds = {{ a = [1, 1] }}\n{class}"), "seeds \"a\": 1 is named twice"),
-        (format!("layout = 'vad'\nseeds = {{ a = [4294967296] }}\n{class}"), "numbers from 0 to 4294967295"),
+        (
+            format!("layout = 'elpv'\n{class}"),
+            "needs a value for every group",
+        ),
+        (
+            format!("layout = 'vad'\nseeds = {{ a = [1, 1] }}\n{class}"),
+            "seeds \"a\": 1 is named twice",
+        ),
+        (
+            format!("layout = 'vad'\nseeds = {{ a = [4294967296] }}\n{class}"),
+            "numbers from 0 to 4294967295",
+        ),
         (
             format!("layout = 'vad'\nlow_shot = {{ lists = 1, images = 1, seeds = 'b' }}\n{class}"),
             "there is no list \"b\" in [seeds]",
         ),
-        (source("url = 'https://x'\nsha256 = 'ABC'"), "sha256 needs 64 lower-case hexadecimal digits"),
-        (source("url = 'https://x'"), "sha256 is needed unless manual = true"),
+        (
+            source("url = 'https://x'\nsha256 = 'ABC'"),
+            "sha256 needs 64 lower-case hexadecimal digits",
+        ),
+        (
+            source("url = 'https://x'"),
+            "sha256 is needed unless manual = true",
+        ),
         (source("manual = true"), "either url or package is needed"),
-        (source("package = 'p'\nmanual = true"), "package needs version and registry"),
+        (
+            source("package = 'p'\nmanual = true"),
+            "package needs version and registry",
+        ),
     ] {
-        let error = Manifest::parse("x.toml", &format!("{head}{text}")).unwrap_err().to_string();
-        assert!(error.starts_with("manifest x.toml: ") && error.contains(message), "{error}");
+        let error = Manifest::parse("x.toml", &format!("{head}{text}"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("manifest x.toml: ") && error.contains(message),
+            "{error}"
+        );
     }
     let file = tempfile::tempdir().unwrap();
     let file = file.path().join("none.toml");
-    assert!(Manifest::read(&file).unwrap_err().to_string().contains("none.toml"));
+    assert!(
+        Manifest::read(&file)
+            .unwrap_err()
+            .to_string()
+            .contains("none.toml")
+    );
     let error = Manifest::shipped("visaa").unwrap_err().to_string();
     assert!(error.contains("did you mean \"visa\"?"), "{error}");
     assert_eq!(
-        Manifest::parse("x.toml", &format!("{head}layout = 'csv'\n{class}")).unwrap().layout,
+        Manifest::parse("x.toml", &format!("{head}layout = 'csv'\n{class}"))
+            .unwrap()
+            .layout,
         Layout::Csv
     );
 }

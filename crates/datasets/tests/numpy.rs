@@ -1,4 +1,5 @@
-//! Splits against numpy and scikit-learn: a table drawn by hand-checked reference runs and a fixture of 384 splits.
+//! Splits against numpy and scikit-learn: a table drawn by hand-checked reference runs and a
+//! fixture of 384 splits.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -156,7 +157,11 @@ fn the_reference_table_holds() {
     ];
     for (seed, n, size, test, train) in table {
         let (all_train, all_test) = train_test_split(n, size, Seed(seed)).unwrap();
-        assert_eq!((&all_test[..test.len()], &all_train[..train.len()]), (test, train), "seed {seed}, n {n}");
+        assert_eq!(
+            (&all_test[..test.len()], &all_train[..train.len()]),
+            (test, train),
+            "seed {seed}, n {n}"
+        );
         assert_eq!(all_test.len(), size.of(n).unwrap());
         assert_eq!(all_test.len() + all_train.len(), n);
     }
@@ -176,10 +181,20 @@ fn scikit_learns_own_splits_come_out() {
         let (train, test) = train_test_split(n, size, seed).unwrap();
         let ends = |s: &[usize]| -> String {
             let chosen = s.iter().take(4).chain(&s[s.len().saturating_sub(4)..]);
-            chosen.map(ToString::to_string).collect::<Vec<_>>().join(" ")
+            chosen
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" ")
         };
-        assert_eq!((ends(&test).as_str(), ends(&train).as_str()), (fields[3], fields[4]), "{line}");
-        let sum = test.iter().chain(&train).fold(0u32, |h, &v| h.wrapping_mul(31).wrapping_add(v as u32));
+        assert_eq!(
+            (ends(&test).as_str(), ends(&train).as_str()),
+            (fields[3], fields[4]),
+            "{line}"
+        );
+        let sum = test
+            .iter()
+            .chain(&train)
+            .fold(0u32, |h, &v| h.wrapping_mul(31).wrapping_add(v as u32));
         assert_eq!(sum, fields[5].parse::<u32>().unwrap(), "{line}");
         rows += 1;
     }
@@ -190,8 +205,14 @@ fn scikit_learns_own_splits_come_out() {
 fn the_generator_is_mt19937() {
     let mut rng = RandomState::new(333);
     let first: Vec<u32> = (0..6).map(|_| rng.next_u32()).collect();
-    assert_eq!(first, [2333417452, 1473935116, 3130819533, 2244339107, 72505267, 1429429614]);
-    // The reference implementation's 10 000th number for its default seed (C++ standard, [rand.predef]).
+    assert_eq!(
+        first,
+        [
+            2333417452, 1473935116, 3130819533, 2244339107, 72505267, 1429429614
+        ]
+    );
+    // The reference implementation's 10 000th number for its default seed (C++ standard,
+    // [rand.predef]).
     let mut rng = RandomState::new(5489);
     let last = (0..10_000).map(|_| rng.next_u32()).last().unwrap();
     assert_eq!(last, 4_123_659_995);
@@ -208,7 +229,13 @@ fn impossible_splits_are_refused_as_in_python() {
         (10, TestSize::Fraction(f64::NAN)),
     ] {
         let error = train_test_split(n, size, Seed(1)).unwrap_err();
-        assert!(matches!(error, DatasetError::SplitSize { .. }), "{n} {size:?}: {error}");
+        assert!(
+            matches!(error, DatasetError::SplitSize { .. }),
+            "{n} {size:?}: {error}"
+        );
     }
-    assert!(matches!(train_test_split(10, TestSize::Count(3), Seed(1 << 32)), Err(DatasetError::Seed(_))));
+    assert!(matches!(
+        train_test_split(10, TestSize::Count(3), Seed(1 << 32)),
+        Err(DatasetError::Seed(_))
+    ));
 }

@@ -25,7 +25,12 @@ struct Sizes {
 
 fn sizes() -> impl Strategy<Value = Sizes> {
     (10..60usize, 5..30usize, 1..20usize, 25..60usize).prop_map(
-        |(train_good, train_bad, test_good, test_bad)| Sizes { train_good, train_bad, test_good, test_bad },
+        |(train_good, train_bad, test_good, test_bad)| Sizes {
+            train_good,
+            train_bad,
+            test_good,
+            test_bad,
+        },
     )
 }
 
@@ -37,17 +42,31 @@ fn folders(sizes: &Sizes) -> Vec<Entry> {
         (Part::Train, Label::Good, sizes.train_good),
     ];
     let entry = |part: Part, label: Label, i: usize| {
-        Entry::new(ImageId::new(format!("{}/{label}/{i:03}.png", part.as_str())), label, part)
+        Entry::new(
+            ImageId::new(format!("{}/{label}/{i:03}.png", part.as_str())),
+            label,
+            part,
+        )
     };
-    parts.iter().flat_map(|&(part, label, n)| (0..n).map(move |i| entry(part, label, i))).collect()
+    parts
+        .iter()
+        .flat_map(|&(part, label, n)| (0..n).map(move |i| entry(part, label, i)))
+        .collect()
 }
 
 fn indexed(entries: Vec<Entry>) -> Index {
     let list = |from: usize| {
-        let images = (from..from + 3).map(|i| ImageId::new(format!("train/bad/{i:03}.png"))).collect();
-        LowShotList { name: from.to_string(), images }
+        let images = (from..from + 3)
+            .map(|i| ImageId::new(format!("train/bad/{i:03}.png")))
+            .collect();
+        LowShotList {
+            name: from.to_string(),
+            images,
+        }
     };
-    Index::new("made-up", entries).unwrap().with_low_shot(Ok(vec![list(0), list(2)]), vec![1, 2])
+    Index::new("made-up", entries)
+        .unwrap()
+        .with_low_shot(Ok(vec![list(0), list(2)]), vec![1, 2])
 }
 
 /// Numbered cells like ELPV's: about 60 % good, 25 % bad, 15 % in doubt.
@@ -60,9 +79,15 @@ fn cells(kinds: &[u8], units: bool) -> Index {
             _ => (Label::Bad, "p33"),
         };
         let unit = units.then(|| format!("{}", usize::from(*kind) * 7 % 40 + i / 100 * 40));
-        Entry { order: i + 901, unit, ..Entry::new(id, label, Part::All).with_group(group) }
+        Entry {
+            order: i + 901,
+            unit,
+            ..Entry::new(id, label, Part::All).with_group(group)
+        }
     });
-    Index::new("mono", entries.collect()).unwrap().with_set_aside(vec!["p33".into()])
+    Index::new("mono", entries.collect())
+        .unwrap()
+        .with_set_aside(vec!["p33".into()])
 }
 
 fn names(samples: &[Sample]) -> BTreeSet<&str> {
@@ -70,9 +95,17 @@ fn names(samples: &[Sample]) -> BTreeSet<&str> {
 }
 
 fn training(split: &ProtocolSplit) -> BTreeSet<&str> {
-    let parts =
-        [Some(&split.detector), split.holdout.as_ref(), Some(&split.forest), split.classifier.as_ref()];
-    parts.into_iter().flatten().flat_map(|p| names(p.samples())).collect()
+    let parts = [
+        Some(&split.detector),
+        split.holdout.as_ref(),
+        Some(&split.forest),
+        split.classifier.as_ref(),
+    ];
+    parts
+        .into_iter()
+        .flatten()
+        .flat_map(|p| names(p.samples()))
+        .collect()
 }
 
 /// What holds whatever the protocol.
@@ -84,14 +117,29 @@ fn sound(index: &Index, split: &ProtocolSplit) -> Result<(), TestCaseError> {
     }
     prop_assert_eq!(split.detector.count(Label::Bad), 0);
     let by_id: HashMap<&ImageId, &Entry> = index.entries().iter().map(|e| (&e.id, e)).collect();
-    for part in [Some(&split.detector), Some(&split.forest), split.classifier.as_ref()].into_iter().flatten()
+    for part in [
+        Some(&split.detector),
+        Some(&split.forest),
+        split.classifier.as_ref(),
+    ]
+    .into_iter()
+    .flatten()
     {
         for s in part.samples() {
             prop_assert_eq!(&by_id[&s.id].sample(), s);
-            prop_assert!(!index.set_aside().contains(&s.group), "{} must not train", s.id);
+            prop_assert!(
+                !index.set_aside().contains(&s.group),
+                "{} must not train",
+                s.id
+            );
         }
     }
-    prop_assert!(split.headline_groups.iter().all(|g| !index.set_aside().contains(g)));
+    prop_assert!(
+        split
+            .headline_groups
+            .iter()
+            .all(|g| !index.set_aside().contains(g))
+    );
     Ok(())
 }
 
@@ -131,7 +179,8 @@ proptest! {
             let (a, b) = (draw(&entries), draw(&poisoned));
             prop_assert_eq!((a.detector, a.holdout, a.forest, a.classifier), (b.detector, b.holdout, b.forest, b.classifier));
         }
-        // Protocols that carve look at the bad test folder's list and at nothing else of the test part.
+        // Protocols that carve look at the bad test folder's list and at nothing else of the test
+        // part.
         let other_good: Vec<Entry> = entries
             .iter()
             .filter(|e| !(e.part == Part::Test && e.label == Label::Good))
@@ -165,7 +214,8 @@ proptest! {
             if p == Protocol::Blocks {
                 continue;
             }
-            // Twelve blocks, five of them test; block borders by whole-number arithmetic, written out here anew.
+            // Twelve blocks, five of them test; block borders by whole-number arithmetic, written
+            // out here anew.
             let mut test_blocks = 0;
             let test = names(split.test.samples());
             for b in 0..12 {
@@ -221,29 +271,68 @@ fn parameters_are_checked() {
     for (p, params, message) in [
         (
             Protocol::Random,
-            ProtocolParams { blocks: Some(3), ..d() },
+            ProtocolParams {
+                blocks: Some(3),
+                ..d()
+            },
             "random: blocks: no parameter of this protocol",
         ),
         (
             Protocol::ElpvHighShot,
-            ProtocolParams { forest_blocks: Some(8), ..d() },
+            ProtocolParams {
+                forest_blocks: Some(8),
+                ..d()
+            },
             "must leave some of 12 for test",
         ),
-        (Protocol::ElpvHighShot, ProtocolParams { blocks: Some(715), ..d() }, "715 blocks do not fit"),
         (
             Protocol::ElpvHighShot,
-            ProtocolParams { first: Some(2000), last: Some(2100), ..d() },
+            ProtocolParams {
+                blocks: Some(715),
+                ..d()
+            },
+            "715 blocks do not fit",
+        ),
+        (
+            Protocol::ElpvHighShot,
+            ProtocolParams {
+                first: Some(2000),
+                last: Some(2100),
+                ..d()
+            },
             "mono has no cell between",
         ),
-        (Protocol::ElpvHighShot, d(), "seed 1: forest needs 1 bad images, 0 there"),
-        (Protocol::ElpvLowShot10, d(), "seed 1: forest needs 10 bad images, 0 there"),
+        (
+            Protocol::ElpvHighShot,
+            d(),
+            "seed 1: forest needs 1 bad images, 0 there",
+        ),
+        (
+            Protocol::ElpvLowShot10,
+            d(),
+            "seed 1: forest needs 10 bad images, 0 there",
+        ),
         (
             Protocol::Blocks,
-            ProtocolParams { detector_fraction: Some(0.8), ..d() },
+            ProtocolParams {
+                detector_fraction: Some(0.8),
+                ..d()
+            },
             "nothing is left for test",
         ),
-        (Protocol::Blocks, ProtocolParams { train_bad: Some(0), ..d() }, "train_bad: must be at least 1"),
-        (Protocol::VadHighShot, d(), "train needs 2 good images, 0 there"),
+        (
+            Protocol::Blocks,
+            ProtocolParams {
+                train_bad: Some(0),
+                ..d()
+            },
+            "train_bad: must be at least 1",
+        ),
+        (
+            Protocol::VadHighShot,
+            d(),
+            "train needs 2 good images, 0 there",
+        ),
     ] {
         let error = split(p, params);
         assert!(error.contains(message), "{error}");
@@ -253,7 +342,10 @@ fn parameters_are_checked() {
         Err(DatasetError::Seed(s)) if s == 1 << 40
     ));
     let error = "elpv-highshot".parse::<Protocol>().unwrap_err().to_string();
-    assert!(error.contains("did you mean \"elpv-high-shot\"?"), "{error}");
+    assert!(
+        error.contains("did you mean \"elpv-high-shot\"?"),
+        "{error}"
+    );
     for p in Protocol::ALL {
         assert_eq!(p.name().parse::<Protocol>().unwrap(), p);
     }
@@ -262,20 +354,38 @@ fn parameters_are_checked() {
 #[test]
 fn units_are_the_blocks_of_the_split() {
     let kinds: Vec<u8> = (0..714).map(|i| if i % 7 == 0 { 70 } else { 10 }).collect();
-    for (protocol, units, blocks) in
-        [(Protocol::ElpvHighShot, false, 12), (Protocol::Blocks, true, 16), (Protocol::Blocks, false, 20)]
-    {
+    for (protocol, units, blocks) in [
+        (Protocol::ElpvHighShot, false, 12),
+        (Protocol::Blocks, true, 16),
+        (Protocol::Blocks, false, 20),
+    ] {
         let (index, params) = (cells(&kinds, units), ProtocolParams::default());
         let split = protocol.split(&index, Seed(5), &params).unwrap();
         let of = |samples: &[Sample]| -> BTreeSet<String> {
-            protocol.units(&index, samples, &params).unwrap().into_iter().collect()
+            protocol
+                .units(&index, samples, &params)
+                .unwrap()
+                .into_iter()
+                .collect()
         };
-        let (train, test) = (of(split.classifier.unwrap().samples()), of(split.test.samples()));
-        assert_eq!(train.len() + test.len(), blocks, "{protocol}: a block trains or is tested, never both");
+        let (train, test) = (
+            of(split.classifier.unwrap().samples()),
+            of(split.test.samples()),
+        );
+        assert_eq!(
+            train.len() + test.len(),
+            blocks,
+            "{protocol}: a block trains or is tested, never both"
+        );
         assert!(train.is_disjoint(&test));
     }
     let index = cells(&kinds, false);
     let strange = Sample::new(ImageId::new("other.png"), Label::Good);
-    let e = Protocol::Random.units(&index, &[strange], &ProtocolParams::default()).unwrap_err();
-    assert!(e.to_string().contains("other.png is not in the index"), "{e}");
+    let e = Protocol::Random
+        .units(&index, &[strange], &ProtocolParams::default())
+        .unwrap_err();
+    assert!(
+        e.to_string().contains("other.png is not in the index"),
+        "{e}"
+    );
 }

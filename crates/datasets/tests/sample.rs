@@ -21,30 +21,47 @@ fn every_cell_decodes_and_counts() {
     let report = sample.verify("mono", &NoProgress).unwrap();
     assert!(report.is_ok() && report.images == 108, "{report:?}");
     let counts = sample.index("mono").unwrap().counts();
-    let counts: Vec<usize> =
-        ["good", "p33", "p67", "bad"].iter().map(|g| counts[&(Part::All, (*g).to_owned())]).collect();
+    let counts: Vec<usize> = ["good", "p33", "p67", "bad"]
+        .iter()
+        .map(|g| counts[&(Part::All, (*g).to_owned())])
+        .collect();
     assert_eq!(counts, [65, 8, 7, 28]);
     let bytes: u64 = walk(&folder());
     assert!(bytes <= 4_000_000, "{bytes} bytes");
 }
 
 fn walk(folder: &std::path::Path) -> u64 {
-    let items = std::fs::read_dir(folder).unwrap().map(|i| i.unwrap().path());
-    items.map(|p| if p.is_dir() { walk(&p) } else { p.metadata().unwrap().len() }).sum()
+    let items = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|i| i.unwrap().path());
+    items
+        .map(|p| {
+            if p.is_dir() {
+                walk(&p)
+            } else {
+                p.metadata().unwrap().len()
+            }
+        })
+        .sum()
 }
 
 #[test]
 fn blocks_follow_the_permutation() {
     let sample = Dataset::open(Manifest::shipped("elpv-sample").unwrap(), &folder()).unwrap();
     let index = sample.index("mono").unwrap();
-    let split = Protocol::ElpvHighShot.split(&index, Seed(333), &ProtocolParams::default()).unwrap();
-    // RandomState(333).permutation(12) in numpy 1.24.4: 1 8 0 7 | 9 2 4 | 5 10 6 11 3. Nine cells a block.
+    let split = Protocol::ElpvHighShot
+        .split(&index, Seed(333), &ProtocolParams::default())
+        .unwrap();
+    // RandomState(333).permutation(12) in numpy 1.24.4: 1 8 0 7 | 9 2 4 | 5 10 6 11 3. Nine cells a
+    // block.
     let blocks = |ids: Vec<segad_core::ImageId>| {
         let mut blocks: Vec<usize> = ids
             .iter()
             .map(|id| {
                 let offset = id.stem()[4..].parse::<usize>().unwrap() - 901;
-                (0..12).find(|b| (b * 714 / 12..(b + 1) * 714 / 12).contains(&offset)).unwrap()
+                (0..12)
+                    .find(|b| (b * 714 / 12..(b + 1) * 714 / 12).contains(&offset))
+                    .unwrap()
             })
             .collect();
         blocks.dedup();
@@ -56,12 +73,25 @@ fn blocks_follow_the_permutation() {
     assert_eq!(blocks(split.test.ids()), [3, 5, 6, 10, 11]);
     assert_eq!(split.test.samples().len(), 45);
     assert_eq!(split.headline_groups, ["bad", "good"]);
-    let doubtful = split.test.samples().iter().filter(|s| !split.is_headline(s));
+    let doubtful = split
+        .test
+        .samples()
+        .iter()
+        .filter(|s| !split.is_headline(s));
     assert!(
-        doubtful.clone().count() > 0 && doubtful.clone().all(|s| s.label == Label::Bad && s.group != "bad")
+        doubtful.clone().count() > 0
+            && doubtful
+                .clone()
+                .all(|s| s.label == Label::Bad && s.group != "bad")
     );
-    for seed in Manifest::shipped("elpv-sample").unwrap().seeds("elpv").unwrap() {
-        Protocol::ElpvLowShot10.split(&index, Seed(*seed), &ProtocolParams::default()).unwrap();
+    for seed in Manifest::shipped("elpv-sample")
+        .unwrap()
+        .seeds("elpv")
+        .unwrap()
+    {
+        Protocol::ElpvLowShot10
+            .split(&index, Seed(*seed), &ProtocolParams::default())
+            .unwrap();
     }
 }
 
@@ -72,17 +102,32 @@ fn damaged_label_lists_are_named() {
     std::fs::write(root.path().join("images/cell0001.png"), b"").unwrap();
     let good = "images/cell0001.png  0.0  mono";
     for (text, message) in [
-        ("images/cell0001.png 0.0", "line 1: expected path, probability and type, got 2 columns"),
+        (
+            "images/cell0001.png 0.0",
+            "line 1: expected path, probability and type, got 2 columns",
+        ),
         (
             "images/cell0001.png 0.5 mono",
             "line 1: probability \"0.5\": expected one of 0.0, 0.3333333333333333",
         ),
-        ("images/cell0001.png 0.0 thin", "line 1: type \"thin\": expected mono or poly"),
+        (
+            "images/cell0001.png 0.0 thin",
+            "line 1: type \"thin\": expected mono or poly",
+        ),
         ("images/cell.png 0.0 mono", "expected a cell number"),
         ("../cell0001.png 0.0 mono", "expected a path below"),
-        (&format!("{good}\n{good}"), "line 2: images/cell0001.png is listed twice"),
-        (&format!("{good}\nimages/cell0002.png 1.0 mono"), "listed but missing, first images/cell0002.png"),
-        ("images/cell0001.png 0.0 poly", "mono: all bad holds 0 images, the manifest says 313"),
+        (
+            &format!("{good}\n{good}"),
+            "line 2: images/cell0001.png is listed twice",
+        ),
+        (
+            &format!("{good}\nimages/cell0002.png 1.0 mono"),
+            "listed but missing, first images/cell0002.png",
+        ),
+        (
+            "images/cell0001.png 0.0 poly",
+            "mono: all bad holds 0 images, the manifest says 313",
+        ),
     ] {
         std::fs::write(root.path().join("labels.csv"), text).unwrap();
         let elpv = Dataset::open(Manifest::shipped("elpv").unwrap(), root.path()).unwrap();
@@ -103,16 +148,22 @@ fn the_whole_runs_blocks_are_numpys() {
     };
     let entries = letters.chars().enumerate().map(|(i, letter)| {
         let id = ImageId::new(format!("images/cell{:04}.png", i + 901));
-        Entry { order: i + 901, ..Entry::new(id, kind(letter).0, Part::All).with_group(kind(letter).1) }
+        Entry {
+            order: i + 901,
+            ..Entry::new(id, kind(letter).0, Part::All).with_group(kind(letter).1)
+        }
     });
-    let index =
-        Index::new("mono", entries.collect()).unwrap().with_set_aside(vec!["p33".into(), "p67".into()]);
+    let index = Index::new("mono", entries.collect())
+        .unwrap()
+        .with_set_aside(vec!["p33".into(), "p67".into()]);
     let number = |s: &Sample| s.id.stem()[4..].parse::<usize>().unwrap();
     let mut seeds = 0;
     for line in lines {
         let values: Vec<usize> = line.split(' ').map(|v| v.parse().unwrap()).collect();
-        let split =
-            |p: Protocol| p.split(&index, Seed(values[0] as u64), &ProtocolParams::default()).unwrap();
+        let split = |p: Protocol| {
+            p.split(&index, Seed(values[0] as u64), &ProtocolParams::default())
+                .unwrap()
+        };
         let high = split(Protocol::ElpvHighShot);
         let group = |g: &str| high.test.samples().iter().filter(|s| s.group == g).count();
         let counts = [
@@ -126,8 +177,13 @@ fn the_whole_runs_blocks_are_numpys() {
         ];
         assert_eq!(counts, values[1..8], "seed {}", values[0]);
         let low = split(Protocol::ElpvLowShot10);
-        let drawn: Vec<usize> =
-            low.forest.samples().iter().filter(|s| s.label.is_bad()).map(number).collect();
+        let drawn: Vec<usize> = low
+            .forest
+            .samples()
+            .iter()
+            .filter(|s| s.label.is_bad())
+            .map(number)
+            .collect();
         assert_eq!(drawn, values[8..], "seed {}", values[0]);
         assert_eq!(split(Protocol::ElpvLowShot20).forest.count(Label::Bad), 20);
         seeds += 1;

@@ -9,7 +9,8 @@ pub(crate) struct Window {
     pub right: usize,
 }
 
-/// The pixel that stands for position `i` beyond the border: mirrored without repeating the edge (reflect-101).
+/// The pixel that stands for position `i` beyond the border: mirrored without repeating the edge
+/// (reflect-101).
 fn reflect(i: isize, n: usize) -> usize {
     if n == 1 {
         return 0;
@@ -22,13 +23,15 @@ fn reflect(i: isize, n: usize) -> usize {
 fn kernel(sigma: f64) -> Vec<f64> {
     let radius = (3.0 * sigma).ceil();
     let side = 2 * radius as usize + 1;
-    let weights: Vec<f64> = (0..side).map(|i| (-0.5 * ((i as f64 - radius) / sigma).powi(2)).exp()).collect();
+    let weights: Vec<f64> = (0..side)
+        .map(|i| (-0.5 * ((i as f64 - radius) / sigma).powi(2)).exp())
+        .collect();
     let total: f64 = weights.iter().sum();
     weights.into_iter().map(|w| w / total).collect()
 }
 
-/// The window of an image of `channels` interleaved values a pixel, blurred as if the whole image was: kernel of 2·⌈3σ⌉ + 1,
-/// mirrored border.
+/// The window of an image of `channels` interleaved values a pixel, blurred as if the whole image
+/// was: kernel of 2·⌈3σ⌉ + 1, mirrored border.
 pub(crate) fn gaussian(
     values: &[f32],
     (height, width, channels): (usize, usize, usize),
@@ -37,10 +40,16 @@ pub(crate) fn gaussian(
 ) -> Vec<f32> {
     let kernel = kernel(sigma);
     let radius = (kernel.len() / 2) as isize;
-    let Window { top, bottom, left, right } = window;
+    let Window {
+        top,
+        bottom,
+        left,
+        right,
+    } = window;
     // Along columns first, over all that the rows of the window need.
-    let columns: Vec<usize> =
-        (left as isize - radius..right as isize + radius).map(|x| reflect(x, width)).collect();
+    let columns: Vec<usize> = (left as isize - radius..right as isize + radius)
+        .map(|x| reflect(x, width))
+        .collect();
     let count = right - left;
     let mut out = Vec::with_capacity((bottom - top) * count * channels);
     let mut line = vec![0.0f64; columns.len() * channels];
@@ -50,13 +59,19 @@ pub(crate) fn gaussian(
             let row = reflect(y as isize + k as isize - radius, height) * width;
             for (cell, &x) in line.chunks_exact_mut(channels).zip(&columns) {
                 let from = &values[(row + x) * channels..][..channels];
-                cell.iter_mut().zip(from).for_each(|(c, &v)| *c += weight * f64::from(v));
+                cell.iter_mut()
+                    .zip(from)
+                    .for_each(|(c, &v)| *c += weight * f64::from(v));
             }
         }
         for x in 0..count {
             for c in 0..channels {
                 let terms = kernel.iter().enumerate();
-                out.push(terms.map(|(k, w)| w * line[(x + k) * channels + c]).sum::<f64>() as f32);
+                out.push(
+                    terms
+                        .map(|(k, w)| w * line[(x + k) * channels + c])
+                        .sum::<f64>() as f32,
+                );
             }
         }
     }
@@ -82,11 +97,25 @@ mod tests {
             segad_imaging::npy::open(path.as_ref()).unwrap().to_f32()
         };
         let (image, blurred) = (read("image"), read("blurred"));
-        let whole = Window { top: 0, bottom: 12, left: 0, right: 17 };
+        let whole = Window {
+            top: 0,
+            bottom: 12,
+            left: 0,
+            right: 17,
+        };
         let ours = gaussian(&image, (12, 17, 3), whole, 1.5);
-        let worst = ours.iter().zip(&blurred).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let worst = ours
+            .iter()
+            .zip(&blurred)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
         assert!(worst < 1e-4, "{worst}");
-        let part = Window { top: 3, bottom: 9, left: 10, right: 17 };
+        let part = Window {
+            top: 3,
+            bottom: 9,
+            left: 10,
+            right: 17,
+        };
         let part = gaussian(&image, (12, 17, 3), part, 1.5);
         for (i, value) in part.iter().enumerate() {
             let (y, x, c) = (3 + i / 3 / 7, 10 + i / 3 % 7, i % 3);

@@ -18,7 +18,9 @@ pub enum DefectsError {
         expected: &'static str,
     },
     /// A segment that is to be left out but does not exist.
-    #[error("defects: exclude names segment {name:?}, which is not there; expected some of {known:?}")]
+    #[error(
+        "defects: exclude names segment {name:?}, which is not there; expected some of {known:?}"
+    )]
     UnknownSegment {
         /// The name.
         name: String,

@@ -17,7 +17,8 @@ const VISIBLE: u8 = 2;
 pub struct Generated {
     /// The image.
     pub image: Image,
-    /// Its pixels that differ from the good image by more than 2 grey levels in any channel, row-major.
+    /// Its pixels that differ from the good image by more than 2 grey levels in any channel,
+    /// row-major.
     pub mask: Vec<bool>,
     /// What was done.
     pub record: Record,
@@ -77,7 +78,8 @@ impl Record {
 /// Damages a good image. `map` has the image's size and the segments called `names`.
 ///
 /// # Errors
-/// [`DefectsError::Size`], [`DefectsError::UnknownSegment`], [`DefectsError::NoSegment`], [`DefectsError::Unchanged`].
+/// [`DefectsError::Size`], [`DefectsError::UnknownSegment`], [`DefectsError::NoSegment`],
+/// [`DefectsError::Unchanged`].
 pub fn generate(
     image: &Image,
     map: &LabelMap,
@@ -96,14 +98,22 @@ pub fn generate(
         });
     }
     if let Some(name) = settings.exclude.iter().find(|n| !names.contains(n)) {
-        return Err(DefectsError::UnknownSegment { name: name.clone(), known: names.to_vec() });
+        return Err(DefectsError::UnknownSegment {
+            name: name.clone(),
+            known: names.to_vec(),
+        });
     }
     let areas = map.areas();
     let allowed = |l: &usize| names.get(*l).is_none_or(|n| !settings.exclude.contains(n));
-    let segments: Vec<usize> =
-        (0..areas.len()).filter(|&l| areas[l] >= settings.least_segment.max(1)).filter(allowed).collect();
+    let segments: Vec<usize> = (0..areas.len())
+        .filter(|&l| areas[l] >= settings.least_segment.max(1))
+        .filter(allowed)
+        .collect();
     if segments.is_empty() {
-        return Err(DefectsError::NoSegment { image: id.to_string(), least: settings.least_segment });
+        return Err(DefectsError::NoSegment {
+            image: id.to_string(),
+            least: settings.least_segment,
+        });
     }
     let mut dice = Dice(seed.derive("defect").derive(id.as_str()).rng());
     let scale = width as f64 / 512.0;
@@ -115,28 +125,53 @@ pub fn generate(
         let mut done = false;
         for _ in 0..TRIES {
             let label = segments[dice.index(segments.len())];
-            let own: Vec<usize> =
-                (0..height * width).filter(|&i| usize::from(map.labels()[i]) == label).collect();
-            let place = Place { settings, scale, height, width, own: &own };
+            let own: Vec<usize> = (0..height * width)
+                .filter(|&i| usize::from(map.labels()[i]) == label)
+                .collect();
+            let place = Place {
+                settings,
+                scale,
+                height,
+                width,
+                own: &own,
+            };
             let mut after = rgb.clone();
             let mut defect = place.draw(&mut dice, &mut after);
             if (changed(&rgb, &after).filter(|&c| c).count() as f64) < least.max(1.0) {
                 continue;
             }
-            defect.segment = names.get(label).cloned().unwrap_or_else(|| label.to_string());
+            defect.segment = names
+                .get(label)
+                .cloned()
+                .unwrap_or_else(|| label.to_string());
             defects.push(defect);
             rgb = after;
             done = true;
             break;
         }
         if !done {
-            return Err(DefectsError::Unchanged { image: id.to_string(), tries: TRIES, least });
+            return Err(DefectsError::Unchanged {
+                image: id.to_string(),
+                tries: TRIES,
+                least,
+            });
         }
     }
     let mask: Vec<bool> = changed(image.rgb(), &rgb).collect();
     let changed = mask.iter().filter(|&&m| m).count();
-    let record = Record { image: id.clone(), seed: seed.0, height, width, changed, defects };
-    Ok(Generated { image: Image::from_rgb(height, width, rgb)?, mask, record })
+    let record = Record {
+        image: id.clone(),
+        seed: seed.0,
+        height,
+        width,
+        changed,
+        defects,
+    };
+    Ok(Generated {
+        image: Image::from_rgb(height, width, rgb)?,
+        mask,
+        record,
+    })
 }
 
 /// Which pixels changed visibly.
@@ -174,7 +209,10 @@ impl Place<'_> {
             }
             self.rectangle(dice, rgb, DefectKind::Small, size)
         } else {
-            let size = [dice.within(s.thin_width) * self.scale, dice.within(s.thin_length) * self.scale];
+            let size = [
+                dice.within(s.thin_width) * self.scale,
+                dice.within(s.thin_length) * self.scale,
+            ];
             self.rectangle(dice, rgb, DefectKind::Thin, size)
         }
     }
@@ -182,13 +220,23 @@ impl Place<'_> {
     /// A rectangle of this size about a pixel of the segment.
     fn turned(&self, dice: &mut Dice<impl Rng>, size: [f64; 2]) -> Turned {
         let pixel = self.own[dice.index(self.own.len())];
-        let centre = [(pixel % self.width) as f64 + 0.5, (pixel / self.width) as f64 + 0.5];
-        Turned { centre, size, degrees: dice.within([0.0, 180.0]) }
+        let centre = [
+            (pixel % self.width) as f64 + 0.5,
+            (pixel / self.width) as f64 + 0.5,
+        ];
+        Turned {
+            centre,
+            size,
+            degrees: dice.within([0.0, 180.0]),
+        }
     }
 
     /// Those of the pixels that lie in the segment, whose pixels are in order.
     fn inside(&self, pixels: Vec<usize>) -> Vec<usize> {
-        pixels.into_iter().filter(|p| self.own.binary_search(p).is_ok()).collect()
+        pixels
+            .into_iter()
+            .filter(|p| self.own.binary_search(p).is_ok())
+            .collect()
     }
 
     fn rectangle(
@@ -200,8 +248,16 @@ impl Place<'_> {
     ) -> Defect {
         let turned = self.turned(dice, size);
         let pixels = turned.pixels(self.height, self.width);
-        let pixels = if self.settings.clip { self.inside(pixels) } else { pixels };
-        let sum: f64 = pixels.iter().flat_map(|&p| &rgb[3 * p..3 * p + 3]).map(|&v| f64::from(v)).sum();
+        let pixels = if self.settings.clip {
+            self.inside(pixels)
+        } else {
+            pixels
+        };
+        let sum: f64 = pixels
+            .iter()
+            .flat_map(|&p| &rgb[3 * p..3 * p + 3])
+            .map(|&v| f64::from(v))
+            .sum();
         let local = sum / (3 * pixels.len()).max(1) as f64;
         let mut grey = dice.index(256) as u8;
         for _ in 0..ATTEMPTS {
@@ -210,7 +266,9 @@ impl Place<'_> {
             }
             grey = dice.index(256) as u8;
         }
-        pixels.iter().for_each(|&p| rgb[3 * p..3 * p + 3].fill(grey));
+        pixels
+            .iter()
+            .for_each(|&p| rgb[3 * p..3 * p + 3].fill(grey));
         Defect {
             kind,
             segment: String::new(),
@@ -228,10 +286,16 @@ impl Place<'_> {
         let mut part = None;
         let mut pixels = self.own.to_vec();
         if dice.unit() >= s.blur_whole
-            && let Some(Window { top, bottom, left, right }) = window(self.own, self.width)
+            && let Some(Window {
+                top,
+                bottom,
+                left,
+                right,
+            }) = window(self.own, self.width)
         {
             for _ in 0..ATTEMPTS {
-                let size = [right - left, bottom - top].map(|n| dice.within(s.blur_part) * n as f64);
+                let size =
+                    [right - left, bottom - top].map(|n| dice.within(s.blur_part) * n as f64);
                 let turned = self.turned(dice, size);
                 let inside = self.inside(turned.pixels(self.height, self.width));
                 let enough = inside.len() as f64 >= 100.0 * self.scale * self.scale;
@@ -255,7 +319,9 @@ impl Place<'_> {
 
     /// Replaces these pixels by those of the blurred image.
     fn soften(&self, pixels: &[usize], sigma: f64, rgb: &mut [u8]) {
-        let Some(around) = window(pixels, self.width) else { return };
+        let Some(around) = window(pixels, self.width) else {
+            return;
+        };
         let values: Vec<f32> = rgb.iter().map(|&v| f32::from(v)).collect();
         let blurred = gaussian(&values, (self.height, self.width, 3), around, sigma);
         let columns = around.right - around.left;
@@ -263,7 +329,12 @@ impl Place<'_> {
         let weights = if self.settings.feather > 0.0 {
             let mut mask = vec![0.0f32; self.height * self.width];
             pixels.iter().for_each(|&p| mask[p] = 1.0);
-            Some(gaussian(&mask, (self.height, self.width, 1), around, self.settings.feather * self.scale))
+            Some(gaussian(
+                &mask,
+                (self.height, self.width, 1),
+                around,
+                self.settings.feather * self.scale,
+            ))
         } else {
             None
         };

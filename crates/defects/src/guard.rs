@@ -11,11 +11,13 @@ pub struct FeatureDistance {
     pub feature: String,
     /// Kolmogorov–Smirnov distance, 0 to 1.
     pub distance: f64,
-    /// Share of pairs in which the generated image has the larger value (ties half): 0.5 where neither is larger.
+    /// Share of pairs in which the generated image has the larger value (ties half): 0.5 where
+    /// neither is larger.
     pub larger: f64,
 }
 
-/// The guard rail of generated defects: how far the features that the forest learns from lie from those of real ones.
+/// The guard rail of generated defects: how far the features that the forest learns from lie from
+/// those of real ones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Guard {
     /// The features in the order of their columns; those that are missing throughout are left out.
@@ -27,7 +29,8 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Compares tables of `names.len()` columns, row-major; values that are not finite count as missing.
+    /// Compares tables of `names.len()` columns, row-major; values that are not finite count as
+    /// missing.
     ///
     /// # Errors
     /// [`DefectsError::Compare`] for no whole number of rows, or none.
@@ -40,7 +43,13 @@ impl Guard {
             }
         }
         let column = |values: &[f32], j: usize| -> Vec<f64> {
-            values.iter().skip(j).step_by(n).filter(|v| v.is_finite()).map(|&v| f64::from(v)).collect()
+            values
+                .iter()
+                .skip(j)
+                .step_by(n)
+                .filter(|v| v.is_finite())
+                .map(|&v| f64::from(v))
+                .collect()
         };
         let mut features = Vec::new();
         for (j, name) in names.iter().enumerate() {
@@ -49,24 +58,39 @@ impl Guard {
                 continue;
             }
             let distance = kolmogorov_smirnov(&a, &b)?.distance;
-            features.push(FeatureDistance { feature: name.clone(), distance, larger: larger(&a, b) });
+            features.push(FeatureDistance {
+                feature: name.clone(),
+                distance,
+                larger: larger(&a, b),
+            });
         }
-        Ok(Self { features, generated: generated.len() / n, real: real.len() / n })
+        Ok(Self {
+            features,
+            generated: generated.len() / n,
+            real: real.len() / n,
+        })
     }
 
     /// Mean distance over the features for which `of` is true; `None` if there is none.
     pub fn mean(&self, of: impl Fn(&str) -> bool) -> Option<f64> {
-        let own: Vec<f64> = self.features.iter().filter(|f| of(&f.feature)).map(|f| f.distance).collect();
+        let own: Vec<f64> = self
+            .features
+            .iter()
+            .filter(|f| of(&f.feature))
+            .map(|f| f.distance)
+            .collect();
         (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)
     }
 
-    /// What to say if generated and real images have little in common: a mean distance of at least 0.5.
+    /// What to say if generated and real images have little in common: a mean distance of at least
+    /// 0.5.
     pub fn warning(&self) -> Option<String> {
         let mean = self.mean(|_| true)?;
         if mean < UNLIKE {
             return None;
         }
-        let larger = self.features.iter().map(|f| f.larger).sum::<f64>() / self.features.len() as f64;
+        let larger =
+            self.features.iter().map(|f| f.larger).sum::<f64>() / self.features.len() as f64;
         let which = match larger {
             l if l > 0.6 => "mostly larger than",
             l if l < 0.4 => "mostly smaller than",
@@ -100,10 +124,17 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        // q: {1, 2} against {2, 3}: distance ½; of four pairs none is larger, one ties. mean: {5, 5} against {5}: 0.
+        // q: {1, 2} against {2, 3}: distance ½; of four pairs none is larger, one ties. mean: {5,
+        // 5} against {5}: 0.
         let guard = Guard::new(&names(), &[1., 5., 2., 5.], &[2., 5., 3., 5.]).unwrap();
-        assert_eq!((guard.features[0].distance, guard.features[0].larger), (0.5, 0.125));
-        assert_eq!((guard.features[1].distance, guard.features[1].larger), (0.0, 0.5));
+        assert_eq!(
+            (guard.features[0].distance, guard.features[0].larger),
+            (0.5, 0.125)
+        );
+        assert_eq!(
+            (guard.features[1].distance, guard.features[1].larger),
+            (0.0, 0.5)
+        );
         assert_eq!(guard.mean(|f| f == "p/q"), Some(0.5));
         assert_eq!(guard.mean(|_| false), None);
         assert_eq!(guard.warning(), None);
@@ -112,7 +143,10 @@ mod tests {
     #[test]
     fn hot_generated_maps_are_warned_about() {
         let guard = Guard::new(&names(), &[9., 9., 8., f32::NAN], &[1., 2., 2., 1.]).unwrap();
-        assert!(guard.warning().unwrap().contains("1.00 apart on average"), "{guard:?}");
+        assert!(
+            guard.warning().unwrap().contains("1.00 apart on average"),
+            "{guard:?}"
+        );
         assert!(guard.warning().unwrap().contains("mostly larger"));
         assert!(Guard::new(&names(), &[1.0], &[1.0, 2.0]).is_err());
         assert!(Guard::new(&names(), &[], &[1.0, 2.0]).is_err());

@@ -1,15 +1,18 @@
-//! Generated defects for the one-class benchmark (SegAD, CVPR 2024, section 5.1 and appendix A.2): where no bad image may
-//! train, good images are damaged, and the forest learns from those.
+//! Generated defects for the one-class benchmark (SegAD, CVPR 2024, section 5.1 and appendix A.2):
+//! where no bad image may train, good images are damaged, and the forest learns from those.
 //!
-//! A defect is a blur, a small rectangle or a thin one, of a random shade of grey, in a randomly chosen segment; it need not
-//! look real. The paper names the kinds; sizes and chances are this crate's ([`DefectSettings`]) and every one can be set.
-//! Lengths are pixels of an image 512 wide and scale with the width. Defects are drawn at the image's own size, before any
-//! resize.
+//! A defect is a blur, a small rectangle or a thin one, of a random shade of grey, in a randomly
+//! chosen segment; it need not look real. The paper names the kinds; sizes and chances are this
+//! crate's ([`DefectSettings`]) and every one can be set. Lengths are pixels of an image 512 wide
+//! and scale with the width. Defects are drawn at the image's own size, before any resize.
 //!
-//! - In: an 8-bit RGB [`Image`](segad_core::Image), a [`LabelMap`](segad_core::LabelMap) with the names of its segments, and a
-//!   seed. Out: [`Generated`]: the damaged image, the mask of changed pixels, and a [`Record`] of what was done (one JSON line).
-//! - What an image gets depends on the seed and its id alone, not on which other images there are or in which order.
-//! - [`Guard`] compares features of generated and real images, and warns where they have little in common.
+//! - In: an 8-bit RGB [`Image`](segad_core::Image), a [`LabelMap`](segad_core::LabelMap) with the
+//!   names of its segments, and a seed. Out: [`Generated`]: the damaged image, the mask of changed
+//!   pixels, and a [`Record`] of what was done (one JSON line).
+//! - What an image gets depends on the seed and its id alone, not on which other images there are
+//!   or in which order.
+//! - [`Guard`] compares features of generated and real images, and warns where they have little in
+//!   common.
 //!
 //! ```
 //! use segad_core::{Image, ImageId, LabelMap, Seed};

@@ -14,7 +14,8 @@ pub enum DefectKind {
     Thin,
 }
 
-/// How defects are generated, not checked yet. Ranges are [from, to]. Lengths are pixels of an image 512 wide.
+/// How defects are generated, not checked yet. Ranges are [from, to]. Lengths are pixels of an
+/// image 512 wide.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DefectSettings {
@@ -50,7 +51,8 @@ pub struct DefectSettings {
     pub min_contrast: f64,
     /// Cuts rectangles off at the edge of their segment.
     pub clip: bool,
-    /// Pixels, of an image 512 wide, that must change by more than 2 grey levels; a defect that changes fewer is drawn again.
+    /// Pixels, of an image 512 wide, that must change by more than 2 grey levels; a defect that
+    /// changes fewer is drawn again.
     pub least_change: f64,
 }
 
@@ -88,14 +90,28 @@ impl DefectSettings {
     /// # Errors
     /// [`DefectsError::Parameter`] naming the setting.
     pub fn checked(self) -> Result<DefectParams, DefectsError> {
-        let fail = |name, value: String, expected| Err(DefectsError::Parameter { name, value, expected });
+        let fail = |name, value: String, expected| {
+            Err(DefectsError::Parameter {
+                name,
+                value,
+                expected,
+            })
+        };
         let s = &self;
         if s.count[0] < 1 || s.count[0] > s.count[1] || s.count[1] > 20 {
-            return fail("count", format!("{:?}", s.count), "[from, to] between 1 and 20");
+            return fail(
+                "count",
+                format!("{:?}", s.count),
+                "[from, to] between 1 and 20",
+            );
         }
         let chances = [s.blur, s.small, s.thin];
         if chances.iter().any(|c| !(0.0..=1e6).contains(c)) || chances.iter().sum::<f64>() <= 0.0 {
-            return fail("blur, small, thin", format!("{chances:?}"), "0 or more each, one above 0");
+            return fail(
+                "blur, small, thin",
+                format!("{chances:?}"),
+                "0 or more each, one above 0",
+            );
         }
         for (name, range) in [
             ("blur_sigma", s.blur_sigma),
@@ -104,11 +120,19 @@ impl DefectSettings {
             ("thin_length", s.thin_length),
         ] {
             if !(range[0] > 0.0 && range[0] <= range[1] && range[1] <= 512.0) {
-                return fail(name, format!("{range:?}"), "[from, to] above 0, at most 512");
+                return fail(
+                    name,
+                    format!("{range:?}"),
+                    "[from, to] above 0, at most 512",
+                );
             }
         }
         if !(s.blur_part[0] > 0.0 && s.blur_part[0] <= s.blur_part[1] && s.blur_part[1] <= 1.0) {
-            return fail("blur_part", format!("{:?}", s.blur_part), "[from, to] above 0, at most 1");
+            return fail(
+                "blur_part",
+                format!("{:?}", s.blur_part),
+                "[from, to] above 0, at most 1",
+            );
         }
         for (name, share) in [("blur_whole", s.blur_whole), ("small_ratio", s.small_ratio)] {
             if !(0.0..=1.0).contains(&share) {
@@ -138,13 +162,29 @@ impl DefectParams {
 impl CacheKey for DefectParams {
     fn feed(&self, hasher: &mut KeyHasher) {
         let s = &self.0;
-        hasher.field("count", &s.count.to_vec()).field("blur", &s.blur).field("small", &s.small);
-        hasher.field("thin", &s.thin).field("exclude", &s.exclude).field("least_segment", &s.least_segment);
-        hasher.field("blur_sigma", &s.blur_sigma.to_vec()).field("blur_whole", &s.blur_whole);
-        hasher.field("blur_part", &s.blur_part.to_vec()).field("feather", &s.feather);
-        hasher.field("small_side", &s.small_side.to_vec()).field("small_ratio", &s.small_ratio);
-        hasher.field("thin_width", &s.thin_width.to_vec()).field("thin_length", &s.thin_length.to_vec());
-        hasher.field("min_contrast", &s.min_contrast).field("clip", &s.clip);
+        hasher
+            .field("count", &s.count.to_vec())
+            .field("blur", &s.blur)
+            .field("small", &s.small);
+        hasher
+            .field("thin", &s.thin)
+            .field("exclude", &s.exclude)
+            .field("least_segment", &s.least_segment);
+        hasher
+            .field("blur_sigma", &s.blur_sigma.to_vec())
+            .field("blur_whole", &s.blur_whole);
+        hasher
+            .field("blur_part", &s.blur_part.to_vec())
+            .field("feather", &s.feather);
+        hasher
+            .field("small_side", &s.small_side.to_vec())
+            .field("small_ratio", &s.small_ratio);
+        hasher
+            .field("thin_width", &s.thin_width.to_vec())
+            .field("thin_length", &s.thin_length.to_vec());
+        hasher
+            .field("min_contrast", &s.min_contrast)
+            .field("clip", &s.clip);
         hasher.field("least_change", &s.least_change);
     }
 }

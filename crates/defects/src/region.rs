@@ -44,7 +44,10 @@ impl Turned {
         let mut inside = Vec::new();
         for y in span(self.centre[1], reach[1], height) {
             for x in span(self.centre[0], reach[0], width) {
-                let (dx, dy) = (x as f64 + 0.5 - self.centre[0], y as f64 + 0.5 - self.centre[1]);
+                let (dx, dy) = (
+                    x as f64 + 0.5 - self.centre[0],
+                    y as f64 + 0.5 - self.centre[1],
+                );
                 let (u, v) = (dx * cos + dy * sin, dy * cos - dx * sin);
                 if (-a..a).contains(&u) && (-b..b).contains(&v) {
                     inside.push(y * width + x);
@@ -59,7 +62,12 @@ impl Turned {
 pub(crate) fn window(pixels: &[usize], width: usize) -> Option<Window> {
     let first = *pixels.first()?;
     let (y, x) = (first / width, first % width);
-    let start = Window { top: y, bottom: y + 1, left: x, right: x + 1 };
+    let start = Window {
+        top: y,
+        bottom: y + 1,
+        left: x,
+        right: x + 1,
+    };
     Some(pixels.iter().fold(start, |w, &i| {
         let (y, x) = (i / width, i % width);
         Window {
@@ -77,16 +85,39 @@ mod tests {
 
     #[test]
     fn rectangles_cover_what_they_should() {
-        let flat = Turned { centre: [5.0, 4.0], size: [4.0, 2.0], degrees: 0.0 };
-        let expected: Vec<usize> = [3, 4].into_iter().flat_map(|y| (3..7).map(move |x| y * 10 + x)).collect();
+        let flat = Turned {
+            centre: [5.0, 4.0],
+            size: [4.0, 2.0],
+            degrees: 0.0,
+        };
+        let expected: Vec<usize> = [3, 4]
+            .into_iter()
+            .flat_map(|y| (3..7).map(move |x| y * 10 + x))
+            .collect();
         assert_eq!(flat.pixels(8, 10), expected);
         // A quarter turn exchanges the sides; beyond the image is nothing.
-        let upright = Turned { centre: [5.0, 0.0], size: [4.0, 2.0], degrees: 90.0 };
+        let upright = Turned {
+            centre: [5.0, 0.0],
+            size: [4.0, 2.0],
+            degrees: 90.0,
+        };
         assert_eq!(upright.pixels(8, 10).len(), 4);
-        let large = Turned { centre: [50.0, 50.0], size: [40.0, 20.0], degrees: 30.0 };
+        let large = Turned {
+            centre: [50.0, 50.0],
+            size: [40.0, 20.0],
+            degrees: 30.0,
+        };
         let n = large.pixels(100, 100).len() as f64;
         assert!((n - 800.0).abs() < 30.0, "{n}");
         let w = window(&[23, 41], 10).unwrap();
-        assert_eq!(w, Window { top: 2, bottom: 5, left: 1, right: 4 });
+        assert_eq!(
+            w,
+            Window {
+                top: 2,
+                bottom: 5,
+                left: 1,
+                right: 4
+            }
+        );
     }
 }

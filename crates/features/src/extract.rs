@@ -25,8 +25,8 @@ pub struct ImageMaps<'a> {
 }
 
 impl FeatureExtractor {
-    /// An extractor for these detectors and segments, in this order. Columns: for each segment, for each detector, its
-    /// statistics; then, if asked for, one global maximum a detector.
+    /// An extractor for these detectors and segments, in this order. Columns: for each segment, for
+    /// each detector, its statistics; then, if asked for, one global maximum a detector.
     ///
     /// # Errors
     /// [`FeatureError::NoName`], [`FeatureError::Name`] or [`FeatureError::Twice`].
@@ -48,9 +48,16 @@ impl FeatureExtractor {
             }
         }
         if params.global_max {
-            names.extend(detectors.iter().map(|d| FeatureName::GlobalMax { detector: d.clone() }));
+            names.extend(detectors.iter().map(|d| FeatureName::GlobalMax {
+                detector: d.clone(),
+            }));
         }
-        Ok(Self { params, detectors: detectors.to_vec(), segments: segments.len(), names })
+        Ok(Self {
+            params,
+            detectors: detectors.to_vec(),
+            segments: segments.len(),
+            names,
+        })
     }
 
     /// What each column holds.
@@ -63,8 +70,8 @@ impl FeatureExtractor {
         self.names.iter().map(FeatureName::to_string).collect()
     }
 
-    /// The features of one image, as many as [`FeatureExtractor::names`]; computed in `f64`, rounded to `f32` at the
-    /// end as XGBoost does. NaN is "missing".
+    /// The features of one image, as many as [`FeatureExtractor::names`]; computed in `f64`,
+    /// rounded to `f32` at the end as XGBoost does. NaN is "missing".
     ///
     /// # Errors
     /// [`FeatureError::Maps`], [`FeatureError::Segments`] or [`FeatureError::Size`].
@@ -79,8 +86,8 @@ impl FeatureExtractor {
         Ok(row)
     }
 
-    /// The features of many images, row after row, computed side by side in the rayon pool that the caller is in
-    /// (`ThreadPool::install`); the result does not depend on the number of threads.
+    /// The features of many images, row after row, computed side by side in the rayon pool that the
+    /// caller is in (`ThreadPool::install`); the result does not depend on the number of threads.
     ///
     /// # Errors
     /// [`FeatureError::Image`] naming the first bad image in order.
@@ -94,7 +101,10 @@ impl FeatureExtractor {
             })
             .collect();
         for (outcome, image) in outcomes.into_iter().zip(images) {
-            outcome.map_err(|e| FeatureError::Image { image: image.id.clone(), source: Box::new(e) })?;
+            outcome.map_err(|e| FeatureError::Image {
+                image: image.id.clone(),
+                source: Box::new(e),
+            })?;
         }
         Ok(values)
     }
@@ -107,7 +117,11 @@ impl FeatureExtractor {
         row: &mut [f32],
     ) -> Result<(), FeatureError> {
         self.check(maps, segments)?;
-        let (wanted, level, numerics) = (&self.params.statistics, self.params.quantile, self.params.numerics);
+        let (wanted, level, numerics) = (
+            &self.params.statistics,
+            self.params.quantile,
+            self.params.numerics,
+        );
         let mut cells = row.iter_mut();
         let mut values = std::mem::take(&mut scratch.values);
         if !wanted.is_empty() {
@@ -134,13 +148,23 @@ impl FeatureExtractor {
 
     fn check(&self, maps: &[&AnomalyMap], segments: &SegmentIndex) -> Result<(), FeatureError> {
         if maps.len() != self.detectors.len() {
-            return Err(FeatureError::Maps { maps: maps.len(), detectors: self.detectors.len() });
+            return Err(FeatureError::Maps {
+                maps: maps.len(),
+                detectors: self.detectors.len(),
+            });
         }
         if segments.segments() != self.segments {
-            return Err(FeatureError::Segments { actual: segments.segments(), expected: self.segments });
+            return Err(FeatureError::Segments {
+                actual: segments.segments(),
+                expected: self.segments,
+            });
         }
         let label_size = (segments.height(), segments.width());
-        match maps.iter().zip(&self.detectors).find(|(m, _)| (m.height(), m.width()) != label_size) {
+        match maps
+            .iter()
+            .zip(&self.detectors)
+            .find(|(m, _)| (m.height(), m.width()) != label_size)
+        {
             None => Ok(()),
             Some((map, detector)) => Err(FeatureError::Size {
                 detector: detector.clone(),
@@ -160,10 +184,16 @@ fn check_names(what: &'static str, names: &[String]) -> Result<(), FeatureError>
     let mut seen = HashSet::new();
     for name in names {
         if name.is_empty() || name.contains('/') {
-            return Err(FeatureError::Name { what, name: name.clone() });
+            return Err(FeatureError::Name {
+                what,
+                name: name.clone(),
+            });
         }
         if !seen.insert(name) {
-            return Err(FeatureError::Twice { what, name: name.clone() });
+            return Err(FeatureError::Twice {
+                what,
+                name: name.clone(),
+            });
         }
     }
     Ok(())
@@ -180,7 +210,11 @@ pub struct TableBuilder<'a> {
 impl<'a> TableBuilder<'a> {
     /// An empty table with the extractor's columns.
     pub fn new(extractor: &'a FeatureExtractor) -> Self {
-        Self { extractor, ids: Vec::new(), values: Vec::new() }
+        Self {
+            extractor,
+            ids: Vec::new(),
+            values: Vec::new(),
+        }
     }
 
     /// Adds one row an image, in order, as [`FeatureExtractor::rows`].
@@ -199,6 +233,10 @@ impl<'a> TableBuilder<'a> {
     /// # Errors
     /// Never in practice: values are added by whole rows.
     pub fn finish(self) -> Result<FeatureTable, FeatureError> {
-        Ok(FeatureTable::new(self.extractor.columns(), self.ids, self.values)?)
+        Ok(FeatureTable::new(
+            self.extractor.columns(),
+            self.ids,
+            self.values,
+        )?)
     }
 }

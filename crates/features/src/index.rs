@@ -33,7 +33,12 @@ impl SegmentIndex {
             pixels[*slot] = i as u32;
             *slot += 1;
         }
-        Ok(Self { height, width, pixels, starts })
+        Ok(Self {
+            height,
+            width,
+            pixels,
+            starts,
+        })
     }
 
     /// Height of the label map in pixels.
@@ -66,7 +71,8 @@ mod tests {
 
     #[test]
     fn absent_segments_are_empty() {
-        let index = SegmentIndex::new(&LabelMap::new(2, 3, vec![2, 0, 2, 0, 0, 3], 5).unwrap()).unwrap();
+        let index =
+            SegmentIndex::new(&LabelMap::new(2, 3, vec![2, 0, 2, 0, 0, 3], 5).unwrap()).unwrap();
         assert_eq!((index.height(), index.width(), index.segments()), (2, 3, 5));
         let lists: Vec<&[u32]> = (0..5).map(|s| index.pixels(s)).collect();
         assert_eq!(lists, [&[1, 3, 4][..], &[], &[0, 2], &[5], &[]]);

@@ -2,8 +2,9 @@ use crate::{FeatureError, FeatureName};
 use segad_core::{FeatureTable, ImageId};
 use std::collections::HashMap;
 
-/// One table of the statistics of several detectors, from a table each, with the columns in the order of
-/// [`FeatureExtractor::new`](crate::FeatureExtractor::new) and the rows in that of the first table.
+/// One table of the statistics of several detectors, from a table each, with the columns in the
+/// order of [`FeatureExtractor::new`](crate::FeatureExtractor::new) and the rows in that of the
+/// first table.
 ///
 /// ```
 /// use segad_core::{FeatureTable, ImageId};
@@ -37,20 +38,31 @@ pub fn join(tables: &[FeatureTable]) -> Result<FeatureTable, FeatureError> {
         .iter()
         .flat_map(|wanted| {
             segments.iter().enumerate().flat_map(move |(table, own)| {
-                (0..own.len()).filter(move |&j| own[j] == *wanted).map(move |j| (table, j))
+                (0..own.len())
+                    .filter(move |&j| own[j] == *wanted)
+                    .map(move |j| (table, j))
             })
         })
         .collect();
-    let rows: Vec<HashMap<&ImageId, usize>> =
-        tables.iter().map(|t| t.ids().iter().enumerate().map(|(i, id)| (id, i)).collect()).collect();
+    let rows: Vec<HashMap<&ImageId, usize>> = tables
+        .iter()
+        .map(|t| t.ids().iter().enumerate().map(|(i, id)| (id, i)).collect())
+        .collect();
     let mut values = Vec::with_capacity(first.rows() * columns.len());
     for id in first.ids() {
         let row = (rows.iter().zip(tables))
-            .map(|(of, table)| of.get(id).map(|&i| table.row(i)).ok_or_else(|| absent(id, table)))
+            .map(|(of, table)| {
+                of.get(id)
+                    .map(|&i| table.row(i))
+                    .ok_or_else(|| absent(id, table))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         values.extend(columns.iter().map(|&(table, j)| row[table][j]));
     }
-    let names = columns.iter().map(|&(table, j)| tables[table].names()[j].clone()).collect();
+    let names = columns
+        .iter()
+        .map(|&(table, j)| tables[table].names()[j].clone())
+        .collect();
     Ok(FeatureTable::new(names, first.ids().to_vec(), values)?)
 }
 
@@ -65,9 +77,15 @@ fn segments(table: &FeatureTable) -> Result<Vec<Option<&str>>, FeatureError> {
 }
 
 fn absent(id: &ImageId, table: &FeatureTable) -> FeatureError {
-    let detector = table.names().first().and_then(|n| n.parse::<FeatureName>().ok());
+    let detector = table
+        .names()
+        .first()
+        .and_then(|n| n.parse::<FeatureName>().ok());
     let detector = detector.map(|n| n.source().to_owned()).unwrap_or_default();
-    FeatureError::Image { image: id.clone(), source: Box::new(FeatureError::NoMap { detector }) }
+    FeatureError::Image {
+        image: id.clone(),
+        source: Box::new(FeatureError::NoMap { detector }),
+    }
 }
 
 #[cfg(test)]
@@ -84,15 +102,29 @@ mod tests {
     fn joining_equals_extracting_together() {
         let names = |list: &[&str]| list.iter().map(|s| s.to_string()).collect::<Vec<_>>();
         let index =
-            SegmentIndex::new(&LabelMap::new(2, 4, vec![0, 0, 1, 1, 0, 0, 1, 1], 2).unwrap()).unwrap();
-        let map = |from: f32| AnomalyMap::new(2, 4, (0..8).map(|i| from + (i * i) as f32).collect()).unwrap();
+            SegmentIndex::new(&LabelMap::new(2, 4, vec![0, 0, 1, 1, 0, 0, 1, 1], 2).unwrap())
+                .unwrap();
+        let map = |from: f32| {
+            AnomalyMap::new(2, 4, (0..8).map(|i| from + (i * i) as f32).collect()).unwrap()
+        };
         let extract = |detectors: &[&str], maps: &[&[AnomalyMap]; 2]| {
             let params = FeatureParams::default().check().unwrap();
-            let e = FeatureExtractor::new(params, &names(detectors), &names(&["board", "chip"])).unwrap();
+            let e = FeatureExtractor::new(params, &names(detectors), &names(&["board", "chip"]))
+                .unwrap();
             let row = |maps: &[AnomalyMap]| {
-                e.row(&maps.iter().collect::<Vec<_>>(), &index, &mut Scratch::default()).unwrap()
+                e.row(
+                    &maps.iter().collect::<Vec<_>>(),
+                    &index,
+                    &mut Scratch::default(),
+                )
+                .unwrap()
             };
-            FeatureTable::new(e.columns(), ids(&["x", "y"]), [row(maps[0]), row(maps[1])].concat()).unwrap()
+            FeatureTable::new(
+                e.columns(),
+                ids(&["x", "y"]),
+                [row(maps[0]), row(maps[1])].concat(),
+            )
+            .unwrap()
         };
         let a = extract(&["a"], &[&[map(1.0)], &[map(2.0)]]);
         let b = extract(&["b"], &[&[map(3.0)], &[map(4.0)]]);
@@ -107,6 +139,9 @@ mod tests {
     fn what_cannot_be_joined() {
         assert_eq!(join(&[]).unwrap_err(), FeatureError::NoName("detector"));
         let odd = FeatureTable::new(vec!["odd".into()], ids(&["x"]), vec![1.0]).unwrap();
-        assert_eq!(join(&[odd]).unwrap_err(), FeatureError::Column("odd".into()));
+        assert_eq!(
+            join(&[odd]).unwrap_err(),
+            FeatureError::Column("odd".into())
+        );
     }
 }

@@ -1,7 +1,8 @@
 use crate::{FeatureError, FeatureParams, Statistic};
 
-/// What a column of a feature table holds. As text: `segment/detector/statistic`, e.g. `busbar_1/patchcore/q99.5`,
-/// `detector/max` for the maximum of a whole map, `classifier/score` for the paper's g(I).
+/// What a column of a feature table holds. As text: `segment/detector/statistic`, e.g.
+/// `busbar_1/patchcore/q99.5`, `detector/max` for the maximum of a whole map, `classifier/score`
+/// for the paper's g(I).
 #[derive(Clone, Debug, PartialEq)]
 pub enum FeatureName {
     /// A statistic of one segment of one detector's map.
@@ -25,7 +26,8 @@ pub enum FeatureName {
     },
 }
 
-/// A [`Statistic`] with its level. As text: `q99.5` (level in percent), `skewness`, `kurtosis`, `mean`, `max`.
+/// A [`Statistic`] with its level. As text: `q99.5` (level in percent), `skewness`, `kurtosis`,
+/// `mean`, `max`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Measure {
     /// The quantile at this level, 0 to 1.
@@ -106,7 +108,11 @@ impl std::str::FromStr for Measure {
 impl std::fmt::Display for FeatureName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(&match self {
-            Self::Segment { segment, detector, measure } => format!("{segment}/{detector}/{measure}"),
+            Self::Segment {
+                segment,
+                detector,
+                measure,
+            } => format!("{segment}/{detector}/{measure}"),
             Self::GlobalMax { detector } => format!("{detector}/max"),
             Self::Classifier { classifier } => format!("{classifier}/score"),
         })
@@ -123,8 +129,12 @@ impl std::str::FromStr for FeatureName {
             return Err(unknown());
         }
         match parts[..] {
-            [detector, "max"] => Ok(Self::GlobalMax { detector: detector.to_owned() }),
-            [classifier, "score"] => Ok(Self::Classifier { classifier: classifier.to_owned() }),
+            [detector, "max"] => Ok(Self::GlobalMax {
+                detector: detector.to_owned(),
+            }),
+            [classifier, "score"] => Ok(Self::Classifier {
+                classifier: classifier.to_owned(),
+            }),
             [segment, detector, measure] => Ok(Self::Segment {
                 segment: segment.to_owned(),
                 detector: detector.to_owned(),
@@ -135,7 +145,8 @@ impl std::str::FromStr for FeatureName {
     }
 }
 
-/// A level in percent without rounding: the decimal point moves two places in the shortest text that reads back.
+/// A level in percent without rounding: the decimal point moves two places in the shortest text
+/// that reads back.
 fn percent(level: f64) -> String {
     let text = format!("{level:e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -145,7 +156,12 @@ fn percent(level: f64) -> String {
     if point <= 0 {
         format!("0.{}{digits}", "0".repeat(point.unsigned_abs() as usize))
     } else if point >= len {
-        digits.clone() + &if digits == "0" { String::new() } else { "0".repeat((point - len) as usize) }
+        digits.clone()
+            + &if digits == "0" {
+                String::new()
+            } else {
+                "0".repeat((point - len) as usize)
+            }
     } else {
         let (whole, part) = digits.split_at(point as usize);
         format!("{whole}.{part}")
@@ -174,16 +190,39 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        for text in ["busbar_1/patchcore/q99.5", "a/rd4ad/skewness", "patchcore/max", "a/x/max", "wrn/score"]
-        {
+        for text in [
+            "busbar_1/patchcore/q99.5",
+            "a/rd4ad/skewness",
+            "patchcore/max",
+            "a/x/max",
+            "wrn/score",
+        ] {
             assert_eq!(text.parse::<FeatureName>().unwrap().to_string(), text);
         }
         let name: FeatureName = "busbar_1/patchcore/q99.5".parse().unwrap();
-        assert_eq!((name.segment(), name.source()), (Some("busbar_1"), "patchcore"));
-        assert!(matches!(name, FeatureName::Segment { measure: Measure::Quantile(0.995), .. }));
-        for bad in
-            ["", "x", "a/b", "a/b/c", "a//mean", "a/b/q", "a/b/q101", "a/b/q-1", "a/b/qinf", "a/b/c/mean"]
-        {
+        assert_eq!(
+            (name.segment(), name.source()),
+            (Some("busbar_1"), "patchcore")
+        );
+        assert!(matches!(
+            name,
+            FeatureName::Segment {
+                measure: Measure::Quantile(0.995),
+                ..
+            }
+        ));
+        for bad in [
+            "",
+            "x",
+            "a/b",
+            "a/b/c",
+            "a//mean",
+            "a/b/q",
+            "a/b/q101",
+            "a/b/q-1",
+            "a/b/qinf",
+            "a/b/c/mean",
+        ] {
             assert!(bad.parse::<FeatureName>().is_err(), "{bad}");
         }
     }

@@ -15,13 +15,20 @@ pub enum Statistic {
     Kurtosis,
     /// `mean`.
     Mean,
-    /// `max`: the largest value within the segment (not in the paper's set; alone it is the ablation "Max.").
+    /// `max`: the largest value within the segment (not in the paper's set; alone it is the
+    /// ablation "Max.").
     Max,
 }
 
 impl Statistic {
     /// All statistics, in order.
-    pub const ALL: [Self; 5] = [Self::Quantile, Self::Skewness, Self::Kurtosis, Self::Mean, Self::Max];
+    pub const ALL: [Self; 5] = [
+        Self::Quantile,
+        Self::Skewness,
+        Self::Kurtosis,
+        Self::Mean,
+        Self::Max,
+    ];
 
     /// The name in experiment files.
     pub fn name(self) -> &'static str {
@@ -39,7 +46,8 @@ impl Statistic {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Numerics {
-    /// `exact`: the `f32` arithmetic of numpy 1.24 and scipy 1.10 on a `f32` map, operation by operation.
+    /// `exact`: the `f32` arithmetic of numpy 1.24 and scipy 1.10 on a `f32` map, operation by
+    /// operation.
     #[default]
     Exact,
     /// `fast`: `f64` throughout; also the more accurate one.
@@ -68,7 +76,9 @@ macro_rules! text {
             type Err = FeatureError;
 
             fn from_str(text: &str) -> Result<Self, FeatureError> {
-                $all.into_iter().find(|v| v.name() == text).ok_or_else(|| FeatureError::$t(text.to_owned()))
+                $all.into_iter()
+                    .find(|v| v.name() == text)
+                    .ok_or_else(|| FeatureError::$t(text.to_owned()))
             }
         }
 
@@ -90,8 +100,9 @@ macro_rules! text {
 text!(Statistic, Statistic::ALL);
 text!(Numerics, [Numerics::Exact, Numerics::Fast]);
 
-/// What to compute, as an experiment file says it (table `features`); unchecked. The default is the authors' code:
-/// quantile 0.995, skewness, kurtosis and mean of each segment, and each map's global maximum.
+/// What to compute, as an experiment file says it (table `features`); unchecked. The default is the
+/// authors' code: quantile 0.995, skewness, kurtosis and mean of each segment, and each map's
+/// global maximum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FeatureParams {
@@ -99,7 +110,8 @@ pub struct FeatureParams {
     pub statistics: BTreeSet<Statistic>,
     /// Level of the quantile, 0 to 1.
     pub quantile: f64,
-    /// One more feature a detector: the maximum of the whole map (the authors' code has it, the paper's 4KL has not).
+    /// One more feature a detector: the maximum of the whole map (the authors' code has it, the
+    /// paper's 4KL has not).
     pub global_max: bool,
     /// The arithmetic.
     pub numerics: Numerics,
@@ -107,15 +119,27 @@ pub struct FeatureParams {
 
 impl Default for FeatureParams {
     fn default() -> Self {
-        let statistics = Statistic::ALL.into_iter().filter(|s| *s != Statistic::Max).collect();
-        Self { statistics, quantile: 0.995, global_max: true, numerics: Numerics::Exact }
+        let statistics = Statistic::ALL
+            .into_iter()
+            .filter(|s| *s != Statistic::Max)
+            .collect();
+        Self {
+            statistics,
+            quantile: 0.995,
+            global_max: true,
+            numerics: Numerics::Exact,
+        }
     }
 }
 
 impl FeatureParams {
     /// The ablation "Max.": the maximum of each segment and nothing else.
     pub fn max_only() -> Self {
-        Self { statistics: [Statistic::Max].into(), global_max: false, ..Self::default() }
+        Self {
+            statistics: [Statistic::Max].into(),
+            global_max: false,
+            ..Self::default()
+        }
     }
 
     /// Checks them.
@@ -135,7 +159,8 @@ impl FeatureParams {
 
 impl CacheKey for FeatureParams {
     fn feed(&self, hasher: &mut KeyHasher) {
-        // A level nobody takes a quantile at, and arithmetic that a maximum does not depend on, mean nothing.
+        // A level nobody takes a quantile at, and arithmetic that a maximum does not depend on,
+        // mean nothing.
         let has = |s| self.statistics.contains(&s);
         let level = has(Statistic::Quantile).then_some(self.quantile);
         let rounds = self.statistics.iter().any(|s| *s != Statistic::Max);
@@ -176,21 +201,36 @@ mod tests {
 
     #[test]
     fn files_are_read_and_checked() {
-        let p: FeatureParams =
-            serde_json::from_str(r#"{"statistics": ["mean", "q"], "quantile": 0.98, "numerics": "fast"}"#)
-                .unwrap();
-        assert_eq!(p.statistics.iter().copied().collect::<Vec<_>>(), [Statistic::Quantile, Statistic::Mean]);
-        assert_eq!((p.quantile, p.global_max, p.numerics), (0.98, true, Numerics::Fast));
+        let p: FeatureParams = serde_json::from_str(
+            r#"{"statistics": ["mean", "q"], "quantile": 0.98, "numerics": "fast"}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            p.statistics.iter().copied().collect::<Vec<_>>(),
+            [Statistic::Quantile, Statistic::Mean]
+        );
+        assert_eq!(
+            (p.quantile, p.global_max, p.numerics),
+            (0.98, true, Numerics::Fast)
+        );
         assert!(p.check().is_ok());
-        let e =
-            serde_json::from_str::<FeatureParams>(r#"{"statistics": ["median"]}"#).unwrap_err().to_string();
+        let e = serde_json::from_str::<FeatureParams>(r#"{"statistics": ["median"]}"#)
+            .unwrap_err()
+            .to_string();
         assert!(e.contains("\"median\"") && e.contains("kurtosis"), "{e}");
         assert!(serde_json::from_str::<FeatureParams>(r#"{"quantil": 0.9}"#).is_err());
         for bad in [f64::NAN, -0.1, 99.5] {
-            let p = FeatureParams { quantile: bad, ..Default::default() };
+            let p = FeatureParams {
+                quantile: bad,
+                ..Default::default()
+            };
             assert!(matches!(p.check(), Err(FeatureError::Quantile(_))));
         }
-        let none = FeatureParams { statistics: BTreeSet::new(), global_max: false, ..Default::default() };
+        let none = FeatureParams {
+            statistics: BTreeSet::new(),
+            global_max: false,
+            ..Default::default()
+        };
         assert_eq!(none.check(), Err(FeatureError::NoFeature));
     }
 
@@ -198,15 +238,28 @@ mod tests {
     fn keys_tell_meanings_apart() {
         let base = FeatureParams::default();
         for other in [
-            FeatureParams { quantile: 0.99, ..base.clone() },
-            FeatureParams { global_max: false, ..base.clone() },
-            FeatureParams { numerics: Numerics::Fast, ..base.clone() },
+            FeatureParams {
+                quantile: 0.99,
+                ..base.clone()
+            },
+            FeatureParams {
+                global_max: false,
+                ..base.clone()
+            },
+            FeatureParams {
+                numerics: Numerics::Fast,
+                ..base.clone()
+            },
             FeatureParams::max_only(),
         ] {
             assert_ne!(key(&base), key(&other));
         }
         let max = FeatureParams::max_only();
-        let same = FeatureParams { quantile: 0.5, numerics: Numerics::Fast, ..max.clone() };
+        let same = FeatureParams {
+            quantile: 0.5,
+            numerics: Numerics::Fast,
+            ..max.clone()
+        };
         assert_eq!(key(&max), key(&same));
     }
 }

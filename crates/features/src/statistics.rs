@@ -11,7 +11,8 @@ pub struct Scratch {
     pub(crate) values: Vec<f32>,
 }
 
-/// The statistics of one segment in `f64`, as numpy and scipy return them. NaN is "missing". What was not asked for is 0.
+/// The statistics of one segment in `f64`, as numpy and scipy return them. NaN is "missing". What
+/// was not asked for is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Statistics {
     /// Linear quantile.
@@ -27,8 +28,8 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Statistics of the pixels of a segment (row-major; any unit; finite). No pixel gives zeros; a constant segment, a
-    /// single pixel included, has no skewness and kurtosis (NaN).
+    /// Statistics of the pixels of a segment (row-major; any unit; finite). No pixel gives zeros; a
+    /// constant segment, a single pixel included, has no skewness and kurtosis (NaN).
     pub fn of(
         values: &[f32],
         wanted: &BTreeSet<Statistic>,
@@ -54,8 +55,16 @@ impl Statistics {
                 Numerics::Fast => moments_fast(values, shape),
             };
             out.mean = if want(Statistic::Mean) { mean } else { 0.0 };
-            out.skewness = if want(Statistic::Skewness) { skewness } else { 0.0 };
-            out.kurtosis = if want(Statistic::Kurtosis) { kurtosis } else { 0.0 };
+            out.skewness = if want(Statistic::Skewness) {
+                skewness
+            } else {
+                0.0
+            };
+            out.kurtosis = if want(Statistic::Kurtosis) {
+                kurtosis
+            } else {
+                0.0
+            };
         }
         out
     }
@@ -71,8 +80,8 @@ impl Statistics {
     }
 }
 
-/// Resolution of `f32` in numpy's sense: below this share of the mean a spread counts as none. Both arithmetics use it,
-/// so that both call the same segments constant.
+/// Resolution of `f32` in numpy's sense: below this share of the mean a spread counts as none. Both
+/// arithmetics use it, so that both call the same segments constant.
 const RESOLUTION: f32 = 1e-6;
 
 fn moments_exact(values: &[f32], shape: bool) -> (f64, f64, f64) {
@@ -93,7 +102,11 @@ fn moments_exact(values: &[f32], shape: bool) -> (f64, f64, f64) {
         return (f64::from(mean), f64::NAN, f64::NAN);
     }
     let (m2, m3, m4) = (f64::from(m2), f64::from(m3), f64::from(m4));
-    (f64::from(mean), m3 / power_three_halves(m2), m4 / (m2 * m2) - 3.0)
+    (
+        f64::from(mean),
+        m3 / power_three_halves(m2),
+        m4 / (m2 * m2) - 3.0,
+    )
 }
 
 fn moments_fast(values: &[f32], shape: bool) -> (f64, f64, f64) {
@@ -116,8 +129,8 @@ fn moments_fast(values: &[f32], shape: bool) -> (f64, f64, f64) {
     (mean, m3 / (m2 * m2.sqrt()), m4 / (m2 * m2) - 3.0)
 }
 
-/// x^1.5 rounded once, where x·√x would round twice: the root's remainder is carried along. Unlike `powf` it is the same
-/// on every machine.
+/// x^1.5 rounded once, where x·√x would round twice: the root's remainder is carried along. Unlike
+/// `powf` it is the same on every machine.
 fn power_three_halves(x: f64) -> f64 {
     let root = x.sqrt();
     let root_rest = (-root).mul_add(root, x) / (2.0 * root);
@@ -126,7 +139,8 @@ fn power_three_halves(x: f64) -> f64 {
     product + x.mul_add(root_rest, product_rest)
 }
 
-/// numpy's linear quantile of `f32` values. Exact: the difference of the neighbours is rounded to `f32`, all else `f64`.
+/// numpy's linear quantile of `f32` values. Exact: the difference of the neighbours is rounded to
+/// `f32`, all else `f64`.
 fn quantile_of(values: &[f32], level: f64, numerics: Numerics, tail: &mut Vec<i32>) -> f64 {
     let last = values.len() - 1;
     let position = last as f64 * level;
@@ -137,13 +151,18 @@ fn quantile_of(values: &[f32], level: f64, numerics: Numerics, tail: &mut Vec<i3
         Numerics::Exact => f64::from(b - a),
         Numerics::Fast => f64::from(b) - f64::from(a),
     };
-    if fraction < 0.5 { f64::from(a) + step * fraction } else { f64::from(b) - step * (1.0 - fraction) }
+    if fraction < 0.5 {
+        f64::from(a) + step * fraction
+    } else {
+        f64::from(b) - step * (1.0 - fraction)
+    }
 }
 
 /// The values of rank `rank` and `rank + 1` (counted from 0, ascending; the last one twice).
 fn neighbours(values: &[f32], rank: usize, tail: &mut Vec<i32>) -> (f32, f32) {
     let above = values.len() - rank; // values of this rank and higher
-    // For a high rank only the top of the values matters: keep what reaches a bound guessed from a sample.
+    // For a high rank only the top of the values matters: keep what reaches a bound guessed from a
+    // sample.
     if values.len() >= 1024 && above * 8 <= values.len() {
         let stride = values.len() / 256;
         tail.clear();
@@ -154,7 +173,12 @@ fn neighbours(values: &[f32], rank: usize, tail: &mut Vec<i32>) -> (f32, f32) {
         let bound = *tail.select_nth_unstable(sampled - 1 - spare).1;
         let bound_value = from_ordered(bound);
         tail.clear();
-        tail.extend(values.iter().filter(|&&v| v >= bound_value).map(|&v| to_ordered(v)));
+        tail.extend(
+            values
+                .iter()
+                .filter(|&&v| v >= bound_value)
+                .map(|&v| to_ordered(v)),
+        );
         if tail.len() >= above {
             let rank = tail.len() - above;
             return select(tail, rank);
@@ -189,7 +213,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn of(values: &[f32], level: f64, numerics: Numerics) -> Statistics {
-        Statistics::of(values, &Statistic::ALL.into(), level, numerics, &mut Scratch::default())
+        Statistics::of(
+            values,
+            &Statistic::ALL.into(),
+            level,
+            numerics,
+            &mut Scratch::default(),
+        )
     }
 
     #[test]
@@ -214,7 +244,13 @@ mod tests {
         let mut scratch = Scratch::default();
         let wanted = [Statistic::Kurtosis].into();
         let s = Statistics::of(&[0.0, 1.0], &wanted, 0.5, Numerics::Exact, &mut scratch);
-        assert_eq!(s, Statistics { kurtosis: -2.0, ..Default::default() });
+        assert_eq!(
+            s,
+            Statistics {
+                kurtosis: -2.0,
+                ..Default::default()
+            }
+        );
     }
 
     #[test]

@@ -1,15 +1,21 @@
-//! numpy's float sums: pairwise inside chunks of 8192 elements, chunk after chunk. The order of additions decides the
-//! last bits.
+//! numpy's float sums: pairwise inside chunks of 8192 elements, chunk after chunk. The order of
+//! additions decides the last bits.
 
 /// Elements that numpy's reduction hands to one pairwise sum.
 const CHUNK: usize = 8192;
 /// Up to here a pairwise sum runs in eight lanes without splitting.
 const LEAF: usize = 128;
 
-/// Sums of `N` terms made of each value, each sum in `f32` as `numpy.sum` of an array of these terms.
+/// Sums of `N` terms made of each value, each sum in `f32` as `numpy.sum` of an array of these
+/// terms.
 #[inline]
-pub(crate) fn sums<const N: usize>(values: &[f32], terms: impl Fn(f32) -> [f32; N] + Copy) -> [f32; N] {
-    values.chunks(CHUNK).fold([0.0; N], |total, chunk| add(total, pairwise(chunk, terms)))
+pub(crate) fn sums<const N: usize>(
+    values: &[f32],
+    terms: impl Fn(f32) -> [f32; N] + Copy,
+) -> [f32; N] {
+    values
+        .chunks(CHUNK)
+        .fold([0.0; N], |total, chunk| add(total, pairwise(chunk, terms)))
 }
 
 fn pairwise<const N: usize>(values: &[f32], terms: impl Fn(f32) -> [f32; N] + Copy) -> [f32; N] {
@@ -20,7 +26,10 @@ fn pairwise<const N: usize>(values: &[f32], terms: impl Fn(f32) -> [f32; N] + Co
         leaf(values, terms)
     } else {
         let half = n / 2 - n / 2 % 8;
-        add(pairwise(&values[..half], terms), pairwise(&values[half..], terms))
+        add(
+            pairwise(&values[..half], terms),
+            pairwise(&values[half..], terms),
+        )
     }
 }
 
@@ -39,7 +48,11 @@ fn leaf<const N: usize>(values: &[f32], terms: impl Fn(f32) -> [f32; N] + Copy) 
         for k in 0..N {
             for lane in 0..8 {
                 // The first block starts the lanes: 0 + x would lose the sign of −0.
-                lanes[k][lane] = if i == 0 { parts[k][lane] } else { lanes[k][lane] + parts[k][lane] };
+                lanes[k][lane] = if i == 0 {
+                    parts[k][lane]
+                } else {
+                    lanes[k][lane] + parts[k][lane]
+                };
             }
         }
     }
@@ -57,7 +70,10 @@ fn add<const N: usize>(mut a: [f32; N], b: [f32; N]) -> [f32; N] {
 
 /// The same sums in `f64`, eight lanes at a time.
 #[inline]
-pub(crate) fn sums_f64<const N: usize>(values: &[f32], terms: impl Fn(f64) -> [f64; N]) -> [f64; N] {
+pub(crate) fn sums_f64<const N: usize>(
+    values: &[f32],
+    terms: impl Fn(f64) -> [f64; N],
+) -> [f64; N] {
     let (blocks, rest) = values.as_chunks::<8>();
     let mut lanes = [[0.0f64; 8]; N];
     for block in blocks {

@@ -1,10 +1,14 @@
 //! Agreement with numpy 1.24.4 and scipy 1.10.1; `fixtures/make_statistics.py` made the figures.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at an error")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may stop at an error"
+)]
 
 use segad_core::{AnomalyMap, ImageId, LabelMap};
 use segad_features::{
-    FeatureError, FeatureExtractor, FeatureParams, ImageMaps, Numerics, Scratch, SegmentIndex, Statistic,
-    Statistics, TableBuilder,
+    FeatureError, FeatureExtractor, FeatureParams, ImageMaps, Numerics, Scratch, SegmentIndex,
+    Statistic, Statistics, TableBuilder,
 };
 
 /// The same values as `values` in the script.
@@ -28,11 +32,21 @@ fn values(kind: &str, n: usize) -> Vec<f32> {
 }
 
 fn all(values: &[f32], level: f64, numerics: Numerics) -> Statistics {
-    Statistics::of(values, &Statistic::ALL.into(), level, numerics, &mut Scratch::default())
+    Statistics::of(
+        values,
+        &Statistic::ALL.into(),
+        level,
+        numerics,
+        &mut Scratch::default(),
+    )
 }
 
 fn relative(a: f64, b: f64) -> f64 {
-    if a == b || (a.is_nan() && b.is_nan()) { 0.0 } else { (a - b).abs() / b.abs() }
+    if a == b || (a.is_nan() && b.is_nan()) {
+        0.0
+    } else {
+        (a - b).abs() / b.abs()
+    }
 }
 
 #[test]
@@ -63,14 +77,18 @@ fn fast_is_numpy_and_scipy_on_f64() {
         let got = all(&values(cells[0], n), want[0], Numerics::Fast);
         assert!(relative(got.mean, want[8]) <= 1e-12, "{line}");
         assert!(relative(got.quantile, want[1]) <= 1e-6, "{line}");
-        // scipy takes f64's resolution for "constant"; a spread below that of f32 is missing here, as in exact.
+        // scipy takes f64's resolution for "constant"; a spread below that of f32 is missing here,
+        // as in exact.
         if got.skewness.is_nan() {
             let exact = all(&values(cells[0], n), want[0], Numerics::Exact);
             assert!(exact.skewness.is_nan() && got.kurtosis.is_nan(), "{line}");
         } else {
             // Where the true value is 0 (two pixels) only the absolute difference means something.
             let close = |a: f64, b: f64| (a - b).abs() <= 1e-9 * (1.0 + b.abs());
-            assert!(close(got.skewness, want[6]) && close(got.kurtosis, want[7]), "{got:?}: {line}");
+            assert!(
+                close(got.skewness, want[6]) && close(got.kurtosis, want[7]),
+                "{got:?}: {line}"
+            );
         }
     }
 }
@@ -79,16 +97,56 @@ fn fast_is_numpy_and_scipy_on_f64() {
 #[test]
 fn known_vectors() {
     let table = [
-        (2, 0.3800677889585495, 0.0, -2.0000000309, 0.19098883867, 0.38197767735),
-        (5, 0.7225556826591492, 0.6694356448, -0.8883179539, 0.27802756429, 0.72950625420),
-        (10, 0.8843700021505356, 0.6625248625, -0.7873274287, 0.32141390443, 0.89166724682),
-        (1000, 0.9891008239984512, 0.6389925840, -0.8568541704, 0.33333617449, 0.99910897017),
-        (65_536, 0.9900014594197272, 0.6388713794, -0.8571591430, 0.33332580328, 0.99997508526),
+        (
+            2,
+            0.3800677889585495,
+            0.0,
+            -2.0000000309,
+            0.19098883867,
+            0.38197767735,
+        ),
+        (
+            5,
+            0.7225556826591492,
+            0.6694356448,
+            -0.8883179539,
+            0.27802756429,
+            0.72950625420,
+        ),
+        (
+            10,
+            0.8843700021505356,
+            0.6625248625,
+            -0.7873274287,
+            0.32141390443,
+            0.89166724682,
+        ),
+        (
+            1000,
+            0.9891008239984512,
+            0.6389925840,
+            -0.8568541704,
+            0.33333617449,
+            0.99910897017,
+        ),
+        (
+            65_536,
+            0.9900014594197272,
+            0.6388713794,
+            -0.8571591430,
+            0.33332580328,
+            0.99997508526,
+        ),
     ];
     for (n, q, skewness, kurtosis, mean, max) in table {
         let s = all(&values("square", n), 0.995, Numerics::Exact);
         assert_eq!(s.quantile, q);
-        for (a, b) in [(s.skewness, skewness), (s.kurtosis, kurtosis), (s.mean, mean), (s.max, max)] {
+        for (a, b) in [
+            (s.skewness, skewness),
+            (s.kurtosis, kurtosis),
+            (s.mean, mean),
+            (s.max, max),
+        ] {
             assert!((a - b).abs() < 6e-11, "{n}: {a} {b}");
         }
     }
@@ -102,15 +160,25 @@ fn names(list: &[&str]) -> Vec<String> {
 }
 
 fn image() -> ([AnomalyMap; 2], SegmentIndex) {
-    let mut labels: Vec<u8> = (0..48 * 64).map(|i| ((i / 64 / 16 + (i % 64) / 40 * 2) % 3) as u8).collect();
+    let mut labels: Vec<u8> = (0..48 * 64)
+        .map(|i| ((i / 64 / 16 + (i % 64) / 40 * 2) % 3) as u8)
+        .collect();
     labels[48 * 64 - 1] = 4;
     let maps = ["square", "rising"].map(|k| AnomalyMap::new(48, 64, values(k, 48 * 64)).unwrap());
-    (maps, SegmentIndex::new(&LabelMap::new(48, 64, labels, 5).unwrap()).unwrap())
+    (
+        maps,
+        SegmentIndex::new(&LabelMap::new(48, 64, labels, 5).unwrap()).unwrap(),
+    )
 }
 
 fn extractor(params: FeatureParams) -> FeatureExtractor {
     let segments = names(&["a", "b", "c", "d", "e"]);
-    FeatureExtractor::new(params.check().unwrap(), &names(&["efficient_ad", "rd4ad"]), &segments).unwrap()
+    FeatureExtractor::new(
+        params.check().unwrap(),
+        &names(&["efficient_ad", "rd4ad"]),
+        &segments,
+    )
+    .unwrap()
 }
 
 #[test]
@@ -121,7 +189,11 @@ fn a_row_is_the_authors_row() {
     let want: Vec<&str> = include_str!("fixtures/rows.csv").lines().collect();
     assert_eq!((row.len(), want.len()), (42, 42));
     for ((got, want), name) in row.iter().zip(want).zip(e.columns()) {
-        let got = if got.is_nan() { "nan".to_owned() } else { got.to_bits().to_string() };
+        let got = if got.is_nan() {
+            "nan".to_owned()
+        } else {
+            got.to_bits().to_string()
+        };
         assert_eq!(got, want, "{name}");
     }
     assert_eq!(
@@ -137,7 +209,10 @@ fn a_row_is_the_authors_row() {
     assert_eq!(e.columns()[40..], ["efficient_ad/max", "rd4ad/max"]);
     assert_eq!(row[24..32], [0.0; 8]); // segment d is absent
     for (name, column) in e.names().iter().zip(e.columns()) {
-        assert_eq!(column.parse::<segad_features::FeatureName>().unwrap(), *name);
+        assert_eq!(
+            column.parse::<segad_features::FeatureName>().unwrap(),
+            *name
+        );
     }
 }
 
@@ -147,10 +222,22 @@ fn max_only() {
     let e = extractor(FeatureParams::max_only());
     let row = e.row(&[&a, &b], &index, &mut Scratch::default()).unwrap();
     assert_eq!((row.len(), e.columns()[1].as_str()), (10, "a/rd4ad/max"));
-    let top = index.pixels(1).iter().map(|&i| a.values()[i as usize]).fold(f32::MIN, f32::max);
+    let top = index
+        .pixels(1)
+        .iter()
+        .map(|&i| a.values()[i as usize])
+        .fold(f32::MIN, f32::max);
     assert_eq!(row[2], top);
-    let global = extractor(FeatureParams { statistics: Default::default(), ..Default::default() });
-    assert_eq!(global.row(&[&a, &b], &index, &mut Scratch::default()).unwrap(), [a.max(), b.max()]);
+    let global = extractor(FeatureParams {
+        statistics: Default::default(),
+        ..Default::default()
+    });
+    assert_eq!(
+        global
+            .row(&[&a, &b], &index, &mut Scratch::default())
+            .unwrap(),
+        [a.max(), b.max()]
+    );
 }
 
 #[test]
@@ -163,7 +250,11 @@ fn tables_do_not_depend_on_batches_and_threads() {
         .enumerate()
         .map(|(i, id)| ImageMaps {
             id,
-            maps: if i % 2 == 0 { vec![&a, &b] } else { vec![&b, &a] },
+            maps: if i % 2 == 0 {
+                vec![&a, &b]
+            } else {
+                vec![&b, &a]
+            },
             segments: &index,
         })
         .collect();
@@ -171,7 +262,10 @@ fn tables_do_not_depend_on_batches_and_threads() {
     let mut one = TableBuilder::new(&e);
     one.extend(&images).unwrap();
     let one = one.finish().unwrap();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(3)
+        .build()
+        .unwrap();
     let many = pool.install(|| {
         let mut many = TableBuilder::new(&e);
         images.chunks(3).for_each(|c| many.extend(c).unwrap());
@@ -188,21 +282,64 @@ fn misfits_are_named() {
     let ([a, b], index) = image();
     let e = extractor(FeatureParams::default());
     let scratch = &mut Scratch::default();
-    assert_eq!(e.row(&[&a], &index, scratch), Err(FeatureError::Maps { maps: 1, detectors: 2 }));
+    assert_eq!(
+        e.row(&[&a], &index, scratch),
+        Err(FeatureError::Maps {
+            maps: 1,
+            detectors: 2
+        })
+    );
     let small = AnomalyMap::new(2, 3, vec![0.0; 6]).unwrap();
-    let message = e.row(&[&a, &small], &index, scratch).unwrap_err().to_string();
-    assert!(message.contains("rd4ad is 2×3") && message.contains("48×64"), "{message}");
+    let message = e
+        .row(&[&a, &small], &index, scratch)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("rd4ad is 2×3") && message.contains("48×64"),
+        "{message}"
+    );
     let two = SegmentIndex::new(&LabelMap::new(48, 64, vec![1; 48 * 64], 2).unwrap()).unwrap();
-    assert_eq!(e.row(&[&a, &b], &two, scratch), Err(FeatureError::Segments { actual: 2, expected: 5 }));
+    assert_eq!(
+        e.row(&[&a, &b], &two, scratch),
+        Err(FeatureError::Segments {
+            actual: 2,
+            expected: 5
+        })
+    );
     let (good, bad) = (ImageId::new("good.png"), ImageId::new("bad.png"));
     let rows = e.rows(&[
-        ImageMaps { id: &good, maps: vec![&a, &b], segments: &index },
-        ImageMaps { id: &bad, maps: vec![&a, &small], segments: &index },
+        ImageMaps {
+            id: &good,
+            maps: vec![&a, &b],
+            segments: &index,
+        },
+        ImageMaps {
+            id: &bad,
+            maps: vec![&a, &small],
+            segments: &index,
+        },
     ]);
-    assert!(rows.unwrap_err().to_string().starts_with("image bad.png: anomaly map of rd4ad"));
+    assert!(
+        rows.unwrap_err()
+            .to_string()
+            .starts_with("image bad.png: anomaly map of rd4ad")
+    );
     let params = || FeatureParams::default().check().unwrap();
-    let new = |d: &[&str], s: &[&str]| FeatureExtractor::new(params(), &names(d), &names(s)).unwrap_err();
-    assert!(matches!(new(&["a/b"], &["s"]), FeatureError::Name { what: "detector", .. }));
-    assert!(matches!(new(&["a"], &["s", "s"]), FeatureError::Twice { what: "segment", .. }));
+    let new =
+        |d: &[&str], s: &[&str]| FeatureExtractor::new(params(), &names(d), &names(s)).unwrap_err();
+    assert!(matches!(
+        new(&["a/b"], &["s"]),
+        FeatureError::Name {
+            what: "detector",
+            ..
+        }
+    ));
+    assert!(matches!(
+        new(&["a"], &["s", "s"]),
+        FeatureError::Twice {
+            what: "segment",
+            ..
+        }
+    ));
     assert_eq!(new(&[], &["s"]), FeatureError::NoName("detector"));
 }

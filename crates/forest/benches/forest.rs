@@ -1,7 +1,11 @@
-//! Fitting and scoring at the size of a VisA class (100 training rows), scoring alone at that of VAD (2000 rows), where
-//! one fit takes 10 to 20 seconds.
+//! Fitting and scoring at the size of a VisA class (100 training rows), scoring alone at that of
+//! VAD (2000 rows), where one fit takes 10 to 20 seconds.
 #![allow(missing_docs, reason = "criterion makes a public function")]
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a program for people"
+)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use segad_core::{FeatureTable, ImageId, Label, Seed};
@@ -14,20 +18,34 @@ use std::time::Duration;
 fn table(rows: usize, columns: usize, bad: usize) -> (FeatureTable, Vec<Label>) {
     let mut state = 7u64;
     let mut uniform = || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         (state >> 40) as f32 / (1u64 << 24) as f32
     };
     let mut values = Vec::with_capacity(rows * columns);
     for row in 0..rows {
         for column in 0..columns {
             let noise: f32 = (0..4).map(|_| uniform()).sum();
-            let lift = if row >= rows - bad && column < 6 { 0.6 * uniform() } else { 0.0 };
+            let lift = if row >= rows - bad && column < 6 {
+                0.6 * uniform()
+            } else {
+                0.0
+            };
             values.push(noise + lift);
         }
     }
     let ids = (0..rows).map(|i| ImageId::new(i.to_string())).collect();
     let names = (0..columns).map(|j| format!("f{j}")).collect();
-    let labels = (0..rows).map(|i| if i < rows - bad { Label::Good } else { Label::Bad }).collect();
+    let labels = (0..rows)
+        .map(|i| {
+            if i < rows - bad {
+                Label::Good
+            } else {
+                Label::Bad
+            }
+        })
+        .collect();
     (FeatureTable::new(names, ids, values).unwrap(), labels)
 }
 
@@ -35,9 +53,15 @@ fn forest(c: &mut Criterion) {
     let one = NonZeroUsize::MIN;
     for (size, rows, columns, bad) in [("100x54", 100, 54, 10), ("2000x113", 2000, 113, 110)] {
         let (table, labels) = table(rows, columns, bad);
-        let presets: &[_] = if rows == 100 { &[Preset::Brf, Preset::Rf, Preset::Bt] } else { &[Preset::Brf] };
+        let presets: &[_] = if rows == 100 {
+            &[Preset::Brf, Preset::Rf, Preset::Bt]
+        } else {
+            &[Preset::Brf]
+        };
         let mut group = c.benchmark_group(size);
-        group.sample_size(10).measurement_time(Duration::from_secs(5));
+        group
+            .sample_size(10)
+            .measurement_time(Duration::from_secs(5));
         for &preset in presets {
             let params = ForestParams::preset(preset);
             let fit = || Forest::fit(&params, &table, &labels, &[], Seed(333), one).unwrap();

@@ -43,7 +43,9 @@ pub enum ForestError {
         bad: usize,
     },
     /// A feature is infinite (NaN is allowed and means "missing").
-    #[error("forest: {column:?} of {id} (row {row}) is {value}; expected a finite value, or NaN for missing")]
+    #[error(
+        "forest: {column:?} of {id} (row {row}) is {value}; expected a finite value, or NaN for missing"
+    )]
     Infinite {
         /// Row, from 0.
         row: usize,
@@ -78,7 +80,9 @@ pub enum ForestError {
     #[error("saved forest: {0}; expected bytes that segad saved; fit the forest again")]
     Damaged(&'static str),
     /// The bytes are a saved forest of another version.
-    #[error("saved forest: schema version {found}, this program reads {supported}; fit the forest again")]
+    #[error(
+        "saved forest: schema version {found}, this program reads {supported}; fit the forest again"
+    )]
     Schema {
         /// Version found.
         found: u32,

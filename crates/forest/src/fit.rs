@@ -10,15 +10,16 @@ use xgboost_rs::{Booster, DMatrix, XGBError};
 impl Forest {
     /// Fits a forest: one label a row of `table`, NaN is missing.
     ///
-    /// `monotone` is empty, or says per column that the margin may only rise (1) or fall (−1) with it, or whatever the
-    /// data say (0). XGBoost's seed is `seed` itself; seeds that agree in their low 32 bits give the same forest.
-    /// `threads` changes no bit of the result. To fit many forests, give each one thread and run them side by side;
-    /// if they have more than one, the program should set `OMP_WAIT_POLICY=PASSIVE` before it starts, or idle threads
-    /// burn time.
+    /// `monotone` is empty, or says per column that the margin may only rise (1) or fall (−1) with
+    /// it, or whatever the data say (0). XGBoost's seed is `seed` itself; seeds that agree in their
+    /// low 32 bits give the same forest. `threads` changes no bit of the result. To fit many
+    /// forests, give each one thread and run them side by side; if they have more than one, the
+    /// program should set `OMP_WAIT_POLICY=PASSIVE` before it starts, or idle threads burn time.
     ///
     /// # Errors
-    /// [`ForestError::Empty`], [`ForestError::Labels`], [`ForestError::OneClass`], [`ForestError::Infinite`],
-    /// [`ForestError::Monotone`], [`ForestError::Seed`] for bad input, [`ForestError::Library`] for XGBoost's own.
+    /// [`ForestError::Empty`], [`ForestError::Labels`], [`ForestError::OneClass`],
+    /// [`ForestError::Infinite`], [`ForestError::Monotone`], [`ForestError::Seed`] for bad input,
+    /// [`ForestError::Library`] for XGBoost's own.
     pub fn fit(
         params: &ForestParams,
         table: &FeatureTable,
@@ -32,7 +33,10 @@ impl Forest {
             return Err(ForestError::Empty { rows, columns });
         }
         if labels.len() != rows {
-            return Err(ForestError::Labels { rows, labels: labels.len() });
+            return Err(ForestError::Labels {
+                rows,
+                labels: labels.len(),
+            });
         }
         let bad = labels.iter().filter(|label| label.is_bad()).count();
         let good = rows - bad;
@@ -45,7 +49,9 @@ impl Forest {
             return Err(ForestError::Seed(seed.0));
         }
 
-        let scale_pos_weight = params.scale_pos_weight().unwrap_or(good as f64 / bad as f64);
+        let scale_pos_weight = params
+            .scale_pos_weight()
+            .unwrap_or(good as f64 / bad as f64);
         let mut settings = params.to_xgboost();
         settings.push(("scale_pos_weight", scale_pos_weight.to_string()));
         settings.push(("seed", seed.to_string()));
@@ -56,7 +62,10 @@ impl Forest {
             let list: Vec<String> = monotone.iter().map(i8::to_string).collect();
             settings.push(("monotone_constraints", format!("({})", list.join(","))));
         }
-        let settings = settings.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        let settings = settings
+            .into_iter()
+            .map(|(k, v)| (k.to_owned(), v))
+            .collect();
         let json = train(table, labels, settings, params.rounds(), threads)?;
 
         let header = Header {
@@ -70,7 +79,11 @@ impl Forest {
             library: library_version(),
         };
         let trees = Trees::from_json(&json, columns)?;
-        Ok(Self { header, json, trees })
+        Ok(Self {
+            header,
+            json,
+            trees,
+        })
     }
 }
 
@@ -100,30 +113,54 @@ fn train(
     let (rows, columns) = (table.rows(), table.columns());
     let threads = i32::try_from(threads.get()).unwrap_or(i32::MAX);
     let width = size_of::<f32>();
-    // `DMatrix::from_dense` would take zeros for missing; this call takes strides in bytes, so rows may come first.
-    let mut matrix =
-        DMatrix::from_col_major_f32(table.values(), columns * width, width, rows, columns, threads, f32::NAN)
-            .map_err(said("make the matrix"))?;
-    let labels: Vec<f32> = labels.iter().map(|label| f32::from(label.as_u8())).collect();
+    // `DMatrix::from_dense` would take zeros for missing; this call takes strides in bytes, so rows
+    // may come first.
+    let mut matrix = DMatrix::from_col_major_f32(
+        table.values(),
+        columns * width,
+        width,
+        rows,
+        columns,
+        threads,
+        f32::NAN,
+    )
+    .map_err(said("make the matrix"))?;
+    let labels: Vec<f32> = labels
+        .iter()
+        .map(|label| f32::from(label.as_u8()))
+        .collect();
     matrix.set_labels(&labels).map_err(said("set the labels"))?;
     // `Booster::train` always makes 16 rounds, and typed parameters always fix the base score.
     let mut booster =
         Booster::new_with_json_config(&[&matrix], settings).map_err(said("make the booster"))?;
     for round in 0..rounds {
-        booster.update(&matrix, round.cast_signed()).map_err(said("train"))?;
+        booster
+            .update(&matrix, round.cast_signed())
+            .map_err(said("train"))?;
     }
-    Ok(booster.save_to_buffer("json".to_owned()).map_err(said("save"))?.into_bytes())
+    Ok(booster
+        .save_to_buffer("json".to_owned())
+        .map_err(said("save"))?
+        .into_bytes())
 }
 
 /// The first line of what XGBoost says, without its time of day; the rest is a stack trace.
 fn library_error(call: &'static str, error: &XGBError) -> ForestError {
     let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default().trim_start_matches("XGBoost error: ");
+    let line = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("XGBoost error: ");
     let line = match line.split_once("] ") {
         Some((clock, rest)) if clock.starts_with('[') => rest,
         _ => line,
     };
-    ForestError::Library { call, version: library_version(), message: line.to_owned() }
+    ForestError::Library {
+        call,
+        version: library_version(),
+        message: line.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -138,8 +175,18 @@ mod tests {
         let labels = [Label::Good, Label::Good, Label::Bad, Label::Bad];
         let settings = [("max_depth".to_owned(), "deep".to_owned())].into();
         let error = train(&table, &labels, settings, 1, NonZeroUsize::MIN).unwrap_err();
-        let ForestError::Library { call: "train", message, .. } = &error else { panic!("{error}") };
-        assert!(message.contains("max_depth") && !message.contains('\n'), "{message}");
+        let ForestError::Library {
+            call: "train",
+            message,
+            ..
+        } = &error
+        else {
+            panic!("{error}")
+        };
+        assert!(
+            message.contains("max_depth") && !message.contains('\n'),
+            "{message}"
+        );
         assert!(!message.starts_with('['), "{message}");
     }
 }

@@ -1,14 +1,18 @@
-//! The last stage of SegAD ("Supervised Anomaly Detection for Complex Industrial Images", CVPR 2024, section 3.3): a
-//! boosted random forest turns a row of segment statistics into one anomaly score. Also the ablation's random forest
-//! and boosted trees.
+//! The last stage of SegAD ("Supervised Anomaly Detection for Complex Industrial Images", CVPR
+//! 2024, section 3.3): a boosted random forest turns a row of segment statistics into one anomaly
+//! score. Also the ablation's random forest and boosted trees.
 //!
-//! - In: a [`FeatureTable`](segad_core::FeatureTable), rows × columns of `f32`, NaN = missing (an empty or constant
-//!   segment has no skewness), zero = zero; one [`Label`](segad_core::Label) a row.
-//! - Out: one raw margin a row, `f32`, higher = more anomalous, unbounded: base score + one leaf of every tree.
-//! - Fitting is XGBoost's: objective `binary:logitraw`, gradient `w·(½ − y)` at the start, where `w` is
-//!   `scale_pos_weight` for bad rows; the base score −Σg/Σh is estimated by XGBoost. The parameters sent are those of
-//!   the scikit-learn wrapper in the authors' program, so XGBoost 2.0.3 in Python gives the same margins to the last bit.
-//! - Scoring, contributions (SHAP) and importance are plain Rust over the saved model and never call the library.
+//! - In: a [`FeatureTable`](segad_core::FeatureTable), rows × columns of `f32`, NaN = missing (an
+//!   empty or constant segment has no skewness), zero = zero; one [`Label`](segad_core::Label) a
+//!   row.
+//! - Out: one raw margin a row, `f32`, higher = more anomalous, unbounded: base score + one leaf of
+//!   every tree.
+//! - Fitting is XGBoost's: objective `binary:logitraw`, gradient `w·(½ − y)` at the start, where
+//!   `w` is `scale_pos_weight` for bad rows; the base score −Σg/Σh is estimated by XGBoost. The
+//!   parameters sent are those of the scikit-learn wrapper in the authors' program, so XGBoost
+//!   2.0.3 in Python gives the same margins to the last bit.
+//! - Scoring, contributions (SHAP) and importance are plain Rust over the saved model and never
+//!   call the library.
 //!
 //! ```
 //! use segad_core::{FeatureTable, ImageId, Label, Seed};
@@ -31,9 +35,10 @@
 //! ```
 //!
 //! # Deviations
-//! None in the result while the library is one whose [`Version::verdict`] is [`VersionVerdict::Agrees`]. Unlike the
-//! wrapper, one-class labels and infinite features are errors that say where, and `scale_pos_weight` defaults to
-//! good ÷ bad rows (the authors' program computes the same number by hand).
+//! None in the result while the library is one whose [`Version::verdict`] is
+//! [`VersionVerdict::Agrees`]. Unlike the wrapper, one-class labels and infinite features are
+//! errors that say where, and `scale_pos_weight` defaults to good ÷ bad rows (the authors' program
+//! computes the same number by hand).
 
 mod error;
 mod fit;
@@ -50,6 +55,7 @@ pub use params::{ForestParams, ForestSettings, Preset};
 pub use score::{Contributions, Importance};
 pub use version::{KNOWN, Version, VersionVerdict, library_version};
 
-/// Raised when fitting or scoring changes its results. The key of a stored forest or score holds this, the
-/// [`ForestParams`], the seed, the monotone constraints, the [`library_version`], and the keys of table and labels.
+/// Raised when fitting or scoring changes its results. The key of a stored forest or score holds
+/// this, the [`ForestParams`], the seed, the monotone constraints, the [`library_version`], and the
+/// keys of table and labels.
 pub const REVISION: u32 = 2;

@@ -3,8 +3,8 @@ use crate::{ForestError, ForestParams, Version};
 use segad_core::Seed;
 use serde::{Deserialize, Serialize};
 
-/// A fitted forest: XGBoost's model, what it was fitted with, and the trees ready for scoring. It holds no handle of the
-/// library and may be shared between threads.
+/// A fitted forest: XGBoost's model, what it was fitted with, and the trees ready for scoring. It
+/// holds no handle of the library and may be shared between threads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forest {
     pub(crate) header: Header,
@@ -26,11 +26,13 @@ pub(crate) struct Header {
 }
 
 const MAGIC: &[u8; 8] = b"segadfor";
-/// Version of the layout of saved forests: magic, this number (`u32`), length of the header (`u32`), header (JSON),
-/// length of XGBoost's model (`u32`), XGBoost's model (JSON in zstd), BLAKE3 of all that. Numbers are little-endian.
+/// Version of the layout of saved forests: magic, this number (`u32`), length of the header
+/// (`u32`), header (JSON), length of XGBoost's model (`u32`), XGBoost's model (JSON in zstd),
+/// BLAKE3 of all that. Numbers are little-endian.
 pub const SCHEMA: u32 = 2;
 const DIGEST: usize = 32;
-/// The quickest of zstd's ordinary levels: a quarter of the JSON's 1 to 3 MB for some hundredths of the time of a fit.
+/// The quickest of zstd's ordinary levels: a quarter of the JSON's 1 to 3 MB for some hundredths of
+/// the time of a fit.
 const LEVEL: i32 = 1;
 /// No model is larger, so that damage cannot ask for all memory.
 const LARGEST: usize = 1 << 30;
@@ -86,14 +88,18 @@ impl Forest {
         &self.json
     }
 
-    /// The forest as bytes for a file; the same forest always gives the same bytes. Layout: see [`SCHEMA`].
+    /// The forest as bytes for a file; the same forest always gives the same bytes. Layout: see
+    /// [`SCHEMA`].
     ///
     /// # Errors
     /// [`ForestError::Model`] if header or model are larger than 1 GiB.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ForestError> {
         let length = |part: &[u8]| {
-            let length = u32::try_from(part.len()).ok().filter(|_| part.len() <= LARGEST);
-            let length = length.ok_or_else(|| ForestError::Model("it does not fit 1 GiB".to_owned()));
+            let length = u32::try_from(part.len())
+                .ok()
+                .filter(|_| part.len() <= LARGEST);
+            let length =
+                length.ok_or_else(|| ForestError::Model("it does not fit 1 GiB".to_owned()));
             length.map(u32::to_le_bytes)
         };
         let text = |e: &dyn std::fmt::Display| ForestError::Model(e.to_string());
@@ -114,12 +120,16 @@ impl Forest {
     /// Reads what [`Forest::to_bytes`] wrote.
     ///
     /// # Errors
-    /// [`ForestError::Damaged`] if any byte is not as it was written, [`ForestError::Schema`] for another layout,
-    /// [`ForestError::Model`] if the model inside is not understood.
+    /// [`ForestError::Damaged`] if any byte is not as it was written, [`ForestError::Schema`] for
+    /// another layout, [`ForestError::Model`] if the model inside is not understood.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ForestError> {
         let damaged = ForestError::Damaged;
-        let rest = bytes.strip_prefix(MAGIC).ok_or(damaged("its first bytes are not a forest's"))?;
-        let (rest, digest) = rest.split_last_chunk::<DIGEST>().ok_or(damaged("it is cut short"))?;
+        let rest = bytes
+            .strip_prefix(MAGIC)
+            .ok_or(damaged("its first bytes are not a forest's"))?;
+        let (rest, digest) = rest
+            .split_last_chunk::<DIGEST>()
+            .ok_or(damaged("it is cut short"))?;
         if blake3::hash(&bytes[..bytes.len() - DIGEST]) != *digest {
             return Err(damaged("its digest does not fit its content"));
         }
@@ -127,17 +137,29 @@ impl Forest {
         let (schema, rest) = rest.split_first_chunk::<4>().ok_or_else(cut)?;
         let schema = u32::from_le_bytes(*schema);
         if schema != SCHEMA {
-            return Err(ForestError::Schema { found: schema, supported: SCHEMA });
+            return Err(ForestError::Schema {
+                found: schema,
+                supported: SCHEMA,
+            });
         }
         let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(cut)?;
-        let (header, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(cut)?;
+        let (header, rest) = rest
+            .split_at_checked(u32::from_le_bytes(*length) as usize)
+            .ok_or_else(cut)?;
         let (length, model) = rest.split_first_chunk::<4>().ok_or_else(cut)?;
         let length = u32::from_le_bytes(*length) as usize;
         let json = (length <= LARGEST).then(|| zstd::bulk::decompress(model, length));
-        let json = json.and_then(Result::ok).filter(|json| json.len() == length).ok_or_else(cut)?;
-        let header: Header =
-            serde_json::from_slice(header).map_err(|e| ForestError::Model(format!("its header: {e}")))?;
+        let json = json
+            .and_then(Result::ok)
+            .filter(|json| json.len() == length)
+            .ok_or_else(cut)?;
+        let header: Header = serde_json::from_slice(header)
+            .map_err(|e| ForestError::Model(format!("its header: {e}")))?;
         let trees = Trees::from_json(&json, header.columns.len())?;
-        Ok(Self { header, json, trees })
+        Ok(Self {
+            header,
+            json,
+            trees,
+        })
     }
 }

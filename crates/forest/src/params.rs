@@ -31,13 +31,14 @@ macro_rules! parameters {
             /// Where unset values come from.
             pub preset: Preset,
             $($(#[$doc])* #[serde(skip_serializing_if = "Option::is_none")] pub $name: Option<$t>,)*
-            /// Weight of bad rows against good ones; unset: number of good ÷ number of bad training rows.
+            /// Weight of bad rows against good ones; unset: number of good ÷ number of bad training
+            /// rows.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub scale_pos_weight: Option<f64>,
         }
 
-        /// Checked settings, made by [`ForestSettings::checked`]. Two that mean the same give the same key, whatever
-        /// preset they came from.
+        /// Checked settings, made by [`ForestSettings::checked`]. Two that mean the same give the
+        /// same key, whatever preset they came from.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(try_from = "ForestSettings")]
         pub struct ForestParams {
@@ -104,7 +105,10 @@ parameters! {
 
 impl From<Preset> for ForestSettings {
     fn from(preset: Preset) -> Self {
-        Self { preset, ..Self::default() }
+        Self {
+            preset,
+            ..Self::default()
+        }
     }
 }
 
@@ -117,14 +121,38 @@ impl ForestSettings {
         let params = self.resolved();
         let count = |name, value: u32, ok: bool, expected| match ok {
             true => Ok(()),
-            false => Err(ForestError::Parameter { name, value: value.to_string(), expected }),
+            false => Err(ForestError::Parameter {
+                name,
+                value: value.to_string(),
+                expected,
+            }),
         };
         let p = &params;
-        count("rounds", p.rounds, (1..=100_000).contains(&p.rounds), "1 to 100000")?;
+        count(
+            "rounds",
+            p.rounds,
+            (1..=100_000).contains(&p.rounds),
+            "1 to 100000",
+        )?;
         let trees = p.trees_per_round;
-        count("trees_per_round", trees, (1..=100_000).contains(&trees), "1 to 100000")?;
-        count("max_depth", p.max_depth, (1..=16).contains(&p.max_depth), "1 to 16")?;
-        count("max_bin", p.max_bin, (2..=65_536).contains(&p.max_bin), "2 to 65536")?;
+        count(
+            "trees_per_round",
+            trees,
+            (1..=100_000).contains(&trees),
+            "1 to 100000",
+        )?;
+        count(
+            "max_depth",
+            p.max_depth,
+            (1..=16).contains(&p.max_depth),
+            "1 to 16",
+        )?;
+        count(
+            "max_bin",
+            p.max_bin,
+            (2..=65_536).contains(&p.max_bin),
+            "2 to 65536",
+        )?;
 
         let shares = [
             ("subsample", p.subsample),
@@ -137,10 +165,17 @@ impl ForestSettings {
             ("min_child_weight", p.min_child_weight),
             ("gamma", p.gamma),
         ];
-        let scales = [("learning_rate", Some(p.learning_rate)), ("scale_pos_weight", p.scale_pos_weight)];
+        let scales = [
+            ("learning_rate", Some(p.learning_rate)),
+            ("scale_pos_weight", p.scale_pos_weight),
+        ];
         let real = |name, value: f64, ok: bool, expected| match ok {
             true => Ok(()),
-            false => Err(ForestError::Parameter { name, value: value.to_string(), expected }),
+            false => Err(ForestError::Parameter {
+                name,
+                value: value.to_string(),
+                expected,
+            }),
         };
         for (name, v) in shares {
             real(name, v, (1e-6..=1.0).contains(&v), "a share from 1e-6 to 1")?;
@@ -174,8 +209,8 @@ impl ForestParams {
         self.rounds as usize * self.trees_per_round as usize
     }
 
-    /// What XGBoost is told. The tree method, the base score and the treatment of NaN are left to their defaults, as
-    /// the scikit-learn wrapper leaves them: histograms, estimated, missing.
+    /// What XGBoost is told. The tree method, the base score and the treatment of NaN are left to
+    /// their defaults, as the scikit-learn wrapper leaves them: histograms, estimated, missing.
     pub(crate) fn to_xgboost(&self) -> Vec<(&'static str, String)> {
         vec![
             ("objective", "binary:logitraw".into()),
@@ -208,13 +243,36 @@ mod tests {
     #[test]
     fn presets_are_the_papers() {
         let [brf, rf, bt] = [Preset::Brf, Preset::Rf, Preset::Bt].map(ForestParams::preset);
-        assert_eq!((brf.rounds(), brf.trees_per_round(), brf.learning_rate()), (10, 200, 0.3));
-        assert_eq!((rf.rounds(), rf.trees_per_round(), rf.learning_rate()), (1, 2000, 1.0));
-        assert_eq!((bt.rounds(), bt.trees_per_round(), bt.learning_rate()), (2000, 1, 0.3));
-        assert_eq!((brf.colsample_bytree(), bt.colsample_bytree(), bt.colsample_bynode()), (0.6, 1.0, 0.6));
-        assert!([&brf, &rf, &bt].iter().all(|p| p.trees() == 2000 && p.max_depth() == 5));
+        assert_eq!(
+            (brf.rounds(), brf.trees_per_round(), brf.learning_rate()),
+            (10, 200, 0.3)
+        );
+        assert_eq!(
+            (rf.rounds(), rf.trees_per_round(), rf.learning_rate()),
+            (1, 2000, 1.0)
+        );
+        assert_eq!(
+            (bt.rounds(), bt.trees_per_round(), bt.learning_rate()),
+            (2000, 1, 0.3)
+        );
+        assert_eq!(
+            (
+                brf.colsample_bytree(),
+                bt.colsample_bytree(),
+                bt.colsample_bynode()
+            ),
+            (0.6, 1.0, 0.6)
+        );
+        assert!(
+            [&brf, &rf, &bt]
+                .iter()
+                .all(|p| p.trees() == 2000 && p.max_depth() == 5)
+        );
         for preset in [Preset::Brf, Preset::Rf, Preset::Bt] {
-            assert_eq!(ForestSettings::from(preset).checked().unwrap(), ForestParams::preset(preset));
+            assert_eq!(
+                ForestSettings::from(preset).checked().unwrap(),
+                ForestParams::preset(preset)
+            );
         }
     }
 
@@ -228,17 +286,29 @@ mod tests {
             ..Preset::Rf.into()
         };
         assert_eq!(key(&settings.checked().unwrap()), key(&brf));
-        let weighted = ForestSettings { scale_pos_weight: Some(9.0), ..Default::default() };
+        let weighted = ForestSettings {
+            scale_pos_weight: Some(9.0),
+            ..Default::default()
+        };
         assert_ne!(key(&weighted.checked().unwrap()), key(&brf));
     }
 
     #[test]
     fn settings_read_from_text() {
         let text = r#"{"preset": "bt", "rounds": 50, "scale_pos_weight": 9}"#;
-        let params = serde_json::from_str::<ForestSettings>(text).unwrap().checked().unwrap();
-        assert_eq!((params.rounds(), params.scale_pos_weight()), (50, Some(9.0)));
+        let params = serde_json::from_str::<ForestSettings>(text)
+            .unwrap()
+            .checked()
+            .unwrap();
+        assert_eq!(
+            (params.rounds(), params.scale_pos_weight()),
+            (50, Some(9.0))
+        );
         let again = serde_json::to_string(&params).unwrap();
-        assert_eq!(serde_json::from_str::<ForestParams>(&again).unwrap(), params);
+        assert_eq!(
+            serde_json::from_str::<ForestParams>(&again).unwrap(),
+            params
+        );
         assert!(serde_json::from_str::<ForestSettings>(r#"{"max_dpeth": 3}"#).is_err());
         assert!(serde_json::from_str::<ForestParams>(r#"{"max_depth": 0}"#).is_err());
     }
@@ -247,23 +317,104 @@ mod tests {
     fn values_out_of_range_are_named() {
         let d = ForestSettings::default;
         let bad = [
-            ("rounds", ForestSettings { rounds: Some(0), ..d() }),
-            ("trees_per_round", ForestSettings { trees_per_round: Some(0), ..d() }),
-            ("learning_rate", ForestSettings { learning_rate: Some(0.0), ..d() }),
-            ("max_depth", ForestSettings { max_depth: Some(17), ..d() }),
-            ("subsample", ForestSettings { subsample: Some(1.1), ..d() }),
-            ("colsample_bytree", ForestSettings { colsample_bytree: Some(0.0), ..d() }),
-            ("colsample_bynode", ForestSettings { colsample_bynode: Some(f64::NAN), ..d() }),
-            ("reg_alpha", ForestSettings { reg_alpha: Some(-1.0), ..d() }),
-            ("reg_lambda", ForestSettings { reg_lambda: Some(f64::INFINITY), ..d() }),
-            ("min_child_weight", ForestSettings { min_child_weight: Some(-0.5), ..d() }),
-            ("gamma", ForestSettings { gamma: Some(-0.5), ..d() }),
-            ("max_bin", ForestSettings { max_bin: Some(1), ..d() }),
-            ("scale_pos_weight", ForestSettings { scale_pos_weight: Some(-9.0), ..d() }),
+            (
+                "rounds",
+                ForestSettings {
+                    rounds: Some(0),
+                    ..d()
+                },
+            ),
+            (
+                "trees_per_round",
+                ForestSettings {
+                    trees_per_round: Some(0),
+                    ..d()
+                },
+            ),
+            (
+                "learning_rate",
+                ForestSettings {
+                    learning_rate: Some(0.0),
+                    ..d()
+                },
+            ),
+            (
+                "max_depth",
+                ForestSettings {
+                    max_depth: Some(17),
+                    ..d()
+                },
+            ),
+            (
+                "subsample",
+                ForestSettings {
+                    subsample: Some(1.1),
+                    ..d()
+                },
+            ),
+            (
+                "colsample_bytree",
+                ForestSettings {
+                    colsample_bytree: Some(0.0),
+                    ..d()
+                },
+            ),
+            (
+                "colsample_bynode",
+                ForestSettings {
+                    colsample_bynode: Some(f64::NAN),
+                    ..d()
+                },
+            ),
+            (
+                "reg_alpha",
+                ForestSettings {
+                    reg_alpha: Some(-1.0),
+                    ..d()
+                },
+            ),
+            (
+                "reg_lambda",
+                ForestSettings {
+                    reg_lambda: Some(f64::INFINITY),
+                    ..d()
+                },
+            ),
+            (
+                "min_child_weight",
+                ForestSettings {
+                    min_child_weight: Some(-0.5),
+                    ..d()
+                },
+            ),
+            (
+                "gamma",
+                ForestSettings {
+                    gamma: Some(-0.5),
+                    ..d()
+                },
+            ),
+            (
+                "max_bin",
+                ForestSettings {
+                    max_bin: Some(1),
+                    ..d()
+                },
+            ),
+            (
+                "scale_pos_weight",
+                ForestSettings {
+                    scale_pos_weight: Some(-9.0),
+                    ..d()
+                },
+            ),
         ];
         for (name, settings) in bad {
             let error = settings.checked().unwrap_err();
-            assert!(matches!(error, ForestError::Parameter { name: n, .. } if n == name), "{error}");
+            assert!(
+                matches!(error, ForestError::Parameter { name: n, .. } if n == name),
+                "{error}"
+            );
         }
     }
 }

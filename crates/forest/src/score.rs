@@ -25,7 +25,8 @@ impl Contributions {
         &self.values[start..start + self.columns]
     }
 
-    /// The margin of a row of which nothing is known; with [`Contributions::row`] it sums to the row's margin.
+    /// The margin of a row of which nothing is known; with [`Contributions::row`] it sums to the
+    /// row's margin.
     ///
     /// # Panics
     /// If `row` is not below [`Contributions::rows`].
@@ -48,19 +49,20 @@ pub struct Importance {
 }
 
 impl Forest {
-    /// The raw margins of the rows, higher = more anomalous; any real number, not a probability. Equal to XGBoost's to
-    /// the last bit, but computed here, without the library.
+    /// The raw margins of the rows, higher = more anomalous; any real number, not a probability.
+    /// Equal to XGBoost's to the last bit, but computed here, without the library.
     ///
     /// # Errors
-    /// [`ForestError::Columns`] unless the columns are those fitted on, in that order; [`ForestError::Infinite`].
+    /// [`ForestError::Columns`] unless the columns are those fitted on, in that order;
+    /// [`ForestError::Infinite`].
     pub fn margins(&self, table: &FeatureTable) -> Result<Vec<f32>, ForestError> {
         self.check_columns(table)?;
         check_finite(table)?;
         Ok(self.trees.margins(table.values(), table.columns()))
     }
 
-    /// The raw margin of one row, for scoring one image at a time: `row` holds a value a column, NaN if missing.
-    /// An infinity counts as a very large or small number.
+    /// The raw margin of one row, for scoring one image at a time: `row` holds a value a column,
+    /// NaN if missing. An infinity counts as a very large or small number.
     ///
     /// # Errors
     /// [`ForestError::Columns`] unless there is one value a column.
@@ -70,13 +72,21 @@ impl Forest {
             return Ok(self.trees.margin(row));
         }
         let position = row.len().min(columns.len());
-        let actual = if row.len() > position { "a further value" } else { "no such column" };
+        let actual = if row.len() > position {
+            "a further value"
+        } else {
+            "no such column"
+        };
         let expected = quoted(columns.get(position));
-        Err(ForestError::Columns { position, expected, actual: actual.to_owned() })
+        Err(ForestError::Columns {
+            position,
+            expected,
+            actual: actual.to_owned(),
+        })
     }
 
-    /// What each column adds to each row's margin: Shapley values over the trees, as XGBoost's `pred_contribs`, summed
-    /// in `f64`. 1 to 20 ms a row for 2000 trees.
+    /// What each column adds to each row's margin: Shapley values over the trees, as XGBoost's
+    /// `pred_contribs`, summed in `f64`. 1 to 20 ms a row for 2000 trees.
     ///
     /// # Errors
     /// As [`Forest::margins`].
@@ -111,7 +121,11 @@ impl Forest {
                 column: column.clone(),
                 splits,
                 total_gain,
-                gain: if splits == 0 { 0.0 } else { total_gain / splits as f64 },
+                gain: if splits == 0 {
+                    0.0
+                } else {
+                    total_gain / splits as f64
+                },
             })
             .collect()
     }

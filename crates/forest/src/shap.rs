@@ -1,5 +1,5 @@
-//! Shapley values of a tree's decision (TreeSHAP: Lundberg, Erion and Lee, 2018, algorithm 2), as XGBoost's
-//! `pred_contribs`, in `f64`.
+//! Shapley values of a tree's decision (TreeSHAP: Lundberg, Erion and Lee, 2018, algorithm 2), as
+//! XGBoost's `pred_contribs`, in `f64`.
 
 use crate::trees::Trees;
 
@@ -27,7 +27,12 @@ struct Path {
 impl Path {
     fn extend(&mut self, column: usize, unknown: f64, known: f64) {
         let n = self.len;
-        self.steps[n] = Step { column, unknown, known, weight: if n == 0 { 1.0 } else { 0.0 } };
+        self.steps[n] = Step {
+            column,
+            unknown,
+            known,
+            weight: if n == 0 { 1.0 } else { 0.0 },
+        };
         let total = (n + 1) as f64;
         for i in (0..n).rev() {
             let weight = self.steps[i].weight;
@@ -53,8 +58,18 @@ impl Path {
             }
         }
         for i in at..n {
-            let Step { column, unknown, known, .. } = self.steps[i + 1];
-            self.steps[i] = Step { column, unknown, known, ..self.steps[i] };
+            let Step {
+                column,
+                unknown,
+                known,
+                ..
+            } = self.steps[i + 1];
+            self.steps[i] = Step {
+                column,
+                unknown,
+                known,
+                ..self.steps[i]
+            };
         }
         self.len = n;
     }
@@ -79,14 +94,17 @@ impl Path {
     }
 }
 
-/// Adds each column's contribution to the margin of `row` to `sums`, whose last entry takes the bias: the base score
-/// and every tree's mean over its training rows.
+/// Adds each column's contribution to the margin of `row` to `sums`, whose last entry takes the
+/// bias: the base score and every tree's mean over its training rows.
 pub(crate) fn add_contributions(trees: &Trees, means: &[f64], row: &[f32], sums: &mut [f64]) {
     let bias = sums.len() - 1;
     sums[bias] += f64::from(trees.base());
     for root in trees.roots() {
         sums[bias] += means[root];
-        let path = Path { steps: [Step::default(); LONGEST], len: 0 };
+        let path = Path {
+            steps: [Step::default(); LONGEST],
+            len: 0,
+        };
         // The root's own step stands for no column; leaves skip it.
         visit(trees, row, root, path, (usize::MAX, 1.0, 1.0), sums);
     }
@@ -119,7 +137,14 @@ fn visit(
     for (child, taken) in [(split.left, goes_left), (split.left + 1, !goes_left)] {
         let share = f64::from(trees.cover(child)) / cover;
         let known = if taken { known } else { 0.0 };
-        visit(trees, row, child, path, (split.column, share * unknown, known), sums);
+        visit(
+            trees,
+            row,
+            child,
+            path,
+            (split.column, share * unknown, known),
+            sums,
+        );
     }
 }
 
@@ -145,9 +170,10 @@ mod tests {
     use super::*;
     use crate::trees::tests::small;
 
-    /// By hand: each of the two trees is x0 < 0.5 ? (x1 < 2 ? −1 : 1) : 4 with covers 10 → 6, 4 and 6 → 2, 4.
-    /// E = (6·(2·−1 + 4·1)/6 + 4·4)/10 = 1.8. At (0, 0): f{} = 1.8, f{0} = 1/3, f{1} = 0.6·−1 + 0.4·4 = 1,
-    /// f{0,1} = −1, so φ0 = ½((1/3 − 1.8) + (−1 − 1)) = −1.7333, φ1 = ½((1 − 1.8) + (−1 − 1/3)) = −1.0667.
+    /// By hand: each of the two trees is x0 < 0.5 ? (x1 < 2 ? −1 : 1) : 4 with covers 10 → 6, 4 and
+    /// 6 → 2, 4. E = (6·(2·−1 + 4·1)/6 + 4·4)/10 = 1.8. At (0, 0): f{} = 1.8, f{0} = 1/3, f{1} =
+    /// 0.6·−1 + 0.4·4 = 1, f{0,1} = −1, so φ0 = ½((1/3 − 1.8) + (−1 − 1)) = −1.7333, φ1 = ½((1 −
+    /// 1.8) + (−1 − 1/3)) = −1.0667.
     #[test]
     fn contributions_by_hand() {
         let trees = small("[1, 3, -1, -1, -1]").unwrap();

@@ -37,15 +37,22 @@ pub(crate) struct Split {
 impl Split {
     pub fn goes_left(&self, row: &[f32]) -> bool {
         let v = row[self.column];
-        if v.is_nan() { self.missing_left } else { v < self.threshold }
+        if v.is_nan() {
+            self.missing_left
+        } else {
+            v < self.threshold
+        }
     }
 }
 
 impl Trees {
-    /// The margin of one row: the base score plus one leaf a tree, added in XGBoost's order in `f32`, which makes it
-    /// XGBoost's margin to the last bit. `row` has one value a column, finite or NaN.
+    /// The margin of one row: the base score plus one leaf a tree, added in XGBoost's order in
+    /// `f32`, which makes it XGBoost's margin to the last bit. `row` has one value a column, finite
+    /// or NaN.
     pub fn margin(&self, row: &[f32]) -> f32 {
-        self.roots.iter().fold(self.base, |sum, &root| sum + self.leaf(root, row))
+        self.roots
+            .iter()
+            .fold(self.base, |sum, &root| sum + self.leaf(root, row))
     }
 
     #[inline]
@@ -53,13 +60,18 @@ impl Trees {
         let mut node = self.nodes[root as usize];
         while node.left != 0 {
             let v = row[(node.column & !MISSING_GOES_LEFT) as usize];
-            let left = if v.is_nan() { node.column & MISSING_GOES_LEFT != 0 } else { v < node.value };
+            let left = if v.is_nan() {
+                node.column & MISSING_GOES_LEFT != 0
+            } else {
+                v < node.value
+            };
             node = self.nodes[node.left as usize + usize::from(!left)];
         }
         node.value
     }
 
-    /// The margins of many rows, tree by tree over blocks of rows, so that a tree stays in the cache.
+    /// The margins of many rows, tree by tree over blocks of rows, so that a tree stays in the
+    /// cache.
     pub fn margins(&self, values: &[f32], columns: usize) -> Vec<f32> {
         let mut sums = vec![self.base; values.len() / columns];
         for (rows, sums) in values.chunks(64 * columns).zip(sums.chunks_mut(64)) {
@@ -91,7 +103,11 @@ impl Trees {
 
     /// The split at a node; `None` at a leaf.
     pub fn split(&self, node: usize) -> Option<Split> {
-        let Node { column, value, left } = self.nodes[node];
+        let Node {
+            column,
+            value,
+            left,
+        } = self.nodes[node];
         (left != 0).then_some(Split {
             column: (column & !MISSING_GOES_LEFT) as usize,
             threshold: value,
@@ -121,13 +137,18 @@ impl Trees {
     /// Reads the JSON that XGBoost saves.
     pub fn from_json(json: &[u8], columns: usize) -> Result<Self, ForestError> {
         let bad = |what: String| ForestError::Model(what);
-        let model: Model = serde_json::from_slice(json).map_err(|e| bad(format!("its JSON: {e}")))?;
+        let model: Model =
+            serde_json::from_slice(json).map_err(|e| bad(format!("its JSON: {e}")))?;
         let learner = model.learner;
         let common = learner.learner_model_param;
         if common.num_feature.parse() != Ok(columns) {
-            return Err(bad(format!("it has {} columns, expected {columns}", common.num_feature)));
+            return Err(bad(format!(
+                "it has {} columns, expected {columns}",
+                common.num_feature
+            )));
         }
-        if learner.gradient_booster.name != "gbtree" || learner.objective.name != "binary:logitraw" {
+        if learner.gradient_booster.name != "gbtree" || learner.objective.name != "binary:logitraw"
+        {
             return Err(bad(format!(
                 "a {} for {}, expected a gbtree for binary:logitraw",
                 learner.gradient_booster.name, learner.objective.name
@@ -135,10 +156,20 @@ impl Trees {
         }
         // XGBoost 3 writes "[2.0E-1]".
         let base = common.base_score.trim_matches(['[', ']']);
-        let base = base.parse().map_err(|_| bad(format!("base score {base:?}, expected a number")))?;
-        let mut trees = Self { base, roots: vec![], nodes: vec![], cover: vec![], gain: vec![] };
+        let base = base
+            .parse()
+            .map_err(|_| bad(format!("base score {base:?}, expected a number")))?;
+        let mut trees = Self {
+            base,
+            roots: vec![],
+            nodes: vec![],
+            cover: vec![],
+            gain: vec![],
+        };
         for (index, tree) in learner.gradient_booster.model.trees.iter().enumerate() {
-            trees.push(tree, columns).map_err(|what| bad(format!("tree {index}: {what}")))?;
+            trees
+                .push(tree, columns)
+                .map_err(|what| bad(format!("tree {index}: {what}")))?;
         }
         Ok(trees)
     }
@@ -158,7 +189,8 @@ impl Trees {
             return Err("its arrays differ in length");
         }
         let first = self.nodes.len();
-        self.roots.push(u32::try_from(first).map_err(|_| "too many nodes")?);
+        self.roots
+            .push(u32::try_from(first).map_err(|_| "too many nodes")?);
         let mut queue = vec![0];
         let mut next = 0;
         while next < queue.len() {
@@ -167,7 +199,11 @@ impl Trees {
             let value = tree.split_conditions[at];
             let (left, right) = (tree.left_children[at], tree.right_children[at]);
             let node = if left < 0 {
-                Node { column: 0, value, left: 0 }
+                Node {
+                    column: 0,
+                    value,
+                    left: 0,
+                }
             } else {
                 let (left, right) = (left as usize, right as usize);
                 if left >= total || right >= total || queue.len() + 2 > total {
@@ -177,10 +213,18 @@ impl Trees {
                 if column as usize >= columns {
                     return Err("a split on a column that is none");
                 }
-                let missing = if tree.default_left[at].0 { MISSING_GOES_LEFT } else { 0 };
+                let missing = if tree.default_left[at].0 {
+                    MISSING_GOES_LEFT
+                } else {
+                    0
+                };
                 let position = u32::try_from(first + queue.len()).map_err(|_| "too many nodes")?;
                 queue.extend([left, right]);
-                Node { column: column | missing, value, left: position }
+                Node {
+                    column: column | missing,
+                    value,
+                    left: position,
+                }
             };
             self.nodes.push(node);
             self.cover.push(tree.sum_hessian[at]);
@@ -299,9 +343,17 @@ pub(crate) mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for children in ["[1, 9, -1, -1, -1]", "[1, 0, -1, -1, 0]", "[1, 3, -1]", "[]"] {
+        for children in [
+            "[1, 9, -1, -1, -1]",
+            "[1, 0, -1, -1, 0]",
+            "[1, 3, -1]",
+            "[]",
+        ] {
             let error = small(children).unwrap_err();
-            assert!(matches!(error, ForestError::Model(_)), "{children}: {error}");
+            assert!(
+                matches!(error, ForestError::Model(_)),
+                "{children}: {error}"
+            );
         }
         assert!(Trees::from_json(b"{", 2).is_err());
     }

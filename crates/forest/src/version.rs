@@ -29,11 +29,13 @@ pub enum VersionVerdict {
     Unknown,
 }
 
-/// Versions that were compared with 2.0.3: major, minor (`None`: any), patch (`None`: any), and what came out.
+/// Versions that were compared with 2.0.3: major, minor (`None`: any), patch (`None`: any), and
+/// what came out.
 pub const KNOWN: &[(u32, Option<u32>, Option<u32>, VersionVerdict)] = &[
     (2, Some(0), Some(3), VersionVerdict::Agrees),
     (2, Some(1), Some(4), VersionVerdict::Agrees),
-    // "auto" means the exact method there, and the base score is 0.5 instead of estimated: up to 1.1 points of AUROC.
+    // "auto" means the exact method there, and the base score is 0.5 instead of estimated: up to
+    // 1.1 points of AUROC.
     (1, Some(6), None, VersionVerdict::Differs),
     (3, None, None, VersionVerdict::Differs),
 ];
@@ -64,7 +66,11 @@ pub fn library_version() -> Version {
         xgboost_rs_sys::XGBoostVersion(major, minor, patch);
     }
     let [major, minor, patch] = parts.map(i32::unsigned_abs);
-    Version { major, minor, patch }
+    Version {
+        major,
+        minor,
+        patch,
+    }
 }
 
 #[cfg(test)]
@@ -73,7 +79,14 @@ mod tests {
 
     #[test]
     fn verdicts() {
-        let verdict = |major, minor, patch| Version { major, minor, patch }.verdict();
+        let verdict = |major, minor, patch| {
+            Version {
+                major,
+                minor,
+                patch,
+            }
+            .verdict()
+        };
         assert_eq!(verdict(2, 0, 3), VersionVerdict::Agrees);
         assert_eq!(verdict(2, 1, 4), VersionVerdict::Agrees);
         assert_eq!(verdict(1, 6, 2), VersionVerdict::Differs);

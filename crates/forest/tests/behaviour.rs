@@ -1,6 +1,9 @@
-//! What callers rely on: errors that say where, saved forests that notice damage, constraints that hold, and scores
-//! equal to those of the library itself.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+//! What callers rely on: errors that say where, saved forests that notice damage, constraints that
+//! hold, and scores equal to those of the library itself.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails, in its helpers too"
+)]
 
 use proptest::prelude::*;
 use segad_core::{FeatureTable, ImageId, Label, Seed};
@@ -14,27 +17,53 @@ const NAN: f32 = f32::NAN;
 const INF: f32 = f32::INFINITY;
 
 fn table(columns: usize, values: Vec<f32>) -> FeatureTable {
-    let ids = (0..values.len() / columns).map(|i| ImageId::new(format!("{i}.png"))).collect();
+    let ids = (0..values.len() / columns)
+        .map(|i| ImageId::new(format!("{i}.png")))
+        .collect();
     FeatureTable::new((0..columns).map(|j| format!("f{j}")).collect(), ids, values).unwrap()
 }
 
-/// 60 rows × 3 columns with zeros and missing values; the last 12 are bad and lie higher in the first two columns.
+/// 60 rows × 3 columns with zeros and missing values; the last 12 are bad and lie higher in the
+/// first two columns.
 fn example() -> (FeatureTable, Vec<Label>) {
     let bad = |i: usize| i >= 48;
     let value = |i: usize, j: usize| match (i * 31 + j * 17) % 23 {
         0 => 0.0,
         1 => NAN,
-        k => k as f32 / 7.0 + if bad(i) && j < 2 { 0.15 * (i % 9) as f32 } else { 0.0 },
+        k => {
+            k as f32 / 7.0
+                + if bad(i) && j < 2 {
+                    0.15 * (i % 9) as f32
+                } else {
+                    0.0
+                }
+        }
     };
-    let values = (0..60).flat_map(|i| (0..3).map(move |j| value(i, j))).collect();
-    (table(3, values), (0..60).map(|i| if bad(i) { Label::Bad } else { Label::Good }).collect())
+    let values = (0..60)
+        .flat_map(|i| (0..3).map(move |j| value(i, j)))
+        .collect();
+    (
+        table(3, values),
+        (0..60)
+            .map(|i| if bad(i) { Label::Bad } else { Label::Good })
+            .collect(),
+    )
 }
 
 fn small(preset: Preset) -> ForestParams {
     let settings = match preset {
-        Preset::Brf => ForestSettings { trees_per_round: Some(12), ..preset.into() },
-        Preset::Rf => ForestSettings { trees_per_round: Some(80), ..preset.into() },
-        Preset::Bt => ForestSettings { rounds: Some(80), ..preset.into() },
+        Preset::Brf => ForestSettings {
+            trees_per_round: Some(12),
+            ..preset.into()
+        },
+        Preset::Rf => ForestSettings {
+            trees_per_round: Some(80),
+            ..preset.into()
+        },
+        Preset::Bt => ForestSettings {
+            rounds: Some(80),
+            ..preset.into()
+        },
     };
     settings.checked().unwrap()
 }
@@ -48,7 +77,15 @@ static FOREST: LazyLock<Forest> = LazyLock::new(|| fitted(Preset::Brf, &[]));
 static RISING: LazyLock<Forest> = LazyLock::new(|| fitted(Preset::Brf, &[1, 1, -1]));
 
 fn refused(table: &FeatureTable, labels: &[Label], monotone: &[i8], seed: u64) -> ForestError {
-    Forest::fit(&small(Preset::Brf), table, labels, monotone, Seed(seed), ONE).unwrap_err()
+    Forest::fit(
+        &small(Preset::Brf),
+        table,
+        labels,
+        monotone,
+        Seed(seed),
+        ONE,
+    )
+    .unwrap_err()
 }
 
 #[test]
@@ -56,16 +93,43 @@ fn bad_training_input_is_named() {
     let (good, bad) = (Label::Good, Label::Bad);
     let two = table(2, vec![0.0, 1.0, 2.0, 3.0]);
     let empty = FeatureTable::new(vec!["a".into()], vec![], vec![]).unwrap();
-    assert_eq!(refused(&empty, &[], &[], 1), ForestError::Empty { rows: 0, columns: 1 });
+    assert_eq!(
+        refused(&empty, &[], &[], 1),
+        ForestError::Empty {
+            rows: 0,
+            columns: 1
+        }
+    );
     let narrow = FeatureTable::new(vec![], vec![ImageId::new("a")], vec![]).unwrap();
-    assert_eq!(refused(&narrow, &[bad], &[], 1), ForestError::Empty { rows: 1, columns: 0 });
-    assert_eq!(refused(&two, &[bad], &[], 1), ForestError::Labels { rows: 2, labels: 1 });
-    assert_eq!(refused(&two, &[good, good], &[], 1), ForestError::OneClass { good: 2, bad: 0 });
-    assert_eq!(refused(&two, &[bad, bad], &[], 1), ForestError::OneClass { good: 0, bad: 2 });
-    assert!(matches!(refused(&two, &[good, bad], &[1], 1), ForestError::Monotone { columns: 2, .. }));
+    assert_eq!(
+        refused(&narrow, &[bad], &[], 1),
+        ForestError::Empty {
+            rows: 1,
+            columns: 0
+        }
+    );
+    assert_eq!(
+        refused(&two, &[bad], &[], 1),
+        ForestError::Labels { rows: 2, labels: 1 }
+    );
+    assert_eq!(
+        refused(&two, &[good, good], &[], 1),
+        ForestError::OneClass { good: 2, bad: 0 }
+    );
+    assert_eq!(
+        refused(&two, &[bad, bad], &[], 1),
+        ForestError::OneClass { good: 0, bad: 2 }
+    );
+    assert!(matches!(
+        refused(&two, &[good, bad], &[1], 1),
+        ForestError::Monotone { columns: 2, .. }
+    ));
     let error = refused(&two, &[good, bad], &[0, 2], 1);
     assert!(error.to_string().contains("2 for column 1"), "{error}");
-    assert_eq!(refused(&two, &[good, bad], &[], u64::MAX), ForestError::Seed(u64::MAX));
+    assert_eq!(
+        refused(&two, &[good, bad], &[], u64::MAX),
+        ForestError::Seed(u64::MAX)
+    );
     let infinite = table(2, vec![0.0, 1.0, 2.0, -INF]);
     let error = refused(&infinite, &[good, bad], &[], 1).to_string();
     assert!(error.contains("\"f1\" of 1.png (row 1) is -inf"), "{error}");
@@ -74,10 +138,20 @@ fn bad_training_input_is_named() {
 #[test]
 fn one_row_of_each_class_is_enough() {
     let two = table(2, vec![0.0, NAN, 2.0, NAN]);
-    let forest =
-        Forest::fit(&small(Preset::Brf), &two, &[Label::Good, Label::Bad], &[], Seed(1), ONE).unwrap();
+    let forest = Forest::fit(
+        &small(Preset::Brf),
+        &two,
+        &[Label::Good, Label::Bad],
+        &[],
+        Seed(1),
+        ONE,
+    )
+    .unwrap();
     assert!(forest.margins(&two).unwrap().iter().all(|m| m.is_finite()));
-    assert_eq!((forest.training_rows(), forest.scale_pos_weight()), ((1, 1), 1.0));
+    assert_eq!(
+        (forest.training_rows(), forest.scale_pos_weight()),
+        ((1, 1), 1.0)
+    );
 }
 
 #[test]
@@ -88,14 +162,27 @@ fn other_columns_are_refused() {
     assert!(error.to_string().contains("column 1 is \"f2\""), "{error}");
     let more = table.with_column("extra", &[0.0; 60]).unwrap();
     let error = FOREST.contributions(&more).unwrap_err();
-    assert!(error.to_string().contains("column 3 is \"extra\""), "{error}");
-    assert!(matches!(FOREST.margin(&[0.0; 2]), Err(ForestError::Columns { position: 2, .. })));
-    assert!(matches!(FOREST.margin(&[0.0; 4]), Err(ForestError::Columns { position: 3, .. })));
+    assert!(
+        error.to_string().contains("column 3 is \"extra\""),
+        "{error}"
+    );
+    assert!(matches!(
+        FOREST.margin(&[0.0; 2]),
+        Err(ForestError::Columns { position: 2, .. })
+    ));
+    assert!(matches!(
+        FOREST.margin(&[0.0; 4]),
+        Err(ForestError::Columns { position: 3, .. })
+    ));
     let mut values = table.values().to_vec();
     values[7] = INF;
     let infinite = FeatureTable::new(table.names().to_vec(), table.ids().to_vec(), values).unwrap();
-    let expected =
-        ForestError::Infinite { row: 2, id: ImageId::new("2.png"), column: "f1".into(), value: INF };
+    let expected = ForestError::Infinite {
+        row: 2,
+        id: ImageId::new("2.png"),
+        column: "f1".into(),
+        value: INF,
+    };
     assert_eq!(FOREST.margins(&infinite), Err(expected));
 }
 
@@ -108,14 +195,21 @@ fn no_rows_give_no_margins() {
 
 #[test]
 fn saved_forests_read_back_and_notice_damage() {
-    let settings = ForestSettings { rounds: Some(1), trees_per_round: Some(2), ..Preset::Brf.into() };
+    let settings = ForestSettings {
+        rounds: Some(1),
+        trees_per_round: Some(2),
+        ..Preset::Brf.into()
+    };
     let (table, labels) = example();
     let params = settings.checked().unwrap();
     let forest = Forest::fit(&params, &table, &labels, &[1, 0, -1], Seed(7), ONE).unwrap();
     let bytes = forest.to_bytes().unwrap();
     let again = Forest::from_bytes(&bytes).unwrap();
     assert_eq!(again, forest);
-    assert_eq!((again.params(), again.seed(), again.monotone()), (&params, Seed(7), &[1, 0, -1][..]));
+    assert_eq!(
+        (again.params(), again.seed(), again.monotone()),
+        (&params, Seed(7), &[1, 0, -1][..])
+    );
     assert_eq!((again.trees(), again.columns()), (2, table.names()));
     assert_eq!(again.training_rows(), (48, 12));
     assert_eq!(again.scale_pos_weight(), 4.0);
@@ -124,7 +218,10 @@ fn saved_forests_read_back_and_notice_damage() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1 << (at % 8);
         let error = Forest::from_bytes(&damaged).unwrap_err();
-        assert!(matches!(error, ForestError::Damaged(_)), "byte {at}: {error}");
+        assert!(
+            matches!(error, ForestError::Damaged(_)),
+            "byte {at}: {error}"
+        );
         assert!(Forest::from_bytes(&bytes[..at]).is_err(), "cut at {at}");
     }
     assert!(Forest::from_bytes(&[&bytes[..], b"x"].concat()).is_err());
@@ -138,17 +235,35 @@ fn a_later_layout_is_told_apart_from_damage() {
     let digest = *segad_core::Key::of_bytes(&bytes).as_bytes();
     bytes.extend_from_slice(&digest);
     let error = Forest::from_bytes(&bytes).unwrap_err();
-    assert_eq!(error, ForestError::Schema { found: 3, supported: 2 });
+    assert_eq!(
+        error,
+        ForestError::Schema {
+            found: 3,
+            supported: 2
+        }
+    );
 }
 
 #[test]
 fn zero_and_missing_are_different_things() {
-    let column: Vec<f32> = (0..40).map(|i| if i % 2 == 0 { 0.0 } else { NAN }).collect();
-    let labels: Vec<Label> = (0..40).map(|i| if i % 2 == 0 { Label::Good } else { Label::Bad }).collect();
+    let column: Vec<f32> = (0..40)
+        .map(|i| if i % 2 == 0 { 0.0 } else { NAN })
+        .collect();
+    let labels: Vec<Label> = (0..40)
+        .map(|i| if i % 2 == 0 { Label::Good } else { Label::Bad })
+        .collect();
     // A threshold between the two needs a second finite value.
     let column = [column, vec![-1.0; 4]].concat();
     let labels = [labels, vec![Label::Good; 4]].concat();
-    let forest = Forest::fit(&small(Preset::Brf), &table(1, column), &labels, &[], Seed(1), ONE).unwrap();
+    let forest = Forest::fit(
+        &small(Preset::Brf),
+        &table(1, column),
+        &labels,
+        &[],
+        Seed(1),
+        ONE,
+    )
+    .unwrap();
     assert!(forest.margin(&[NAN]).unwrap() > forest.margin(&[0.0]).unwrap() + 1.0);
 }
 
@@ -159,7 +274,10 @@ fn regions_of_one_thread_are_plain_calls() {
 
 #[test]
 fn the_library_in_use_agrees_with_the_papers() {
-    assert_eq!(segad_forest::library_version().verdict(), VersionVerdict::Agrees);
+    assert_eq!(
+        segad_forest::library_version().verdict(),
+        VersionVerdict::Agrees
+    );
     assert_eq!(FOREST.library(), segad_forest::library_version());
 }
 
@@ -167,7 +285,10 @@ fn the_library_in_use_agrees_with_the_papers() {
 fn seeds_matter() {
     let (table, labels) = example();
     let other = Forest::fit(&small(Preset::Brf), &table, &labels, &[], Seed(334), ONE).unwrap();
-    assert_ne!(other.margins(&table).unwrap(), FOREST.margins(&table).unwrap());
+    assert_ne!(
+        other.margins(&table).unwrap(),
+        FOREST.margins(&table).unwrap()
+    );
 }
 
 /// Finite values of all sizes, zeros of both signs, and missing.
@@ -185,7 +306,10 @@ fn value() -> impl Strategy<Value = f32> {
 fn by_library(forest: &Forest, values: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let matrix = DMatrix::from_col_major_f32(values, 12, 4, values.len() / 3, 3, 1, NAN).unwrap();
     let booster = Booster::load_buffer(forest.xgboost_json()).unwrap();
-    (booster.predict(&matrix).unwrap(), booster.predict_contributions(&matrix).unwrap().0)
+    (
+        booster.predict(&matrix).unwrap(),
+        booster.predict_contributions(&matrix).unwrap().0,
+    )
 }
 
 proptest! {

@@ -9,11 +9,13 @@ use toml::{Table, Value};
 pub struct Checked {
     /// Stands for the kind, its revision, the checked parameters and the content of files it needs.
     pub key: Key,
-    /// An input that is not there (weights, a folder), and how to get it. Cells that need it cannot run.
+    /// An input that is not there (weights, a folder), and how to get it. Cells that need it cannot
+    /// run.
     pub missing: Option<String>,
 }
 
-/// Segments whose label maps are made in cells of their own, because they need a network or are learned.
+/// Segments whose label maps are made in cells of their own, because they need a network or are
+/// learned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SegmentCells {
     /// Settings, revisions, and the content of files.
@@ -22,7 +24,8 @@ pub struct SegmentCells {
     pub fitted: bool,
     /// That fit reads the detectors' maps too.
     pub maps: bool,
-    /// Every image has a label map of its own, made in a cell of kind maps; otherwise the fit gives the one map of all.
+    /// Every image has a label map of its own, made in a cell of kind maps; otherwise the fit gives
+    /// the one map of all.
     pub per_image: bool,
 }
 
@@ -31,16 +34,18 @@ pub struct SegmentCells {
 pub struct CheckedClassifier {
     /// The classifier as a whole.
     pub whole: Checked,
-    /// For classifiers that train on features of a frozen network: stands for what decides an image's features. They are
-    /// computed once for all seeds, folds and classifiers that share them. `None`: it trains on the images.
+    /// For classifiers that train on features of a frozen network: stands for what decides an
+    /// image's features. They are computed once for all seeds, folds and classifiers that share
+    /// them. `None`: it trains on the images.
     pub embedding: Option<Key>,
 }
 
-/// Which scores of the classifier g the forest trains on. Images that g did not train on always have the score of the
-/// classifier that was fitted on all of its training images.
+/// Which scores of the classifier g the forest trains on. Images that g did not train on always
+/// have the score of the classifier that was fitted on all of its training images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GScores {
-    /// Those of that same classifier, over-confident where it trained on the image; as in the paper.
+    /// Those of that same classifier, over-confident where it trained on the image; as in the
+    /// paper.
     #[default]
     InSample,
     /// Those of classifiers fitted without the image and without all others of its unit.
@@ -70,8 +75,8 @@ pub struct Split {
     pub forest: TrainSplit,
     /// Images for a supervised classifier.
     pub classifier: TrainSplit,
-    /// For each image of `classifier`, which unit it is of; images of one unit look alike and never stand on both sides of
-    /// a fold.
+    /// For each image of `classifier`, which unit it is of; images of one unit look alike and never
+    /// stand on both sides of a fold.
     pub classifier_units: Vec<String>,
     /// Images that are scored and measured.
     pub test: TestSplit,
@@ -134,14 +139,23 @@ impl SplitDigests {
     /// # Errors
     /// Those of `content`.
     pub fn new<E>(
-        parts: (&TrainSplit, Option<&TrainSplit>, &TrainSplit, &TrainSplit, &TestSplit, &[ImageId]),
+        parts: (
+            &TrainSplit,
+            Option<&TrainSplit>,
+            &TrainSplit,
+            &TrainSplit,
+            &TestSplit,
+            &[ImageId],
+        ),
         mut content: impl FnMut(&ImageId) -> Result<Key, E>,
     ) -> Result<Self, E> {
         let (detector, holdout, forest, classifier, test, mapped) = parts;
         let good = forest.samples().iter().filter(|s| !s.label.is_bad());
         let mut hasher = KeyHasher::new("forest-good-images", 1);
         for sample in good {
-            hasher.field("id", &sample.id).field("content", &content(&sample.id)?);
+            hasher
+                .field("id", &sample.id)
+                .field("content", &content(&sample.id)?);
         }
         let forest_good = hasher.finish();
         let mut train = |name: &str, splits: &[&TrainSplit]| -> Result<Key, E> {
@@ -167,17 +181,31 @@ impl SplitDigests {
             }
             Ok(hasher.finish())
         };
-        let (mapped, pool) = (images("mapped-images", mapped)?, images("pool-images", &pool)?);
+        let (mapped, pool) = (
+            images("mapped-images", mapped)?,
+            images("pool-images", &pool)?,
+        );
         let mut hasher = KeyHasher::new("test-images", 1);
         for sample in test.samples() {
-            hasher.field("sample", sample).field("content", &content(&sample.id)?);
+            hasher
+                .field("sample", sample)
+                .field("content", &content(&sample.id)?);
         }
-        Ok(Self { detector, mapped, forest, forest_good, classifier, pool, test: hasher.finish() })
+        Ok(Self {
+            detector,
+            mapped,
+            forest,
+            forest_good,
+            classifier,
+            pool,
+            test: hasher.finish(),
+        })
     }
 }
 
-/// What the names in an experiment mean. The runner has one that knows the crates; tests have small ones. Messages are
-/// fragments that follow the key, e.g. "coreset_ratio 2: expected a number in (0, 1]".
+/// What the names in an experiment mean. The runner has one that knows the crates; tests have small
+/// ones. Messages are fragments that follow the key, e.g. "coreset_ratio 2: expected a number in
+/// (0, 1]".
 pub trait Catalogue {
     /// Checks a detector's parameters.
     ///
@@ -185,7 +213,8 @@ pub trait Catalogue {
     /// What is wrong and what was expected.
     fn detector(&self, kind: &str, params: &Table) -> Result<Checked, String>;
 
-    /// For detectors whose maps come from outside: the key under which the class's maps are stored. `None` for all others.
+    /// For detectors whose maps come from outside: the key under which the class's maps are stored.
+    /// `None` for all others.
     ///
     /// # Errors
     /// As above.
@@ -206,12 +235,16 @@ pub trait Catalogue {
     /// As above.
     fn segments(&self, spec: Option<&Value>, class: &str) -> Result<Checked, String>;
 
-    /// For segments whose label maps are made in cells of their own, for one class: which cells. `None` for all others,
-    /// which [`Catalogue::segments`] checks.
+    /// For segments whose label maps are made in cells of their own, for one class: which cells.
+    /// `None` for all others, which [`Catalogue::segments`] checks.
     ///
     /// # Errors
     /// As above.
-    fn segment_cells(&self, spec: Option<&Value>, class: &str) -> Result<Option<SegmentCells>, String> {
+    fn segment_cells(
+        &self,
+        spec: Option<&Value>,
+        class: &str,
+    ) -> Result<Option<SegmentCells>, String> {
         let _ = (spec, class);
         Ok(None)
     }
@@ -240,7 +273,8 @@ pub trait Catalogue {
     /// As above.
     fn seeds(&self, name: &str) -> Result<Vec<u64>, String>;
 
-    /// Who trains on what. A data set that is not there gives an error, which the plan reports for every cell of the class.
+    /// Who trains on what. A data set that is not there gives an error, which the plan reports for
+    /// every cell of the class.
     ///
     /// # Errors
     /// As above.

@@ -45,11 +45,17 @@ pub enum GridError {
 }
 
 fn suggestion(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|n| format!("\ndid you mean `{n}`?")).unwrap_or_default()
+    nearest
+        .as_ref()
+        .map(|n| format!("\ndid you mean `{n}`?"))
+        .unwrap_or_default()
 }
 
 /// The candidate most like `word`, if any is like it at all.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
     candidates
         .into_iter()
         .map(|c| (strsim::jaro_winkler(word, c), c))

@@ -32,7 +32,8 @@ pub struct Experiment {
     pub detectors: BTreeMap<String, DetectorDef>,
     /// Classifiers by the name that rows use.
     pub classifiers: BTreeMap<String, DetectorDef>,
-    /// Detectors that stand for [`EACH`] in turn, each giving a column of its own. Empty: rows run as they are.
+    /// Detectors that stand for [`EACH`] in turn, each giving a column of its own. Empty: rows run
+    /// as they are.
     pub each: Vec<String>,
     /// The table's rows in order.
     pub rows: Vec<Row>,
@@ -41,7 +42,8 @@ pub struct Experiment {
 /// The name that stands for each detector of [`Experiment::each`] in turn.
 pub const EACH: &str = "each";
 
-/// The name of the segments that come with the data, for rows that would otherwise have the defaults'.
+/// The name of the segments that come with the data, for rows that would otherwise have the
+/// defaults'.
 const OWN: &str = "own";
 
 /// Seeds: a list, or the name of a list in the data-set manifest.
@@ -54,7 +56,8 @@ pub enum Seeds {
     Named(String),
 }
 
-/// A detector, classifier or protocol: its kind (by default its name) and parameters, which the kind's crate checks.
+/// A detector, classifier or protocol: its kind (by default its name) and parameters, which the
+/// kind's crate checks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DetectorDef {
     /// Which one: `patchcore`, `fastflow`, `elpv-high-shot`, …
@@ -85,8 +88,8 @@ pub struct Row {
     /// Detectors whose maps are used, in the order of the features.
     #[serde(default)]
     pub detectors: Vec<String>,
-    /// Classifier g whose score is a feature, or the score itself. Which scores of g a forest trains on is an option of
-    /// the forest (`g_scores`).
+    /// Classifier g whose score is a feature, or the score itself. Which scores of g a forest
+    /// trains on is an option of the forest (`g_scores`).
     #[serde(default)]
     pub classifier: Option<String>,
     /// The last step.
@@ -98,8 +101,8 @@ pub struct Row {
     /// Parameters of the statistics.
     #[serde(default)]
     pub features: Table,
-    /// Parameters of the forest: the name of a preset, or a table with `preset` and changes to it, `monotone`, and
-    /// `g_scores` (`"in-sample"`, or `"out-of-fold"` with `g_folds`).
+    /// Parameters of the forest: the name of a preset, or a table with `preset` and changes to it,
+    /// `monotone`, and `g_scores` (`"in-sample"`, or `"out-of-fold"` with `g_folds`).
     #[serde(default)]
     pub forest: Option<Value>,
 }
@@ -135,7 +138,10 @@ pub(crate) struct File {
     #[serde(default)]
     sweep: Sweep,
     #[serde(default)]
-    #[expect(dead_code, reason = "a layer of its own; named here so that it is a known key")]
+    #[expect(
+        dead_code,
+        reason = "a layer of its own; named here so that it is a known key"
+    )]
     profile: BTreeMap<String, Table>,
 }
 
@@ -166,14 +172,20 @@ impl File {
         if let Seeds::List(list) = &seeds
             && (list.is_empty() || list.iter().collect::<BTreeSet<_>>().len() != list.len())
         {
-            return Err(bad("seeds", format!("{list:?}: expected at least one seed, each once")));
+            return Err(bad(
+                "seeds",
+                format!("{list:?}: expected at least one seed, each once"),
+            ));
         }
         let mut rows = self.row;
         if rows.is_empty() {
             return Err(missing("row"));
         }
         for row in &mut rows {
-            row.segments = row.segments.take().or_else(|| self.defaults.segments.clone());
+            row.segments = row
+                .segments
+                .take()
+                .or_else(|| self.defaults.segments.clone());
             row.segments.take_if(|s| s.as_str() == Some(OWN));
             row.forest = row.forest.take().or_else(|| self.defaults.forest.clone());
             let mut features = self.defaults.features.clone();
@@ -221,7 +233,8 @@ fn defs(tables: BTreeMap<String, Table>) -> BTreeMap<String, DetectorDef> {
         .collect()
 }
 
-/// `each` names defined detectors, and then every row has the word in its `detectors`; without it no row has.
+/// `each` names defined detectors, and then every row has the word in its `detectors`; without it
+/// no row has.
 fn check_each(
     each: &[String],
     rows: &[Row],
@@ -229,27 +242,45 @@ fn check_each(
     bad: &dyn Fn(&str, String) -> GridError,
 ) -> Result<(), GridError> {
     if detectors.contains_key(EACH) {
-        return Err(bad("detectors.each", "the name is taken: it stands for each detector of `each`".into()));
+        return Err(bad(
+            "detectors.each",
+            "the name is taken: it stands for each detector of `each`".into(),
+        ));
     }
     if let Some(unknown) = each.iter().find(|name| !detectors.contains_key(*name)) {
-        return Err(bad("each", format!("{unknown:?} is not defined in this experiment")));
+        return Err(bad(
+            "each",
+            format!("{unknown:?} is not defined in this experiment"),
+        ));
     }
     if each.iter().collect::<BTreeSet<_>>().len() != each.len() {
-        return Err(bad("each", format!("{each:?}: each detector may stand once")));
+        return Err(bad(
+            "each",
+            format!("{each:?}: each detector may stand once"),
+        ));
     }
     for (i, row) in rows.iter().enumerate() {
         let at = format!("row[{i}] ({}).detectors", row.name);
         match (row.detectors.iter().any(|d| d == EACH), each.is_empty()) {
             (true, true) => {
-                return Err(bad(&at, "names \"each\", but the experiment has no list `each`".into()));
+                return Err(bad(
+                    &at,
+                    "names \"each\", but the experiment has no list `each`".into(),
+                ));
             }
             (false, false) => {
-                return Err(bad(&at, "lacks \"each\", which every row needs where `each` is given".into()));
+                return Err(bad(
+                    &at,
+                    "lacks \"each\", which every row needs where `each` is given".into(),
+                ));
             }
             _ => {}
         }
         if let Some(twice) = row.detectors.iter().find(|d| each.contains(d)) {
-            return Err(bad(&at, format!("{twice:?} would stand there twice, itself and as \"each\"")));
+            return Err(bad(
+                &at,
+                format!("{twice:?} would stand there twice, itself and as \"each\""),
+            ));
         }
     }
     Ok(())
@@ -268,23 +299,41 @@ fn check_rows(
             return Err(bad(&at("name"), "two rows have this name".into()));
         }
         for (field, used, known) in [
-            ("detectors", row.detectors.as_slice(), detectors.keys().collect::<Vec<_>>()),
-            ("classifier", row.classifier.as_slice(), classifiers.keys().collect()),
+            (
+                "detectors",
+                row.detectors.as_slice(),
+                detectors.keys().collect::<Vec<_>>(),
+            ),
+            (
+                "classifier",
+                row.classifier.as_slice(),
+                classifiers.keys().collect(),
+            ),
         ] {
             if let Some(unknown) = used.iter().find(|u| !known.contains(u) && *u != EACH) {
                 let hint = nearest(unknown, known.iter().map(|k| k.as_str()))
                     .map(|n| format!("; did you mean `{n}`?"))
                     .unwrap_or_default();
-                return Err(bad(&at(field), format!("{unknown:?} is not defined in this experiment{hint}")));
+                return Err(bad(
+                    &at(field),
+                    format!("{unknown:?} is not defined in this experiment{hint}"),
+                ));
             }
         }
         let distinct: BTreeSet<_> = row.detectors.iter().collect();
         if distinct.len() != row.detectors.len() {
-            return Err(bad(&at("detectors"), format!("{:?}: each detector may stand once", row.detectors)));
+            return Err(bad(
+                &at("detectors"),
+                format!("{:?}: each detector may stand once", row.detectors),
+            ));
         }
         let fault = match row.head {
-            Head::Max if row.detectors.len() != 1 => Some("head = \"max\" takes exactly one detector"),
-            Head::Classifier if row.classifier.is_none() => Some("head = \"classifier\" needs a classifier"),
+            Head::Max if row.detectors.len() != 1 => {
+                Some("head = \"max\" takes exactly one detector")
+            }
+            Head::Classifier if row.classifier.is_none() => {
+                Some("head = \"classifier\" needs a classifier")
+            }
             Head::Forest if row.detectors.is_empty() && row.classifier.is_none() => {
                 Some("a forest needs at least one detector")
             }

@@ -1,9 +1,10 @@
-//! Experiments as TOML, checked, and turned into a plan: a de-duplicated graph of cells, each with the key under which
-//! its result is stored. Knows no tensor, no image and no file.
+//! Experiments as TOML, checked, and turned into a plan: a de-duplicated graph of cells, each with
+//! the key under which its result is stored. Knows no tensor, no image and no file.
 //!
-//! An experiment says which data set, protocols and seeds, and one `[[row]]` per line of its table. A [`Catalogue`] (the
-//! runner's) says what each named part means: it checks parameters and gives their keys. [`Plan::new`] then walks
-//! protocol × class × seed × row and adds the cells that each needs, once:
+//! An experiment says which data set, protocols and seeds, and one `[[row]]` per line of its table.
+//! A [`Catalogue`] (the runner's) says what each named part means: it checks parameters and gives
+//! their keys. [`Plan::new`] then walks protocol × class × seed × row and adds the cells that each
+//! needs, once:
 //!
 //! ```text
 //! fit ─▶ maps ─┬─▶ features ─▶ forest ─▶ evaluate        a row with a forest
@@ -33,7 +34,8 @@
 //! # Ok::<(), segad_grid::GridError>(())
 //! ```
 //!
-//! Layers, later wins: built-in defaults, the experiment file, its `[profile.NAME]`, environment `SEGAD_*`, `--set`.
+//! Layers, later wins: built-in defaults, the experiment file, its `[profile.NAME]`, environment
+//! `SEGAD_*`, `--set`.
 
 mod catalogue;
 mod error;
@@ -43,7 +45,8 @@ mod plan;
 mod sweep;
 
 pub use catalogue::{
-    Catalogue, Checked, CheckedClassifier, CheckedForest, GScores, SegmentCells, Split, SplitDigests,
+    Catalogue, Checked, CheckedClassifier, CheckedForest, GScores, SegmentCells, Split,
+    SplitDigests,
 };
 pub use error::GridError;
 pub use experiment::{DetectorDef, EACH, Experiment, Head, Row, Seeds};

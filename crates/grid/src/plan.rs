@@ -6,7 +6,8 @@ mod place;
 pub use cell::{Cell, CellId, Fold, RowResult, Task};
 
 use crate::{
-    Catalogue, Checked, CheckedClassifier, CheckedForest, DetectorDef, EACH, Experiment, Row, Seeds, Split,
+    Catalogue, Checked, CheckedClassifier, CheckedForest, DetectorDef, EACH, Experiment, Row,
+    Seeds, Split,
 };
 use place::Place;
 use segad_core::{CellKind, Key};
@@ -24,16 +25,20 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans an experiment. Faults of one class, protocol or row are reported in its results; the rest is planned.
+    /// Plans an experiment. Faults of one class, protocol or row are reported in its results; the
+    /// rest is planned.
     ///
     /// # Errors
-    /// A fault that touches everything: unknown seeds list, unreadable list of classes, a class that the data set does not
-    /// have.
+    /// A fault that touches everything: unknown seeds list, unreadable list of classes, a class
+    /// that the data set does not have.
     pub fn new(experiment: &Experiment, catalogue: &dyn Catalogue) -> Result<Self, String> {
         let all = catalogue.classes()?;
         let classes = experiment.classes.clone().unwrap_or_else(|| all.clone());
         if let Some(unknown) = classes.iter().find(|c| !all.contains(c)) {
-            return Err(format!("classes: {unknown:?} is not in the data set; it has {}", all.join(", ")));
+            return Err(format!(
+                "classes: {unknown:?} is not in the data set; it has {}",
+                all.join(", ")
+            ));
         }
         let seeds = match &experiment.seeds {
             Seeds::List(list) => list.clone(),
@@ -44,16 +49,21 @@ impl Plan {
         for class in &classes {
             for protocol in &experiment.protocols {
                 let def = experiment.variants.get(protocol).cloned();
-                let def = def.unwrap_or_else(|| DetectorDef { kind: protocol.clone(), ..Default::default() });
+                let def = def.unwrap_or_else(|| DetectorDef {
+                    kind: protocol.clone(),
+                    ..Default::default()
+                });
                 for &seed in &seeds {
                     let split = catalogue.split(class, &def, seed);
                     for (each, rows) in &variants {
                         let with = each.as_ref().map(|e| format!(" {e}")).unwrap_or_default();
                         let name = format!("{class} {protocol}{with} seed {seed}");
                         for (i, row) in rows.iter().enumerate() {
-                            let cell =
-                                split.clone().and_then(|split| builder.place(class, &name, split).row(row));
-                            let (class, protocol, each) = (class.clone(), protocol.clone(), each.clone());
+                            let cell = split
+                                .clone()
+                                .and_then(|split| builder.place(class, &name, split).row(row));
+                            let (class, protocol, each) =
+                                (class.clone(), protocol.clone(), each.clone());
                             builder.plan.results.push(RowResult {
                                 row: i,
                                 class,
@@ -70,8 +80,8 @@ impl Plan {
         Ok(builder.plan)
     }
 
-    /// The cells that must run so that every result is there, in an order that respects [`Cell::needs`]. `has` says what
-    /// is stored; a stored cell's inputs are not needed.
+    /// The cells that must run so that every result is there, in an order that respects
+    /// [`Cell::needs`]. `has` says what is stored; a stored cell's inputs are not needed.
     pub fn needed(&self, has: impl Fn(CellKind, &Key) -> bool) -> Vec<CellId> {
         let mut wanted = vec![false; self.cells.len()];
         for result in &self.results {
@@ -87,7 +97,10 @@ impl Plan {
                 }
             }
         }
-        (0..self.cells.len()).filter(|&i| wanted[i]).map(CellId).collect()
+        (0..self.cells.len())
+            .filter(|&i| wanted[i])
+            .map(CellId)
+            .collect()
     }
 }
 
@@ -99,7 +112,9 @@ fn variants(experiment: &Experiment) -> Vec<(Option<String>, Cow<'_, [Row]>)> {
     let with = |each: &String| {
         let mut rows = experiment.rows.clone();
         let names = rows.iter_mut().flat_map(|row| &mut row.detectors);
-        names.filter(|name| *name == EACH).for_each(|name| name.clone_from(each));
+        names
+            .filter(|name| *name == EACH)
+            .for_each(|name| name.clone_from(each));
         (Some(each.clone()), Cow::Owned(rows))
     };
     experiment.each.iter().map(with).collect()
@@ -140,7 +155,12 @@ impl<'a> Builder<'a> {
     }
 
     fn place<'b>(&'b mut self, class: &'b str, name: &'b str, split: Arc<Split>) -> Place<'b, 'a> {
-        Place { builder: self, class, name, split }
+        Place {
+            builder: self,
+            class,
+            name,
+            split,
+        }
     }
 
     /// Checks a part once per distinct text.

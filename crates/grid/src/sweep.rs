@@ -5,8 +5,8 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
-/// `[sweep]`: lists by parameter path are multiplied; `zip` lists move together; `include` adds single points;
-/// `exclude` drops matching ones.
+/// `[sweep]`: lists by parameter path are multiplied; `zip` lists move together; `include` adds
+/// single points; `exclude` drops matching ones.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Sweep {
     #[serde(default)]
@@ -26,7 +26,8 @@ type Fault = (String, String);
 type Defs = BTreeMap<String, DetectorDef>;
 
 impl Sweep {
-    /// `detectors.NAME.PARAM` in a path makes a variant of that detector, added to `detectors`; so for classifiers.
+    /// `detectors.NAME.PARAM` in a path makes a variant of that detector, added to `detectors`; so
+    /// for classifiers.
     pub(crate) fn expand(
         &self,
         rows: Vec<Row>,
@@ -37,8 +38,11 @@ impl Sweep {
         if points.is_empty() {
             return Ok(rows);
         }
-        if let Some(unknown) =
-            self.rows.iter().flatten().find(|name| !rows.iter().any(|row| row.name == **name))
+        if let Some(unknown) = self
+            .rows
+            .iter()
+            .flatten()
+            .find(|name| !rows.iter().any(|row| row.name == **name))
         {
             return Err(("sweep.rows".into(), format!("no row is called {unknown:?}")));
         }
@@ -63,7 +67,10 @@ impl Sweep {
         let mut points = vec![Point::new()];
         for (path, values) in &self.product {
             if values.is_empty() {
-                return Err((format!("sweep.{path}"), "an empty list leaves no row".into()));
+                return Err((
+                    format!("sweep.{path}"),
+                    "an empty list leaves no row".into(),
+                ));
             }
             points = points
                 .iter()
@@ -73,23 +80,37 @@ impl Sweep {
         }
         if let Some(length) = self.zip.values().map(Vec::len).max() {
             if let Some((path, list)) = self.zip.iter().find(|(_, l)| l.len() != length) {
-                let message = format!("{} values, but another zipped list has {length}", list.len());
+                let message = format!(
+                    "{} values, but another zipped list has {length}",
+                    list.len()
+                );
                 return Err((format!("sweep.zip.{path}"), message));
             }
-            let zipped = (0..length).map(|i| self.zip.iter().map(move |(k, l)| (k.clone(), l[i].clone())));
+            let zipped =
+                (0..length).map(|i| self.zip.iter().map(move |(k, l)| (k.clone(), l[i].clone())));
             let zipped: Vec<Point> = zipped.map(Iterator::collect).collect();
             points = points
                 .iter()
-                .flat_map(|p| zipped.iter().map(move |z| p.clone().into_iter().chain(z.clone()).collect()))
+                .flat_map(|p| {
+                    zipped
+                        .iter()
+                        .map(move |z| p.clone().into_iter().chain(z.clone()).collect())
+                })
                 .collect();
         }
         points.retain(|p| {
-            !self.exclude.iter().any(|e| !e.is_empty() && e.iter().all(|(k, v)| p.get(k) == Some(v)))
+            !self
+                .exclude
+                .iter()
+                .any(|e| !e.is_empty() && e.iter().all(|(k, v)| p.get(k) == Some(v)))
         });
         points.extend(self.include.iter().cloned());
         points.retain(|p| !p.is_empty());
         if points.is_empty() && !(self.product.is_empty() && self.zip.is_empty()) {
-            return Err(("sweep.exclude".into(), "every combination is excluded".into()));
+            return Err((
+                "sweep.exclude".into(),
+                "every combination is excluded".into(),
+            ));
         }
         Ok(points)
     }
@@ -102,24 +123,48 @@ fn extended(point: &Point, path: &str, value: &Value) -> Point {
 }
 
 /// The row with the point's values set, named after them.
-fn apply(row: &Row, point: &Point, detectors: &mut Defs, classifiers: &mut Defs) -> Result<Row, Fault> {
+fn apply(
+    row: &Row,
+    point: &Point,
+    detectors: &mut Defs,
+    classifiers: &mut Defs,
+) -> Result<Row, Fault> {
     let fault = |path: &str, message: String| (format!("sweep.{path}"), message);
     let mut row = row.clone();
     let mut name = row.name.clone();
     for (path, v) in point {
-        let part = |family: &str| path.strip_prefix(family).and_then(|rest| rest.split_once('.'));
+        let part = |family: &str| {
+            path.strip_prefix(family)
+                .and_then(|rest| rest.split_once('.'))
+        };
         if let Some((detector, param)) = part("detectors.") {
-            variant(&row.name, &mut row.detectors, detectors, (detector, param, v))
-                .map_err(|m| fault(path, m))?;
+            variant(
+                &row.name,
+                &mut row.detectors,
+                detectors,
+                (detector, param, v),
+            )
+            .map_err(|m| fault(path, m))?;
         } else if let Some((classifier, param)) = part("classifiers.") {
-            variant(&row.name, row.classifier.as_mut_slice(), classifiers, (classifier, param, v))
-                .map_err(|m| fault(path, m))?;
+            variant(
+                &row.name,
+                row.classifier.as_mut_slice(),
+                classifiers,
+                (classifier, param, v),
+            )
+            .map_err(|m| fault(path, m))?;
         } else {
             let mut value = Value::try_from(&row).map_err(|e| fault(path, e.to_string()))?;
             set(&mut value, path, v.clone()).map_err(|m| fault(path, m))?;
-            row = value.try_into().map_err(|e: toml::de::Error| fault(path, e.message().to_owned()))?;
+            row = value
+                .try_into()
+                .map_err(|e: toml::de::Error| fault(path, e.message().to_owned()))?;
         }
-        name.push_str(&format!(" · {}={}", path.rsplit('.').next().unwrap_or(path), plain(v)));
+        name.push_str(&format!(
+            " · {}={}",
+            path.rsplit('.').next().unwrap_or(path),
+            plain(v)
+        ));
     }
     row.name = name;
     Ok(row)
@@ -136,7 +181,10 @@ fn variant(
     let Some(used) = all_used.iter_mut().find(|used| is(used)) else {
         return Err(format!("row {row:?} does not use {name:?}"));
     };
-    let mut def = defs.get(used.as_str()).cloned().ok_or("it is not defined")?;
+    let mut def = defs
+        .get(used.as_str())
+        .cloned()
+        .ok_or("it is not defined")?;
     let mut params = Value::Table(std::mem::take(&mut def.params));
     set(&mut params, param, value.clone())?;
     if let Value::Table(table) = params {
@@ -155,13 +203,17 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Sets `path` (`a.b.c`) inside a table, making tables on the way. `forest = "brf"` becomes `{ preset = "brf" }` first.
+/// Sets `path` (`a.b.c`) inside a table, making tables on the way. `forest = "brf"` becomes
+/// `{ preset = "brf" }` first.
 pub(crate) fn set(root: &mut Value, path: &str, value: Value) -> Result<(), String> {
     let mut at = root;
     let mut parts = path.split('.').peekable();
     while let Some(part) = parts.next() {
         if let Value::String(preset) = at {
-            *at = Value::Table(Table::from_iter([("preset".to_owned(), Value::String(preset.clone()))]));
+            *at = Value::Table(Table::from_iter([(
+                "preset".to_owned(),
+                Value::String(preset.clone()),
+            )]));
         }
         let Value::Table(table) = at else {
             return Err(format!("`{path}` leads through a value that is no table"));
@@ -170,7 +222,9 @@ pub(crate) fn set(root: &mut Value, path: &str, value: Value) -> Result<(), Stri
             table.insert(part.to_owned(), value);
             return Ok(());
         }
-        at = table.entry(part.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+        at = table
+            .entry(part.to_owned())
+            .or_insert_with(|| Value::Table(Table::new()));
     }
     Err("an empty path".to_owned())
 }
@@ -205,7 +259,10 @@ mod tests {
                     detectors = ['a']\n[sweep]\n'detectors.a.ratio' = [1, 2]";
         let experiment = Layers::new("s.toml", text).unwrap().experiment().unwrap();
         assert_eq!(experiment.rows[1].detectors, ["a[ratio=2]"]);
-        assert_eq!(experiment.detectors["a[ratio=2]"].params["ratio"].as_integer(), Some(2));
+        assert_eq!(
+            experiment.detectors["a[ratio=2]"].params["ratio"].as_integer(),
+            Some(2)
+        );
         assert_eq!(experiment.detectors["a[ratio=2]"].kind, "a");
     }
 
@@ -213,11 +270,18 @@ mod tests {
     fn classifiers_and_their_parameters_are_axes() {
         let text = "dataset = 'd'\nprotocol = 'p'\nseeds = [1]\n[detectors.a]\n[classifiers.g]\n[classifiers.h]\n\
                     [[row]]\nname = 'r'\ndetectors = ['a']\nclassifier = 'g'\nforest = 'brf'\n[sweep]\n";
-        let rows =
-            |sweep: &str| Layers::new("s.toml", &format!("{text}{sweep}")).unwrap().experiment().unwrap();
+        let rows = |sweep: &str| {
+            Layers::new("s.toml", &format!("{text}{sweep}"))
+                .unwrap()
+                .experiment()
+                .unwrap()
+        };
         let of = |x: &crate::Experiment, i: usize| x.rows[i].classifier.clone().unwrap();
         let x = rows("'classifiers.g.c' = [1, 2]");
-        assert_eq!((of(&x, 0).as_str(), of(&x, 1).as_str()), ("g[c=1]", "g[c=2]"));
+        assert_eq!(
+            (of(&x, 0).as_str(), of(&x, 1).as_str()),
+            ("g[c=1]", "g[c=2]")
+        );
         assert_eq!(x.classifiers["g[c=2]"].params["c"].as_integer(), Some(2));
         let x = rows("classifier = ['g', 'h']\n'forest.g_scores' = ['in-sample', 'out-of-fold']");
         assert_eq!(x.rows.len(), 4);

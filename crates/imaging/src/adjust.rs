@@ -33,8 +33,8 @@ fn mix(from: u8, to: u8, factor: f32) -> u8 {
     mixed.clamp(0.0, 255.0) as u8
 }
 
-/// Changes one property by a factor, as Pillow's `ImageEnhance` and torchvision on its images do; 1 leaves the image as
-/// it is.
+/// Changes one property by a factor, as Pillow's `ImageEnhance` and torchvision on its images do; 1
+/// leaves the image as it is.
 ///
 /// # Errors
 /// None for images as `segad-core` makes them.
@@ -60,8 +60,9 @@ pub fn adjust(image: &Image, what: Adjust, factor: f32) -> Result<Image, Imaging
     Ok(Image::from_rgb(image.height(), image.width(), rgb)?)
 }
 
-/// Turns the hue by `turn` of a full turn, as torchvision's `adjust_hue` on a Pillow image does: in 8-bit HSV, where hue
-/// has 256 steps. The way there and back alone changes most colours by a few levels; grey stays as it is.
+/// Turns the hue by `turn` of a full turn, as torchvision's `adjust_hue` on a Pillow image does: in
+/// 8-bit HSV, where hue has 256 steps. The way there and back alone changes most colours by a few
+/// levels; grey stays as it is.
 ///
 /// # Errors
 /// None for images as `segad-core` makes them.
@@ -93,7 +94,11 @@ fn to_hsv([r, g, b]: [u8; 3]) -> [u8; 3] {
     };
     let hue = (f64::from(hue) / 6.0 + 1.0) % 1.0;
     let saturation = range / f32::from(high);
-    [(f64::from(hue as f32) * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, high]
+    [
+        (f64::from(hue as f32) * 255.0) as u8,
+        (f64::from(saturation) * 255.0) as u8,
+        high,
+    ]
 }
 
 /// Pillow's HSV to RGB.
@@ -106,7 +111,11 @@ fn from_hsv([h, s, v]: [u8; 3]) -> [u8; 3] {
     let (f, fs) = ((place - sextant) as f32, (f64::from(s) / 255.0) as f32);
     let level = |less: f64| (f64::from(v) * (1.0 - less)).round() as u8;
     let full = f64::from(fs);
-    let (p, q, t) = (level(full), level(f64::from(fs * f)), level(full * (1.0 - f64::from(f))));
+    let (p, q, t) = (
+        level(full),
+        level(f64::from(fs * f)),
+        level(full * (1.0 - f64::from(f))),
+    );
     match sextant as u8 % 6 {
         0 => [v, t, p],
         1 => [q, v, p],

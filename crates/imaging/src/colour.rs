@@ -1,8 +1,8 @@
 use crate::ImagingError;
 use segad_core::{AnomalyMap, Image};
 
-/// Control points from dark violet over red and orange to pale yellow; luminance rises all the way, so that the order of
-/// values survives grey printing and colour blindness.
+/// Control points from dark violet over red and orange to pale yellow; luminance rises all the way,
+/// so that the order of values survives grey printing and colour blindness.
 const ANCHORS: [[u8; 3]; 9] = [
     [5, 4, 20],
     [38, 12, 74],
@@ -15,8 +15,8 @@ const ANCHORS: [[u8; 3]; 9] = [
     [252, 254, 180],
 ];
 
-/// Colours of segments, told apart easily; label 0, by custom the background, is grey. Label n takes colour
-/// 1 + (n − 1) mod 12.
+/// Colours of segments, told apart easily; label 0, by custom the background, is grey. Label n
+/// takes colour 1 + (n − 1) mod 12.
 pub const SEGMENT_COLOURS: [[u8; 3]; 13] = [
     [110, 110, 110],
     [230, 159, 0],
@@ -42,7 +42,11 @@ pub(crate) fn segment_colour(label: u8) -> [u8; 3] {
 
 /// The colour of a value in 0…1 (values outside, and NaN, take the nearer end, NaN the lower one).
 pub fn colour_map(value: f32) -> [u8; 3] {
-    let at = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) } * (ANCHORS.len() - 1) as f32;
+    let at = if value.is_nan() {
+        0.0
+    } else {
+        value.clamp(0.0, 1.0)
+    } * (ANCHORS.len() - 1) as f32;
     let i = (at as usize).min(ANCHORS.len() - 2);
     let t = at - i as f32;
     std::array::from_fn(|c| {
@@ -51,8 +55,8 @@ pub fn colour_map(value: f32) -> [u8; 3] {
     })
 }
 
-/// An anomaly map in colours: `lo` and below is the darkest, `hi` and above the brightest. A map where `hi` does not
-/// exceed `lo` is dark throughout.
+/// An anomaly map in colours: `lo` and below is the darkest, `hi` and above the brightest. A map
+/// where `hi` does not exceed `lo` is dark throughout.
 ///
 /// # Errors
 /// None for maps as `segad-core` makes them.
@@ -81,7 +85,12 @@ pub fn blend(below: &Image, above: &Image, alpha: f32) -> Result<Image, ImagingE
             right_width: above.width(),
         });
     }
-    let rgb = below.rgb().iter().zip(above.rgb()).map(|(&a, &b)| mix(a, b, alpha)).collect();
+    let rgb = below
+        .rgb()
+        .iter()
+        .zip(above.rgb())
+        .map(|(&a, &b)| mix(a, b, alpha))
+        .collect();
     Ok(Image::from_rgb(below.height(), below.width(), rgb)?)
 }
 

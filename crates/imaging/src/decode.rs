@@ -18,7 +18,9 @@ pub struct Limits {
 impl Default for Limits {
     /// 100 million pixels: 300 MB of RGB.
     fn default() -> Self {
-        Self { pixels: 100_000_000 }
+        Self {
+            pixels: 100_000_000,
+        }
     }
 }
 
@@ -26,17 +28,21 @@ impl Limits {
     fn check(self, height: u64, width: u64) -> Result<(), ImagingError> {
         match height.checked_mul(width) {
             Some(n) if n <= self.pixels => Ok(()),
-            _ => Err(ImagingError::TooLarge { height, width, limit: self.pixels }),
+            _ => Err(ImagingError::TooLarge {
+                height,
+                width,
+                limit: self.pixels,
+            }),
         }
     }
 }
 
-/// Decodes a PNG or JPEG of at most 100 million pixels. Grey (1 to 8 bits) and palette images become RGB; an alpha
-/// channel is dropped where every pixel is opaque and is an error elsewhere.
+/// Decodes a PNG or JPEG of at most 100 million pixels. Grey (1 to 8 bits) and palette images
+/// become RGB; an alpha channel is dropped where every pixel is opaque and is an error elsewhere.
 ///
 /// # Errors
-/// Says what the bytes are and what to do: empty, truncated, damaged, another format, 16 bits, CMYK, animated, not
-/// opaque, too large.
+/// Says what the bytes are and what to do: empty, truncated, damaged, another format, 16 bits,
+/// CMYK, animated, not opaque, too large.
 pub fn decode(bytes: &[u8]) -> Result<Image, ImagingError> {
     decode_with(bytes, Limits::default())
 }
@@ -91,21 +97,34 @@ pub struct RawLabels {
     pub labels: Vec<u8>,
 }
 
-/// Decodes a label image: of an indexed PNG the index, of an 8-bit grey PNG the value. Fewer bits of grey, which other
-/// programs scale up to 255, are refused.
+/// Decodes a label image: of an indexed PNG the index, of an 8-bit grey PNG the value. Fewer bits
+/// of grey, which other programs scale up to 255, are refused.
 ///
 /// # Errors
-/// As [`decode`], and [`ImagingError::NotLabels`] for colour, alpha or JPEG (which does not keep values).
+/// As [`decode`], and [`ImagingError::NotLabels`] for colour, alpha or JPEG (which does not keep
+/// values).
 pub fn decode_labels(bytes: &[u8]) -> Result<RawLabels, ImagingError> {
     if sniff::format(bytes)? == Format::Jpeg {
-        return Err(ImagingError::NotLabels("a JPEG, which does not keep values,"));
+        return Err(ImagingError::NotLabels(
+            "a JPEG, which does not keep values,",
+        ));
     }
     let raw = read_png(bytes, Limits::default(), Transformations::IDENTITY)?;
     let bits = raw.depth as u8;
     match (raw.colour, bits) {
-        (_, 16) => return Err(ImagingError::Depth { format: "PNG", bits: 16 }),
+        (_, 16) => {
+            return Err(ImagingError::Depth {
+                format: "PNG",
+                bits: 16,
+            });
+        }
         (ColorType::Indexed, _) | (ColorType::Grayscale, 8) => {}
-        (ColorType::Grayscale, _) => return Err(ImagingError::Depth { format: "grey PNG", bits }),
+        (ColorType::Grayscale, _) => {
+            return Err(ImagingError::Depth {
+                format: "grey PNG",
+                bits,
+            });
+        }
         (ColorType::GrayscaleAlpha | ColorType::Rgba, _) => {
             return Err(ImagingError::NotLabels("a PNG with an alpha channel"));
         }
@@ -119,7 +138,11 @@ pub fn decode_labels(bytes: &[u8]) -> Result<RawLabels, ImagingError> {
             (row[x / per_byte] >> shift) & mask
         }));
     }
-    Ok(RawLabels { height: raw.height, width: raw.width, labels })
+    Ok(RawLabels {
+        height: raw.height,
+        width: raw.width,
+        labels,
+    })
 }
 
 struct RawPng {
@@ -131,32 +154,47 @@ struct RawPng {
     data: Vec<u8>,
 }
 
-fn read_png(bytes: &[u8], limits: Limits, transform: Transformations) -> Result<RawPng, ImagingError> {
+fn read_png(
+    bytes: &[u8],
+    limits: Limits,
+    transform: Transformations,
+) -> Result<RawPng, ImagingError> {
     let (height, width) = sniff::png_size(bytes)?;
     limits.check(height, width)?;
-    let damaged = |detail: String| ImagingError::Damaged { format: "PNG", detail };
+    let damaged = |detail: String| ImagingError::Damaged {
+        format: "PNG",
+        detail,
+    };
     let failed = |e: png::DecodingError| match e {
         png::DecodingError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-            ImagingError::Truncated { format: "PNG", detail: "the picture is incomplete".to_owned() }
+            ImagingError::Truncated {
+                format: "PNG",
+                detail: "the picture is incomplete".to_owned(),
+            }
         }
         e => damaged(e.to_string()),
     };
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     // The limit above bounds the picture; this one bounds what ancillary chunks may take beside it.
-    let memory =
-        usize::try_from(limits.pixels.saturating_mul(8).saturating_add(64 << 20)).unwrap_or(usize::MAX);
+    let memory = usize::try_from(limits.pixels.saturating_mul(8).saturating_add(64 << 20))
+        .unwrap_or(usize::MAX);
     decoder.set_limits(png::Limits { bytes: memory });
     decoder.set_transformations(transform);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
     let mut reader = decoder.read_info().map_err(failed)?;
     if reader.info().bit_depth == BitDepth::Sixteen {
-        return Err(ImagingError::Depth { format: "PNG", bits: 16 });
+        return Err(ImagingError::Depth {
+            format: "PNG",
+            bits: 16,
+        });
     }
     if reader.info().animation_control.is_some() {
         return Err(ImagingError::Animated);
     }
-    let size = reader.output_buffer_size().ok_or_else(|| damaged("its size overflows".to_owned()))?;
+    let size = reader
+        .output_buffer_size()
+        .ok_or_else(|| damaged("its size overflows".to_owned()))?;
     let mut data = vec![0; size];
     let info = reader.next_frame(&mut data).map_err(failed)?;
     Ok(RawPng {
@@ -170,18 +208,34 @@ fn read_png(bytes: &[u8], limits: Limits, transform: Transformations) -> Result<
 }
 
 fn decode_png(bytes: &[u8], limits: Limits) -> Result<Image, ImagingError> {
-    let RawPng { height, width, colour, mut data, .. } = read_png(bytes, limits, Transformations::EXPAND)?;
+    let RawPng {
+        height,
+        width,
+        colour,
+        mut data,
+        ..
+    } = read_png(bytes, limits, Transformations::EXPAND)?;
     let alpha = match colour {
         ColorType::GrayscaleAlpha => Some(2),
         ColorType::Rgba => Some(4),
         _ => None,
     };
     if let Some(samples) = alpha {
-        if let Some(i) = data.chunks_exact(samples).position(|p| p[samples - 1] != 255) {
+        if let Some(i) = data
+            .chunks_exact(samples)
+            .position(|p| p[samples - 1] != 255)
+        {
             let alpha = data[i * samples + samples - 1];
-            return Err(ImagingError::Transparent { row: i / width, column: i % width, alpha });
+            return Err(ImagingError::Transparent {
+                row: i / width,
+                column: i % width,
+                alpha,
+            });
         }
-        data = data.chunks_exact(samples).flat_map(|p| p[..samples - 1].iter().copied()).collect();
+        data = data
+            .chunks_exact(samples)
+            .flat_map(|p| p[..samples - 1].iter().copied())
+            .collect();
     }
     Ok(match colour {
         ColorType::Grayscale | ColorType::GrayscaleAlpha => Image::from_grey(height, width, &data)?,
@@ -192,7 +246,10 @@ fn decode_png(bytes: &[u8], limits: Limits) -> Result<Image, ImagingError> {
 fn decode_jpeg(bytes: &[u8], limits: Limits) -> Result<Image, ImagingError> {
     let frame = sniff::jpeg_frame(bytes)?;
     if frame.bits != 8 {
-        return Err(ImagingError::Depth { format: "JPEG", bits: frame.bits });
+        return Err(ImagingError::Depth {
+            format: "JPEG",
+            bits: frame.bits,
+        });
     }
     let space = match frame.components {
         1 => ColorSpace::Luma,
@@ -206,9 +263,10 @@ fn decode_jpeg(bytes: &[u8], limits: Limits) -> Result<Image, ImagingError> {
         .set_max_height(usize::from(u16::MAX))
         .jpeg_set_out_colorspace(space);
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    let pixels = decoder
-        .decode()
-        .map_err(|e| ImagingError::Damaged { format: "JPEG", detail: e.to_string().trim().to_owned() })?;
+    let pixels = decoder.decode().map_err(|e| ImagingError::Damaged {
+        format: "JPEG",
+        detail: e.to_string().trim().to_owned(),
+    })?;
     let (height, width) = (usize::from(frame.height), usize::from(frame.width));
     Ok(if frame.components == 1 {
         Image::from_grey(height, width, &pixels)?

@@ -8,10 +8,15 @@ fn fitted<'a>(image: &Image, map: &'a LabelMap) -> Result<Cow<'a, LabelMap>, Ima
     if (image.height(), image.width()) == (map.height(), map.width()) {
         return Ok(Cow::Borrowed(map));
     }
-    Ok(Cow::Owned(resize_labels(map, image.height(), image.width())?))
+    Ok(Cow::Owned(resize_labels(
+        map,
+        image.height(),
+        image.width(),
+    )?))
 }
 
-/// Draws the borders between segments in one colour. A label map of another size is brought to the image's (nearest).
+/// Draws the borders between segments in one colour. A label map of another size is brought to the
+/// image's (nearest).
 ///
 /// # Errors
 /// None for images and maps as `segad-core` makes them.
@@ -32,8 +37,8 @@ pub fn outline(image: &Image, map: &LabelMap, colour: [u8; 3]) -> Result<Image, 
     Ok(Image::from_rgb(height, width, rgb)?)
 }
 
-/// Lays each segment's colour over the image with weight `alpha` (0 shows the image alone, 1 the colours alone). A label
-/// map of another size is brought to the image's (nearest).
+/// Lays each segment's colour over the image with weight `alpha` (0 shows the image alone, 1 the
+/// colours alone). A label map of another size is brought to the image's (nearest).
 ///
 /// # Errors
 /// None for images and maps as `segad-core` makes them.
@@ -49,29 +54,40 @@ pub fn tint(image: &Image, map: &LabelMap, alpha: f32) -> Result<Image, ImagingE
     Ok(Image::from_rgb(image.height(), image.width(), rgb)?)
 }
 
-/// Lays images out in rows of `columns`, each centred in a tile as large as the largest image, `gap` pixels of
-/// `background` between and around them.
+/// Lays images out in rows of `columns`, each centred in a tile as large as the largest image,
+/// `gap` pixels of `background` between and around them.
 ///
 /// # Errors
-/// [`ImagingError::EmptySheet`] without images or columns, [`ImagingError::TooLarge`] for a sheet of more than 400 million
-/// pixels.
+/// [`ImagingError::EmptySheet`] without images or columns, [`ImagingError::TooLarge`] for a sheet
+/// of more than 400 million pixels.
 pub fn contact_sheet(
     images: &[Image],
     columns: usize,
     gap: usize,
     background: [u8; 3],
 ) -> Result<Image, ImagingError> {
-    let (tile_height, tile_width) =
-        images.iter().fold((0, 0), |(h, w), i| (i.height().max(h), i.width().max(w)));
+    let (tile_height, tile_width) = images
+        .iter()
+        .fold((0, 0), |(h, w), i| (i.height().max(h), i.width().max(w)));
     if images.is_empty() || columns == 0 {
-        return Err(ImagingError::EmptySheet { images: images.len(), columns });
+        return Err(ImagingError::EmptySheet {
+            images: images.len(),
+            columns,
+        });
     }
     const LIMIT: u64 = 400_000_000;
     let columns = columns.min(images.len());
     let side = |tiles: usize, tile: usize| (tiles as u64) * (tile as u64 + gap as u64) + gap as u64;
-    let (height, width) = (side(images.len().div_ceil(columns), tile_height), side(columns, tile_width));
+    let (height, width) = (
+        side(images.len().div_ceil(columns), tile_height),
+        side(columns, tile_width),
+    );
     if height.saturating_mul(width) > LIMIT {
-        return Err(ImagingError::TooLarge { height, width, limit: LIMIT });
+        return Err(ImagingError::TooLarge {
+            height,
+            width,
+            limit: LIMIT,
+        });
     }
     let (height, width) = (height as usize, width as usize);
     let mut rgb = background.repeat(height * width);

@@ -9,7 +9,9 @@ fn write(
     palette: Option<Vec<u8>>,
     data: &[u8],
 ) -> Result<Vec<u8>, ImagingError> {
-    let side = |n: usize| u32::try_from(n).map_err(|_| ImagingError::Encode(format!("a side of {n} pixels")));
+    let side = |n: usize| {
+        u32::try_from(n).map_err(|_| ImagingError::Encode(format!("a side of {n} pixels")))
+    };
     let failed = |e: png::EncodingError| ImagingError::Encode(e.to_string());
     let mut out = Vec::new();
     let mut encoder = png::Encoder::new(&mut out, side(width)?, side(height)?);
@@ -45,6 +47,14 @@ pub fn encode_png(image: &Image) -> Result<Vec<u8>, ImagingError> {
 /// # Errors
 /// As [`encode_png`].
 pub fn encode_labels_png(map: &LabelMap) -> Result<Vec<u8>, ImagingError> {
-    let palette = (0..map.segments()).flat_map(crate::colour::segment_colour).collect();
-    write(map.height(), map.width(), ColorType::Indexed, Some(palette), map.labels())
+    let palette = (0..map.segments())
+        .flat_map(crate::colour::segment_colour)
+        .collect();
+    write(
+        map.height(),
+        map.width(),
+        ColorType::Indexed,
+        Some(palette),
+        map.labels(),
+    )
 }

@@ -52,13 +52,17 @@ pub enum ImagingError {
         bits: u8,
     },
     /// CMYK or YCCK.
-    #[error("JPEG with 4 colour components (CMYK or YCCK); expected grey or RGB: convert it to RGB")]
+    #[error(
+        "JPEG with 4 colour components (CMYK or YCCK); expected grey or RGB: convert it to RGB"
+    )]
     Cmyk,
     /// A number of components that no colour space of photographs has.
     #[error("JPEG with {0} components; expected 1 (grey) or 3 (colour)")]
     Components(u8),
     /// More than one picture in the file.
-    #[error("animated PNG; expected one picture: save the frame that is meant as a file of its own")]
+    #[error(
+        "animated PNG; expected one picture: save the frame that is meant as a file of its own"
+    )]
     Animated,
     /// Pixels that are not opaque.
     #[error(
@@ -74,7 +78,9 @@ pub enum ImagingError {
         alpha: u8,
     },
     /// More pixels than the limit.
-    #[error("{height}×{width} pixels, over the limit of {limit} pixels; check the file, or scale it down")]
+    #[error(
+        "{height}×{width} pixels, over the limit of {limit} pixels; check the file, or scale it down"
+    )]
     TooLarge {
         /// Stated height.
         height: u64,
@@ -84,7 +90,9 @@ pub enum ImagingError {
         limit: u64,
     },
     /// A colour image where labels were expected.
-    #[error("{0} where a label image was expected; save the labels as indexed or 8-bit grey PNG, or as .npy")]
+    #[error(
+        "{0} where a label image was expected; save the labels as indexed or 8-bit grey PNG, or as .npy"
+    )]
     NotLabels(&'static str),
     /// A height or width of zero was asked for.
     #[error("asked for {height}×{width} pixels; both must be at least 1")]
@@ -95,7 +103,9 @@ pub enum ImagingError {
         width: usize,
     },
     /// Two pictures that must be of one size are not.
-    #[error("sizes differ: {left_height}×{left_width} and {right_height}×{right_width}; resize one of them")]
+    #[error(
+        "sizes differ: {left_height}×{left_width} and {right_height}×{right_width}; resize one of them"
+    )]
     SizesDiffer {
         /// Height of the first.
         left_height: usize,
@@ -134,6 +144,9 @@ impl ImagingError {
     /// The same error, naming the file it is about.
     #[must_use]
     pub fn at(self, path: &Path) -> Self {
-        Self::File { path: path.display().to_string(), problem: Box::new(self) }
+        Self::File {
+            path: path.display().to_string(),
+            problem: Box::new(self),
+        }
     }
 }

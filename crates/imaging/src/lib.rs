@@ -1,12 +1,17 @@
-//! Pixels in and out: decoding PNG and JPEG, resizing as Pillow does, network input, heat maps, overlays, `.npy`.
+//! Pixels in and out: decoding PNG and JPEG, resizing as Pillow does, network input, heat maps,
+//! overlays, `.npy`.
 //!
-//! - [`decode`] / [`open`]: bytes or a file to an [`Image`](segad_core::Image) (8-bit RGB). What the rest of the
-//!   method cannot use (16 bits, CMYK, animation, transparency, half a file) is an error that says what to do.
-//! - [`resize_bilinear`]: Pillow's `Image.resize(…, BILINEAR)` to the bit (antialiased triangle filter in fixed point),
-//!   which is what torchvision's `Resize` runs on a decoded image; [`resize_labels`]: nearest, for label maps.
+//! - [`decode`] / [`open`]: bytes or a file to an [`Image`](segad_core::Image) (8-bit RGB). What
+//!   the rest of the method cannot use (16 bits, CMYK, animation, transparency, half a file) is an
+//!   error that says what to do.
+//! - [`resize_bilinear`]: Pillow's `Image.resize(…, BILINEAR)` to the bit (antialiased triangle
+//!   filter in fixed point), which is what torchvision's `Resize` runs on a decoded image;
+//!   [`resize_labels`]: nearest, for label maps.
 //! - [`to_chw_f32`]: `(x/255 − mean)/std`, channels first, the input of every network.
-//! - [`adjust`], [`shift_hue`], [`grey`], [`rotate_nearest`]: what training does to images, as Pillow does it.
-//! - [`heatmap`], [`blend`], [`outline`], [`tint`], [`contact_sheet`], [`encode_png`]: pictures for people.
+//! - [`adjust`], [`shift_hue`], [`grey`], [`rotate_nearest`]: what training does to images, as
+//!   Pillow does it.
+//! - [`heatmap`], [`blend`], [`outline`], [`tint`], [`contact_sheet`], [`encode_png`]: pictures for
+//!   people.
 //! - [`npy`]: arrays of other programs.
 //!
 //! ```
@@ -20,10 +25,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Deviations: JPEG is decoded by another library than Pillow's, so a channel may differ by up to 3 of 255 (by less than
-//! 0.5 on average). As in Pillow, colour profiles, gamma and EXIF orientation are ignored. Resizing goes along rows first,
-//! as in the Pillow of the paper's time (10.2); Pillow 13 goes along columns first where the height shrinks more than the
-//! width, which changes some pixels by one grey level.
+//! Deviations: JPEG is decoded by another library than Pillow's, so a channel may differ by up to 3
+//! of 255 (by less than 0.5 on average). As in Pillow, colour profiles, gamma and EXIF orientation
+//! are ignored. Resizing goes along rows first, as in the Pillow of the paper's time (10.2); Pillow
+//! 13 goes along columns first where the height shrinks more than the width, which changes some
+//! pixels by one grey level.
 
 mod adjust;
 mod colour;
@@ -39,7 +45,9 @@ mod sniff;
 
 pub use adjust::{Adjust, adjust, grey, shift_hue};
 pub use colour::{SEGMENT_COLOURS, blend, colour_map, heatmap};
-pub use decode::{Limits, RawLabels, decode, decode_labels, decode_with, open, open_with, read_file};
+pub use decode::{
+    Limits, RawLabels, decode, decode_labels, decode_with, open, open_with, read_file,
+};
 pub use draw::{contact_sheet, outline, tint};
 pub use encode::{encode_labels_png, encode_png};
 pub use error::ImagingError;
@@ -47,5 +55,6 @@ pub use input::{IMAGENET_MEAN, IMAGENET_STD, to_chw_f32};
 pub use resize::{resize_bilinear, resize_labels};
 pub use rotate::rotate_nearest;
 
-/// Raised when decoding or resizing changes any pixel it gives; part of the keys of whatever is computed from pixels.
+/// Raised when decoding or resizing changes any pixel it gives; part of the keys of whatever is
+/// computed from pixels.
 pub const REVISION: u32 = 1;

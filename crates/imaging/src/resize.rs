@@ -38,7 +38,11 @@ impl Taps {
             }
             spans.push((first, n));
         }
-        Self { spans, weights, stride }
+        Self {
+            spans,
+            weights,
+            stride,
+        }
     }
 
     fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
@@ -49,7 +53,8 @@ impl Taps {
     }
 }
 
-/// `sum + p·k`. Weights sum to 2²² (± their number), so sums stay below 2³¹; without the check loops vectorise.
+/// `sum + p·k`. Weights sum to 2²² (± their number), so sums stay below 2³¹; without the check
+/// loops vectorise.
 #[inline]
 fn add(sum: i32, p: u8, k: i32) -> i32 {
     sum.wrapping_add(i32::from(p).wrapping_mul(k))
@@ -60,7 +65,8 @@ fn round(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
 
-/// Rows that the horizontal pass takes together, so that its inner loop runs over neighbouring bytes.
+/// Rows that the horizontal pass takes together, so that its inner loop runs over neighbouring
+/// bytes.
 const ROWS: usize = 16;
 const LANES: usize = ROWS * 3;
 
@@ -78,7 +84,9 @@ fn horizontal(rgb: &[u8], width: usize, to: usize) -> Vec<u8> {
         for (x, (first, weights)) in taps.iter().enumerate() {
             let mut sums = [1 << (BITS - 1); LANES];
             for (column, &k) in columns[first..].iter().zip(weights) {
-                sums.iter_mut().zip(column).for_each(|(s, &p)| *s = add(*s, p, k));
+                sums.iter_mut()
+                    .zip(column)
+                    .for_each(|(s, &p)| *s = add(*s, p, k));
             }
             let done = sums.map(round);
             for (row, pixel) in target.chunks_exact_mut(to * 3).zip(done.chunks_exact(3)) {
@@ -96,16 +104,21 @@ fn vertical(rgb: &[u8], height: usize, to: usize) -> Vec<u8> {
     for ((first, weights), target) in Taps::new(height, to).iter().zip(out.chunks_exact_mut(line)) {
         sums.fill(1 << (BITS - 1));
         for (row, &k) in rgb[first * line..].chunks_exact(line).zip(weights) {
-            sums.iter_mut().zip(row).for_each(|(s, &p)| *s = add(*s, p, k));
+            sums.iter_mut()
+                .zip(row)
+                .for_each(|(s, &p)| *s = add(*s, p, k));
         }
-        target.iter_mut().zip(&sums).for_each(|(t, &s)| *t = round(s));
+        target
+            .iter_mut()
+            .zip(&sums)
+            .for_each(|(t, &s)| *t = round(s));
     }
     out
 }
 
-/// Resizes to `height` × `width` as Pillow's `Image.resize((width, height), BILINEAR)` does, to the bit: a triangle
-/// filter in 22-bit fixed point, along rows first, then along columns, rounded to 8 bits in between; an axis that has the
-/// size already is left alone. The aspect ratio is not kept.
+/// Resizes to `height` × `width` as Pillow's `Image.resize((width, height), BILINEAR)` does, to the
+/// bit: a triangle filter in 22-bit fixed point, along rows first, then along columns, rounded to 8
+/// bits in between; an axis that has the size already is left alone. The aspect ratio is not kept.
 ///
 /// # Errors
 /// [`ImagingError::ZeroSize`] for a side of zero.
@@ -115,16 +128,24 @@ pub fn resize_bilinear(image: &Image, height: usize, width: usize) -> Result<Ima
     }
     let rows = (image.width() != width).then(|| horizontal(image.rgb(), image.width(), width));
     let rows = rows.as_deref().unwrap_or(image.rgb());
-    let rgb = if image.height() == height { rows.to_vec() } else { vertical(rows, image.height(), height) };
+    let rgb = if image.height() == height {
+        rows.to_vec()
+    } else {
+        vertical(rows, image.height(), height)
+    };
     Ok(Image::from_rgb(height, width, rgb)?)
 }
 
-/// Resizes labels to `height` × `width` by taking the nearest pixel: the one that holds the centre of the new pixel,
-/// ⌊(i + ½)·from/to⌋, as Pillow's `NEAREST` does.
+/// Resizes labels to `height` × `width` by taking the nearest pixel: the one that holds the centre
+/// of the new pixel, ⌊(i + ½)·from/to⌋, as Pillow's `NEAREST` does.
 ///
 /// # Errors
 /// [`ImagingError::ZeroSize`] for a side of zero.
-pub fn resize_labels(map: &LabelMap, height: usize, width: usize) -> Result<LabelMap, ImagingError> {
+pub fn resize_labels(
+    map: &LabelMap,
+    height: usize,
+    width: usize,
+) -> Result<LabelMap, ImagingError> {
     if height == 0 || width == 0 {
         return Err(ImagingError::ZeroSize { height, width });
     }

@@ -1,9 +1,9 @@
 use crate::ImagingError;
 use segad_core::Image;
 
-/// Turns an image around its centre by `degrees` against the clock; the size stays, what comes from outside is black.
-/// Nearest neighbour, to the bit as Pillow's `Image.rotate(degrees)` and torchvision's `RandomRotation` do on images below
-/// 32768 pixels a side.
+/// Turns an image around its centre by `degrees` against the clock; the size stays, what comes from
+/// outside is black. Nearest neighbour, to the bit as Pillow's `Image.rotate(degrees)` and
+/// torchvision's `RandomRotation` do on images below 32768 pixels a side.
 ///
 /// # Errors
 /// None for images as `segad-core` makes them.
@@ -26,7 +26,10 @@ pub fn rotate_nearest(image: &Image, degrees: f64) -> Result<Image, ImagingError
     let exact = |v: f64| (v * 1e15).round() / 1e15;
     let (c, s) = (exact(angle.cos()), exact(angle.sin()));
     let (cx, cy) = (w as f64 / 2.0, h as f64 / 2.0);
-    let (x0, y0) = (c * -cx + s * -cy + cx, exact(-angle.sin()) * -cx + c * -cy + cy);
+    let (x0, y0) = (
+        c * -cx + s * -cy + cx,
+        exact(-angle.sin()) * -cx + c * -cy + cy,
+    );
     let fix = |v: f64| (v * 65536.0 + 0.5).floor() as i64;
     let (a0, a1, a3, a4) = (fix(c), fix(s), fix(exact(-angle.sin())), fix(c));
     let a2 = fix(x0 + c * 0.5 + s * 0.5);

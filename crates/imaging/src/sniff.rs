@@ -24,14 +24,20 @@ pub(crate) fn format(bytes: &[u8]) -> Result<Format, ImagingError> {
     }
     for (format, signature) in [("PNG", PNG_SIGNATURE), ("JPEG", b"\xff\xd8\xff".as_slice())] {
         if signature.starts_with(bytes) {
-            return Err(ImagingError::Truncated { format, detail: format!("{} bytes in all", bytes.len()) });
+            return Err(ImagingError::Truncated {
+                format,
+                detail: format!("{} bytes in all", bytes.len()),
+            });
         }
     }
     let at = |offset: usize, magic: &[u8]| bytes.get(offset..offset + magic.len()) == Some(magic);
     let named = [
         (at(0, b"GIF8"), "GIF"),
         (at(0, b"BM") && bytes.len() > 26, "BMP"),
-        (at(0, b"II*\0") || at(0, b"MM\0*") || at(0, b"II+\0") || at(0, b"MM\0+"), "TIFF"),
+        (
+            at(0, b"II*\0") || at(0, b"MM\0*") || at(0, b"II+\0") || at(0, b"MM\0+"),
+            "TIFF",
+        ),
         (at(0, b"RIFF") && at(8, b"WEBP"), "WebP"),
         (at(4, b"ftypavif") || at(4, b"ftypavis"), "AVIF"),
         (at(4, b"ftyphei") || at(4, b"ftypmif1"), "HEIF"),
@@ -45,11 +51,18 @@ pub(crate) fn format(bytes: &[u8]) -> Result<Format, ImagingError> {
     Err(ImagingError::NotAnImage(start.join(" ")))
 }
 
-/// Height and width from the first chunk, and that the last chunk is there: without it the file was cut.
+/// Height and width from the first chunk, and that the last chunk is there: without it the file was
+/// cut.
 pub(crate) fn png_size(bytes: &[u8]) -> Result<(u64, u64), ImagingError> {
-    let cut = |detail: &str| ImagingError::Truncated { format: "PNG", detail: detail.to_owned() };
+    let cut = |detail: &str| ImagingError::Truncated {
+        format: "PNG",
+        detail: detail.to_owned(),
+    };
     let word = |at: usize| -> Option<u32> {
-        bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes)
+        bytes
+            .get(at..at + 4)
+            .and_then(|b| b.try_into().ok())
+            .map(u32::from_be_bytes)
     };
     if bytes.len() < 33 {
         return Err(cut("the header is incomplete"));
@@ -82,16 +95,24 @@ pub(crate) struct JpegFrame {
     pub(crate) components: u8,
 }
 
-/// Walks the segments to the frame header and on to the end marker: decoders paint a cut file grey instead of failing.
+/// Walks the segments to the frame header and on to the end marker: decoders paint a cut file grey
+/// instead of failing.
 pub(crate) fn jpeg_frame(bytes: &[u8]) -> Result<JpegFrame, ImagingError> {
-    let cut = |what: &str| ImagingError::Truncated { format: "JPEG", detail: what.to_owned() };
-    let damaged = |detail: String| ImagingError::Damaged { format: "JPEG", detail };
+    let cut = |what: &str| ImagingError::Truncated {
+        format: "JPEG",
+        detail: what.to_owned(),
+    };
+    let damaged = |detail: String| ImagingError::Damaged {
+        format: "JPEG",
+        detail,
+    };
     let byte = |at: usize| bytes.get(at).copied();
     let mut frame = None;
     let mut scans = 0;
     let mut at = 2;
     loop {
-        // To the next marker. Before the first scan only fill bytes may stand here; after it, the coded picture.
+        // To the next marker. Before the first scan only fill bytes may stand here; after it, the
+        // coded picture.
         while byte(at).ok_or_else(|| cut("the end marker is missing"))? != 0xff {
             at += 1;
         }

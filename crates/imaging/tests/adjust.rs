@@ -33,10 +33,16 @@ fn equal_to_pillow() {
 fn rotation_goes_against_the_clock_and_leaves_corners_black() {
     let image = Image::from_grey(2, 2, &[10, 20, 30, 40]).unwrap();
     let turned = rotate_nearest(&image, 90.0).unwrap();
-    assert_eq!(turned.rgb().iter().step_by(3).copied().collect::<Vec<_>>(), [20, 40, 10, 30]);
+    assert_eq!(
+        turned.rgb().iter().step_by(3).copied().collect::<Vec<_>>(),
+        [20, 40, 10, 30]
+    );
     let white = Image::from_grey(40, 40, &[255; 1600]).unwrap();
     let turned = rotate_nearest(&white, 45.0).unwrap();
-    assert_eq!((turned.pixel(0, 0), turned.pixel(20, 20)), (Some([0; 3]), Some([255; 3])));
+    assert_eq!(
+        (turned.pixel(0, 0), turned.pixel(20, 20)),
+        (Some([0; 3]), Some([255; 3]))
+    );
 }
 
 #[test]

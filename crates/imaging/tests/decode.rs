@@ -6,18 +6,28 @@ use common::{array, bytes, fixture};
 use proptest::prelude::*;
 use segad_core::{Image, LabelMap};
 use segad_imaging::{
-    ImagingError as E, Limits, decode, decode_labels, decode_with, encode_labels_png, encode_png, open,
+    ImagingError as E, Limits, decode, decode_labels, decode_with, encode_labels_png, encode_png,
+    open,
 };
 
 #[test]
 fn png_kinds_are_pillows() {
-    for (file, expected) in
-        [("rgb.png", "rgb.npy"), ("opaque.png", "rgb.npy"), ("palette.png", "palette_rgb.npy")]
-    {
-        assert_eq!(open(&fixture(file)).unwrap().rgb(), array(expected), "{file}");
+    for (file, expected) in [
+        ("rgb.png", "rgb.npy"),
+        ("opaque.png", "rgb.npy"),
+        ("palette.png", "palette_rgb.npy"),
+    ] {
+        assert_eq!(
+            open(&fixture(file)).unwrap().rgb(),
+            array(expected),
+            "{file}"
+        );
     }
     for (file, expected) in [("grey.png", "grey.npy"), ("bilevel.png", "bilevel.npy")] {
-        let grey: Vec<u8> = array(expected).into_iter().flat_map(|v| [v, v, v]).collect();
+        let grey: Vec<u8> = array(expected)
+            .into_iter()
+            .flat_map(|v| [v, v, v])
+            .collect();
         assert_eq!(open(&fixture(file)).unwrap().rgb(), grey, "{file}");
     }
 }
@@ -31,7 +41,11 @@ fn jpeg_is_pillows_but_for_rounding() {
         let ours: Vec<u8> = image.rgb().iter().step_by(step).copied().collect();
         let theirs = array(&format!("{name}.npy"));
         assert_eq!(ours.len(), theirs.len());
-        let off: Vec<u8> = ours.iter().zip(&theirs).map(|(a, b)| a.abs_diff(*b)).collect();
+        let off: Vec<u8> = ours
+            .iter()
+            .zip(&theirs)
+            .map(|(a, b)| a.abs_diff(*b))
+            .collect();
         let mean = off.iter().map(|&d| f64::from(d)).sum::<f64>() / off.len() as f64;
         assert!(
             off.iter().all(|&d| d <= 3) && mean < 0.5,
@@ -45,26 +59,58 @@ fn jpeg_is_pillows_but_for_rounding() {
 fn refusals_name_the_file_and_the_reason() {
     type Case = (&'static str, fn(&E) -> bool, &'static str);
     let cases: [Case; 11] = [
-        ("sixteen.png", |e| matches!(e, E::Depth { bits: 16, .. }), "16 bits"),
+        (
+            "sixteen.png",
+            |e| matches!(e, E::Depth { bits: 16, .. }),
+            "16 bits",
+        ),
         (
             "transparent.png",
-            |e| matches!(e, E::Transparent { row: 3, column: 5, alpha: 128 }),
+            |e| {
+                matches!(
+                    e,
+                    E::Transparent {
+                        row: 3,
+                        column: 5,
+                        alpha: 128
+                    }
+                )
+            },
             "row 3, column 5",
         ),
         ("animated.png", |e| matches!(e, E::Animated), "animated"),
         ("cmyk.jpg", |e| matches!(e, E::Cmyk), "CMYK"),
-        ("absurd.png", |e| matches!(e, E::TooLarge { height: 60000, .. }), "60000×60000"),
+        (
+            "absurd.png",
+            |e| matches!(e, E::TooLarge { height: 60000, .. }),
+            "60000×60000",
+        ),
         ("other.gif", |e| matches!(e, E::OtherFormat("GIF")), "GIF"),
         ("other.bmp", |e| matches!(e, E::OtherFormat("BMP")), "BMP"),
-        ("other.webp", |e| matches!(e, E::OtherFormat("WebP")), "WebP"),
-        ("other.tiff", |e| matches!(e, E::OtherFormat("TIFF")), "TIFF"),
+        (
+            "other.webp",
+            |e| matches!(e, E::OtherFormat("WebP")),
+            "WebP",
+        ),
+        (
+            "other.tiff",
+            |e| matches!(e, E::OtherFormat("TIFF")),
+            "TIFF",
+        ),
         ("make.py", |e| matches!(e, E::NotAnImage(_)), "no image"),
-        ("missing.png", |e| matches!(e, E::File { .. }), "cannot be read"),
+        (
+            "missing.png",
+            |e| matches!(e, E::File { .. }),
+            "cannot be read",
+        ),
     ];
     for (file, kind, text) in cases {
         let error = open(&fixture(file)).unwrap_err();
         let message = error.to_string();
-        assert!(message.contains(file) && message.contains(text), "{message}");
+        assert!(
+            message.contains(file) && message.contains(text),
+            "{message}"
+        );
         if let Err(bare) = decode(&segad_imaging::read_file(&fixture(file)).unwrap_or_default())
             && file != "missing.png"
         {
@@ -73,19 +119,36 @@ fn refusals_name_the_file_and_the_reason() {
     }
     assert!(matches!(decode(&[]), Err(E::ZeroBytes)));
     let limit = Limits { pixels: 191 };
-    assert!(matches!(decode_with(&bytes("rgb.png"), limit), Err(E::TooLarge { limit: 191, .. })));
+    assert!(matches!(
+        decode_with(&bytes("rgb.png"), limit),
+        Err(E::TooLarge { limit: 191, .. })
+    ));
     assert!(decode_with(&bytes("rgb.png"), Limits { pixels: 192 }).is_ok());
 }
 
 #[test]
 fn every_cut_is_noticed() {
-    for file in ["rgb.png", "palette.png", "photo.jpg", "photo_progressive.jpg", "photo_grey.jpg"] {
+    for file in [
+        "rgb.png",
+        "palette.png",
+        "photo.jpg",
+        "photo_progressive.jpg",
+        "photo_grey.jpg",
+    ] {
         let whole = bytes(file);
-        // The last bytes of a PNG are the check sum of an empty chunk; without them nothing is lost.
-        let end = if file.ends_with("png") { whole.len() - 8 } else { whole.len() };
+        // The last bytes of a PNG are the check sum of an empty chunk; without them nothing is
+        // lost.
+        let end = if file.ends_with("png") {
+            whole.len() - 8
+        } else {
+            whole.len()
+        };
         for n in 1..end {
             let error = decode(&whole[..n]).unwrap_err();
-            assert!(matches!(error, E::Truncated { .. } | E::NotAnImage(_)), "{file} cut to {n}: {error}");
+            assert!(
+                matches!(error, E::Truncated { .. } | E::NotAnImage(_)),
+                "{file} cut to {n}: {error}"
+            );
         }
     }
 }
@@ -95,12 +158,24 @@ fn labels_are_indices_or_grey_values() {
     let raw = decode_labels(&bytes("palette.png")).unwrap();
     assert_eq!((raw.height, raw.width), (12, 16));
     assert_eq!(raw.labels, array("palette_index.npy"));
-    assert_eq!(decode_labels(&bytes("grey.png")).unwrap().labels, array("grey.npy"));
+    assert_eq!(
+        decode_labels(&bytes("grey.png")).unwrap().labels,
+        array("grey.npy")
+    );
     for file in ["rgb.png", "opaque.png", "photo.jpg"] {
-        assert!(matches!(decode_labels(&bytes(file)), Err(E::NotLabels(_))), "{file}");
+        assert!(
+            matches!(decode_labels(&bytes(file)), Err(E::NotLabels(_))),
+            "{file}"
+        );
     }
-    assert!(matches!(decode_labels(&bytes("bilevel.png")), Err(E::Depth { bits: 1, .. })));
-    assert!(matches!(decode_labels(&bytes("sixteen.png")), Err(E::Depth { bits: 16, .. })));
+    assert!(matches!(
+        decode_labels(&bytes("bilevel.png")),
+        Err(E::Depth { bits: 1, .. })
+    ));
+    assert!(matches!(
+        decode_labels(&bytes("sixteen.png")),
+        Err(E::Depth { bits: 16, .. })
+    ));
 }
 
 #[test]
@@ -111,7 +186,12 @@ fn what_is_written_reads_back() {
         assert_eq!(decode(&encode_png(&image).unwrap()).unwrap(), image);
     }
     let map = LabelMap::new(2, 3, vec![0, 1, 2, 17, 1, 0], 18).unwrap();
-    assert_eq!(decode_labels(&encode_labels_png(&map).unwrap()).unwrap().labels, map.labels());
+    assert_eq!(
+        decode_labels(&encode_labels_png(&map).unwrap())
+            .unwrap()
+            .labels,
+        map.labels()
+    );
 }
 
 proptest! {
@@ -133,7 +213,8 @@ proptest! {
         if let Some(cut) = cut {
             data.truncate(cut.index(data.len()));
         }
-        // A damaged file decodes to something or gives an error that prints; a panic would fail the test.
+        // A damaged file decodes to something or gives an error that prints; a panic would fail the
+        // test.
         if let Err(error) = decode_with(&data, Limits { pixels: 1 << 20 }) {
             prop_assert!(!error.to_string().is_empty());
         }

@@ -13,7 +13,10 @@ fn brightness_follows_the_value() {
         0.2126 * r + 0.7152 * g + 0.0722 * b
     };
     for i in 0..64 {
-        assert!(luminance((i + 1) as f32 / 64.0) > luminance(i as f32 / 64.0), "step {i}");
+        assert!(
+            luminance((i + 1) as f32 / 64.0) > luminance(i as f32 / 64.0),
+            "step {i}"
+        );
     }
     assert_eq!(colour_map(-1.0), colour_map(f32::NAN));
     assert_eq!(colour_map(2.0), colour_map(1.0));
@@ -38,7 +41,10 @@ fn blending_weighs() {
     assert_eq!(blend(&black, &light, 0.25).unwrap().rgb(), [50, 50, 50]);
     assert_eq!(blend(&black, &light, 7.0).unwrap(), light);
     let wide = Image::from_grey(1, 2, &[0, 0]).unwrap();
-    assert!(matches!(blend(&black, &wide, 0.5), Err(E::SizesDiffer { .. })));
+    assert!(matches!(
+        blend(&black, &wide, 0.5),
+        Err(E::SizesDiffer { .. })
+    ));
 }
 
 #[test]
@@ -63,8 +69,27 @@ fn sheets_have_tiles_and_gaps() {
     let sheet = contact_sheet(&[tile(1), tile(2), small], 2, 1, [0, 0, 0]).unwrap();
     assert_eq!((sheet.height(), sheet.width()), (7, 7));
     let grey = |y, x| sheet.pixel(y, x).unwrap()[0];
-    assert_eq!([grey(0, 0), grey(1, 1), grey(2, 2), grey(1, 3), grey(1, 4), grey(4, 1)], [0, 1, 1, 0, 2, 7]);
-    assert!(matches!(contact_sheet(&[], 2, 1, [0; 3]), Err(E::EmptySheet { .. })));
-    assert!(matches!(contact_sheet(&[tile(1)], 0, 1, [0; 3]), Err(E::EmptySheet { .. })));
-    assert!(matches!(contact_sheet(&[tile(1)], 1, 1 << 20, [0; 3]), Err(E::TooLarge { .. })));
+    assert_eq!(
+        [
+            grey(0, 0),
+            grey(1, 1),
+            grey(2, 2),
+            grey(1, 3),
+            grey(1, 4),
+            grey(4, 1)
+        ],
+        [0, 1, 1, 0, 2, 7]
+    );
+    assert!(matches!(
+        contact_sheet(&[], 2, 1, [0; 3]),
+        Err(E::EmptySheet { .. })
+    ));
+    assert!(matches!(
+        contact_sheet(&[tile(1)], 0, 1, [0; 3]),
+        Err(E::EmptySheet { .. })
+    ));
+    assert!(matches!(
+        contact_sheet(&[tile(1)], 1, 1 << 20, [0; 3]),
+        Err(E::TooLarge { .. })
+    ));
 }

@@ -33,17 +33,32 @@ fn halving_weighs_one_three_three_one() {
 #[test]
 fn labels_are_pillows_nearest() {
     for ([h, w, h2, w2], digest) in sizes("nearest.csv") {
-        let labels = pattern(h, w).rgb().iter().step_by(3).map(|v| v % 7).collect();
+        let labels = pattern(h, w)
+            .rgb()
+            .iter()
+            .step_by(3)
+            .map(|v| v % 7)
+            .collect();
         let map = LabelMap::new(h, w, labels, 7).unwrap();
-        assert_eq!(fnv(resize_labels(&map, h2, w2).unwrap().labels()), digest, "{h}×{w} to {h2}×{w2}");
+        assert_eq!(
+            fnv(resize_labels(&map, h2, w2).unwrap().labels()),
+            digest,
+            "{h}×{w} to {h2}×{w2}"
+        );
     }
 }
 
 #[test]
 fn zero_sizes_are_refused() {
-    assert!(matches!(resize_bilinear(&pattern(2, 2), 0, 2), Err(ImagingError::ZeroSize { .. })));
+    assert!(matches!(
+        resize_bilinear(&pattern(2, 2), 0, 2),
+        Err(ImagingError::ZeroSize { .. })
+    ));
     let map = LabelMap::whole(2, 2).unwrap();
-    assert!(matches!(resize_labels(&map, 2, 0), Err(ImagingError::ZeroSize { .. })));
+    assert!(matches!(
+        resize_labels(&map, 2, 0),
+        Err(ImagingError::ZeroSize { .. })
+    ));
 }
 
 proptest! {

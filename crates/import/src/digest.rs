@@ -9,8 +9,8 @@ use std::time::UNIX_EPOCH;
 /// Size and time of last change of a file when its digest was taken.
 type Stamp = (u64, u128);
 
-/// What is known about the files of a folder between runs: digests of their content, taken once as long as size and time
-/// stay, and keys of what was found in order.
+/// What is known about the files of a folder between runs: digests of their content, taken once as
+/// long as size and time stay, and keys of what was found in order.
 #[derive(Debug, Default)]
 pub(crate) struct Digests {
     file: Option<PathBuf>,
@@ -27,7 +27,8 @@ struct Known {
 const CHECKED: &str = "checked";
 
 impl Digests {
-    /// Starts with what an earlier run left in `file`, if anything; lines that make no sense are left out.
+    /// Starts with what an earlier run left in `file`, if anything; lines that make no sense are
+    /// left out.
     pub fn kept_in(file: &Path) -> Result<Self> {
         let mut known = Known::default();
         if file.is_file() {
@@ -35,7 +36,10 @@ impl Digests {
                 known.read(line);
             }
         }
-        Ok(Self { file: Some(file.to_owned()), known: Mutex::new(known) })
+        Ok(Self {
+            file: Some(file.to_owned()),
+            known: Mutex::new(known),
+        })
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -51,7 +55,10 @@ impl Digests {
     fn one(&self, base: &Path, name: &str) -> Result<Key> {
         let path = base.join(name);
         let (size, time) = atomic::size_and_time(&path)?;
-        let stamp = (size, time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos()));
+        let stamp = (
+            size,
+            time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos()),
+        );
         if let Some((_, key)) = self.known().files.get(name).filter(|(s, _)| *s == stamp) {
             return Ok(*key);
         }
@@ -76,7 +83,9 @@ impl Digests {
     /// Writes what is known, if there is a file for it and anything new.
     pub fn save(&self) -> Result<()> {
         let mut known = self.known();
-        let Some(file) = self.file.as_ref().filter(|_| known.changed) else { return Ok(()) };
+        let Some(file) = self.file.as_ref().filter(|_| known.changed) else {
+            return Ok(());
+        };
         let mut text = String::new();
         for (name, ((size, time), key)) in &known.files {
             text.push_str(&format!("{key} {size} {time} {name}\n"));
@@ -123,11 +132,17 @@ mod tests {
         digests.save().unwrap();
         // A forged line is believed as long as size and time fit: proof that the file is not read.
         let text = atomic::read_to_string(&cache).unwrap();
-        let forged = text.replace(&Key::of_bytes(b"one").to_string(), &Key::of_bytes(b"two").to_string());
+        let forged = text.replace(
+            &Key::of_bytes(b"one").to_string(),
+            &Key::of_bytes(b"two").to_string(),
+        );
         atomic::write_atomic(&cache, format!("nonsense\n{forged}").as_bytes()).unwrap();
         let digests = Digests::kept_in(&cache).unwrap();
         assert_eq!(digests.of(base, &names).unwrap(), [Key::of_bytes(b"two")]);
-        assert!(digests.is_checked(&Key::of_bytes(b"fine")) && !digests.is_checked(&Key::of_bytes(b"other")));
+        assert!(
+            digests.is_checked(&Key::of_bytes(b"fine"))
+                && !digests.is_checked(&Key::of_bytes(b"other"))
+        );
         atomic::write_atomic(&base.join("a b"), b"three").unwrap();
         assert_eq!(digests.of(base, &names).unwrap(), [Key::of_bytes(b"three")]);
         assert!(digests.of(base, &["gone".to_owned()]).is_err());

@@ -3,7 +3,8 @@ use segad_store::StoreError;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Why a folder of maps cannot be used at all. What is wrong with one list or file in it is a [`Fault`](crate::Fault).
+/// Why a folder of maps cannot be used at all. What is wrong with one list or file in it is a
+/// [`Fault`](crate::Fault).
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ImportError {

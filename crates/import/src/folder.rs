@@ -37,16 +37,25 @@ impl Images {
             reason,
             expected: "columns path, label and maybe type, group, split, class",
         };
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_reader(text.as_bytes());
         let headers = reader.headers().map_err(|e| wrong(e.to_string()))?.clone();
         if let Some(unknown) = headers.iter().find(|h| !COLUMNS.contains(h)) {
             return Err(wrong(format!("row 1: column {unknown:?} is not known")));
         }
         let places = COLUMNS.map(|name| headers.iter().position(|h| h == name));
         if let Some(missing) = (0..2).find(|&i| places[i].is_none()) {
-            return Err(wrong(format!("row 1: column {} is missing", COLUMNS[missing])));
+            return Err(wrong(format!(
+                "row 1: column {} is missing",
+                COLUMNS[missing]
+            )));
         }
-        let mut images = Self { path: path.clone(), lines: Vec::new(), faults: Vec::new() };
+        let mut images = Self {
+            path: path.clone(),
+            lines: Vec::new(),
+            faults: Vec::new(),
+        };
         for (order, record) in reader.records().enumerate() {
             let record = record.map_err(|e| wrong(e.to_string()))?;
             let line = record.position().map_or(0, csv::Position::line);
@@ -54,7 +63,11 @@ impl Images {
                 places.map(|p| p.and_then(|p| record.get(p)).unwrap_or_default());
             let class = if class.is_empty() { ALL } else { class };
             match entry(path, label, kind, group, split, order) {
-                Ok(entry) => images.lines.push(Line { class: class.to_owned(), entry, line }),
+                Ok(entry) => images.lines.push(Line {
+                    class: class.to_owned(),
+                    entry,
+                    line,
+                }),
                 Err(problem) => images.faults.push((line, class.to_owned(), problem)),
             }
         }
@@ -64,7 +77,11 @@ impl Images {
     /// Classes in order of first mention.
     pub fn classes(&self) -> Vec<String> {
         let mut classes: Vec<String> = Vec::new();
-        let named = self.lines.iter().map(|l| &l.class).chain(self.faults.iter().map(|f| &f.1));
+        let named = self
+            .lines
+            .iter()
+            .map(|l| &l.class)
+            .chain(self.faults.iter().map(|f| &f.1));
         for class in named {
             if !classes.contains(class) {
                 classes.push(class.clone());
@@ -83,12 +100,19 @@ fn entry(
     order: usize,
 ) -> std::result::Result<Entry, String> {
     let id = ImageId::new(path);
-    let outside =
-        id.as_str().split('/').any(|p| p.is_empty() || p == ".." || p == ".") || id.as_str().contains(':');
+    let outside = id
+        .as_str()
+        .split('/')
+        .any(|p| p.is_empty() || p == ".." || p == ".")
+        || id.as_str().contains(':');
     if outside {
-        return Err(format!("path {path:?}: expected a path below the folder, e.g. bad/003.png"));
+        return Err(format!(
+            "path {path:?}: expected a path below the folder, e.g. bad/003.png"
+        ));
     }
-    let label: Label = label.parse().map_err(|e: segad_core::CoreError| e.to_string())?;
+    let label: Label = label
+        .parse()
+        .map_err(|e: segad_core::CoreError| e.to_string())?;
     let part = match split {
         "" => Part::All,
         "train" => Part::Train,
@@ -96,8 +120,16 @@ fn entry(
         other => return Err(format!("split {other:?}: expected train, test or nothing")),
     };
     let unit = (!group.is_empty()).then(|| group.to_owned());
-    let kind = if kind.is_empty() { label.as_str() } else { kind };
-    Ok(Entry { order, unit, ..Entry::new(id, label, part).with_group(kind) })
+    let kind = if kind.is_empty() {
+        label.as_str()
+    } else {
+        kind
+    };
+    Ok(Entry {
+        order,
+        unit,
+        ..Entry::new(id, label, part).with_group(kind)
+    })
 }
 
 /// The Parquet files of a model: which file has the map of which image.
@@ -107,7 +139,10 @@ fn parquet(base: &Path, model: &str) -> std::result::Result<HashMap<ImageId, Str
         if path.extension().is_none_or(|e| e != "parquet") {
             continue;
         }
-        let name = format!("maps/{model}/{}", path.file_name().unwrap_or_default().to_string_lossy());
+        let name = format!(
+            "maps/{model}/{}",
+            path.file_name().unwrap_or_default().to_string_lossy()
+        );
         for id in MapsReader::open(&path).map_err(|e| e.to_string())?.ids() {
             if let Some(other) = rows.insert(id.clone(), name.clone()) {
                 return Err(format!("{id} has a map in {other} and in {name}"));
@@ -147,7 +182,13 @@ pub(crate) fn lists(
 }
 
 fn listed(line: &Line, map: MapSource, csv: &Path) -> Listed {
-    Listed { entry: line.entry.clone(), map, prediction: None, csv: csv.to_owned(), line: line.line }
+    Listed {
+        entry: line.entry.clone(),
+        map,
+        prediction: None,
+        csv: csv.to_owned(),
+        line: line.line,
+    }
 }
 
 fn source(
@@ -157,9 +198,12 @@ fn source(
     rows: &HashMap<ImageId, String>,
 ) -> std::result::Result<MapSource, String> {
     let path = id.as_str();
-    let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    let folder = path
+        .rsplit_once('/')
+        .map_or(String::new(), |(folder, _)| format!("{folder}/"));
     let stem = format!("maps/{model}/{folder}{}", id.stem());
-    let files = [format!("{stem}.npy"), format!("{stem}.npz")].map(|f| base.join(&f).is_file().then_some(f));
+    let files = [format!("{stem}.npy"), format!("{stem}.npz")]
+        .map(|f| base.join(&f).is_file().then_some(f));
     let found: Vec<MapSource> = files
         .into_iter()
         .flatten()
@@ -168,28 +212,39 @@ fn source(
         .collect();
     match <[MapSource; 1]>::try_from(found) {
         Ok([one]) => Ok(one),
-        Err(none) if none.is_empty() => {
-            Err(format!("{stem}.npy is not there, nor .npz, nor a Parquet row of {id}"))
-        }
-        Err(several) => {
-            Err(format!("{id} has several maps: {} and {}", several[0].file(), several[1].file()))
-        }
+        Err(none) if none.is_empty() => Err(format!(
+            "{stem}.npy is not there, nor .npz, nor a Parquet row of {id}"
+        )),
+        Err(several) => Err(format!(
+            "{id} has several maps: {} and {}",
+            several[0].file(),
+            several[1].file()
+        )),
     }
 }
 
 /// Reads `segments.toml`: a segment source a class, `default` for the others.
-pub(crate) fn segments(base: &Path) -> std::result::Result<BTreeMap<String, SegmentsSpec>, ImportError> {
+pub(crate) fn segments(
+    base: &Path,
+) -> std::result::Result<BTreeMap<String, SegmentsSpec>, ImportError> {
     let path = base.join("segments.toml");
     if !path.is_file() {
         return Ok(BTreeMap::new());
     }
     let text = atomic::read_to_string(&path)?;
-    toml::from_str(&text).map_err(|e| ImportError::Segments { path, reason: e.to_string() })
+    toml::from_str(&text).map_err(|e| ImportError::Segments {
+        path,
+        reason: e.to_string(),
+    })
 }
 
 /// The source of a class.
 pub(crate) fn segments_of(specs: &BTreeMap<String, SegmentsSpec>, class: &str) -> SegmentsSpec {
-    specs.get(class).or_else(|| specs.get("default")).cloned().unwrap_or_default()
+    specs
+        .get(class)
+        .or_else(|| specs.get("default"))
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// Models in order.

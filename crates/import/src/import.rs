@@ -19,7 +19,8 @@ pub struct Report {
     pub present: usize,
     /// Maps of the lists stored now.
     pub maps: usize,
-    /// What is wrong. Lists with a fault of a model are not stored; faults of masks keep no maps from being stored.
+    /// What is wrong. Lists with a fault of a model are not stored; faults of masks keep no maps
+    /// from being stored.
     pub faults: Vec<Fault>,
     /// What is odd but changes nothing.
     pub notes: Vec<String>,
@@ -28,14 +29,15 @@ pub struct Report {
 }
 
 impl MapsFolder {
-    /// Brings every list into the store that is not there yet, and checks the masks. Does nothing for what was imported
-    /// or checked before. `provenance` is recorded with each cell, beside `model`, `class` and `layout`.
+    /// Brings every list into the store that is not there yet, and checks the masks. Does nothing
+    /// for what was imported or checked before. `provenance` is recorded with each cell, beside
+    /// `model`, `class` and `layout`.
     ///
     /// Runs in the rayon pool that the caller is in; about 64 maps are in memory at a time.
     ///
     /// # Errors
-    /// [`ImportError::Store`] if the store cannot be written, [`ImportError::Interrupted`]. What is wrong with the
-    /// folder's content is in the report.
+    /// [`ImportError::Store`] if the store cannot be written, [`ImportError::Interrupted`]. What is
+    /// wrong with the folder's content is in the report.
     pub fn import(
         &self,
         store: &Store,
@@ -45,7 +47,13 @@ impl MapsFolder {
     ) -> Result<Report, ImportError> {
         let mut report = Report::default();
         let there = |class: &String| !self.classes().contains(class);
-        report.absent = self.manifest().classes.iter().map(|c| c.name.clone()).filter(there).collect();
+        report.absent = self
+            .manifest()
+            .classes
+            .iter()
+            .map(|c| c.name.clone())
+            .filter(there)
+            .collect();
         for class in self.classes() {
             let mut size = None;
             for model in self.models() {
@@ -56,7 +64,15 @@ impl MapsFolder {
                         if cancel.is_cancelled() {
                             return Err(ImportError::Interrupted);
                         }
-                        let at = At { folder: self, store, cancel, progress, model, class, list };
+                        let at = At {
+                            folder: self,
+                            store,
+                            cancel,
+                            progress,
+                            model,
+                            class,
+                            list,
+                        };
                         if let Some(found) = at.import(&provenance, &mut report)? {
                             at.same_size(&mut size, found, &mut report);
                         }
@@ -80,7 +96,12 @@ impl MapsFolder {
         progress: &dyn Progress,
         report: &mut Report,
     ) -> Result<(), ImportError> {
-        let Some(Ok(list)) = self.models().iter().map(|m| self.list(m, class)).find(Result::is_ok) else {
+        let Some(Ok(list)) = self
+            .models()
+            .iter()
+            .map(|m| self.list(m, class))
+            .find(Result::is_ok)
+        else {
             return Ok(());
         };
         let whole = |problem: String| Fault {
@@ -93,7 +114,8 @@ impl MapsFolder {
         let masks = match self.segment_source(class, height, width) {
             Ok(Source::Folder(masks)) => masks,
             Ok(source) if source.looks_at_pixels() => {
-                let problem = format!("class {class}: its segments need the images, which are not here");
+                let problem =
+                    format!("class {class}: its segments need the images, which are not here");
                 report.faults.push(whole(problem));
                 return Ok(());
             }
@@ -113,13 +135,22 @@ impl MapsFolder {
         if mark.is_some_and(|m| self.digests().is_checked(&m)) {
             return Ok(());
         }
-        let task = progress.start(&format!("check masks of {class}"), Some(list.rows.len() as u64));
+        let task = progress.start(
+            &format!("check masks of {class}"),
+            Some(list.rows.len() as u64),
+        );
         let faults: Vec<Fault> = (list.rows.par_iter())
             .filter_map(|row| {
                 let read = masks.file(&row.entry.id).and_then(|file| masks.read(&file));
                 let problem = read.err()?.to_string();
                 let (file, row) = (row.csv.clone(), Some(row.line));
-                Some(Fault { model: None, class: class.to_owned(), file, row, problem })
+                Some(Fault {
+                    model: None,
+                    class: class.to_owned(),
+                    file,
+                    row,
+                    problem,
+                })
             })
             .collect();
         task.advance(list.rows.len() as u64);
@@ -145,7 +176,13 @@ struct At<'a> {
 impl At<'_> {
     fn fault(&self, row: &Listed, problem: String) -> Fault {
         let (model, class) = (Some(self.model.to_owned()), self.class.to_owned());
-        Fault { model, class, file: row.csv.clone(), row: Some(row.line), problem }
+        Fault {
+            model,
+            class,
+            file: row.csv.clone(),
+            row: Some(row.line),
+            problem,
+        }
     }
 
     /// Height and width of the maps, if they are in the store in the end.
@@ -166,7 +203,9 @@ impl At<'_> {
         let mut faults = Vec::new();
         let mut odd = Odd::default();
         let name = format!("import {} {}", self.model, self.class);
-        let task = self.progress.start(&name, Some(self.list.rows.len() as u64));
+        let task = self
+            .progress
+            .start(&name, Some(self.list.rows.len() as u64));
         let readers = read::readers(self.folder.base(), self.list)?;
         let all: Vec<(&Listed, &Key)> = self.list.rows.iter().zip(&digests).collect();
         for batch in all.chunks(BATCH) {
@@ -174,7 +213,13 @@ impl At<'_> {
                 return Err(ImportError::Interrupted);
             }
             let read = |&(row, digest): &(&Listed, &Key)| {
-                read::map(self.folder.base(), &readers, &row.map, &row.entry.id, digest)
+                read::map(
+                    self.folder.base(),
+                    &readers,
+                    &row.map,
+                    &row.entry.id,
+                    digest,
+                )
             };
             let maps: Vec<Result<AnomalyMap, String>> = batch.par_iter().map(read).collect();
             for (map, (row, _)) in maps.into_iter().zip(batch) {
@@ -185,7 +230,8 @@ impl At<'_> {
                         Some(writer) => writer,
                         None => {
                             let file = draft.path(MAPS).map_err(|e| e.to_string())?;
-                            let new = MapsWriter::create(&file, size.0, size.1).map_err(|e| e.to_string())?;
+                            let new = MapsWriter::create(&file, size.0, size.1)
+                                .map_err(|e| e.to_string())?;
                             writer.insert((new, size))
                         }
                     };
@@ -209,12 +255,16 @@ impl At<'_> {
             report.faults.extend(faults);
             return Ok(None);
         }
-        let Some((writer, size)) = writer else { return Ok(None) };
+        let Some((writer, size)) = writer else {
+            return Ok(None);
+        };
         writer.finish()?;
         let mut recorded = provenance.clone();
         if let Some(recorded) = recorded.as_object_mut() {
-            recorded
-                .insert("name".to_owned(), format!("imported maps {} · {}", self.model, self.class).into());
+            recorded.insert(
+                "name".to_owned(),
+                format!("imported maps {} · {}", self.model, self.class).into(),
+            );
             recorded.insert("model".to_owned(), self.model.into());
             recorded.insert("class".to_owned(), self.class.into());
             recorded.insert("layout".to_owned(), self.folder.layout().as_str().into());
@@ -236,11 +286,16 @@ impl At<'_> {
             None => *first = Some((self.model.to_owned(), found.0, found.1)),
             Some((_, h, w)) if (*h, *w) == found => {}
             Some((other, h, w)) => {
-                let problem =
-                    format!("maps of {} are {}×{}, those of {other} {h}×{w}", self.model, found.0, found.1);
-                report.faults.extend(
-                    self.list.rows.first().map(|row| Fault { row: None, ..self.fault(row, problem) }),
+                let problem = format!(
+                    "maps of {} are {}×{}, those of {other} {h}×{w}",
+                    self.model, found.0, found.1
                 );
+                report
+                    .faults
+                    .extend(self.list.rows.first().map(|row| Fault {
+                        row: None,
+                        ..self.fault(row, problem)
+                    }));
             }
         }
     }
@@ -249,7 +304,13 @@ impl At<'_> {
 fn record(row: &Listed, map: AnomalyMap) -> MapRecord {
     let entry = &row.entry;
     let (group, split) = (entry.group.clone(), entry.part.as_str().to_owned());
-    MapRecord { id: entry.id.clone(), label: entry.label, group, split, map }
+    MapRecord {
+        id: entry.id.clone(),
+        label: entry.label,
+        group,
+        split,
+        map,
+    }
 }
 
 /// Rows whose own score is not the maximum of their map.

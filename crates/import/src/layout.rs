@@ -26,28 +26,40 @@ impl Layout {
         }
     }
 
-    /// The layout of a folder by what lies in it, and the folder that everything is relative to (`DIR` or, as in the
-    /// authors' repository, `DIR/data`).
+    /// The layout of a folder by what lies in it, and the folder that everything is relative to
+    /// (`DIR` or, as in the authors' repository, `DIR/data`).
     pub(crate) fn find(root: &Path, wanted: Option<Self>) -> Result<(Self, PathBuf), ImportError> {
         let inner = root.join("data");
         for base in [root, &inner] {
             if wanted != Some(Self::Folder) && base.join("anomaly_maps").is_dir() {
                 return Ok((Self::Segad, base.to_owned()));
             }
-            if wanted != Some(Self::Segad) && base.join("images.csv").is_file() && base.join("maps").is_dir()
+            if wanted != Some(Self::Segad)
+                && base.join("images.csv").is_file()
+                && base.join("maps").is_dir()
             {
                 return Ok((Self::Folder, base.to_owned()));
             }
         }
         let (reason, expected) = match wanted {
-            _ if !root.is_dir() => ("there is no such folder".to_owned(), "a folder of anomaly maps"),
-            Some(layout) => (format!("not a folder in layout {}", layout.as_str()), layout.expected()),
+            _ if !root.is_dir() => (
+                "there is no such folder".to_owned(),
+                "a folder of anomaly maps",
+            ),
+            Some(layout) => (
+                format!("not a folder in layout {}", layout.as_str()),
+                layout.expected(),
+            ),
             None => (
                 "not a folder of anomaly maps".to_owned(),
                 "anomaly_maps/<model>/<class>/… (layout segad), or images.csv and maps/<model>/… (layout folder)",
             ),
         };
-        Err(ImportError::Layout { path: root.to_owned(), reason, expected })
+        Err(ImportError::Layout {
+            path: root.to_owned(),
+            reason,
+            expected,
+        })
     }
 }
 
@@ -79,10 +91,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         let e = Layout::find(root, None).unwrap_err().to_string();
-        assert!(e.contains("images.csv") && e.contains("anomaly_maps"), "{e}");
-        assert!(Layout::find(&root.join("x"), None).unwrap_err().to_string().contains("no such folder"));
+        assert!(
+            e.contains("images.csv") && e.contains("anomaly_maps"),
+            "{e}"
+        );
+        assert!(
+            Layout::find(&root.join("x"), None)
+                .unwrap_err()
+                .to_string()
+                .contains("no such folder")
+        );
         atomic::create_dir(&root.join("data/anomaly_maps")).unwrap();
-        assert_eq!(Layout::find(root, None).unwrap(), (Layout::Segad, root.join("data")));
+        assert_eq!(
+            Layout::find(root, None).unwrap(),
+            (Layout::Segad, root.join("data"))
+        );
         assert!(Layout::find(root, Some(Layout::Folder)).is_err());
         atomic::create_dir(&root.join("maps")).unwrap();
         atomic::write_atomic(&root.join("images.csv"), b"path,label\n").unwrap();

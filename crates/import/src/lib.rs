@@ -1,9 +1,11 @@
-//! Anomaly maps that others computed, in any language, brought into the store: verified, streamed, once.
+//! Anomaly maps that others computed, in any language, brought into the store: verified, streamed,
+//! once.
 //!
-//! A [`MapsFolder`] is opened in one of two [`Layout`]s. It lists detectors ("models"), classes and images in the order
-//! of its lists, gives an [`Index`](segad_datasets::Index) a class for the protocol `segad-maps`, and
-//! [`MapsFolder::import`] puts the maps of each model and class into the store as one cell of Parquet, addressed by the
-//! content of the files, so that a second import does nothing.
+//! A [`MapsFolder`] is opened in one of two [`Layout`]s. It lists detectors ("models"), classes and
+//! images in the order of its lists, gives an [`Index`](segad_datasets::Index) a class for the
+//! protocol `segad-maps`, and [`MapsFolder::import`] puts the maps of each model and class into the
+//! store as one cell of Parquet, addressed by the content of the files, so that a second import
+//! does nothing.
 //!
 //! # `segad`: as the authors of SegAD publish theirs
 //!
@@ -13,8 +15,9 @@
 //! anomaly_maps/<model>/<class>/anomaly_maps/{good,bad}/<stem>.npy    height × width, any unit
 //! visa_segm/<class>/{good,bad}/<stem>.npy                labels 0…L−1, of the maps' size; L is the manifest's
 //! ```
-//! Columns: `filepath`, `an_map_path` (only its last two parts count), `label` (0 good, 1 bad) and maybe
-//! `prediction_an_det`; others mean nothing. An image's id is `<class>/{train,test}/{good,bad}/<file name>`.
+//! Columns: `filepath`, `an_map_path` (only its last two parts count), `label` (0 good, 1 bad) and
+//! maybe `prediction_an_det`; others mean nothing. An image's id is
+//! `<class>/{train,test}/{good,bad}/<file name>`.
 //!
 //! # `folder`: anything else
 //!
@@ -24,13 +27,15 @@
 //! maps/<model>/*.parquet                       instead: columns id (= path), label, group, split, height, width, map
 //! segments.toml          optional: `<class> = <segments as in an experiment>`, `default` for the others; else `whole`
 //! ```
-//! Paths in `segments.toml` are relative to the folder. Without the column `class` all images are of class `all`.
+//! Paths in `segments.toml` are relative to the folder. Without the column `class` all images are
+//! of class `all`.
 //!
 //! # Values
 //!
-//! `.npy` of format 1 to 3, booleans, integers and floats of any width and byte order, C or Fortran order; Python objects
-//! are refused, never unpickled. Maps are kept as `f32`, height × width, row-major; every value must be finite. What is
-//! wrong is a [`Fault`] that names file and row; the faulty list (one model and class) is not stored, all others are.
+//! `.npy` of format 1 to 3, booleans, integers and floats of any width and byte order, C or Fortran
+//! order; Python objects are refused, never unpickled. Maps are kept as `f32`, height × width,
+//! row-major; every value must be finite. What is wrong is a [`Fault`] that names file and row; the
+//! faulty list (one model and class) is not stored, all others are.
 //!
 //! ```
 //! use segad_datasets::Manifest;
@@ -54,8 +59,8 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 //!
-//! Deviations: the authors compute statistics of `f64` maps in `f64`, here such maps are rounded to `f32` first (theirs are
-//! `f32`). They ignore labels of L and more; here they are faults.
+//! Deviations: the authors compute statistics of `f64` maps in `f64`, here such maps are rounded to
+//! `f32` first (theirs are `f32`). They ignore labels of L and more; here they are faults.
 
 mod digest;
 mod error;

@@ -48,12 +48,23 @@ pub(crate) struct Gather<'a> {
 
 impl<'a> Gather<'a> {
     pub fn new(model: &'a str, class: &'a str) -> Self {
-        Self { model, class, rows: Vec::new(), faults: Vec::new() }
+        Self {
+            model,
+            class,
+            rows: Vec::new(),
+            faults: Vec::new(),
+        }
     }
 
     pub fn fault(&mut self, file: &Path, row: Option<u64>, problem: String) {
         let (model, class) = (Some(self.model.to_owned()), self.class.to_owned());
-        self.faults.push(Fault { model, class, file: file.to_owned(), row, problem });
+        self.faults.push(Fault {
+            model,
+            class,
+            file: file.to_owned(),
+            row,
+            problem,
+        });
     }
 
     /// Adds a line whose map is there.
@@ -73,23 +84,33 @@ impl<'a> Gather<'a> {
         let rows = std::mem::take(&mut self.rows);
         for (i, row) in rows.iter().enumerate() {
             let id = row.entry.id.to_string();
-            let before = ids.insert(id.clone(), i).map(|b| (b, format!("{id} is listed twice")));
+            let before = ids
+                .insert(id.clone(), i)
+                .map(|b| (b, format!("{id} is listed twice")));
             let before = before.or_else(|| match &row.map {
-                MapSource::File(name) => {
-                    files.insert(name.clone(), i).map(|b| (b, format!("{name} is the map of two images")))
-                }
+                MapSource::File(name) => files
+                    .insert(name.clone(), i)
+                    .map(|b| (b, format!("{name} is the map of two images"))),
                 MapSource::Parquet(_) => None,
             });
             if let Some((before, problem)) = before {
                 let Listed { csv, line, .. } = &rows[before];
                 let name = csv.file_name().unwrap_or_default().to_string_lossy();
-                self.fault(&row.csv, Some(row.line), format!("{problem}, first in {name}, row {line}"));
+                self.fault(
+                    &row.csv,
+                    Some(row.line),
+                    format!("{problem}, first in {name}, row {line}"),
+                );
             }
         }
         if rows.is_empty() && self.faults.is_empty() {
             self.fault(empty, None, "lists no image of this class".to_owned());
         }
-        if self.faults.is_empty() { Ok(Listing { rows }) } else { Err(self.faults) }
+        if self.faults.is_empty() {
+            Ok(Listing { rows })
+        } else {
+            Err(self.faults)
+        }
     }
 }
 
@@ -98,13 +119,25 @@ impl Listing {
     pub fn first_difference<'a>(&self, other: &'a Self) -> Option<(Option<&'a Listed>, String)> {
         let what = |row: Option<&Listed>| {
             row.map_or("nothing".to_owned(), |r| {
-                format!("{} ({}, {})", r.entry.id, r.entry.label, r.entry.part.as_str())
+                format!(
+                    "{} ({}, {})",
+                    r.entry.id,
+                    r.entry.label,
+                    r.entry.part.as_str()
+                )
             })
         };
         let longest = self.rows.len().max(other.rows.len());
-        (0..longest).map(|i| (self.rows.get(i), other.rows.get(i))).find_map(move |(a, b)| {
-            let (seen, expected) = (what(b), what(a));
-            (seen != expected).then(|| (b, format!("lists {seen} where the other model lists {expected}")))
-        })
+        (0..longest)
+            .map(|i| (self.rows.get(i), other.rows.get(i)))
+            .find_map(move |(a, b)| {
+                let (seen, expected) = (what(b), what(a));
+                (seen != expected).then(|| {
+                    (
+                        b,
+                        format!("lists {seen} where the other model lists {expected}"),
+                    )
+                })
+            })
     }
 }

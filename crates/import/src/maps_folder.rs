@@ -25,12 +25,13 @@ pub struct MapsFolder {
 }
 
 impl MapsFolder {
-    /// Opens a folder and reads its lists. Without a layout, the one it looks like. The manifest says which classes
-    /// there should be and, in layout `segad`, how many segments each has; without one, VisA's (`segad`) or none.
+    /// Opens a folder and reads its lists. Without a layout, the one it looks like. The manifest
+    /// says which classes there should be and, in layout `segad`, how many segments each has;
+    /// without one, VisA's (`segad`) or none.
     ///
     /// # Errors
-    /// [`ImportError::Layout`], [`ImportError::Segments`] for a `segments.toml` that does not parse,
-    /// [`ImportError::Store`] for an unreadable folder. Faults in lists are kept for later.
+    /// [`ImportError::Layout`], [`ImportError::Segments`] for a `segments.toml` that does not
+    /// parse, [`ImportError::Store`] for an unreadable folder. Faults in lists are kept for later.
     pub fn open(
         root: &Path,
         layout: Option<Layout>,
@@ -45,14 +46,20 @@ impl MapsFolder {
                 classes = Vec::new();
                 for (model, own) in &found {
                     for class in own {
-                        lists.insert((model.clone(), class.clone()), segad::list(&base, model, class));
+                        lists.insert(
+                            (model.clone(), class.clone()),
+                            segad::list(&base, model, class),
+                        );
                         if !classes.contains(class) {
                             classes.push(class.clone());
                         }
                     }
                 }
                 classes.sort();
-                models = found.into_iter().map(|(model, _)| model).collect::<Vec<_>>();
+                models = found
+                    .into_iter()
+                    .map(|(model, _)| model)
+                    .collect::<Vec<_>>();
                 segments = BTreeMap::new();
             }
             Layout::Folder => {
@@ -72,13 +79,22 @@ impl MapsFolder {
             (None, Layout::Segad) => Manifest::shipped("visa")?,
             (None, Layout::Folder) => plain(&classes),
         };
-        let mut folder =
-            Self { layout, base, manifest, models, classes, lists, segments, digests: Digests::default() };
+        let mut folder = Self {
+            layout,
+            base,
+            manifest,
+            models,
+            classes,
+            lists,
+            segments,
+            digests: Digests::default(),
+        };
         folder.compare_models();
         Ok(folder)
     }
 
-    /// Keeps content digests in this file between runs; a digest is taken again when a file's size or time changes.
+    /// Keeps content digests in this file between runs; a digest is taken again when a file's size
+    /// or time changes.
     ///
     /// # Errors
     /// [`ImportError::Store`] if the file is there but cannot be read.
@@ -87,7 +103,8 @@ impl MapsFolder {
         Ok(self)
     }
 
-    /// Writes the digests taken so far to the file of [`MapsFolder::with_digest_cache`], if there is one.
+    /// Writes the digests taken so far to the file of [`MapsFolder::with_digest_cache`], if there
+    /// is one.
     ///
     /// # Errors
     /// [`ImportError::Store`].
@@ -131,19 +148,26 @@ impl MapsFolder {
     /// The images of a class in the order of the lists: training, then test.
     ///
     /// # Errors
-    /// [`ImportError::Absent`] for a class that is not there, [`ImportError::Faulty`] if no model's list of it is in order.
+    /// [`ImportError::Absent`] for a class that is not there, [`ImportError::Faulty`] if no model's
+    /// list of it is in order.
     pub fn index(&self, class: &str) -> Result<Index, ImportError> {
         let mut reason = None;
         for model in &self.models {
             match self.list(model, class) {
                 Ok(list) => {
-                    return Ok(Index::new(class, list.rows.iter().map(|r| r.entry.clone()).collect())?);
+                    return Ok(Index::new(
+                        class,
+                        list.rows.iter().map(|r| r.entry.clone()).collect(),
+                    )?);
                 }
                 Err(e @ ImportError::Faulty(_)) => reason = Some(e),
                 Err(_) => {}
             }
         }
-        let absent = || ImportError::Absent { path: self.base.clone(), what: format!("class {class}") };
+        let absent = || ImportError::Absent {
+            path: self.base.clone(),
+            what: format!("class {class}"),
+        };
         Err(reason.unwrap_or_else(absent))
     }
 
@@ -151,18 +175,21 @@ impl MapsFolder {
     pub(crate) fn list(&self, model: &str, class: &str) -> Result<&Listing, ImportError> {
         match self.lists.get(&(model.to_owned(), class.to_owned())) {
             Some(Ok(list)) => Ok(list),
-            Some(Err(faults)) => {
-                Err(ImportError::Faulty(faults.first().map(ToString::to_string).unwrap_or_default()))
-            }
+            Some(Err(faults)) => Err(ImportError::Faulty(
+                faults.first().map(ToString::to_string).unwrap_or_default(),
+            )),
             None => {
                 let what = format!("class {class} of {model}");
-                Err(ImportError::Absent { path: self.base.clone(), what })
+                Err(ImportError::Absent {
+                    path: self.base.clone(),
+                    what,
+                })
             }
         }
     }
 
-    /// The key under which the maps of a model and class are stored: their images, in order, and the content of their
-    /// files.
+    /// The key under which the maps of a model and class are stored: their images, in order, and
+    /// the content of their files.
     ///
     /// # Errors
     /// As [`MapsFolder::index`], and [`ImportError::Store`] for a file that cannot be read.
@@ -177,13 +204,16 @@ impl MapsFolder {
         let mut hasher = KeyHasher::new("imported-maps", REVISION);
         hasher.field("rows", &list.rows.len());
         for (row, digest) in list.rows.iter().zip(&digests) {
-            hasher.field("sample", &row.entry.sample()).field("part", row.entry.part.as_str());
+            hasher
+                .field("sample", &row.entry.sample())
+                .field("part", row.entry.part.as_str());
             hasher.field("content", digest);
         }
         Ok((hasher.finish(), digests))
     }
 
-    /// The digest of what is listed about the images of a class (not of their pixels, which are not here).
+    /// The digest of what is listed about the images of a class (not of their pixels, which are not
+    /// here).
     ///
     /// # Errors
     /// As [`MapsFolder::index`].
@@ -191,7 +221,9 @@ impl MapsFolder {
         let index = self.index(class)?;
         let mut hasher = KeyHasher::new("imported-index", REVISION);
         for entry in index.entries() {
-            hasher.field("sample", &entry.sample()).field("part", entry.part.as_str());
+            hasher
+                .field("sample", &entry.sample())
+                .field("part", entry.part.as_str());
         }
         Ok(hasher.finish())
     }
@@ -199,7 +231,8 @@ impl MapsFolder {
     /// How the images of a class are cut into segments; paths are relative to [`MapsFolder::base`].
     ///
     /// # Errors
-    /// [`ImportError::Segments`] if layout `segad` needs a number of segments that the manifest does not give.
+    /// [`ImportError::Segments`] if layout `segad` needs a number of segments that the manifest
+    /// does not give.
     pub fn segments(&self, class: &str) -> Result<SegmentsSpec, ImportError> {
         if self.layout == Layout::Folder {
             return Ok(folder::segments_of(&self.segments, class));
@@ -207,8 +240,10 @@ impl MapsFolder {
         let path = PathBuf::from("visa_segm").join(class);
         let known = self.manifest.classes.iter().find(|c| c.name == class);
         let Some(count) = known.and_then(|c| c.segments).filter(|&n| n > 0) else {
-            let reason =
-                format!("data set {} does not say how many segments {class} has", self.manifest.name);
+            let reason = format!(
+                "data set {} does not say how many segments {class} has",
+                self.manifest.name
+            );
             return Err(ImportError::Segments { path, reason });
         };
         Ok(SegmentsSpec::Table(SegmentsTable::Folder(FolderParams {
@@ -225,13 +260,22 @@ impl MapsFolder {
     ///
     /// # Errors
     /// As [`MapsFolder::segments`]; or what keeps the source from being opened.
-    pub fn segment_source(&self, class: &str, height: usize, width: usize) -> Result<Source, ImportError> {
+    pub fn segment_source(
+        &self,
+        class: &str,
+        height: usize,
+        width: usize,
+    ) -> Result<Source, ImportError> {
         let spec = self.segments(class)?;
         let source = segad_segments::open(&spec, &self.base, height, width);
-        source.map_err(|e| ImportError::Segments { path: self.base.clone(), reason: e.to_string() })
+        source.map_err(|e| ImportError::Segments {
+            path: self.base.clone(),
+            reason: e.to_string(),
+        })
     }
 
-    /// Stands for the segments of a class: the settings, and the content of the masks where each image has its own.
+    /// Stands for the segments of a class: the settings, and the content of the masks where each
+    /// image has its own.
     ///
     /// # Errors
     /// As [`MapsFolder::segment_source`], and for a mask that is not there.
@@ -244,15 +288,25 @@ impl MapsFolder {
         let source = self.segment_source(class, 256, 256)?;
         let index = self.index(class)?;
         let ids: Vec<ImageId> = index.entries().iter().map(|e| e.id.clone()).collect();
-        let Source::Folder(masks) = &source else { return source.digest(&ids).map_err(wrong) };
+        let Source::Folder(masks) = &source else {
+            return source.digest(&ids).map_err(wrong);
+        };
         let mut names = Vec::with_capacity(ids.len());
         for id in &ids {
             let file = masks.file(id).map_err(wrong)?;
-            names.push(file.strip_prefix(&self.base).unwrap_or(&file).display().to_string());
+            names.push(
+                file.strip_prefix(&self.base)
+                    .unwrap_or(&file)
+                    .display()
+                    .to_string(),
+            );
         }
         let digests = self.digests.of(&self.base, &names)?;
         let mut hasher = KeyHasher::new("imported-segments", segad_segments::REVISION);
-        hasher.field("spec", &self.segments_text(class)?).field("ids", &ids).field("content", &digests);
+        hasher
+            .field("spec", &self.segments_text(class)?)
+            .field("ids", &ids)
+            .field("content", &digests);
         Ok(hasher.finish())
     }
 
@@ -261,25 +315,40 @@ impl MapsFolder {
         let spec = self.segments(class)?;
         toml::Value::try_from(&spec)
             .map(|v| v.to_string())
-            .map_err(|e| ImportError::Segments { path: self.base.clone(), reason: e.to_string() })
+            .map_err(|e| ImportError::Segments {
+                path: self.base.clone(),
+                reason: e.to_string(),
+            })
     }
 
-    /// All models must list the same images of a class, or none could be scored together with another.
+    /// All models must list the same images of a class, or none could be scored together with
+    /// another.
     fn compare_models(&mut self) {
         for class in self.classes.clone() {
             let mut first: Option<(String, Listing)> = None;
             for model in self.models.clone() {
-                let Some(slot) = self.lists.get_mut(&(model.clone(), class.clone())) else { continue };
+                let Some(slot) = self.lists.get_mut(&(model.clone(), class.clone())) else {
+                    continue;
+                };
                 let Ok(list) = slot else { continue };
                 let Some((other, expected)) = &first else {
                     first = Some((model, list.clone()));
                     continue;
                 };
                 if let Some((row, problem)) = expected.first_difference(list) {
-                    let csv = row.or(list.rows.last()).map(|r| r.csv.clone()).unwrap_or_default();
+                    let csv = row
+                        .or(list.rows.last())
+                        .map(|r| r.csv.clone())
+                        .unwrap_or_default();
                     let problem = problem.replace("the other model", other);
                     let (row, model) = (row.map(|r| r.line), Some(model));
-                    *slot = Err(vec![Fault { model, class: class.clone(), file: csv, row, problem }]);
+                    *slot = Err(vec![Fault {
+                        model,
+                        class: class.clone(),
+                        file: csv,
+                        row,
+                        problem,
+                    }]);
                 }
             }
         }
@@ -287,11 +356,21 @@ impl MapsFolder {
 }
 
 fn plain(classes: &[String]) -> Manifest {
-    let classes = classes.iter().map(|name| Class { name: name.clone(), ..Class::default() });
-    Manifest { classes: classes.collect(), ..Manifest::plain("maps", segad_datasets::Layout::Csv) }
+    let classes = classes.iter().map(|name| Class {
+        name: name.clone(),
+        ..Class::default()
+    });
+    Manifest {
+        classes: classes.collect(),
+        ..Manifest::plain("maps", segad_datasets::Layout::Csv)
+    }
 }
 
 /// a, b, c, … as in the authors' feature names; numbers beyond z.
 fn letter(n: u8) -> String {
-    if n < 26 { char::from(b'a' + n).to_string() } else { format!("s{n}") }
+    if n < 26 {
+        char::from(b'a' + n).to_string()
+    } else {
+        format!("s{n}")
+    }
 }

@@ -59,27 +59,39 @@ pub(crate) fn map(
 
 fn from_array(array: &NpyArray) -> Result<AnomalyMap, String> {
     let &[height, width] = array.shape() else {
-        return Err(format!("an array of shape {:?}; expected height × width", array.shape()));
+        return Err(format!(
+            "an array of shape {:?}; expected height × width",
+            array.shape()
+        ));
     };
     AnomalyMap::new(height, width, array.to_f32()).map_err(|e| e.to_string())
 }
 
 /// The only array of an archive, or the one called `map`.
 fn from_npz(bytes: &[u8]) -> Result<NpyArray, String> {
-    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| format!("damaged npz: {e}"))?;
-    let names =
-        archive.file_names().map(|n| Ok(n?.into_owned())).collect::<zip::result::ZipResult<Vec<String>>>();
+    let mut archive =
+        zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| format!("damaged npz: {e}"))?;
+    let names = archive
+        .file_names()
+        .map(|n| Ok(n?.into_owned()))
+        .collect::<zip::result::ZipResult<Vec<String>>>();
     let names = names.map_err(|e| format!("damaged npz: {e}"))?;
     let name = match names.as_slice() {
         [one] => one,
-        several => several
-            .iter()
-            .find(|n| *n == "map.npy")
-            .ok_or_else(|| format!("arrays {}; expected one, or one called map", several.join(", ")))?,
+        several => several.iter().find(|n| *n == "map.npy").ok_or_else(|| {
+            format!(
+                "arrays {}; expected one, or one called map",
+                several.join(", ")
+            )
+        })?,
     };
-    let file = archive.by_name(name).map_err(|e| format!("damaged npz: {e}"))?;
+    let file = archive
+        .by_name(name)
+        .map_err(|e| format!("damaged npz: {e}"))?;
     let mut array = Vec::new();
-    file.take(MOST).read_to_end(&mut array).map_err(|e| format!("damaged npz: {name}: {e}"))?;
+    file.take(MOST)
+        .read_to_end(&mut array)
+        .map_err(|e| format!("damaged npz: {name}: {e}"))?;
     read_npy(&array).map_err(|e| format!("{name}: {e}"))
 }
 
@@ -92,8 +104,10 @@ mod tests {
     fn npz(arrays: &[&str]) -> Vec<u8> {
         let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
         for name in arrays {
-            zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
-            zip.write_all(&write_f32(&[1, 2], &[1.0, name.len() as f32]).unwrap()).unwrap();
+            zip.start_file(*name, zip::write::SimpleFileOptions::default())
+                .unwrap();
+            zip.write_all(&write_f32(&[1, 2], &[1.0, name.len() as f32]).unwrap())
+                .unwrap();
         }
         zip.finish().unwrap().into_inner()
     }
@@ -101,9 +115,20 @@ mod tests {
     #[test]
     fn archives_give_their_only_array_or_the_map() {
         assert_eq!(from_npz(&npz(&["x.npy"])).unwrap().to_f32(), [1.0, 5.0]);
-        assert_eq!(from_npz(&npz(&["longer.npy", "map.npy"])).unwrap().to_f32(), [1.0, 7.0]);
-        assert!(from_npz(&npz(&["a.npy", "b.npy"])).unwrap_err().contains("one called map"));
-        assert!(from_npz(&npz(&["a.npy"])[..40]).unwrap_err().contains("damaged npz"));
+        assert_eq!(
+            from_npz(&npz(&["longer.npy", "map.npy"])).unwrap().to_f32(),
+            [1.0, 7.0]
+        );
+        assert!(
+            from_npz(&npz(&["a.npy", "b.npy"]))
+                .unwrap_err()
+                .contains("one called map")
+        );
+        assert!(
+            from_npz(&npz(&["a.npy"])[..40])
+                .unwrap_err()
+                .contains("damaged npz")
+        );
     }
 
     #[test]
@@ -111,8 +136,16 @@ mod tests {
         let read = |shape: &[usize], values: &[f32]| {
             from_array(&read_npy(&write_f32(shape, values).unwrap()).unwrap())
         };
-        assert!(read(&[1, 1, 2], &[0.0, 1.0]).unwrap_err().contains("height × width"));
-        assert!(read(&[1, 2], &[0.0, f32::NAN]).unwrap_err().contains("row 0, column 1"));
+        assert!(
+            read(&[1, 1, 2], &[0.0, 1.0])
+                .unwrap_err()
+                .contains("height × width")
+        );
+        assert!(
+            read(&[1, 2], &[0.0, f32::NAN])
+                .unwrap_err()
+                .contains("row 0, column 1")
+        );
         assert!(read(&[0, 2], &[]).is_err());
     }
 }

@@ -7,25 +7,37 @@ use segad_datasets::{Entry, Part};
 use segad_store::{Result, atomic};
 use std::path::Path;
 
-const LISTS: [(&str, Part); 2] = [("df_training.csv", Part::Train), ("df_test.csv", Part::Test)];
+const LISTS: [(&str, Part); 2] = [
+    ("df_training.csv", Part::Train),
+    ("df_test.csv", Part::Test),
+];
 const COLUMNS: [&str; 3] = ["filepath", "an_map_path", "label"];
 
 /// Names of the folders in a folder, sorted.
 pub(crate) fn folders(path: &Path) -> Result<Vec<String>> {
     let entries = atomic::list_dir(path)?;
-    let names =
-        entries.iter().filter(|p| p.is_dir()).filter_map(|p| p.file_name()?.to_str().map(str::to_owned));
+    let names = entries
+        .iter()
+        .filter(|p| p.is_dir())
+        .filter_map(|p| p.file_name()?.to_str().map(str::to_owned));
     Ok(names.filter(|n| !n.starts_with('.')).collect())
 }
 
 /// Models, and the classes of each.
 pub(crate) fn models(base: &Path) -> Result<Vec<(String, Vec<String>)>> {
     let maps = base.join("anomaly_maps");
-    folders(&maps)?.into_iter().map(|model| Ok((model.clone(), folders(&maps.join(&model))?))).collect()
+    folders(&maps)?
+        .into_iter()
+        .map(|model| Ok((model.clone(), folders(&maps.join(&model))?)))
+        .collect()
 }
 
 /// Reads both lists of a model and class.
-pub(crate) fn list(base: &Path, model: &str, class: &str) -> std::result::Result<Listing, Vec<Fault>> {
+pub(crate) fn list(
+    base: &Path,
+    model: &str,
+    class: &str,
+) -> std::result::Result<Listing, Vec<Fault>> {
     let below = format!("anomaly_maps/{model}/{class}");
     let mut gather = Gather::new(model, class);
     for (name, part) in LISTS {
@@ -49,14 +61,19 @@ fn read(
         return Err("this list is not there".to_owned());
     }
     let text = atomic::read_to_string(path).map_err(|e| e.to_string())?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
     let headers = reader.headers().map_err(|e| e.to_string())?.clone();
     let column = |name: &str| headers.iter().position(|h| h == name);
     let mut places = [0; 3];
     for (place, name) in places.iter_mut().zip(COLUMNS) {
         *place = column(name).ok_or_else(|| {
             let found: Vec<&str> = headers.iter().collect();
-            format!("column {name} is missing in row 1, which has {}", found.join(", "))
+            format!(
+                "column {name} is missing in row 1, which has {}",
+                found.join(", ")
+            )
         })?;
     }
     let prediction = column("prediction_an_det");
@@ -96,7 +113,9 @@ fn entry(
     map: &str,
     label: &str,
 ) -> std::result::Result<(Entry, String), String> {
-    let label: Label = label.parse().map_err(|e: segad_core::CoreError| e.to_string())?;
+    let label: Label = label
+        .parse()
+        .map_err(|e: segad_core::CoreError| e.to_string())?;
     if part == Part::Train && label.is_bad() {
         return Err(format!("{file} is bad; this list holds good images alone"));
     }
@@ -111,7 +130,10 @@ fn entry(
     let (file, _) = last(file)?;
     let (map, folder) = last(map)?;
     if matches!(folder.as_str(), "good" | "bad") && folder != label.as_str() {
-        return Err(format!("label {}, but its map lies in {folder}/", label.as_u8()));
+        return Err(format!(
+            "label {}, but its map lies in {folder}/",
+            label.as_u8()
+        ));
     }
     let id = ImageId::new(format!("{class}/{}/{label}/{file}", part.as_str()));
     Ok((Entry::new(id, label, part), format!("{label}/{map}")))
@@ -123,11 +145,23 @@ mod tests {
 
     #[test]
     fn paths_of_another_machine_are_understood() {
-        let (e, map) =
-            entry("pcb1", Part::Test, "/home/x/visa/pcb1/test/bad/003.JPG", "C:\\maps\\bad\\003.npy", "1")
-                .unwrap();
-        assert_eq!((e.id.as_str(), map.as_str()), ("pcb1/test/bad/003.JPG", "bad/003.npy"));
-        assert!(entry("pcb1", Part::Test, "a.JPG", "x/good/a.npy", "1").unwrap_err().contains("good/"));
+        let (e, map) = entry(
+            "pcb1",
+            Part::Test,
+            "/home/x/visa/pcb1/test/bad/003.JPG",
+            "C:\\maps\\bad\\003.npy",
+            "1",
+        )
+        .unwrap();
+        assert_eq!(
+            (e.id.as_str(), map.as_str()),
+            ("pcb1/test/bad/003.JPG", "bad/003.npy")
+        );
+        assert!(
+            entry("pcb1", Part::Test, "a.JPG", "x/good/a.npy", "1")
+                .unwrap_err()
+                .contains("good/")
+        );
         assert!(
             entry("pcb1", Part::Train, "a.JPG", "x/bad/a.npy", "1")
                 .unwrap_err()

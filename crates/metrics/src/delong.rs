@@ -18,9 +18,17 @@ impl AurocEstimate {
     /// # Errors
     /// [`MetricError::Parameter`] unless 0 < `level` < 1.
     pub fn interval(self, level: f64) -> Result<Interval, MetricError> {
-        check("confidence level", level, "between 0 and 1", level > 0.0 && level < 1.0)?;
+        check(
+            "confidence level",
+            level,
+            "between 0 and 1",
+            level > 0.0 && level < 1.0,
+        )?;
         let half = normal_quantile(0.5 + level / 2.0) * self.std_error;
-        Ok(Interval { low: (self.auroc - half).max(0.0), high: (self.auroc + half).min(1.0) })
+        Ok(Interval {
+            low: (self.auroc - half).max(0.0),
+            high: (self.auroc + half).min(1.0),
+        })
     }
 }
 
@@ -31,7 +39,8 @@ pub struct AurocDifference {
     pub difference: f64,
     /// Standard error of the difference.
     pub std_error: f64,
-    /// Two-sided p-value of "no difference"; 1 if the two rank alike, NaN with fewer than two good or two bad images.
+    /// Two-sided p-value of "no difference"; 1 if the two rank alike, NaN with fewer than two good
+    /// or two bad images.
     pub p_value: f64,
 }
 
@@ -39,10 +48,17 @@ impl Scores {
     /// AUROC and its standard error (DeLong, DeLong and Clarke-Pearson 1988).
     pub fn auroc_delong(&self) -> AurocEstimate {
         let bad: Vec<f64> = self.bad.iter().map(|&s| beaten(&self.good, s)).collect();
-        let good: Vec<f64> = self.good.iter().map(|&s| 1.0 - beaten(&self.bad, s)).collect();
-        let variance =
-            covariance(&bad, &bad) / bad.len() as f64 + covariance(&good, &good) / good.len() as f64;
-        AurocEstimate { auroc: self.auroc(), std_error: variance.sqrt() }
+        let good: Vec<f64> = self
+            .good
+            .iter()
+            .map(|&s| 1.0 - beaten(&self.bad, s))
+            .collect();
+        let variance = covariance(&bad, &bad) / bad.len() as f64
+            + covariance(&good, &good) / good.len() as f64;
+        AurocEstimate {
+            auroc: self.auroc(),
+            std_error: variance.sqrt(),
+        }
     }
 }
 
@@ -57,7 +73,11 @@ pub fn delong_test<S: Score>(
 ) -> Result<AurocDifference, MetricError> {
     let (a, b) = (Scores::new(first, labels)?, Scores::new(second, labels)?);
     let components = |scores: &[S], sorted: &Scores, label: Label| -> Vec<f64> {
-        let own = scores.iter().zip(labels).filter(|(_, l)| **l == label).map(|(&s, _)| s.into());
+        let own = scores
+            .iter()
+            .zip(labels)
+            .filter(|(_, l)| **l == label)
+            .map(|(&s, _)| s.into());
         match label {
             Label::Bad => own.map(|s| beaten(&sorted.good, s)).collect(),
             Label::Good => own.map(|s| 1.0 - beaten(&sorted.bad, s)).collect(),
@@ -74,8 +94,16 @@ pub fn delong_test<S: Score>(
     let std_error = if variance < 0.0 { 0.0 } else { variance.sqrt() };
     let difference = a.auroc() - b.auroc();
     let alike = difference == 0.0 && std_error == 0.0;
-    let p_value = if alike { 1.0 } else { 2.0 * normal_cdf(-(difference / std_error).abs()) };
-    Ok(AurocDifference { difference, std_error, p_value })
+    let p_value = if alike {
+        1.0
+    } else {
+        2.0 * normal_cdf(-(difference / std_error).abs())
+    };
+    Ok(AurocDifference {
+        difference,
+        std_error,
+        p_value,
+    })
 }
 
 /// Share of `sorted` below `score`, ties counting one half.
@@ -89,7 +117,11 @@ fn beaten(sorted: &[f64], score: f64) -> f64 {
 fn covariance(x: &[f64], y: &[f64]) -> f64 {
     let n = x.len() as f64;
     let (mx, my) = (x.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
-    x.iter().zip(y).map(|(a, b)| (a - mx) * (b - my)).sum::<f64>() / (n - 1.0)
+    x.iter()
+        .zip(y)
+        .map(|(a, b)| (a - mx) * (b - my))
+        .sum::<f64>()
+        / (n - 1.0)
 }
 
 #[cfg(test)]
@@ -102,7 +134,9 @@ mod tests {
         let same = delong_test(&[0.0f32, 2.0, 1.0, 3.0], &[0.0, 2.0, 1.0, 3.0], &labels).unwrap();
         assert_eq!((same.difference, same.p_value), (0.0, 1.0));
         // Bad beats: ½ and 1; good is beaten: 1 and ½. Each variance ⅛, over two images: ⅛ in all.
-        let s = Scores::new(&[0.0f32, 2.0, 1.0, 3.0], &labels).unwrap().auroc_delong();
+        let s = Scores::new(&[0.0f32, 2.0, 1.0, 3.0], &labels)
+            .unwrap()
+            .auroc_delong();
         assert_eq!(s.auroc, 0.75);
         assert!((s.std_error - 0.125f64.sqrt()).abs() < 1e-15);
         let one = delong_test(&[0.0f32, 1.0], &[1.0, 0.0], &labels[1..3]).unwrap();

@@ -13,13 +13,16 @@ pub struct KolmogorovSmirnov {
 
 const EXACT_UP_TO: usize = 10_000;
 
-/// Kolmogorov–Smirnov distance of two samples and its p-value (scipy's `ks_2samp`). For features that may be missing,
-/// leave the missing values out before.
+/// Kolmogorov–Smirnov distance of two samples and its p-value (scipy's `ks_2samp`). For features
+/// that may be missing, leave the missing values out before.
 ///
 /// # Errors
 /// [`MetricError::Empty`] or [`MetricError::NotFinite`].
 pub fn kolmogorov_smirnov(first: &[f64], second: &[f64]) -> Result<KolmogorovSmirnov, MetricError> {
-    let (a, b) = (sorted("first sample", first)?, sorted("second sample", second)?);
+    let (a, b) = (
+        sorted("first sample", first)?,
+        sorted("second sample", second)?,
+    );
     let (m, n) = (a.len() as u64, b.len() as u64);
     // |i/m − j/n| as an integer number of 1/(m·n) steps: no rounding decides which paths count as outside.
     let (mut i, mut j, mut steps) = (0u64, 0u64, 0u64);
@@ -44,8 +47,9 @@ pub fn kolmogorov_smirnov(first: &[f64], second: &[f64]) -> Result<KolmogorovSmi
     Ok(KolmogorovSmirnov { distance, p_value })
 }
 
-/// Share of all monotone lattice paths from (0, 0) to (m, n) that reach |i·n − j·m| ≥ `steps`. Recursion on a path's
-/// last step; only sums of positive terms, so small p-values keep their precision.
+/// Share of all monotone lattice paths from (0, 0) to (m, n) that reach |i·n − j·m| ≥ `steps`.
+/// Recursion on a path's last step; only sums of positive terms, so small p-values keep their
+/// precision.
 fn exact_p(m: u64, n: u64, steps: u64) -> f64 {
     let mut row = vec![0.0f64; n as usize + 1];
     for i in 0..=m {
@@ -77,40 +81,61 @@ fn limit_p(x: f64) -> f64 {
     terms.sum::<f64>().clamp(0.0, 1.0)
 }
 
-/// Population stability index Σ (a − e) ln(a/e) of the shares `a` of `actual` and `e` of `expected` in bins between
-/// quantiles of `expected` (equal quantiles merge; the outer bins are open). Missing values (NaN) are a bin of their
-/// own. Shares below 10⁻⁴ count as 10⁻⁴, so that an empty bin gives a finite index. By custom: below 0.1 stable, above
-/// 0.25 shifted.
+/// Population stability index Σ (a − e) ln(a/e) of the shares `a` of `actual` and `e` of `expected`
+/// in bins between quantiles of `expected` (equal quantiles merge; the outer bins are open).
+/// Missing values (NaN) are a bin of their own. Shares below 10⁻⁴ count as 10⁻⁴, so that an empty
+/// bin gives a finite index. By custom: below 0.1 stable, above 0.25 shifted.
 ///
 /// # Errors
-/// [`MetricError::Empty`], [`MetricError::NotFinite`] for an infinity, [`MetricError::Parameter`] for fewer than two
-/// bins.
-pub fn population_stability(expected: &[f64], actual: &[f64], bins: usize) -> Result<f64, MetricError> {
+/// [`MetricError::Empty`], [`MetricError::NotFinite`] for an infinity, [`MetricError::Parameter`]
+/// for fewer than two bins.
+pub fn population_stability(
+    expected: &[f64],
+    actual: &[f64],
+    bins: usize,
+) -> Result<f64, MetricError> {
     check("bins", bins as f64, "at least 2", bins >= 2)?;
     for (what, sample) in [("expected sample", expected), ("actual sample", actual)] {
         if sample.is_empty() {
             return Err(MetricError::Empty { what });
         }
         if let Some(index) = sample.iter().position(|v| v.is_infinite()) {
-            return Err(MetricError::NotFinite { what, index, value: sample[index] });
+            return Err(MetricError::NotFinite {
+                what,
+                index,
+                value: sample[index],
+            });
         }
     }
     let mut known: Vec<f64> = expected.iter().copied().filter(|v| !v.is_nan()).collect();
     known.sort_unstable_by(f64::total_cmp);
     let mut edges: Vec<f64> = match known.len() {
         0 => Vec::new(),
-        _ => (1..bins).map(|i| quantile_sorted(&known, i as f64 / bins as f64, false)).collect(),
+        _ => (1..bins)
+            .map(|i| quantile_sorted(&known, i as f64 / bins as f64, false))
+            .collect(),
     };
     edges.dedup();
     let shares = |sample: &[f64]| {
         let mut counts = vec![0usize; edges.len() + 2];
         for v in sample {
-            let bin = if v.is_nan() { edges.len() + 1 } else { edges.partition_point(|e| e < v) };
+            let bin = if v.is_nan() {
+                edges.len() + 1
+            } else {
+                edges.partition_point(|e| e < v)
+            };
             counts[bin] += 1;
         }
-        counts.into_iter().map(|c| (c as f64 / sample.len() as f64).max(1e-4)).collect::<Vec<_>>()
+        counts
+            .into_iter()
+            .map(|c| (c as f64 / sample.len() as f64).max(1e-4))
+            .collect::<Vec<_>>()
     };
-    Ok(shares(expected).iter().zip(shares(actual)).map(|(e, a)| (a - e) * (a / e).ln()).sum())
+    Ok(shares(expected)
+        .iter()
+        .zip(shares(actual))
+        .map(|(e, a)| (a - e) * (a / e).ln())
+        .sum())
 }
 
 fn sorted(what: &'static str, values: &[f64]) -> Result<Vec<f64>, MetricError> {
@@ -157,7 +182,10 @@ mod tests {
         assert!((shifted - by_hand).abs() < 1e-12);
         let missing = population_stability(&expected, &[f64::NAN; 3], 2).unwrap();
         assert!(missing > 5.0);
-        assert_eq!(population_stability(&[f64::NAN], &[f64::NAN], 10).unwrap(), 0.0);
+        assert_eq!(
+            population_stability(&[f64::NAN], &[f64::NAN], 10).unwrap(),
+            0.0
+        );
         assert!(population_stability(&expected, &expected, 1).is_err());
         assert!(population_stability(&expected, &[f64::INFINITY], 2).is_err());
     }

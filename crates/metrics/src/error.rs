@@ -21,7 +21,9 @@ pub enum MetricError {
         what: &'static str,
     },
     /// A value is NaN or infinite.
-    #[error("{what}: value {value} at position {index} (counted from 0); every value must be finite")]
+    #[error(
+        "{what}: value {value} at position {index} (counted from 0); every value must be finite"
+    )]
     NotFinite {
         /// What was given.
         what: &'static str,
@@ -64,11 +66,27 @@ pub(crate) fn check(
     expected: &'static str,
     holds: bool,
 ) -> Result<(), MetricError> {
-    if holds { Ok(()) } else { Err(MetricError::Parameter { name, value, expected }) }
+    if holds {
+        Ok(())
+    } else {
+        Err(MetricError::Parameter {
+            name,
+            value,
+            expected,
+        })
+    }
 }
 
-pub(crate) fn finite<S: Copy + Into<f64>>(what: &'static str, values: &[S]) -> Result<(), MetricError> {
-    match values.iter().map(|&v| v.into()).enumerate().find(|(_, v): &(usize, f64)| !v.is_finite()) {
+pub(crate) fn finite<S: Copy + Into<f64>>(
+    what: &'static str,
+    values: &[S],
+) -> Result<(), MetricError> {
+    match values
+        .iter()
+        .map(|&v| v.into())
+        .enumerate()
+        .find(|(_, v): &(usize, f64)| !v.is_finite())
+    {
         Some((index, value)) => Err(MetricError::NotFinite { what, index, value }),
         None => Ok(()),
     }

@@ -40,8 +40,16 @@ impl Rate {
         let z2 = z * z;
         let centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
         let half = z / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-        let low = if self.hits == 0 { 0.0 } else { (centre - half).max(0.0) };
-        let high = if self.hits == self.total { 1.0 } else { (centre + half).min(1.0) };
+        let low = if self.hits == 0 {
+            0.0
+        } else {
+            (centre - half).max(0.0)
+        };
+        let high = if self.hits == self.total {
+            1.0
+        } else {
+            (centre + half).min(1.0)
+        };
         Ok(Interval { low, high })
     }
 
@@ -52,16 +60,31 @@ impl Rate {
     pub fn clopper_pearson(self, level: f64) -> Result<Interval, MetricError> {
         self.checked(level)?;
         let (k, n, tail) = (self.hits as f64, self.total as f64, (1.0 - level) / 2.0);
-        let low = if self.hits == 0 { 0.0 } else { beta_quantile(k, n - k + 1.0, tail) };
+        let low = if self.hits == 0 {
+            0.0
+        } else {
+            beta_quantile(k, n - k + 1.0, tail)
+        };
         // 1 − quantile of the mirrored problem keeps the tail small instead of 1 − tail.
-        let high = if self.hits == self.total { 1.0 } else { 1.0 - beta_quantile(n - k, k + 1.0, tail) };
+        let high = if self.hits == self.total {
+            1.0
+        } else {
+            1.0 - beta_quantile(n - k, k + 1.0, tail)
+        };
         Ok(Interval { low, high })
     }
 
     fn checked(self, level: f64) -> Result<(), MetricError> {
-        check("confidence level", level, "between 0 and 1", level > 0.0 && level < 1.0)?;
+        check(
+            "confidence level",
+            level,
+            "between 0 and 1",
+            level > 0.0 && level < 1.0,
+        )?;
         if self.total == 0 {
-            return Err(MetricError::Empty { what: "images of a rate" });
+            return Err(MetricError::Empty {
+                what: "images of a rate",
+            });
         }
         let expected = "hits of at most the total";
         check("hits", self.hits as f64, expected, self.hits <= self.total)
@@ -69,14 +92,25 @@ impl Rate {
 }
 
 impl Interval {
-    /// Student's interval of a mean at a two-sided level: mean ± t·s/√n with n − 1 degrees of freedom. For differences of two
-    /// methods pair them by seed first.
+    /// Student's interval of a mean at a two-sided level: mean ± t·s/√n with n − 1 degrees of
+    /// freedom. For differences of two methods pair them by seed first.
     ///
     /// # Errors
-    /// [`MetricError::Parameter`] unless 0 < `level` < 1 and there are at least 2 values; [`MetricError::NotFinite`].
+    /// [`MetricError::Parameter`] unless 0 < `level` < 1 and there are at least 2 values;
+    /// [`MetricError::NotFinite`].
     pub fn of_mean(values: &[f64], level: f64) -> Result<Self, MetricError> {
-        check("confidence level", level, "between 0 and 1", level > 0.0 && level < 1.0)?;
-        check("values of a mean", values.len() as f64, "at least 2", values.len() >= 2)?;
+        check(
+            "confidence level",
+            level,
+            "between 0 and 1",
+            level > 0.0 && level < 1.0,
+        )?;
+        check(
+            "values of a mean",
+            values.len() as f64,
+            "at least 2",
+            values.len() >= 2,
+        )?;
         finite("values of a mean", values)?;
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
@@ -85,13 +119,17 @@ impl Interval {
         let freedom = n - 1.0;
         let x = beta_quantile(freedom / 2.0, 0.5, 1.0 - level);
         let half = (freedom * (1.0 - x) / x).sqrt() * (variance / n).sqrt();
-        Ok(Self { low: mean - half, high: mean + half })
+        Ok(Self {
+            low: mean - half,
+            high: mean + half,
+        })
     }
 }
 
 impl Scores {
-    /// Percentile bootstrap interval of any metric: good and bad images are resampled each among themselves
-    /// (stratified), `resamples` times. The same seed gives the same interval, whatever the order of the images.
+    /// Percentile bootstrap interval of any metric: good and bad images are resampled each among
+    /// themselves (stratified), `resamples` times. The same seed gives the same interval, whatever
+    /// the order of the images.
     ///
     /// # Errors
     /// [`MetricError::Parameter`] unless `resamples` ≥ 1 and 0 < `level` < 1.
@@ -103,7 +141,12 @@ impl Scores {
         seed: Seed,
     ) -> Result<Interval, MetricError> {
         check("resamples", resamples as f64, "at least 1", resamples >= 1)?;
-        check("confidence level", level, "between 0 and 1", level > 0.0 && level < 1.0)?;
+        check(
+            "confidence level",
+            level,
+            "between 0 and 1",
+            level > 0.0 && level < 1.0,
+        )?;
         let mut rng = seed.derive("bootstrap").rng();
         let mut drawn = self.clone();
         let mut counts = Vec::new();
@@ -127,7 +170,8 @@ fn resample(from: &[f64], into: &mut Vec<f64>, counts: &mut Vec<u32>, rng: &mut 
     counts.clear();
     counts.resize(from.len(), 0);
     for _ in 0..from.len() {
-        // The high half of a widening product is uniform to within 2⁻⁶⁴ · n, and stable across versions of `rand`.
+        // The high half of a widening product is uniform to within 2⁻⁶⁴ · n, and stable across
+        // versions of `rand`.
         let index = (u128::from(rng.next_u64()) * from.len() as u128) >> 64;
         counts[index as usize] += 1;
     }
@@ -157,7 +201,8 @@ mod tests {
         let five = [1.0, 2.0, -1.0, 3.0, 3.0];
         let found = Interval::of_mean(&five, 0.95).unwrap();
         assert!(
-            (found.low - -0.47770126736713925).abs() < 1e-9 && (found.high - 3.6777012673671394).abs() < 1e-9,
+            (found.low - -0.47770126736713925).abs() < 1e-9
+                && (found.high - 3.6777012673671394).abs() < 1e-9,
             "{found:?}"
         );
         // Two values: t(0.95, 1) = 12.706…

@@ -1,13 +1,15 @@
-//! How well scores tell bad images from good ones: AUROC, FPR@95TPR in both conventions, average precision, partial
-//! AUROC, per-group values, thresholds, intervals, drift. No tensor, no file, no clock.
+//! How well scores tell bad images from good ones: AUROC, FPR@95TPR in both conventions, average
+//! precision, partial AUROC, per-group values, thresholds, intervals, drift. No tensor, no file, no
+//! clock.
 //!
-//! Scores are plain numbers, larger is more anomalous; `f32` as forests and maps give them or `f64` as read from a CSV.
-//! Results are shares from 0 to 1; [`Metric::percent`] scales them for tables. Definitions follow the SegAD paper's
-//! public code (FPR@95TPR through pandas' quantile), scikit-learn (AUROC, AP, partial AUROC, ROC curve) and scipy
-//! (Kolmogorov–Smirnov), and are tested against them.
+//! Scores are plain numbers, larger is more anomalous; `f32` as forests and maps give them or `f64`
+//! as read from a CSV. Results are shares from 0 to 1; [`Metric::percent`] scales them for tables.
+//! Definitions follow the SegAD paper's public code (FPR@95TPR through pandas' quantile),
+//! scikit-learn (AUROC, AP, partial AUROC, ROC curve) and scipy (Kolmogorov–Smirnov), and are
+//! tested against them.
 //!
-//! Everything starts from [`Scores`], which is checked once (both classes present, all values finite); metrics are
-//! methods that cannot fail on it.
+//! Everything starts from [`Scores`], which is checked once (both classes present, all values
+//! finite); metrics are methods that cannot fail on it.
 //!
 //! ```
 //! use segad_core::Label::{Bad, Good};
@@ -28,8 +30,8 @@
 //! # Ok::<(), segad_metrics::MetricError>(())
 //! ```
 //!
-//! Deviation: scikit-learn, scipy and pandas add floats in other orders, so AUROC, AP and p-values agree to 1e-12, not to
-//! the last bit; FPR@95TPR agrees exactly.
+//! Deviation: scikit-learn, scipy and pandas add floats in other orders, so AUROC, AP and p-values
+//! agree to 1e-12, not to the last bit; FPR@95TPR agrees exactly.
 
 mod delong;
 mod drift;

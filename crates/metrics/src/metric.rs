@@ -25,8 +25,14 @@ pub const PARTIAL_MAX_FPR: f64 = 0.1;
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Self; 6] =
-        [Self::ClAuroc, Self::Fpr95Tpr, Self::Fpr95TprStrict, Self::Ap, Self::Pauroc, Self::PaurocRaw];
+    pub const ALL: [Self; 6] = [
+        Self::ClAuroc,
+        Self::Fpr95Tpr,
+        Self::Fpr95TprStrict,
+        Self::Ap,
+        Self::Pauroc,
+        Self::PaurocRaw,
+    ];
 
     /// The name in files.
     pub fn name(self) -> &'static str {
@@ -85,10 +91,13 @@ impl std::str::FromStr for Metric {
     type Err = MetricError;
 
     fn from_str(text: &str) -> Result<Self, MetricError> {
-        Self::ALL.into_iter().find(|m| m.name() == text).ok_or_else(|| MetricError::Unknown {
-            name: text.to_owned(),
-            known: Self::ALL.map(Self::name).join(", "),
-        })
+        Self::ALL
+            .into_iter()
+            .find(|m| m.name() == text)
+            .ok_or_else(|| MetricError::Unknown {
+                name: text.to_owned(),
+                known: Self::ALL.map(Self::name).join(", "),
+            })
     }
 }
 
@@ -122,14 +131,21 @@ mod tests {
             assert_eq!(m.to_string().parse::<Metric>().unwrap(), m);
         }
         let e = "auroc".parse::<Metric>().unwrap_err().to_string();
-        assert!(e.contains("\"auroc\"") && e.contains("cl_auroc, fpr95tpr,"), "{e}");
+        assert!(
+            e.contains("\"auroc\"") && e.contains("cl_auroc, fpr95tpr,"),
+            "{e}"
+        );
     }
 
     #[test]
     fn perfection_is_the_best_of_each() {
         let s = Scores::split(&[0.0f32, 1.0], &[2.0, 3.0]).unwrap();
         for m in Metric::ALL {
-            assert_eq!(m.percent(&s), if m.higher_is_better() { 100.0 } else { 0.0 }, "{m}");
+            assert_eq!(
+                m.percent(&s),
+                if m.higher_is_better() { 100.0 } else { 0.0 },
+                "{m}"
+            );
         }
     }
 }

@@ -2,7 +2,8 @@ use crate::error::check;
 use crate::scores::quantile_sorted;
 use crate::{MetricError, Rate, Scores};
 
-/// A threshold and what it does to the scores it was chosen on. An image is called bad if its score ≥ the threshold.
+/// A threshold and what it does to the scores it was chosen on. An image is called bad if its score
+/// ≥ the threshold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OperatingPoint {
     /// One of the scores, or +∞ to call nothing bad.
@@ -14,15 +15,17 @@ pub struct OperatingPoint {
 }
 
 impl Scores {
-    /// FPR@95TPR as the authors compute it: the threshold is the 5 % quantile of the bad scores (pandas, linear), and a
-    /// good image at or above it is a false positive. See [`Scores::fpr_at_miss_rate`].
+    /// FPR@95TPR as the authors compute it: the threshold is the 5 % quantile of the bad scores
+    /// (pandas, linear), and a good image at or above it is a false positive. See
+    /// [`Scores::fpr_at_miss_rate`].
     pub fn fpr95tpr(&self) -> f64 {
         self.fpr_at(self.miss_threshold(0.05))
     }
 
-    /// As [`Scores::fpr95tpr`] for any share of missed bad images, e.g. 0.05. The quantile may fall between two scores,
-    /// so the true positive rate is not exactly 1 − `miss` (85 of 90 for 90 bad images). For `f32` scores the
-    /// threshold is rounded to `f32` before the comparison, as pandas does.
+    /// As [`Scores::fpr95tpr`] for any share of missed bad images, e.g. 0.05. The quantile may fall
+    /// between two scores, so the true positive rate is not exactly 1 − `miss` (85 of 90 for 90 bad
+    /// images). For `f32` scores the threshold is rounded to `f32` before the comparison, as pandas
+    /// does.
     ///
     /// # Errors
     /// [`MetricError::Parameter`] unless 0 ≤ `miss` ≤ 1.
@@ -31,7 +34,8 @@ impl Scores {
         Ok(self.fpr_at(self.miss_threshold(miss)))
     }
 
-    /// The threshold of [`Scores::fpr95tpr`]: the 5 % quantile of the bad scores, before rounding to `f32`.
+    /// The threshold of [`Scores::fpr95tpr`]: the 5 % quantile of the bad scores, before rounding
+    /// to `f32`.
     pub fn threshold95tpr(&self) -> f64 {
         self.miss_threshold(0.05)
     }
@@ -56,51 +60,74 @@ impl Scores {
             hits: (class.len() - class.partition_point(|&s| s < threshold)) as u64,
             total: class.len() as u64,
         };
-        OperatingPoint { threshold, false_alarms: called(&self.good), recall: called(&self.bad) }
+        OperatingPoint {
+            threshold,
+            false_alarms: called(&self.good),
+            recall: called(&self.bad),
+        }
     }
 
-    /// The lowest threshold with at most this share of false alarms among the good images: the best recall under that
-    /// limit.
+    /// The lowest threshold with at most this share of false alarms among the good images: the best
+    /// recall under that limit.
     ///
     /// # Errors
     /// [`MetricError::Parameter`] unless 0 ≤ `rate` ≤ 1.
     pub fn threshold_for_false_alarms(&self, rate: f64) -> Result<OperatingPoint, MetricError> {
-        check("false-alarm rate", rate, "0 to 1", (0.0..=1.0).contains(&rate))?;
+        check(
+            "false-alarm rate",
+            rate,
+            "0 to 1",
+            (0.0..=1.0).contains(&rate),
+        )?;
         Ok(self.last_point_with(|p| p.false_alarms.value() <= rate))
     }
 
-    /// The highest threshold that misses at most this share of the bad images: the fewest false alarms under that
-    /// limit.
+    /// The highest threshold that misses at most this share of the bad images: the fewest false
+    /// alarms under that limit.
     ///
     /// # Errors
     /// [`MetricError::Parameter`] unless 0 ≤ `rate` ≤ 1.
     pub fn threshold_for_misses(&self, rate: f64) -> Result<OperatingPoint, MetricError> {
         check("miss rate", rate, "0 to 1", (0.0..=1.0).contains(&rate))?;
-        let missed = |p: &OperatingPoint| (p.recall.total - p.recall.hits) as f64 / p.recall.total as f64;
+        let missed =
+            |p: &OperatingPoint| (p.recall.total - p.recall.hits) as f64 / p.recall.total as f64;
         // The last point calls everything bad and misses nothing, so there always is one.
-        Ok(self.points().find(|p| missed(p) <= rate).unwrap_or_else(|| self.at(f64::NEG_INFINITY)))
+        Ok(self
+            .points()
+            .find(|p| missed(p) <= rate)
+            .unwrap_or_else(|| self.at(f64::NEG_INFINITY)))
     }
 
-    /// The threshold with the least expected cost of an image, (1 − π)·FPR·`false_alarm` + π·(1 − TPR)·`miss`, and that
-    /// cost. `prevalence` π is the share of bad images to come; `None` takes the share among these scores. Of equals,
-    /// the highest threshold.
+    /// The threshold with the least expected cost of an image, (1 − π)·FPR·`false_alarm` + π·(1 −
+    /// TPR)·`miss`, and that cost. `prevalence` π is the share of bad images to come; `None` takes
+    /// the share among these scores. Of equals, the highest threshold.
     ///
     /// # Errors
-    /// [`MetricError::Parameter`] for a cost that is negative or not finite, or a prevalence outside 0 to 1.
+    /// [`MetricError::Parameter`] for a cost that is negative or not finite, or a prevalence
+    /// outside 0 to 1.
     pub fn threshold_for_cost(
         &self,
         false_alarm: f64,
         miss: f64,
         prevalence: Option<f64>,
     ) -> Result<(OperatingPoint, f64), MetricError> {
-        for (name, cost) in [("cost of a false alarm", false_alarm), ("cost of a miss", miss)] {
-            check(name, cost, "a finite number, at least 0", cost.is_finite() && cost >= 0.0)?;
+        for (name, cost) in [
+            ("cost of a false alarm", false_alarm),
+            ("cost of a miss", miss),
+        ] {
+            check(
+                name,
+                cost,
+                "a finite number, at least 0",
+                cost.is_finite() && cost >= 0.0,
+            )?;
         }
         let share = self.bad.len() as f64 / (self.good.len() + self.bad.len()) as f64;
         let share = prevalence.unwrap_or(share);
         check("prevalence", share, "0 to 1", (0.0..=1.0).contains(&share))?;
         let cost = |p: &OperatingPoint| {
-            (1.0 - share) * p.false_alarms.value() * false_alarm + share * (1.0 - p.recall.value()) * miss
+            (1.0 - share) * p.false_alarms.value() * false_alarm
+                + share * (1.0 - p.recall.value()) * miss
         };
         let first = self.at(f64::INFINITY);
         let start = (first, cost(&first));
@@ -112,18 +139,30 @@ impl Scores {
 
     /// All operating points from "nothing is bad" to "everything is bad".
     fn points(&self) -> impl Iterator<Item = OperatingPoint> + '_ {
-        let rate = |hits, class: &[f64]| Rate { hits, total: class.len() as u64 };
+        let rate = |hits, class: &[f64]| Rate {
+            hits,
+            total: class.len() as u64,
+        };
         let (mut fp, mut tp) = (0, 0);
-        std::iter::once(self.at(f64::INFINITY)).chain(self.steps().map(move |(threshold, good, bad)| {
-            fp += good as u64;
-            tp += bad as u64;
-            OperatingPoint { threshold, false_alarms: rate(fp, &self.good), recall: rate(tp, &self.bad) }
-        }))
+        std::iter::once(self.at(f64::INFINITY)).chain(self.steps().map(
+            move |(threshold, good, bad)| {
+                fp += good as u64;
+                tp += bad as u64;
+                OperatingPoint {
+                    threshold,
+                    false_alarms: rate(fp, &self.good),
+                    recall: rate(tp, &self.bad),
+                }
+            },
+        ))
     }
 
     fn last_point_with(&self, holds: impl Fn(&OperatingPoint) -> bool) -> OperatingPoint {
         // The first point, without any alarm, always holds.
-        self.points().take_while(|p| holds(p)).last().unwrap_or_else(|| self.at(f64::INFINITY))
+        self.points()
+            .take_while(|p| holds(p))
+            .last()
+            .unwrap_or_else(|| self.at(f64::INFINITY))
     }
 
     fn miss_threshold(&self, miss: f64) -> f64 {
@@ -131,7 +170,11 @@ impl Scores {
     }
 
     fn fpr_at(&self, threshold: f64) -> f64 {
-        let threshold = if self.single { f64::from(threshold as f32) } else { threshold };
+        let threshold = if self.single {
+            f64::from(threshold as f32)
+        } else {
+            threshold
+        };
         let below = self.good.partition_point(|&s| s < threshold);
         // The authors' expression, so that the last bit agrees too.
         1.0 - below as f64 / self.good.len() as f64
@@ -179,13 +222,25 @@ mod tests {
     fn thresholds_by_hand() {
         let s = scores();
         let p = s.threshold_for_false_alarms(0.25).unwrap();
-        assert_eq!((p.threshold, p.false_alarms.hits, p.recall.hits), (8.0, 2, 17));
+        assert_eq!(
+            (p.threshold, p.false_alarms.hits, p.recall.hits),
+            (8.0, 2, 17)
+        );
         assert_eq!(s.threshold_for_false_alarms(0.0).unwrap().threshold, 10.0);
         let p = s.threshold_for_misses(0.1).unwrap();
-        assert_eq!((p.threshold, p.false_alarms.hits, p.recall.hits), (7.0, 3, 18));
-        assert_eq!(s.threshold_for_misses(1.0).unwrap().threshold, f64::INFINITY);
+        assert_eq!(
+            (p.threshold, p.false_alarms.hits, p.recall.hits),
+            (7.0, 3, 18)
+        );
+        assert_eq!(
+            s.threshold_for_misses(1.0).unwrap().threshold,
+            f64::INFINITY
+        );
         // A false alarm costs nothing: call everything down to the lowest bad score.
-        assert_eq!(s.threshold_for_cost(0.0, 1.0, None).unwrap().0.threshold, 5.0);
+        assert_eq!(
+            s.threshold_for_cost(0.0, 1.0, None).unwrap().0.threshold,
+            5.0
+        );
         let (p, cost) = s.threshold_for_cost(1.0, 0.0, None).unwrap();
         assert_eq!((p.threshold, cost), (f64::INFINITY, 0.0));
         // π = ½: at 10, misses 5/20 · ½ = .125; at 5, alarms 5/10 · ½ = .25.

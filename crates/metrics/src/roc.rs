@@ -13,7 +13,8 @@ pub struct RocPoint {
 }
 
 impl Scores {
-    /// Area under the ROC curve: the chance that a bad image scores above a good one, ties counting one half.
+    /// Area under the ROC curve: the chance that a bad image scores above a good one, ties counting
+    /// one half.
     pub fn auroc(&self) -> f64 {
         // Twice the number of won pairs, exact in integers.
         let (mut won, mut bad_above) = (0u128, 0u128);
@@ -24,16 +25,24 @@ impl Scores {
         won as f64 / (2 * self.good.len() as u128 * self.bad.len() as u128) as f64
     }
 
-    /// The ROC curve, one point for each distinct score, thresholds descending from +∞ (scikit-learn's `roc_curve` with
-    /// `drop_intermediate=False`).
+    /// The ROC curve, one point for each distinct score, thresholds descending from +∞
+    /// (scikit-learn's `roc_curve` with `drop_intermediate=False`).
     pub fn roc_curve(&self) -> Vec<RocPoint> {
         let (n, p) = (self.good.len() as f64, self.bad.len() as f64);
-        let mut curve = vec![RocPoint { threshold: f64::INFINITY, fpr: 0.0, tpr: 0.0 }];
+        let mut curve = vec![RocPoint {
+            threshold: f64::INFINITY,
+            fpr: 0.0,
+            tpr: 0.0,
+        }];
         let (mut fp, mut tp) = (0, 0);
         curve.extend(self.steps().map(|(threshold, good, bad)| {
             fp += good;
             tp += bad;
-            RocPoint { threshold, fpr: fp as f64 / n, tpr: tp as f64 / p }
+            RocPoint {
+                threshold,
+                fpr: fp as f64 / n,
+                tpr: tp as f64 / p,
+            }
         }));
         curve
     }
@@ -47,8 +56,8 @@ impl Scores {
         Ok(self.area_below(max_fpr))
     }
 
-    /// Partial AUROC after McClish (1989), scaled so that chance is ½ and perfection 1 (scikit-learn's
-    /// `roc_auc_score(max_fpr=…)`).
+    /// Partial AUROC after McClish (1989), scaled so that chance is ½ and perfection 1
+    /// (scikit-learn's `roc_auc_score(max_fpr=…)`).
     ///
     /// # Errors
     /// As [`Scores::partial_area`].
@@ -57,7 +66,8 @@ impl Scores {
         Ok(self.mcclish(max_fpr))
     }
 
-    /// Average precision: Σ (Rₙ − Rₙ₋₁) Pₙ over the distinct thresholds, no interpolation (scikit-learn's definition).
+    /// Average precision: Σ (Rₙ − Rₙ₋₁) Pₙ over the distinct thresholds, no interpolation
+    /// (scikit-learn's definition).
     pub fn average_precision(&self) -> f64 {
         let (mut tp, mut called, mut sum) = (0usize, 0usize, 0.0);
         for (_, good, bad) in self.steps() {
@@ -93,7 +103,12 @@ impl Scores {
 }
 
 fn check_max_fpr(max_fpr: f64) -> Result<(), MetricError> {
-    check("max_fpr", max_fpr, "above 0, at most 1", max_fpr > 0.0 && max_fpr <= 1.0)
+    check(
+        "max_fpr",
+        max_fpr,
+        "above 0, at most 1",
+        max_fpr > 0.0 && max_fpr <= 1.0,
+    )
 }
 
 #[cfg(test)]

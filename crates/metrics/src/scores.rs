@@ -8,8 +8,8 @@ mod sealed {
     impl Sealed for f64 {}
 }
 
-/// A type of score: `f32` as a forest or a map gives, `f64` as pandas reads from a CSV. The authors' FPR@95TPR rounds
-/// its threshold to the type of the scores, so the type matters.
+/// A type of score: `f32` as a forest or a map gives, `f64` as pandas reads from a CSV. The
+/// authors' FPR@95TPR rounds its threshold to the type of the scores, so the type matters.
 pub trait Score: Copy + Into<f64> + sealed::Sealed {
     /// True for `f32`.
     const SINGLE: bool;
@@ -23,8 +23,8 @@ impl Score for f64 {
     const SINGLE: bool = false;
 }
 
-/// Checked scores of good and bad images, larger is more anomalous: both present, all finite. Every metric is a method
-/// of this type and cannot fail on it.
+/// Checked scores of good and bad images, larger is more anomalous: both present, all finite. Every
+/// metric is a method of this type and cannot fail on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
     /// Ascending.
@@ -38,14 +38,24 @@ impl Scores {
     /// Scores with one label each.
     ///
     /// # Errors
-    /// [`MetricError::Length`], [`MetricError::Empty`], [`MetricError::NotFinite`] with the position of the first such
-    /// score, or [`MetricError::OneClass`].
+    /// [`MetricError::Length`], [`MetricError::Empty`], [`MetricError::NotFinite`] with the
+    /// position of the first such score, or [`MetricError::OneClass`].
     pub fn new<S: Score>(scores: &[S], labels: &[Label]) -> Result<Self, MetricError> {
         if scores.len() != labels.len() {
-            return Err(MetricError::Length { scores: scores.len(), what: "labels", other: labels.len() });
+            return Err(MetricError::Length {
+                scores: scores.len(),
+                what: "labels",
+                other: labels.len(),
+            });
         }
         finite("scores", scores)?;
-        let pick = |label| scores.iter().zip(labels).filter(move |(_, l)| **l == label).map(|(&s, _)| s);
+        let pick = |label| {
+            scores
+                .iter()
+                .zip(labels)
+                .filter(move |(_, l)| **l == label)
+                .map(|(&s, _)| s)
+        };
         let good: Vec<S> = pick(Label::Good).collect();
         let bad: Vec<S> = pick(Label::Bad).collect();
         Self::split(&good, &bad)
@@ -73,7 +83,11 @@ impl Scores {
             values.sort_unstable_by(f64::total_cmp);
             values
         };
-        Ok(Self { good: sorted(good), bad: sorted(bad), single: S::SINGLE })
+        Ok(Self {
+            good: sorted(good),
+            bad: sorted(bad),
+            single: S::SINGLE,
+        })
     }
 
     /// Scores of the good images, ascending.
@@ -108,8 +122,8 @@ impl Scores {
     }
 }
 
-/// Bad images by group, each group against all good images: one [`Scores`] a group, in the order of the groups' names.
-/// The groups of good images play no part.
+/// Bad images by group, each group against all good images: one [`Scores`] a group, in the order of
+/// the groups' names. The groups of good images play no part.
 ///
 /// # Errors
 /// As [`Scores::new`], and [`MetricError::Length`] for the groups.
@@ -119,7 +133,11 @@ pub fn by_bad_group<S: Score>(
     groups: &[&str],
 ) -> Result<Vec<(String, Scores)>, MetricError> {
     if scores.len() != groups.len() {
-        return Err(MetricError::Length { scores: scores.len(), what: "groups", other: groups.len() });
+        return Err(MetricError::Length {
+            scores: scores.len(),
+            what: "groups",
+            other: groups.len(),
+        });
     }
     let all = Scores::new(scores, labels)?;
     let mut members = std::collections::BTreeMap::<&str, Vec<f64>>::new();
@@ -130,27 +148,43 @@ pub fn by_bad_group<S: Score>(
     }
     let against_good = |(name, mut bad): (&str, Vec<f64>)| {
         bad.sort_unstable_by(f64::total_cmp);
-        (name.to_owned(), Scores { good: all.good.clone(), bad, single: S::SINGLE })
+        (
+            name.to_owned(),
+            Scores {
+                good: all.good.clone(),
+                bad,
+                single: S::SINGLE,
+            },
+        )
     };
     Ok(members.into_iter().map(against_good).collect())
 }
 
-/// numpy's linear quantile of ascending values. With `single` the difference of the two neighbours is rounded to `f32`,
-/// as numpy 1.x does for `f32` data; the result is `f64` either way.
+/// numpy's linear quantile of ascending values. With `single` the difference of the two neighbours
+/// is rounded to `f32`, as numpy 1.x does for `f32` data; the result is `f64` either way.
 pub(crate) fn quantile_sorted(values: &[f64], q: f64, single: bool) -> f64 {
     let last = values.len() - 1;
     let position = last as f64 * q;
     let below = (position.floor() as usize).min(last);
     let (a, b) = (values[below], values[(below + 1).min(last)]);
     let fraction = position - below as f64;
-    let step = if single { f64::from((b - a) as f32) } else { b - a };
-    if fraction < 0.5 { a + step * fraction } else { b - step * (1.0 - fraction) }
+    let step = if single {
+        f64::from((b - a) as f32)
+    } else {
+        b - a
+    };
+    if fraction < 0.5 {
+        a + step * fraction
+    } else {
+        b - step * (1.0 - fraction)
+    }
 }
 
 /// The linear quantile of any values, numpy's default.
 ///
 /// # Errors
-/// [`MetricError::Empty`], [`MetricError::NotFinite`], or [`MetricError::Parameter`] unless 0 ≤ `q` ≤ 1.
+/// [`MetricError::Empty`], [`MetricError::NotFinite`], or [`MetricError::Parameter`] unless 0 ≤ `q`
+/// ≤ 1.
 pub fn quantile(values: &[f64], q: f64) -> Result<f64, MetricError> {
     crate::error::check("quantile", q, "0 to 1", (0.0..=1.0).contains(&q))?;
     if values.is_empty() {
@@ -170,10 +204,26 @@ mod tests {
     #[test]
     fn bad_input_is_named() {
         let empty: [f32; 0] = [];
-        assert_eq!(Scores::new(&empty, &[]), Err(MetricError::Empty { what: "scores" }));
-        assert!(matches!(Scores::new(&[1.0f32], &[]), Err(MetricError::Length { scores: 1, other: 0, .. })));
+        assert_eq!(
+            Scores::new(&empty, &[]),
+            Err(MetricError::Empty { what: "scores" })
+        );
+        assert!(matches!(
+            Scores::new(&[1.0f32], &[]),
+            Err(MetricError::Length {
+                scores: 1,
+                other: 0,
+                ..
+            })
+        ));
         let one = Scores::new(&[1.0f32, 2.0], &[Bad, Bad]);
-        assert_eq!(one, Err(MetricError::OneClass { missing: Good, count: 2 }));
+        assert_eq!(
+            one,
+            Err(MetricError::OneClass {
+                missing: Good,
+                count: 2
+            })
+        );
         let nan = Scores::new(&[1.0f64, 2.0, f64::NAN], &[Good, Bad, Bad]).unwrap_err();
         assert!(matches!(nan, MetricError::NotFinite { index: 2, .. }));
         assert!(nan.to_string().contains("NaN at position 2"), "{nan}");
@@ -196,6 +246,9 @@ mod tests {
     #[test]
     fn steps_merge_ties() {
         let s = Scores::split(&[1.0f32, 2.0, 2.0, -0.0], &[2.0, 3.0, 0.0]).unwrap();
-        assert_eq!(s.steps().collect::<Vec<_>>(), [(3.0, 0, 1), (2.0, 2, 1), (1.0, 1, 0), (0.0, 1, 1)]);
+        assert_eq!(
+            s.steps().collect::<Vec<_>>(),
+            [(3.0, 0, 1), (2.0, 2, 1), (1.0, 1, 0), (0.0, 1, 1)]
+        );
     }
 }

@@ -5,7 +5,8 @@ pub(crate) fn normal_cdf(x: f64) -> f64 {
     0.5 * libm::erfc(-x / std::f64::consts::SQRT_2)
 }
 
-/// Inverse of [`normal_cdf`] for 0 < p < 1: Acklam's rational start, then Halley steps to full precision.
+/// Inverse of [`normal_cdf`] for 0 < p < 1: Acklam's rational start, then Halley steps to full
+/// precision.
 pub(crate) fn normal_quantile(p: f64) -> f64 {
     // The lower half only: there 1 − p loses nothing.
     if p > 0.5 {
@@ -34,8 +35,12 @@ pub(crate) fn normal_quantile(p: f64) -> f64 {
         4.374_664_141_464_968,
         2.938_163_982_698_783,
     ];
-    const D: [f64; 4] =
-        [7.784_695_709_041_462e-3, 3.224_671_290_700_398e-1, 2.445_134_137_142_996, 3.754_408_661_907_416];
+    const D: [f64; 4] = [
+        7.784_695_709_041_462e-3,
+        3.224_671_290_700_398e-1,
+        2.445_134_137_142_996,
+        3.754_408_661_907_416,
+    ];
     let horner = |c: &[f64], x: f64| c.iter().fold(0.0, |sum, &k| sum * x + k);
     let mut x = if p < 0.02425 {
         let q = (-2.0 * p.ln()).sqrt();
@@ -64,7 +69,8 @@ pub(crate) fn beta_cdf(a: f64, b: f64, x: f64) -> f64 {
         return 1.0 - beta_cdf(b, a, 1.0 - x);
     }
     let front =
-        (libm::lgamma(a + b) - libm::lgamma(a) - libm::lgamma(b) + a * x.ln() + b * (-x).ln_1p()).exp();
+        (libm::lgamma(a + b) - libm::lgamma(a) - libm::lgamma(b) + a * x.ln() + b * (-x).ln_1p())
+            .exp();
     let away_from_zero = |v: f64| if v.abs() < 1e-300 { 1e-300 } else { v };
     let mut c = 1.0;
     let mut d = 1.0 / away_from_zero(1.0 - (a + b) * x / (a + 1.0));
@@ -95,6 +101,10 @@ pub(crate) fn beta_quantile(a: f64, b: f64, p: f64) -> f64 {
         if middle <= low || middle >= high {
             return middle;
         }
-        if beta_cdf(a, b, middle) < p { low = middle } else { high = middle }
+        if beta_cdf(a, b, middle) < p {
+            low = middle
+        } else {
+            high = middle
+        }
     }
 }

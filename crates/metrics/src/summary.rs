@@ -35,16 +35,27 @@ impl Summary {
         })
     }
 
-    /// Mean and spread of `first − second`, seed by seed: whether one method beats another on the same splits.
+    /// Mean and spread of `first − second`, seed by seed: whether one method beats another on the
+    /// same splits.
     ///
     /// # Errors
     /// As [`Summary::new`], and [`MetricError::Length`] unless both have one value a seed.
     pub fn of_differences(first: &[f64], second: &[f64]) -> Result<Self, MetricError> {
         if first.len() != second.len() {
             let what = "scores of the other method";
-            return Err(MetricError::Length { scores: first.len(), what, other: second.len() });
+            return Err(MetricError::Length {
+                scores: first.len(),
+                what,
+                other: second.len(),
+            });
         }
-        Self::new(&first.iter().zip(second).map(|(a, b)| a - b).collect::<Vec<_>>())
+        Self::new(
+            &first
+                .iter()
+                .zip(second)
+                .map(|(a, b)| a - b)
+                .collect::<Vec<_>>(),
+        )
     }
 }
 
@@ -59,9 +70,17 @@ mod tests {
         assert!((s.std_population - (8.0f64 / 3.0).sqrt()).abs() < 1e-15);
         let one = Summary::new(&[5.0]).unwrap();
         assert_eq!((one.std_population, one.std_sample), (0.0, None));
-        assert_eq!(Summary::of_differences(&[3.0, 4.0], &[1.0, 2.0]).unwrap().mean, 2.0);
+        assert_eq!(
+            Summary::of_differences(&[3.0, 4.0], &[1.0, 2.0])
+                .unwrap()
+                .mean,
+            2.0
+        );
         assert!(Summary::new(&[]).is_err());
-        assert!(matches!(Summary::new(&[1.0, f64::NAN]), Err(MetricError::NotFinite { index: 1, .. })));
+        assert!(matches!(
+            Summary::new(&[1.0, f64::NAN]),
+            Err(MetricError::NotFinite { index: 1, .. })
+        ));
         assert!(Summary::of_differences(&[1.0], &[]).is_err());
     }
 }

@@ -92,7 +92,8 @@ proptest! {
         for p in s.roc_curve() {
             let at = s.at(p.threshold);
             prop_assert_eq!((at.false_alarms.value(), at.recall.value()), (p.fpr, p.tpr));
-            // No point under the limit finds more; no point over the recall has fewer alarms; none is cheaper.
+            // No point under the limit finds more; no point over the recall has fewer alarms; none
+            // is cheaper.
             prop_assert!(p.fpr > rate || p.tpr <= alarms.recall.value());
             prop_assert!(1.0 - p.tpr > rate || p.fpr >= misses.false_alarms.value());
             prop_assert!(0.75 * p.fpr + 0.25 * (1.0 - p.tpr) * cost >= price - 1e-12);

@@ -1,5 +1,7 @@
-//! Writes a made-up set of anomaly maps in the layout of SegAD's authors, of VisA's size and classes, for timing and for
-//! trying out: `cargo run -p segad-miniature --example generate_maps -- DIR [SIZE]` (256 × 256 pixels by default, 2 GB).
+//! Writes a made-up set of anomaly maps in the layout of SegAD's authors, of VisA's size and
+//! classes, for timing and for trying out:
+//! `cargo run -p segad-miniature --example generate_maps -- DIR [SIZE]` (256 × 256 pixels by
+//! default, 2 GB).
 #![expect(clippy::print_stderr, reason = "a program speaks to its user")]
 
 use segad_miniature::maps;
@@ -7,8 +9,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let size =
-        |text: Option<String>| text.map_or(Some(256), |t| t.parse().ok()).filter(|s| (16..=2048).contains(s));
+    let size = |text: Option<String>| {
+        text.map_or(Some(256), |t| t.parse().ok())
+            .filter(|s| (16..=2048).contains(s))
+    };
     let (Some(folder), Some(size)) = (arguments.next(), size(arguments.next())) else {
         eprintln!("usage: generate_maps DIR [SIZE, 16 to 2048]");
         return ExitCode::from(2);

@@ -1,4 +1,5 @@
-//! Pixels: shapes with texture on a background. Sines come from `libm`, so that they are the same on every machine.
+//! Pixels: shapes with texture on a background. Sines come from `libm`, so that they are the same
+//! on every machine.
 
 /// Red, green, blue from 0 to 255.
 pub(crate) type Colour = [f32; 3];
@@ -11,7 +12,13 @@ pub(crate) enum Shape {
     /// Centre and half axes.
     Ellipse { x: f32, y: f32, rx: f32, ry: f32 },
     /// Centre, half sides, angle in radians.
-    Rectangle { x: f32, y: f32, rx: f32, ry: f32, angle: f32 },
+    Rectangle {
+        x: f32,
+        y: f32,
+        rx: f32,
+        ry: f32,
+        angle: f32,
+    },
 }
 
 impl Shape {
@@ -22,7 +29,13 @@ impl Shape {
                 let (dx, dy) = ((px - x) / rx, (py - y) / ry);
                 dx * dx + dy * dy <= 1.0
             }
-            Self::Rectangle { x, y, rx, ry, angle } => {
+            Self::Rectangle {
+                x,
+                y,
+                rx,
+                ry,
+                angle,
+            } => {
                 let (sin, cos) = libm::sincosf(angle);
                 let (dx, dy) = (px - x, py - y);
                 (dx * cos + dy * sin).abs() <= rx && (dy * cos - dx * sin).abs() <= ry
@@ -34,10 +47,25 @@ impl Shape {
     pub fn moved(self, dx: f32, dy: f32) -> Self {
         match self {
             Self::Everything => self,
-            Self::Ellipse { x, y, rx, ry } => Self::Ellipse { x: x + dx, y: y + dy, rx, ry },
-            Self::Rectangle { x, y, rx, ry, angle } => {
-                Self::Rectangle { x: x + dx, y: y + dy, rx, ry, angle }
-            }
+            Self::Ellipse { x, y, rx, ry } => Self::Ellipse {
+                x: x + dx,
+                y: y + dy,
+                rx,
+                ry,
+            },
+            Self::Rectangle {
+                x,
+                y,
+                rx,
+                ry,
+                angle,
+            } => Self::Rectangle {
+                x: x + dx,
+                y: y + dy,
+                rx,
+                ry,
+                angle,
+            },
         }
     }
 }
@@ -109,21 +137,30 @@ pub(crate) fn paint(items: &[Item], view: View, height: usize, width: usize) -> 
             let fine = noise(view.noise, column as u32, row as u32);
             let coarse = noise(view.noise ^ 0x5bd1, column as u32 / 5, row as u32 / 5);
             let grain = item.contrast * (item.pattern.at(x, y) + 0.5 * coarse) + 6.0 * fine;
-            rgb.extend(item.colour.map(|c| (c + grain + view.brightness).round().clamp(0.0, 255.0) as u8));
+            rgb.extend(
+                item.colour
+                    .map(|c| (c + grain + view.brightness).round().clamp(0.0, 255.0) as u8),
+            );
         }
     }
     rgb
 }
 
-/// Positions of the pixels in which two pictures differ by more than two grey levels in any channel.
+/// Positions of the pixels in which two pictures differ by more than two grey levels in any
+/// channel.
 pub(crate) fn changed(a: &[u8], b: &[u8]) -> Vec<bool> {
     let differs = |(p, q): (&[u8], &[u8])| p.iter().zip(q).any(|(v, w)| v.abs_diff(*w) > 2);
-    a.chunks_exact(3).zip(b.chunks_exact(3)).map(differs).collect()
+    a.chunks_exact(3)
+        .zip(b.chunks_exact(3))
+        .map(differs)
+        .collect()
 }
 
 /// From −1 to 1, by position.
 fn noise(seed: u32, x: u32, y: u32) -> f32 {
-    let mut h = seed.wrapping_add(x.wrapping_mul(0x9e37_79b1)).wrapping_add(y.wrapping_mul(0x85eb_ca77));
+    let mut h = seed
+        .wrapping_add(x.wrapping_mul(0x9e37_79b1))
+        .wrapping_add(y.wrapping_mul(0x85eb_ca77));
     h = (h ^ (h >> 16)).wrapping_mul(0x7feb_352d);
     h = (h ^ (h >> 15)).wrapping_mul(0x846c_a68b);
     h ^= h >> 16;

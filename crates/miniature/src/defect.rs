@@ -33,7 +33,11 @@ impl Kind {
 
     /// The kinds that a part can have.
     pub fn of(part: &Part) -> &'static [Self] {
-        if part.loose.is_empty() { &Self::STRUCTURAL } else { &Self::ALL }
+        if part.loose.is_empty() {
+            &Self::STRUCTURAL
+        } else {
+            &Self::ALL
+        }
     }
 
     pub fn name(self) -> &'static str {
@@ -73,44 +77,81 @@ pub(crate) fn picture(
         noise: draw.bits(),
     };
     let good = paint(&part.items(), view, height, width);
-    let failed = |reason: String| MiniatureError::Image { path: path.to_owned(), reason };
+    let failed = |reason: String| MiniatureError::Image {
+        path: path.to_owned(),
+        reason,
+    };
     let image = |rgb| Image::from_rgb(height, width, rgb).map_err(|e| failed(e.to_string()));
     let Some(kind) = defect else {
-        return Ok(Picture { image: image(good)?, mask: vec![false; height * width] });
+        return Ok(Picture {
+            image: image(good)?,
+            mask: vec![false; height * width],
+        });
     };
     for _ in 0..20 {
         let bad = paint(&damaged(part, kind, &mut draw), view, height, width);
         let mask = changed(&good, &bad);
         if mask.iter().filter(|&&m| m).count() >= VISIBLE {
-            return Ok(Picture { image: image(bad)?, mask });
+            return Ok(Picture {
+                image: image(bad)?,
+                mask,
+            });
         }
     }
-    Err(failed(format!("a {} cannot be seen at {height}×{width} pixels", kind.name())))
+    Err(failed(format!(
+        "a {} cannot be seen at {height}×{width} pixels",
+        kind.name()
+    )))
 }
 
 /// The items of a damaged part. `kind` must be one of [`Kind::of`] the part.
 fn damaged(part: &Part, kind: Kind, draw: &mut Draw) -> Vec<Item> {
     let mut part = part.clone();
     let grey = |v: f32| [v; 3];
-    let mark = |shape, colour| Item { shape, colour, pattern: Pattern::Plain, contrast: 4.0 };
+    let mark = |shape, colour| Item {
+        shape,
+        colour,
+        pattern: Pattern::Plain,
+        contrast: 4.0,
+    };
     let (x, y) = (draw.between(0.25, 0.75), draw.between(0.25, 0.75));
     let chosen = draw.below(part.loose.len().max(1));
     match kind {
         Kind::Scratch => {
             let shade = if draw.below(2) == 0 { 235.0 } else { 15.0 };
             let (rx, angle) = (draw.between(0.12, 0.25), draw.between(0.0, 3.1));
-            part.loose.push(mark(Shape::Rectangle { x, y, rx, ry: 0.014, angle }, grey(shade)));
+            part.loose.push(mark(
+                Shape::Rectangle {
+                    x,
+                    y,
+                    rx,
+                    ry: 0.014,
+                    angle,
+                },
+                grey(shade),
+            ));
         }
         Kind::Spot => {
             let (rx, ry) = (draw.between(0.03, 0.07), draw.between(0.03, 0.07));
-            let colour = [draw.between(0.0, 120.0), draw.between(0.0, 90.0), draw.between(0.0, 60.0)];
-            part.loose.push(mark(Shape::Ellipse { x, y, rx, ry }, colour));
+            let colour = [
+                draw.between(0.0, 120.0),
+                draw.between(0.0, 90.0),
+                draw.between(0.0, 60.0),
+            ];
+            part.loose
+                .push(mark(Shape::Ellipse { x, y, rx, ry }, colour));
         }
         Kind::Crack => {
             let (mut x, mut y, mut angle) = (x, y, draw.between(0.0, 6.2));
             for _ in 0..3 {
                 angle += draw.between(-1.0, 1.0);
-                let shape = Shape::Rectangle { x, y, rx: 0.07, ry: 0.012, angle };
+                let shape = Shape::Rectangle {
+                    x,
+                    y,
+                    rx: 0.07,
+                    ry: 0.012,
+                    angle,
+                };
                 part.loose.push(mark(shape, grey(5.0)));
                 (x, y) = (x + 0.12 * libm::cosf(angle), y + 0.12 * libm::sinf(angle));
             }
@@ -119,12 +160,16 @@ fn damaged(part: &Part, kind: Kind, draw: &mut Draw) -> Vec<Item> {
         Kind::Displaced => {
             let angle = draw.between(0.0, 6.2);
             let item = &mut part.loose[chosen];
-            item.shape = item.shape.moved(0.1 * libm::cosf(angle), 0.1 * libm::sinf(angle));
+            item.shape = item
+                .shape
+                .moved(0.1 * libm::cosf(angle), 0.1 * libm::sinf(angle));
         }
         Kind::Doubled => {
             let angle = draw.between(0.0, 6.2);
             let mut item = part.loose[chosen];
-            item.shape = item.shape.moved(0.2 * libm::cosf(angle), 0.2 * libm::sinf(angle));
+            item.shape = item
+                .shape
+                .moved(0.2 * libm::cosf(angle), 0.2 * libm::sinf(angle));
             part.loose.push(item);
         }
         Kind::WrongColour => {
@@ -146,16 +191,34 @@ mod tests {
 
     #[test]
     fn every_kind_shows_and_its_mask_is_where_the_picture_changed() {
-        for part in [Part::piezo(), Part::object("pcb1"), Part::texture("grid"), Part::cell()] {
+        for part in [
+            Part::piezo(),
+            Part::object("pcb1"),
+            Part::texture("grid"),
+            Part::cell(),
+        ] {
             let good = shot(&part, None, 5);
             assert!(good.mask.iter().all(|m| !m));
             for &kind in Kind::of(&part) {
                 let bad = shot(&part, Some(kind), 5);
-                let differs = good.image.rgb().chunks(3).zip(bad.image.rgb().chunks(3)).map(|(a, b)| a != b);
+                let differs = good
+                    .image
+                    .rgb()
+                    .chunks(3)
+                    .zip(bad.image.rgb().chunks(3))
+                    .map(|(a, b)| a != b);
                 // A changed pixel may change by too little for the mask, never the other way round.
-                assert!(differs.zip(&bad.mask).all(|(differs, &masked)| differs || !masked), "{kind:?}");
+                assert!(
+                    differs
+                        .zip(&bad.mask)
+                        .all(|(differs, &masked)| differs || !masked),
+                    "{kind:?}"
+                );
                 let area = bad.mask.iter().filter(|&&m| m).count();
-                assert!((VISIBLE..64 * 80 / 4).contains(&area), "{kind:?}: {area} pixels");
+                assert!(
+                    (VISIBLE..64 * 80 / 4).contains(&area),
+                    "{kind:?}: {area} pixels"
+                );
             }
         }
     }
@@ -163,8 +226,14 @@ mod tests {
     #[test]
     fn pictures_repeat_and_differ() {
         let part = Part::object("candle");
-        assert_eq!(shot(&part, Some(Kind::Crack), 1).image, shot(&part, Some(Kind::Crack), 1).image);
+        assert_eq!(
+            shot(&part, Some(Kind::Crack), 1).image,
+            shot(&part, Some(Kind::Crack), 1).image
+        );
         assert_ne!(shot(&part, None, 1).image, shot(&part, None, 2).image);
-        assert_ne!(shot(&part, None, 1).image, shot(&Part::object("cashew"), None, 1).image);
+        assert_ne!(
+            shot(&part, None, 1).image,
+            shot(&Part::object("cashew"), None, 1).image
+        );
     }
 }

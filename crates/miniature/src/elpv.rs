@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 /// The cells 901 to 1614 in twelve blocks, as the protocols `elpv-*` cut them.
 const BLOCKS: usize = 12;
 const CELLS: usize = 714;
-/// Group of each of the neighbouring cells that a block has here, and the probability that `labels.csv` gives it.
+/// Group of each of the neighbouring cells that a block has here, and the probability that
+/// `labels.csv` gives it.
 const GROUPS: [(&str, &str); 9] = [
     ("good", "0.0"),
     ("good", "0.0"),
@@ -35,7 +36,13 @@ pub(crate) fn write(tree: &Tree, params: &Params, task: &dyn Task) -> Result<(),
             let path = format!("images/cell{:04}.png", 901 + block * CELLS / BLOCKS + 6 + i);
             let kinds = &Kind::STRUCTURAL;
             let kind = (group != "good").then(|| kinds[(block + i) % kinds.len()]);
-            let made = picture(&part, kind, (params.size, params.size), seed.derive(&path), &path)?;
+            let made = picture(
+                &part,
+                kind,
+                (params.size, params.size),
+                seed.derive(&path),
+                &path,
+            )?;
             tree.put(
                 &format!("elpv-sample/{path}"),
                 &encode(&path, segad_imaging::encode_png(&made.image))?,

@@ -1,11 +1,17 @@
 //! The only place of this crate that touches the disk.
-#![expect(clippy::disallowed_methods, reason = "this crate's result is a folder of files")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this crate's result is a folder of files"
+)]
 
 use crate::MiniatureError;
 use std::path::{Path, PathBuf};
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> MiniatureError + '_ {
-    |source| MiniatureError::Io { path: path.to_owned(), source }
+    |source| MiniatureError::Io {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// A folder that grows under a temporary name beside its place and takes it in the end.
@@ -18,12 +24,20 @@ impl Tree {
     /// # Errors
     /// [`MiniatureError::NotEmpty`] if `place` holds something.
     pub fn begin(place: &Path) -> Result<Self, MiniatureError> {
-        if place.read_dir().is_ok_and(|mut items| items.next().is_some()) {
-            return Err(MiniatureError::NotEmpty { path: place.to_owned() });
+        if place
+            .read_dir()
+            .is_ok_and(|mut items| items.next().is_some())
+        {
+            return Err(MiniatureError::NotEmpty {
+                path: place.to_owned(),
+            });
         }
         let mut name = place.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.new", std::process::id()));
-        let tree = Self { place: place.to_owned(), temporary: place.with_file_name(name) };
+        let tree = Self {
+            place: place.to_owned(),
+            temporary: place.with_file_name(name),
+        };
         tree.clear()?;
         Ok(tree)
     }

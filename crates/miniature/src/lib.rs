@@ -1,5 +1,6 @@
-//! Miniature data sets: made-up images and anomaly maps in exactly the layouts of the real data sets, a few kilobytes
-//! each, so that everything can be run, tested and tried out without them. **Figures that come out of them mean nothing.**
+//! Miniature data sets: made-up images and anomaly maps in exactly the layouts of the real data
+//! sets, a few kilobytes each, so that everything can be run, tested and tried out without them.
+//! **Figures that come out of them mean nothing.**
 //!
 //! [`write`] makes this below a folder, the same for the same [`Params`] on every machine:
 //!
@@ -12,10 +13,11 @@
 //! <data set>.toml                   the manifest: that of the real one with the counts of the miniature
 //! ```
 //!
-//! A part is a textured background with a body and loose components on it, placed by its class's name; an image of it is
-//! shifted, brighter or darker, and noisy. Defects are structural (scratch, spot, crack) or logical (a component missing,
-//! displaced, doubled, of a wrong colour); VAD's seen and unseen defects are of different kinds. Masks hold the pixels that
-//! the defect changed. Maps come from a formula, [`maps`], not from these images.
+//! A part is a textured background with a body and loose components on it, placed by its class's
+//! name; an image of it is shifted, brighter or darker, and noisy. Defects are structural (scratch,
+//! spot, crack) or logical (a component missing, displaced, doubled, of a wrong colour); VAD's seen
+//! and unseen defects are of different kinds. Masks hold the pixels that the defect changed. Maps
+//! come from a formula, [`maps`], not from these images.
 //!
 //! ```
 //! use segad_datasets::{Dataset, Manifest, Part};

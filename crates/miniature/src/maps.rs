@@ -1,4 +1,5 @@
-//! Anomaly maps and masks out of an integer formula, the same here and in `tests/fixtures/segad_maps/make.py`.
+//! Anomaly maps and masks out of an integer formula, the same here and in
+//! `tests/fixtures/segad_maps/make.py`.
 #![expect(clippy::disallowed_methods, reason = "writes test data, not results")]
 
 use std::collections::BTreeMap;
@@ -67,11 +68,13 @@ pub fn mask(class: u32, image: u32, segments: u32, size: u32) -> Vec<u8> {
         last if last == segments - 1 && image.is_multiple_of(5) => 0,
         label => label as u8,
     };
-    (0..size).flat_map(|y| (0..size).map(move |x| label(y, x))).collect()
+    (0..size)
+        .flat_map(|y| (0..size).map(move |x| label(y, x)))
+        .collect()
 }
 
-/// The map of an image: noise, a disc that is brighter in bad images (numbers from 1000), and in every seventh a segment
-/// without any variation.
+/// The map of an image: noise, a disc that is brighter in bad images (numbers from 1000), and in
+/// every seventh a segment without any variation.
 pub fn map(class: u32, image: u32, model: u32, labels: &[u8], size: u32) -> Vec<f32> {
     let k = key(class, image);
     let at = |n: u32| mix(k.wrapping_add(n));
@@ -82,16 +85,31 @@ pub fn map(class: u32, image: u32, model: u32, labels: &[u8], size: u32) -> Vec<
             let v = unit(mix(mix(p).wrapping_mul(2 * model + 1).wrapping_add(k)));
             let (dy, dx) = ((p / size).abs_diff(cy), (p % size).abs_diff(cx));
             let v = v * v * 0.5;
-            let v = if dx * dx + dy * dy <= r * r { v + strength } else { v };
-            if image % 7 == 3 && labels[p as usize] == 1 { 0.25 } else { v }
+            let v = if dx * dx + dy * dy <= r * r {
+                v + strength
+            } else {
+                v
+            };
+            if image % 7 == 3 && labels[p as usize] == 1 {
+                0.25
+            } else {
+                v
+            }
         })
         .collect()
 }
 
 /// A `.npy` file; `values` are those of the file's order.
-fn npy(version: u8, descr: &str, fortran: bool, size: u32, values: impl Iterator<Item = u8>) -> Vec<u8> {
+fn npy(
+    version: u8,
+    descr: &str,
+    fortran: bool,
+    size: u32,
+    values: impl Iterator<Item = u8>,
+) -> Vec<u8> {
     let fortran = if fortran { "True" } else { "False" };
-    let mut text = format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': ({size}, {size}), }}");
+    let mut text =
+        format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': ({size}, {size}), }}");
     let start = if version == 1 { 10 } else { 12 };
     while (start + text.len() + 1) % 64 != 0 {
         text.push(' ');
@@ -116,15 +134,39 @@ fn map_file(image: u32, values: &[f32], size: u32) -> Vec<u8> {
             let wide = transposed(values, size).flat_map(|v| f64::from(v).to_le_bytes());
             npy(1, "<f8", true, size, wide)
         }
-        2 => npy(2, ">f4", false, size, values.iter().flat_map(|v| v.to_be_bytes())),
-        3 => npy(3, "<f4", false, size, values.iter().flat_map(|v| v.to_le_bytes())),
-        _ => npy(1, "<f4", false, size, values.iter().flat_map(|v| v.to_le_bytes())),
+        2 => npy(
+            2,
+            ">f4",
+            false,
+            size,
+            values.iter().flat_map(|v| v.to_be_bytes()),
+        ),
+        3 => npy(
+            3,
+            "<f4",
+            false,
+            size,
+            values.iter().flat_map(|v| v.to_le_bytes()),
+        ),
+        _ => npy(
+            1,
+            "<f4",
+            false,
+            size,
+            values.iter().flat_map(|v| v.to_le_bytes()),
+        ),
     }
 }
 
 fn mask_file(image: u32, labels: &[u8], size: u32) -> Vec<u8> {
     match image % 3 {
-        1 => npy(1, "<i8", false, size, labels.iter().flat_map(|&l| i64::from(l).to_le_bytes())),
+        1 => npy(
+            1,
+            "<i8",
+            false,
+            size,
+            labels.iter().flat_map(|&l| i64::from(l).to_le_bytes()),
+        ),
         2 if labels.iter().all(|&l| l < 2) => npy(1, "|b1", false, size, labels.iter().copied()),
         _ => npy(1, "|u1", true, size, transposed(labels, size)),
     }
@@ -159,9 +201,10 @@ pub fn write(root: &Path, size: u32, classes: &[Class]) -> io::Result<BTreeMap<S
                 std::fs::create_dir_all(maps.join(label))?;
             }
             let mut sum = 0u64;
-            for (images, part, file) in
-                [(&training, "train", "df_training.csv"), (&test, "test", "df_test.csv")]
-            {
+            for (images, part, file) in [
+                (&training, "train", "df_training.csv"),
+                (&test, "test", "df_test.csv"),
+            ] {
                 let mut csv = ",filepath,an_map_path,label,prediction_an_det\n".to_owned();
                 for (row, &i) in images.iter().enumerate() {
                     let (label, stem) = (label(i), format!("{:03}", i % 1000));
@@ -169,10 +212,17 @@ pub fn write(root: &Path, size: u32, classes: &[Class]) -> io::Result<BTreeMap<S
                     let bits: u64 = values.iter().map(|v| u64::from(v.to_bits())).sum();
                     sum = sum.wrapping_mul(31).wrapping_add(bits);
                     let max = f64::from(values.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-                    let path = format!("anomaly_maps/{model}/{name}/anomaly_maps/{label}/{stem}.npy");
+                    let path =
+                        format!("anomaly_maps/{model}/{name}/anomaly_maps/{label}/{stem}.npy");
                     let bad = u8::from(i >= 1000);
-                    let _ = writeln!(csv, "{row},visa/{name}/{part}/{label}/{stem}.JPG,{path},{bad},{max}");
-                    std::fs::write(maps.join(label).join(format!("{stem}.npy")), map_file(i, &values, size))?;
+                    let _ = writeln!(
+                        csv,
+                        "{row},visa/{name}/{part}/{label}/{stem}.JPG,{path},{bad},{max}"
+                    );
+                    std::fs::write(
+                        maps.join(label).join(format!("{stem}.npy")),
+                        map_file(i, &values, size),
+                    )?;
                 }
                 std::fs::write(folder.join(file), csv)?;
             }

@@ -25,11 +25,17 @@ pub(crate) fn write(tree: &Tree, params: &Params, task: &dyn Task) -> Result<(),
             Some(1) => Part::texture(&class.name),
             _ => Part::object(&class.name),
         };
-        let (seed, side) = (params.seed.derive("mvtec").derive(&class.name), (params.size, params.size));
+        let (seed, side) = (
+            params.seed.derive("mvtec").derive(&class.name),
+            (params.size, params.size),
+        );
         let one = |path: &str, kind| -> Result<Vec<bool>, MiniatureError> {
             let made = picture(&part, kind, side, seed.derive(path), path)?;
-            let image =
-                if GREY.contains(&class.name.as_str()) { grey(path, made.image)? } else { made.image };
+            let image = if GREY.contains(&class.name.as_str()) {
+                grey(path, made.image)?
+            } else {
+                made.image
+            };
             tree.put(path, &encode(path, segad_imaging::encode_png(&image))?)?;
             task.advance(1);
             Ok(made.mask)

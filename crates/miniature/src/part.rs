@@ -42,7 +42,12 @@ impl Draw {
 }
 
 fn plain(shape: Shape, colour: Colour, contrast: f32) -> Item {
-    Item { shape, colour, pattern: Pattern::Plain, contrast }
+    Item {
+        shape,
+        colour,
+        pattern: Pattern::Plain,
+        contrast,
+    }
 }
 
 impl Part {
@@ -51,56 +56,105 @@ impl Part {
         [self.fixed.as_slice(), &self.loose].concat()
     }
 
-    /// A class of several: a textured body of its own shape and colours with three to five components.
+    /// A class of several: a textured body of its own shape and colours with three to five
+    /// components.
     pub fn object(class: &str) -> Self {
         let mut draw = Draw::new(Seed(0).derive("miniature object").derive(class));
         let background = plain(Shape::Everything, draw.colour(20.0, 70.0), 6.0);
         let (rx, ry) = (draw.between(0.33, 0.4), draw.between(0.3, 0.4));
         let shape = match draw.below(2) {
-            0 => Shape::Ellipse { x: 0.5, y: 0.5, rx, ry },
-            _ => Shape::Rectangle { x: 0.5, y: 0.5, rx, ry, angle: 0.0 },
+            0 => Shape::Ellipse {
+                x: 0.5,
+                y: 0.5,
+                rx,
+                ry,
+            },
+            _ => Shape::Rectangle {
+                x: 0.5,
+                y: 0.5,
+                rx,
+                ry,
+                angle: 0.0,
+            },
         };
         let pattern = match draw.below(3) {
             0 => Pattern::Plain,
-            1 => Pattern::Stripes { waves: draw.between(5.0, 9.0), angle: draw.between(0.0, 3.0) },
-            _ => Pattern::Fields { fields: draw.between(7.0, 11.0) },
+            1 => Pattern::Stripes {
+                waves: draw.between(5.0, 9.0),
+                angle: draw.between(0.0, 3.0),
+            },
+            _ => Pattern::Fields {
+                fields: draw.between(7.0, 11.0),
+            },
         };
-        let body = Item { shape, colour: draw.colour(110.0, 190.0), pattern, contrast: 9.0 };
+        let body = Item {
+            shape,
+            colour: draw.colour(110.0, 190.0),
+            pattern,
+            contrast: 9.0,
+        };
         let count = 3 + draw.below(3);
         let turn = draw.between(0.0, std::f32::consts::TAU);
         let loose = (0..count).map(|i| {
             let angle = turn + std::f32::consts::TAU * i as f32 / count as f32;
-            let (x, y) = (0.5 + 0.58 * rx * libm::cosf(angle), 0.5 + 0.58 * ry * libm::sinf(angle));
+            let (x, y) = (
+                0.5 + 0.58 * rx * libm::cosf(angle),
+                0.5 + 0.58 * ry * libm::sinf(angle),
+            );
             let (rx, ry) = (draw.between(0.05, 0.075), draw.between(0.05, 0.075));
             let shape = match draw.below(2) {
                 0 => Shape::Ellipse { x, y, rx, ry },
-                _ => Shape::Rectangle { x, y, rx, ry, angle: draw.between(0.0, 1.5) },
+                _ => Shape::Rectangle {
+                    x,
+                    y,
+                    rx,
+                    ry,
+                    angle: draw.between(0.0, 1.5),
+                },
             };
             plain(shape, draw.colour(0.0, 90.0), 5.0)
         });
         let loose = loose.collect();
-        Self { fixed: vec![background, body], loose }
+        Self {
+            fixed: vec![background, body],
+            loose,
+        }
     }
 
     /// A class that is a texture: one pattern everywhere.
     pub fn texture(class: &str) -> Self {
         let mut draw = Draw::new(Seed(0).derive("miniature texture").derive(class));
         let pattern = match draw.below(2) {
-            0 => Pattern::Stripes { waves: draw.between(6.0, 12.0), angle: draw.between(0.0, 3.0) },
-            _ => Pattern::Fields { fields: draw.between(8.0, 14.0) },
+            0 => Pattern::Stripes {
+                waves: draw.between(6.0, 12.0),
+                angle: draw.between(0.0, 3.0),
+            },
+            _ => Pattern::Fields {
+                fields: draw.between(8.0, 14.0),
+            },
         };
         let colour = draw.colour(90.0, 180.0);
         Self {
-            fixed: vec![Item { shape: Shape::Everything, colour, pattern, contrast: 14.0 }],
+            fixed: vec![Item {
+                shape: Shape::Everything,
+                colour,
+                pattern,
+                contrast: 14.0,
+            }],
             loose: vec![],
         }
     }
 
-    /// VAD's piezo element, after the sizes that can be measured on the picture in the data set's README: housing, piezo
-    /// disc with its rim, two solder dots, two wires, two pins.
+    /// VAD's piezo element, after the sizes that can be measured on the picture in the data set's
+    /// README: housing, piezo disc with its rim, two solder dots, two wires, two pins.
     pub fn piezo() -> Self {
         let unit = |pixels: f32| pixels / 512.0;
-        let ellipse = |x, y, rx, ry| Shape::Ellipse { x: unit(x), y: unit(y), rx: unit(rx), ry: unit(ry) };
+        let ellipse = |x, y, rx, ry| Shape::Ellipse {
+            x: unit(x),
+            y: unit(y),
+            rx: unit(rx),
+            ry: unit(ry),
+        };
         let bar = |x, y, rx, ry, angle| Shape::Rectangle {
             x: unit(x),
             y: unit(y),
@@ -111,40 +165,82 @@ impl Part {
         let fixed = vec![
             plain(Shape::Everything, [35.0, 35.0, 40.0], 6.0),
             plain(ellipse(256.0, 250.0, 256.0, 235.0), [70.0, 72.0, 78.0], 8.0),
-            plain(ellipse(256.0, 258.0, 225.0, 226.0), [165.0, 140.0, 80.0], 6.0),
+            plain(
+                ellipse(256.0, 258.0, 225.0, 226.0),
+                [165.0, 140.0, 80.0],
+                6.0,
+            ),
             Item {
                 shape: ellipse(256.0, 250.0, 196.0, 200.0),
                 colour: [185.0, 185.0, 180.0],
-                pattern: Pattern::Stripes { waves: 14.0, angle: 0.6 },
+                pattern: Pattern::Stripes {
+                    waves: 14.0,
+                    angle: 0.6,
+                },
                 contrast: 8.0,
             },
         ];
         let loose = vec![
-            plain(bar(122.0, 340.0, 24.0, 88.0, 0.1), [205.0, 190.0, 120.0], 5.0),
-            plain(bar(395.0, 330.0, 24.0, 90.0, -0.1), [205.0, 190.0, 120.0], 5.0),
+            plain(
+                bar(122.0, 340.0, 24.0, 88.0, 0.1),
+                [205.0, 190.0, 120.0],
+                5.0,
+            ),
+            plain(
+                bar(395.0, 330.0, 24.0, 90.0, -0.1),
+                [205.0, 190.0, 120.0],
+                5.0,
+            ),
             plain(bar(172.0, 205.0, 11.0, 58.0, 0.0), [150.0, 50.0, 45.0], 5.0),
             plain(bar(368.0, 200.0, 11.0, 50.0, 0.2), [45.0, 50.0, 140.0], 5.0),
-            plain(ellipse(178.0, 100.0, 48.0, 48.0), [225.0, 225.0, 230.0], 7.0),
-            plain(ellipse(352.0, 112.0, 46.0, 46.0), [225.0, 225.0, 230.0], 7.0),
+            plain(
+                ellipse(178.0, 100.0, 48.0, 48.0),
+                [225.0, 225.0, 230.0],
+                7.0,
+            ),
+            plain(
+                ellipse(352.0, 112.0, 46.0, 46.0),
+                [225.0, 225.0, 230.0],
+                7.0,
+            ),
         ];
         Self { fixed, loose }
     }
 
-    /// A solar cell: three busbars across a grainy square. They are nobody's component: a cell's defects are structural.
+    /// A solar cell: three busbars across a grainy square. They are nobody's component: a cell's
+    /// defects are structural.
     pub fn cell() -> Self {
         let mut fixed = vec![
             plain(Shape::Everything, [15.0; 3], 3.0),
             Item {
-                shape: Shape::Rectangle { x: 0.5, y: 0.5, rx: 0.49, ry: 0.49, angle: 0.0 },
+                shape: Shape::Rectangle {
+                    x: 0.5,
+                    y: 0.5,
+                    rx: 0.49,
+                    ry: 0.49,
+                    angle: 0.0,
+                },
                 colour: [150.0; 3],
-                pattern: Pattern::Stripes { waves: 30.0, angle: std::f32::consts::FRAC_PI_2 },
+                pattern: Pattern::Stripes {
+                    waves: 30.0,
+                    angle: std::f32::consts::FRAC_PI_2,
+                },
                 contrast: 10.0,
             },
         ];
         fixed.extend([52.0, 150.0, 248.0].map(|row| {
-            let shape = Shape::Rectangle { x: 0.5, y: row / 300.0, rx: 0.49, ry: 0.02, angle: 0.0 };
+            let shape = Shape::Rectangle {
+                x: 0.5,
+                y: row / 300.0,
+                rx: 0.49,
+                ry: 0.02,
+                angle: 0.0,
+            };
             plain(shape, [60.0; 3], 3.0)
         }));
-        Self { fixed, loose: vec![] }
+        Self {
+            fixed,
+            loose: vec![],
+        }
     }
 }

@@ -19,7 +19,10 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { size: 64, seed: Seed(0) }
+        Self {
+            size: 64,
+            seed: Seed(0),
+        }
     }
 }
 
@@ -33,16 +36,22 @@ pub fn write(root: &Path, params: &Params, progress: &dyn Progress) -> Result<()
     }
     let tree = Tree::begin(root)?;
     let classes = |name| Ok::<_, MiniatureError>(derived(name)?.classes.len());
-    let images =
-        vad::images() + visa::images(classes("visa")?) + mvtec::images(classes("mvtec")?) + elpv::images();
+    let images = vad::images()
+        + visa::images(classes("visa")?)
+        + mvtec::images(classes("mvtec")?)
+        + elpv::images();
     let task = progress.start("miniature sets", Some(images as u64));
     vad::write(&tree, params, &*task)?;
     visa::write(&tree, params, &*task)?;
     mvtec::write(&tree, params, &*task)?;
     elpv::write(&tree, params, &*task)?;
     let folder = tree.root().join("maps");
-    maps::write(&folder, params.size as u32, &maps::MINIATURE)
-        .map_err(|source| MiniatureError::Io { path: folder, source })?;
+    maps::write(&folder, params.size as u32, &maps::MINIATURE).map_err(|source| {
+        MiniatureError::Io {
+            path: folder,
+            source,
+        }
+    })?;
     tree.publish()
 }
 
@@ -50,9 +59,16 @@ pub fn write(root: &Path, params: &Params, progress: &dyn Progress) -> Result<()
 ///
 /// # Errors
 /// As [`write`].
-pub fn provide(cache: &Path, params: &Params, progress: &dyn Progress) -> Result<PathBuf, MiniatureError> {
+pub fn provide(
+    cache: &Path,
+    params: &Params,
+    progress: &dyn Progress,
+) -> Result<PathBuf, MiniatureError> {
     let mut hasher = KeyHasher::new("miniature", REVISION);
-    let key = hasher.field("size", &params.size).field("seed", &params.seed).finish();
+    let key = hasher
+        .field("size", &params.size)
+        .field("seed", &params.seed)
+        .finish();
     let place = cache.join("miniature").join(key.short());
     if place.is_dir() {
         return Ok(place);
@@ -66,8 +82,10 @@ pub fn provide(cache: &Path, params: &Params, progress: &dyn Progress) -> Result
 
 /// The real data set's manifest, marked as made up; its counts are still to be changed.
 pub(crate) fn derived(dataset: &'static str) -> Result<Manifest, MiniatureError> {
-    let failed =
-        |e: segad_datasets::DatasetError| MiniatureError::Manifest { dataset, reason: e.to_string() };
+    let failed = |e: segad_datasets::DatasetError| MiniatureError::Manifest {
+        dataset,
+        reason: e.to_string(),
+    };
     let mut manifest = Manifest::shipped(dataset).map_err(failed)?;
     manifest.name = format!("{dataset}-mini");
     manifest.title = format!("{}: a made-up miniature", manifest.title);
@@ -84,20 +102,31 @@ pub(crate) fn manifest_file(
     dataset: &'static str,
     manifest: &Manifest,
 ) -> Result<(), MiniatureError> {
-    let failed = |e: toml::ser::Error| MiniatureError::Manifest { dataset, reason: e.to_string() };
-    tree.put(&format!("{dataset}.toml"), toml::to_string(manifest).map_err(failed)?.as_bytes())
+    let failed = |e: toml::ser::Error| MiniatureError::Manifest {
+        dataset,
+        reason: e.to_string(),
+    };
+    tree.put(
+        &format!("{dataset}.toml"),
+        toml::to_string(manifest).map_err(failed)?.as_bytes(),
+    )
 }
 
 /// Images per group.
 pub(crate) type Counts<'a> = Vec<(&'a str, usize)>;
 
 pub(crate) fn counts(list: &[(&str, usize)]) -> BTreeMap<String, usize> {
-    list.iter().map(|&(group, n)| (group.to_owned(), n)).collect()
+    list.iter()
+        .map(|&(group, n)| (group.to_owned(), n))
+        .collect()
 }
 
 /// Names the file in whatever went wrong with its image.
 pub(crate) fn encode<T, E: ToString>(path: &str, made: Result<T, E>) -> Result<T, MiniatureError> {
-    made.map_err(|e| MiniatureError::Image { path: path.to_owned(), reason: e.to_string() })
+    made.map_err(|e| MiniatureError::Image {
+        path: path.to_owned(),
+        reason: e.to_string(),
+    })
 }
 
 /// A grey PNG with `value` where the mask holds.

@@ -36,8 +36,17 @@ pub(crate) fn write(tree: &Tree, params: &Params, task: &dyn Task) -> Result<(),
                 "bad" => Some(SEEN[i % SEEN.len()]),
                 _ => Some(UNSEEN[i % UNSEEN.len()]),
             };
-            let made = picture(&part, kind, (params.size, params.size), seed.derive(&path), &path)?;
-            tree.put(&path, &encode(&path, segad_imaging::encode_png(&made.image))?)?;
+            let made = picture(
+                &part,
+                kind,
+                (params.size, params.size),
+                seed.derive(&path),
+                &path,
+            )?;
+            tree.put(
+                &path,
+                &encode(&path, segad_imaging::encode_png(&made.image))?,
+            )?;
             number += 1;
             task.advance(1);
         }
@@ -46,7 +55,10 @@ pub(crate) fn write(tree: &Tree, params: &Params, task: &dyn Task) -> Result<(),
     let mut manifest = derived("vad")?;
     let class = &mut manifest.classes[0];
     for (part, kept) in [("train/", &mut class.train), ("test/", &mut class.test)] {
-        let own = FOLDERS.iter().filter(|f| f.0.starts_with(part)).map(|f| (f.1, f.2));
+        let own = FOLDERS
+            .iter()
+            .filter(|f| f.0.starts_with(part))
+            .map(|f| (f.1, f.2));
         *kept = counts(&own.collect::<Counts<'_>>());
     }
     if let Some(low_shot) = &mut manifest.low_shot {
@@ -59,8 +71,16 @@ pub(crate) fn write(tree: &Tree, params: &Params, task: &dyn Task) -> Result<(),
 fn low_shot() -> Value {
     let (first, count) = (FOLDERS[0].2, FOLDERS[1].2);
     let list = |l: usize| {
-        let name = |i: usize| Value::from(format!("{:04}.png", first + (3 * l + 2 * i + i / 8) % count));
-        (format!("split_{}", l + 1), (0..PER_LIST).map(name).collect())
+        let name = |i: usize| {
+            Value::from(format!(
+                "{:04}.png",
+                first + (3 * l + 2 * i + i / 8) % count
+            ))
+        };
+        (
+            format!("split_{}", l + 1),
+            (0..PER_LIST).map(name).collect(),
+        )
     };
     Value::Object((0..LISTS).map(list).collect::<Map<_, _>>())
 }

@@ -26,7 +26,9 @@ pub(crate) fn write(tree: &Tree, params: &Params, task: &dyn Task) -> Result<(),
         let side = (params.size, params.size * 5 / 4);
         let mut numbers: Vec<usize> = (0..TRAIN + TEST_GOOD).collect();
         let mut draw = Draw::new(seed);
-        (1..numbers.len()).rev().for_each(|i| numbers.swap(i, draw.below(i + 1)));
+        (1..numbers.len())
+            .rev()
+            .for_each(|i| numbers.swap(i, draw.below(i + 1)));
         let mut test = numbers.split_off(TRAIN);
         test.sort_unstable();
         let mut listed = "image,label,mask\n".to_owned();
@@ -34,7 +36,11 @@ pub(crate) fn write(tree: &Tree, params: &Params, task: &dyn Task) -> Result<(),
             let path = format!("{}/Data/Images/Normal/{number:03}.JPG", class.name);
             let made = picture(&part, None, side, seed.derive(&path), &path)?;
             tree.put(&format!("visa/{path}"), &jpeg(&path, &made.image)?)?;
-            let place = if test.contains(&number) { "test" } else { "train" };
+            let place = if test.contains(&number) {
+                "test"
+            } else {
+                "train"
+            };
             let _ = write!(split, "{},{place},normal,{path},\r\n", class.name);
             let _ = writeln!(listed, "{path},normal,");
             task.advance(1);
@@ -42,16 +48,25 @@ pub(crate) fn write(tree: &Tree, params: &Params, task: &dyn Task) -> Result<(),
         for number in 0..BAD {
             let path = format!("{}/Data/Images/Anomaly/{number:03}.JPG", class.name);
             let mask = format!("{}/Data/Masks/Anomaly/{number:03}.png", class.name);
-            let (id, kind) = (number % Kind::ALL.len(), Kind::ALL[number % Kind::ALL.len()]);
+            let (id, kind) = (
+                number % Kind::ALL.len(),
+                Kind::ALL[number % Kind::ALL.len()],
+            );
             let made = picture(&part, Some(kind), side, seed.derive(&path), &path)?;
             tree.put(&format!("visa/{path}"), &jpeg(&path, &made.image)?)?;
             // VisA's masks hold the number of the kind of defect.
-            tree.put(&format!("visa/{mask}"), &mask_png(&mask, &made.mask, side, id as u8 + 1)?)?;
+            tree.put(
+                &format!("visa/{mask}"),
+                &mask_png(&mask, &made.mask, side, id as u8 + 1)?,
+            )?;
             let _ = write!(split, "{},test,anomaly,{path},{mask}\r\n", class.name);
             let _ = writeln!(listed, "{path},{},{mask}", kind.name());
             task.advance(1);
         }
-        tree.put(&format!("visa/{}/image_anno.csv", class.name), listed.as_bytes())?;
+        tree.put(
+            &format!("visa/{}/image_anno.csv", class.name),
+            listed.as_bytes(),
+        )?;
         class.train = counts(&[("good", TRAIN)]);
         class.test = counts(&[("good", TEST_GOOD), ("bad", BAD)]);
         class.test_normal = Some(test);
@@ -66,7 +81,9 @@ fn jpeg(path: &str, image: &Image) -> Result<Vec<u8>, MiniatureError> {
         let mut bytes = Vec::new();
         let (height, width) = (side(image.height())?, side(image.width())?);
         let encoder = Encoder::new(&mut bytes, 92);
-        encoder.encode(image.rgb(), width, height, ColorType::Rgb).map_err(|e| e.to_string())?;
+        encoder
+            .encode(image.rgb(), width, height, ColorType::Rgb)
+            .map_err(|e| e.to_string())?;
         Ok::<_, String>(bytes)
     };
     encode(path, write(image))

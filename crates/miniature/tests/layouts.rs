@@ -13,7 +13,11 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for item in std::fs::read_dir(folder).unwrap() {
         let path = item.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+        if path.is_dir() {
+            found.extend(files(&path))
+        } else {
+            found.push(path)
+        }
     }
     found.sort();
     found
@@ -22,8 +26,15 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn digest(root: &Path) -> Key {
     let mut hasher = KeyHasher::new("tree", 1);
     for file in files(root) {
-        let name = file.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-        hasher.field("name", &name).field("bytes", &Key::of_bytes(&std::fs::read(&file).unwrap()));
+        let name = file
+            .strip_prefix(root)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        hasher
+            .field("name", &name)
+            .field("bytes", &Key::of_bytes(&std::fs::read(&file).unwrap()));
     }
     hasher.finish()
 }
@@ -56,24 +67,48 @@ fn masks_and_lists_belong_to_images() {
     let sets = sets();
     let sets = sets.path();
     for (image, mask) in [
-        ("visa/pcb1/Data/Images/Anomaly/013.JPG", "visa/pcb1/Data/Masks/Anomaly/013.png"),
-        ("mvtec/grid/test/thread/000.png", "mvtec/grid/ground_truth/thread/000_mask.png"),
+        (
+            "visa/pcb1/Data/Images/Anomaly/013.JPG",
+            "visa/pcb1/Data/Masks/Anomaly/013.png",
+        ),
+        (
+            "mvtec/grid/test/thread/000.png",
+            "mvtec/grid/ground_truth/thread/000_mask.png",
+        ),
     ] {
         let image = segad_imaging::open(&sets.join(image)).unwrap();
         let labels = segad_imaging::open(&sets.join(mask)).unwrap();
-        assert_eq!((image.height(), image.width()), (labels.height(), labels.width()));
+        assert_eq!(
+            (image.height(), image.width()),
+            (labels.height(), labels.width())
+        );
         assert!(labels.rgb().iter().any(|&v| v > 0) && labels.rgb().contains(&0));
     }
     let split = std::fs::read_to_string(sets.join("visa/split_csv/1cls.csv")).unwrap();
     let rows: Vec<&str> = split.split("\r\n").filter(|l| !l.is_empty()).collect();
-    assert_eq!((rows[0], rows.len()), ("object,split,label,image,mask", 1 + 12 * 40));
+    assert_eq!(
+        (rows[0], rows.len()),
+        ("object,split,label,image,mask", 1 + 12 * 40)
+    );
     for row in &rows[1..] {
         let fields: Vec<&str> = row.split(',').collect();
-        assert!(fields[3..].iter().all(|f| f.is_empty() || sets.join("visa").join(f).is_file()), "{row}");
+        assert!(
+            fields[3..]
+                .iter()
+                .all(|f| f.is_empty() || sets.join("visa").join(f).is_file()),
+            "{row}"
+        );
     }
     // Wider than high and JPEG, as VisA's are; grey files where MVTec AD has them.
-    let visa = Dataset::open(Manifest::read(&sets.join("visa.toml")).unwrap(), &sets.join("visa")).unwrap();
-    let image = visa.loader().load(&visa.index("candle").unwrap().entries()[0].id).unwrap();
+    let visa = Dataset::open(
+        Manifest::read(&sets.join("visa.toml")).unwrap(),
+        &sets.join("visa"),
+    )
+    .unwrap();
+    let image = visa
+        .loader()
+        .load(&visa.index("candle").unwrap().entries()[0].id)
+        .unwrap();
     assert_eq!((image.height(), image.width()), (64, 80));
     let png = std::fs::read(sets.join("mvtec/screw/train/good/000.png")).unwrap();
     assert_eq!(png[25], 0, "colour type grey");
@@ -89,17 +124,36 @@ fn the_default_sets_are_the_same_everywhere() {
 #[test]
 fn seed_and_size_decide_and_nothing_is_overwritten() {
     let dir = tempfile::tempdir().unwrap();
-    let small = Params { size: 32, seed: Seed(1) };
+    let small = Params {
+        size: 32,
+        seed: Seed(1),
+    };
     let place = provide(dir.path(), &small, &NoProgress).unwrap();
     assert_eq!(provide(dir.path(), &small, &NoProgress).unwrap(), place);
     let (again, other) = (dir.path().join("again"), dir.path().join("other"));
     write(&again, &small, &NoProgress).unwrap();
-    write(&other, &Params { seed: Seed(2), ..small }, &NoProgress).unwrap();
+    write(
+        &other,
+        &Params {
+            seed: Seed(2),
+            ..small
+        },
+        &NoProgress,
+    )
+    .unwrap();
     assert_eq!(digest(&place), digest(&again));
     assert_ne!(digest(&place), digest(&other));
     let error = write(&again, &small, &NoProgress).unwrap_err();
     assert!(matches!(error, MiniatureError::NotEmpty { .. }), "{error}");
-    let error = write(&dir.path().join("big"), &Params { size: 5000, ..small }, &NoProgress).unwrap_err();
+    let error = write(
+        &dir.path().join("big"),
+        &Params {
+            size: 5000,
+            ..small
+        },
+        &NoProgress,
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("32 to 512"), "{error}");
     assert!(!dir.path().join("big").exists());
 }

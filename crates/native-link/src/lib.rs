@@ -1,20 +1,26 @@
-//! For build scripts: tells the linker where the native libraries lie, so that a binary or test runs without
-//! `LD_LIBRARY_PATH`.
+//! For build scripts: tells the linker where the native libraries lie, so that a binary or test
+//! runs without `LD_LIBRARY_PATH`.
 //!
-//! Cargo hands a link argument only to the targets of the package whose build script printed it, so every package with a
-//! binary or a test that links libtorch or XGBoost has this `build.rs`:
+//! Cargo hands a link argument only to the targets of the package whose build script printed it, so
+//! every package with a binary or a test that links libtorch or XGBoost has this `build.rs`:
 //!
 //! ```no_run
 //! segad_native_link::rpath();
 //! ```
 //!
-//! The folders come from `LIBTORCH` and `XGBOOST_LIB_DIR`, which `.cargo/native.toml` (written by `cargo xtask setup`)
-//! or the shell sets.
+//! The folders come from `LIBTORCH` and `XGBOOST_LIB_DIR`, which `.cargo/native.toml` (written by
+//! `cargo xtask setup`) or the shell sets.
 
-/// Prints the link arguments for each native library that is set up: its run path, and for XGBoost that its calls of
-/// OpenMP come by `xgboost-rs-sys` (`openmp.rs` says why).
-#[expect(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
-#[expect(clippy::disallowed_methods, reason = "a build script's settings are its environment")]
+/// Prints the link arguments for each native library that is set up: its run path, and for XGBoost
+/// that its calls of OpenMP come by `xgboost-rs-sys` (`openmp.rs` says why).
+#[expect(
+    clippy::print_stdout,
+    reason = "this is how a build script talks to cargo"
+)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a build script's settings are its environment"
+)]
 pub fn rpath() {
     for (variable, below) in [("LIBTORCH", "/lib"), ("XGBOOST_LIB_DIR", "")] {
         println!("cargo:rerun-if-env-changed={variable}");
@@ -23,8 +29,12 @@ pub fn rpath() {
             if variable == "XGBOOST_LIB_DIR" {
                 println!("cargo:rustc-link-arg=-Wl,--export-dynamic-symbol=GOMP_parallel");
             }
-            // A CUDA build of libtorch registers its kernels on load; without this the linker drops the library.
-            if std::path::Path::new(&folder).join("lib/libtorch_cuda.so").exists() {
+            // A CUDA build of libtorch registers its kernels on load; without this the linker drops
+            // the library.
+            if std::path::Path::new(&folder)
+                .join("lib/libtorch_cuda.so")
+                .exists()
+            {
                 println!("cargo:rustc-link-arg=-Wl,--no-as-needed");
                 println!("cargo:rustc-link-arg=-ltorch");
             }

@@ -85,7 +85,11 @@ pub struct Parameter {
 
 impl Parameter {
     pub(crate) fn new(name: String, shape: &[i64], trainable: bool) -> Self {
-        Self { name, shape: shape.to_vec(), trainable }
+        Self {
+            name,
+            shape: shape.to_vec(),
+            trainable,
+        }
     }
 
     /// Number of values.
@@ -96,17 +100,31 @@ impl Parameter {
 
 /// The four tensors of a batch normalisation over `channels`, without its batch counter.
 pub(crate) fn norm_parameters(name: &str, channels: i64) -> [Parameter; 4] {
-    [("weight", true), ("bias", true), ("running_mean", false), ("running_var", false)]
-        .map(|(part, trainable)| Parameter::new(format!("{name}.{part}"), &[channels], trainable))
+    [
+        ("weight", true),
+        ("bias", true),
+        ("running_mean", false),
+        ("running_var", false),
+    ]
+    .map(|(part, trainable)| Parameter::new(format!("{name}.{part}"), &[channels], trainable))
 }
 
 impl Unit {
     pub fn weight_shape(&self) -> [i64; 4] {
-        [self.output, self.input / self.groups, self.kernel, self.kernel]
+        [
+            self.output,
+            self.input / self.groups,
+            self.kernel,
+            self.kernel,
+        ]
     }
 
     pub fn parameters(&self) -> Vec<Parameter> {
-        let mut list = vec![Parameter::new(format!("{}.weight", self.conv), &self.weight_shape(), true)];
+        let mut list = vec![Parameter::new(
+            format!("{}.weight", self.conv),
+            &self.weight_shape(),
+            true,
+        )];
         list.extend(norm_parameters(&self.norm, self.output));
         list
     }
@@ -130,6 +148,10 @@ impl Layer {
 
 impl Stage {
     pub fn parameters(&self) -> Vec<Parameter> {
-        self.layers.iter().flat_map(|l| l.units()).flat_map(Unit::parameters).collect()
+        self.layers
+            .iter()
+            .flat_map(|l| l.units())
+            .flat_map(Unit::parameters)
+            .collect()
     }
 }

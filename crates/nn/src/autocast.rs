@@ -1,10 +1,13 @@
 //! Automatic bf16 in convolutions and products, on CPU and CUDA.
 //!
-//! tch's own `autocast` does nothing on a machine without CUDA and picks f16 with it, so libtorch's functions are
-//! bound here by name. They take and give plain numbers; the names hold for libtorch on Linux and macOS, for the
-//! version that set-up provides. A libtorch without them does not link.
+//! tch's own `autocast` does nothing on a machine without CUDA and picks f16 with it, so libtorch's
+//! functions are bound here by name. They take and give plain numbers; the names hold for libtorch
+//! on Linux and macOS, for the version that set-up provides. A libtorch without them does not link.
 
-#![expect(unsafe_code, reason = "libtorch's autocast switches are not wrapped by tch")]
+#![expect(
+    unsafe_code,
+    reason = "libtorch's autocast switches are not wrapped by tch"
+)]
 
 use segad_core::Precision;
 
@@ -28,7 +31,8 @@ unsafe extern "C" {
     safe fn clear_cache();
 }
 
-/// Whether this thread's convolutions and products on a device are in bf16 because of an [`autocast`].
+/// Whether this thread's convolutions and products on a device are in bf16 because of an
+/// [`autocast`].
 pub(crate) fn is_bf16(device: tch::Device) -> bool {
     number(device).is_some_and(|d| is_autocast_enabled(d) && get_autocast_dtype(d) == BFLOAT16)
 }
@@ -61,15 +65,19 @@ impl Drop for Restore {
     }
 }
 
-/// Runs `f` so that libtorch does convolutions and matrix products on `device` in `precision`: f32 tensors go in, with
-/// [`Precision::Bf16`] bf16 tensors come out of those operations, and what needs more digits (losses, normalisations,
-/// exponentials) is done in f32. It holds for this thread alone and may be nested. Backward passes need not be inside.
+/// Runs `f` so that libtorch does convolutions and matrix products on `device` in `precision`: f32
+/// tensors go in, with [`Precision::Bf16`] bf16 tensors come out of those operations, and what
+/// needs more digits (losses, normalisations, exponentials) is done in f32. It holds for this
+/// thread alone and may be nested. Backward passes need not be inside.
 pub fn autocast<T>(device: tch::Device, precision: Precision, f: impl FnOnce() -> T) -> T {
     let Some(device) = number(device) else {
         return f();
     };
-    let _restore =
-        Restore { device, enabled: is_autocast_enabled(device), dtype: get_autocast_dtype(device) };
+    let _restore = Restore {
+        device,
+        enabled: is_autocast_enabled(device),
+        dtype: get_autocast_dtype(device),
+    };
     increment_nesting();
     if precision == Precision::Bf16 {
         set_autocast_dtype(device, BFLOAT16);
@@ -90,7 +98,10 @@ mod tests {
 
     #[test]
     fn products_are_bf16_inside_and_only_there() {
-        assert_eq!(autocast(Device::Cpu, Precision::Bf16, product), Kind::BFloat16);
+        assert_eq!(
+            autocast(Device::Cpu, Precision::Bf16, product),
+            Kind::BFloat16
+        );
         assert_eq!(product(), Kind::Float);
         assert_eq!(autocast(Device::Cpu, Precision::F32, product), Kind::Float);
         let nested = autocast(Device::Cpu, Precision::Bf16, || {
@@ -99,8 +110,9 @@ mod tests {
             [inner, elsewhere, product()]
         });
         assert_eq!(nested, [Kind::Float, Kind::Float, Kind::BFloat16]);
-        let panicked =
-            std::panic::catch_unwind(|| autocast(Device::Cpu, Precision::Bf16, || panic!("on purpose")));
+        let panicked = std::panic::catch_unwind(|| {
+            autocast(Device::Cpu, Precision::Bf16, || panic!("on purpose"))
+        });
         assert!(panicked.is_err());
         assert_eq!(product(), Kind::Float);
     }
@@ -109,7 +121,9 @@ mod tests {
     fn changed_weights_are_seen() {
         let x = Tensor::ones([1, 1], (Kind::Float, Device::Cpu));
         let mut w = Tensor::ones([1, 1], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-        let run = |w: &Tensor| autocast(Device::Cpu, Precision::Bf16, || x.matmul(w)).double_value(&[0, 0]);
+        let run = |w: &Tensor| {
+            autocast(Device::Cpu, Precision::Bf16, || x.matmul(w)).double_value(&[0, 0])
+        };
         assert_eq!(run(&w), 1.0);
         let _ = tch::no_grad(|| w.f_mul_scalar_(3.0)).unwrap();
         assert_eq!(run(&w), 3.0);

@@ -6,8 +6,9 @@ use crate::{BackboneKind, NnError, Tap, Weights};
 use segad_core::{Device, Key, Precision};
 use tch::{Kind, Tensor};
 
-/// A frozen backbone that gives the features of named taps and computes nothing behind the last of them. Batch
-/// normalisations are folded into the convolutions, tensors lie channels-last, no gradient is recorded.
+/// A frozen backbone that gives the features of named taps and computes nothing behind the last of
+/// them. Batch normalisations are folded into the convolutions, tensors lie channels-last, no
+/// gradient is recorded.
 pub struct Backbone {
     kind: BackboneKind,
     taps: Vec<Tap>,
@@ -37,7 +38,10 @@ impl Backbone {
         device: Device,
         precision: Precision,
     ) -> Result<Self, NnError> {
-        let taps = taps.iter().map(|t| kind.tap(t.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        let taps = taps
+            .iter()
+            .map(|t| kind.tap(t.as_ref()))
+            .collect::<Result<Vec<_>, _>>()?;
         let architecture = kind.architecture();
         let place = |name: &str| architecture.stages.iter().position(|s| s.tap == name);
         let Some(last) = taps.iter().filter_map(|t| place(&t.name)).max() else {
@@ -46,20 +50,36 @@ impl Backbone {
         weights.check(kind, Some(&architecture.stages[last].tap))?;
         let target = (torch_device(device)?, torch_kind(precision));
         if (device, precision) == (Device::Cpu, Precision::Bf16) && !cpu_has_bf16() {
-            tracing::warn!("this processor lacks AVX-512: bf16 is worked out in f32 and saves no time");
+            tracing::warn!(
+                "this processor lacks AVX-512: bf16 is worked out in f32 and saves no time"
+            );
         }
         let fold = |u: &Unit| Conv::fold(u, weights, architecture.epsilon, target);
         let mut stages = Vec::with_capacity(last + 1);
         for stage in &architecture.stages[..=last] {
-            let layers = stage.layers.iter().map(|l| Built::new(l, &fold)).collect::<Result<_, _>>()?;
-            let fills = (0..taps.len()).filter(|&i| taps[i].name == stage.tap).collect();
+            let layers = stage
+                .layers
+                .iter()
+                .map(|l| Built::new(l, &fold))
+                .collect::<Result<_, _>>()?;
+            let fills = (0..taps.len())
+                .filter(|&i| taps[i].name == stage.tap)
+                .collect();
             stages.push((layers, fills));
         }
-        Ok(Self { kind, taps, stages, device: target.0, precision, digest: weights.digest() })
+        Ok(Self {
+            kind,
+            taps,
+            stages,
+            device: target.0,
+            precision,
+            digest: weights.digest(),
+        })
     }
 
-    /// Features of a batch: one tensor a tap, in the order in which they were named, f32, N×C×⌈H/stride⌉×⌈W/stride⌉,
-    /// on the backbone's device. `images` is N×3×H×W, normalised as [`BackboneKind::preprocess`] does.
+    /// Features of a batch: one tensor a tap, in the order in which they were named, f32,
+    /// N×C×⌈H/stride⌉×⌈W/stride⌉, on the backbone's device. `images` is N×3×H×W, normalised as
+    /// [`BackboneKind::preprocess`] does.
     ///
     /// # Errors
     /// [`NnError::Shape`] for another shape, else libtorch's.
@@ -73,7 +93,9 @@ impl Backbone {
             });
         }
         tch::no_grad(|| {
-            let x = images.f_to_device(self.device)?.f_to_kind(torch_kind(self.precision))?;
+            let x = images
+                .f_to_device(self.device)?
+                .f_to_kind(torch_kind(self.precision))?;
             let mut x = channels_last(&x)?;
             let mut found: Vec<Option<Tensor>> = self.taps.iter().map(|_| None).collect();
             for (layers, fills) in &self.stages {
@@ -123,16 +145,30 @@ impl Conv {
     ) -> Result<Self, NnError> {
         tch::no_grad(|| {
             let norm = |part: &str| -> Result<Tensor, NnError> {
-                Ok(weights.get(&format!("{}.{part}", unit.norm))?.f_to_kind(Kind::Double)?)
+                Ok(weights
+                    .get(&format!("{}.{part}", unit.norm))?
+                    .f_to_kind(Kind::Double)?)
             };
             let spread = norm("running_var")?.f_add_scalar(epsilon)?.f_sqrt()?;
             let scale = norm("weight")?.f_div(&spread)?;
             let bias = norm("bias")?.f_sub(&norm("running_mean")?.f_mul(&scale)?)?;
-            let weight = weights.get(&format!("{}.weight", unit.conv))?.f_to_kind(Kind::Double)?;
+            let weight = weights
+                .get(&format!("{}.weight", unit.conv))?
+                .f_to_kind(Kind::Double)?;
             let weight = weight.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
-            let weight = weight.f_to_kind(Kind::Float)?.f_to_kind(kind)?.f_to_device(device)?;
-            let bias = bias.f_to_kind(Kind::Float)?.f_to_kind(kind)?.f_to_device(device)?;
-            Ok(Self { unit: unit.clone(), weight: channels_last(&weight)?, bias })
+            let weight = weight
+                .f_to_kind(Kind::Float)?
+                .f_to_kind(kind)?
+                .f_to_device(device)?;
+            let bias = bias
+                .f_to_kind(Kind::Float)?
+                .f_to_kind(kind)?
+                .f_to_device(device)?;
+            Ok(Self {
+                unit: unit.clone(),
+                weight: channels_last(&weight)?,
+                bias,
+            })
         })
     }
 

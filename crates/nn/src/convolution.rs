@@ -1,16 +1,17 @@
 //! Convolutions of all networks: libtorch's, and bf16 on processors that it has none for.
 //!
-//! On a CPU libtorch has bf16 convolutions from AVX-512 on and plain loops below, which are some 30 times slower than f32.
-//! There, operands are rounded to bf16, multiplied and added in f32 and the result is rounded to bf16, which is what the
-//! processors do that have bf16: the values are theirs up to the order of sums, the time is that of f32.
+//! On a CPU libtorch has bf16 convolutions from AVX-512 on and plain loops below, which are some 30
+//! times slower than f32. There, operands are rounded to bf16, multiplied and added in f32 and the
+//! result is rounded to bf16, which is what the processors do that have bf16: the values are theirs
+//! up to the order of sums, the time is that of f32.
 
 use crate::NnError;
 use crate::autocast::{autocast, is_bf16};
 use segad_core::Precision;
 use tch::{Device, Kind, TchError, Tensor};
 
-/// The convolution of N×C×H×W with a weight O×(C/groups)×k×k, in bf16 if the tensors are or under such an
-/// [`autocast`].
+/// The convolution of N×C×H×W with a weight O×(C/groups)×k×k, in bf16 if the tensors are or under
+/// such an [`autocast`].
 ///
 /// # Errors
 /// libtorch's.
@@ -74,18 +75,22 @@ mod tests {
     use super::*;
     use crate::{channels_last, golden};
 
-    /// libtorch's bf16 convolution, and this module's, of the same tensors; and their gradients for the weight.
+    /// libtorch's bf16 convolution, and this module's, of the same tensors; and their gradients for
+    /// the weight.
     fn both(groups: i64, auto: bool) -> [(Tensor, Tensor); 2] {
         let x = channels_last(&golden::input("x", &[2, 24, 9, 11]).unwrap()).unwrap();
         let weight = golden::input("w", &[12, 24 / groups, 3, 3]).unwrap();
         let bias = golden::input("b", &[12]).unwrap();
         [true, false].map(|native| {
             let weight = weight.copy().set_requires_grad(true);
-            let run =
-                |x: &Tensor, w: &Tensor, b: Option<&Tensor>| x.f_conv2d(w, b, [2, 2], [1, 0], [1, 1], groups);
+            let run = |x: &Tensor, w: &Tensor, b: Option<&Tensor>| {
+                x.f_conv2d(w, b, [2, 2], [1, 0], [1, 1], groups)
+            };
             let half = |t: &Tensor| t.to_kind(Kind::BFloat16);
             let y = if auto {
-                autocast(Device::Cpu, Precision::Bf16, || rounded(native, &x, &weight, Some(&bias), run))
+                autocast(Device::Cpu, Precision::Bf16, || {
+                    rounded(native, &x, &weight, Some(&bias), run)
+                })
             } else {
                 rounded(native, &half(&x), &half(&weight), Some(&half(&bias)), run)
             };
@@ -99,14 +104,25 @@ mod tests {
     fn it_is_libtorchs_up_to_one_rounding() {
         for (groups, auto) in [(1, false), (1, true), (12, false), (12, true)] {
             let [(native, by), (ours, gradient)] = both(groups, auto);
-            assert_eq!((native.kind(), ours.kind()), (Kind::BFloat16, Kind::BFloat16));
+            assert_eq!(
+                (native.kind(), ours.kind()),
+                (Kind::BFloat16, Kind::BFloat16)
+            );
             let apart = |a: &Tensor, b: &Tensor| {
                 let (a, b) = (a.to_kind(Kind::Double), b.to_kind(Kind::Double));
                 ((&a - b).abs().max() / a.abs().max()).double_value(&[])
             };
             // bf16 has eight bits.
-            assert!(apart(&native, &ours) < 1.0 / 256.0, "{}", apart(&native, &ours));
-            assert!(apart(&by, &gradient) < 1.0 / 64.0, "{}", apart(&by, &gradient));
+            assert!(
+                apart(&native, &ours) < 1.0 / 256.0,
+                "{}",
+                apart(&native, &ours)
+            );
+            assert!(
+                apart(&by, &gradient) < 1.0 / 64.0,
+                "{}",
+                apart(&by, &gradient)
+            );
         }
     }
 

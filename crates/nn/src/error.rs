@@ -29,7 +29,8 @@ pub enum NnError {
     /// No feature tap was asked for.
     #[error("layers of {0}: at least one must be named")]
     NoTaps(String),
-    /// Parameters are missing from the weights, or the weights hold names that the network does not know.
+    /// Parameters are missing from the weights, or the weights hold names that the network does not
+    /// know.
     #[error(
         "weights of {network}: missing {missing:?}, unexpected {unexpected:?}; the file belongs to another network"
     )]
@@ -78,7 +79,9 @@ pub enum NnError {
     #[error("map operator: {0}")]
     Operator(String),
     /// The device is not there.
-    #[error("device {device}: libtorch sees {count} CUDA devices; use cpu, or a CUDA build of libtorch")]
+    #[error(
+        "device {device}: libtorch sees {count} CUDA devices; use cpu, or a CUDA build of libtorch"
+    )]
     NoDevice {
         /// What was asked for.
         device: Device,
@@ -106,5 +109,10 @@ pub enum NnError {
 
 /// libtorch appends a C++ backtrace to its messages.
 fn first_line(error: &TchError) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }

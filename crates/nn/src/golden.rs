@@ -1,5 +1,6 @@
-//! Deterministic numbers for tests that compare a network with figures worked out elsewhere, so that no weights need
-//! to be shipped: value j of the tensor called `name` is a hash of (name, j). Not for anything but tests.
+//! Deterministic numbers for tests that compare a network with figures worked out elsewhere, so
+//! that no weights need to be shipped: value j of the tensor called `name` is a hash of (name, j).
+//! Not for anything but tests.
 
 use crate::{NnError, from_slice};
 use tch::Tensor;
@@ -7,13 +8,16 @@ use tch::nn::VarStore;
 
 /// Value `j` of the tensor called `name`: a hash in [−½, ½).
 ///
-/// h₀ = FNV-1a-32 of the name; h = murmur3's final mix of (j·2654435761 + h₀) mod 2³²; the value is h/2³² − ½.
+/// h₀ = FNV-1a-32 of the name; h = murmur3's final mix of (j·2654435761 + h₀) mod 2³²; the value is
+/// h/2³² − ½.
 pub fn uniform(name: &str, j: usize) -> f64 {
     mix(fnv(name), j)
 }
 
 fn fnv(name: &str) -> u32 {
-    name.bytes().fold(0x811C_9DC5, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
+    name.bytes().fold(0x811C_9DC5, |h, b| {
+        (h ^ u32::from(b)).wrapping_mul(0x0100_0193)
+    })
 }
 
 fn mix(start: u32, j: usize) -> f64 {
@@ -28,7 +32,9 @@ fn mix(start: u32, j: usize) -> f64 {
 
 fn tensor(name: &str, shape: &[i64], scale: f64, offset: f64) -> Result<Tensor, NnError> {
     let (start, n) = (fnv(name), shape.iter().product::<i64>());
-    let values: Vec<f32> = (0..n as usize).map(|j| (offset + scale * mix(start, j)) as f32).collect();
+    let values: Vec<f32> = (0..n as usize)
+        .map(|j| (offset + scale * mix(start, j)) as f32)
+        .collect();
     from_slice(&values, shape)
 }
 
@@ -40,9 +46,9 @@ pub fn input(name: &str, shape: &[i64]) -> Result<Tensor, NnError> {
     tensor(name, shape, 4.0, 0.0)
 }
 
-/// A parameter by its full name. Weights of two or more dimensions (but not the C×H×W of a layer normalisation) have
-/// the variance 2/fan-in; other weights and `running_var` lie in 1 ± 0.1; `global_scale` in 10 ± ½; the rest
-/// (biases, running means, offsets) in ± 0.05.
+/// A parameter by its full name. Weights of two or more dimensions (but not the C×H×W of a layer
+/// normalisation) have the variance 2/fan-in; other weights and `running_var` lie in 1 ± 0.1;
+/// `global_scale` in 10 ± ½; the rest (biases, running means, offsets) in ± 0.05.
 ///
 /// # Errors
 /// libtorch's.
@@ -80,7 +86,10 @@ mod tests {
     #[test]
     fn known_values() {
         assert_eq!(fnv("conv1.weight"), 3_184_444_564);
-        for (j, u) in [0.454418841, 0.266153066, 0.421518003, -0.350311308].into_iter().enumerate() {
+        for (j, u) in [0.454418841, 0.266153066, 0.421518003, -0.350311308]
+            .into_iter()
+            .enumerate()
+        {
             assert!((uniform("conv1.weight", j) - u).abs() < 1e-9);
         }
     }

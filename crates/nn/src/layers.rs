@@ -19,11 +19,18 @@ pub(crate) enum Built<U> {
 
 impl<U> Built<U> {
     /// With what `make` gives for each unit.
-    pub fn new(layer: &Layer, make: &impl Fn(&Unit) -> Result<U, NnError>) -> Result<Self, NnError> {
+    pub fn new(
+        layer: &Layer,
+        make: &impl Fn(&Unit) -> Result<U, NnError>,
+    ) -> Result<Self, NnError> {
         Ok(match layer {
             Layer::Unit(unit) => Self::Unit(make(unit)?),
             Layer::MaxPool => Self::MaxPool,
-            Layer::Block(Block { main, shortcut, activation }) => Self::Block {
+            Layer::Block(Block {
+                main,
+                shortcut,
+                activation,
+            }) => Self::Block {
                 main: main.iter().map(make).collect::<Result<_, _>>()?,
                 shortcut: match shortcut {
                     Shortcut::None => None,
@@ -44,12 +51,17 @@ impl<U> Built<U> {
         match self {
             Self::Unit(unit) => run(unit, &x),
             Self::MaxPool => Ok(x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?),
-            Self::Block { main, shortcut, activation } => {
+            Self::Block {
+                main,
+                shortcut,
+                activation,
+            } => {
                 let mut y = x.shallow_clone();
                 for unit in main {
                     y = run(unit, &y)?;
                 }
-                // The sum may overwrite `y`: a block has at least one convolution, so `y` is no longer `x`.
+                // The sum may overwrite `y`: a block has at least one convolution, so `y` is no
+                // longer `x`.
                 let y = match shortcut {
                     None => y,
                     Some(None) => y.f_add_(&x)?,
@@ -77,7 +89,10 @@ pub(crate) fn convolve(
             if top == bottom && left == right {
                 (None, [top, left])
             } else {
-                (Some(x.f_constant_pad_nd([left, right, top, bottom])?), [0, 0])
+                (
+                    Some(x.f_constant_pad_nd([left, right, top, bottom])?),
+                    [0, 0],
+                )
             }
         }
     };
@@ -106,7 +121,8 @@ mod tests {
 
     #[test]
     fn padding_is_tensorflows() {
-        // 260 pixels, kernel 3, stride 2: one zero, behind; 65 pixels, kernel 5, stride 2: two on each side.
+        // 260 pixels, kernel 3, stride 2: one zero, behind; 65 pixels, kernel 5, stride 2: two on
+        // each side.
         assert_eq!(same_padding(260, 3, 2), (0, 1));
         assert_eq!(same_padding(65, 5, 2), (2, 2));
         assert_eq!(same_padding(64, 5, 2), (1, 2));

@@ -1,14 +1,16 @@
-//! What every network of segad stands on: backbones with named feature taps, their weights, the way from images to
-//! tensors, the way from small maps to large ones, device and precision. The only crate that deals with libtorch's
-//! peculiarities.
+//! What every network of segad stands on: backbones with named feature taps, their weights, the way
+//! from images to tensors, the way from small maps to large ones, device and precision. The only
+//! crate that deals with libtorch's peculiarities.
 //!
-//! - Images come as 8-bit RGB ([`segad_core::Image`]); networks take N×3×H×W f32 tensors made by [`Preprocess`];
-//!   features are N×C×h×w f32, whatever the precision inside.
-//! - [`Backbone`] runs WideResNet-50-2 and ResNet-18 (v1.5, torchvision's names) and EfficientNet-Lite0–2 (no
-//!   squeeze-and-excitation, ReLU6, TensorFlow's padding worked out from the size of the input), frozen: batch
-//!   normalisation folded into the convolutions, channels-last, no gradients, nothing behind the last tap.
+//! - Images come as 8-bit RGB ([`segad_core::Image`]); networks take N×3×H×W f32 tensors made by
+//!   [`Preprocess`]; features are N×C×h×w f32, whatever the precision inside.
+//! - [`Backbone`] runs WideResNet-50-2 and ResNet-18 (v1.5, torchvision's names) and
+//!   EfficientNet-Lite0–2 (no squeeze-and-excitation, ReLU6, TensorFlow's padding worked out from
+//!   the size of the input), frozen: batch normalisation folded into the convolutions,
+//!   channels-last, no gradients, nothing behind the last tap.
 //! - [`TrainableBackbone`] is the same network with variables, for classifiers that fine-tune it.
-//! - [`Weights`] come from safetensors; every name and shape is checked, because libtorch itself would broadcast.
+//! - [`Weights`] come from safetensors; every name and shape is checked, because libtorch itself
+//!   would broadcast.
 //! - [`MapOperator`] enlarges and blurs a map by two small matrix products.
 //! - [`PatchFeatures`]: features of several taps on one grid, few channels.
 //! - [`ScriptModule`] runs a TorchScript module of somebody else's, its interface checked.
@@ -31,8 +33,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Deviations: batch normalisation is folded (differences near 1e-6 of a feature); the PyPI EfficientNet-Lite pads for
-//! its nominal image size, this one for the actual size, as TensorFlow does.
+//! Deviations: batch normalisation is folded (differences near 1e-6 of a feature); the PyPI
+//! EfficientNet-Lite pads for its nominal image size, this one for the actual size, as TensorFlow
+//! does.
 
 mod architecture;
 mod autocast;
@@ -72,5 +75,6 @@ pub use script::{run_torchscript, write_torchscript};
 pub use trainable::{TrainableBackbone, global_average};
 pub use weights::{Weights, read_tensors, write_tensors};
 
-/// Raised when the features of a backbone change for the same input; part of the keys of all that is made with one.
+/// Raised when the features of a backbone change for the same input; part of the keys of all that
+/// is made with one.
 pub const REVISION: u32 = 2;

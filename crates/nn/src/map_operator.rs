@@ -13,21 +13,24 @@ pub enum Upsample {
     },
 }
 
-/// Enlarging and blurring as one linear map on each axis: out = A_h · D · A_wᵀ, A = blur · upsample. Equal to doing one
-/// after the other up to rounding, and far cheaper (two small matrix products a map).
+/// Enlarging and blurring as one linear map on each axis: out = A_h · D · A_wᵀ, A = blur ·
+/// upsample. Equal to doing one after the other up to rounding, and far cheaper (two small matrix
+/// products a map).
 ///
-/// The blur is Gaussian with 2·⌊4σ+½⌋+1 taps that sum to 1, and mirrors at the border without repeating the edge
-/// (`reflect` in PyTorch; SciPy's `reflect` repeats the edge).
+/// The blur is Gaussian with 2·⌊4σ+½⌋+1 taps that sum to 1, and mirrors at the border without
+/// repeating the edge (`reflect` in PyTorch; SciPy's `reflect` repeats the edge).
 pub struct MapOperator {
     rows: Tensor,
     columns: Tensor,
 }
 
 impl MapOperator {
-    /// From maps of `from` to maps of `to` (height, width), blurred with `sigma` in output pixels, if any.
+    /// From maps of `from` to maps of `to` (height, width), blurred with `sigma` in output pixels,
+    /// if any.
     ///
     /// # Errors
-    /// [`NnError::Operator`] for a size of zero, a σ that is not positive, or a blur wider than the map.
+    /// [`NnError::Operator`] for a size of zero, a σ that is not positive, or a blur wider than the
+    /// map.
     pub fn new(
         from: (usize, usize),
         to: (usize, usize),
@@ -65,9 +68,16 @@ impl MapOperator {
 }
 
 /// blur · upsample for one axis, `to`×`from`, row-major.
-fn axis_matrix(from: usize, to: usize, upsample: Upsample, sigma: Option<f64>) -> Result<Vec<f64>, NnError> {
+fn axis_matrix(
+    from: usize,
+    to: usize,
+    upsample: Upsample,
+    sigma: Option<f64>,
+) -> Result<Vec<f64>, NnError> {
     if from == 0 || to == 0 {
-        return Err(NnError::Operator(format!("sizes must be at least 1, got {from} to {to}")));
+        return Err(NnError::Operator(format!(
+            "sizes must be at least 1, got {from} to {to}"
+        )));
     }
     let mut enlarge = vec![0.0; to * from];
     for (i, row) in enlarge.chunks_exact_mut(from).enumerate() {
@@ -75,7 +85,11 @@ fn axis_matrix(from: usize, to: usize, upsample: Upsample, sigma: Option<f64>) -
             Upsample::Nearest => row[(i * from / to).min(from - 1)] = 1.0,
             Upsample::Bilinear { align_corners } => {
                 let at = if align_corners {
-                    if to == 1 { 0.0 } else { i as f64 * (from - 1) as f64 / (to - 1) as f64 }
+                    if to == 1 {
+                        0.0
+                    } else {
+                        i as f64 * (from - 1) as f64 / (to - 1) as f64
+                    }
                 } else {
                     ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0)
                 };
@@ -86,7 +100,9 @@ fn axis_matrix(from: usize, to: usize, upsample: Upsample, sigma: Option<f64>) -
             }
         }
     }
-    let Some(sigma) = sigma else { return Ok(enlarge) };
+    let Some(sigma) = sigma else {
+        return Ok(enlarge);
+    };
     let taps = gaussian(sigma)?;
     let radius = taps.len() / 2;
     if radius >= to {
@@ -99,8 +115,15 @@ fn axis_matrix(from: usize, to: usize, upsample: Upsample, sigma: Option<f64>) -
     for (i, row) in out.chunks_exact_mut(from).enumerate() {
         for (k, tap) in taps.iter().enumerate() {
             let mirrored = (i + k).abs_diff(radius);
-            let source = if mirrored >= to { 2 * (to - 1) - mirrored } else { mirrored };
-            for (o, u) in row.iter_mut().zip(&enlarge[source * from..(source + 1) * from]) {
+            let source = if mirrored >= to {
+                2 * (to - 1) - mirrored
+            } else {
+                mirrored
+            };
+            for (o, u) in row
+                .iter_mut()
+                .zip(&enlarge[source * from..(source + 1) * from])
+            {
                 *o += tap * u;
             }
         }
@@ -111,11 +134,14 @@ fn axis_matrix(from: usize, to: usize, upsample: Upsample, sigma: Option<f64>) -
 /// Taps of a Gaussian with 2·⌊4σ+½⌋+1 places, summing to 1.
 fn gaussian(sigma: f64) -> Result<Vec<f64>, NnError> {
     if !(sigma.is_finite() && sigma > 0.0) {
-        return Err(NnError::Operator(format!("σ must be positive, got {sigma}")));
+        return Err(NnError::Operator(format!(
+            "σ must be positive, got {sigma}"
+        )));
     }
     let radius = (4.0 * sigma + 0.5).floor() as i64;
-    let taps: Vec<f64> =
-        (-radius..=radius).map(|x| (-(x * x) as f64 / (2.0 * sigma * sigma)).exp()).collect();
+    let taps: Vec<f64> = (-radius..=radius)
+        .map(|x| (-(x * x) as f64 / (2.0 * sigma * sigma)).exp())
+        .collect();
     let sum: f64 = taps.iter().sum();
     Ok(taps.into_iter().map(|t| t / sum).collect())
 }
@@ -125,11 +151,17 @@ mod tests {
     use super::*;
     use crate::{golden, to_vec};
 
-    const ALIGNED: Upsample = Upsample::Bilinear { align_corners: true };
-    const HALF_PIXEL: Upsample = Upsample::Bilinear { align_corners: false };
+    const ALIGNED: Upsample = Upsample::Bilinear {
+        align_corners: true,
+    };
+    const HALF_PIXEL: Upsample = Upsample::Bilinear {
+        align_corners: false,
+    };
 
     fn patch() -> Tensor {
-        let values: Vec<f32> = (0..1024).map(|j| (1.0 + golden::uniform("patch", j)) as f32).collect();
+        let values: Vec<f32> = (0..1024)
+            .map(|j| (1.0 + golden::uniform("patch", j)) as f32)
+            .collect();
         from_slice(&values, &[32, 32]).unwrap()
     }
 
@@ -145,7 +177,10 @@ mod tests {
     #[test]
     fn known_maps() {
         let m = run(Upsample::Nearest, Some(4.0));
-        close((m.iter().map(|&v| f64::from(v)).sum::<f64>() / 65536.0) as f32, 1.0007305);
+        close(
+            (m.iter().map(|&v| f64::from(v)).sum::<f64>() / 65536.0) as f32,
+            1.0007305,
+        );
         close(m.iter().copied().fold(0.0, f32::max), 1.4023069);
         close(m[0], 1.1862584);
         close(m[100 * 256 + 37], 1.0264087);
@@ -168,15 +203,29 @@ mod tests {
         let d = golden::input("steps", &[2, 1, 9, 13]).unwrap();
         let (h, w) = (40, 53);
         for (upsample, big) in [
-            (Upsample::Nearest, d.f_upsample_nearest2d([h, w], None, None).unwrap()),
-            (ALIGNED, d.f_upsample_bilinear2d([h, w], true, None, None).unwrap()),
-            (HALF_PIXEL, d.f_upsample_bilinear2d([h, w], false, None, None).unwrap()),
+            (
+                Upsample::Nearest,
+                d.f_upsample_nearest2d([h, w], None, None).unwrap(),
+            ),
+            (
+                ALIGNED,
+                d.f_upsample_bilinear2d([h, w], true, None, None).unwrap(),
+            ),
+            (
+                HALF_PIXEL,
+                d.f_upsample_bilinear2d([h, w], false, None, None).unwrap(),
+            ),
         ] {
-            let taps: Vec<f32> = gaussian(4.0).unwrap().into_iter().map(|t| t as f32).collect();
+            let taps: Vec<f32> = gaussian(4.0)
+                .unwrap()
+                .into_iter()
+                .map(|t| t as f32)
+                .collect();
             assert_eq!(taps.len(), 33);
             let taps = from_slice(&taps, &[1, 1, 33, 1]).unwrap();
             let padded = big.f_reflection_pad2d([16, 16, 16, 16]).unwrap();
-            let conv = |x: &Tensor, k: &Tensor| x.f_conv2d(k, None::<Tensor>, [1, 1], [0, 0], [1, 1], 1);
+            let conv =
+                |x: &Tensor, k: &Tensor| x.f_conv2d(k, None::<Tensor>, [1, 1], [0, 0], [1, 1], 1);
             let apart = conv(&conv(&padded, &taps).unwrap(), &taps.transpose(2, 3)).unwrap();
             let (from, to) = ((9, 13), (h as usize, w as usize));
             let op = MapOperator::new(from, to, upsample, Some(4.0), tch::Device::Cpu).unwrap();

@@ -3,8 +3,9 @@ use rand::Rng;
 use segad_core::{Device, Image, Precision, Seed};
 use tch::Tensor;
 
-/// Features of patches: several taps of a frozen backbone, each averaged over 3×3 places, brought to the grid of the first
-/// tap (linearly), and projected to few channels by random signs, which keeps distances (Achlioptas 2003).
+/// Features of patches: several taps of a frozen backbone, each averaged over 3×3 places, brought
+/// to the grid of the first tap (linearly), and projected to few channels by random signs, which
+/// keeps distances (Achlioptas 2003).
 pub struct PatchFeatures {
     backbone: Backbone,
     preprocess: Preprocess,
@@ -27,20 +28,38 @@ impl PatchFeatures {
         (device, precision): (Device, Precision),
     ) -> Result<Self, NnError> {
         let default = || kind.default_taps().map(str::to_owned).to_vec();
-        let layers = if layers.is_empty() { default() } else { layers.to_vec() };
+        let layers = if layers.is_empty() {
+            default()
+        } else {
+            layers.to_vec()
+        };
         let backbone = Backbone::new(kind, &layers, weights, device, precision)?;
         let all: usize = backbone.taps().iter().map(|t| t.channels as usize).sum();
         let projection = if channels < all {
             let mut rng = seed.derive("patch projection").rng();
             let size = (channels as f32).sqrt().recip();
-            let sign = |_| if rng.next_u64() >> 63 == 0 { size } else { -size };
+            let sign = |_| {
+                if rng.next_u64() >> 63 == 0 {
+                    size
+                } else {
+                    -size
+                }
+            };
             let values: Vec<f32> = (0..all * channels).map(sign).collect();
-            Some(from_slice(&values, &[all as i64, channels as i64])?.f_to_device(backbone.device())?)
+            Some(
+                from_slice(&values, &[all as i64, channels as i64])?
+                    .f_to_device(backbone.device())?,
+            )
         } else {
             None
         };
         let channels = channels.min(all);
-        Ok(Self { preprocess: kind.preprocess(side, side), backbone, projection, channels })
+        Ok(Self {
+            preprocess: kind.preprocess(side, side),
+            backbone,
+            projection,
+            channels,
+        })
     }
 
     /// Channels of a feature.
@@ -50,7 +69,12 @@ impl PatchFeatures {
 
     /// Places along each side of the grid.
     pub fn side(&self) -> usize {
-        self.preprocess.height.div_ceil(self.backbone.taps().first().map_or(1, |t| t.stride as usize))
+        self.preprocess.height.div_ceil(
+            self.backbone
+                .taps()
+                .first()
+                .map_or(1, |t| t.stride as usize),
+        )
     }
 
     /// Features of each image: side × side places, row-major, channels innermost.
@@ -72,14 +96,19 @@ impl PatchFeatures {
                     pooled.f_upsample_bilinear2d(grid, false, None, None)?
                 });
             }
-            let all = Tensor::f_cat(&parts, 1)?.f_permute([0, 2, 3, 1])?.f_contiguous()?;
+            let all = Tensor::f_cat(&parts, 1)?
+                .f_permute([0, 2, 3, 1])?
+                .f_contiguous()?;
             let rows = all.f_view([-1, *all.size().last().unwrap_or(&1)])?;
             let rows = match &self.projection {
                 Some(matrix) => rows.f_matmul(matrix)?,
                 None => rows,
             };
             let values = to_vec(&rows)?;
-            Ok(values.chunks_exact(values.len() / images.len()).map(<[f32]>::to_vec).collect())
+            Ok(values
+                .chunks_exact(values.len() / images.len())
+                .map(<[f32]>::to_vec)
+                .collect())
         })
     }
 }
@@ -97,11 +126,17 @@ mod tests {
             PatchFeatures::new(kind, &[], &weights, 64, channels, Seed(2), place).unwrap()
         };
         let grey: Vec<u8> = (0..4096u32).map(|i| (i * 37 % 251) as u8).collect();
-        let images = [Image::from_grey(64, 64, &grey).unwrap(), Image::from_grey(8, 8, &[9; 64]).unwrap()];
+        let images = [
+            Image::from_grey(64, 64, &grey).unwrap(),
+            Image::from_grey(8, 8, &[9; 64]).unwrap(),
+        ];
         let (few, all) = (of(16), of(9999));
         assert_eq!((few.side(), few.channels(), all.channels()), (8, 16, 384));
         let (few, all) = (few.of(&images).unwrap(), all.of(&images).unwrap());
-        assert_eq!((few.len(), few[0].len(), all[1].len()), (2, 8 * 8 * 16, 8 * 8 * 384));
+        assert_eq!(
+            (few.len(), few[0].len(), all[1].len()),
+            (2, 8 * 8 * 16, 8 * 8 * 384)
+        );
         // Projections keep distances, roughly: here within a factor of two on average.
         let apart = |v: &[f32], c: usize| -> f32 {
             let square = |i: usize| (v[i] - v[40 * c + i]).powi(2);

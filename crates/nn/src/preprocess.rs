@@ -3,8 +3,8 @@ use segad_core::Image;
 use segad_imaging::{IMAGENET_MEAN, IMAGENET_STD, resize_bilinear};
 use tch::{Kind, Tensor};
 
-/// From 8-bit images to a network's input: Pillow's antialiased bilinear resize straight to the size (the aspect is not
-/// kept, nothing is cropped), then (x/255 − mean)/std per channel in f32.
+/// From 8-bit images to a network's input: Pillow's antialiased bilinear resize straight to the
+/// size (the aspect is not kept, nothing is cropped), then (x/255 − mean)/std per channel in f32.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preprocess {
     /// Height of the input in pixels.
@@ -20,13 +20,19 @@ pub struct Preprocess {
 impl Preprocess {
     /// With ImageNet's mean and standard deviation, as torchvision's networks want it.
     pub fn imagenet(height: usize, width: usize) -> Self {
-        Self { height, width, mean: IMAGENET_MEAN, std: IMAGENET_STD }
+        Self {
+            height,
+            width,
+            mean: IMAGENET_MEAN,
+            std: IMAGENET_STD,
+        }
     }
 
     /// N×3×H×W, f32, on `device`.
     ///
     /// # Errors
-    /// [`NnError::EmptyBatch`], [`NnError::Image`] for an image that cannot be resized, else libtorch's.
+    /// [`NnError::EmptyBatch`], [`NnError::Image`] for an image that cannot be resized, else
+    /// libtorch's.
     pub fn batch(&self, images: &[Image], device: tch::Device) -> Result<Tensor, NnError> {
         if images.is_empty() {
             return Err(NnError::EmptyBatch);
@@ -36,13 +42,25 @@ impl Preprocess {
             if (image.height(), image.width()) == (self.height, self.width) {
                 bytes.extend_from_slice(image.rgb());
             } else {
-                let small = resize_bilinear(image, self.height, self.width)
-                    .map_err(|e| NnError::Image { index, source: e.into() })?;
+                let small = resize_bilinear(image, self.height, self.width).map_err(|e| {
+                    NnError::Image {
+                        index,
+                        source: e.into(),
+                    }
+                })?;
                 bytes.extend_from_slice(small.rgb());
             }
         }
-        let shape = [images.len() as i64, self.height as i64, self.width as i64, 3];
-        let x = Tensor::f_from_slice(&bytes)?.f_view(shape)?.f_to_device(device)?.f_to_kind(Kind::Float)?;
+        let shape = [
+            images.len() as i64,
+            self.height as i64,
+            self.width as i64,
+            3,
+        ];
+        let x = Tensor::f_from_slice(&bytes)?
+            .f_view(shape)?
+            .f_to_device(device)?
+            .f_to_kind(Kind::Float)?;
         let mean = Tensor::f_from_slice(&self.mean)?.f_to_device(device)?;
         let std = Tensor::f_from_slice(&self.std)?.f_to_device(device)?;
         let x = x.f_div_scalar(255.0)?.f_sub(&mean)?.f_div(&std)?;
@@ -64,19 +82,28 @@ mod tests {
         assert_eq!(x.size(), [2, 3, 1, 2]);
         let expect = |v: f32, c: usize| (v - IMAGENET_MEAN[c]) / IMAGENET_STD[c];
         let values = to_vec(&x).unwrap();
-        for (i, (v, c)) in
-            [(0.0, 0), (0.4, 0), (0.2, 1), (0.8, 1), (1.0, 2), (0.6, 2)].into_iter().enumerate()
+        for (i, (v, c)) in [(0.0, 0), (0.4, 0), (0.2, 1), (0.8, 1), (1.0, 2), (0.6, 2)]
+            .into_iter()
+            .enumerate()
         {
             assert!((values[i] - expect(v, c)).abs() < 1e-6, "{i}");
         }
         assert!((values[6] - expect(1.0, 0)).abs() < 1e-6);
-        assert!(matches!(p.batch(&[], tch::Device::Cpu), Err(NnError::EmptyBatch)));
+        assert!(matches!(
+            p.batch(&[], tch::Device::Cpu),
+            Err(NnError::EmptyBatch)
+        ));
     }
 
     #[test]
     fn other_sizes_are_resized() {
         let image = Image::from_grey(2, 2, &[0, 100, 100, 200]).unwrap();
-        let p = Preprocess { height: 1, width: 1, mean: [0.0; 3], std: [1.0; 3] };
+        let p = Preprocess {
+            height: 1,
+            width: 1,
+            mean: [0.0; 3],
+            std: [1.0; 3],
+        };
         let x = to_vec(&p.batch(&[image], tch::Device::Cpu).unwrap()).unwrap();
         assert!(x.iter().all(|v| (v - 100.0 / 255.0).abs() < 1e-6), "{x:?}");
     }

@@ -2,8 +2,8 @@ use crate::NnError;
 use segad_core::{Device, Precision};
 use tch::{Kind, Tensor};
 
-/// Sets the number of threads that libtorch uses for one operation, for the whole process. The runner calls it once,
-/// before any network runs.
+/// Sets the number of threads that libtorch uses for one operation, for the whole process. The
+/// runner calls it once, before any network runs.
 pub fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
 }
@@ -34,8 +34,8 @@ pub fn torch_kind(precision: Precision) -> Kind {
     }
 }
 
-/// The same tensor, N×C×H×W, with the channels innermost in memory, which convolutions on CPU are fastest with.
-/// Shape and values do not change.
+/// The same tensor, N×C×H×W, with the channels innermost in memory, which convolutions on CPU are
+/// fastest with. Shape and values do not change.
 ///
 /// # Errors
 /// [`NnError::Shape`] unless the tensor has four dimensions.
@@ -47,7 +47,10 @@ pub fn channels_last(tensor: &Tensor) -> Result<Tensor, NnError> {
             expected: "N×C×H×W".into(),
         });
     }
-    Ok(tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
+    Ok(tensor
+        .f_permute([0, 2, 3, 1])?
+        .f_contiguous()?
+        .f_permute([0, 3, 1, 2])?)
 }
 
 /// The values of a tensor of any shape, row-major, as `f32`.
@@ -55,7 +58,10 @@ pub fn channels_last(tensor: &Tensor) -> Result<Tensor, NnError> {
 /// # Errors
 /// libtorch's.
 pub fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, NnError> {
-    let tensor = tensor.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
+    let tensor = tensor
+        .f_to_device(tch::Device::Cpu)?
+        .f_to_kind(Kind::Float)?
+        .f_contiguous()?;
     let mut values = vec![0.0; tensor.numel()];
     tensor.f_copy_data(&mut values, tensor.numel())?;
     Ok(values)
@@ -83,12 +89,19 @@ mod tests {
     #[test]
     fn absent_devices_are_errors() {
         assert!(torch_device(Device::Cpu).is_ok());
-        assert!(matches!(torch_device(Device::Cuda(99)), Err(NnError::NoDevice { .. })));
+        assert!(matches!(
+            torch_device(Device::Cuda(99)),
+            Err(NnError::NoDevice { .. })
+        ));
     }
 
     #[test]
     fn channels_last_changes_strides_alone() {
-        let t = from_slice(&(0..24).map(|i| i as f32).collect::<Vec<_>>(), &[1, 2, 3, 4]).unwrap();
+        let t = from_slice(
+            &(0..24).map(|i| i as f32).collect::<Vec<_>>(),
+            &[1, 2, 3, 4],
+        )
+        .unwrap();
         let c = channels_last(&t).unwrap();
         assert_eq!((c.size(), c.stride()[1]), (t.size(), 1));
         assert_eq!(to_vec(&c).unwrap(), to_vec(&t).unwrap());

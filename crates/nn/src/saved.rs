@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tch::Tensor;
 
-/// A fitted model as bytes: a JSON header and a safetensors file. Whoever holds it decides about files.
+/// A fitted model as bytes: a JSON header and a safetensors file. Whoever holds it decides about
+/// files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedModel {
     /// What the model is: kind, schema version, parameters, digests of its inputs and of `tensors`.
@@ -37,7 +38,8 @@ pub struct Opened<P> {
 }
 
 impl SavedModel {
-    /// Saves a model of the given kind; `schema` is raised when its parameters or tensors change their meaning.
+    /// Saves a model of the given kind; `schema` is raised when its parameters or tensors change
+    /// their meaning.
     ///
     /// # Errors
     /// [`NnError::Saved`] if the parameters are no JSON, else libtorch's.
@@ -50,7 +52,13 @@ impl SavedModel {
     ) -> Result<Self, NnError> {
         let tensors = write_tensors(tensors)?;
         let digest = Key::of_bytes(&tensors);
-        let header = Header { kind: kind.to_owned(), schema, parameters, inputs, tensors: digest };
+        let header = Header {
+            kind: kind.to_owned(),
+            schema,
+            parameters,
+            inputs,
+            tensors: digest,
+        };
         let header = serde_json::to_string_pretty(&header)
             .map_err(|e| NnError::Saved(format!("parameters of {kind} cannot be written: {e}")))?;
         Ok(Self { header, tensors })
@@ -62,7 +70,8 @@ impl SavedModel {
     /// [`NnError::Saved`] saying what does not fit.
     pub fn open<P: DeserializeOwned>(&self, kind: &str, schema: u32) -> Result<Opened<P>, NnError> {
         let bad = |e: &dyn std::fmt::Display| NnError::Saved(format!("header of {kind}: {e}"));
-        let header: Header<serde_json::Value> = serde_json::from_str(&self.header).map_err(|e| bad(&e))?;
+        let header: Header<serde_json::Value> =
+            serde_json::from_str(&self.header).map_err(|e| bad(&e))?;
         if (header.kind.as_str(), header.schema) != (kind, schema) {
             return Err(NnError::Saved(format!(
                 "it is {} schema {}, expected {kind} schema {schema}; fit it again",
@@ -78,7 +87,11 @@ impl SavedModel {
             )));
         }
         let parameters = serde_json::from_value(header.parameters).map_err(|e| bad(&e))?;
-        Ok(Opened { parameters, inputs: header.inputs, tensors: read_tensors(&self.tensors)? })
+        Ok(Opened {
+            parameters,
+            inputs: header.inputs,
+            tensors: read_tensors(&self.tensors)?,
+        })
     }
 }
 
@@ -88,14 +101,19 @@ impl<P> Opened<P> {
     /// # Errors
     /// [`NnError::Saved`] if it is absent or of another shape.
     pub fn take(&mut self, name: &str, shape: &[i64]) -> Result<Tensor, NnError> {
-        let tensor =
-            self.tensors.remove(name).ok_or_else(|| NnError::Saved(format!("tensor {name} is absent")))?;
+        let tensor = self
+            .tensors
+            .remove(name)
+            .ok_or_else(|| NnError::Saved(format!("tensor {name} is absent")))?;
         let size = tensor.size();
-        let fits = size.len() == shape.len() && size.iter().zip(shape).all(|(a, b)| *b == -1 || a == b);
+        let fits =
+            size.len() == shape.len() && size.iter().zip(shape).all(|(a, b)| *b == -1 || a == b);
         if fits {
             Ok(tensor)
         } else {
-            Err(NnError::Saved(format!("tensor {name} is {size:?}, expected {shape:?}")))
+            Err(NnError::Saved(format!(
+                "tensor {name} is {size:?}, expected {shape:?}"
+            )))
         }
     }
 }
@@ -107,7 +125,9 @@ mod tests {
 
     fn saved() -> SavedModel {
         // A transposed view: not contiguous in memory.
-        let t = from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3]).unwrap().transpose(0, 1);
+        let t = from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3])
+            .unwrap()
+            .transpose(0, 1);
         let inputs = BTreeMap::from([("weights".to_owned(), Key::of_bytes(b"w"))]);
         SavedModel::new("toy", 2, vec![0.1f64, 7.0], inputs, &[("t", &t)]).unwrap()
     }
@@ -117,8 +137,16 @@ mod tests {
         let mut o = saved().open::<Vec<f64>>("toy", 2).unwrap();
         assert_eq!(o.parameters, [0.1, 7.0]);
         assert_eq!(o.inputs["weights"], Key::of_bytes(b"w"));
-        assert_eq!(to_vec(&o.take("t", &[-1, 2]).unwrap()).unwrap(), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
-        assert!(o.take("t", &[3, 2]).unwrap_err().to_string().contains("absent"));
+        assert_eq!(
+            to_vec(&o.take("t", &[-1, 2]).unwrap()).unwrap(),
+            [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]
+        );
+        assert!(
+            o.take("t", &[3, 2])
+                .unwrap_err()
+                .to_string()
+                .contains("absent")
+        );
     }
 
     #[test]
@@ -136,6 +164,11 @@ mod tests {
         bad.header.truncate(20);
         says(&bad, "toy", 2, "header");
         let mut o = good.open::<Vec<f64>>("toy", 2).unwrap();
-        assert!(o.take("t", &[3, 3]).unwrap_err().to_string().contains("expected [3, 3]"));
+        assert!(
+            o.take("t", &[3, 3])
+                .unwrap_err()
+                .to_string()
+                .contains("expected [3, 3]")
+        );
     }
 }

@@ -2,8 +2,8 @@ use crate::NnError;
 use std::path::Path;
 use tch::{CModule, Tensor};
 
-/// Records what `network` does to `input` and writes it to `path` as TorchScript, which PyTorch, its C++ library and
-/// others run. The recording holds for inputs of the same shape.
+/// Records what `network` does to `input` and writes it to `path` as TorchScript, which PyTorch,
+/// its C++ library and others run. The recording holds for inputs of the same shape.
 ///
 /// # Errors
 /// What `network` says, libtorch's.
@@ -22,8 +22,9 @@ pub fn write_torchscript(
             vec![inputs[0].shallow_clone()]
         }
     };
-    let module =
-        tch::no_grad(|| CModule::create_by_tracing(name, "forward", &[input.shallow_clone()], &mut record));
+    let module = tch::no_grad(|| {
+        CModule::create_by_tracing(name, "forward", &[input.shallow_clone()], &mut record)
+    });
     match failed {
         Some(e) => Err(e),
         None => Ok(module?.save(path)?),
@@ -55,6 +56,11 @@ mod tests {
         let result = to_vec(&run_torchscript(&path, &other).unwrap()).unwrap();
         assert_eq!(result, [1.5, 0.5, 0.5, 1.5]);
         let fails = |_: &Tensor| Err(NnError::Saved("no".into()));
-        assert!(write_torchscript(&path, "fails", &input, &fails).unwrap_err().to_string().contains("no"));
+        assert!(
+            write_torchscript(&path, "fails", &input, &fails)
+                .unwrap_err()
+                .to_string()
+                .contains("no")
+        );
     }
 }

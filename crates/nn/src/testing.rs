@@ -1,15 +1,18 @@
-//! What the tests of detectors and classifiers share: images, splits, an interruption. Not for anything but tests.
+//! What the tests of detectors and classifiers share: images, splits, an interruption. Not for
+//! anything but tests.
 
 use crate::golden::uniform;
 use segad_core::{
-    BoxError, Cancel, FitContext, Image, ImageId, ImageLoader, Label, NoProgress, Progress, Sample, Task,
+    BoxError, Cancel, FitContext, Image, ImageId, ImageLoader, Label, NoProgress, Progress, Sample,
+    Task,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// Square images of this side, made up from their names: stripes of 8 pixels with noise. Names that begin with `flat` give
-/// one grey, with `gone` an error; those with `bad` in them have a bright block of a quarter of the side somewhere.
+/// Square images of this side, made up from their names: stripes of 8 pixels with noise. Names that
+/// begin with `flat` give one grey, with `gone` an error; those with `bad` in them have a bright
+/// block of a quarter of the side somewhere.
 #[derive(Clone, Copy, Debug)]
 pub struct Texture(pub usize);
 
@@ -26,20 +29,26 @@ impl Texture {
         if name.starts_with("flat") {
             return Ok(Image::from_grey(side, side, &vec![90; side * side])?);
         }
-        let salt = name.bytes().fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
+        let salt = name
+            .bytes()
+            .fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
         let free = side - length + 1;
         let (top, left) = (salt as usize / 7 % free, salt as usize / 311 % free);
         let bad = name.contains("bad");
         let pixel = |i: usize| {
-            let inside =
-                (top..top + length).contains(&(i / side)) && (left..left + length).contains(&(i % side));
+            let inside = (top..top + length).contains(&(i / side))
+                && (left..left + length).contains(&(i % side));
             if bad && inside {
                 return 240;
             }
             let noise = 32.0 * (uniform(name, i) + 0.5);
             (i % 8 * 20) as u8 + noise as u8
         };
-        Ok(Image::from_grey(side, side, &(0..side * side).map(pixel).collect::<Vec<_>>())?)
+        Ok(Image::from_grey(
+            side,
+            side,
+            &(0..side * side).map(pixel).collect::<Vec<_>>(),
+        )?)
     }
 
     /// The image of this name with a white block at rows and columns `from`…`to` − 1.
@@ -63,8 +72,17 @@ impl ImageLoader for Texture {
 
 /// Samples of these names; `bad` in a name is its label.
 pub fn samples(names: &[&str]) -> Vec<Sample> {
-    let label = |n: &str| if n.contains("bad") { Label::Bad } else { Label::Good };
-    names.iter().map(|n| Sample::new(ImageId::new(*n), label(n))).collect()
+    let label = |n: &str| {
+        if n.contains("bad") {
+            Label::Bad
+        } else {
+            Label::Good
+        }
+    };
+    names
+        .iter()
+        .map(|n| Sample::new(ImageId::new(*n), label(n)))
+        .collect()
 }
 
 /// Asks a training to stop after some steps.
@@ -80,7 +98,13 @@ pub struct StopAfter {
 impl StopAfter {
     /// After so many steps of the task of this name.
     pub fn new(task: &'static str, steps: u64) -> Self {
-        Self { task, steps, cancel: Cancel::default(), done: Arc::default(), total: Arc::default() }
+        Self {
+            task,
+            steps,
+            cancel: Cancel::default(),
+            done: Arc::default(),
+            total: Arc::default(),
+        }
     }
 
     /// For a fit that is to be stopped, with checkpoints in a folder.
@@ -130,8 +154,19 @@ mod tests {
     #[test]
     fn names_make_images_and_labels() {
         let texture = Texture(32);
-        let bright = |name: &str| texture.image(name).unwrap().rgb().iter().filter(|&&v| v == 240).count();
-        assert_eq!((bright("a"), bright("bad1"), bright("flat")), (0, 3 * 8 * 8, 0));
+        let bright = |name: &str| {
+            texture
+                .image(name)
+                .unwrap()
+                .rgb()
+                .iter()
+                .filter(|&&v| v == 240)
+                .count()
+        };
+        assert_eq!(
+            (bright("a"), bright("bad1"), bright("flat")),
+            (0, 3 * 8 * 8, 0)
+        );
         assert_ne!(texture.image("a").unwrap(), texture.image("b").unwrap());
         assert!(texture.image("gone").is_err());
         let white = texture.defect("a", 4, 7).unwrap();

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
-/// Weight of a batch in the running statistics; PyTorch's default. (EfficientNet's own code has 0.01, for trainings of
-/// many thousand steps.)
+/// Weight of a batch in the running statistics; PyTorch's default. (EfficientNet's own code has
+/// 0.01, for trainings of many thousand steps.)
 const MOMENTUM: f64 = 0.1;
 
-/// A backbone whose weights are trained, up to and including one tap: f32 variables of a store under the published names,
-/// batch normalisation a layer of its own. For a frozen one there is [`Backbone`](crate::Backbone).
+/// A backbone whose weights are trained, up to and including one tap: f32 variables of a store
+/// under the published names, batch normalisation a layer of its own. For a frozen one there is
+/// [`Backbone`](crate::Backbone).
 ///
 /// ```
 /// use segad_core::{Device, Precision, Seed};
@@ -50,7 +51,8 @@ struct Trained {
 }
 
 impl TrainableBackbone {
-    /// A backbone of `kind` that ends at the tap `through` and starts with `weights`; its variables come below `path`.
+    /// A backbone of `kind` that ends at the tap `through` and starts with `weights`; its variables
+    /// come below `path`.
     ///
     /// # Errors
     /// [`NnError::Tap`], those of [`Weights::check`], else libtorch's.
@@ -80,12 +82,19 @@ impl TrainableBackbone {
                 break;
             }
         }
-        Ok(Self { kind, tap, epsilon: architecture.epsilon, layers, state })
+        Ok(Self {
+            kind,
+            tap,
+            epsilon: architecture.epsilon,
+            layers,
+            state,
+        })
     }
 
-    /// Features of N×3×H×W, normalised as [`BackboneKind::preprocess`] does: N×C×⌈H/stride⌉×⌈W/stride⌉, with their graph.
-    /// With `train`, batch normalisation takes the statistics of this batch, and the running ones move by a tenth towards
-    /// them; else the running ones stand.
+    /// Features of N×3×H×W, normalised as [`BackboneKind::preprocess`] does:
+    /// N×C×⌈H/stride⌉×⌈W/stride⌉, with their graph. With `train`, batch normalisation takes the
+    /// statistics of this batch, and the running ones move by a tenth towards them; else the
+    /// running ones stand.
     ///
     /// # Errors
     /// [`NnError::Shape`] for another shape, else libtorch's.
@@ -102,7 +111,16 @@ impl TrainableBackbone {
             let y = convolve(&t.unit, x, &t.weight, None)?;
             let (weight, bias) = (Some(&t.scale), Some(&t.shift));
             let (mean, variance) = (Some(&t.mean), Some(&t.variance));
-            let y = y.f_batch_norm(weight, bias, mean, variance, train, MOMENTUM, self.epsilon, true)?;
+            let y = y.f_batch_norm(
+                weight,
+                bias,
+                mean,
+                variance,
+                train,
+                MOMENTUM,
+                self.epsilon,
+                true,
+            )?;
             activate(y, t.unit.activation)
         };
         let mut x = channels_last(images)?;
@@ -139,8 +157,14 @@ impl TrainableBackbone {
 
 /// A new variable of zeros below `path`.
 fn variable(path: &Path<'_>, parameter: &Parameter) -> Result<Tensor, NnError> {
-    let (stem, last) = parameter.name.rsplit_once('.').unwrap_or(("", &parameter.name));
-    let at = stem.split('.').filter(|part| !part.is_empty()).fold(path.clone(), |p, part| p / part);
+    let (stem, last) = parameter
+        .name
+        .rsplit_once('.')
+        .unwrap_or(("", &parameter.name));
+    let at = stem
+        .split('.')
+        .filter(|part| !part.is_empty())
+        .fold(path.clone(), |p, part| p / part);
     Ok(if parameter.trainable {
         at.f_zeros(last, &parameter.shape)?
     } else {
@@ -157,7 +181,10 @@ impl Trained {
                 missing: vec![name.clone()],
                 unexpected: vec![],
             };
-            state.get(&name).map(Tensor::shallow_clone).ok_or_else(missing)
+            state
+                .get(&name)
+                .map(Tensor::shallow_clone)
+                .ok_or_else(missing)
         };
         Ok(Self {
             weight: take(&unit.conv, "weight")?,
@@ -205,22 +232,29 @@ mod tests {
             assert_eq!(variables.len(), listed.len());
             for p in listed {
                 let v = &variables[&format!("net.{}", p.name)];
-                assert_eq!((v.size(), v.requires_grad()), (p.shape, p.trainable), "{}", p.name);
+                assert_eq!(
+                    (v.size(), v.requires_grad()),
+                    (p.shape, p.trainable),
+                    "{}",
+                    p.name
+                );
             }
         }
     }
 
     #[test]
     fn without_training_it_is_the_frozen_backbone() {
-        for (kind, through) in
-            [(BackboneKind::Resnet18, "layer3"), (BackboneKind::EfficientnetLite0, "stage3")]
-        {
+        for (kind, through) in [
+            (BackboneKind::Resnet18, "layer3"),
+            (BackboneKind::EfficientnetLite0, "stage3"),
+        ] {
             let (_store, net) = net(kind, through);
             let x = golden::input("x", &[2, 3, 65, 65]).unwrap();
             // Statistics that have moved are folded too.
             let _ = net.forward(&x, true).unwrap();
             let weights = net.weights().unwrap();
-            let frozen = Backbone::new(kind, &[through], &weights, Device::Cpu, Precision::F32).unwrap();
+            let frozen =
+                Backbone::new(kind, &[through], &weights, Device::Cpu, Precision::F32).unwrap();
             let a = tch::no_grad(|| net.forward(&x, false)).unwrap();
             let b = &frozen.features(&x).unwrap()[0];
             assert_eq!(a.size(), b.size());
@@ -234,12 +268,25 @@ mod tests {
     #[test]
     fn gradients_are_those_of_the_function() {
         for (kind, through, name) in [
-            (BackboneKind::Resnet18, "layer2", "net.layer1.0.conv1.weight"),
-            (BackboneKind::EfficientnetLite0, "stage2", "net._blocks.1._expand_conv.weight"),
+            (
+                BackboneKind::Resnet18,
+                "layer2",
+                "net.layer1.0.conv1.weight",
+            ),
+            (
+                BackboneKind::EfficientnetLite0,
+                "stage2",
+                "net._blocks.1._expand_conv.weight",
+            ),
         ] {
             let (store, net) = net(kind, through);
             let x = golden::input("x", &[2, 3, 32, 32]).unwrap();
-            let loss = || net.forward(&x, true).unwrap().square().mean(tch::Kind::Float);
+            let loss = || {
+                net.forward(&x, true)
+                    .unwrap()
+                    .square()
+                    .mean(tch::Kind::Float)
+            };
             let mut w = store.variables().remove(name).unwrap();
             let gradient = Tensor::run_backward(&[&loss()], &[&w], false, false).remove(0);
             // Along the gradient the slope is its norm.
@@ -257,7 +304,10 @@ mod tests {
             };
             let h = 1e-3;
             let quotient = (at(h) - at(-h)) / (2.0 * h);
-            assert!((slope - quotient).abs() < 0.01 * slope, "{kind}: {slope} {quotient}");
+            assert!(
+                (slope - quotient).abs() < 0.01 * slope,
+                "{kind}: {slope} {quotient}"
+            );
         }
     }
 
@@ -269,11 +319,21 @@ mod tests {
         let before = mean();
         let _ = net.forward(&x, false).unwrap();
         assert_eq!(mean(), before);
-        let y = x.conv2d(&store.variables()["net.conv1.weight"], None::<Tensor>, 2, 3, 1, 1);
+        let y = x.conv2d(
+            &store.variables()["net.conv1.weight"],
+            None::<Tensor>,
+            2,
+            3,
+            1,
+            1,
+        );
         let batch = to_vec(&y.mean_dim([0i64, 2, 3].as_slice(), false, None)).unwrap();
         let _ = net.forward(&x, true).unwrap();
         for ((after, before), batch) in mean().iter().zip(before).zip(batch) {
-            assert!((after - (0.9 * before + 0.1 * batch)).abs() < 1e-5, "{after}");
+            assert!(
+                (after - (0.9 * before + 0.1 * batch)).abs() < 1e-5,
+                "{after}"
+            );
         }
     }
 
@@ -285,7 +345,9 @@ mod tests {
         let store = VarStore::new(tch::Device::Cpu);
         let weights = Weights::random(BackboneKind::Resnet18, Some("layer1"), Seed(0)).unwrap();
         let new = |through| {
-            TrainableBackbone::new(BackboneKind::Resnet18, through, &weights, &store.root()).err().unwrap()
+            TrainableBackbone::new(BackboneKind::Resnet18, through, &weights, &store.root())
+                .err()
+                .unwrap()
         };
         assert!(matches!(new("layer4"), NnError::WeightNames { .. }));
         assert!(matches!(new("layer5"), NnError::Tap { .. }));

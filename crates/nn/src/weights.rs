@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tch::{Kind, Tensor};
 
-/// A frozen network's state: f32 tensors on the CPU by name, and a digest of where they came from. Clones share the
-/// tensors' memory.
+/// A frozen network's state: f32 tensors on the CPU by name, and a digest of where they came from.
+/// Clones share the tensors' memory.
 pub struct Weights {
     tensors: BTreeMap<String, Tensor>,
     digest: Key,
@@ -17,29 +17,48 @@ pub struct Weights {
 
 impl Clone for Weights {
     fn clone(&self) -> Self {
-        let tensors = self.tensors.iter().map(|(k, v)| (k.clone(), v.shallow_clone())).collect();
-        Self { tensors, digest: self.digest }
+        let tensors = self
+            .tensors
+            .iter()
+            .map(|(k, v)| (k.clone(), v.shallow_clone()))
+            .collect();
+        Self {
+            tensors,
+            digest: self.digest,
+        }
     }
 }
 
 impl std::fmt::Debug for Weights {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Weights({} tensors, {})", self.tensors.len(), self.digest.short())
+        write!(
+            f,
+            "Weights({} tensors, {})",
+            self.tensors.len(),
+            self.digest.short()
+        )
     }
 }
 
 impl Weights {
-    /// Weights from the bytes of a safetensors file, widened to f32. Batch counters are dropped. The digest is that
-    /// of the bytes.
+    /// Weights from the bytes of a safetensors file, widened to f32. Batch counters are dropped.
+    /// The digest is that of the bytes.
     ///
     /// # Errors
-    /// [`NnError::SafeTensors`] for damaged bytes, [`NnError::WeightValues`] for integers, NaN or infinities.
+    /// [`NnError::SafeTensors`] for damaged bytes, [`NnError::WeightValues`] for integers, NaN or
+    /// infinities.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self, NnError> {
         let mut tensors = read_tensors(bytes)?;
         tensors.retain(|name, _| !name.ends_with("num_batches_tracked"));
         for (name, tensor) in &mut tensors {
-            let bad = |problem: String| NnError::WeightValues { name: name.clone(), problem };
-            if !matches!(tensor.kind(), Kind::Half | Kind::BFloat16 | Kind::Float | Kind::Double) {
+            let bad = |problem: String| NnError::WeightValues {
+                name: name.clone(),
+                problem,
+            };
+            if !matches!(
+                tensor.kind(),
+                Kind::Half | Kind::BFloat16 | Kind::Float | Kind::Double
+            ) {
                 return Err(bad(format!("holds {:?}", tensor.kind())));
             }
             *tensor = tensor.f_to_kind(Kind::Float)?;
@@ -47,12 +66,16 @@ impl Weights {
                 return Err(bad("holds NaN or an infinity".into()));
             }
         }
-        Ok(Self { tensors, digest: Key::of_bytes(bytes) })
+        Ok(Self {
+            tensors,
+            digest: Key::of_bytes(bytes),
+        })
     }
 
-    /// Random weights up to and including the tap `through` (`None`: all): convolutions uniform with variance
-    /// 2/fan-in, batch normalisations that change nothing. For tests and trials without weight files; features of
-    /// such a network still tell textures apart, but far worse than trained ones.
+    /// Random weights up to and including the tap `through` (`None`: all): convolutions uniform
+    /// with variance 2/fan-in, batch normalisations that change nothing. For tests and trials
+    /// without weight files; features of such a network still tell textures apart, but far worse
+    /// than trained ones.
     ///
     /// # Errors
     /// [`NnError::Tap`].
@@ -62,13 +85,19 @@ impl Weights {
         let make = |p: &Parameter| {
             let mut rng = seed.derive(&p.name).rng();
             let (scale, offset) = match p.shape.len() {
-                0 | 1 if p.name.ends_with("weight") || p.name.ends_with("running_var") => (0.0, 1.0),
+                0 | 1 if p.name.ends_with("weight") || p.name.ends_with("running_var") => {
+                    (0.0, 1.0)
+                }
                 0 | 1 => (0.0, 0.0),
-                _ => ((24.0 / p.shape[1..].iter().product::<i64>() as f64).sqrt(), 0.0),
+                _ => (
+                    (24.0 / p.shape[1..].iter().product::<i64>() as f64).sqrt(),
+                    0.0,
+                ),
             };
             let unit = |v: u32| f64::from(v) / 4_294_967_296.0 - 0.5;
-            let values: Vec<f32> =
-                (0..p.numel()).map(|_| (offset + scale * unit(rng.next_u32())) as f32).collect();
+            let values: Vec<f32> = (0..p.numel())
+                .map(|_| (offset + scale * unit(rng.next_u32())) as f32)
+                .collect();
             from_slice(&values, &p.shape)
         };
         Self::made(kind, through, hasher.finish(), make)
@@ -91,8 +120,12 @@ impl Weights {
     /// # Errors
     /// [`NnError::Tap`].
     pub fn golden(kind: BackboneKind, through: Option<&str>) -> Result<Self, NnError> {
-        let digest = KeyHasher::new("golden weights", 1).field("backbone", &kind).finish();
-        Self::made(kind, through, digest, |p| golden::parameter(&p.name, &p.shape))
+        let digest = KeyHasher::new("golden weights", 1)
+            .field("backbone", &kind)
+            .finish();
+        Self::made(kind, through, digest, |p| {
+            golden::parameter(&p.name, &p.shape)
+        })
     }
 
     fn made(
@@ -102,16 +135,23 @@ impl Weights {
         make: impl Fn(&Parameter) -> Result<Tensor, NnError>,
     ) -> Result<Self, NnError> {
         let list = kind.parameters(through)?;
-        let tensors = list.iter().map(|p| Ok((p.name.clone(), make(p)?))).collect::<Result<_, NnError>>()?;
+        let tensors = list
+            .iter()
+            .map(|p| Ok((p.name.clone(), make(p)?)))
+            .collect::<Result<_, NnError>>()?;
         Ok(Self { tensors, digest })
     }
 
     /// Those whose names begin with `prefix`, without it; the digest stays that of the whole.
     #[must_use]
     pub fn below(&self, prefix: &str) -> Self {
-        let inner =
-            |(k, v): (&String, &Tensor)| Some((k.strip_prefix(prefix)?.to_owned(), v.shallow_clone()));
-        Self { tensors: self.tensors.iter().filter_map(inner).collect(), digest: self.digest }
+        let inner = |(k, v): (&String, &Tensor)| {
+            Some((k.strip_prefix(prefix)?.to_owned(), v.shallow_clone()))
+        };
+        Self {
+            tensors: self.tensors.iter().filter_map(inner).collect(),
+            digest: self.digest,
+        }
     }
 
     /// What the weights are known by in keys and saved models.
@@ -124,16 +164,22 @@ impl Weights {
         &self.tensors
     }
 
-    /// Checks that these are weights of `kind`, complete up to the tap `through`: every name and shape. Later parts
-    /// and the head may be absent.
+    /// Checks that these are weights of `kind`, complete up to the tap `through`: every name and
+    /// shape. Later parts and the head may be absent.
     ///
     /// # Errors
-    /// [`NnError::WeightNames`] with all missing and unexpected names, [`NnError::WeightShape`], [`NnError::Tap`].
+    /// [`NnError::WeightNames`] with all missing and unexpected names, [`NnError::WeightShape`],
+    /// [`NnError::Tap`].
     pub fn check(&self, kind: BackboneKind, through: Option<&str>) -> Result<(), NnError> {
-        self.check_against(kind.as_str(), &kind.parameters(through)?, &kind.parameters(None)?)
+        self.check_against(
+            kind.as_str(),
+            &kind.parameters(through)?,
+            &kind.parameters(None)?,
+        )
     }
 
-    /// As [`Weights::check`], for any network: `required` must be there, `known` may be, nothing else.
+    /// As [`Weights::check`], for any network: `required` must be there, `known` may be, nothing
+    /// else.
     ///
     /// # Errors
     /// [`NnError::WeightNames`] and [`NnError::WeightShape`].
@@ -143,14 +189,26 @@ impl Weights {
         required: &[Parameter],
         known: &[Parameter],
     ) -> Result<(), NnError> {
-        let shapes: BTreeMap<&str, &Parameter> =
-            known.iter().chain(required).map(|p| (p.name.as_str(), p)).collect();
-        let missing = required.iter().filter(|p| !self.tensors.contains_key(&p.name));
+        let shapes: BTreeMap<&str, &Parameter> = known
+            .iter()
+            .chain(required)
+            .map(|p| (p.name.as_str(), p))
+            .collect();
+        let missing = required
+            .iter()
+            .filter(|p| !self.tensors.contains_key(&p.name));
         let missing: Vec<String> = missing.map(|p| p.name.clone()).collect();
-        let unexpected = self.tensors.keys().filter(|name| !shapes.contains_key(name.as_str()));
+        let unexpected = self
+            .tensors
+            .keys()
+            .filter(|name| !shapes.contains_key(name.as_str()));
         let unexpected: Vec<String> = unexpected.cloned().collect();
         if !missing.is_empty() || !unexpected.is_empty() {
-            return Err(NnError::WeightNames { network: network.to_owned(), missing, unexpected });
+            return Err(NnError::WeightNames {
+                network: network.to_owned(),
+                missing,
+                unexpected,
+            });
         }
         for (name, tensor) in &self.tensors {
             let expected = &shapes[name.as_str()].shape;
@@ -179,7 +237,8 @@ impl Weights {
 /// Every tensor of a safetensors file, as stored, on the CPU.
 ///
 /// # Errors
-/// [`NnError::SafeTensors`] for damaged bytes, [`NnError::WeightValues`] for kinds that libtorch lacks.
+/// [`NnError::SafeTensors`] for damaged bytes, [`NnError::WeightValues`] for kinds that libtorch
+/// lacks.
 pub fn read_tensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, NnError> {
     let file = SafeTensors::deserialize(bytes)?;
     let mut tensors = BTreeMap::new();
@@ -196,11 +255,17 @@ pub fn read_tensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, NnError> {
             Dtype::F64 => Kind::Double,
             Dtype::BOOL => Kind::Bool,
             other => {
-                return Err(NnError::WeightValues { name: name.into(), problem: format!("is of {other}") });
+                return Err(NnError::WeightValues {
+                    name: name.into(),
+                    problem: format!("is of {other}"),
+                });
             }
         };
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-        tensors.insert(name.to_owned(), Tensor::f_from_data_size(view.data(), &shape, kind)?);
+        tensors.insert(
+            name.to_owned(),
+            Tensor::f_from_data_size(view.data(), &shape, kind)?,
+        );
     }
     Ok(tensors)
 }
@@ -212,9 +277,18 @@ pub fn read_tensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, NnError> {
 pub fn write_tensors(tensors: &[(&str, &Tensor)]) -> Result<Vec<u8>, NnError> {
     let mut views = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
-        let bytes: Vec<u8> = to_vec(tensor)?.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let bytes: Vec<u8> = to_vec(tensor)?
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect();
         let shape = tensor.size().iter().map(|&n| n as usize).collect();
-        views.push(((*name).to_owned(), Stored { shape, bytes: Arc::new(bytes) }));
+        views.push((
+            (*name).to_owned(),
+            Stored {
+                shape,
+                bytes: Arc::new(bytes),
+            },
+        ));
     }
     views.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(safetensors::serialize(views, None)?)
@@ -252,7 +326,11 @@ mod tests {
     }
 
     fn bytes(weights: &Weights) -> Vec<u8> {
-        let list: Vec<(&str, &Tensor)> = weights.tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();
+        let list: Vec<(&str, &Tensor)> = weights
+            .tensors
+            .iter()
+            .map(|(k, v)| (k.as_str(), v))
+            .collect();
         write_tensors(&list).unwrap()
     }
 
@@ -274,7 +352,10 @@ mod tests {
             assert_eq!(made.is_some(), kind == BackboneKind::Miniature, "{kind}");
             if let Some(made) = made {
                 made.check(kind, None).unwrap();
-                assert_eq!(made.digest(), Weights::untrained(kind).unwrap().unwrap().digest());
+                assert_eq!(
+                    made.digest(),
+                    Weights::untrained(kind).unwrap().unwrap().digest()
+                );
             }
         }
     }
@@ -284,21 +365,40 @@ mod tests {
         let kind = BackboneKind::Resnet18;
         let e = small().check(kind, Some("layer2")).unwrap_err().to_string();
         assert!(e.contains("layer2.0.conv1.weight"), "{e}");
-        let e = small().check(BackboneKind::EfficientnetLite0, Some("stem")).unwrap_err().to_string();
-        assert!(e.contains("_conv_stem.weight") && e.contains("layer1.1.bn2.bias"), "{e}");
+        let e = small()
+            .check(BackboneKind::EfficientnetLite0, Some("stem"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            e.contains("_conv_stem.weight") && e.contains("layer1.1.bn2.bias"),
+            "{e}"
+        );
 
         // libtorch itself would broadcast a [1] tensor into a [64] one.
         let mut broadcast = small();
-        broadcast.tensors.insert("bn1.bias".into(), from_slice(&[1.0], &[1]).unwrap());
+        broadcast
+            .tensors
+            .insert("bn1.bias".into(), from_slice(&[1.0], &[1]).unwrap());
         let e = broadcast.check(kind, Some("layer1")).unwrap_err();
-        assert!(matches!(e, NnError::WeightShape { ref name, .. } if name == "bn1.bias"), "{e}");
+        assert!(
+            matches!(e, NnError::WeightShape { ref name, .. } if name == "bn1.bias"),
+            "{e}"
+        );
     }
 
     #[test]
     fn damaged_files_are_errors() {
         let good = bytes(&small());
-        for bad in [&good[..7], &good[..good.len() - 1], b"", b"\xff\xff\xff\xff\xff\xff\xff\x7fxx"] {
-            assert!(matches!(Weights::from_safetensors(bad), Err(NnError::SafeTensors(_))));
+        for bad in [
+            &good[..7],
+            &good[..good.len() - 1],
+            b"",
+            b"\xff\xff\xff\xff\xff\xff\xff\x7fxx",
+        ] {
+            assert!(matches!(
+                Weights::from_safetensors(bad),
+                Err(NnError::SafeTensors(_))
+            ));
         }
         let nan = from_slice(&[f32::NAN], &[1]).unwrap();
         let e = Weights::from_safetensors(&write_tensors(&[("x", &nan)]).unwrap()).unwrap_err();

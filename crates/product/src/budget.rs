@@ -4,9 +4,9 @@ use crate::detect::{DetectorSettings, WeightsSource};
 use crate::error::{ProductError, Result};
 use segad_nn::BackboneKind;
 
-/// What PatchCore on a backbone is taken to cost for one image of 256×256 on one core, in milliseconds: estimates of the
-/// right order, not measurements. They are fixed, so that the same budget chooses the same detectors on every machine;
-/// `segad bench` measures yours.
+/// What PatchCore on a backbone is taken to cost for one image of 256×256 on one core, in
+/// milliseconds: estimates of the right order, not measurements. They are fixed, so that the same
+/// budget chooses the same detectors on every machine; `segad bench` measures yours.
 const COSTS: [(BackboneKind, f64); 5] = [
     (BackboneKind::WideResnet50_2, 420.0),
     (BackboneKind::Resnet18, 70.0),
@@ -15,38 +15,57 @@ const COSTS: [(BackboneKind, f64); 5] = [
     (BackboneKind::EfficientnetLite0, 35.0),
 ];
 
-/// PatchCore on the strongest backbone whose weights are there and whose cost for one image stays within `latency_ms` per
-/// core.
+/// PatchCore on the strongest backbone whose weights are there and whose cost for one image stays
+/// within `latency_ms` per core.
 ///
 /// # Errors
-/// [`ProductError::Setting`] if the budget is below the cheapest, [`ProductError::Weights`] if no weights are there.
+/// [`ProductError::Setting`] if the budget is below the cheapest, [`ProductError::Weights`] if no
+/// weights are there.
 pub fn detectors(
     latency_ms: f64,
     image_size: usize,
     weights: &dyn WeightsSource,
 ) -> Result<Vec<DetectorSettings>> {
     let backbone = backbone(latency_ms, image_size, weights)?;
-    Ok(vec![DetectorSettings::named("patchcore", backbone, image_size)?])
+    Ok(vec![DetectorSettings::named(
+        "patchcore",
+        backbone,
+        image_size,
+    )?])
 }
 
 /// The strongest backbone whose weights are there and that the budget allows.
 ///
 /// # Errors
 /// As [`detectors`].
-pub fn backbone(latency_ms: f64, image_size: usize, weights: &dyn WeightsSource) -> Result<BackboneKind> {
+pub fn backbone(
+    latency_ms: f64,
+    image_size: usize,
+    weights: &dyn WeightsSource,
+) -> Result<BackboneKind> {
     let factor = (image_size as f64 / 256.0).powi(2);
-    let there: Vec<_> = COSTS.into_iter().filter(|(kind, _)| weights.has(*kind)).collect();
+    let there: Vec<_> = COSTS
+        .into_iter()
+        .filter(|(kind, _)| weights.has(*kind))
+        .collect();
     let Some(&(_, cheapest)) = there.last() else {
         // The source says what to do about it.
-        weights.weights(BackboneKind::EfficientnetLite2).map_err(ProductError::Weights)?;
-        return Err(ProductError::Weights("no backbone's weights are there".into()));
+        weights
+            .weights(BackboneKind::EfficientnetLite2)
+            .map_err(ProductError::Weights)?;
+        return Err(ProductError::Weights(
+            "no backbone's weights are there".into(),
+        ));
     };
     let within = there.iter().find(|(_, ms)| ms * factor <= latency_ms);
     let Some(&(kind, _)) = within else {
         return Err(ProductError::Setting {
             name: "latency-ms",
             value: latency_ms.to_string(),
-            expected: format!("at least {:.0} ms for an image of {image_size} pixels", cheapest * factor),
+            expected: format!(
+                "at least {:.0} ms for an image of {image_size} pixels",
+                cheapest * factor
+            ),
         });
     };
     Ok(kind)
@@ -71,11 +90,21 @@ mod tests {
 
     #[test]
     fn the_strongest_within_the_budget() {
-        let both = Present(vec![BackboneKind::WideResnet50_2, BackboneKind::EfficientnetLite2]);
-        let chosen = |ms, size| detectors(ms, size, &both).map(|d| d[0].needs(true).unwrap().unwrap().0);
+        let both = Present(vec![
+            BackboneKind::WideResnet50_2,
+            BackboneKind::EfficientnetLite2,
+        ]);
+        let chosen =
+            |ms, size| detectors(ms, size, &both).map(|d| d[0].needs(true).unwrap().unwrap().0);
         assert_eq!(chosen(1000.0, 256).unwrap(), BackboneKind::WideResnet50_2);
         assert_eq!(chosen(100.0, 256).unwrap(), BackboneKind::EfficientnetLite2);
-        assert!(matches!(chosen(100.0, 512), Err(ProductError::Setting { .. })));
-        assert!(matches!(detectors(1e3, 256, &Present(vec![])), Err(ProductError::Weights(_))));
+        assert!(matches!(
+            chosen(100.0, 512),
+            Err(ProductError::Setting { .. })
+        ));
+        assert!(matches!(
+            detectors(1e3, 256, &Present(vec![])),
+            Err(ProductError::Weights(_))
+        ));
     }
 }

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CalibrationKind {
-    /// A logistic curve with smoothed targets (Platt 2000; Newton's method after Lin, Lin and Weng 2007). For few images.
+    /// A logistic curve with smoothed targets (Platt 2000; Newton's method after Lin, Lin and Weng
+    /// 2007). For few images.
     #[default]
     Platt,
-    /// The best non-decreasing steps (pool adjacent violators), linear between their middles. For many images.
+    /// The best non-decreasing steps (pool adjacent violators), linear between their middles. For
+    /// many images.
     Isotonic,
 }
 
@@ -31,7 +33,8 @@ impl std::str::FromStr for CalibrationKind {
     }
 }
 
-/// A non-decreasing curve from a raw score to the probability of "bad" among images mixed as those it was fitted on.
+/// A non-decreasing curve from a raw score to the probability of "bad" among images mixed as those
+/// it was fitted on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Calibration {
@@ -64,7 +67,10 @@ impl Calibration {
     pub fn probability(&self, score: f64) -> f64 {
         match self {
             Self::Platt { slope, offset } => sigmoid(slope * score + offset),
-            Self::Isotonic { scores, probabilities } => {
+            Self::Isotonic {
+                scores,
+                probabilities,
+            } => {
                 let above = scores.partition_point(|&s| s <= score);
                 match above {
                     0 => probabilities.first().copied().unwrap_or(f64::NAN),
@@ -80,12 +86,20 @@ impl Calibration {
 }
 
 fn sigmoid(x: f64) -> f64 {
-    if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) }
+    if x >= 0.0 {
+        1.0 / (1.0 + (-x).exp())
+    } else {
+        x.exp() / (1.0 + x.exp())
+    }
 }
 
 /// ln(1 + eˣ).
 fn softplus(x: f64) -> f64 {
-    if x > 0.0 { x + (-x).exp().ln_1p() } else { x.exp().ln_1p() }
+    if x > 0.0 {
+        x + (-x).exp().ln_1p()
+    } else {
+        x.exp().ln_1p()
+    }
 }
 
 fn platt(scores: &[f64], labels: &[Label]) -> Calibration {
@@ -100,8 +114,12 @@ fn platt(scores: &[f64], labels: &[Label]) -> Calibration {
         .zip(labels)
         .map(|(s, l)| ((s - mean) / scale, if l.is_bad() { high } else { low }))
         .collect();
-    let loss =
-        |a: f64, b: f64| points.iter().map(|&(x, t)| softplus(a * x + b) - t * (a * x + b)).sum::<f64>();
+    let loss = |a: f64, b: f64| {
+        points
+            .iter()
+            .map(|&(x, t)| softplus(a * x + b) - t * (a * x + b))
+            .sum::<f64>()
+    };
     let (mut a, mut b) = (0.0, (bad + 1.0).ln() - (n - bad + 1.0).ln());
     for _ in 0..100 {
         let (mut ga, mut gb, mut haa, mut hab, mut hbb) = (0.0, 0.0, 1e-12, 0.0, 1e-12);
@@ -126,14 +144,23 @@ fn platt(scores: &[f64], labels: &[Label]) -> Calibration {
     // Scores that point the wrong way must not turn the order round: then the score says nothing.
     if a < 0.0 {
         let share = (bad + 1.0) / (n + 2.0);
-        return Calibration::Platt { slope: 0.0, offset: (share / (1.0 - share)).ln() };
+        return Calibration::Platt {
+            slope: 0.0,
+            offset: (share / (1.0 - share)).ln(),
+        };
     }
-    Calibration::Platt { slope: a / scale, offset: b - a * mean / scale }
+    Calibration::Platt {
+        slope: a / scale,
+        offset: b - a * mean / scale,
+    }
 }
 
 fn isotonic(scores: &[f64], labels: &[Label]) -> Calibration {
-    let mut points: Vec<(f64, f64)> =
-        scores.iter().zip(labels).map(|(&s, l)| (s, f64::from(l.as_u8()))).collect();
+    let mut points: Vec<(f64, f64)> = scores
+        .iter()
+        .zip(labels)
+        .map(|(&s, l)| (s, f64::from(l.as_u8())))
+        .collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     // Blocks: sum of scores, sum of labels, count; equal scores are one block from the start.
     let mut blocks: Vec<(f64, f64, f64)> = Vec::new();
@@ -182,7 +209,9 @@ mod tests {
 
     fn data() -> (Vec<f64>, Vec<Label>) {
         let scores: Vec<f64> = (0..40).map(|i| f64::from(i) / 10.0).collect();
-        let labels = (0..40).map(|i| if i % 7 == 0 || i > 30 { Bad } else { Good }).collect();
+        let labels = (0..40)
+            .map(|i| if i % 7 == 0 || i > 30 { Bad } else { Good })
+            .collect();
         (scores, labels)
     }
 
@@ -191,14 +220,17 @@ mod tests {
         let (scores, labels) = data();
         for kind in [CalibrationKind::Platt, CalibrationKind::Isotonic] {
             let curve = Calibration::fit(kind, &scores, &labels);
-            let p: Vec<f64> = (-20..80).map(|i| curve.probability(f64::from(i) / 10.0)).collect();
+            let p: Vec<f64> = (-20..80)
+                .map(|i| curve.probability(f64::from(i) / 10.0))
+                .collect();
             assert!(p.windows(2).all(|w| w[0] <= w[1]), "{kind:?} {p:?}");
             assert!(p.iter().all(|p| *p > 0.0 && *p < 1.0));
             assert!(p[75] > 0.6 && p[0] < 0.3, "{kind:?} {} {}", p[75], p[0]);
         }
     }
 
-    /// The gradient of Platt's loss with its smoothed targets vanishes: Σ(p − t) = 0 and Σ(p − t)x = 0.
+    /// The gradient of Platt's loss with its smoothed targets vanishes: Σ(p − t) = 0 and Σ(p − t)x
+    /// = 0.
     #[test]
     fn platts_curve_is_the_optimum() {
         let (scores, labels) = data();
@@ -225,9 +257,18 @@ mod tests {
     #[test]
     fn steps_by_hand() {
         // 0 good; 1 bad and 2 good pool to one half; 3 bad.
-        let curve =
-            Calibration::fit(CalibrationKind::Isotonic, &[0.0, 1.0, 2.0, 3.0], &[Good, Bad, Good, Bad]);
-        let Calibration::Isotonic { scores, probabilities } = &curve else { panic!("{curve:?}") };
+        let curve = Calibration::fit(
+            CalibrationKind::Isotonic,
+            &[0.0, 1.0, 2.0, 3.0],
+            &[Good, Bad, Good, Bad],
+        );
+        let Calibration::Isotonic {
+            scores,
+            probabilities,
+        } = &curve
+        else {
+            panic!("{curve:?}")
+        };
         assert_eq!(scores, &[0.0, 1.5, 3.0]);
         assert_eq!(probabilities, &[1.0 / 3.0, 0.5, 2.0 / 3.0]);
         assert!((curve.probability(0.75) - (1.0 / 3.0 + 0.5) / 2.0).abs() < 1e-12);

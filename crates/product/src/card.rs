@@ -31,7 +31,8 @@ pub struct Card {
     pub segment_names: Vec<String>,
     /// Which statistics of the maps.
     pub features: FeatureParams,
-    /// For each column of the statistics, the 5 % and 95 % quantiles over good images; none if it is mostly missing.
+    /// For each column of the statistics, the 5 % and 95 % quantiles over good images; none if it
+    /// is mostly missing.
     pub usual: Vec<Option<[f32; 2]>>,
     /// All parts and heads, measured on images that they had not seen; the simplest first.
     pub candidates: Vec<Candidate>,
@@ -43,8 +44,8 @@ pub struct Card {
     pub operating: Operating,
     /// From scores to probabilities.
     pub calibration: Calibration,
-    /// How much the segments did for the forest: shares of its gain, the largest first; 1 together. Statistics of the
-    /// whole image have an empty name.
+    /// How much the segments did for the forest: shares of its gain, the largest first; 1 together.
+    /// Statistics of the whole image have an empty name.
     pub importance: Vec<Share>,
     /// What the data lacks, in words.
     pub lacks: Vec<String>,
@@ -80,8 +81,8 @@ pub struct DetectorCard {
     pub name: String,
     /// Its settings.
     pub settings: DetectorSettings,
-    /// The usual level of its maps on good images (median of their means), and how high good images get (95 % quantile of
-    /// their maxima).
+    /// The usual level of its maps on good images (median of their means), and how high good images
+    /// get (95 % quantile of their maxima).
     pub scale: [f32; 2],
     /// For each segment, the 5 % and 95 % quantiles of the maximum within it over good images.
     pub usual: Vec<[f32; 2]>,
@@ -217,13 +218,20 @@ impl Card {
         line(String::new());
         line("On images that the model had not seen (AUROC in %, the simplest first):".to_owned());
         let percent = |v: f64| format!("{:.1}", 100.0 * v);
-        let width = self.candidates.iter().map(|c| c.name.chars().count()).max().unwrap_or(0);
+        let width = self
+            .candidates
+            .iter()
+            .map(|c| c.name.chars().count())
+            .max()
+            .unwrap_or(0);
         let level = percent(self.operating.level);
         let level = level.trim_end_matches(".0");
         for c in &self.candidates {
             let mark = if c.chosen { "  ← kept" } else { "" };
             let behind = match c.behind {
-                b if b > 0.0 => format!("{} ± {} behind the best", percent(b), percent(c.std_error)),
+                b if b > 0.0 => {
+                    format!("{} ± {} behind the best", percent(b), percent(c.std_error))
+                }
                 _ => "the best".to_owned(),
             };
             line(format!(
@@ -234,11 +242,17 @@ impl Card {
                 percent(c.high)
             ));
         }
-        line("Kept is the simplest that is no more than one standard error behind the best.".to_owned());
+        line(
+            "Kept is the simplest that is no more than one standard error behind the best."
+                .to_owned(),
+        );
         line(String::new());
         let o = &self.operating;
         line(format!("Threshold {:.4} ({}):", o.threshold, o.rule));
-        for (what, of, r) in [("false alarms", "good", o.false_alarms), ("misses", "bad", o.misses)] {
+        for (what, of, r) in [
+            ("false alarms", "good", o.false_alarms),
+            ("misses", "bad", o.misses),
+        ] {
             line(format!(
                 "  {what}: {} of {} {of} images, {} % ({level} % interval {} to {} %)",
                 r.hits,
@@ -252,16 +266,33 @@ impl Card {
             line(String::new());
             line("Kinds of defect that training left out, one at a time:".to_owned());
             for u in &self.unseen {
-                line(format!("  {}: AUROC {}, {} of {} found", u.kind, percent(u.auroc), u.found, u.images));
+                line(format!(
+                    "  {}: AUROC {}, {} of {} found",
+                    u.kind,
+                    percent(u.auroc),
+                    u.found,
+                    u.images
+                ));
             }
         }
         if !self.importance.is_empty() {
             line(String::new());
-            let shares = self.importance.iter().filter(|s| s.share >= 0.005).map(|s| {
-                let name = if s.name.is_empty() { "whole image" } else { &s.name };
-                format!("{name} {} %", percent(s.share))
-            });
-            line(format!("Segments by their share in the forest: {}", shares.collect::<Vec<_>>().join(", ")));
+            let shares = self
+                .importance
+                .iter()
+                .filter(|s| s.share >= 0.005)
+                .map(|s| {
+                    let name = if s.name.is_empty() {
+                        "whole image"
+                    } else {
+                        &s.name
+                    };
+                    format!("{name} {} %", percent(s.share))
+                });
+            line(format!(
+                "Segments by their share in the forest: {}",
+                shares.collect::<Vec<_>>().join(", ")
+            ));
         }
         if !self.lacks.is_empty() {
             line(String::new());

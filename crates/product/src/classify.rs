@@ -24,7 +24,12 @@ impl ClassifierSettings {
         [("frozen-lr", Head::Logistic), ("frozen-gbt", Head::Trees)]
             .map(|(name, head)| Self {
                 name: name.to_owned(),
-                settings: FrozenSettings { head, backbone, image_size, ..Default::default() },
+                settings: FrozenSettings {
+                    head,
+                    backbone,
+                    image_size,
+                    ..Default::default()
+                },
             })
             .to_vec()
     }
@@ -42,7 +47,9 @@ impl Classifiers {
             .iter()
             .map(|c| Ok((c.name.clone(), c.settings.clone().checked()?)))
             .collect::<Result<Vec<_>>>()?;
-        let Some((_, first)) = params.first() else { return Ok(None) };
+        let Some((_, first)) = params.first() else {
+            return Ok(None);
+        };
         let embedding = first.embedding().clone();
         if let Some((name, _)) = params.iter().find(|(_, p)| *p.embedding() != embedding) {
             return Err(ProductError::Setting {
@@ -56,13 +63,28 @@ impl Classifiers {
 
     /// What it needs of a backbone: every tap must be there.
     pub fn needs(&self) -> impl Iterator<Item = (BackboneKind, String)> + '_ {
-        self.embedding.layers.iter().map(|l| (self.embedding.backbone, l.clone()))
+        self.embedding
+            .layers
+            .iter()
+            .map(|l| (self.embedding.backbone, l.clone()))
     }
 
     /// The features of all images, one row an image. They depend on no label and no fold.
-    pub fn embed(&self, data: &Data<'_>, backbones: &Backbones, ctx: &FitContext) -> Result<FeatureTable> {
-        let task = std::sync::Mutex::new(ctx.progress.start("features", Some(data.items.len() as u64)));
-        let share = data.items.len().div_ceil(rayon::current_num_threads()).max(1);
+    pub fn embed(
+        &self,
+        data: &Data<'_>,
+        backbones: &Backbones,
+        ctx: &FitContext,
+    ) -> Result<FeatureTable> {
+        let task = std::sync::Mutex::new(
+            ctx.progress
+                .start("features", Some(data.items.len() as u64)),
+        );
+        let share = data
+            .items
+            .len()
+            .div_ceil(rayon::current_num_threads())
+            .max(1);
         let part = |items: &[Item]| -> Result<(Vec<String>, Vec<f32>)> {
             let embedder = embedder(&self.embedding, backbones, ctx.device)?;
             let mut rows = Vec::new();
@@ -71,7 +93,10 @@ impl Classifiers {
                     return Err(ProductError::Cancelled);
                 }
                 let id = &item.sample.id;
-                let failed = |source| ProductError::Image { id: id.to_string(), source };
+                let failed = |source| ProductError::Image {
+                    id: id.to_string(),
+                    source,
+                };
                 let image = data.loader.load(id).map_err(failed)?;
                 rows.extend(embed(&embedder, &image)?);
                 if let Ok(task) = task.lock() {
@@ -80,17 +105,35 @@ impl Classifiers {
             }
             Ok((embedder.names(), rows))
         };
-        let parts = data.items.par_chunks(share).map(part).collect::<Result<Vec<_>>>()?;
+        let parts = data
+            .items
+            .par_chunks(share)
+            .map(part)
+            .collect::<Result<Vec<_>>>()?;
         let names = parts.first().map(|p| p.0.clone()).unwrap_or_default();
         let ids = data.items.iter().map(|i| i.sample.id.clone()).collect();
-        Ok(FeatureTable::new(names, ids, parts.into_iter().flat_map(|p| p.1).collect())?)
+        Ok(FeatureTable::new(
+            names,
+            ids,
+            parts.into_iter().flat_map(|p| p.1).collect(),
+        )?)
     }
 }
 
 /// One image at a time, so that neighbours in a batch cannot change a bit.
-pub(crate) fn embedder(embedding: &Embedding, backbones: &Backbones, device: Device) -> Result<Embedder> {
+pub(crate) fn embedder(
+    embedding: &Embedding,
+    backbones: &Backbones,
+    device: Device,
+) -> Result<Embedder> {
     let weights = backbones.weights(embedding.backbone)?;
-    Ok(Embedder::new(embedding, &weights, device, Precision::F32, 1)?)
+    Ok(Embedder::new(
+        embedding,
+        &weights,
+        device,
+        Precision::F32,
+        1,
+    )?)
 }
 
 pub(crate) fn embed(embedder: &Embedder, image: &Image) -> Result<Vec<f32>> {

@@ -62,36 +62,66 @@ impl Plan<'_> {
                 Part::Detectors(all) => detectors = all,
             }
         }
-        Ok(Crossfit { observed, detectors })
+        Ok(Crossfit {
+            observed,
+            detectors,
+        })
     }
 
-    /// How many folds are worked on at a time: each may take its part of the memory, which must do for PatchCore's
-    /// projected patches, the largest thing there is.
+    /// How many folds are worked on at a time: each may take its part of the memory, which must do
+    /// for PatchCore's projected patches, the largest thing there is.
     fn parallel(&self) -> usize {
-        let good = self.data.items.iter().filter(|i| !i.sample.label.is_bad()).count() as u64;
-        let side = self.detectors.first().map_or(0, DetectorSettings::image_size) as u64 / 8;
+        let good = self
+            .data
+            .items
+            .iter()
+            .filter(|i| !i.sample.label.is_bad())
+            .count() as u64;
+        let side = self
+            .detectors
+            .first()
+            .map_or(0, DetectorSettings::image_size) as u64
+            / 8;
         let needed = 4 * 360 * good * side * side;
         let fit = self.ctx.memory / needed.max(1);
-        rayon::current_num_threads().min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1)
+        rayon::current_num_threads()
+            .min(usize::try_from(fit).unwrap_or(usize::MAX))
+            .max(1)
     }
 
     /// Fits every detector on the good images outside `fold`.
     fn fit(&self, fold: Option<usize>) -> Result<Vec<Box<dyn Maps>>> {
-        let kept =
-            |(i, item): &(usize, &Item)| item.sample.label == Label::Good && Some(self.folds[*i]) != fold;
-        let samples: Vec<Sample> =
-            self.data.items.iter().enumerate().filter(kept).map(|(_, i)| i.sample.clone()).collect();
+        let kept = |(i, item): &(usize, &Item)| {
+            item.sample.label == Label::Good && Some(self.folds[*i]) != fold
+        };
+        let samples: Vec<Sample> = self
+            .data
+            .items
+            .iter()
+            .enumerate()
+            .filter(kept)
+            .map(|(_, i)| i.sample.clone())
+            .collect();
         let split = TrainSplit::new(samples)?;
         let good = split.good(self.data.loader);
-        let ctx = FitContext { memory: self.ctx.memory / self.parallel() as u64, ..self.ctx.clone() };
-        let fit = |d: &DetectorSettings| d.fit(self.backbones, &good, self.seed.derive(d.kind()), &ctx);
+        let ctx = FitContext {
+            memory: self.ctx.memory / self.parallel() as u64,
+            ..self.ctx.clone()
+        };
+        let fit =
+            |d: &DetectorSettings| d.fit(self.backbones, &good, self.seed.derive(d.kind()), &ctx);
         self.detectors.iter().map(fit).collect()
     }
 
     fn fold(&self, fold: usize) -> Result<Vec<(usize, Observed)>> {
         let detectors = self.fit(Some(fold))?;
-        let own: Vec<usize> = (0..self.folds.len()).filter(|&i| self.folds[i] == fold).collect();
-        let task = self.ctx.progress.start(&format!("fold {}: maps", fold + 1), Some(own.len() as u64));
+        let own: Vec<usize> = (0..self.folds.len())
+            .filter(|&i| self.folds[i] == fold)
+            .collect();
+        let task = self
+            .ctx
+            .progress
+            .start(&format!("fold {}: maps", fold + 1), Some(own.len() as u64));
         let mut scratch = Scratch::default();
         let mut rows = Vec::with_capacity(own.len());
         for i in own {
@@ -99,7 +129,10 @@ impl Plan<'_> {
                 return Err(ProductError::Cancelled);
             }
             let id = &self.data.items[i].sample.id;
-            let failed = |source| ProductError::Image { id: id.to_string(), source };
+            let failed = |source| ProductError::Image {
+                id: id.to_string(),
+                source,
+            };
             let image = self.data.loader.load(id).map_err(failed)?;
             let seen = self.observe(&image, &detectors, &mut scratch);
             rows.push((i, seen.map_err(|e| failed(e.into()))?));
@@ -108,20 +141,31 @@ impl Plan<'_> {
         Ok(rows)
     }
 
-    fn observe(&self, image: &Image, detectors: &[Box<dyn Maps>], scratch: &mut Scratch) -> Result<Observed> {
+    fn observe(
+        &self,
+        image: &Image,
+        detectors: &[Box<dyn Maps>],
+        scratch: &mut Scratch,
+    ) -> Result<Observed> {
         let maps = maps(detectors, self.detectors, image)?;
         let gauged = self.gauge.gauge(image, &maps, scratch)?;
-        let mean = |values: &[f32]| values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64;
+        let mean = |values: &[f32]| {
+            values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64
+        };
         Ok(Observed {
             features: gauged.features,
             maxima: maps.iter().map(|m| m.max()).collect(),
             means: maps.iter().map(|m| mean(m.values()) as f32).collect(),
-            parts: maps.iter().map(|m| segment_maxima(m, &gauged.segments)).collect::<Result<_>>()?,
+            parts: maps
+                .iter()
+                .map(|m| segment_maxima(m, &gauged.segments))
+                .collect::<Result<_>>()?,
         })
     }
 }
 
-/// One map a detector. Always one image at a time, so that neighbours in a batch cannot change a bit.
+/// One map a detector. Always one image at a time, so that neighbours in a batch cannot change a
+/// bit.
 pub(crate) fn maps(
     detectors: &[Box<dyn Maps>],
     settings: &[DetectorSettings],
@@ -129,7 +173,9 @@ pub(crate) fn maps(
 ) -> Result<Vec<segad_core::AnomalyMap>> {
     let mut all = Vec::with_capacity(detectors.len());
     for (detector, settings) in detectors.iter().zip(settings) {
-        let mut maps = detector.maps(std::slice::from_ref(image)).map_err(|e| settings.failed(e))?;
+        let mut maps = detector
+            .maps(std::slice::from_ref(image))
+            .map_err(|e| settings.failed(e))?;
         all.push(maps.pop().ok_or_else(|| settings.failed("no map".into()))?);
     }
     Ok(all)

@@ -1,7 +1,9 @@
 //! The detectors a product may use, by name.
 
 use crate::error::{ProductError, Result};
-use segad_core::{AnomalyDetector, AnomalyMap, BoxError, FitContext, FitDetector, Image, Seed, TrainGood};
+use segad_core::{
+    AnomalyDetector, AnomalyMap, BoxError, FitContext, FitDetector, Image, Seed, TrainGood,
+};
 use segad_detector_efficientad as efficientad;
 use segad_detector_fastflow as fastflow;
 use segad_detector_patchcore as patchcore;
@@ -33,16 +35,27 @@ impl DetectorSettings {
     /// [`ProductError::Setting`] listing the names.
     pub fn named(kind: &str, backbone: BackboneKind, image_size: usize) -> Result<Self> {
         Ok(match kind {
-            "patchcore" => {
-                Self::PatchCore(patchcore::PatchCoreSettings { backbone, image_size, ..Default::default() })
-            }
-            "fastflow" => {
-                Self::FastFlow(fastflow::FastFlowSettings { backbone, image_size, ..Default::default() })
-            }
-            "rd4ad" => Self::Rd4ad(rd4ad::Rd4adSettings { backbone, image_size, ..Default::default() }),
+            "patchcore" => Self::PatchCore(patchcore::PatchCoreSettings {
+                backbone,
+                image_size,
+                ..Default::default()
+            }),
+            "fastflow" => Self::FastFlow(fastflow::FastFlowSettings {
+                backbone,
+                image_size,
+                ..Default::default()
+            }),
+            "rd4ad" => Self::Rd4ad(rd4ad::Rd4adSettings {
+                backbone,
+                image_size,
+                ..Default::default()
+            }),
             "efficientad" => Self::EfficientAd(efficientad::EfficientAdSettings {
                 teacher: efficientad::Teacher::Distilled,
-                distill: Some(efficientad::DistillSettings { backbone, ..Default::default() }),
+                distill: Some(efficientad::DistillSettings {
+                    backbone,
+                    ..Default::default()
+                }),
                 image_size,
                 ..Default::default()
             }),
@@ -87,7 +100,8 @@ impl DetectorSettings {
         }
     }
 
-    /// What it needs of a backbone: to fit, and to score if `scoring`. The tap is the last one used.
+    /// What it needs of a backbone: to fit, and to score if `scoring`. The tap is the last one
+    /// used.
     pub(crate) fn needs(&self, scoring: bool) -> Result<Option<(BackboneKind, String)>> {
         let failed = |e: BoxError| self.failed(e);
         let last = |layers: &[String]| layers.last().cloned().unwrap_or_default();
@@ -115,7 +129,10 @@ impl DetectorSettings {
     }
 
     pub(crate) fn failed(&self, source: BoxError) -> ProductError {
-        ProductError::Detector { name: self.kind().to_owned(), source }
+        ProductError::Detector {
+            name: self.kind().to_owned(),
+            source,
+        }
     }
 
     /// Fits it on good images.
@@ -132,25 +149,32 @@ impl DetectorSettings {
         };
         let fitted = || -> std::result::Result<Box<dyn Maps>, BoxError> {
             Ok(match self.clone() {
-                Self::PatchCore(s) => {
-                    Box::new(patchcore::PatchCore::new(s.checked()?, weights()?)?.fit(good, seed, ctx)?)
-                }
-                Self::FastFlow(s) => {
-                    Box::new(fastflow::FastFlow::new(s.checked()?, weights()?)?.fit(good, seed, ctx)?)
-                }
+                Self::PatchCore(s) => Box::new(
+                    patchcore::PatchCore::new(s.checked()?, weights()?)?.fit(good, seed, ctx)?,
+                ),
+                Self::FastFlow(s) => Box::new(
+                    fastflow::FastFlow::new(s.checked()?, weights()?)?.fit(good, seed, ctx)?,
+                ),
                 Self::Rd4ad(s) => {
                     Box::new(rd4ad::Rd4ad::new(s.checked()?, weights()?)?.fit(good, seed, ctx)?)
                 }
-                Self::EfficientAd(s) => {
-                    Box::new(efficientad::EfficientAd::new(s.checked()?, weights()?)?.fit(good, seed, ctx)?)
-                }
+                Self::EfficientAd(s) => Box::new(
+                    efficientad::EfficientAd::new(s.checked()?, weights()?)?
+                        .fit(good, seed, ctx)?,
+                ),
             })
         };
         if ctx.cancel.is_cancelled() {
             return Err(ProductError::Cancelled);
         }
         let fitted = fitted();
-        fitted.map_err(|e| if ctx.cancel.is_cancelled() { ProductError::Cancelled } else { self.failed(e) })
+        fitted.map_err(|e| {
+            if ctx.cancel.is_cancelled() {
+                ProductError::Cancelled
+            } else {
+                self.failed(e)
+            }
+        })
     }
 
     /// Reads a fitted one back.
@@ -168,14 +192,24 @@ impl DetectorSettings {
         let batch = batch.get();
         let loaded = || -> std::result::Result<Box<dyn Maps>, BoxError> {
             Ok(match self {
-                Self::PatchCore(_) => {
-                    Box::new(patchcore::FittedPatchCore::load(saved, &weights()?, device, batch)?)
+                Self::PatchCore(_) => Box::new(patchcore::FittedPatchCore::load(
+                    saved,
+                    &weights()?,
+                    device,
+                    batch,
+                )?),
+                Self::FastFlow(_) => Box::new(fastflow::FittedFastFlow::load(
+                    saved,
+                    &weights()?,
+                    device,
+                    batch,
+                )?),
+                Self::Rd4ad(_) => {
+                    Box::new(rd4ad::FittedRd4ad::load(saved, &weights()?, device, batch)?)
                 }
-                Self::FastFlow(_) => {
-                    Box::new(fastflow::FittedFastFlow::load(saved, &weights()?, device, batch)?)
+                Self::EfficientAd(_) => {
+                    Box::new(efficientad::FittedEfficientAd::load(saved, device, batch)?)
                 }
-                Self::Rd4ad(_) => Box::new(rd4ad::FittedRd4ad::load(saved, &weights()?, device, batch)?),
-                Self::EfficientAd(_) => Box::new(efficientad::FittedEfficientAd::load(saved, device, batch)?),
             })
         };
         loaded().map_err(|e| self.failed(e))
@@ -229,19 +263,25 @@ maps!(fastflow::FittedFastFlow);
 maps!(rd4ad::FittedRd4ad);
 maps!(efficientad::FittedEfficientAd);
 
-/// Backbones' weights as files, cut down to the layers that are used, so that a model file holds no more than it needs.
+/// Backbones' weights as files, cut down to the layers that are used, so that a model file holds no
+/// more than it needs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Backbones(pub BTreeMap<BackboneKind, Vec<u8>>);
 
 impl Backbones {
-    /// Reads and cuts the weights for all of these needs; two needs of one backbone keep the longer part.
+    /// Reads and cuts the weights for all of these needs; two needs of one backbone keep the longer
+    /// part.
     pub fn read(
         needs: impl Iterator<Item = (BackboneKind, String)>,
         source: &dyn WeightsSource,
     ) -> Result<Self> {
         let mut last: BTreeMap<BackboneKind, usize> = BTreeMap::new();
         for (kind, tap) in needs {
-            let place = kind.taps().iter().position(|t| t.name == tap).unwrap_or(usize::MAX);
+            let place = kind
+                .taps()
+                .iter()
+                .position(|t| t.name == tap)
+                .unwrap_or(usize::MAX);
             let entry = last.entry(kind).or_default();
             *entry = (*entry).max(place);
         }
@@ -252,7 +292,11 @@ impl Backbones {
             let through = taps.get(place).map(|t| t.name.as_str());
             let weights = Weights::from_safetensors(&whole)?;
             weights.check(kind, through)?;
-            let kept: Vec<String> = kind.parameters(through)?.into_iter().map(|p| p.name).collect();
+            let kept: Vec<String> = kind
+                .parameters(through)?
+                .into_iter()
+                .map(|p| p.name)
+                .collect();
             let tensors: Vec<_> = weights
                 .tensors()
                 .iter()
@@ -267,8 +311,8 @@ impl Backbones {
     /// Tensors are not shared between threads, so each fit makes its own from the file.
     pub fn weights(&self, kind: BackboneKind) -> Result<Weights> {
         let bytes = self.0.get(&kind);
-        let bytes =
-            bytes.ok_or_else(|| ProductError::Damaged(format!("the weights of {kind} are absent")))?;
+        let bytes = bytes
+            .ok_or_else(|| ProductError::Damaged(format!("the weights of {kind} are absent")))?;
         Ok(Weights::from_safetensors(bytes)?)
     }
 }

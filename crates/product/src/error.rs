@@ -9,7 +9,9 @@ pub enum ProductError {
     #[error("model file: {0}; copy it again, or fit it again")]
     Damaged(String),
     /// A model file of a later version of this program.
-    #[error("model file: schema {found}, this program knows up to {supported}; use the program that made it")]
+    #[error(
+        "model file: schema {found}, this program knows up to {supported}; use the program that made it"
+    )]
     Newer {
         /// The file's schema.
         found: u32,
@@ -27,7 +29,9 @@ pub enum ProductError {
         expected: String,
     },
     /// Not enough images of a label.
-    #[error("{found} {label} images; at least {needed} are needed, of at least {units} groups: {why}")]
+    #[error(
+        "{found} {label} images; at least {needed} are needed, of at least {units} groups: {why}"
+    )]
     TooFew {
         /// Which label.
         label: Label,
@@ -41,13 +45,17 @@ pub enum ProductError {
         why: &'static str,
     },
     /// Images that cannot be told apart.
-    #[error("all {count} good images are the same, pixel for pixel; nothing can be learned from one image")]
+    #[error(
+        "all {count} good images are the same, pixel for pixel; nothing can be learned from one image"
+    )]
     Identical {
         /// How many.
         count: usize,
     },
     /// One picture under both labels.
-    #[error("{good} (good) and {bad} (bad) are the same picture; remove the one whose label is wrong")]
+    #[error(
+        "{good} (good) and {bad} (bad) are the same picture; remove the one whose label is wrong"
+    )]
     Contradiction {
         /// The good one.
         good: String,

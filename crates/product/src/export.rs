@@ -13,21 +13,26 @@ use tch::Tensor;
 pub struct Recorded {
     /// Its name, without extension.
     pub name: String,
-    /// The largest difference between what the file and the model give for the images, relative to the largest value of
-    /// an image's output (for a logit, to 1 if that is more).
+    /// The largest difference between what the file and the model give for the images, relative to
+    /// the largest value of an image's output (for a logit, to 1 if that is more).
     pub apart: f32,
 }
 
 type Fallible<T> = std::result::Result<T, BoxError>;
 
 impl Inspector {
-    /// Writes the network of each detector (from network input, 1×3×S×S, to the map, 1×M×M) and of the classifier (to
-    /// the logit, 1; where trees make the logit, to their columns, 1×C) as TorchScript to `path(name)`, and runs each on
-    /// the images. The classifier is called `classifier`.
+    /// Writes the network of each detector (from network input, 1×3×S×S, to the map, 1×M×M) and of
+    /// the classifier (to the logit, 1; where trees make the logit, to their columns, 1×C) as
+    /// TorchScript to `path(name)`, and runs each on the images. The classifier is called
+    /// `classifier`.
     ///
     /// # Errors
     /// libtorch's, or [`ProductError::Damaged`] without an image.
-    pub fn export(&self, images: &[Image], path: impl Fn(&str) -> PathBuf) -> Result<Vec<Recorded>> {
+    pub fn export(
+        &self,
+        images: &[Image],
+        path: impl Fn(&str) -> PathBuf,
+    ) -> Result<Vec<Recorded>> {
         let mut recorded = Vec::new();
         for (settings, detector) in self.settings.iter().zip(&self.detectors) {
             let name = settings.kind();
@@ -39,8 +44,13 @@ impl Inspector {
                     Ok(maps.into_iter().flat_map(|m| m.values().to_vec()).collect())
                 },
             };
-            let apart = part.record(name, &path(name), images).map_err(|e| settings.failed(e))?;
-            recorded.push(Recorded { name: name.to_owned(), apart });
+            let apart = part
+                .record(name, &path(name), images)
+                .map_err(|e| settings.failed(e))?;
+            recorded.push(Recorded {
+                name: name.to_owned(),
+                apart,
+            });
         }
         if let Some(c) = &self.classifier {
             let name = "classifier";
@@ -53,13 +63,20 @@ impl Inspector {
                 },
             };
             let apart = part.record(name, &path(name), images);
-            let apart = apart.map_err(|source| ProductError::Detector { name: name.to_owned(), source })?;
-            recorded.push(Recorded { name: name.to_owned(), apart });
+            let apart = apart.map_err(|source| ProductError::Detector {
+                name: name.to_owned(),
+                source,
+            })?;
+            recorded.push(Recorded {
+                name: name.to_owned(),
+                apart,
+            });
         }
         Ok(recorded)
     }
 
-    /// The trees that make the classifier's logit out of its network's columns, where there are any.
+    /// The trees that make the classifier's logit out of its network's columns, where there are
+    /// any.
     pub fn classifier_trees(&self) -> Option<&Forest> {
         self.classifier.as_ref()?.head.trees()
     }
@@ -76,21 +93,44 @@ struct Part<'a> {
 impl Part<'_> {
     /// Writes it, and says how far its output lies from the reference; see [`Recorded::apart`].
     fn record(&self, name: &str, path: &Path, images: &[Image]) -> Fallible<f32> {
-        let first = images.first().ok_or("the model has no sample image to check the export with")?;
+        let first = images
+            .first()
+            .ok_or("the model has no sample image to check the export with")?;
         let network = |x: &Tensor| {
             (self.network)(x).map_err(|e| NnError::Saved(format!("{name} cannot be recorded: {e}")))
         };
-        write_torchscript(path, name, &(self.input)(std::slice::from_ref(first))?, &network)?;
+        write_torchscript(
+            path,
+            name,
+            &(self.input)(std::slice::from_ref(first))?,
+            &network,
+        )?;
         let mut worst = 0f32;
         for image in images {
-            let theirs = to_vec(&run_torchscript(path, &(self.input)(std::slice::from_ref(image))?)?)?;
+            let theirs = to_vec(&run_torchscript(
+                path,
+                &(self.input)(std::slice::from_ref(image))?,
+            )?)?;
             let ours = (self.reference)(image)?;
             if theirs.len() != ours.len() {
-                return Err(format!("the recording gives {} values, not {}", theirs.len(), ours.len()).into());
+                return Err(format!(
+                    "the recording gives {} values, not {}",
+                    theirs.len(),
+                    ours.len()
+                )
+                .into());
             }
-            let floor = if ours.len() == 1 { 1.0 } else { f32::MIN_POSITIVE };
+            let floor = if ours.len() == 1 {
+                1.0
+            } else {
+                f32::MIN_POSITIVE
+            };
             let largest = ours.iter().fold(floor, |m, v| m.max(v.abs()));
-            let apart = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let apart = ours
+                .iter()
+                .zip(&theirs)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max);
             worst = worst.max(apart / largest);
         }
         Ok(worst)

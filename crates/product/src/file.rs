@@ -3,10 +3,11 @@
 use crate::error::{ProductError, Result};
 use std::collections::BTreeMap;
 
-/// Version of the layout of model files. All numbers are little-endian: magic (8 bytes), this number (`u32`), number of
-/// sections (`u32`); for each section, in the order of the names, length of its name (`u32`), the name (UTF-8), length of
-/// its content (`u64`), the content; BLAKE3 of all that (32 bytes). Later versions keep magic, place of the number and
-/// digest, so that a newer file is told from a damaged one.
+/// Version of the layout of model files. All numbers are little-endian: magic (8 bytes), this
+/// number (`u32`), number of sections (`u32`); for each section, in the order of the names, length
+/// of its name (`u32`), the name (UTF-8), length of its content (`u64`), the content; BLAKE3 of all
+/// that (32 bytes). Later versions keep magic, place of the number and digest, so that a newer file
+/// is told from a damaged one.
 pub const SCHEMA: u32 = 1;
 
 /// As PNG's: bytes that a transfer in text mode would change.
@@ -16,7 +17,10 @@ const DIGEST: usize = 32;
 pub(crate) type Sections = BTreeMap<String, Vec<u8>>;
 
 pub(crate) fn pack(sections: &Sections) -> Vec<u8> {
-    let size = sections.iter().map(|(name, data)| name.len() + data.len() + 12).sum::<usize>();
+    let size = sections
+        .iter()
+        .map(|(name, data)| name.len() + data.len() + 12)
+        .sum::<usize>();
     let mut bytes = Vec::with_capacity(size + 16 + DIGEST);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&SCHEMA.to_le_bytes());
@@ -45,7 +49,10 @@ pub(crate) fn unpack(bytes: &[u8]) -> Result<Sections> {
     let mut rest = content.get(MAGIC.len()..).ok_or_else(cut)?;
     let schema = number(&mut rest).ok_or_else(cut)?;
     if schema > SCHEMA {
-        return Err(ProductError::Newer { found: schema, supported: SCHEMA });
+        return Err(ProductError::Newer {
+            found: schema,
+            supported: SCHEMA,
+        });
     }
     if schema == 0 {
         return Err(damaged("schema 0"));
@@ -55,13 +62,18 @@ pub(crate) fn unpack(bytes: &[u8]) -> Result<Sections> {
     for _ in 0..count {
         let length = number(&mut rest).ok_or_else(cut)?;
         let name = take(&mut rest, u64::from(length)).ok_or_else(cut)?;
-        let name = String::from_utf8(name.to_vec()).map_err(|_| damaged("a section's name is no text"))?;
+        let name =
+            String::from_utf8(name.to_vec()).map_err(|_| damaged("a section's name is no text"))?;
         let (length, tail) = rest.split_first_chunk::<8>().ok_or_else(cut)?;
         rest = tail;
         let data = take(&mut rest, u64::from_le_bytes(*length)).ok_or_else(cut)?;
         sections.insert(name, data.to_vec());
     }
-    if rest.is_empty() { Ok(sections) } else { Err(damaged("something follows its last section")) }
+    if rest.is_empty() {
+        Ok(sections)
+    } else {
+        Err(damaged("something follows its last section"))
+    }
 }
 
 fn number(rest: &mut &[u8]) -> Option<u32> {
@@ -81,9 +93,13 @@ mod tests {
     use super::*;
 
     fn sections() -> Sections {
-        [("card.json", b"{}".to_vec()), ("forest", vec![1, 2, 3]), ("empty", vec![])]
-            .map(|(name, data)| (name.to_owned(), data))
-            .into()
+        [
+            ("card.json", b"{}".to_vec()),
+            ("forest", vec![1, 2, 3]),
+            ("empty", vec![]),
+        ]
+        .map(|(name, data)| (name.to_owned(), data))
+        .into()
     }
 
     #[test]
@@ -94,11 +110,17 @@ mod tests {
             for bit in 0..8 {
                 let mut bad = bytes.clone();
                 bad[at] ^= 1 << bit;
-                assert!(matches!(unpack(&bad), Err(ProductError::Damaged(_))), "byte {at}, bit {bit}");
+                assert!(
+                    matches!(unpack(&bad), Err(ProductError::Damaged(_))),
+                    "byte {at}, bit {bit}"
+                );
             }
         }
         for short in 0..bytes.len() {
-            assert!(matches!(unpack(&bytes[..short]), Err(ProductError::Damaged(_))), "{short} bytes");
+            assert!(
+                matches!(unpack(&bytes[..short]), Err(ProductError::Damaged(_))),
+                "{short} bytes"
+            );
         }
     }
 
@@ -109,6 +131,12 @@ mod tests {
         bytes[8] = 2;
         let digest = blake3::hash(&bytes);
         bytes.extend_from_slice(digest.as_bytes());
-        assert!(matches!(unpack(&bytes), Err(ProductError::Newer { found: 2, supported: 1 })));
+        assert!(matches!(
+            unpack(&bytes),
+            Err(ProductError::Newer {
+                found: 2,
+                supported: 1
+            })
+        ));
     }
 }

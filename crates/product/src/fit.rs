@@ -1,7 +1,9 @@
 //! From images to a model.
 
 use crate::calibrate::{Calibration, CalibrationKind};
-use crate::card::{Card, ClassifierCard, DataCard, DetectorCard, Head, Scored, Share, TrainingG, Unseen};
+use crate::card::{
+    Card, ClassifierCard, DataCard, DetectorCard, Head, Scored, Share, TrainingG, Unseen,
+};
 use crate::classify::{ClassifierSettings, Classifiers};
 use crate::crossfit::{Crossfit, Observed, Plan};
 use crate::detect::{Backbones, DetectorSettings, WeightsSource};
@@ -24,7 +26,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Item {
     /// Which image, good or bad, and as `group` the kind of defect, if it is known.
     pub sample: Sample,
-    /// What must not be torn apart by a split, e.g. the piece that several pictures show; none if the image stands alone.
+    /// What must not be torn apart by a split, e.g. the piece that several pictures show; none if
+    /// the image stands alone.
     pub unit: Option<String>,
 }
 
@@ -66,13 +69,17 @@ pub struct FitSettings {
 }
 
 impl FitSettings {
-    /// Classifiers on the first detector's backbone, the paper's statistics and forest, 5 folds, 95 % confidence, the
-    /// cheapest threshold.
+    /// Classifiers on the first detector's backbone, the paper's statistics and forest, 5 folds, 95
+    /// % confidence, the cheapest threshold.
     pub fn new(name: &str, detectors: Vec<DetectorSettings>) -> Self {
-        let first = detectors.first().and_then(|d| Some((d.needs(false).ok()??.0, d.image_size())));
+        let first = detectors
+            .first()
+            .and_then(|d| Some((d.needs(false).ok()??.0, d.image_size())));
         Self {
             name: name.to_owned(),
-            classifiers: first.map_or_else(Vec::new, |(kind, size)| ClassifierSettings::both(kind, size)),
+            classifiers: first.map_or_else(Vec::new, |(kind, size)| {
+                ClassifierSettings::both(kind, size)
+            }),
             detectors,
             segments: None,
             features: FeatureParams::default(),
@@ -88,18 +95,34 @@ impl FitSettings {
 
     fn check(&self) -> Result<usize> {
         let setting = |name, value: String, expected: &str| {
-            Err(ProductError::Setting { name, value, expected: expected.to_owned() })
+            Err(ProductError::Setting {
+                name,
+                value,
+                expected: expected.to_owned(),
+            })
         };
         let Some(size) = self.detectors.first().map(DetectorSettings::image_size) else {
             return setting("detectors", "none".to_owned(), "at least one");
         };
-        let sizes: Vec<usize> = self.detectors.iter().map(DetectorSettings::image_size).collect();
+        let sizes: Vec<usize> = self
+            .detectors
+            .iter()
+            .map(DetectorSettings::image_size)
+            .collect();
         if sizes.iter().any(|s| *s != size) {
-            return setting("image size", format!("{sizes:?}"), "the same for all detectors");
+            return setting(
+                "image size",
+                format!("{sizes:?}"),
+                "the same for all detectors",
+            );
         }
         let kinds: BTreeSet<&str> = self.detectors.iter().map(DetectorSettings::kind).collect();
         if kinds.len() < self.detectors.len() {
-            return setting("detectors", format!("{} of {kinds:?}", self.detectors.len()), "each once");
+            return setting(
+                "detectors",
+                format!("{} of {kinds:?}", self.detectors.len()),
+                "each once",
+            );
         }
         if !(self.level > 0.5 && self.level < 1.0) {
             return setting("confidence", self.level.to_string(), "above 0.5, below 1");
@@ -111,11 +134,12 @@ impl FitSettings {
     }
 }
 
-/// Fits, measures and packs a model. Runs in the rayon pool that the caller is in; libtorch should be set to one thread,
-/// so that the number of threads changes no bit.
+/// Fits, measures and packs a model. Runs in the rayon pool that the caller is in; libtorch should
+/// be set to one thread, so that the number of threads changes no bit.
 ///
 /// # Errors
-/// Too few or useless images, a promise that they cannot support, whatever a detector or the weights say.
+/// Too few or useless images, a promise that they cannot support, whatever a detector or the
+/// weights say.
 pub fn fit(
     data: &Data<'_>,
     settings: &FitSettings,
@@ -125,17 +149,28 @@ pub fn fit(
     let size = settings.check()?;
     let survey = Survey::new(data, ctx)?;
     let (folds, k) = folds::folds(&data.items, &survey.units, settings.folds, settings.seed);
-    let needs = settings.detectors.iter().map(|d| d.needs(false)).collect::<Result<Vec<_>>>()?;
+    let needs = settings
+        .detectors
+        .iter()
+        .map(|d| d.needs(false))
+        .collect::<Result<Vec<_>>>()?;
     let backbones = Backbones::read(needs.into_iter().flatten(), weights)?;
     let classifiers = Classifiers::check(&settings.classifiers)?;
-    // Apart from the detectors', so that a model without a classifier need not carry its deeper layers.
+    // Apart from the detectors', so that a model without a classifier need not carry its deeper
+    // layers.
     let deep = Backbones::read(classifiers.iter().flat_map(Classifiers::needs), weights)?;
     let segments = match (&settings.segments, settings.detectors[0].needs(false)?) {
         (Some(segments), _) => segments.clone(),
-        (None, Some((kind, _))) => auto::segments(data, &backbones, kind, size, settings.seed, ctx)?,
+        (None, Some((kind, _))) => {
+            auto::segments(data, &backbones, kind, size, settings.seed, ctx)?
+        }
         (None, None) => Segments::Whole,
     };
-    let names: Vec<String> = settings.detectors.iter().map(|d| d.kind().to_owned()).collect();
+    let names: Vec<String> = settings
+        .detectors
+        .iter()
+        .map(|d| d.kind().to_owned())
+        .collect();
     let gauge = Gauge::new(&segments, size, &settings.features, &names)?;
     let plan = Plan {
         data,
@@ -147,23 +182,48 @@ pub fn fit(
         seed: settings.seed,
         ctx,
     };
-    let Crossfit { observed, mut detectors } = plan.run()?;
+    let Crossfit {
+        observed,
+        mut detectors,
+    } = plan.run()?;
 
     let labels: Vec<Label> = data.items.iter().map(|i| i.sample.label).collect();
     let ids = data.items.iter().map(|i| i.sample.id.clone()).collect();
-    let values = observed.iter().flat_map(|o| o.features.iter().copied()).collect();
+    let values = observed
+        .iter()
+        .flat_map(|o| o.features.iter().copied())
+        .collect();
     let table = FeatureTable::new(gauge.extractor.columns(), ids, values)?;
-    let embedded = classifiers.as_ref().map(|c| c.embed(data, &deep, ctx)).transpose()?;
-    let embedded = embedded.as_ref().zip(classifiers.as_ref()).map(|(t, c)| (t, c.params.as_slice()));
-    let (params, labels, seed) = (&settings.forest, labels.as_slice(), forest_seed(settings.seed));
-    let problem = Problem { table: &table, embedded, labels, folds: &folds, k, params, seed };
+    let embedded = classifiers
+        .as_ref()
+        .map(|c| c.embed(data, &deep, ctx))
+        .transpose()?;
+    let embedded = embedded
+        .as_ref()
+        .zip(classifiers.as_ref())
+        .map(|(t, c)| (t, c.params.as_slice()));
+    let (params, labels, seed) = (
+        &settings.forest,
+        labels.as_slice(),
+        forest_seed(settings.seed),
+    );
+    let problem = Problem {
+        table: &table,
+        embedded,
+        labels,
+        folds: &folds,
+        k,
+        params,
+        seed,
+    };
     let task = ctx.progress.start("heads", None);
     let (entrants, heads) = entrants(&problem, &names, &observed)?;
     let (candidates, chosen) = select(&entrants, labels, settings.level)?;
     drop(task);
     let (scores, head) = (&entrants[chosen].scores, heads[chosen].clone());
 
-    let operating = threshold::choose(&Scores::new(scores, labels)?, settings.rule, settings.level)?;
+    let operating =
+        threshold::choose(&Scores::new(scores, labels)?, settings.rule, settings.level)?;
     let wide: Vec<f64> = scores.iter().map(|&s| f64::from(s)).collect();
     let unseen = unseen(data, &problem, &head, scores, operating.threshold)?;
     let fitted = problem.fit_all(&head)?;
@@ -173,7 +233,11 @@ pub fn fit(
         Head::Detector { detector } => vec![detector],
         Head::Classifier { .. } | Head::Forest { .. } => (0..names.len()).collect(),
     };
-    let head = if let Head::Detector { .. } = head { Head::Detector { detector: 0 } } else { head };
+    let head = if let Head::Detector { .. } = head {
+        Head::Detector { detector: 0 }
+    } else {
+        head
+    };
     let usual = match &fitted.forest {
         Some(_) => usual_columns(&fitted.table, labels),
         None => Vec::new(),
@@ -183,7 +247,10 @@ pub fn fit(
         name: settings.name.clone(),
         versions: settings.versions.clone(),
         seed: settings.seed,
-        data: DataCard { folds: k, ..survey.card.clone() },
+        data: DataCard {
+            folds: k,
+            ..survey.card.clone()
+        },
         detectors: kept
             .iter()
             .map(|&d| detector_card(&settings.detectors[d], d, &observed, labels))
@@ -204,7 +271,11 @@ pub fn fit(
     };
     let saved = kept
         .iter()
-        .map(|&d| detectors[d].save().map_err(|e| settings.detectors[d].failed(e)))
+        .map(|&d| {
+            detectors[d]
+                .save()
+                .map_err(|e| settings.detectors[d].failed(e))
+        })
         .collect::<Result<Vec<_>>>()?;
     let mut patches = None;
     for &d in &kept {
@@ -213,14 +284,27 @@ pub fn fit(
         }
     }
     detectors.clear();
-    let scoring = kept.iter().map(|&d| settings.detectors[d].needs(true)).collect::<Result<Vec<_>>>()?;
-    let scoring: BTreeSet<_> = scoring.into_iter().flatten().map(|(kind, _)| kind).collect();
+    let scoring = kept
+        .iter()
+        .map(|&d| settings.detectors[d].needs(true))
+        .collect::<Result<Vec<_>>>()?;
+    let scoring: BTreeSet<_> = scoring
+        .into_iter()
+        .flatten()
+        .map(|(kind, _)| kind)
+        .collect();
     let mut backbones = backbones;
     backbones.0.retain(|kind, _| scoring.contains(kind));
     let forest = fitted.forest.as_ref();
-    let classifier = fitted.classifier.map(|c| c.save()).transpose()?.map(|c| (c, deep));
+    let classifier = fitted
+        .classifier
+        .map(|c| c.save())
+        .transpose()?
+        .map(|c| (c, deep));
     let samples = samples::choose(data, scores)?;
-    Model::new(card, &backbones, saved, classifier, forest, patches, samples)
+    Model::new(
+        card, &backbones, saved, classifier, forest, patches, samples,
+    )
 }
 
 /// All parts and heads with their scores on images that they had not seen.
@@ -231,11 +315,20 @@ fn entrants(
 ) -> Result<(Vec<Entrant>, Vec<Head>)> {
     let (mut entrants, mut heads) = (Vec::new(), Vec::new());
     let mut add = |name: &str, rank: usize, scores: Vec<f32>, head: Head| {
-        entrants.push(Entrant { name: name.to_owned(), rank, scores });
+        entrants.push(Entrant {
+            name: name.to_owned(),
+            rank,
+            scores,
+        });
         heads.push(head);
     };
     for (d, name) in names.iter().enumerate() {
-        add(name, 0, observed.iter().map(|o| o.maxima[d]).collect(), Head::Detector { detector: d });
+        add(
+            name,
+            0,
+            observed.iter().map(|o| o.maxima[d]).collect(),
+            Head::Detector { detector: d },
+        );
     }
     let classifiers = problem.embedded.map_or(&[][..], |(_, c)| c);
     let mut more: Vec<(String, usize, Head)> = Vec::new();
@@ -248,9 +341,21 @@ fn entrants(
     more.push((format!("SegAD ({all}), monotone"), 3, forest(true, None)));
     if let Some((g, _)) = classifiers.first() {
         let out = Some(TrainingG::OutOfFold);
-        more.push((format!("SegAD ({all} + {g})"), 3, forest(false, Some(TrainingG::InSample))));
-        more.push((format!("SegAD ({all} + {g} out of fold)"), 4, forest(false, out)));
-        more.push((format!("SegAD ({all} + {g} out of fold), monotone"), 5, forest(true, out)));
+        more.push((
+            format!("SegAD ({all} + {g})"),
+            3,
+            forest(false, Some(TrainingG::InSample)),
+        ));
+        more.push((
+            format!("SegAD ({all} + {g} out of fold)"),
+            4,
+            forest(false, out),
+        ));
+        more.push((
+            format!("SegAD ({all} + {g} out of fold), monotone"),
+            5,
+            forest(true, out),
+        ));
     }
     for (name, rank, head) in more {
         // There may be too few bad images for a fit within a fit.
@@ -271,9 +376,15 @@ fn unseen(
 ) -> Result<Vec<Unseen>> {
     let kinds: BTreeSet<&str> = data.items.iter().filter_map(Item::kind).collect();
     let of = |kind: &str| -> Vec<usize> {
-        (0..data.items.len()).filter(|&i| data.items[i].kind() == Some(kind)).collect()
+        (0..data.items.len())
+            .filter(|&i| data.items[i].kind() == Some(kind))
+            .collect()
     };
-    let named = data.items.iter().filter(|i| i.sample.label.is_bad() && i.kind().is_some()).count();
+    let named = data
+        .items
+        .iter()
+        .filter(|i| i.sample.label.is_bad() && i.kind().is_some())
+        .count();
     let bad = problem.labels.iter().filter(|l| l.is_bad()).count();
     let mut all = Vec::new();
     for kind in kinds {
@@ -288,7 +399,10 @@ fn unseen(
             head => problem.out_of_fold(head, |i| members.contains(&i))?,
         };
         let pick = |keep: &dyn Fn(usize) -> bool| -> Vec<f32> {
-            (0..scores.len()).filter(|&i| keep(i)).map(|i| scores[i]).collect()
+            (0..scores.len())
+                .filter(|&i| keep(i))
+                .map(|i| scores[i])
+                .collect()
         };
         let good = pick(&|i| !problem.labels[i].is_bad());
         let own = pick(&|i| members.contains(&i));
@@ -316,8 +430,12 @@ fn detector_card(
     observed: &[Observed],
     labels: &[Label],
 ) -> DetectorCard {
-    let good: Vec<&Observed> =
-        observed.iter().zip(labels).filter(|(_, l)| !l.is_bad()).map(|(o, _)| o).collect();
+    let good: Vec<&Observed> = observed
+        .iter()
+        .zip(labels)
+        .filter(|(_, l)| !l.is_bad())
+        .map(|(o, _)| o)
+        .collect();
     let quantile = |values: Vec<f64>, q| segad_metrics::quantile(&values, q).unwrap_or(0.0) as f32;
     let means = good.iter().map(|o| f64::from(o.means[index])).collect();
     let maxima = good.iter().map(|o| f64::from(o.maxima[index])).collect();
@@ -340,21 +458,31 @@ fn classifier_card(
 ) -> Result<Option<ClassifierCard>> {
     let (index, logits) = match head {
         Head::Classifier { classifier } => (*classifier, scores.to_vec()),
-        Head::Forest { g: Some(_), .. } => {
-            (0, problem.out_of_fold(&Head::Classifier { classifier: 0 }, |_| false)?)
-        }
+        Head::Forest { g: Some(_), .. } => (
+            0,
+            problem.out_of_fold(&Head::Classifier { classifier: 0 }, |_| false)?,
+        ),
         Head::Detector { .. } | Head::Forest { g: None, .. } => return Ok(None),
     };
-    let good = logits.iter().zip(problem.labels).filter(|(_, l)| !l.is_bad()).map(|(&s, _)| s);
+    let good = logits
+        .iter()
+        .zip(problem.labels)
+        .filter(|(_, l)| !l.is_bad())
+        .map(|(&s, _)| s);
     let usual = usual_range(good).unwrap_or([0.0, 0.0]);
-    let card =
-        |c: &ClassifierSettings| ClassifierCard { name: c.name.clone(), settings: c.settings.clone(), usual };
+    let card = |c: &ClassifierSettings| ClassifierCard {
+        name: c.name.clone(),
+        settings: c.settings.clone(),
+        usual,
+    };
     Ok(settings.classifiers.get(index).map(card))
 }
 
 fn usual_columns(table: &FeatureTable, labels: &[Label]) -> Vec<Option<[f32; 2]>> {
     let good: Vec<usize> = (0..labels.len()).filter(|&i| !labels[i].is_bad()).collect();
-    (0..table.columns()).map(|j| usual_range(good.iter().map(|&i| table.row(i)[j]))).collect()
+    (0..table.columns())
+        .map(|j| usual_range(good.iter().map(|&i| table.row(i)[j])))
+        .collect()
 }
 
 /// Shares of the forest's gain by segment, the largest first.
@@ -362,13 +490,21 @@ fn importance(forest: &Forest) -> Vec<Share> {
     let mut gains: BTreeMap<String, f64> = BTreeMap::new();
     for column in forest.importance() {
         let name = column.column.parse::<FeatureName>().ok();
-        let segment = name.as_ref().and_then(FeatureName::segment).unwrap_or_default();
+        let segment = name
+            .as_ref()
+            .and_then(FeatureName::segment)
+            .unwrap_or_default();
         *gains.entry(segment.to_owned()).or_default() += column.total_gain;
     }
     let total: f64 = gains.values().sum();
     let share = |gain: f64| if total > 0.0 { gain / total } else { 0.0 };
-    let mut shares: Vec<Share> =
-        gains.into_iter().map(|(name, gain)| Share { name, share: share(gain) }).collect();
+    let mut shares: Vec<Share> = gains
+        .into_iter()
+        .map(|(name, gain)| Share {
+            name,
+            share: share(gain),
+        })
+        .collect();
     shares.sort_by(|a, b| b.share.total_cmp(&a.share));
     shares
 }

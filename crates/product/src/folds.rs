@@ -6,10 +6,12 @@ use rand::Rng;
 use segad_core::{Key, Label, Seed};
 use std::collections::{BTreeMap, HashMap};
 
-/// Which unit each image is of: images of one named group, and pictures that are equal pixel for pixel, form one.
+/// Which unit each image is of: images of one named group, and pictures that are equal pixel for
+/// pixel, form one.
 ///
 /// # Errors
-/// [`ProductError::Contradiction`] for one picture under both labels, [`ProductError::Identical`] if all good ones are one.
+/// [`ProductError::Contradiction`] for one picture under both labels, [`ProductError::Identical`]
+/// if all good ones are one.
 pub(crate) fn units(items: &[Item], pixels: &[Key]) -> Result<Vec<usize>> {
     let mut parent: Vec<usize> = (0..items.len()).collect();
     let mut by_name: HashMap<&str, usize> = HashMap::new();
@@ -22,14 +24,25 @@ pub(crate) fn units(items: &[Item], pixels: &[Key]) -> Result<Vec<usize>> {
         let first = *by_pixels.entry(&pixels[i]).or_insert(i);
         let other = &items[first];
         if other.sample.label != item.sample.label {
-            let (good, bad) = if item.sample.label.is_bad() { (other, item) } else { (item, other) };
+            let (good, bad) = if item.sample.label.is_bad() {
+                (other, item)
+            } else {
+                (item, other)
+            };
             let name = |i: &Item| i.sample.id.to_string();
-            return Err(ProductError::Contradiction { good: name(good), bad: name(bad) });
+            return Err(ProductError::Contradiction {
+                good: name(good),
+                bad: name(bad),
+            });
         }
         join(&mut parent, first, i);
     }
-    let good: Vec<&Key> =
-        items.iter().zip(pixels).filter(|(i, _)| !i.sample.label.is_bad()).map(|(_, k)| k).collect();
+    let good: Vec<&Key> = items
+        .iter()
+        .zip(pixels)
+        .filter(|(i, _)| !i.sample.label.is_bad())
+        .map(|(_, k)| k)
+        .collect();
     if good.len() > 1 && good.iter().all(|k| *k == good[0]) {
         return Err(ProductError::Identical { count: good.len() });
     }
@@ -58,8 +71,12 @@ fn join(parent: &mut [usize], a: usize, b: usize) {
 /// How many units have an image of each label: good, bad.
 pub(crate) fn unit_counts(items: &[Item], units: &[usize]) -> (usize, usize) {
     let count = |label: Label| {
-        let mut of: Vec<usize> =
-            items.iter().zip(units).filter(|(i, _)| i.sample.label == label).map(|(_, &u)| u).collect();
+        let mut of: Vec<usize> = items
+            .iter()
+            .zip(units)
+            .filter(|(i, _)| i.sample.label == label)
+            .map(|(_, &u)| u)
+            .collect();
         of.sort_unstable();
         of.dedup();
         of.len()
@@ -67,9 +84,15 @@ pub(crate) fn unit_counts(items: &[Item], units: &[usize]) -> (usize, usize) {
     (count(Label::Good), count(Label::Bad))
 }
 
-/// The fold of each image, 0…K−1: whole units, dealt so that every fold has about its share of good and of bad images.
-/// K is `wanted` or, if there are fewer units with a good or with a bad image, their number.
-pub(crate) fn folds(items: &[Item], units: &[usize], wanted: usize, seed: Seed) -> (Vec<usize>, usize) {
+/// The fold of each image, 0…K−1: whole units, dealt so that every fold has about its share of good
+/// and of bad images. K is `wanted` or, if there are fewer units with a good or with a bad image,
+/// their number.
+pub(crate) fn folds(
+    items: &[Item],
+    units: &[usize],
+    wanted: usize,
+    seed: Seed,
+) -> (Vec<usize>, usize) {
     let (good, bad) = unit_counts(items, units);
     let k = wanted.min(good).min(bad).max(2);
     // Per unit: good and bad images.
@@ -93,7 +116,11 @@ pub(crate) fn folds(items: &[Item], units: &[usize], wanted: usize, seed: Seed) 
         let load = |fold: &[usize; 2]| -> f64 {
             let share = |label: usize| (fold[label] + size[label]) as f64 / totals[label];
             // Squares: two half-full folds are better than a full and an empty one.
-            [0, 1].into_iter().filter(|&l| size[l] > 0).map(|l| share(l).powi(2)).sum()
+            [0, 1]
+                .into_iter()
+                .filter(|&l| size[l] > 0)
+                .map(|l| share(l).powi(2))
+                .sum()
         };
         let best = (0..k).fold(0, |best, f| {
             let (a, b) = (load(&filled[f]), load(&filled[best]));
@@ -112,7 +139,10 @@ mod tests {
     use segad_core::{ImageId, Sample};
 
     fn item(name: &str, label: Label, unit: Option<&str>) -> Item {
-        Item { sample: Sample::new(ImageId::new(name), label), unit: unit.map(str::to_owned) }
+        Item {
+            sample: Sample::new(ImageId::new(name), label),
+            unit: unit.map(str::to_owned),
+        }
     }
 
     fn key(i: usize) -> Key {
@@ -131,9 +161,15 @@ mod tests {
         let pixels = [key(0), key(1), key(2), key(2), key(4)];
         assert_eq!(units(&items, &pixels).unwrap(), [0, 1, 0, 0, 2]);
         let e = units(&items, &[key(0), key(1), key(2), key(3), key(1)]).unwrap_err();
-        assert!(matches!(&e, ProductError::Contradiction { good, bad } if good == "b" && bad == "e"), "{e}");
+        assert!(
+            matches!(&e, ProductError::Contradiction { good, bad } if good == "b" && bad == "e"),
+            "{e}"
+        );
         let same = [key(0), key(0), key(0), key(0), key(9)];
-        assert!(matches!(units(&items, &same), Err(ProductError::Identical { count: 4 })));
+        assert!(matches!(
+            units(&items, &same),
+            Err(ProductError::Identical { count: 4 })
+        ));
     }
 
     #[test]
@@ -141,7 +177,11 @@ mod tests {
         let items: Vec<Item> = (0..130)
             .map(|i| {
                 let label = if i < 100 { Label::Good } else { Label::Bad };
-                item(&i.to_string(), label, (i % 13 < 5).then(|| (i % 13).to_string()).as_deref())
+                item(
+                    &i.to_string(),
+                    label,
+                    (i % 13 < 5).then(|| (i % 13).to_string()).as_deref(),
+                )
             })
             .collect();
         let pixels: Vec<Key> = (0..130).map(key).collect();
@@ -152,8 +192,11 @@ mod tests {
             assert!((0..130).all(|j| units[j] != *u || folds[j] == folds[i]));
         }
         for f in 0..5 {
-            let of =
-                |label: Label| (0..130).filter(|&i| folds[i] == f && items[i].sample.label == label).count();
+            let of = |label: Label| {
+                (0..130)
+                    .filter(|&i| folds[i] == f && items[i].sample.label == label)
+                    .count()
+            };
             assert!((14..=26).contains(&of(Label::Good)) && (3..=9).contains(&of(Label::Bad)));
         }
         assert_eq!(super::folds(&items, &units, 5, Seed(3)).0, folds);
@@ -163,7 +206,13 @@ mod tests {
     #[test]
     fn few_bad_images_make_few_folds() {
         let items: Vec<Item> = (0..12)
-            .map(|i| item(&i.to_string(), if i < 9 { Label::Good } else { Label::Bad }, None))
+            .map(|i| {
+                item(
+                    &i.to_string(),
+                    if i < 9 { Label::Good } else { Label::Bad },
+                    None,
+                )
+            })
             .collect();
         let units: Vec<usize> = (0..12).collect();
         let (folds, k) = folds(&items, &units, 5, Seed(0));

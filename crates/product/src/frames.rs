@@ -1,4 +1,5 @@
-//! Pictures out of a stream of bytes: PNG and JPEG files one behind the other, as cameras and `ffmpeg -f image2pipe` send.
+//! Pictures out of a stream of bytes: PNG and JPEG files one behind the other, as cameras and
+//! `ffmpeg -f image2pipe` send.
 
 use std::io::{BufRead, ErrorKind, Read};
 
@@ -8,8 +9,8 @@ const JPEG: [u8; 2] = [0xff, 0xd8];
 /// Larger frames are not taken into memory.
 pub const LARGEST_FRAME: usize = 256 << 20;
 
-/// Cuts a stream into frames. A frame that is cut short, too large or nothing known is an error in its place; the next
-/// one is looked for behind it.
+/// Cuts a stream into frames. A frame that is cut short, too large or nothing known is an error in
+/// its place; the next one is looked for behind it.
 pub struct Frames<R> {
     from: R,
     ended: bool,
@@ -46,8 +47,17 @@ impl<R: BufRead> Frames<R> {
         if frame.len() + count > LARGEST_FRAME {
             return Err(format!("a frame of more than {} MiB", LARGEST_FRAME >> 20));
         }
-        let taken = self.from.by_ref().take(count as u64).read_to_end(frame).map_err(|e| self.end(e))?;
-        if taken == count { Ok(()) } else { Err(self.end(ErrorKind::UnexpectedEof.into())) }
+        let taken = self
+            .from
+            .by_ref()
+            .take(count as u64)
+            .read_to_end(frame)
+            .map_err(|e| self.end(e))?;
+        if taken == count {
+            Ok(())
+        } else {
+            Err(self.end(ErrorKind::UnexpectedEof.into()))
+        }
     }
 
     fn end(&mut self, error: std::io::Error) -> String {
@@ -97,14 +107,18 @@ impl<R: BufRead> Frames<R> {
         }
     }
 
-    /// Coded data up to the next marker, whose first byte is returned; its code is the next byte to come.
+    /// Coded data up to the next marker, whose first byte is returned; its code is the next byte to
+    /// come.
     fn scan(&mut self, frame: &mut Vec<u8>, mut byte: u8) -> Result<u8, String> {
         loop {
             while byte != 0xff {
                 byte = self.byte(frame)?;
             }
             let next = match self.from.fill_buf() {
-                Ok(buffer) => buffer.first().copied().ok_or_else(|| ErrorKind::UnexpectedEof.into()),
+                Ok(buffer) => buffer
+                    .first()
+                    .copied()
+                    .ok_or_else(|| ErrorKind::UnexpectedEof.into()),
                 Err(e) => Err(e),
             };
             match next {
@@ -123,7 +137,10 @@ impl<R: BufRead> Frames<R> {
     fn skip(&mut self) -> Result<usize, String> {
         let mut skipped = 0;
         loop {
-            let buffer = self.from.fill_buf().map_err(|e| format!("the stream cannot be read: {e}"))?;
+            let buffer = self
+                .from
+                .fill_buf()
+                .map_err(|e| format!("the stream cannot be read: {e}"))?;
             if buffer.is_empty() {
                 self.ended = true;
                 return Ok(skipped);
@@ -146,7 +163,8 @@ impl<R: BufRead> Iterator for Frames<R> {
         let mut unknown = 0;
         loop {
             if self.ended {
-                return (unknown > 0).then(|| Err(format!("{unknown} bytes that are no PNG or JPEG")));
+                return (unknown > 0)
+                    .then(|| Err(format!("{unknown} bytes that are no PNG or JPEG")));
             }
             match self.skip() {
                 Ok(n) => unknown += n,
@@ -182,7 +200,11 @@ impl<R: BufRead> Iterator for Frames<R> {
                 unknown += frame.len();
                 continue;
             }
-            let rest = if magic.len() == PNG.len() { self.png(&mut frame) } else { self.jpeg(&mut frame) };
+            let rest = if magic.len() == PNG.len() {
+                self.png(&mut frame)
+            } else {
+                self.jpeg(&mut frame)
+            };
             return Some(rest.map(|()| frame));
         }
     }
@@ -197,10 +219,13 @@ mod tests {
         segad_imaging::encode_png(&Image::from_grey(3, 2, &[value; 6]).unwrap()).unwrap()
     }
 
-    /// A JPEG's skeleton: a table whose bytes look like markers, coded data with a stuffed ff and a restart.
+    /// A JPEG's skeleton: a table whose bytes look like markers, coded data with a stuffed ff and a
+    /// restart.
     fn jpeg() -> Vec<u8> {
         let table = [0xff, 0xdb, 0x00, 0x06, 0xff, 0xd9, 0xff, 0xd8];
-        let scan = [0xff, 0xda, 0x00, 0x04, 0x01, 0x02, 0x55, 0xff, 0x00, 0x12, 0xff, 0xd3, 0x77];
+        let scan = [
+            0xff, 0xda, 0x00, 0x04, 0x01, 0x02, 0x55, 0xff, 0x00, 0x12, 0xff, 0xd3, 0x77,
+        ];
         [&JPEG[..], &table, &scan, &[0xff, 0xd9]].concat()
     }
 
@@ -219,8 +244,16 @@ mod tests {
 
     #[test]
     fn what_is_between_them_is_an_error_in_its_place() {
-        let found =
-            frames(&[b"hello".to_vec(), png(1), b"\xff\x00..".to_vec(), jpeg(), b"end".to_vec()].concat());
+        let found = frames(
+            &[
+                b"hello".to_vec(),
+                png(1),
+                b"\xff\x00..".to_vec(),
+                jpeg(),
+                b"end".to_vec(),
+            ]
+            .concat(),
+        );
         assert_eq!(found.len(), 5, "{found:?}");
         assert!(found[0].as_ref().unwrap_err().contains("5 bytes"));
         assert_eq!(found[1], Ok(png(1)));

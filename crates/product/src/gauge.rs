@@ -28,12 +28,17 @@ impl Gauge {
         detectors: &[String],
     ) -> Result<Self> {
         let source = segments.open(size, size)?;
-        let extractor = FeatureExtractor::new(features.clone().check()?, detectors, source.names())?;
+        let extractor =
+            FeatureExtractor::new(features.clone().check()?, detectors, source.names())?;
         let shared = match source.static_map() {
             Some(map) => Some((map.clone(), SegmentIndex::new(map)?)),
             None => None,
         };
-        Ok(Self { source, extractor, shared })
+        Ok(Self {
+            source,
+            extractor,
+            shared,
+        })
     }
 
     pub fn names(&self) -> &[String] {
@@ -49,12 +54,19 @@ impl Gauge {
     }
 
     /// Label map and statistics; `maps` holds one a detector.
-    pub fn gauge(&self, image: &Image, maps: &[AnomalyMap], scratch: &mut Scratch) -> Result<Gauged> {
+    pub fn gauge(
+        &self,
+        image: &Image,
+        maps: &[AnomalyMap],
+        scratch: &mut Scratch,
+    ) -> Result<Gauged> {
         let maps: Vec<&AnomalyMap> = maps.iter().collect();
         let segments = self.label_map(image)?;
         let features = match &self.shared {
             Some((_, index)) => self.extractor.row(&maps, index, scratch)?,
-            None => self.extractor.row(&maps, &SegmentIndex::new(&segments)?, scratch)?,
+            None => self
+                .extractor
+                .row(&maps, &SegmentIndex::new(&segments)?, scratch)?,
         };
         Ok(Gauged { segments, features })
     }
@@ -77,7 +89,8 @@ pub(crate) fn segment_maxima(map: &AnomalyMap, segments: &LabelMap) -> Result<Ve
     Ok(maxima)
 }
 
-/// A quantile of values of which some may be missing (NaN or infinite); `None` if more than half are.
+/// A quantile of values of which some may be missing (NaN or infinite); `None` if more than half
+/// are.
 pub(crate) fn usual_range(values: impl Iterator<Item = f32>) -> Option<[f32; 2]> {
     let (mut total, mut known) = (0, Vec::new());
     for v in values {

@@ -1,4 +1,5 @@
-//! Every part and every head, measured on images it had not seen; the simplest that is not clearly worse is kept.
+//! Every part and every head, measured on images it had not seen; the simplest that is not clearly
+//! worse is kept.
 
 use crate::card::{Candidate, Head, TrainingG};
 use crate::error::{ProductError, Result};
@@ -14,7 +15,8 @@ use std::num::NonZeroUsize;
 pub(crate) struct Problem<'a> {
     /// Statistics of the maps.
     pub table: &'a FeatureTable,
-    /// Features of the classifiers, one row an image, and the classifiers; the first is the paper's g.
+    /// Features of the classifiers, one row an image, and the classifiers; the first is the paper's
+    /// g.
     pub embedded: Option<(&'a FeatureTable, &'a [(String, FrozenParams)])>,
     pub labels: &'a [Label],
     /// Fold of each row, 0…`k`−1.
@@ -42,9 +44,20 @@ impl Problem<'_> {
     }
 
     fn forest(&self, table: &FeatureTable, rows: &[usize], monotone: bool) -> Result<Forest> {
-        let constraints = if monotone { rising(table.names()) } else { Vec::new() };
+        let constraints = if monotone {
+            rising(table.names())
+        } else {
+            Vec::new()
+        };
         let labels = self.labels_of(rows);
-        Ok(Forest::fit(self.params, table, &labels, &constraints, self.seed, NonZeroUsize::MIN)?)
+        Ok(Forest::fit(
+            self.params,
+            table,
+            &labels,
+            &constraints,
+            self.seed,
+            NonZeroUsize::MIN,
+        )?)
     }
 
     /// A classifier on these rows.
@@ -52,7 +65,12 @@ impl Problem<'_> {
         let (table, classifiers) = self.embedded.ok_or_else(|| no_classifier(index))?;
         let (_, params) = classifiers.get(index).ok_or_else(|| no_classifier(index))?;
         let labels = self.labels_of(rows);
-        Ok(segad_classifier_frozen::fit(params, &table.select_rows(rows), &labels, self.seed)?)
+        Ok(segad_classifier_frozen::fit(
+            params,
+            &table.select_rows(rows),
+            &labels,
+            self.seed,
+        )?)
     }
 
     fn classified(&self, classifier: &FittedHead, rows: &[usize]) -> Result<Vec<f32>> {
@@ -62,19 +80,27 @@ impl Problem<'_> {
 
     /// The statistics of these rows with g as a further column.
     fn with_g(&self, rows: &[usize], g: &[f32]) -> Result<FeatureTable> {
-        let name = self.embedded.and_then(|(_, c)| c.first()).map_or("g", |(name, _)| name);
-        let column = FeatureName::Classifier { classifier: name.to_owned() }.to_string();
+        let name = self
+            .embedded
+            .and_then(|(_, c)| c.first())
+            .map_or("g", |(name, _)| name);
+        let column = FeatureName::Classifier {
+            classifier: name.to_owned(),
+        }
+        .to_string();
         Ok(self.table.select_rows(rows).with_column(&column, g)?)
     }
 
-    /// g of training rows: of the classifier fitted on them, or of classifiers fitted on the other folds of them.
+    /// g of training rows: of the classifier fitted on them, or of classifiers fitted on the other
+    /// folds of them.
     fn training_g(&self, kind: TrainingG, fitted: &FittedHead, rows: &[usize]) -> Result<Vec<f32>> {
         if kind == TrainingG::InSample {
             return self.classified(fitted, rows);
         }
         let mut g = vec![0.0; self.labels.len()];
         for fold in 0..self.k {
-            let (own, others): (Vec<usize>, Vec<usize>) = rows.iter().partition(|&&i| self.folds[i] == fold);
+            let (own, others): (Vec<usize>, Vec<usize>) =
+                rows.iter().partition(|&&i| self.folds[i] == fold);
             if !own.is_empty() {
                 let scores = self.classified(&self.classifier(0, &others)?, &own)?;
                 own.iter().zip(scores).for_each(|(&i, s)| g[i] = s);
@@ -87,20 +113,39 @@ impl Problem<'_> {
     fn fit(&self, head: &Head, rows: &[usize]) -> Result<Final> {
         let plain = || self.table.select_rows(rows);
         Ok(match head {
-            Head::Detector { .. } => Final { forest: None, classifier: None, table: plain() },
+            Head::Detector { .. } => Final {
+                forest: None,
+                classifier: None,
+                table: plain(),
+            },
             Head::Classifier { classifier } => {
                 let fitted = self.classifier(*classifier, rows)?;
-                Final { forest: None, classifier: Some(fitted), table: plain() }
+                Final {
+                    forest: None,
+                    classifier: Some(fitted),
+                    table: plain(),
+                }
             }
             Head::Forest { monotone, g: None } => {
                 let table = plain();
-                Final { forest: Some(self.forest(&table, rows, *monotone)?), classifier: None, table }
+                Final {
+                    forest: Some(self.forest(&table, rows, *monotone)?),
+                    classifier: None,
+                    table,
+                }
             }
-            Head::Forest { monotone, g: Some(kind) } => {
+            Head::Forest {
+                monotone,
+                g: Some(kind),
+            } => {
                 let fitted = self.classifier(0, rows)?;
                 let table = self.with_g(rows, &self.training_g(*kind, &fitted, rows)?)?;
                 let forest = self.forest(&table, rows, *monotone)?;
-                Final { forest: Some(forest), classifier: Some(fitted), table }
+                Final {
+                    forest: Some(forest),
+                    classifier: Some(fitted),
+                    table,
+                }
             }
         })
     }
@@ -119,27 +164,38 @@ impl Problem<'_> {
     pub fn possible(&self, head: &Head, left_out: impl Fn(usize) -> bool) -> bool {
         let both = |skipped: &[usize]| {
             let has = |label: Label| {
-                (0..self.labels.len())
-                    .any(|i| self.labels[i] == label && !skipped.contains(&self.folds[i]) && !left_out(i))
+                (0..self.labels.len()).any(|i| {
+                    self.labels[i] == label && !skipped.contains(&self.folds[i]) && !left_out(i)
+                })
             };
             has(Label::Good) && has(Label::Bad)
         };
         match head {
-            Head::Forest { g: Some(TrainingG::OutOfFold), .. } => {
-                (0..self.k).all(|f| (0..self.k).all(|j| both(&[f, j])))
-            }
+            Head::Forest {
+                g: Some(TrainingG::OutOfFold),
+                ..
+            } => (0..self.k).all(|f| (0..self.k).all(|j| both(&[f, j]))),
             _ => (0..self.k).all(|f| both(&[f])),
         }
     }
 
     /// One score a row, by a head that saw no row of its fold and none that `left_out` names.
-    pub fn out_of_fold(&self, head: &Head, left_out: impl Fn(usize) -> bool + Sync) -> Result<Vec<f32>> {
+    pub fn out_of_fold(
+        &self,
+        head: &Head,
+        left_out: impl Fn(usize) -> bool + Sync,
+    ) -> Result<Vec<f32>> {
         let parts = (0..self.k)
             .into_par_iter()
             .map(|fold| {
-                let fitted = self.fit(head, &self.rows(|i| self.folds[i] != fold && !left_out(i)))?;
+                let fitted =
+                    self.fit(head, &self.rows(|i| self.folds[i] != fold && !left_out(i)))?;
                 let own = self.rows(|i| self.folds[i] == fold);
-                let g = fitted.classifier.as_ref().map(|c| self.classified(c, &own)).transpose()?;
+                let g = fitted
+                    .classifier
+                    .as_ref()
+                    .map(|c| self.classified(c, &own))
+                    .transpose()?;
                 let scores = match (fitted.forest, g) {
                     (Some(forest), Some(g)) => forest.margins(&self.with_g(&own, &g)?)?,
                     (Some(forest), None) => forest.margins(&self.table.select_rows(&own))?,
@@ -150,7 +206,9 @@ impl Problem<'_> {
             .collect::<Result<Vec<_>>>()?;
         let mut scores = vec![0.0; self.labels.len()];
         for (own, margins) in parts {
-            own.into_iter().zip(margins).for_each(|(i, m)| scores[i] = m);
+            own.into_iter()
+                .zip(margins)
+                .for_each(|(i, m)| scores[i] = m);
         }
         Ok(scores)
     }
@@ -160,10 +218,13 @@ fn no_classifier(index: usize) -> ProductError {
     ProductError::Damaged(format!("classifier {index} is absent"))
 }
 
-/// 1 for every column where more means more evidence of a defect, 0 for the shape of the distribution.
+/// 1 for every column where more means more evidence of a defect, 0 for the shape of the
+/// distribution.
 fn rising(columns: &[String]) -> Vec<i8> {
     let rises = |column: &String| match column.parse() {
-        Ok(FeatureName::Segment { measure, .. }) => !matches!(measure, Measure::Skewness | Measure::Kurtosis),
+        Ok(FeatureName::Segment { measure, .. }) => {
+            !matches!(measure, Measure::Skewness | Measure::Kurtosis)
+        }
         Ok(FeatureName::GlobalMax { .. } | FeatureName::Classifier { .. }) | Err(_) => true,
     };
     columns.iter().map(|c| i8::from(rises(c))).collect()
@@ -177,9 +238,13 @@ pub(crate) struct Entrant {
     pub scores: Vec<f32>,
 }
 
-/// Measures all, and says which one is kept: of those whose AUROC is behind the best by no more than one standard error
-/// of the difference, the simplest; of equally simple ones, the best.
-pub(crate) fn select(entrants: &[Entrant], labels: &[Label], level: f64) -> Result<(Vec<Candidate>, usize)> {
+/// Measures all, and says which one is kept: of those whose AUROC is behind the best by no more
+/// than one standard error of the difference, the simplest; of equally simple ones, the best.
+pub(crate) fn select(
+    entrants: &[Entrant],
+    labels: &[Label],
+    level: f64,
+) -> Result<(Vec<Candidate>, usize)> {
     let estimates = entrants
         .iter()
         .map(|e| Ok(Scores::new(&e.scores, labels)?.auroc_delong()))
@@ -219,7 +284,11 @@ mod tests {
     use Label::{Bad, Good};
 
     fn entrant(name: &str, rank: usize, scores: &[f32]) -> Entrant {
-        Entrant { name: name.to_owned(), rank, scores: scores.to_vec() }
+        Entrant {
+            name: name.to_owned(),
+            rank,
+            scores: scores.to_vec(),
+        }
     }
 
     #[test]
@@ -229,7 +298,11 @@ mod tests {
         let mut near = clear.clone();
         near.swap(19, 20); // one pair of 400 in the wrong order
         let poor: Vec<f32> = (0..40).map(|i| ((i * 17) % 40) as f32).collect();
-        let all = [entrant("poor", 0, &poor), entrant("near", 1, &near), entrant("clear", 2, &clear)];
+        let all = [
+            entrant("poor", 0, &poor),
+            entrant("near", 1, &near),
+            entrant("clear", 2, &clear),
+        ];
         let (candidates, chosen) = select(&all, &labels, 0.95).unwrap();
         assert_eq!(all[chosen].name, "near");
         assert!(candidates[1].chosen && (candidates[1].behind - 1.0 / 400.0).abs() < 1e-12);
@@ -241,7 +314,14 @@ mod tests {
 
     #[test]
     fn evidence_may_only_raise() {
-        let columns = ["a/p/q99.5", "a/p/skewness", "a/p/kurtosis", "a/p/mean", "p/max"].map(String::from);
+        let columns = [
+            "a/p/q99.5",
+            "a/p/skewness",
+            "a/p/kurtosis",
+            "a/p/mean",
+            "p/max",
+        ]
+        .map(String::from);
         assert_eq!(rising(&columns), [1, 0, 0, 1, 1]);
     }
 }

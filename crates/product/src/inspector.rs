@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-/// A model at work. It may move to another thread but not be shared by two: make one a thread from a shared [`Model`].
-/// Scores do not depend on what else is inspected at the same time.
+/// A model at work. It may move to another thread but not be shared by two: make one a thread from
+/// a shared [`Model`]. Scores do not depend on what else is inspected at the same time.
 pub struct Inspector {
     card: Card,
     pub(crate) settings: Vec<DetectorSettings>,
@@ -37,13 +37,21 @@ impl Classifier {
     fn open(card: &ClassifierCard, model: &Model, device: Device) -> Result<Self> {
         let params = card.settings.clone().checked()?;
         let embedder = classify::embedder(params.embedding(), &model.deep()?, device)?;
-        Ok(Self { names: embedder.names(), embedder, head: FittedHead::load(&model.classifier()?)? })
+        Ok(Self {
+            names: embedder.names(),
+            embedder,
+            head: FittedHead::load(&model.classifier()?)?,
+        })
     }
 
     pub fn logit(&self, image: &Image) -> Result<f32> {
         let row = classify::embed(&self.embedder, image)?;
         let table = FeatureTable::new(self.names.clone(), vec![ImageId::new("")], row)?;
-        self.head.scores(&table)?.first().copied().ok_or_else(no_head)
+        self.head
+            .scores(&table)?
+            .first()
+            .copied()
+            .ok_or_else(no_head)
     }
 }
 
@@ -82,10 +90,11 @@ pub struct Inspection {
     pub probability: f64,
     /// What drove the score, towards bad first.
     pub reasons: Vec<Reason>,
-    /// The same summed over each segment, towards bad first; an empty name stands for the whole image.
+    /// The same summed over each segment, towards bad first; an empty name stands for the whole
+    /// image.
     pub segments_by_weight: Vec<Weight>,
-    /// Where: the mean of the detectors' maps, 0 at the level of good images, 1 where the highest of them get to; at the
-    /// size of the detectors' input.
+    /// Where: the mean of the detectors' maps, 0 at the level of good images, 1 where the highest
+    /// of them get to; at the size of the detectors' input.
     pub map: AnomalyMap,
     /// The detectors' own maps, raw.
     pub maps: Vec<AnomalyMap>,
@@ -106,8 +115,8 @@ pub struct Reason {
     pub value: Option<f32>,
     /// Where 90 % of good images lie.
     pub usual: Option<[f32; 2]>,
-    /// What it adds to the score; positive is towards bad. For a score that is a map's maximum or the
-    /// classifier's: how far the value lies above what is usual.
+    /// What it adds to the score; positive is towards bad. For a score that is a map's maximum or
+    /// the classifier's: how far the value lies above what is usual.
     pub contribution: f64,
 }
 
@@ -135,7 +144,8 @@ impl Inspector {
     /// [`ProductError::Damaged`] for a model whose parts do not fit together.
     pub fn new(model: &Model, device: Device) -> Result<Self> {
         let card = model.card().clone();
-        let settings: Vec<DetectorSettings> = card.detectors.iter().map(|d| d.settings.clone()).collect();
+        let settings: Vec<DetectorSettings> =
+            card.detectors.iter().map(|d| d.settings.clone()).collect();
         let backbones = model.backbones()?;
         let detectors = settings
             .iter()
@@ -147,7 +157,9 @@ impl Inspector {
         let names: Vec<String> = card.detectors.iter().map(|d| d.name.clone()).collect();
         let gauge = Gauge::new(&card.segments, size, &card.features, &names)?;
         let classifier = card.classifier.as_ref();
-        let classifier = classifier.map(|c| Classifier::open(c, model, device)).transpose()?;
+        let classifier = classifier
+            .map(|c| Classifier::open(c, model, device))
+            .transpose()?;
         let forest = model.forest()?;
         let mut names = gauge.extractor.names().to_vec();
         let fits = match &card.head {
@@ -155,7 +167,11 @@ impl Inspector {
             Head::Classifier { .. } => classifier.is_some(),
             Head::Forest { g, .. } => {
                 if g.is_some() {
-                    let classifier = card.classifier.as_ref().map(|c| c.name.clone()).unwrap_or_default();
+                    let classifier = card
+                        .classifier
+                        .as_ref()
+                        .map(|c| c.name.clone())
+                        .unwrap_or_default();
                     names.push(FeatureName::Classifier { classifier });
                 }
                 let columns: Vec<String> = names.iter().map(FeatureName::to_string).collect();
@@ -167,7 +183,15 @@ impl Inspector {
         if !fits || gauge.names() != card.segment_names {
             return Err(no_head());
         }
-        Ok(Self { card, settings, detectors, gauge, names, classifier, forest })
+        Ok(Self {
+            card,
+            settings,
+            detectors,
+            gauge,
+            names,
+            classifier,
+            forest,
+        })
     }
 
     /// The model card.
@@ -223,8 +247,9 @@ impl Inspector {
         }
     }
 
-    /// The places of an image that are farthest from everything good, at most `count`, each beside the good patch nearest
-    /// to it; nothing without a memory bank. `model` is the one that this inspector was made from.
+    /// The places of an image that are farthest from everything good, at most `count`, each beside
+    /// the good patch nearest to it; nothing without a memory bank. `model` is the one that this
+    /// inspector was made from.
     ///
     /// # Errors
     /// As [`Inspector::inspect`].
@@ -248,21 +273,30 @@ impl Inspector {
                 let mut features = gauged.features;
                 features.extend(logit);
                 let score = forest.margin(&features)?;
-                (gauged.segments, score, self.forest_reasons(forest, features)?)
+                (
+                    gauged.segments,
+                    score,
+                    self.forest_reasons(forest, features)?,
+                )
             }
             (Head::Detector { detector }, ..) => {
                 let segments = self.gauge.label_map(image)?;
                 let reasons = self.map_reasons(*detector, &maps[*detector], &segments)?;
                 (segments, maps[*detector].max(), reasons)
             }
-            (Head::Classifier { .. }, _, Some(logit)) => {
-                (self.gauge.label_map(image)?, logit, self.classifier_reason(logit))
-            }
+            (Head::Classifier { .. }, _, Some(logit)) => (
+                self.gauge.label_map(image)?,
+                logit,
+                self.classifier_reason(logit),
+            ),
             _ => return Err(no_head()),
         };
         reasons.sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
-        let verdict =
-            if f64::from(score) >= self.card.operating.threshold { Verdict::Bad } else { Verdict::Good };
+        let verdict = if f64::from(score) >= self.card.operating.threshold {
+            Verdict::Bad
+        } else {
+            Verdict::Good
+        };
         Ok(Inspection {
             score,
             verdict,
@@ -276,7 +310,11 @@ impl Inspector {
     }
 
     fn forest_reasons(&self, forest: &Forest, features: Vec<f32>) -> Result<Vec<Reason>> {
-        let table = FeatureTable::new(forest.columns().to_vec(), vec![ImageId::new("")], features.clone())?;
+        let table = FeatureTable::new(
+            forest.columns().to_vec(),
+            vec![ImageId::new("")],
+            features.clone(),
+        )?;
         let contributions = forest.contributions(&table)?;
         let reason = |(i, name): (usize, &FeatureName)| Reason {
             segment: name.segment().unwrap_or_default().to_owned(),
@@ -290,13 +328,27 @@ impl Inspector {
             usual: self.card.usual[i],
             contribution: f64::from(contributions.row(0)[i]),
         };
-        Ok(self.names.iter().enumerate().map(reason).filter(|r| r.contribution != 0.0).collect())
+        Ok(self
+            .names
+            .iter()
+            .enumerate()
+            .map(reason)
+            .filter(|r| r.contribution != 0.0)
+            .collect())
     }
 
-    fn map_reasons(&self, detector: usize, map: &AnomalyMap, segments: &LabelMap) -> Result<Vec<Reason>> {
+    fn map_reasons(
+        &self,
+        detector: usize,
+        map: &AnomalyMap,
+        segments: &LabelMap,
+    ) -> Result<Vec<Reason>> {
         let card = &self.card.detectors[detector];
         let maxima = segment_maxima(map, segments)?;
-        let present = maxima.into_iter().enumerate().filter(|(_, v)| v.is_finite());
+        let present = maxima
+            .into_iter()
+            .enumerate()
+            .filter(|(_, v)| v.is_finite());
         Ok(present
             .map(|(i, value)| {
                 let usual = card.usual.get(i).copied();
@@ -324,14 +376,18 @@ impl Inspector {
         self.card.classifier.iter().map(of).collect()
     }
 
-    /// The mean of the maps, each from its level on good images (0) to where the highest of them get (1).
+    /// The mean of the maps, each from its level on good images (0) to where the highest of them
+    /// get (1).
     fn relative(&self, maps: &[AnomalyMap]) -> Result<AnomalyMap> {
         let first = &maps[0];
         let mut values = vec![0.0; first.values().len()];
         for (map, card) in maps.iter().zip(&self.card.detectors) {
             let [low, high] = card.scale;
             let scale = if high > low { 1.0 / (high - low) } else { 0.0 } / maps.len() as f32;
-            values.iter_mut().zip(map.values()).for_each(|(v, &m)| *v += (m - low) * scale);
+            values
+                .iter_mut()
+                .zip(map.values())
+                .for_each(|(v, &m)| *v += (m - low) * scale);
         }
         Ok(AnomalyMap::new(first.height(), first.width(), values)?)
     }
@@ -341,10 +397,14 @@ fn by_segment(reasons: &[Reason], head: &Head) -> Vec<Weight> {
     let mut weights: Vec<Weight> = Vec::new();
     for r in reasons {
         match weights.iter_mut().find(|w| w.segment == r.segment) {
-            // Contributions to a forest add up; of maxima the largest counts, and reasons come in that order.
+            // Contributions to a forest add up; of maxima the largest counts, and reasons come in
+            // that order.
             Some(w) if matches!(head, Head::Forest { .. }) => w.contribution += r.contribution,
             Some(_) => {}
-            None => weights.push(Weight { segment: r.segment.clone(), contribution: r.contribution }),
+            None => weights.push(Weight {
+                segment: r.segment.clone(),
+                contribution: r.contribution,
+            }),
         }
     }
     weights.sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
@@ -364,9 +424,20 @@ impl Inspection {
 impl Reason {
     /// In words, e.g. `busbar 1: patchcore q99.5 is 3.2, usually 1.1 to 2.4`.
     pub fn describe(&self) -> String {
-        let place = if self.segment.is_empty() { "whole image" } else { &self.segment };
-        let value = self.value.map_or_else(|| "missing".to_owned(), |v| format!("{v:.3}"));
-        let usual = self.usual.map_or_else(String::new, |[a, b]| format!(", usually {a:.3} to {b:.3}"));
-        format!("{place}: {} {} is {value}{usual}", self.detector, self.statistic)
+        let place = if self.segment.is_empty() {
+            "whole image"
+        } else {
+            &self.segment
+        };
+        let value = self
+            .value
+            .map_or_else(|| "missing".to_owned(), |v| format!("{v:.3}"));
+        let usual = self
+            .usual
+            .map_or_else(String::new, |[a, b]| format!(", usually {a:.3} to {b:.3}"));
+        format!(
+            "{place}: {} {} is {value}{usual}",
+            self.detector, self.statistic
+        )
     }
 }

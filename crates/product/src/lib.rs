@@ -1,15 +1,19 @@
-//! One product, from a folder of good and a few bad images to one model file, and that file's verdicts on new images.
+//! One product, from a folder of good and a few bad images to one model file, and that file's
+//! verdicts on new images.
 //!
-//! [`fit`] takes labelled 8-bit RGB images of any size and gives a [`Model`]: detectors are fitted fold by fold (groups of
-//! images stay together), every detector alone and every head (SegAD's boosted random forest over segment statistics,
-//! CVPR 2024, also with monotone constraints) is measured on images it had not seen, and the simplest one whose AUROC is
-//! behind the best by no more than a standard error is kept. A threshold comes with a promise ([`threshold`]), scores are
-//! calibrated ([`Calibration`]), and kinds of defect are left out one after the other ([`Card::unseen`]).
+//! [`fit`] takes labelled 8-bit RGB images of any size and gives a [`Model`]: detectors are fitted
+//! fold by fold (groups of images stay together), every detector alone and every head (SegAD's
+//! boosted random forest over segment statistics, CVPR 2024, also with monotone constraints) is
+//! measured on images it had not seen, and the simplest one whose AUROC is behind the best by no
+//! more than a standard error is kept. A threshold comes with a promise ([`threshold`]), scores are
+//! calibrated ([`Calibration`]), and kinds of defect are left out one after the other
+//! ([`Card::unseen`]).
 //!
-//! An [`Inspector`] puts a model to work: per image a raw score (`f32`, larger is more anomalous), a verdict, a
-//! probability, reasons (contributions of the forest, each with the usual range on good images), the map (`f32`, at the
-//! size of the detector's input; 0 is the level of good images, 1 what the highest of them reach) and the label map.
-//! Images go through the networks one at a time, so neither batch nor threads change a score.
+//! An [`Inspector`] puts a model to work: per image a raw score (`f32`, larger is more anomalous),
+//! a verdict, a probability, reasons (contributions of the forest, each with the usual range on
+//! good images), the map (`f32`, at the size of the detector's input; 0 is the level of good
+//! images, 1 what the highest of them reach) and the label map. Images go through the networks one
+//! at a time, so neither batch nor threads change a score.
 //!
 //! ```
 //! use segad_core::{BoxError, FitContext, Image, ImageId, ImageLoader, Label, Sample, Seed};
@@ -52,8 +56,9 @@
 //! # Ok::<(), BoxError>(())
 //! ```
 //!
-//! Choices of this crate: the standard error of "one standard error behind the best" is that of the difference on the same
-//! images (DeLong), not that of the best; detectors of the folds see fewer images than the one that is shipped.
+//! Choices of this crate: the standard error of "one standard error behind the best" is that of the
+//! difference on the same images (DeLong), not that of the best; detectors of the folds see fewer
+//! images than the one that is shipped.
 
 mod auto;
 pub mod budget;

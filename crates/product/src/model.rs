@@ -17,7 +17,8 @@ const WEIGHTS: &str = "weights/";
 const DEEP: &str = "classifier/weights/";
 const SAMPLES: &str = "samples/";
 
-/// Everything a fitted product consists of; may be shared between threads. [`crate::Inspector`] puts it to work.
+/// Everything a fitted product consists of; may be shared between threads. [`crate::Inspector`]
+/// puts it to work.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     card: Card,
@@ -40,7 +41,10 @@ impl Model {
             sections.insert(format!("{WEIGHTS}{kind}"), bytes.clone());
         }
         for (i, detector) in detectors.into_iter().enumerate() {
-            sections.insert(format!("detector/{i}/model.json"), detector.header.into_bytes());
+            sections.insert(
+                format!("detector/{i}/model.json"),
+                detector.header.into_bytes(),
+            );
             sections.insert(format!("detector/{i}/model.safetensors"), detector.tensors);
         }
         if let Some((classifier, backbones)) = classifier {
@@ -94,7 +98,9 @@ impl Model {
 
     /// Names and sizes of the sections of the file.
     pub fn sections(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.sections.iter().map(|(name, data)| (name.as_str(), data.len()))
+        self.sections
+            .iter()
+            .map(|(name, data)| (name.as_str(), data.len()))
     }
 
     /// The detectors' backbones.
@@ -111,14 +117,19 @@ impl Model {
         let mut backbones = Backbones::default();
         for (name, bytes) in &self.sections {
             if let Some(kind) = name.strip_prefix(place) {
-                backbones.0.insert(kind.parse::<BackboneKind>()?, bytes.clone());
+                backbones
+                    .0
+                    .insert(kind.parse::<BackboneKind>()?, bytes.clone());
             }
         }
         Ok(backbones)
     }
 
     pub(crate) fn detector(&self, index: usize) -> Result<SavedModel> {
-        self.saved(&format!("detector/{index}/model.json"), &format!("detector/{index}/model.safetensors"))
+        self.saved(
+            &format!("detector/{index}/model.json"),
+            &format!("detector/{index}/model.safetensors"),
+        )
     }
 
     pub(crate) fn classifier(&self) -> Result<SavedModel> {
@@ -128,7 +139,10 @@ impl Model {
     fn saved(&self, header: &str, tensors: &str) -> Result<SavedModel> {
         let text = String::from_utf8(self.section(header)?.to_vec())
             .map_err(|e| ProductError::Damaged(format!("{header}: {e}")))?;
-        Ok(SavedModel { header: text, tensors: self.section(tensors)?.to_vec() })
+        Ok(SavedModel {
+            header: text,
+            tensors: self.section(tensors)?.to_vec(),
+        })
     }
 
     /// The forest, if the score comes from one.
@@ -136,7 +150,11 @@ impl Model {
     /// # Errors
     /// [`ProductError::Forest`].
     pub fn forest(&self) -> Result<Option<Forest>> {
-        Ok(self.sections.get(FOREST).map(|b| Forest::from_bytes(b)).transpose()?)
+        Ok(self
+            .sections
+            .get(FOREST)
+            .map(|b| Forest::from_bytes(b))
+            .transpose()?)
     }
 
     /// Small pictures of the memory bank's patches, row after row (PNG).
@@ -144,18 +162,26 @@ impl Model {
         self.sections.get(PATCHES).map(Vec::as_slice)
     }
 
-    /// A few images of the training data, for benches and checks: of good and of bad ones the middle one and the one with
-    /// the highest score.
+    /// A few images of the training data, for benches and checks: of good and of bad ones the
+    /// middle one and the one with the highest score.
     ///
     /// # Errors
     /// [`ProductError::Imaging`].
     pub fn samples(&self) -> Result<Vec<Image>> {
-        let samples = self.sections.iter().filter(|(name, _)| name.starts_with(SAMPLES));
-        samples.map(|(_, png)| Ok(segad_imaging::decode(png)?)).collect()
+        let samples = self
+            .sections
+            .iter()
+            .filter(|(name, _)| name.starts_with(SAMPLES));
+        samples
+            .map(|(_, png)| Ok(segad_imaging::decode(png)?))
+            .collect()
     }
 
     fn section(&self, name: &str) -> Result<&[u8]> {
-        self.sections.get(name).map(Vec::as_slice).ok_or_else(|| absent(name))
+        self.sections
+            .get(name)
+            .map(Vec::as_slice)
+            .ok_or_else(|| absent(name))
     }
 }
 

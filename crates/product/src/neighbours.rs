@@ -26,14 +26,20 @@ pub(crate) fn neighbours(
     image: &Image,
     count: usize,
 ) -> Result<Vec<Neighbour>> {
-    let (Some(bank), Some(sheet)) = (detectors.iter().find_map(|d| d.patchcore()), model.patches()) else {
+    let (Some(bank), Some(sheet)) = (
+        detectors.iter().find_map(|d| d.patchcore()),
+        model.patches(),
+    ) else {
         return Ok(Vec::new());
     };
     let sheet = segad_imaging::decode(sheet)?;
     let (grid, size) = (bank.grid(), bank.params().image_size());
     let found = bank
         .nearest(image)
-        .map_err(|e| crate::ProductError::Detector { name: "patchcore".to_owned(), source: e.into() })?;
+        .map_err(|e| crate::ProductError::Detector {
+            name: "patchcore".to_owned(),
+            source: e.into(),
+        })?;
     let mut order: Vec<usize> = (0..found.len()).collect();
     order.sort_by(|&a, &b| found[b].0.total_cmp(&found[a].0).then(a.cmp(&b)));
     let mut chosen: Vec<usize> = Vec::new();
@@ -41,7 +47,8 @@ pub(crate) fn neighbours(
     let apart = (SIDE * grid / size / 2).max(1);
     for place in order {
         let near = |&other: &usize| {
-            (place / grid).abs_diff(other / grid) <= apart && (place % grid).abs_diff(other % grid) <= apart
+            (place / grid).abs_diff(other / grid) <= apart
+                && (place % grid).abs_diff(other % grid) <= apart
         };
         if !chosen.iter().any(near) {
             chosen.push(place);
@@ -55,7 +62,10 @@ pub(crate) fn neighbours(
         let (distance, row) = found[place];
         let middle = |at: usize, side: usize| (2 * at + 1) * side / (2 * grid);
         Ok(Neighbour {
-            centre: [middle(place / grid, image.height()), middle(place % grid, image.width())],
+            centre: [
+                middle(place / grid, image.height()),
+                middle(place % grid, image.width()),
+            ],
             distance,
             here: crop(&small, place, grid)?,
             nearest: cut(&sheet, row)?,
@@ -67,7 +77,10 @@ pub(crate) fn neighbours(
 /// Picture `row` of a sheet.
 fn cut(sheet: &Image, row: usize) -> Result<Image> {
     let (top, left) = (row / COLUMNS * SIDE, row % COLUMNS * SIDE);
-    let pixels =
-        (0..SIDE * SIDE).flat_map(|i| sheet.pixel(top + i / SIDE, left + i % SIDE).unwrap_or_default());
+    let pixels = (0..SIDE * SIDE).flat_map(|i| {
+        sheet
+            .pixel(top + i / SIDE, left + i % SIDE)
+            .unwrap_or_default()
+    });
     Ok(Image::from_rgb(SIDE, SIDE, pixels.collect())?)
 }

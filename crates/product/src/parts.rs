@@ -2,10 +2,13 @@
 
 use crate::error::{ProductError, Result};
 use segad_core::LabelMap;
-use segad_segments::{Foreground, ForegroundParams, Posed, SegmentsError, Shapes, Source, StaticMap};
+use segad_segments::{
+    Foreground, ForegroundParams, Posed, SegmentsError, Shapes, Source, StaticMap,
+};
 use serde::{Deserialize, Serialize};
 
-/// Which part of the product a pixel belongs to, with everything needed to say so about a new image.
+/// Which part of the product a pixel belongs to, with everything needed to say so about a new
+/// image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Segments {
@@ -46,7 +49,8 @@ pub enum Segments {
 }
 
 impl Segments {
-    /// Segments from the text of a file of shapes: posed if the file has the key `inside`, else one map for all images.
+    /// Segments from the text of a file of shapes: posed if the file has the key `inside`, else one
+    /// map for all images.
     ///
     /// # Errors
     /// The file's own.
@@ -73,7 +77,11 @@ impl Segments {
                 _ => runs.push((label, 1)),
             }
         }
-        Self::Found { names: names.to_vec(), size: [map.height(), map.width()], runs }
+        Self::Found {
+            names: names.to_vec(),
+            size: [map.height(), map.width()],
+            runs,
+        }
     }
 
     /// The source at the size of the maps.
@@ -86,10 +94,16 @@ impl Segments {
             Self::Shapes { file, text } => {
                 Source::Static(StaticMap::new(&Shapes::parse(file, text)?, height, width)?)
             }
-            Self::Found { names, size: [h, w], runs } => {
+            Self::Found {
+                names,
+                size: [h, w],
+                runs,
+            } => {
                 // A damaged list must not ask for more than the map holds.
                 let most = h.saturating_mul(*w);
-                let labels = runs.iter().flat_map(|&(label, n)| std::iter::repeat_n(label, n as usize));
+                let labels = runs
+                    .iter()
+                    .flat_map(|&(label, n)| std::iter::repeat_n(label, n as usize));
                 let labels: Vec<u8> = labels.take(most.saturating_add(1)).collect();
                 let segments = u8::try_from(names.len()).unwrap_or(u8::MAX);
                 let map = LabelMap::new(*h, *w, labels, segments)?;
@@ -103,7 +117,12 @@ impl Segments {
             Self::Foreground { params } => {
                 Source::Foreground(Foreground::new(params.clone(), height, width)?)
             }
-            Self::Posed { file, text, foreground, aspect_tolerance } => {
+            Self::Posed {
+                file,
+                text,
+                foreground,
+                aspect_tolerance,
+            } => {
                 let foreground = Foreground::new(foreground.clone(), height, width)?;
                 let posed = Posed::new(file, text, foreground, *aspect_tolerance, height, width)?;
                 Source::Posed(Box::new(posed))
@@ -130,10 +149,15 @@ impl std::str::FromStr for Segments {
     fn from_str(name: &str) -> Result<Self> {
         match name {
             "whole" => Ok(Self::Whole),
-            "foreground" => Ok(Self::Foreground { params: ForegroundParams::default() }),
+            "foreground" => Ok(Self::Foreground {
+                params: ForegroundParams::default(),
+            }),
             name => {
                 let text = segad_segments::shipped_text(name)?;
-                Ok(Self::Shapes { file: format!("{name}.toml"), text: text.to_owned() })
+                Ok(Self::Shapes {
+                    file: format!("{name}.toml"),
+                    text: text.to_owned(),
+                })
             }
         }
     }

@@ -11,15 +11,29 @@ pub(crate) const SIDE: usize = 32;
 /// Pictures in a row of the sheet.
 pub(crate) const COLUMNS: usize = 64;
 
-/// The patches of a bank in its order, row after row, as a PNG; `None` if it is not known where they come from.
-pub(crate) fn sheet(bank: &FittedPatchCore, data: &Data<'_>, ctx: &FitContext) -> Result<Option<Vec<u8>>> {
-    let Some(sources) = bank.bank_sources() else { return Ok(None) };
+/// The patches of a bank in its order, row after row, as a PNG; `None` if it is not known where
+/// they come from.
+pub(crate) fn sheet(
+    bank: &FittedPatchCore,
+    data: &Data<'_>,
+    ctx: &FitContext,
+) -> Result<Option<Vec<u8>>> {
+    let Some(sources) = bank.bank_sources() else {
+        return Ok(None);
+    };
     let (grid, size) = (bank.grid(), bank.params().image_size());
-    let good: Vec<_> =
-        data.items.iter().filter(|i| i.sample.label == Label::Good).map(|i| &i.sample.id).collect();
+    let good: Vec<_> = data
+        .items
+        .iter()
+        .filter(|i| i.sample.label == Label::Good)
+        .map(|i| &i.sample.id)
+        .collect();
     let mut by_image: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
     for (row, &source) in sources.iter().enumerate() {
-        by_image.entry(source / (grid * grid)).or_default().push((row, source % (grid * grid)));
+        by_image
+            .entry(source / (grid * grid))
+            .or_default()
+            .push((row, source % (grid * grid)));
     }
     let (height, width) = (sources.len().div_ceil(COLUMNS) * SIDE, COLUMNS * SIDE);
     let mut rgb = vec![0; height * width * 3];
@@ -28,7 +42,10 @@ pub(crate) fn sheet(bank: &FittedPatchCore, data: &Data<'_>, ctx: &FitContext) -
             return Err(ProductError::Cancelled);
         }
         let id = good[index];
-        let failed = |source| ProductError::Image { id: id.to_string(), source };
+        let failed = |source| ProductError::Image {
+            id: id.to_string(),
+            source,
+        };
         let image = data.loader.load(id).map_err(failed)?;
         let image = segad_imaging::resize_bilinear(&image, size, size)?;
         for (row, place) in patches {
@@ -40,13 +57,19 @@ pub(crate) fn sheet(bank: &FittedPatchCore, data: &Data<'_>, ctx: &FitContext) -
             }
         }
     }
-    Ok(Some(segad_imaging::encode_png(&Image::from_rgb(height, width, rgb)?)?))
+    Ok(Some(segad_imaging::encode_png(&Image::from_rgb(
+        height, width, rgb,
+    )?)?))
 }
 
-/// The picture of a place of the patch grid, cut out of an image of the detector's input size; the border is repeated.
+/// The picture of a place of the patch grid, cut out of an image of the detector's input size; the
+/// border is repeated.
 pub(crate) fn crop(image: &Image, place: usize, grid: usize) -> Result<Image> {
     let centre = |at: usize, side: usize| ((2 * at + 1) * side / (2 * grid)) as isize;
-    let (cy, cx) = (centre(place / grid, image.height()), centre(place % grid, image.width()));
+    let (cy, cx) = (
+        centre(place / grid, image.height()),
+        centre(place % grid, image.width()),
+    );
     let half = (SIDE / 2) as isize;
     let clamp = |v: isize, side: usize| v.clamp(0, side as isize - 1) as usize;
     let mut rgb = Vec::with_capacity(SIDE * SIDE * 3);

@@ -46,7 +46,11 @@ impl Record {
 
     /// The line of an image that could not be inspected.
     pub fn failed(path: String, error: String) -> Self {
-        Self { path, error: Some(error), ..Self::default() }
+        Self {
+            path,
+            error: Some(error),
+            ..Self::default()
+        }
     }
 
     /// One JSON object without a line break.
@@ -62,12 +66,23 @@ impl Record {
         match (&self.error, self.verdict, self.score, self.probability) {
             (None, Some(verdict), Some(score), Some(probability)) => {
                 let reasons: Vec<String> = self.reasons.iter().map(Reason::describe).collect();
-                let reasons =
-                    if reasons.is_empty() { String::new() } else { format!("  {}", reasons.join("; ")) };
-                format!("{:4}  {probability:.3}  {score:9.4}  {}{reasons}", verdict.as_str(), self.path)
+                let reasons = if reasons.is_empty() {
+                    String::new()
+                } else {
+                    format!("  {}", reasons.join("; "))
+                };
+                format!(
+                    "{:4}  {probability:.3}  {score:9.4}  {}{reasons}",
+                    verdict.as_str(),
+                    self.path
+                )
             }
             (error, ..) => {
-                format!("????  {}: {}", self.path, error.as_deref().unwrap_or("no score"))
+                format!(
+                    "????  {}: {}",
+                    self.path,
+                    error.as_deref().unwrap_or("no score")
+                )
             }
         }
     }

@@ -11,14 +11,19 @@ const LARGEST: usize = 1024;
 pub(crate) fn choose(data: &Data<'_>, scores: &[f32]) -> Result<Vec<Vec<u8>>> {
     let mut chosen = Vec::new();
     for label in [Label::Good, Label::Bad] {
-        let mut of: Vec<usize> = (0..scores.len()).filter(|&i| data.items[i].sample.label == label).collect();
+        let mut of: Vec<usize> = (0..scores.len())
+            .filter(|&i| data.items[i].sample.label == label)
+            .collect();
         of.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(a.cmp(&b)));
         chosen.extend(of.get(of.len() / 2));
         chosen.extend(of.last());
     }
     let encode = |i: usize| {
         let id = &data.items[i].sample.id;
-        let failed = |source| ProductError::Image { id: id.to_string(), source };
+        let failed = |source| ProductError::Image {
+            id: id.to_string(),
+            source,
+        };
         let image = data.loader.load(id).map_err(failed)?;
         let (height, width) = (image.height(), image.width());
         let most = height.max(width);
@@ -26,7 +31,11 @@ pub(crate) fn choose(data: &Data<'_>, scores: &[f32]) -> Result<Vec<Vec<u8>>> {
             return Ok(segad_imaging::encode_png(&image)?);
         }
         let side = |s: usize| (s * LARGEST / most).max(1);
-        Ok(segad_imaging::encode_png(&segad_imaging::resize_bilinear(&image, side(height), side(width))?)?)
+        Ok(segad_imaging::encode_png(&segad_imaging::resize_bilinear(
+            &image,
+            side(height),
+            side(width),
+        )?)?)
     };
     chosen.into_iter().map(encode).collect()
 }

@@ -14,9 +14,10 @@ enum Message<T, E> {
     Failed(E),
 }
 
-/// Works on `jobs` with `threads` threads, each with a state of its own from `start`, and hands every result to `sink` in
-/// the order of the jobs. A job is only taken from `jobs` when there is room for its result, so a slow `sink` slows the
-/// source. `sink` ends the run by returning false. `jobs` is asked for its next item on a thread of its own.
+/// Works on `jobs` with `threads` threads, each with a state of its own from `start`, and hands
+/// every result to `sink` in the order of the jobs. A job is only taken from `jobs` when there is
+/// room for its result, so a slow `sink` slows the source. `sink` ends the run by returning false.
+/// `jobs` is asked for its next item on a thread of its own.
 ///
 /// # Errors
 /// What `start` says on any thread.
@@ -60,7 +61,8 @@ pub fn ordered<J: Send, W, T: Send, E: Send>(
                     Err(e) => {
                         stop.store(true, Ordering::Relaxed);
                         drop(results.send(Message::Failed(e)));
-                        // Takes what is queued, so that the feeder never waits for a thread that is gone.
+                        // Takes what is queued, so that the feeder never waits for a thread that is
+                        // gone.
                         while next(job_out).is_some() {}
                         return;
                     }
@@ -105,7 +107,10 @@ pub fn ordered<J: Send, W, T: Send, E: Send>(
 
 fn next<J>(jobs: &Mutex<Receiver<J>>) -> Option<J> {
     // A thread that panicked while it held the lock had not taken a job yet.
-    jobs.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+    jobs.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .recv()
+        .ok()
 }
 
 #[cfg(test)]
@@ -126,7 +131,11 @@ mod tests {
         });
         let work = |_: &mut (), job: u64| {
             // The first job is the slowest.
-            std::thread::sleep(Duration::from_micros(if job == 0 { 20_000 } else { job * 7 % 200 }));
+            std::thread::sleep(Duration::from_micros(if job == 0 {
+                20_000
+            } else {
+                job * 7 % 200
+            }));
             job * 2
         };
         let mut seen = Vec::new();
@@ -161,8 +170,26 @@ mod tests {
     #[test]
     fn a_thread_that_cannot_start_is_an_error() {
         let count = AtomicUsize::new(0);
-        let start = || if count.fetch_add(1, Ordering::Relaxed) == 0 { Err("no") } else { Ok(()) };
-        assert_eq!(ordered(threads(2), 0.., start, |_, n: u64| n, |_| true), Err("no"));
-        assert_eq!(ordered(threads(1), 0..0, || Ok::<_, ()>(()), |_, n: u64| n, |_| true), Ok(()));
+        let start = || {
+            if count.fetch_add(1, Ordering::Relaxed) == 0 {
+                Err("no")
+            } else {
+                Ok(())
+            }
+        };
+        assert_eq!(
+            ordered(threads(2), 0.., start, |_, n: u64| n, |_| true),
+            Err("no")
+        );
+        assert_eq!(
+            ordered(
+                threads(1),
+                0..0,
+                || Ok::<_, ()>(()),
+                |_, n: u64| n,
+                |_| true
+            ),
+            Ok(())
+        );
     }
 }

@@ -23,7 +23,12 @@ pub(crate) struct Survey {
 impl Survey {
     /// Reads every image once.
     pub fn new(data: &Data<'_>, ctx: &FitContext) -> Result<Self> {
-        let count = |label: Label| data.items.iter().filter(|i| i.sample.label == label).count();
+        let count = |label: Label| {
+            data.items
+                .iter()
+                .filter(|i| i.sample.label == label)
+                .count()
+        };
         let (good, bad) = (count(Label::Good), count(Label::Bad));
         enough(Label::Good, good, good, LEAST_GOOD)?;
         enough(Label::Bad, bad, bad, LEAST_BAD)?;
@@ -33,13 +38,26 @@ impl Survey {
                 return Err(ProductError::Cancelled);
             }
             let id = &item.sample.id;
-            let failed = |source| ProductError::Image { id: id.to_string(), source };
+            let failed = |source| ProductError::Image {
+                id: id.to_string(),
+                source,
+            };
             let image = data.loader.load(id).map_err(failed)?;
             let mut hasher = KeyHasher::new("pixels", 1);
-            hasher.field("height", &image.height()).field("width", &image.width());
-            Ok((hasher.field("rgb", &Key::of_bytes(image.rgb())).finish(), image.height(), image.width()))
+            hasher
+                .field("height", &image.height())
+                .field("width", &image.width());
+            Ok((
+                hasher.field("rgb", &Key::of_bytes(image.rgb())).finish(),
+                image.height(),
+                image.width(),
+            ))
         };
-        let seen = data.items.par_iter().map(read).collect::<Result<Vec<_>>>()?;
+        let seen = data
+            .items
+            .par_iter()
+            .map(read)
+            .collect::<Result<Vec<_>>>()?;
         task.advance(data.items.len() as u64);
         let pixels: Vec<Key> = seen.iter().map(|s| s.0).collect();
         let units = units(&data.items, &pixels)?;
@@ -47,12 +65,19 @@ impl Survey {
         enough(Label::Good, good, good_units, LEAST_GOOD)?;
         enough(Label::Bad, bad, bad_units, LEAST_BAD)?;
         let mut sizes: BTreeMap<(usize, usize), usize> = BTreeMap::new();
-        seen.iter().for_each(|&(_, h, w)| *sizes.entry((h, w)).or_default() += 1);
+        seen.iter()
+            .for_each(|&(_, h, w)| *sizes.entry((h, w)).or_default() += 1);
         let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
-        data.items.iter().filter_map(Item::kind).for_each(|k| *kinds.entry(k.to_owned()).or_default() += 1);
+        data.items
+            .iter()
+            .filter_map(Item::kind)
+            .for_each(|k| *kinds.entry(k.to_owned()).or_default() += 1);
         let mut digest = KeyHasher::new("product data", 1);
         for (item, pixels) in data.items.iter().zip(&pixels) {
-            digest.field("sample", &item.sample).field("unit", &item.unit).field("pixels", pixels);
+            digest
+                .field("sample", &item.sample)
+                .field("unit", &item.unit)
+                .field("pixels", pixels);
         }
         let card = DataCard {
             good,
@@ -76,11 +101,22 @@ fn enough(label: Label, found: usize, units: usize, needed: usize) -> Result<()>
         Label::Good => "to learn what is good and to hold some of them out",
         Label::Bad => "one to learn from while another is held out",
     };
-    Err(ProductError::TooFew { label, found, needed, units: 2, why })
+    Err(ProductError::TooFew {
+        label,
+        found,
+        needed,
+        units: 2,
+        why,
+    })
 }
 
 /// What the data lacks, in words.
-pub(crate) fn lacks(survey: &Survey, candidates: &[Candidate], level: f64, data: &Data<'_>) -> Vec<String> {
+pub(crate) fn lacks(
+    survey: &Survey,
+    candidates: &[Candidate],
+    level: f64,
+    data: &Data<'_>,
+) -> Vec<String> {
     let d = &survey.card;
     let percent = |v: f64| format!("{:.1}", 100.0 * v);
     let mut out = Vec::new();
@@ -92,7 +128,10 @@ pub(crate) fn lacks(survey: &Survey, candidates: &[Candidate], level: f64, data:
             percent(chosen.high)
         ));
     }
-    for (what, n, label, target) in [("misses", d.bad, "bad", 0.05), ("false alarms", d.good, "good", 0.01)] {
+    for (what, n, label, target) in [
+        ("misses", d.bad, "bad", 0.05),
+        ("false alarms", d.good, "good", 0.01),
+    ] {
         let least = least_promise(n as u64, level);
         if least > target {
             let needed = ((1.0 - level).ln() / (1.0f64 - target).ln()).ceil() as usize;
@@ -118,7 +157,9 @@ pub(crate) fn lacks(survey: &Survey, candidates: &[Candidate], level: f64, data:
                 .to_owned(),
         );
     } else if d.kinds.len() == 1 {
-        out.push("Only one kind of defect is named: how unseen kinds fare is not known.".to_owned());
+        out.push(
+            "Only one kind of defect is named: how unseen kinds fare is not known.".to_owned(),
+        );
     }
     for (kind, &n) in d.kinds.iter().filter(|(_, n)| **n < 5) {
         out.push(format!("Only {n} images of kind {kind:?}."));

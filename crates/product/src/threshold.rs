@@ -1,9 +1,10 @@
 //! Thresholds with a promise.
 //!
-//! A threshold at the order statistic that leaves k of n good scores above it has, whatever the distribution, a false-alarm
-//! rate that follows Beta(k + 1, n − k) at most; the one-sided Clopper–Pearson bound of "k of n" is the quantile of just
-//! that law. So the bound holds although the threshold was chosen on the very scores it is counted on (Wilks 1941), as
-//! long as images to come are like these. The same for bad images and misses.
+//! A threshold at the order statistic that leaves k of n good scores above it has, whatever the
+//! distribution, a false-alarm rate that follows Beta(k + 1, n − k) at most; the one-sided
+//! Clopper–Pearson bound of "k of n" is the quantile of just that law. So the bound holds although
+//! the threshold was chosen on the very scores it is counted on (Wilks 1941), as long as images to
+//! come are like these. The same for bad images and misses.
 
 use crate::error::{ProductError, Result};
 use segad_core::Label;
@@ -14,14 +15,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "kebab-case")]
 pub enum Rule {
-    /// The share of good images called bad stays at or below this, with the stated confidence; of all such thresholds,
-    /// the one that finds most.
+    /// The share of good images called bad stays at or below this, with the stated confidence; of
+    /// all such thresholds, the one that finds most.
     MaxFalseAlarm {
         /// Share, 0 to 1.
         rate: f64,
     },
-    /// The share of bad images called good stays at or below this, with the stated confidence; of all such thresholds,
-    /// the one with the fewest false alarms.
+    /// The share of bad images called good stays at or below this, with the stated confidence; of
+    /// all such thresholds, the one with the fewest false alarms.
     MaxMiss {
         /// Share, 0 to 1.
         rate: f64,
@@ -38,9 +39,14 @@ pub enum Rule {
 }
 
 impl Default for Rule {
-    /// Both errors cost the same, and half of the images are bad: the largest recall − false-alarm rate.
+    /// Both errors cost the same, and half of the images are bad: the largest recall − false-alarm
+    /// rate.
     fn default() -> Self {
-        Self::Cost { false_alarm: 1.0, miss: 1.0, prevalence: 0.5 }
+        Self::Cost {
+            false_alarm: 1.0,
+            miss: 1.0,
+            prevalence: 0.5,
+        }
     }
 }
 
@@ -49,7 +55,11 @@ impl std::fmt::Display for Rule {
         match self {
             Self::MaxFalseAlarm { rate } => write!(f, "at most {} % false alarms", 100.0 * rate),
             Self::MaxMiss { rate } => write!(f, "at most {} % misses", 100.0 * rate),
-            Self::Cost { false_alarm, miss, prevalence } => write!(
+            Self::Cost {
+                false_alarm,
+                miss,
+                prevalence,
+            } => write!(
                 f,
                 "least cost, {false_alarm} for a false alarm and {miss} for a miss, {} % bad",
                 100.0 * prevalence
@@ -86,8 +96,8 @@ impl RateEstimate {
     }
 }
 
-/// A threshold and what it did to images that no part of the model had seen. An image is called bad if its score is at or
-/// above the threshold.
+/// A threshold and what it did to images that no part of the model had seen. An image is called bad
+/// if its score is at or above the threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Operating {
     /// How it was chosen.
@@ -120,8 +130,14 @@ pub fn choose(scores: &Scores, rule: Rule, level: f64) -> Result<Operating> {
             // The share itself, as the metric divides it, so that no rounding costs an image.
             scores.threshold_for_misses(allowed as f64 / bad as f64)?
         }
-        Rule::Cost { false_alarm, miss, prevalence } => {
-            scores.threshold_for_cost(false_alarm, miss, Some(prevalence))?.0
+        Rule::Cost {
+            false_alarm,
+            miss,
+            prevalence,
+        } => {
+            scores
+                .threshold_for_cost(false_alarm, miss, Some(prevalence))?
+                .0
         }
     };
     let threshold = middle(scores, &point);
@@ -134,7 +150,10 @@ pub fn choose(scores: &Scores, rule: Rule, level: f64) -> Result<Operating> {
 /// [`ProductError::Metric`] unless 0 < `level` < 1.
 pub fn at(scores: &Scores, threshold: f64, rule: Rule, level: f64) -> Result<Operating> {
     let point = scores.at(threshold);
-    let missed = Rate { hits: point.recall.total - point.recall.hits, total: point.recall.total };
+    let missed = Rate {
+        hits: point.recall.total - point.recall.hits,
+        total: point.recall.total,
+    };
     Ok(Operating {
         rule,
         threshold,
@@ -144,7 +163,8 @@ pub fn at(scores: &Scores, threshold: f64, rule: Rule, level: f64) -> Result<Ope
     })
 }
 
-/// The smallest rate that this many images can promise: the upper bound with no image on the wrong side.
+/// The smallest rate that this many images can promise: the upper bound with no image on the wrong
+/// side.
 pub fn least_promise(images: u64, level: f64) -> f64 {
     1.0 - (1.0 - level).powf(1.0 / images as f64)
 }
@@ -153,32 +173,57 @@ pub fn least_promise(images: u64, level: f64) -> f64 {
 fn allowed(what: &'static str, label: Label, images: u64, limit: f64, level: f64) -> Result<u64> {
     let (name, expected) = ("rate", "above 0, below 1".to_owned());
     if !(limit > 0.0 && limit < 1.0) {
-        return Err(ProductError::Setting { name, value: limit.to_string(), expected });
+        return Err(ProductError::Setting {
+            name,
+            value: limit.to_string(),
+            expected,
+        });
     }
     // The upper end of the two-sided interval at 2·level − 1 is the one-sided bound at `level`.
     let bound = |hits| -> std::result::Result<f64, MetricError> {
-        Ok(Rate { hits, total: images }.clopper_pearson(2.0 * level - 1.0)?.high)
+        Ok(Rate {
+            hits,
+            total: images,
+        }
+        .clopper_pearson(2.0 * level - 1.0)?
+        .high)
     };
     if !(level > 0.5 && level < 1.0) {
         let expected = "above 0.5, below 1".to_owned();
-        return Err(ProductError::Setting { name: "confidence", value: level.to_string(), expected });
+        return Err(ProductError::Setting {
+            name: "confidence",
+            value: level.to_string(),
+            expected,
+        });
     }
     if bound(0)? > limit {
         let needed = ((1.0 - level).ln() / (1.0 - limit).ln()).ceil() as u64;
         let more = needed.saturating_sub(images).max(1);
         let bound = bound(0)?;
-        return Err(ProductError::Promise { what, limit, label, images, bound, level, more });
+        return Err(ProductError::Promise {
+            what,
+            limit,
+            label,
+            images,
+            bound,
+            level,
+            more,
+        });
     }
     let (mut holds, mut fails) = (0, images);
     while fails - holds > 1 {
         let middle = holds.midpoint(fails);
-        if bound(middle)? <= limit { holds = middle } else { fails = middle }
+        if bound(middle)? <= limit {
+            holds = middle
+        } else {
+            fails = middle
+        }
     }
     Ok(holds)
 }
 
-/// Half-way from the chosen score to the next one below, which changes no verdict on these scores; beyond all scores if
-/// nothing is to be called bad.
+/// Half-way from the chosen score to the next one below, which changes no verdict on these scores;
+/// beyond all scores if nothing is to be called bad.
 fn middle(scores: &Scores, point: &OperatingPoint) -> f64 {
     let (good, bad) = (scores.good(), scores.bad());
     let highest = good[good.len() - 1].max(bad[bad.len() - 1]);
@@ -192,9 +237,15 @@ fn middle(scores: &Scores, point: &OperatingPoint) -> f64 {
     match (below(good), below(bad)) {
         (None, None) => point.threshold,
         (a, b) => {
-            let next = a.unwrap_or(f64::NEG_INFINITY).max(b.unwrap_or(f64::NEG_INFINITY));
+            let next = a
+                .unwrap_or(f64::NEG_INFINITY)
+                .max(b.unwrap_or(f64::NEG_INFINITY));
             let middle = next + (point.threshold - next) / 2.0;
-            if middle > next { middle } else { point.threshold }
+            if middle > next {
+                middle
+            } else {
+                point.threshold
+            }
         }
     }
 }
@@ -214,7 +265,15 @@ mod tests {
         // 1 − 0.05^(1/59) = 0.0495: 59 images promise 5 %, 58 do not.
         assert!(choose(&scores(59, 5), Rule::MaxFalseAlarm { rate: 0.05 }, 0.95).is_ok());
         let e = choose(&scores(58, 5), Rule::MaxFalseAlarm { rate: 0.05 }, 0.95).unwrap_err();
-        let ProductError::Promise { more: 1, images: 58, label: Label::Good, .. } = e else { panic!("{e}") };
+        let ProductError::Promise {
+            more: 1,
+            images: 58,
+            label: Label::Good,
+            ..
+        } = e
+        else {
+            panic!("{e}")
+        };
         let e = choose(&scores(400, 20), Rule::MaxMiss { rate: 0.05 }, 0.95).unwrap_err();
         assert!(e.to_string().contains("39 more bad images"), "{e}");
         assert!((least_promise(20, 0.95) - 0.13911).abs() < 1e-5);
@@ -223,7 +282,8 @@ mod tests {
 
     #[test]
     fn as_many_errors_as_the_bound_allows() {
-        // Bound of 4 of 181 at 95 %: 0.04990; of 5: 0.0572 (published tables: n = 181, c = 4 for 95/95).
+        // Bound of 4 of 181 at 95 %: 0.04990; of 5: 0.0572 (published tables: n = 181, c = 4 for
+        // 95/95).
         let at = choose(&scores(181, 20), Rule::MaxFalseAlarm { rate: 0.05 }, 0.95).unwrap();
         assert!(at.false_alarms.hits <= 4, "{at:?}");
         assert_eq!(allowed("", Label::Good, 181, 0.05, 0.95).unwrap(), 4);
@@ -233,16 +293,20 @@ mod tests {
         assert_eq!(again, at);
     }
 
-    /// The promise holds for thresholds chosen on the scores themselves: 4000 draws of 100 uniform good scores, of
-    /// which at most 5 % may break it.
+    /// The promise holds for thresholds chosen on the scores themselves: 4000 draws of 100 uniform
+    /// good scores, of which at most 5 % may break it.
     #[test]
     fn the_promise_is_kept() {
         use rand::Rng;
         let mut rng = segad_core::Seed(7).rng();
         let mut broken = 0;
         for _ in 0..4000 {
-            let good: Vec<f64> = (0..100).map(|_| f64::from(rng.next_u32()) / 4_294_967_296.0).collect();
-            let bad: Vec<f64> = (0..30).map(|_| f64::from(rng.next_u32()) / 4_294_967_296.0).collect();
+            let good: Vec<f64> = (0..100)
+                .map(|_| f64::from(rng.next_u32()) / 4_294_967_296.0)
+                .collect();
+            let bad: Vec<f64> = (0..30)
+                .map(|_| f64::from(rng.next_u32()) / 4_294_967_296.0)
+                .collect();
             let scores = Scores::split(&good, &bad).unwrap();
             let at = choose(&scores, Rule::MaxFalseAlarm { rate: 0.06 }, 0.95).unwrap();
             // The true false-alarm rate of a threshold t on uniform scores is 1 − t.
@@ -254,10 +318,31 @@ mod tests {
     #[test]
     fn thresholds_are_finite_and_lie_between_scores() {
         let s = Scores::split(&[1.0, 5.0], &[2.0, 3.0]).unwrap();
-        let nothing = choose(&s, Rule::Cost { false_alarm: 9.0, miss: 0.0, prevalence: 0.5 }, 0.95).unwrap();
+        let nothing = choose(
+            &s,
+            Rule::Cost {
+                false_alarm: 9.0,
+                miss: 0.0,
+                prevalence: 0.5,
+            },
+            0.95,
+        )
+        .unwrap();
         assert_eq!((nothing.false_alarms.hits, nothing.misses.hits), (0, 2));
         assert!(nothing.threshold.is_finite() && nothing.threshold > 5.0);
-        let all = choose(&s, Rule::Cost { false_alarm: 0.1, miss: 9.0, prevalence: 0.5 }, 0.95).unwrap();
-        assert_eq!((all.threshold, all.false_alarms.hits, all.misses.hits), (1.5, 1, 0));
+        let all = choose(
+            &s,
+            Rule::Cost {
+                false_alarm: 0.1,
+                miss: 9.0,
+                prevalence: 0.5,
+            },
+            0.95,
+        )
+        .unwrap();
+        assert_eq!(
+            (all.threshold, all.false_alarms.hits, all.misses.hits),
+            (1.5, 1, 0)
+        );
     }
 }

@@ -1,5 +1,10 @@
 //! From images to a model file and back to verdicts.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "tests fail by panicking"
+)]
 
 mod common;
 
@@ -10,8 +15,8 @@ use segad_detector_fastflow::FastFlowSettings;
 use segad_detector_rd4ad::Rd4adSettings;
 use segad_product::stream::ordered;
 use segad_product::{
-    Data, DetectorSettings, FitSettings, Head, Inspector, Item, Model, ProductError, Result, Rule, Segments,
-    Verdict, fit,
+    Data, DetectorSettings, FitSettings, Head, Inspector, Item, Model, ProductError, Result, Rule,
+    Segments, Verdict, fit,
 };
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
@@ -29,11 +34,23 @@ radii = [12.0, 12.0]
 
 fn fitted(items: Vec<Item>, settings: &FitSettings) -> Result<Model> {
     segad_nn::set_threads(1);
-    fit(&Data { items, loader: &Plates }, settings, &Random, &FitContext::default())
+    fit(
+        &Data {
+            items,
+            loader: &Plates,
+        },
+        settings,
+        &Random,
+        &FitContext::default(),
+    )
 }
 
 fn with_threads<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .unwrap()
+        .install(run)
 }
 
 /// One model for all tests that only read it.
@@ -41,17 +58,30 @@ fn model() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
     MODEL.get_or_init(|| {
         let segments = Some(Segments::from_text("plate.toml", SHAPES).unwrap());
-        fitted(items(24, 6, 6), &FitSettings { segments, ..settings() }).unwrap()
+        fitted(
+            items(24, 6, 6),
+            &FitSettings {
+                segments,
+                ..settings()
+            },
+        )
+        .unwrap()
     })
 }
 
 #[test]
 fn the_same_images_and_seed_give_the_same_bytes_on_any_number_of_threads() {
-    let settings = FitSettings { seed: segad_core::Seed(5), ..settings() };
+    let settings = FitSettings {
+        seed: segad_core::Seed(5),
+        ..settings()
+    };
     let one = with_threads(1, || fitted(items(15, 3, 3), &settings).unwrap().to_bytes());
     let three = with_threads(3, || fitted(items(15, 3, 3), &settings).unwrap().to_bytes());
     assert!(one == three);
-    let other = FitSettings { seed: segad_core::Seed(6), ..settings };
+    let other = FitSettings {
+        seed: segad_core::Seed(6),
+        ..settings
+    };
     assert!(fitted(items(15, 3, 3), &other).unwrap().to_bytes() != one);
 }
 
@@ -63,24 +93,47 @@ fn verdicts_probabilities_and_reasons_belong_together() {
     let mut right = 0;
     for (name, label) in [("good/31.png", Label::Good), ("good/32.png", Label::Good)]
         .into_iter()
-        .chain([("bad/scratch/9.png", Label::Bad), ("bad/dent/11.png", Label::Bad)])
+        .chain([
+            ("bad/scratch/9.png", Label::Bad),
+            ("bad/dent/11.png", Label::Bad),
+        ])
     {
         let image = plate(name);
         let seen = inspector.inspect(&image).unwrap();
         let above = f64::from(seen.score) >= card.operating.threshold;
         assert_eq!(seen.verdict == Verdict::Bad, above);
-        assert_eq!(seen.probability, card.calibration.probability(f64::from(seen.score)));
-        assert!(seen.reasons.windows(2).all(|w| w[0].contribution >= w[1].contribution));
-        assert_eq!((seen.map.height(), seen.map.width()), (common::SIDE, common::SIDE));
+        assert_eq!(
+            seen.probability,
+            card.calibration.probability(f64::from(seen.score))
+        );
+        assert!(
+            seen.reasons
+                .windows(2)
+                .all(|w| w[0].contribution >= w[1].contribution)
+        );
+        assert_eq!(
+            (seen.map.height(), seen.map.width()),
+            (common::SIDE, common::SIDE)
+        );
         let picture = seen.picture(&image).unwrap();
-        assert_eq!((picture.height(), picture.width()), (image.height(), image.width()));
+        assert_eq!(
+            (picture.height(), picture.width()),
+            (image.height(), image.width())
+        );
         right += usize::from(label.is_bad() == above);
     }
     assert!(right >= 3, "{right} of 4; {}", card.summary());
     let summary = card.summary();
-    for part in
-        ["24 good and 12 bad", "patchcore", "SegAD", "kept", "false alarms", "dent", "scratch", "lacks"]
-    {
+    for part in [
+        "24 good and 12 bad",
+        "patchcore",
+        "SegAD",
+        "kept",
+        "false alarms",
+        "dent",
+        "scratch",
+        "lacks",
+    ] {
         assert!(summary.contains(part), "{part}: {summary}");
     }
     assert_eq!(card.unseen.len(), 2);
@@ -90,22 +143,37 @@ fn verdicts_probabilities_and_reasons_belong_together() {
 fn scores_do_not_depend_on_company_or_threads() {
     let names: Vec<String> = (0..12).map(|n| format!("bad/dent/{n}.png")).collect();
     let alone = Inspector::new(model(), Device::Cpu).unwrap();
-    let expected: Vec<f32> = names.iter().map(|n| alone.inspect(&plate(n)).unwrap().score).collect();
+    let expected: Vec<f32> = names
+        .iter()
+        .map(|n| alone.inspect(&plate(n)).unwrap().score)
+        .collect();
     for threads in [1, 3] {
         let mut scores = Vec::new();
         let start = || Inspector::new(model(), Device::Cpu);
-        let work = |inspector: &mut Inspector, name: &String| inspector.inspect(&plate(name)).unwrap().score;
+        let work = |inspector: &mut Inspector, name: &String| {
+            inspector.inspect(&plate(name)).unwrap().score
+        };
         let sink = |score| {
             scores.push(score);
             true
         };
-        ordered(NonZeroUsize::new(threads).unwrap(), names.iter(), start, work, sink).unwrap();
+        ordered(
+            NonZeroUsize::new(threads).unwrap(),
+            names.iter(),
+            start,
+            work,
+            sink,
+        )
+        .unwrap();
         assert_eq!(scores, expected);
     }
     segad_nn::set_threads(2);
     for (name, expected) in names.iter().zip(&expected) {
         let score = alone.inspect(&plate(name)).unwrap().score;
-        assert!((score - expected).abs() <= 1e-5, "{name}: {score} {expected}");
+        assert!(
+            (score - expected).abs() <= 1e-5,
+            "{name}: {score} {expected}"
+        );
     }
 }
 
@@ -116,9 +184,12 @@ fn a_forests_reasons_add_up_to_its_score() {
     card.operating.threshold = 0.0;
     if let Head::Forest { .. } = card.head {
         let inspector = Inspector::new(model, Device::Cpu).unwrap();
-        let [a, b] = ["good/3.png", "bad/scratch/2.png"].map(|n| inspector.inspect(&plate(n)).unwrap());
-        let sum = |i: &segad_product::Inspection| i.reasons.iter().map(|r| r.contribution).sum::<f64>();
-        // What is left is the forest's score of an image about which nothing is known: the same for both.
+        let [a, b] =
+            ["good/3.png", "bad/scratch/2.png"].map(|n| inspector.inspect(&plate(n)).unwrap());
+        let sum =
+            |i: &segad_product::Inspection| i.reasons.iter().map(|r| r.contribution).sum::<f64>();
+        // What is left is the forest's score of an image about which nothing is known: the same for
+        // both.
         assert!((f64::from(a.score) - sum(&a) - (f64::from(b.score) - sum(&b))).abs() < 1e-4);
     }
 }
@@ -130,9 +201,15 @@ fn damaged_and_newer_files_are_told() {
     for at in (0..bytes.len()).step_by(bytes.len() / 97) {
         let mut bad = bytes.clone();
         bad[at] ^= 0x10;
-        assert!(matches!(Model::from_bytes(&bad), Err(ProductError::Damaged(_))), "byte {at}");
+        assert!(
+            matches!(Model::from_bytes(&bad), Err(ProductError::Damaged(_))),
+            "byte {at}"
+        );
     }
-    assert!(matches!(Model::from_bytes(b"PK\x03\x04"), Err(ProductError::Damaged(_))));
+    assert!(matches!(
+        Model::from_bytes(b"PK\x03\x04"),
+        Err(ProductError::Damaged(_))
+    ));
 }
 
 #[test]
@@ -147,18 +224,29 @@ fn useless_images_are_refused_with_the_reason() {
     says(items(20, 1, 0), "1 bad images; at least 2");
     // One group only: nothing can be held out.
     let mut grouped = items(20, 4, 0);
-    grouped.iter_mut().filter(|i| i.sample.label.is_bad()).for_each(|i| i.unit = Some("same".to_owned()));
+    grouped
+        .iter_mut()
+        .filter(|i| i.sample.label.is_bad())
+        .for_each(|i| i.unit = Some("same".to_owned()));
     says(grouped, "of at least 2 groups");
 
     struct Same;
     impl segad_core::ImageLoader for Same {
-        fn load(&self, id: &segad_core::ImageId) -> std::result::Result<Image, segad_core::BoxError> {
+        fn load(
+            &self,
+            id: &segad_core::ImageId,
+        ) -> std::result::Result<Image, segad_core::BoxError> {
             let value = u8::from(id.as_str().starts_with("bad"));
             Ok(Image::from_grey(64, 64, &[value; 4096])?)
         }
     }
-    let data = Data { items: items(12, 3, 0), loader: &Same };
-    let error = fit(&data, &settings(), &Random, &FitContext::default()).unwrap_err().to_string();
+    let data = Data {
+        items: items(12, 3, 0),
+        loader: &Same,
+    };
+    let error = fit(&data, &settings(), &Random, &FitContext::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("all 12 good images are the same"), "{error}");
 }
 
@@ -166,7 +254,10 @@ fn useless_images_are_refused_with_the_reason() {
 fn promises_need_images() {
     let rule = Rule::MaxMiss { rate: 0.01 };
     let error = fitted(items(15, 3, 3), &FitSettings { rule, ..settings() }).unwrap_err();
-    assert!(matches!(error, ProductError::Promise { more: 293, .. }), "{error}");
+    assert!(
+        matches!(error, ProductError::Promise { more: 293, .. }),
+        "{error}"
+    );
     let rule = Rule::MaxFalseAlarm { rate: 0.3 };
     let model = fitted(items(15, 3, 3), &FitSettings { rule, ..settings() }).unwrap();
     assert!(model.card().operating.false_alarms.hits <= 1);
@@ -176,20 +267,32 @@ fn promises_need_images() {
 fn a_stop_is_obeyed() {
     let ctx = FitContext::default();
     ctx.cancel.cancel();
-    let data = Data { items: items(15, 3, 3), loader: &Plates };
-    assert!(matches!(fit(&data, &settings(), &Random, &ctx), Err(ProductError::Cancelled)));
+    let data = Data {
+        items: items(15, 3, 3),
+        loader: &Plates,
+    };
+    assert!(matches!(
+        fit(&data, &settings(), &Random, &ctx),
+        Err(ProductError::Cancelled)
+    ));
 }
 
 /// Fits a model of one detector and writes its network down.
 fn recorded(detector: DetectorSettings) {
     let kind = detector.kind();
-    let settings = FitSettings { folds: 2, classifiers: vec![], ..FitSettings::new(kind, vec![detector]) };
+    let settings = FitSettings {
+        folds: 2,
+        classifiers: vec![],
+        ..FitSettings::new(kind, vec![detector])
+    };
     let model = fitted(items(10, 2, 0), &settings).unwrap();
     let inspector = Inspector::new(&model, Device::Cpu).unwrap();
     let images = [plate("bad/dent/4.png"), plate("good/6.png")];
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(format!("{name}.pt"));
-    let [one] = &inspector.export(&images, path).unwrap()[..] else { panic!("one network") };
+    let [one] = &inspector.export(&images, path).unwrap()[..] else {
+        panic!("one network")
+    };
     assert_eq!(one.name, kind);
     assert!(path(kind).is_file() && one.apart < 1e-4, "{one:?}");
     assert!(inspector.export(&[], path).is_err());
@@ -206,22 +309,37 @@ fn patchcore_is_recorded() {
 
 #[test]
 fn fastflow_is_recorded() {
-    let DetectorSettings::FastFlow(s) = named("fastflow", SIDE) else { panic!("another detector") };
-    recorded(DetectorSettings::FastFlow(FastFlowSettings { epochs: 1, flow_steps: 2, ..s }));
+    let DetectorSettings::FastFlow(s) = named("fastflow", SIDE) else {
+        panic!("another detector")
+    };
+    recorded(DetectorSettings::FastFlow(FastFlowSettings {
+        epochs: 1,
+        flow_steps: 2,
+        ..s
+    }));
 }
 
 #[test]
 fn rd4ad_is_recorded() {
-    let DetectorSettings::Rd4ad(s) = named("rd4ad", SIDE) else { panic!("another detector") };
+    let DetectorSettings::Rd4ad(s) = named("rd4ad", SIDE) else {
+        panic!("another detector")
+    };
     recorded(DetectorSettings::Rd4ad(Rd4adSettings { epochs: 1, ..s }));
 }
 
 #[test]
 fn efficientad_is_recorded() {
-    let DetectorSettings::EfficientAd(s) = named("efficientad", 128) else { panic!("another detector") };
+    let DetectorSettings::EfficientAd(s) = named("efficientad", 128) else {
+        panic!("another detector")
+    };
     let distill = s.distill.clone().unwrap();
-    let distill =
-        DistillSettings { network: PdnSize::Small, image_size: 128, iterations: 1, batch: 1, ..distill };
+    let distill = DistillSettings {
+        network: PdnSize::Small,
+        image_size: 128,
+        iterations: 1,
+        batch: 1,
+        ..distill
+    };
     recorded(DetectorSettings::EfficientAd(EfficientAdSettings {
         iterations: 1,
         distill: Some(distill),

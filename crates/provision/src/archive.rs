@@ -1,7 +1,8 @@
-//! Unpacking of archives into a staging folder: zip (wheels are such), tar, tar.gz, tar.xz, told apart by content.
+//! Unpacking of archives into a staging folder: zip (wheels are such), tar, tar.gz, tar.xz, told
+//! apart by content.
 //!
-//! An archive is not trusted: no link is made, nothing is written outside the folder, nothing twice, and no more than the
-//! caller allows, whatever sizes the archive claims.
+//! An archive is not trusted: no link is made, nothing is written outside the folder, nothing
+//! twice, and no more than the caller allows, whatever sizes the archive claims.
 
 use std::collections::HashSet;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -20,22 +21,31 @@ const XZ_MEMORY: u32 = 256 << 10;
 
 /// Unpacks the entries that `select` gives a place for, relative to `into`; returns their number.
 ///
-/// At most `max_bytes` are written in all, whatever the archive's directory says, so that a bomb cannot fill the disk.
+/// At most `max_bytes` are written in all, whatever the archive's directory says, so that a bomb
+/// cannot fill the disk.
 ///
 /// # Errors
-/// The archive is damaged or of another kind, a selected entry is a link, a device or encrypted, a place lies outside
-/// `into` or is taken already, the limit is passed, or the disk is full.
+/// The archive is damaged or of another kind, a selected entry is a link, a device or encrypted, a
+/// place lies outside `into` or is taken already, the limit is passed, or the disk is full.
 pub fn unpack(
     archive: &Path,
     into: &Path,
     max_bytes: u64,
     select: impl Fn(&str) -> Option<PathBuf>,
 ) -> Result<usize, ProvisionError> {
-    let mut out = Unpacker { archive, into, max_bytes, left: max_bytes, taken: HashSet::new() };
+    let mut out = Unpacker {
+        archive,
+        into,
+        max_bytes,
+        left: max_bytes,
+        taken: HashSet::new(),
+    };
     let mut reader = BufReader::with_capacity(1 << 20, files::open(archive)?);
     let mut magic = [0; 6];
     let n = fill(&mut reader, &mut magic).map_err(|e| ProvisionError::io("reading", archive, e))?;
-    reader.seek(SeekFrom::Start(0)).map_err(|e| ProvisionError::io("reading", archive, e))?;
+    reader
+        .seek(SeekFrom::Start(0))
+        .map_err(|e| ProvisionError::io("reading", archive, e))?;
     match &magic[..n] {
         [b'P', b'K', 3 | 5, 4 | 6, ..] => out.zip(reader, select)?,
         [0x1f, 0x8b, ..] => out.tar(MultiGzDecoder::new(reader), select)?,
@@ -58,7 +68,10 @@ struct Unpacker<'a> {
 
 impl Unpacker<'_> {
     fn wrong(&self, problem: String) -> ProvisionError {
-        ProvisionError::Archive { path: self.archive.to_path_buf(), problem }
+        ProvisionError::Archive {
+            path: self.archive.to_path_buf(),
+            problem,
+        }
     }
 
     fn zip(
@@ -69,8 +82,13 @@ impl Unpacker<'_> {
         let mut zip = ZipArchive::new(reader)
             .map_err(|e| self.wrong(format!("no readable zip archive ({e}); get it again")))?;
         for index in 0..zip.len() {
-            let mut entry = zip.by_index(index).map_err(|e| self.wrong(format!("entry {index}: {e}")))?;
-            let name = entry.name().map_err(|e| self.wrong(format!("entry {index}: {e}")))?.into_owned();
+            let mut entry = zip
+                .by_index(index)
+                .map_err(|e| self.wrong(format!("entry {index}: {e}")))?;
+            let name = entry
+                .name()
+                .map_err(|e| self.wrong(format!("entry {index}: {e}")))?
+                .into_owned();
             if entry.is_dir() {
                 continue;
             }
@@ -101,9 +119,13 @@ impl Unpacker<'_> {
             }
             let Some(place) = select(&name) else { continue };
             match kind {
-                EntryType::Regular | EntryType::Continuous => self.write(&name, place, &mut entry)?,
+                EntryType::Regular | EntryType::Continuous => {
+                    self.write(&name, place, &mut entry)?
+                }
                 EntryType::Symlink | EntryType::Link => {
-                    return Err(self.wrong(format!("entry {name:?} is a link, which is not unpacked")));
+                    return Err(
+                        self.wrong(format!("entry {name:?} is a link, which is not unpacked"))
+                    );
                 }
                 _ => return Err(self.wrong(format!("entry {name:?} is no plain file"))),
             }
@@ -114,8 +136,17 @@ impl Unpacker<'_> {
         Ok(())
     }
 
-    fn write(&mut self, name: &str, place: PathBuf, from: &mut impl Read) -> Result<(), ProvisionError> {
-        if !place.components().all(|c| matches!(c, Component::Normal(_))) || place.as_os_str().is_empty() {
+    fn write(
+        &mut self,
+        name: &str,
+        place: PathBuf,
+        from: &mut impl Read,
+    ) -> Result<(), ProvisionError> {
+        if !place
+            .components()
+            .all(|c| matches!(c, Component::Normal(_)))
+            || place.as_os_str().is_empty()
+        {
             return Err(self.wrong(format!("entry {name:?} lies outside the archive")));
         }
         let path = self.into.join(&place);
@@ -133,7 +164,10 @@ impl Unpacker<'_> {
             CopyError::Write(e) => ProvisionError::io("writing", &path, e),
         })?;
         self.left = self.left.checked_sub(written).ok_or_else(|| {
-            self.wrong(format!("entry {name:?} passes the limit of {} bytes", self.max_bytes))
+            self.wrong(format!(
+                "entry {name:?} passes the limit of {} bytes",
+                self.max_bytes
+            ))
         })?;
         Ok(())
     }
@@ -205,8 +239,8 @@ mod tests {
         tar.into_inner().unwrap()
     }
 
-    /// `printf a > a.txt; mkdir d; printf bb > d/b.txt; tar --owner=0 --group=0 --mtime=@0 -c a.txt d | xz -9`, with GNU tar
-    /// 1.34 and xz 5.4.1.
+    /// `printf a > a.txt; mkdir d; printf bb > d/b.txt; tar --owner=0 --group=0 --mtime=@0 -c a.txt d | xz -9`,
+    /// with GNU tar 1.34 and xz 5.4.1.
     const XZ: &[u8] = include_bytes!("../tests/fixtures/small.tar.xz");
 
     #[test]
@@ -220,13 +254,19 @@ mod tests {
             files::write_atomic(&path, &bytes).unwrap();
             assert_eq!(unpack(&path, &dir.path().join("out"), 3, all).unwrap(), 2);
             assert_eq!(files::read(&dir.path().join("out/d/b.txt")).unwrap(), b"bb");
-            let error = unpack(&path, &dir.path().join("less"), 2, all).unwrap_err().to_string();
+            let error = unpack(&path, &dir.path().join("less"), 2, all)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains("limit of 2 bytes"), "{error}");
             let half = &bytes[..bytes.len() / 2];
             files::write_atomic(&path, half).unwrap();
-            // Half a plain archive may end between two entries; then what is missing is found by counting.
+            // Half a plain archive may end between two entries; then what is missing is found by
+            // counting.
             let unpacked = unpack(&path, &dir.path().join("half"), 10, all);
-            assert!(unpacked.as_ref().is_ok_and(|&n| n < 2) || unpacked.is_err(), "{unpacked:?}");
+            assert!(
+                unpacked.as_ref().is_ok_and(|&n| n < 2) || unpacked.is_err(),
+                "{unpacked:?}"
+            );
             files::write_atomic(&path, b"neither").unwrap();
             let error = unpack(&path, dir.path(), 10, all).unwrap_err().to_string();
             assert!(error.contains("get it again"), "{error}");
@@ -237,7 +277,9 @@ mod tests {
     fn selects_and_renames() {
         let (dir, path) = archive(&[("p/a.txt", b"a"), ("p/b.txt", b"b"), ("q/c.txt", b"c")]);
         let into = dir.path().join("out");
-        let n = unpack(&path, &into, 10, |name| name.strip_prefix("p/").map(PathBuf::from));
+        let n = unpack(&path, &into, 10, |name| {
+            name.strip_prefix("p/").map(PathBuf::from)
+        });
         assert_eq!(n.unwrap(), 2);
         assert_eq!(files::read(&into.join("b.txt")).unwrap(), b"b");
         assert!(!into.join("q").exists());
@@ -259,14 +301,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("link.zip");
         let mut zip = ZipWriter::new(files::create(&path).unwrap());
-        zip.add_symlink("link", "/etc/passwd", SimpleFileOptions::default()).unwrap();
+        zip.add_symlink("link", "/etc/passwd", SimpleFileOptions::default())
+            .unwrap();
         zip.finish().unwrap();
         let error = unpack(&path, dir.path(), 100, all).unwrap_err().to_string();
         assert!(error.contains("link"), "{error}");
 
         let (dir, path) = archive(&[("zeros", &[0; 100_000])]);
         assert!(path.metadata().unwrap().len() < 1000);
-        let error = unpack(&path, dir.path(), 99_999, all).unwrap_err().to_string();
+        let error = unpack(&path, dir.path(), 99_999, all)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("limit of 99999"), "{error}");
         assert_eq!(unpack(&path, dir.path(), 100_000, all).unwrap(), 1);
 

@@ -1,5 +1,8 @@
 //! The folder for downloads and what is made from them.
-#![expect(clippy::disallowed_methods, reason = "this module is where this crate touches the disk")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this module is where this crate touches the disk"
+)]
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -26,14 +29,18 @@ impl Cache {
         Self { root }
     }
 
-    /// The folder that the environment names: `SEGAD_CACHE_DIR`, else `$XDG_CACHE_HOME/segad`, else `~/.cache/segad`.
-    /// For binaries only; libraries get a cache as a parameter.
+    /// The folder that the environment names: `SEGAD_CACHE_DIR`, else `$XDG_CACHE_HOME/segad`, else
+    /// `~/.cache/segad`. For binaries only; libraries get a cache as a parameter.
     ///
     /// # Errors
     /// None of the three variables is set.
     pub fn from_env() -> Result<Self, ProvisionError> {
         let variable = |name| std::env::var_os(name);
-        Self::from_values(variable("SEGAD_CACHE_DIR"), variable("XDG_CACHE_HOME"), variable("HOME"))
+        Self::from_values(
+            variable("SEGAD_CACHE_DIR"),
+            variable("XDG_CACHE_HOME"),
+            variable("HOME"),
+        )
     }
 
     fn from_values(
@@ -43,12 +50,18 @@ impl Cache {
     ) -> Result<Self, ProvisionError> {
         let set = |value: Option<OsString>| value.filter(|v| !v.is_empty()).map(PathBuf::from);
         if let Some(root) = set(own) {
-            let root = std::path::absolute(&root).map_err(|e| ProvisionError::io("finding", &root, e))?;
+            let root =
+                std::path::absolute(&root).map_err(|e| ProvisionError::io("finding", &root, e))?;
             return Ok(Self { root });
         }
         // The XDG rules ignore a relative path.
-        let base = set(xdg).filter(|p| p.is_absolute()).or_else(|| set(home).map(|home| home.join(".cache")));
-        base.map(|base| Self { root: base.join("segad") }).ok_or(ProvisionError::NoHome)
+        let base = set(xdg)
+            .filter(|p| p.is_absolute())
+            .or_else(|| set(home).map(|home| home.join(".cache")));
+        base.map(|base| Self {
+            root: base.join("segad"),
+        })
+        .ok_or(ProvisionError::NoHome)
     }
 
     /// The cache folder.
@@ -60,13 +73,16 @@ impl Cache {
     /// Where libtorch lies: a folder with `include`, `lib` and `build-version`.
     #[must_use]
     pub fn libtorch(&self) -> PathBuf {
-        self.root.join(format!("native/libtorch-{}", versions::LIBTORCH))
+        self.root
+            .join(format!("native/libtorch-{}", versions::LIBTORCH))
     }
 
-    /// Where XGBoost's wheel is unpacked. Its layout is kept: the library finds its OpenMP library by a relative path.
+    /// Where XGBoost's wheel is unpacked. Its layout is kept: the library finds its OpenMP library
+    /// by a relative path.
     #[must_use]
     pub fn xgboost(&self) -> PathBuf {
-        self.root.join(format!("native/xgboost-{}", versions::XGBOOST))
+        self.root
+            .join(format!("native/xgboost-{}", versions::XGBOOST))
     }
 
     /// The folder of `libxgboost.so`.
@@ -87,7 +103,8 @@ impl Cache {
         self.root.join("downloads")
     }
 
-    /// Where a download of this name lies; also where a file that had to be got by hand is looked for.
+    /// Where a download of this name lies; also where a file that had to be got by hand is looked
+    /// for.
     #[must_use]
     pub fn download(&self, name: &str) -> PathBuf {
         self.downloads().join(name)
@@ -118,8 +135,8 @@ impl Cache {
         Ok(())
     }
 
-    /// A folder to make things in before they are published. One process at a time has it: another one waits, after
-    /// `waiting` was called. What an interrupted run left is removed first.
+    /// A folder to make things in before they are published. One process at a time has it: another
+    /// one waits, after `waiting` was called. What an interrupted run left is removed first.
     ///
     /// # Errors
     /// The cache cannot be written to or locked.
@@ -190,11 +207,15 @@ mod tests {
     #[test]
     fn the_nearest_variable_wins() {
         let get = |own: &str, xdg: &str, home: &str| {
-            Cache::from_values(Some(own.into()), Some(xdg.into()), Some(home.into())).map(|c| c.root)
+            Cache::from_values(Some(own.into()), Some(xdg.into()), Some(home.into()))
+                .map(|c| c.root)
         };
         assert_eq!(get("/own", "/xdg", "/home").unwrap(), Path::new("/own"));
         assert_eq!(get("", "/xdg", "/home").unwrap(), Path::new("/xdg/segad"));
-        assert_eq!(get("", "relative", "/home").unwrap(), Path::new("/home/.cache/segad"));
+        assert_eq!(
+            get("", "relative", "/home").unwrap(),
+            Path::new("/home/.cache/segad")
+        );
         assert!(get("relative", "", "").unwrap().is_absolute());
         let error = get("", "", "").unwrap_err().to_string();
         assert!(error.contains("SEGAD_CACHE_DIR"), "{error}");

@@ -21,7 +21,8 @@ pub fn sha256(bytes: &[u8]) -> String {
 pub enum Pin<'a> {
     /// Its SHA-256, or the beginning of it; see [`check`].
     Sha256(&'a str),
-    /// The name git gives it: SHA-1 of `blob <size>`, a zero and the content, in 40 lower-case hexadecimal digits.
+    /// The name git gives it: SHA-1 of `blob <size>`, a zero and the content, in 40 lower-case
+    /// hexadecimal digits.
     GitBlob(&'a str),
     /// Nothing is published; what is in it has to be looked at.
     Unknown,
@@ -41,7 +42,12 @@ impl Pin<'_> {
                     return Ok(());
                 }
                 let (path, expected) = (path.to_path_buf(), expected.to_owned());
-                Err(ProvisionError::Digest { path, kind: "git blob", expected, actual })
+                Err(ProvisionError::Digest {
+                    path,
+                    kind: "git blob",
+                    expected,
+                    actual,
+                })
             }
             Self::Unknown => Ok(()),
         }
@@ -53,7 +59,11 @@ impl Pin<'_> {
 /// # Errors
 /// The file cannot be read.
 pub fn sha256_file(path: &Path) -> Result<String, ProvisionError> {
-    Ok(hex(&digest_file(Sha256::new(), path, &mut files::open(path)?)?))
+    Ok(hex(&digest_file(
+        Sha256::new(),
+        path,
+        &mut files::open(path)?,
+    )?))
 }
 
 /// The name that git gives a file's content: what `git hash-object` prints.
@@ -62,7 +72,10 @@ pub fn sha256_file(path: &Path) -> Result<String, ProvisionError> {
 /// The file cannot be read.
 pub fn git_blob_file(path: &Path) -> Result<String, ProvisionError> {
     let mut file = files::open(path)?;
-    let size = file.metadata().map_err(|e| ProvisionError::io("reading", path, e))?.len();
+    let size = file
+        .metadata()
+        .map_err(|e| ProvisionError::io("reading", path, e))?
+        .len();
     let start = Sha1::new().chain_update(format!("blob {size}\0"));
     Ok(hex(&digest_file(start, path, &mut file)?))
 }
@@ -74,7 +87,9 @@ fn digest_file<D: Digest>(
 ) -> Result<Vec<u8>, ProvisionError> {
     let mut buffer = vec![0; 1 << 20];
     loop {
-        let n = file.read(&mut buffer).map_err(|e| ProvisionError::io("reading", path, e))?;
+        let n = file
+            .read(&mut buffer)
+            .map_err(|e| ProvisionError::io("reading", path, e))?;
         if n == 0 {
             return Ok(hasher.finalize().to_vec());
         }
@@ -82,8 +97,8 @@ fn digest_file<D: Digest>(
     }
 }
 
-/// Refuses `actual` (the digest of `path`) if it does not begin with `expected`: 8 to 64 lower-case hexadecimal digits,
-/// since torchvision publishes only the first eight, in the file name.
+/// Refuses `actual` (the digest of `path`) if it does not begin with `expected`: 8 to 64 lower-case
+/// hexadecimal digits, since torchvision publishes only the first eight, in the file name.
 ///
 /// # Errors
 /// The digest is another one, or `expected` is no digest.
@@ -122,7 +137,10 @@ mod tests {
         let abc = "f2ba8f84ab5c1bce84a7b441cb1959cfc7093b7f";
         assert_eq!(git_blob_file(file.path()).unwrap(), abc);
         Pin::GitBlob(abc).check(file.path()).unwrap();
-        let error = Pin::GitBlob("f2ba").check(file.path()).unwrap_err().to_string();
+        let error = Pin::GitBlob("f2ba")
+            .check(file.path())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(abc) && error.contains("git blob"), "{error}");
         Pin::Unknown.check(file.path()).unwrap();
     }
@@ -140,6 +158,9 @@ mod tests {
             assert!(matches!(error, ProvisionError::DigestText(_)), "{error}");
         }
         let error = check(path, abc, "ba7816be").unwrap_err().to_string();
-        assert!(error.contains(abc) && error.contains("expected ba7816be"), "{error}");
+        assert!(
+            error.contains(abc) && error.contains("expected ba7816be"),
+            "{error}"
+        );
     }
 }

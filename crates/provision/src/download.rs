@@ -13,8 +13,12 @@ use crate::programs::{self, Need};
 use crate::versions::{WHEEL_PYTHON, Wheel};
 
 /// The downloader of plain addresses.
-pub const CURL: Need =
-    Need { program: "curl", probe: &["--version"], purpose: "downloading files", packages: &["curl"] };
+pub const CURL: Need = Need {
+    program: "curl",
+    probe: &["--version"],
+    purpose: "downloading files",
+    packages: &["curl"],
+};
 
 /// What every part of set-up needs to know.
 pub struct Provisioner<'a> {
@@ -39,7 +43,10 @@ impl Provisioner<'_> {
     /// The cache cannot be written to.
     pub fn stage(&self) -> Result<Stage, ProvisionError> {
         self.cache.stage(|| {
-            (self.say)(&format!("waiting: another set-up is at work in {}", self.cache.root().display()));
+            (self.say)(&format!(
+                "waiting: another set-up is at work in {}",
+                self.cache.root().display()
+            ));
         })
     }
 
@@ -54,7 +61,10 @@ impl Provisioner<'_> {
     /// [`ProvisionError::Offline`] for what lies not at `place`, if the network must not be used.
     pub(crate) fn need_network(&self, what: &str, place: &Path) -> Result<(), ProvisionError> {
         if self.offline {
-            return Err(ProvisionError::Offline { what: what.to_owned(), path: place.to_path_buf() });
+            return Err(ProvisionError::Offline {
+                what: what.to_owned(),
+                path: place.to_path_buf(),
+            });
         }
         Ok(())
     }
@@ -73,7 +83,11 @@ impl Provisioner<'_> {
     /// pip is missing or fails, or the digest is another one.
     pub fn wheel(&self, wheel: &Wheel, stage: &Stage) -> Result<PathBuf, ProvisionError> {
         self.ensure(&[programs::PIP])?;
-        (self.say)(&format!("downloading {} ({} MB)", wheel.requirement(), wheel.bytes.div_ceil(1_000_000)));
+        (self.say)(&format!(
+            "downloading {} ({} MB)",
+            wheel.requirement(),
+            wheel.bytes.div_ceil(1_000_000)
+        ));
         let folder = stage.path().join(format!("wheel-{}", wheel.package));
         files::create_dir(&folder)?;
         let mut pip = self.command("python3");

@@ -1,9 +1,10 @@
 //! Which names a shared library shows to others.
 //!
-//! `libxgboost.so` of the wheel is built with the older string layout of libstdc++, libtorch with the newer. Both export
-//! instances of C++ templates (`std::regex` among them) under the same names, and the dynamic linker gives all callers the
-//! first one loaded: either library would run the other's code on its own data and crash. A symbol of hidden visibility
-//! is bound within its own library and found by no other, so all of XGBoost's but its C interface are made hidden.
+//! `libxgboost.so` of the wheel is built with the older string layout of libstdc++, libtorch with
+//! the newer. Both export instances of C++ templates (`std::regex` among them) under the same
+//! names, and the dynamic linker gives all callers the first one loaded: either library would run
+//! the other's code on its own data and crash. A symbol of hidden visibility is bound within its
+//! own library and found by no other, so all of XGBoost's but its C interface are made hidden.
 
 /// ELF, 64 bits, little-endian.
 const IDENT: [u8; 6] = [0x7f, b'E', b'L', b'F', 2, 1];
@@ -22,25 +23,37 @@ fn number(bytes: &[u8], at: usize, size: usize) -> Option<usize> {
     usize::try_from(u64::from_le_bytes(le)).ok()
 }
 
-/// Offsets of the `st_other` of all symbols that the library defines, shows, and that are not to be kept; `None` if it is
-/// no such library.
+/// Offsets of the `st_other` of all symbols that the library defines, shows, and that are not to be
+/// kept; `None` if it is no such library.
 fn shown(bytes: &[u8], keep: impl Fn(&[u8]) -> bool) -> Option<Vec<usize>> {
     if !bytes.starts_with(&IDENT) {
         return None;
     }
     let (headers, count) = (number(bytes, 40, 8)?, number(bytes, 60, 2)?);
     let section = |i: usize| Some((headers.checked_add(i.checked_mul(SECTION)?)?, i < count));
-    let place = |header: usize| Some((number(bytes, header + 24, 8)?, number(bytes, header + 32, 8)?));
+    let place = |header: usize| {
+        Some((
+            number(bytes, header + 24, 8)?,
+            number(bytes, header + 32, 8)?,
+        ))
+    };
     let table = (0..count)
         .filter_map(|i| Some(section(i)?.0))
-        .find(|&header| number(bytes, header + 4, 4).is_some_and(|kind| kind as u64 == SHT_DYNSYM))?;
-    let (names, true) = section(number(bytes, table + 40, 4)?)? else { return None };
+        .find(|&header| {
+            number(bytes, header + 4, 4).is_some_and(|kind| kind as u64 == SHT_DYNSYM)
+        })?;
+    let (names, true) = section(number(bytes, table + 40, 4)?)? else {
+        return None;
+    };
     let ((start, size), (names, length)) = (place(table)?, place(names)?);
     let names = bytes.get(names..names.checked_add(length)?)?;
     bytes.get(start..start.checked_add(size)?)?;
     let mut places = Vec::new();
     for symbol in (start..start + size / SYMBOL * SYMBOL).step_by(SYMBOL) {
-        let name = names.get(number(bytes, symbol, 4)?..)?.split(|&b| b == 0).next()?;
+        let name = names
+            .get(number(bytes, symbol, 4)?..)?
+            .split(|&b| b == 0)
+            .next()?;
         let defined = number(bytes, symbol + 6, 2)? != 0;
         if defined && bytes[symbol + 5] & VISIBILITY != STV_HIDDEN && !keep(name) {
             places.push(symbol + 5);
@@ -58,7 +71,9 @@ pub fn is_hidden(bytes: &[u8], keep: impl Fn(&[u8]) -> bool) -> bool {
 /// Makes the library show no name but those to be kept; `false` if it is no 64-bit ELF library.
 #[must_use]
 pub fn hide(bytes: &mut [u8], keep: impl Fn(&[u8]) -> bool) -> bool {
-    let Some(places) = shown(bytes, keep) else { return false };
+    let Some(places) = shown(bytes, keep) else {
+        return false;
+    };
     for at in places {
         bytes[at] = bytes[at] & !VISIBILITY | STV_HIDDEN;
     }
@@ -71,8 +86,8 @@ mod tests {
 
     const SYMBOLS: usize = 64 + 2 * SECTION;
 
-    /// A header, the sections of symbols and of names, and the symbols null, `XGBoost`, `regex` and `malloc`, of which
-    /// the last is another library's.
+    /// A header, the sections of symbols and of names, and the symbols null, `XGBoost`, `regex` and
+    /// `malloc`, of which the last is another library's.
     fn tiny() -> Vec<u8> {
         let names = b"\0XGBoost\0regex\0malloc\0";
         let mut bytes = vec![0; SYMBOLS + 4 * SYMBOL];
@@ -114,7 +129,10 @@ mod tests {
     #[test]
     fn what_is_no_library_is_left_alone() {
         let whole = tiny();
-        for mut bytes in (0..whole.len()).map(|n| whole[..n].to_vec()).chain([b"not ELF".to_vec()]) {
+        for mut bytes in (0..whole.len())
+            .map(|n| whole[..n].to_vec())
+            .chain([b"not ELF".to_vec()])
+        {
             let before = bytes.clone();
             assert!(!hide(&mut bytes, keep) && !is_hidden(&bytes, keep));
             assert_eq!(bytes, before);

@@ -15,8 +15,8 @@ pub const NAME: &str = "elpv";
 /// Digests of all files, one `<sha256>  <file>` a line, as `sha256sum --check` reads.
 const SUMS: &str = "SHA256SUMS";
 
-/// What is wrong with the data set's folder, or `None`: every file must be there with the digest recorded when it was
-/// unpacked.
+/// What is wrong with the data set's folder, or `None`: every file must be there with the digest
+/// recorded when it was unpacked.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -41,8 +41,8 @@ pub fn problem(folder: &Path) -> Result<Option<String>, ProvisionError> {
     Ok((images != ELPV_IMAGES).then(|| format!("{images} images, expected {ELPV_IMAGES}")))
 }
 
-/// Brings the data set to `<cache>/data/elpv` (`images/*.png`, `labels.csv`, `LICENSE.md`, `README.md`), unless it is there
-/// and whole; returns the folder.
+/// Brings the data set to `<cache>/data/elpv` (`images/*.png`, `labels.csv`, `LICENSE.md`,
+/// `README.md`), unless it is there and whole; returns the folder.
 ///
 /// # Errors
 /// Offline and missing or damaged, a download failed, or the cache cannot be written to.
@@ -59,7 +59,9 @@ pub fn provide(p: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     let wheel = p.wheel(&ELPV_WHEEL, &stage)?;
     (p.say)("unpacking ELPV");
     let out = stage.path().join(NAME);
-    unpack(&wheel, &out, 500_000_000, |name| place(name).map(PathBuf::from))?;
+    unpack(&wheel, &out, 500_000_000, |name| {
+        place(name).map(PathBuf::from)
+    })?;
     files::write_atomic(&out.join(SUMS), sums(&out)?.as_bytes())?;
     stage.publish(&out, &folder)?;
     Ok(folder)

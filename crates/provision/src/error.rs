@@ -130,20 +130,33 @@ pub enum ProvisionError {
 }
 
 impl ProvisionError {
-    /// Wraps a failure of the file system; a full disk and an unwritable folder get messages of their own.
+    /// Wraps a failure of the file system; a full disk and an unwritable folder get messages of
+    /// their own.
     pub fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { doing, path },
-            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied if doing != "reading" => {
-                Self::ReadOnly { doing, path, source }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::NoSpace { doing, path }
             }
-            _ => Self::Io { doing, path, source },
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+                if doing != "reading" =>
+            {
+                Self::ReadOnly {
+                    doing,
+                    path,
+                    source,
+                }
+            }
+            _ => Self::Io {
+                doing,
+                path,
+                source,
+            },
         }
     }
 
-    /// The exit code of a program that stops with this error: [`exit::INPUT`] for what is missing or damaged,
-    /// [`exit::CONFIGURATION`] for what the user's settings or machine must change.
+    /// The exit code of a program that stops with this error: [`exit::INPUT`] for what is missing
+    /// or damaged, [`exit::CONFIGURATION`] for what the user's settings or machine must change.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -1,5 +1,8 @@
 //! The few file operations that set-up needs; every write is atomic.
-#![expect(clippy::disallowed_methods, reason = "this module is where this crate touches the disk")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this module is where this crate touches the disk"
+)]
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -48,7 +51,8 @@ pub(crate) fn create(path: &Path) -> Result<File, ProvisionError> {
     File::create(path).map_err(|e| ProvisionError::io("writing", path, e))
 }
 
-/// Writes a file under a temporary name beside it, then renames: readers see the old file or the whole new one.
+/// Writes a file under a temporary name beside it, then renames: readers see the old file or the
+/// whole new one.
 ///
 /// # Errors
 /// The folder cannot be written to or the disk is full; an old file then stays as it was.
@@ -60,15 +64,18 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), ProvisionError> {
     // A temporary file is private by default; what is published has the usual rights.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let mut file = builder.prefix(".partial-").tempfile_in(&folder).map_err(wrap)?;
+    let mut file = builder
+        .prefix(".partial-")
+        .tempfile_in(&folder)
+        .map_err(wrap)?;
     file.write_all(bytes).map_err(wrap)?;
     file.as_file().sync_all().map_err(wrap)?;
     file.persist(path).map_err(|e| wrap(e.error))?;
     Ok(())
 }
 
-/// [`write_atomic`] only if the content changes, so that the file's time stays and nothing is rebuilt for it.
-/// Returns whether it was written.
+/// [`write_atomic`] only if the content changes, so that the file's time stays and nothing is
+/// rebuilt for it. Returns whether it was written.
 ///
 /// # Errors
 /// As [`write_atomic`].
@@ -98,7 +105,9 @@ pub(crate) fn size(path: &Path) -> u64 {
 /// It cannot be removed; the error names it.
 pub(crate) fn remove(path: &Path) -> Result<(), ProvisionError> {
     match fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ProvisionError::io("removing", path, e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(ProvisionError::io("removing", path, e))
+        }
         _ => Ok(()),
     }
 }
@@ -114,7 +123,11 @@ pub(crate) fn first_file(folder: &Path) -> Result<Option<PathBuf>, ProvisionErro
     }
     for item in fs::read_dir(folder).map_err(wrap)? {
         let path = item.map_err(wrap)?.path();
-        let found = if path.is_dir() { first_file(&path)? } else { Some(path) };
+        let found = if path.is_dir() {
+            first_file(&path)?
+        } else {
+            Some(path)
+        };
         if found.is_some() {
             return Ok(found);
         }
@@ -128,7 +141,9 @@ pub(crate) fn first_file(folder: &Path) -> Result<Option<PathBuf>, ProvisionErro
 /// It cannot be removed; the error names it.
 pub(crate) fn remove_dir(folder: &Path) -> Result<(), ProvisionError> {
     match fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ProvisionError::io("removing", folder, e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(ProvisionError::io("removing", folder, e))
+        }
         _ => Ok(()),
     }
 }
@@ -178,9 +193,17 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_and_a_read_only_place_are_named() {
-        // The kernel's /dev/full refuses every write with "no space left"; /proc takes no new files.
-        let mut full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let error = ProvisionError::io("writing", Path::new("cache/x"), full.write_all(b"x").unwrap_err());
+        // The kernel's /dev/full refuses every write with "no space left"; /proc takes no new
+        // files.
+        let mut full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let error = ProvisionError::io(
+            "writing",
+            Path::new("cache/x"),
+            full.write_all(b"x").unwrap_err(),
+        );
         assert!(matches!(error, ProvisionError::NoSpace { .. }), "{error:?}");
         assert!(error.to_string().contains("cache/x"), "{error}");
         let denied = std::io::Error::from(std::io::ErrorKind::ReadOnlyFilesystem);

@@ -1,4 +1,5 @@
-//! Addresses to files, through `curl`: a broken connection goes on where it stopped, in this run or in the next.
+//! Addresses to files, through `curl`: a broken connection goes on where it stopped, in this run or
+//! in the next.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -23,7 +24,11 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { attempts: 4, pause: Duration::from_secs(1), stall: Duration::from_secs(60) }
+        Self {
+            attempts: 4,
+            pause: Duration::from_secs(1),
+            stall: Duration::from_secs(60),
+        }
     }
 }
 
@@ -41,9 +46,9 @@ enum Attempt {
 }
 
 impl Provisioner<'_> {
-    /// Downloads an address to [`Cache::download`](crate::Cache::download) and checks the file. What an interrupted run
-    /// left there is completed, what a finished one left is taken as it is; [`Provisioner::discard`] removes it when it
-    /// is not needed any more.
+    /// Downloads an address to [`Cache::download`](crate::Cache::download) and checks the file.
+    /// What an interrupted run left there is completed, what a finished one left is taken as it is;
+    /// [`Provisioner::discard`] removes it when it is not needed any more.
     ///
     /// # Errors
     /// curl is missing, the server gives no file, or the file is another one than `pin` says.
@@ -56,7 +61,11 @@ impl Provisioner<'_> {
         files::create_dir(target.parent().unwrap_or(Path::new("")))?;
         let part = files::beside(&target, ".part");
         let mut resumed = files::size(&part) > 0;
-        let from = if resumed { format!(", from byte {} on", files::size(&part)) } else { String::new() };
+        let from = if resumed {
+            format!(", from byte {} on", files::size(&part))
+        } else {
+            String::new()
+        };
         (self.say)(&format!("downloading {url}{from}"));
         loop {
             resumed |= self.fetch(url, &part)?;
@@ -83,13 +92,22 @@ impl Provisioner<'_> {
     /// # Errors
     /// It cannot be removed.
     pub fn discard(&self, file: &Path) -> Result<(), ProvisionError> {
-        if file.starts_with(self.cache.downloads()) { files::remove(file) } else { Ok(()) }
+        if file.starts_with(self.cache.downloads()) {
+            files::remove(file)
+        } else {
+            Ok(())
+        }
     }
 
     /// Completes `part`; returns whether it is made of several pieces.
     fn fetch(&self, url: &str, part: &Path) -> Result<bool, ProvisionError> {
-        let Patience { attempts, pause, .. } = self.patience;
-        let gone = |problem: String| ProvisionError::Download { url: url.to_owned(), problem };
+        let Patience {
+            attempts, pause, ..
+        } = self.patience;
+        let gone = |problem: String| ProvisionError::Download {
+            url: url.to_owned(),
+            problem,
+        };
         let (mut fruitless, mut pieces) = (0, false);
         for _ in 0..ATTEMPTS {
             let had = files::size(part);
@@ -106,8 +124,14 @@ impl Provisioner<'_> {
             pieces = has > 0;
             fruitless = if has > had { 0 } else { fruitless + 1 };
             if fruitless >= attempts {
-                let kept = if has > 0 { "; the same command goes on from here" } else { "" };
-                return Err(gone(format!("{problem}; given up after {attempts} attempts{kept}")));
+                let kept = if has > 0 {
+                    "; the same command goes on from here"
+                } else {
+                    ""
+                };
+                return Err(gone(format!(
+                    "{problem}; given up after {attempts} attempts{kept}"
+                )));
             }
             (self.say)(&format!("{problem}; trying again from byte {has} on"));
             std::thread::sleep(pause * 2u32.saturating_pow(fruitless.min(6)));
@@ -118,19 +142,38 @@ impl Provisioner<'_> {
     fn attempt(&self, url: &str, part: &Path) -> Result<Attempt, ProvisionError> {
         let has = files::size(part);
         let mut curl = self.command("curl");
-        curl.args(["--fail", "--location", "--max-redirs", "10", "--connect-timeout", "10"])
-            // A redirection may not lead to a file of this machine.
-            .args(["--proto", "=http,https,file", "--proto-redir", "=http,https", "--globoff"])
-            .args(["--speed-limit", "1000", "--speed-time", &self.patience.stall.as_secs().to_string()])
-            .args(["--write-out", "%{http_code}"])
-            .stdin(Stdio::null());
+        curl.args([
+            "--fail",
+            "--location",
+            "--max-redirs",
+            "10",
+            "--connect-timeout",
+            "10",
+        ])
+        // A redirection may not lead to a file of this machine.
+        .args([
+            "--proto",
+            "=http,https,file",
+            "--proto-redir",
+            "=http,https",
+            "--globoff",
+        ])
+        .args([
+            "--speed-limit",
+            "1000",
+            "--speed-time",
+            &self.patience.stall.as_secs().to_string(),
+        ])
+        .args(["--write-out", "%{http_code}"])
+        .stdin(Stdio::null());
         if has > 0 {
             curl.args(["--continue-at", &has.to_string()]);
         }
         if self.show_progress {
             curl.arg("--progress-bar").stderr(Stdio::inherit());
         } else {
-            curl.args(["--silent", "--show-error"]).stderr(Stdio::piped());
+            curl.args(["--silent", "--show-error"])
+                .stderr(Stdio::piped());
         }
         curl.arg("--output").arg(part).arg("--").arg(url);
         let output = curl.output().map_err(|e| ProvisionError::Command {
@@ -138,9 +181,16 @@ impl Provisioner<'_> {
             status: "not started".to_owned(),
             output: e.to_string(),
         })?;
-        let status = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or(0);
+        let status = String::from_utf8_lossy(&output.stdout)
+            .trim()
+            .parse()
+            .unwrap_or(0);
         let told = String::from_utf8_lossy(&output.stderr);
-        let told = told.lines().find(|l| !l.trim().is_empty()).unwrap_or("curl stopped").trim();
+        let told = told
+            .lines()
+            .find(|l| !l.trim().is_empty())
+            .unwrap_or("curl stopped")
+            .trim();
         Ok(match output.status.code() {
             Some(code) => judge(code, status, has, told),
             None => Attempt::Useless(format!("{told} ({})", output.status)),
@@ -159,7 +209,9 @@ fn judge(code: i32, status: u32, has: u64, told: &str) -> Attempt {
         // The server cannot give a part, or not this one.
         (33 | 36, _) => Attempt::Anew(told.to_owned()),
         // Names, connections, time-outs, broken streams.
-        (5 | 6 | 7 | 16 | 18 | 28 | 35 | 52 | 55 | 56 | 92 | 95, _) => Attempt::Again(told.to_owned()),
+        (5 | 6 | 7 | 16 | 18 | 28 | 35 | 52 | 55 | 56 | 92 | 95, _) => {
+            Attempt::Again(told.to_owned())
+        }
         (23, _) => Attempt::Useless(format!("{told}; is the disk full?")),
         _ => Attempt::Useless(told.to_owned()),
     }
@@ -168,7 +220,9 @@ fn judge(code: i32, status: u32, has: u64, told: &str) -> Attempt {
 /// The last part of an address's path.
 fn file_name(url: &str) -> &str {
     let path = url.split(['?', '#']).next().unwrap_or(url);
-    path.rsplit('/').find(|part| !part.is_empty() && *part != "..").unwrap_or("file")
+    path.rsplit('/')
+        .find(|part| !part.is_empty() && *part != "..")
+        .unwrap_or("file")
 }
 
 #[cfg(test)]

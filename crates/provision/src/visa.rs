@@ -11,18 +11,21 @@ pub const SPLIT: &str = "split_csv/1cls.csv";
 /// Its first line.
 const HEAD: &str = "object,split,label,image,mask";
 
-/// Moves images and masks below `folder` to `<class>/{train,test}/{good,bad}/` and `<class>/ground_truth/bad/`, as
-/// [`SPLIT`] says; file names stay. Masks keep their numbers of the kind of defect (0: none). `<class>/Data`, empty then,
-/// goes. Returns how many images there are.
+/// Moves images and masks below `folder` to `<class>/{train,test}/{good,bad}/` and
+/// `<class>/ground_truth/bad/`, as [`SPLIT`] says; file names stay. Masks keep their numbers of the
+/// kind of defect (0: none). `<class>/Data`, empty then, goes. Returns how many images there are.
 ///
 /// # Errors
 /// [`ProvisionError::Archive`] if the list is missing or damaged, names a file that is not there or
 /// outside, or leaves one out.
 pub fn prepare(folder: &Path) -> Result<usize, ProvisionError> {
     let path = folder.join(SPLIT);
-    let wrong = |problem: String| ProvisionError::Archive { path: path.clone(), problem };
-    let text =
-        files::read_text(&path)?.ok_or_else(|| wrong("the list of the split is missing".to_owned()))?;
+    let wrong = |problem: String| ProvisionError::Archive {
+        path: path.clone(),
+        problem,
+    };
+    let text = files::read_text(&path)?
+        .ok_or_else(|| wrong("the list of the split is missing".to_owned()))?;
     let mut lines = text.lines();
     if lines.next() != Some(HEAD) {
         return Err(wrong(format!("expected the columns {HEAD}")));
@@ -30,13 +33,18 @@ pub fn prepare(folder: &Path) -> Result<usize, ProvisionError> {
     let (mut images, mut classes) = (0, BTreeSet::new());
     for (i, line) in lines.enumerate().filter(|(_, l)| !l.is_empty()) {
         let bad = |problem: String| wrong(format!("line {}: {problem}", i + 2));
-        let &[class, split, label, image, mask] = line.split(',').collect::<Vec<_>>().as_slice() else {
+        let &[class, split, label, image, mask] = line.split(',').collect::<Vec<_>>().as_slice()
+        else {
             return Err(bad("expected five columns".to_owned()));
         };
         let place = match (split, label) {
             ("train" | "test", "normal") => format!("{class}/{split}/good"),
             ("train" | "test", "anomaly") => format!("{class}/{split}/bad"),
-            _ => return Err(bad(format!("{split},{label}: expected train or test, normal or anomaly"))),
+            _ => {
+                return Err(bad(format!(
+                    "{split},{label}: expected train or test, normal or anomaly"
+                )));
+            }
         };
         move_into(folder, image, &place).map_err(bad)?;
         images += 1;
@@ -45,7 +53,9 @@ pub fn prepare(folder: &Path) -> Result<usize, ProvisionError> {
             move_into(folder, mask, &format!("{class}/ground_truth/bad")).map_err(bad)?;
         }
         if split == "train" && label == "anomaly" {
-            return Err(bad("this split trains with bad images; the one-class split is expected".to_owned()));
+            return Err(bad(
+                "this split trains with bad images; the one-class split is expected".to_owned(),
+            ));
         }
     }
     for class in classes {
@@ -85,7 +95,11 @@ mod tests {
         ] {
             files::write_atomic(&dir.path().join(file), file.as_bytes()).unwrap();
         }
-        files::write_atomic(&dir.path().join(SPLIT), format!("{HEAD}\r\n{list}").as_bytes()).unwrap();
+        files::write_atomic(
+            &dir.path().join(SPLIT),
+            format!("{HEAD}\r\n{list}").as_bytes(),
+        )
+        .unwrap();
         dir
     }
 
@@ -101,7 +115,9 @@ mod tests {
             ("test/bad/000.JPG", "Images/Anomaly/000.JPG"),
             ("ground_truth/bad/000.png", "Masks/Anomaly/000.png"),
         ] {
-            let text = files::read_text(&dir.path().join("candle").join(place)).unwrap().unwrap();
+            let text = files::read_text(&dir.path().join("candle").join(place))
+                .unwrap()
+                .unwrap();
             assert_eq!(text, format!("candle/Data/{was}"));
         }
         assert!(!dir.path().join("candle/Data").exists());
@@ -110,18 +126,38 @@ mod tests {
     #[test]
     fn a_damaged_list_is_named_with_its_line() {
         for (list, message) in [
-            ("candle,test,normal,candle/Data/Images/Normal/0009.JPG,\n", "line 2: candle/Data"),
+            (
+                "candle,test,normal,candle/Data/Images/Normal/0009.JPG,\n",
+                "line 2: candle/Data",
+            ),
             ("candle,test,normal,../outside.JPG,\n", "no path below"),
-            ("..,test,normal,candle/Data/Images/Normal/0000.JPG,\n", "no path below"),
-            ("candle,val,normal,candle/Data/Images/Normal/0000.JPG,\n", "expected train or test"),
-            ("candle,train,anomaly,candle/Data/Images/Anomaly/000.JPG,\n", "one-class split is expected"),
+            (
+                "..,test,normal,candle/Data/Images/Normal/0000.JPG,\n",
+                "no path below",
+            ),
+            (
+                "candle,val,normal,candle/Data/Images/Normal/0000.JPG,\n",
+                "expected train or test",
+            ),
+            (
+                "candle,train,anomaly,candle/Data/Images/Anomaly/000.JPG,\n",
+                "one-class split is expected",
+            ),
             ("candle,test\n", "expected five columns"),
-            ("candle,test,normal,candle/Data/Images/Normal/0000.JPG,\n", "is not in the list"),
+            (
+                "candle,test,normal,candle/Data/Images/Normal/0000.JPG,\n",
+                "is not in the list",
+            ),
         ] {
             let error = prepare(raw(list).path()).unwrap_err().to_string();
-            assert!(error.contains("1cls.csv") && error.contains(message), "{error}");
+            assert!(
+                error.contains("1cls.csv") && error.contains(message),
+                "{error}"
+            );
         }
-        let error = prepare(tempfile::tempdir().unwrap().path()).unwrap_err().to_string();
+        let error = prepare(tempfile::tempdir().unwrap().path())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("is missing"), "{error}");
     }
 }

@@ -28,12 +28,14 @@ fn c_interface(name: &[u8]) -> bool {
 /// As [`problem`], for the library in the cache: it must also keep its C++ to itself (see [`elf`]).
 fn own_problem(lib: &Path) -> Option<String> {
     problem(lib).or_else(|| {
-        let hidden = files::read(&lib.join("libxgboost.so")).is_ok_and(|b| elf::is_hidden(&b, c_interface));
+        let hidden =
+            files::read(&lib.join("libxgboost.so")).is_ok_and(|b| elf::is_hidden(&b, c_interface));
         (!hidden).then(|| "libxgboost.so shows its C++ symbols".to_owned())
     })
 }
 
-/// Brings XGBoost's library to the cache, unless it is there; returns the folder of `libxgboost.so`.
+/// Brings XGBoost's library to the cache, unless it is there; returns the folder of
+/// `libxgboost.so`.
 ///
 /// # Errors
 /// As [`crate::libtorch::provide`].

@@ -1,5 +1,9 @@
 //! Downloads that fail, through a `python3` of the test's own.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests lay out files")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests lay out files"
+)]
 #![cfg(unix)]
 
 use std::fs;
@@ -9,7 +13,8 @@ use std::path::Path;
 use segad_provision::native::{self, Shell};
 use segad_provision::{Cache, ProvisionError, Provisioner, elpv, exit, libtorch, xgboost};
 
-/// A folder of programs: `python3` answers `-m pip --version` and runs `download` (with `$dest` set) else.
+/// A folder of programs: `python3` answers `-m pip --version` and runs `download` (with `$dest`
+/// set) else.
 fn programs(folder: &Path, download: &str) {
     let script = format!(
         "#!/bin/sh\n[ \"$3\" = --version ] && exit 0\n\
@@ -50,7 +55,10 @@ fn offline_names_what_is_missing() {
         (elpv::provide(&p).unwrap_err(), "ELPV"),
     ] {
         let text = error.to_string();
-        assert!(text.contains(what) && text.contains("cache") && text.contains("--offline"), "{text}");
+        assert!(
+            text.contains(what) && text.contains("cache") && text.contains("--offline"),
+            "{text}"
+        );
         assert_eq!(error.exit_code(), exit::INPUT);
     }
     assert!(!p.cache.root().exists(), "offline must not write");
@@ -105,7 +113,11 @@ fn damaged_data_is_named() {
     fs::create_dir_all(folder.join("images")).unwrap();
     fs::write(folder.join("images/cell0001.png"), b"damaged").unwrap();
     let sum = "0".repeat(64);
-    fs::write(folder.join("SHA256SUMS"), format!("{sum}  images/cell0001.png\n")).unwrap();
+    fs::write(
+        folder.join("SHA256SUMS"),
+        format!("{sum}  images/cell0001.png\n"),
+    )
+    .unwrap();
     let error = elpv::provide(&p).unwrap_err().to_string();
     assert!(error.contains("images/cell0001.png is damaged"), "{error}");
 }
@@ -119,7 +131,10 @@ fn a_cache_that_cannot_be_written_to_is_named() {
     let error = xgboost::provide(&p).unwrap_err();
     assert!(matches!(error, ProvisionError::ReadOnly { .. }), "{error}");
     let text = error.to_string();
-    assert!(text.contains("/sys/segad") && text.contains("SEGAD_CACHE_DIR"), "{text}");
+    assert!(
+        text.contains("/sys/segad") && text.contains("SEGAD_CACHE_DIR"),
+        "{text}"
+    );
     assert_eq!(error.exit_code(), exit::CONFIGURATION);
 }
 
@@ -138,10 +153,16 @@ fn the_shells_folders_win_and_are_checked() {
         fs::create_dir_all(torch.join(file).parent().unwrap()).unwrap();
         fs::write(torch.join(file), b"x").unwrap();
     }
-    let mut shell = Shell { libtorch: Some(torch.clone().into()), xgboost: Some(torch.join("lib").into()) };
+    let mut shell = Shell {
+        libtorch: Some(torch.clone().into()),
+        xgboost: Some(torch.join("lib").into()),
+    };
     let native = native::provide(&p, &shell).unwrap();
     assert!(native.libtorch.users && native.libtorch.folder == torch);
     shell.libtorch = Some(dir.path().join("nowhere").into());
     let error = native::provide(&p, &shell).unwrap_err().to_string();
-    assert!(error.contains("LIBTORCH=") && error.contains("nowhere"), "{error}");
+    assert!(
+        error.contains("LIBTORCH=") && error.contains("nowhere"),
+        "{error}"
+    );
 }

@@ -1,5 +1,9 @@
 //! Downloads from a server that breaks off, stalls, lies and redirects.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests lay out files")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests lay out files"
+)]
 
 #[path = "common/server.rs"]
 mod server;
@@ -12,7 +16,9 @@ use std::path::Path;
 use std::time::Duration;
 
 fn content() -> Vec<u8> {
-    (0..200_000u32).flat_map(|i| (i.wrapping_mul(2_654_435_761) >> 7).to_le_bytes()).collect()
+    (0..200_000u32)
+        .flat_map(|i| (i.wrapping_mul(2_654_435_761) >> 7).to_le_bytes())
+        .collect()
 }
 
 fn provisioner(dir: &Path) -> Provisioner<'static> {
@@ -21,7 +27,11 @@ fn provisioner(dir: &Path) -> Provisioner<'static> {
         offline: false,
         path: None,
         show_progress: false,
-        patience: Patience { attempts: 3, pause: Duration::ZERO, stall: Duration::from_secs(1) },
+        patience: Patience {
+            attempts: 3,
+            pause: Duration::ZERO,
+            stall: Duration::from_secs(1),
+        },
         say: &|_| (),
     }
 }
@@ -30,7 +40,11 @@ fn provisioner(dir: &Path) -> Provisioner<'static> {
 fn get(dir: &Path, server: &Server) -> Result<Vec<u8>, ProvisionError> {
     let p = provisioner(dir);
     let sha256 = digest::sha256(&content());
-    let file = p.url(&server.url("a/x.bin?download=1"), Pin::Sha256(&sha256), &p.stage()?)?;
+    let file = p.url(
+        &server.url("a/x.bin?download=1"),
+        Pin::Sha256(&sha256),
+        &p.stage()?,
+    )?;
     assert_eq!(file, p.cache.download("x.bin"));
     Ok(fs::read(file).unwrap())
 }
@@ -42,12 +56,17 @@ fn part(dir: &Path) -> std::path::PathBuf {
 #[test]
 fn broken_connections_go_on_where_they_stopped() {
     let dir = tempfile::tempdir().unwrap();
-    let broken =
-        vec![Behave::BreakAfter(300_000), Behave::BreakAfter(1), Behave::Stall(100_000), Behave::Well];
+    let broken = vec![
+        Behave::BreakAfter(300_000),
+        Behave::BreakAfter(1),
+        Behave::Stall(100_000),
+        Behave::Well,
+    ];
     let server = Server::start(content(), broken);
     assert!(get(dir.path(), &server).unwrap() == content());
     let asked = "GET /a/x.bin?download=1";
-    let expected = ["", " from 300000", " from 300001", " from 400001"].map(|from| format!("{asked}{from}"));
+    let expected =
+        ["", " from 300000", " from 300001", " from 400001"].map(|from| format!("{asked}{from}"));
     assert_eq!(server.requests(), expected);
     assert!(!part(dir.path()).exists());
     // What is there is taken as it is.
@@ -58,7 +77,10 @@ fn broken_connections_go_on_where_they_stopped() {
 #[test]
 fn the_next_run_goes_on_too() {
     let dir = tempfile::tempdir().unwrap();
-    let down = Server::start(content(), vec![Behave::BreakAfter(500_000), Behave::Status(503)]);
+    let down = Server::start(
+        content(),
+        vec![Behave::BreakAfter(500_000), Behave::Status(503)],
+    );
     let error = get(dir.path(), &down).unwrap_err();
     let text = error.to_string();
     assert!(
@@ -84,7 +106,11 @@ fn a_server_without_ranges_is_asked_for_all() {
 fn parts_of_another_version_are_thrown_away() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("downloads")).unwrap();
-    for old in [vec![7; 1000], vec![7; content().len()], vec![7; content().len() + 5]] {
+    for old in [
+        vec![7; 1000],
+        vec![7; content().len()],
+        vec![7; content().len() + 5],
+    ] {
         fs::write(part(dir.path()), &old).unwrap();
         let server = Server::start(content(), vec![Behave::Well]);
         assert!(get(dir.path(), &server).unwrap() == content());
@@ -105,7 +131,10 @@ fn another_file_is_refused_and_not_kept() {
     let server = Server::start(other, vec![Behave::Well]);
     let error = get(dir.path(), &server).unwrap_err();
     assert!(matches!(error, ProvisionError::Digest { .. }), "{error}");
-    assert_eq!(fs::read_dir(dir.path().join("downloads")).unwrap().count(), 0);
+    assert_eq!(
+        fs::read_dir(dir.path().join("downloads")).unwrap().count(),
+        0
+    );
 }
 
 #[test]
@@ -113,13 +142,23 @@ fn what_is_not_there_is_not_asked_for_again() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(content(), vec![Behave::Status(404)]);
     let text = get(dir.path(), &server).unwrap_err().to_string();
-    assert!(text.contains(&server.url("a/x.bin")) && text.contains("404"), "{text}");
+    assert!(
+        text.contains(&server.url("a/x.bin")) && text.contains("404"),
+        "{text}"
+    );
     assert_eq!(server.requests().len(), 1);
     let gone = Server::start(vec![], vec![Behave::Well]).url("");
     let gone = gone.rsplit_once(':').unwrap().0;
     let p = provisioner(dir.path());
     // Port 1 of this machine serves nobody.
-    let error = p.url(&format!("{gone}:1/x.bin"), Pin::Unknown, &p.stage().unwrap()).unwrap_err().to_string();
+    let error = p
+        .url(
+            &format!("{gone}:1/x.bin"),
+            Pin::Unknown,
+            &p.stage().unwrap(),
+        )
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("given up after 3 attempts"), "{error}");
 }
 
@@ -134,7 +173,10 @@ fn redirections_are_followed_but_not_into_this_machine() {
 
     let secret = dir.path().join("secret");
     fs::write(&secret, content()).unwrap();
-    let server = Server::start(vec![], vec![Behave::Redirect(format!("file://{}", secret.display()))]);
+    let server = Server::start(
+        vec![],
+        vec![Behave::Redirect(format!("file://{}", secret.display()))],
+    );
     let error = get(dir.path(), &server).unwrap_err();
     assert!(matches!(error, ProvisionError::Download { .. }), "{error}");
     let endless = Server::start(vec![], vec![Behave::Redirect("/again".to_owned())]);

@@ -23,8 +23,9 @@ pub(crate) struct Summary {
 }
 
 fn frame(observations: &[Observation]) -> Result<LazyFrame, ReportError> {
-    let index =
-        |f: fn(&Observation) -> usize| -> Vec<u64> { observations.iter().map(|o| f(o) as u64).collect() };
+    let index = |f: fn(&Observation) -> usize| -> Vec<u64> {
+        observations.iter().map(|o| f(o) as u64).collect()
+    };
     let frame = df!(
         "row" => index(|o| o.row),
         "class" => index(|o| o.class),
@@ -36,7 +37,10 @@ fn frame(observations: &[Observation]) -> Result<LazyFrame, ReportError> {
 }
 
 fn spread() -> [Expr; 2] {
-    [col("value").std(0).alias("std"), col("value").std(1).alias("std1")]
+    [
+        col("value").std(0).alias("std"),
+        col("value").std(1).alias("std1"),
+    ]
 }
 
 /// Mean and standard deviation over seeds, by (row, class, metric).
@@ -48,14 +52,19 @@ pub(crate) fn over_seeds(
         .group_by_stable([col("row"), col("class"), col("metric")])
         .agg([col("value").mean().alias("mean"), std, std1])
         .collect()?;
-    let (row, class, metric) =
-        (indices(&table, "row")?, indices(&table, "class")?, indices(&table, "metric")?);
+    let (row, class, metric) = (
+        indices(&table, "row")?,
+        indices(&table, "class")?,
+        indices(&table, "metric")?,
+    );
     let summaries = summaries(&table)?;
-    Ok((0..table.height()).map(|i| ((row[i], class[i], metric[i]), summaries[i])).collect())
+    Ok((0..table.height())
+        .map(|i| ((row[i], class[i], metric[i]), summaries[i]))
+        .collect())
 }
 
-/// The mean of the classes' means, by (row, metric), where each of `classes` classes has one; spread over the seeds'
-/// means over all classes, where a seed has every class.
+/// The mean of the classes' means, by (row, metric), where each of `classes` classes has one;
+/// spread over the seeds' means over all classes, where a seed has every class.
 pub(crate) fn over_classes(
     observations: &[Observation],
     classes: usize,
@@ -67,7 +76,13 @@ pub(crate) fn over_classes(
             .group_by_stable([col("row"), col("metric"), col("seed"), col("class")])
             .agg([col("value").mean()])
             .group_by_stable(keys)
-            .agg([col("value").mean(), col("class").n_unique().cast(DataType::UInt64).alias("classes")])
+            .agg([
+                col("value").mean(),
+                col("class")
+                    .n_unique()
+                    .cast(DataType::UInt64)
+                    .alias("classes"),
+            ])
             .filter(col("classes").eq(lit(all))))
     };
     let means = frame(observations)?
@@ -76,27 +91,45 @@ pub(crate) fn over_classes(
         .group_by_stable([col("row"), col("metric")])
         .agg([
             col("value").mean().alias("mean"),
-            col("class").n_unique().cast(DataType::UInt64).alias("classes"),
+            col("class")
+                .n_unique()
+                .cast(DataType::UInt64)
+                .alias("classes"),
         ])
         .filter(col("classes").eq(lit(all)));
-    let spreads =
-        complete(&["row", "metric", "seed"])?.group_by_stable([col("row"), col("metric")]).agg(spread());
+    let spreads = complete(&["row", "metric", "seed"])?
+        .group_by_stable([col("row"), col("metric")])
+        .agg(spread());
     let keys = [col("row"), col("metric")];
-    let table = means.join(spreads, keys.clone(), keys, JoinArgs::new(JoinType::Left)).collect()?;
+    let table = means
+        .join(spreads, keys.clone(), keys, JoinArgs::new(JoinType::Left))
+        .collect()?;
     let (row, metric) = (indices(&table, "row")?, indices(&table, "metric")?);
     let summaries = summaries(&table)?;
-    Ok((0..table.height()).map(|i| ((row[i], metric[i]), summaries[i])).collect())
+    Ok((0..table.height())
+        .map(|i| ((row[i], metric[i]), summaries[i]))
+        .collect())
 }
 
 fn indices(table: &DataFrame, name: &str) -> Result<Vec<usize>, ReportError> {
     let column = table.column(name)?.u64()?;
-    Ok(column.into_no_null_iter().map(|v| usize::try_from(v).unwrap_or(usize::MAX)).collect())
+    Ok(column
+        .into_no_null_iter()
+        .map(|v| usize::try_from(v).unwrap_or(usize::MAX))
+        .collect())
 }
 
 fn summaries(table: &DataFrame) -> Result<Vec<Summary>, ReportError> {
-    let (mean, std, std1) =
-        (table.column("mean")?.f64()?, table.column("std")?.f64()?, table.column("std1")?.f64()?);
-    let summary = |i| Summary { mean: mean.get(i).unwrap_or(f64::NAN), std: std.get(i), std1: std1.get(i) };
+    let (mean, std, std1) = (
+        table.column("mean")?.f64()?,
+        table.column("std")?.f64()?,
+        table.column("std1")?.f64()?,
+    );
+    let summary = |i| Summary {
+        mean: mean.get(i).unwrap_or(f64::NAN),
+        std: std.get(i),
+        std1: std1.get(i),
+    };
     Ok((0..table.height()).map(summary).collect())
 }
 
@@ -106,7 +139,13 @@ mod tests {
 
     fn observe(list: &[(usize, u64, f64)]) -> Vec<Observation> {
         list.iter()
-            .map(|&(class, seed, value)| Observation { row: 0, class, seed, metric: 0, value })
+            .map(|&(class, seed, value)| Observation {
+                row: 0,
+                class,
+                seed,
+                metric: 0,
+                value,
+            })
             .collect()
     }
 
@@ -133,9 +172,16 @@ mod tests {
         let o = observe(&[(0, 1, 90.0), (0, 2, 92.0), (1, 1, 80.0), (1, 2, 84.0)]);
         let s = over_classes(&o, 2).unwrap()[&(0, 0)];
         assert!((s.mean - 86.5).abs() < 1e-12);
-        assert!((s.std.unwrap() - 1.5).abs() < 1e-12 && (s.std1.unwrap() - 4.5f64.sqrt()).abs() < 1e-12);
-        // Without any value in a class there is no mean; with disjoint seeds there is one, but no spread.
-        assert!(over_classes(&observe(&[(0, 1, 90.0)]), 2).unwrap().is_empty());
+        assert!(
+            (s.std.unwrap() - 1.5).abs() < 1e-12 && (s.std1.unwrap() - 4.5f64.sqrt()).abs() < 1e-12
+        );
+        // Without any value in a class there is no mean; with disjoint seeds there is one, but no
+        // spread.
+        assert!(
+            over_classes(&observe(&[(0, 1, 90.0)]), 2)
+                .unwrap()
+                .is_empty()
+        );
         let s = over_classes(&observe(&[(0, 1, 90.0), (1, 2, 80.0)]), 2).unwrap()[&(0, 0)];
         assert_eq!((s.mean, s.std), (85.0, None));
     }

@@ -22,21 +22,31 @@ pub struct Experiment {
     pub rows: Vec<RowSpec>,
     /// The classes (or protocols), in order.
     pub classes: Vec<String>,
-    /// The seeds that every row and class was to run with. Empty: all seeds that any row has for the class.
+    /// The seeds that every row and class was to run with. Empty: all seeds that any row has for
+    /// the class.
     pub seeds: Vec<u64>,
-    /// Groups of images in the order of legends. Groups that scores name and this does not are appended by name.
+    /// Groups of images in the order of legends. Groups that scores name and this does not are
+    /// appended by name.
     pub groups: Vec<GroupSpec>,
     /// How the tables are laid out.
     pub shape: Shape,
     /// When a number counts as the paper's.
     pub tolerance: Tolerance,
-    /// Headings of the tick columns ([`RowSpec::ticks`]); empty: those of the paper's table, where it has some.
+    /// Headings of the tick columns ([`RowSpec::ticks`]); empty: those of the paper's table, where
+    /// it has some.
     pub tick_columns: Vec<String>,
 }
 
 impl Experiment {
-    /// An experiment without classes to average, groups, ticks or a table of the paper; fields are public.
-    pub fn new(name: &str, title: &str, metrics: &[Metric], rows: &[&str], classes: &[&str]) -> Self {
+    /// An experiment without classes to average, groups, ticks or a table of the paper; fields are
+    /// public.
+    pub fn new(
+        name: &str,
+        title: &str,
+        metrics: &[Metric],
+        rows: &[&str],
+        classes: &[&str],
+    ) -> Self {
         Self {
             name: name.to_owned(),
             title: title.to_owned(),
@@ -52,8 +62,8 @@ impl Experiment {
         }
     }
 
-    /// The layout, with [`Shape::Auto`] resolved: the paper's own where the experiment is one of its tables, otherwise
-    /// by the number of classes.
+    /// The layout, with [`Shape::Auto`] resolved: the paper's own where the experiment is one of
+    /// its tables, otherwise by the number of classes.
     pub fn resolved_shape(&self) -> Shape {
         match (self.shape, self.paper.as_deref()) {
             (Shape::Auto, Some("5")) => Shape::Means,
@@ -67,11 +77,15 @@ impl Experiment {
 
     /// True if the tables hold the mean over classes.
     pub fn has_class_mean(&self) -> bool {
-        self.classes.len() > 1 && !matches!(self.resolved_shape(), Shape::Protocols | Shape::Metrics)
+        self.classes.len() > 1
+            && !matches!(self.resolved_shape(), Shape::Protocols | Shape::Metrics)
     }
 
     pub(crate) fn check(&self) -> Result<(), ReportError> {
-        let fault = |problem: String| ReportError::Experiment { experiment: self.name.clone(), problem };
+        let fault = |problem: String| ReportError::Experiment {
+            experiment: self.name.clone(),
+            problem,
+        };
         let rows: Vec<&str> = self.rows.iter().map(|r| r.name.as_str()).collect();
         let metrics: Vec<String> = self.metrics.iter().map(ToString::to_string).collect();
         let classes: Vec<&str> = self.classes.iter().map(String::as_str).collect();
@@ -85,7 +99,9 @@ impl Experiment {
             }
             let mut seen = HashSet::new();
             if let Some(twice) = names.iter().find(|n| !seen.insert(**n)) {
-                return Err(fault(format!("{what} {twice:?} stands in it twice; names must differ")));
+                return Err(fault(format!(
+                    "{what} {twice:?} stands in it twice; names must differ"
+                )));
             }
         }
         if classes.contains(&MEAN) {
@@ -113,7 +129,11 @@ pub struct RowSpec {
 impl RowSpec {
     /// A row without heading and ticks.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), section: String::new(), ticks: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            section: String::new(),
+            ticks: Vec::new(),
+        }
     }
 }
 
@@ -145,15 +165,27 @@ pub struct Tolerance {
     pub fpr: f64,
     /// As `auroc`, for means over classes.
     pub mean_auroc: f64,
-    /// So many standard deviations are allowed too: the paper's where it prints one, otherwise ours.
+    /// So many standard deviations are allowed too: the paper's where it prints one, otherwise
+    /// ours.
     pub sigmas: f64,
 }
 
 impl Tolerance {
     /// max(2·std, 1) for AUROC, max(2·std, 4) for FPR.
-    pub const PAPER: Self = Self { auroc: 1.0, fpr: 4.0, mean_auroc: 1.0, sigmas: 2.0 };
-    /// For the authors' own maps of VisA: 1 per class, 0.3 for the mean; twice what separates the paper from the README.
-    pub const VISA_REGRESSION: Self = Self { auroc: 1.0, fpr: 4.0, mean_auroc: 0.3, sigmas: 0.0 };
+    pub const PAPER: Self = Self {
+        auroc: 1.0,
+        fpr: 4.0,
+        mean_auroc: 1.0,
+        sigmas: 2.0,
+    };
+    /// For the authors' own maps of VisA: 1 per class, 0.3 for the mean; twice what separates the
+    /// paper from the README.
+    pub const VISA_REGRESSION: Self = Self {
+        auroc: 1.0,
+        fpr: 4.0,
+        mean_auroc: 0.3,
+        sigmas: 0.0,
+    };
 }
 
 /// What a group of images is; it decides the colour.
@@ -166,8 +198,8 @@ pub enum GroupKind {
     Seen,
     /// Defects of a kind that training never sees: red.
     Unseen,
-    /// Images whose label is in doubt: grey, and left out of the headline metrics, which is where they differ from
-    /// `Unseen`. Their AUROC against the good images is reported apart.
+    /// Images whose label is in doubt: grey, and left out of the headline metrics, which is where
+    /// they differ from `Unseen`. Their AUROC against the good images is reported apart.
     Aside,
 }
 
@@ -185,7 +217,11 @@ pub struct GroupSpec {
 impl GroupSpec {
     /// A group.
     pub fn new(name: &str, title: &str, kind: GroupKind) -> Self {
-        Self { name: name.to_owned(), title: title.to_owned(), kind }
+        Self {
+            name: name.to_owned(),
+            title: title.to_owned(),
+            kind,
+        }
     }
 }
 

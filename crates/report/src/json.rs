@@ -1,8 +1,8 @@
 use crate::round::{EXACT, rounded};
 use crate::text::METRICS_COLUMNS;
 use crate::{
-    Experiment, Failure, GroupSpec, MetricValue, Rank, ReportError, Results, RowSpec, Shape, Tolerance,
-    Verdict,
+    Experiment, Failure, GroupSpec, MetricValue, Rank, ReportError, Results, RowSpec, Shape,
+    Tolerance, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -119,14 +119,16 @@ fn exact(value: Option<f64>) -> Option<f64> {
     value.map(|v| rounded(v, EXACT))
 }
 
-/// `table.json`: every cell with its seeds and the stored cell that each came from, both standard deviations, the paper's
-/// number and the verdict, the tables' layout, and all failures. Values in percent with six decimals.
+/// `table.json`: every cell with its seeds and the stored cell that each came from, both standard
+/// deviations, the paper's number and the verdict, the tables' layout, and all failures. Values in
+/// percent with six decimals.
 ///
 /// # Errors
 /// [`ReportError::Json`].
 pub fn table_json(results: &Results) -> Result<String, ReportError> {
     let e = &results.experiment;
-    let cell = |c: &'_ crate::Cell| -> Option<(f64, Option<f64>)> { c.paper.map(|p| (p, c.paper_std)) };
+    let cell =
+        |c: &'_ crate::Cell| -> Option<(f64, Option<f64>)> { c.paper.map(|p| (p, c.paper_std)) };
     let document = Document {
         schema: TABLE_SCHEMA,
         experiment: &e.name,
@@ -177,15 +179,18 @@ pub fn table_json(results: &Results) -> Result<String, ReportError> {
     Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
 
-/// The results that `table.json` and `metrics.csv` were made of, so that the tables can be made again without running
-/// anything.
+/// The results that `table.json` and `metrics.csv` were made of, so that the tables can be made
+/// again without running anything.
 ///
 /// # Errors
-/// [`ReportError::Json`] for a document that is none or lacks something, [`ReportError::Csv`] for the metrics,
-/// [`ReportError::Experiment`] for another schema, and as [`Results::from_values`].
+/// [`ReportError::Json`] for a document that is none or lacks something, [`ReportError::Csv`] for
+/// the metrics, [`ReportError::Experiment`] for another schema, and as [`Results::from_values`].
 pub fn read_table(json: &str, metrics: &str) -> Result<Results, ReportError> {
     let saved: Saved = serde_json::from_str(json)?;
-    let fault = |problem: String| ReportError::Experiment { experiment: saved.experiment.clone(), problem };
+    let fault = |problem: String| ReportError::Experiment {
+        experiment: saved.experiment.clone(),
+        problem,
+    };
     if saved.schema != TABLE_SCHEMA {
         return Err(fault(format!(
             "table.json has schema {}, this program reads {TABLE_SCHEMA}",
@@ -198,7 +203,11 @@ pub fn read_table(json: &str, metrics: &str) -> Result<Results, ReportError> {
         name: saved.experiment.clone(),
         title: saved.title.clone(),
         paper: saved.paper.clone(),
-        metrics: layout.metrics.iter().map(metric).collect::<Result<_, _>>()?,
+        metrics: layout
+            .metrics
+            .iter()
+            .map(metric)
+            .collect::<Result<_, _>>()?,
         rows: layout.rows,
         classes: layout.classes,
         seeds: layout.seeds,
@@ -209,26 +218,42 @@ pub fn read_table(json: &str, metrics: &str) -> Result<Results, ReportError> {
     };
     let mut values = Vec::new();
     let mut reader = csv::Reader::from_reader(metrics.as_bytes());
-    // Without this check, a file that is empty or lost its first line would read as one without any value.
+    // Without this check, a file that is empty or lost its first line would read as one without any
+    // value.
     let found: Vec<String> = match reader.headers() {
         Ok(headers) => headers.iter().map(str::to_owned).collect(),
         Err(e) => return Err(ReportError::Csv(format!("metrics.csv: {e}"))),
     };
     if found != METRICS_COLUMNS {
         let (expected, found) = (METRICS_COLUMNS.join(", "), found.join(", "));
-        let problem =
-            format!("metrics.csv has columns {found:?}, expected {expected:?}; run the experiment again");
+        let problem = format!(
+            "metrics.csv has columns {found:?}, expected {expected:?}; run the experiment again"
+        );
         return Err(ReportError::Csv(problem));
     }
     for line in reader.deserialize::<Line>() {
-        let Line { row, class, seed, metric, value } = line.map_err(|e| ReportError::Csv(e.to_string()))?;
-        values.extend(value.map(|value| MetricValue { row, class, seed, metric, value }));
+        let Line {
+            row,
+            class,
+            seed,
+            metric,
+            value,
+        } = line.map_err(|e| ReportError::Csv(e.to_string()))?;
+        values.extend(value.map(|value| MetricValue {
+            row,
+            class,
+            seed,
+            metric,
+            value,
+        }));
     }
     let mut results = Results::from_values(&experiment, values, saved.failures)?;
     for cell in saved.cells {
         for seed in cell.seeds {
             if let Some(source) = seed.cell {
-                results.sources.insert((cell.row.clone(), cell.class.clone(), seed.seed), source);
+                results
+                    .sources
+                    .insert((cell.row.clone(), cell.class.clone(), seed.seed), source);
             }
         }
     }

@@ -1,9 +1,10 @@
-//! From scores per image to tables, plots and a one-file HTML report, in the shapes of the SegAD paper's Tables 2–6, 8, 9
-//! and Fig. 6, and the comparison with every number that the paper prints.
+//! From scores per image to tables, plots and a one-file HTML report, in the shapes of the SegAD
+//! paper's Tables 2–6, 8, 9 and Fig. 6, and the comparison with every number that the paper prints.
 //!
-//! In: an [`Experiment`] (rows, classes, metrics, layout) and one [`ScoreRow`] per row, class, seed and image; higher
-//! scores are more anomalous. Cells without a result come as [`Failure`]s and show as such in every output. Out: text;
-//! the caller writes the files. Metrics are in percent throughout.
+//! In: an [`Experiment`] (rows, classes, metrics, layout) and one [`ScoreRow`] per row, class, seed
+//! and image; higher scores are more anomalous. Cells without a result come as [`Failure`]s and
+//! show as such in every output. Out: text; the caller writes the files. Metrics are in percent
+//! throughout.
 //!
 //! | file | function |
 //! |---|---|
@@ -15,8 +16,9 @@
 //!
 //! [`read_table`] gives the results back from `table.json` and `metrics.csv`.
 //!
-//! The same input gives the same bytes, whatever its order. Means over seeds, standard deviations and means over classes
-//! are polars group-bys; decimals are made in one place ([`rounded`]), halves away from zero.
+//! The same input gives the same bytes, whatever its order. Means over seeds, standard deviations
+//! and means over classes are polars group-bys; decimals are made in one place ([`rounded`]),
+//! halves away from zero.
 //!
 //! ```
 //! use segad_core::Label::{Bad, Good};
@@ -47,9 +49,10 @@
 //! # Ok::<(), segad_report::ReportError>(())
 //! ```
 //!
-//! Choices of this crate: a number is judged by the paper's standard deviation where it prints one, otherwise by ours; a
-//! printed mean over classes is compared only if the experiment has those classes; group AUROCs
-//! (`cl_auroc[GROUP]`) are good images against one group of bad ones, given where a cell has more than one such group.
+//! Choices of this crate: a number is judged by the paper's standard deviation where it prints one,
+//! otherwise by ours; a printed mean over classes is compared only if the experiment has those
+//! classes; group AUROCs (`cl_auroc[GROUP]`) are good images against one group of bad ones, given
+//! where a cell has more than one such group.
 
 mod error;
 mod frames;
@@ -69,16 +72,18 @@ mod verdict;
 
 pub use error::ReportError;
 pub use html::{
-    Driver, Explanation, FeatureDrift, Figure, Importance, Note, Report, SimilarPatch, WrongImage, WrongKind,
-    explanation_html, report_html, standard_figures,
+    Driver, Explanation, FeatureDrift, Figure, Importance, Note, Report, SimilarPatch, WrongImage,
+    WrongKind, explanation_html, report_html, standard_figures,
 };
-pub use input::{Experiment, Failure, GroupKind, GroupSpec, MEAN, RowSpec, ScoreRow, Shape, Tolerance};
+pub use input::{
+    Experiment, Failure, GroupKind, GroupSpec, MEAN, RowSpec, ScoreRow, Shape, Tolerance,
+};
 pub use json::{TABLE_SCHEMA, read_table, table_json};
 pub use measure::Measure;
 pub use paper::{Claim, Known, Paper, PaperRow, PaperTable, Printed};
 pub use plot::{
-    HISTOGRAM_BINS, Histogram, LossCurve, Plot, ROC_STEPS, RocCurve, class_bars, loss_plot, plot_css,
-    roc_curves, roc_plot, slug,
+    HISTOGRAM_BINS, Histogram, LossCurve, Plot, ROC_STEPS, RocCurve, class_bars, loss_plot,
+    plot_css, roc_curves, roc_plot, slug,
 };
 pub use provenance::{CellSource, Host, Provenance, Stage};
 pub use results::{Cell, MetricValue, Results};

@@ -2,7 +2,8 @@ use crate::scores::ScoredCell;
 use crate::{Experiment, GroupKind, GroupSpec};
 use segad_metrics::{Metric, Scores};
 
-/// A metric over all images, or of good images against one group of bad ones: `cl_auroc`, `cl_auroc[bad_unseen]`.
+/// A metric over all images, or of good images against one group of bad ones: `cl_auroc`,
+/// `cl_auroc[bad_unseen]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Measure {
     /// What is measured.
@@ -14,7 +15,10 @@ pub struct Measure {
 impl Measure {
     /// Over all images.
     pub fn overall(metric: Metric) -> Self {
-        Self { metric, group: None }
+        Self {
+            metric,
+            group: None,
+        }
     }
 
     /// True if a larger value is better.
@@ -24,14 +28,23 @@ impl Measure {
 
     /// Heading for people, with the group's title where the experiment gives one.
     pub fn title(&self, groups: &[GroupSpec]) -> String {
-        let Some(group) = &self.group else { return self.metric.title().to_owned() };
-        let title = groups.iter().find(|g| g.name == *group).map_or(group.as_str(), |g| g.title.as_str());
+        let Some(group) = &self.group else {
+            return self.metric.title().to_owned();
+        };
+        let title = groups
+            .iter()
+            .find(|g| g.name == *group)
+            .map_or(group.as_str(), |g| g.title.as_str());
         format!("{}, {title}", self.metric.title())
     }
 
     /// `↑` if a larger value is better, otherwise `↓`.
     pub fn arrow(&self) -> &'static str {
-        if self.higher_is_better() { "↑" } else { "↓" }
+        if self.higher_is_better() {
+            "↑"
+        } else {
+            "↓"
+        }
     }
 }
 
@@ -55,19 +68,25 @@ impl std::str::FromStr for Measure {
                     metric,
                     Some(
                         group
-                            .ok_or_else(|| format!("metric {text:?}: expected NAME or NAME[GROUP]"))?
+                            .ok_or_else(|| {
+                                format!("metric {text:?}: expected NAME or NAME[GROUP]")
+                            })?
                             .to_owned(),
                     ),
                 )
             }
             None => (text, None),
         };
-        Ok(Self { metric: metric.parse::<Metric>().map_err(|e| e.to_string())?, group })
+        Ok(Self {
+            metric: metric.parse::<Metric>().map_err(|e| e.to_string())?,
+            group,
+        })
     }
 }
 
-/// All metrics of one cell in percent: the experiment's, then AUROC per group of bad images, in the order of the groups,
-/// where the cell has more than one. The error is the reason why there are none.
+/// All metrics of one cell in percent: the experiment's, then AUROC per group of bad images, in the
+/// order of the groups, where the cell has more than one. The error is the reason why there are
+/// none.
 pub(crate) fn evaluate(
     experiment: &Experiment,
     groups: &[GroupSpec],
@@ -75,21 +94,35 @@ pub(crate) fn evaluate(
 ) -> Result<Vec<(Measure, f64)>, String> {
     let (good, bad) = cell.headline();
     let all = Scores::split(&good, &bad).map_err(|e| e.to_string())?;
-    let mut values: Vec<_> =
-        experiment.metrics.iter().map(|&m| (Measure::overall(m), m.percent(&all))).collect();
+    let mut values: Vec<_> = experiment
+        .metrics
+        .iter()
+        .map(|&m| (Measure::overall(m), m.percent(&all)))
+        .collect();
     let present: Vec<&str> = groups
         .iter()
         .map(|g| g.name.as_str())
-        .filter(|g| cell.scores.iter().any(|s| s.label.is_bad() && s.group == *g))
+        .filter(|g| {
+            cell.scores
+                .iter()
+                .any(|s| s.label.is_bad() && s.group == *g)
+        })
         .collect();
     if present.len() > 1 {
         // Where one group alone is counted, its figures are the headline's.
-        let counted = |g: &&str| groups.iter().any(|s| s.name == **g && s.kind != GroupKind::Aside);
+        let counted = |g: &&str| {
+            groups
+                .iter()
+                .any(|s| s.name == **g && s.kind != GroupKind::Aside)
+        };
         let only = present.iter().filter(|g| counted(g)).count() == 1;
         for group in present.iter().copied().filter(|g| !(only && counted(g))) {
             let (good, bad) = cell.split(|g| g == group);
             let scores = Scores::split(&good, &bad).map_err(|e| e.to_string())?;
-            let measure = Measure { metric: Metric::ClAuroc, group: Some(group.to_owned()) };
+            let measure = Measure {
+                metric: Metric::ClAuroc,
+                group: Some(group.to_owned()),
+            };
             values.push((measure, Metric::ClAuroc.percent(&scores)));
         }
     }

@@ -77,7 +77,8 @@ enum KnownKind {
 }
 
 impl Known {
-    /// True if the cell is not to be held against the printed number; false if the note only explains.
+    /// True if the cell is not to be held against the printed number; false if the note only
+    /// explains.
     pub fn is_inconsistent(&self) -> bool {
         self.kind == KnownKind::Inconsistent
     }
@@ -116,14 +117,17 @@ impl Paper {
     /// The compiled-in numbers.
     ///
     /// # Errors
-    /// [`ReportError::Paper`] if they do not parse or do not fit their own headings, which a test rules out.
+    /// [`ReportError::Paper`] if they do not parse or do not fit their own headings, which a test
+    /// rules out.
     pub fn load() -> Result<Self, ReportError> {
         let paper: Self = toml::from_str(include_str!("../data/paper.toml"))
             .map_err(|e| ReportError::Paper(e.to_string()))?;
         for table in &paper.tables {
             let cells = table.classes.len() * table.metrics.len();
             for row in &table.rows {
-                if row.value.len() > cells || (!row.std.is_empty() && row.std.len() != row.value.len()) {
+                if row.value.len() > cells
+                    || (!row.std.is_empty() && row.std.len() != row.value.len())
+                {
                     let place = format!(
                         "table {}, {}: {} values for {cells} columns",
                         table.id,
@@ -158,7 +162,8 @@ impl Paper {
         })
     }
 
-    /// The row of `table` that an experiment's row name means: the same name, or one of the explicit aliases.
+    /// The row of `table` that an experiment's row name means: the same name, or one of the
+    /// explicit aliases.
     pub fn row<'a>(&'a self, table: &'a PaperTable, name: &str) -> Option<&'a PaperRow> {
         let method = self.aliases.get(name).map_or(name, String::as_str);
         table
@@ -168,19 +173,35 @@ impl Paper {
             .or_else(|| table.rows.iter().find(|r| r.method == method))
     }
 
-    /// What the paper prints for a cell of this experiment. A table that prints one column only (one class, or only
-    /// the mean) is matched by the experiment's only class or by its mean, whatever the class is called.
-    pub fn printed(&self, experiment: &Experiment, row: &str, class: &str, metric: &str) -> Option<Printed> {
+    /// What the paper prints for a cell of this experiment. A table that prints one column only
+    /// (one class, or only the mean) is matched by the experiment's only class or by its mean,
+    /// whatever the class is called.
+    pub fn printed(
+        &self,
+        experiment: &Experiment,
+        row: &str,
+        class: &str,
+        metric: &str,
+    ) -> Option<Printed> {
         let table = self.table(experiment.paper.as_deref()?).ok()?;
         let row = self.row(table, row)?;
         let class = self.class_index(table, experiment, class)?;
         let metric = table.metrics.iter().position(|m| m == metric)?;
         let index = class * table.metrics.len() + metric;
-        Some(Printed { value: *row.value.get(index)?, std: row.std.get(index).copied() })
+        Some(Printed {
+            value: *row.value.get(index)?,
+            std: row.std.get(index).copied(),
+        })
     }
 
     /// What is known to be odd about a cell.
-    pub fn known(&self, experiment: &Experiment, row: &str, class: &str, metric: &str) -> Option<&Known> {
+    pub fn known(
+        &self,
+        experiment: &Experiment,
+        row: &str,
+        class: &str,
+        metric: &str,
+    ) -> Option<&Known> {
         let table = self.table(experiment.paper.as_deref()?).ok()?;
         let row = self.row(table, row)?;
         let class = &table.classes[self.class_index(table, experiment, class)?];
@@ -192,13 +213,27 @@ impl Paper {
         })
     }
 
-    fn class_index(&self, table: &PaperTable, experiment: &Experiment, class: &str) -> Option<usize> {
+    fn class_index(
+        &self,
+        table: &PaperTable,
+        experiment: &Experiment,
+        class: &str,
+    ) -> Option<usize> {
         // A printed mean is over the printed classes; a mean over others is something else.
-        if class == MEAN && table.classes.iter().any(|c| c != MEAN && !experiment.classes.contains(c)) {
+        if class == MEAN
+            && table
+                .classes
+                .iter()
+                .any(|c| c != MEAN && !experiment.classes.contains(c))
+        {
             return (table.classes.len() == 1).then_some(0);
         }
         let only = table.classes.len() == 1 && (class == MEAN || experiment.classes.len() == 1);
-        table.classes.iter().position(|c| c == class).or(only.then_some(0))
+        table
+            .classes
+            .iter()
+            .position(|c| c == class)
+            .or(only.then_some(0))
     }
 }
 
@@ -214,9 +249,19 @@ mod tests {
     #[test]
     fn every_number_is_there() {
         let paper = Paper::load().unwrap();
-        let count = |id: &str| paper.table(id).unwrap().rows.iter().map(|r| r.value.len()).sum::<usize>();
-        let counts: Vec<usize> =
-            ["2", "3", "4", "5", "6", "8", "9", "readme"].into_iter().map(count).collect();
+        let count = |id: &str| {
+            paper
+                .table(id)
+                .unwrap()
+                .rows
+                .iter()
+                .map(|r| r.value.len())
+                .sum::<usize>()
+        };
+        let counts: Vec<usize> = ["2", "3", "4", "5", "6", "8", "9", "readme"]
+            .into_iter()
+            .map(count)
+            .collect();
         assert_eq!(counts, [18, 16, 16, 14, 6, 91, 112, 39]);
         assert_eq!(count("text") + paper.claims().len(), 11);
         assert!(matches!(paper.table("7"), Err(ReportError::NoTable(..))));
@@ -229,7 +274,11 @@ mod tests {
             for row in &paper.table(id).unwrap().rows {
                 let (mean, classes) = row.value.split_last().unwrap();
                 let recomputed = classes.iter().sum::<f64>() / classes.len() as f64;
-                assert!((recomputed - mean).abs() < 0.1, "table {id}, {}: {recomputed} {mean}", row.method);
+                assert!(
+                    (recomputed - mean).abs() < 0.1,
+                    "table {id}, {}: {recomputed} {mean}",
+                    row.method
+                );
             }
         }
     }
@@ -237,7 +286,14 @@ mod tests {
     #[test]
     fn claims_follow_from_the_tables() {
         let paper = Paper::load().unwrap();
-        let claim = |name: &str| paper.claims().iter().find(|c| c.name == name).unwrap().value;
+        let claim = |name: &str| {
+            paper
+                .claims()
+                .iter()
+                .find(|c| c.name == name)
+                .unwrap()
+                .value
+        };
         let six = |row| value(&paper, "6", row, 0);
         let gains = [
             ("One Seg. over An. Det.", "One Seg.", "An. Det."),
@@ -257,8 +313,15 @@ mod tests {
             rounded(vad.iter().sum::<f64>() / 3.0, 1),
             claim("SegAD over the best other method on VAD")
         );
-        let detectors = ["PatchCore", "FastFlow", "RD4AD", "EfficientAD"].map(|d| value(&paper, "2", d, 0));
-        let target = paper.known.iter().find(|k| k.method == "An. Det.").unwrap().target.unwrap();
+        let detectors =
+            ["PatchCore", "FastFlow", "RD4AD", "EfficientAD"].map(|d| value(&paper, "2", d, 0));
+        let target = paper
+            .known
+            .iter()
+            .find(|k| k.method == "An. Det.")
+            .unwrap()
+            .target
+            .unwrap();
         assert_eq!(rounded(detectors.iter().sum::<f64>() / 4.0, 2), target);
     }
 
@@ -267,13 +330,18 @@ mod tests {
         let paper = Paper::load().unwrap();
         for (alias, method) in &paper.aliases {
             assert!(
-                paper.tables.iter().any(|t| t.rows.iter().any(|r| r.method == *method)),
+                paper
+                    .tables
+                    .iter()
+                    .any(|t| t.rows.iter().any(|r| r.method == *method)),
                 "{alias} → {method}"
             );
         }
         for known in &paper.known {
             assert!(
-                paper.row(paper.table(&known.table).unwrap(), &known.method).is_some(),
+                paper
+                    .row(paper.table(&known.table).unwrap(), &known.method)
+                    .is_some(),
                 "{}",
                 known.method
             );

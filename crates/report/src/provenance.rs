@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 /// Where results come from; the caller fills it in, and `provenance.json` and the report show it.
 ///
-/// Times and memory change from run to run. A caller that wants the same bytes again gives the ones that the store
-/// recorded when the cells were computed.
+/// Times and memory change from run to run. A caller that wants the same bytes again gives the ones
+/// that the store recorded when the cells were computed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {

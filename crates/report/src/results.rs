@@ -30,10 +30,11 @@ pub struct Cell {
     pub class: String,
     /// As [`MetricValue::metric`].
     pub metric: String,
-    /// Mean over seeds in percent; of `mean`, the mean of the classes' means. `None` without any seed, and for `mean`
-    /// if a class has none.
+    /// Mean over seeds in percent; of `mean`, the mean of the classes' means. `None` without any
+    /// seed, and for `mean` if a class has none.
     pub mean: Option<f64>,
-    /// Standard deviation over seeds with n in the denominator; of `mean`, of the seeds' means over all classes.
+    /// Standard deviation over seeds with n in the denominator; of `mean`, of the seeds' means over
+    /// all classes.
     pub std: Option<f64>,
     /// The same with n − 1; `None` below two seeds.
     pub std1: Option<f64>,
@@ -68,16 +69,18 @@ pub struct Results {
     pub cells: Vec<Cell>,
     /// What is missing, by row, class, seed.
     pub failures: Vec<Failure>,
-    /// The stored cell (`evaluate/KEY`) that the values of a row, class and seed came from, where the caller tells.
+    /// The stored cell (`evaluate/KEY`) that the values of a row, class and seed came from, where
+    /// the caller tells.
     pub sources: BTreeMap<(String, String, u64), String>,
 }
 
 impl Results {
-    /// Computes all metrics of all cells, and AUROC per group where a class has more than one group of bad images.
-    /// A cell whose metric is not defined (no bad image, say) becomes a failure.
+    /// Computes all metrics of all cells, and AUROC per group where a class has more than one group
+    /// of bad images. A cell whose metric is not defined (no bad image, say) becomes a failure.
     ///
     /// # Errors
-    /// [`ReportError::NoTable`] if the paper has no such table, [`ReportError::Frame`] if the group-by fails.
+    /// [`ReportError::NoTable`] if the paper has no such table, [`ReportError::Frame`] if the
+    /// group-by fails.
     pub fn from_scores(experiment: &Experiment, scores: &ScoreTable) -> Result<Self, ReportError> {
         let mut values = Vec::new();
         let mut failures = scores.failures().to_vec();
@@ -85,13 +88,15 @@ impl Results {
             let row = &experiment.rows[cell.row].name;
             let class = &experiment.classes[cell.class];
             match crate::measure::evaluate(experiment, scores.groups(), &cell) {
-                Ok(measured) => values.extend(measured.into_iter().map(|(metric, value)| MetricValue {
-                    row: row.clone(),
-                    class: class.clone(),
-                    seed: cell.seed,
-                    metric: metric.to_string(),
-                    value,
-                })),
+                Ok(measured) => {
+                    values.extend(measured.into_iter().map(|(metric, value)| MetricValue {
+                        row: row.clone(),
+                        class: class.clone(),
+                        seed: cell.seed,
+                        metric: metric.to_string(),
+                        value,
+                    }))
+                }
                 Err(reason) => {
                     failures.push(Failure {
                         row: row.clone(),
@@ -105,12 +110,13 @@ impl Results {
         Self::from_values(experiment, values, failures)
     }
 
-    /// From metrics that were computed before, in percent. They count with the six decimals of `metrics.csv`, so that the
-    /// tables made of that file are the same.
+    /// From metrics that were computed before, in percent. They count with the six decimals of
+    /// `metrics.csv`, so that the tables made of that file are the same.
     ///
     /// # Errors
-    /// As [`Results::from_scores`]; [`ReportError::Unknown`] for a row or class that the experiment does not have and
-    /// [`ReportError::Experiment`] for a metric that stands there twice or cannot be read.
+    /// As [`Results::from_scores`]; [`ReportError::Unknown`] for a row or class that the experiment
+    /// does not have and [`ReportError::Experiment`] for a metric that stands there twice or cannot
+    /// be read.
     pub fn from_values(
         experiment: &Experiment,
         values: Vec<MetricValue>,
@@ -136,7 +142,10 @@ impl Results {
                     "{} of row {:?}, class {:?}, seed {} is given twice",
                     twice.metric, twice.row, twice.class, twice.seed
                 );
-                return Err(ReportError::Experiment { experiment: experiment.name.clone(), problem });
+                return Err(ReportError::Experiment {
+                    experiment: experiment.name.clone(),
+                    problem,
+                });
             }
         }
         let done: BTreeSet<_> = ordered.keys().map(|k| (k.0, k.1, k.2)).collect();
@@ -144,7 +153,13 @@ impl Results {
         let observations: Vec<Observation> = ordered
             .iter()
             .filter_map(|(k, v)| {
-                Some(Observation { row: k.0, class: k.1, seed: k.2, metric: k.3?, value: v.value })
+                Some(Observation {
+                    row: k.0,
+                    class: k.1,
+                    seed: k.2,
+                    metric: k.3?,
+                    value: v.value,
+                })
             })
             .collect();
         let mut cells = cells(experiment, &measures, &observations, &failures)?;
@@ -153,17 +168,27 @@ impl Results {
         }
         crate::verdict::rank(&mut cells);
         let (experiment, values) = (experiment.clone(), ordered.into_values().collect());
-        Ok(Self { experiment, values, cells, failures, sources: BTreeMap::new() })
+        Ok(Self {
+            experiment,
+            values,
+            cells,
+            failures,
+            sources: BTreeMap::new(),
+        })
     }
 
     /// The stored cell behind one seed of a cell; none for means over classes.
     pub fn source(&self, cell: &Cell, seed: u64) -> Option<&str> {
-        self.sources.get(&(cell.row.clone(), cell.class.clone(), seed)).map(String::as_str)
+        self.sources
+            .get(&(cell.row.clone(), cell.class.clone(), seed))
+            .map(String::as_str)
     }
 
     /// One cell; `class` may be `mean`.
     pub fn cell(&self, row: &str, class: &str, metric: &str) -> Option<&Cell> {
-        self.cells.iter().find(|c| c.row == row && c.class == class && c.metric == metric)
+        self.cells
+            .iter()
+            .find(|c| c.row == row && c.class == class && c.metric == metric)
     }
 
     /// The metrics of the tables in order: the experiment's, then AUROC per group.
@@ -173,16 +198,29 @@ impl Results {
     }
 }
 
-/// The experiment's metrics, then those that only values name: AUROC per group, in the order of the groups.
+/// The experiment's metrics, then those that only values name: AUROC per group, in the order of the
+/// groups.
 fn measures(experiment: &Experiment, values: &[MetricValue]) -> Result<Vec<Measure>, ReportError> {
-    let mut all: Vec<Measure> = experiment.metrics.iter().map(|&m| Measure::overall(m)).collect();
+    let mut all: Vec<Measure> = experiment
+        .metrics
+        .iter()
+        .map(|&m| Measure::overall(m))
+        .collect();
     let mut extra = BTreeMap::new();
-    for name in values.iter().map(|v| v.metric.as_str()).collect::<BTreeSet<_>>() {
-        let measure: Measure = name
-            .parse()
-            .map_err(|problem| ReportError::Experiment { experiment: experiment.name.clone(), problem })?;
+    for name in values
+        .iter()
+        .map(|v| v.metric.as_str())
+        .collect::<BTreeSet<_>>()
+    {
+        let measure: Measure = name.parse().map_err(|problem| ReportError::Experiment {
+            experiment: experiment.name.clone(),
+            problem,
+        })?;
         if !all.contains(&measure) {
-            let place = experiment.groups.iter().position(|g| Some(&g.name) == measure.group.as_ref());
+            let place = experiment
+                .groups
+                .iter()
+                .position(|g| Some(&g.name) == measure.group.as_ref());
             extra.insert((place.unwrap_or(usize::MAX), name), measure);
         }
     }
@@ -198,10 +236,13 @@ fn cells(
 ) -> Result<Vec<Cell>, ReportError> {
     let means = frames::over_seeds(observations)?;
     let class_means = frames::over_classes(observations, experiment.classes.len())?;
-    // A group that a class does not have at all gives no cells there; everything else that is planned gives one.
+    // A group that a class does not have at all gives no cells there; everything else that is
+    // planned gives one.
     let has = |class: Option<usize>, metric: usize| {
         measures[metric].group.is_none()
-            || observations.iter().any(|o| o.metric == metric && class.is_none_or(|c| c == o.class))
+            || observations
+                .iter()
+                .any(|o| o.metric == metric && class.is_none_or(|c| c == o.class))
     };
     let mut cells = Vec::new();
     for (row, spec) in experiment.rows.iter().enumerate() {
@@ -215,18 +256,30 @@ fn cells(
                     None => class_means.get(&(row, metric)),
                 };
                 let mut seeds: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-                for o in observations.iter().filter(|o| o.row == row && o.metric == metric) {
+                for o in observations
+                    .iter()
+                    .filter(|o| o.row == row && o.metric == metric)
+                {
                     if one.is_none_or(|c| c == o.class) {
                         seeds.entry(o.seed).or_default().push(o.value);
                     }
                 }
-                let needed = if one.is_some() { 1 } else { experiment.classes.len() };
+                let needed = if one.is_some() {
+                    1
+                } else {
+                    experiment.classes.len()
+                };
                 let failed: BTreeSet<u64> = failures
                     .iter()
                     .filter(|f| f.row == spec.name && (one.is_none() || f.class == class_name))
                     .map(|f| f.seed)
                     .collect();
-                let planned = seeds.keys().copied().chain(failed).collect::<BTreeSet<_>>().len();
+                let planned = seeds
+                    .keys()
+                    .copied()
+                    .chain(failed)
+                    .collect::<BTreeSet<_>>()
+                    .len();
                 let seeds: Vec<(u64, f64)> = seeds
                     .into_iter()
                     .filter(|(_, v)| v.len() == needed)

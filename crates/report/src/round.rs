@@ -7,8 +7,9 @@ pub const CSV: usize = 4;
 /// Decimals of percentages in `metrics.csv` and `table.json`.
 pub const EXACT: usize = 6;
 
-/// `value` rounded to `digits` decimals, halves away from zero. What differs from a half only by the error of a sum
-/// (below 10⁻⁶ of the last digit) counts as a half, so that the order of additions never shows.
+/// `value` rounded to `digits` decimals, halves away from zero. What differs from a half only by
+/// the error of a sum (below 10⁻⁶ of the last digit) counts as a half, so that the order of
+/// additions never shows.
 pub fn rounded(value: f64, digits: usize) -> f64 {
     let scale = 10f64.powi(i32::try_from(digits).unwrap_or(i32::MAX));
     let snapped = (value * scale * 1e6).round() / 1e6;
@@ -37,7 +38,11 @@ pub fn signed(value: f64, digits: usize) -> String {
 /// A coordinate or measure with at most `digits` decimals and no trailing zeros.
 pub fn short(value: f64, digits: usize) -> String {
     let text = fixed(value, digits);
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 /// Four significant digits, for values of unknown size.
@@ -47,7 +52,11 @@ pub fn significant(value: f64) -> String {
     }
     let magnitude = value.abs().log10().floor();
     if (-4.0..6.0).contains(&magnitude) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 7")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and 7"
+        )]
         short(value, (3.0 - magnitude).max(0.0) as usize)
     } else {
         format!("{value:.3e}")
@@ -73,7 +82,10 @@ mod tests {
             (signed(0.34, 1), signed(-0.34, 1), signed(-0.01, 1)),
             ("+0.3".into(), "−0.3".into(), "0.0".into())
         );
-        assert_eq!((short(2.5, 2), short(100.0, 0), short(3.0, 2)), ("2.5".into(), "100".into(), "3".into()));
+        assert_eq!(
+            (short(2.5, 2), short(100.0, 0), short(3.0, 2)),
+            ("2.5".into(), "100".into(), "3".into())
+        );
         assert_eq!(significant(1234.56), "1235");
         assert_eq!(significant(0.012_345), "0.01235");
         assert_eq!(significant(1.5e-9), "1.500e-9");

@@ -2,7 +2,8 @@ use crate::{Experiment, Failure, GroupKind, GroupSpec, ReportError, ScoreRow};
 use segad_core::Label;
 use std::collections::BTreeSet;
 
-/// All scores of an experiment, checked, in the order of its rows and classes, then seeds, then paths.
+/// All scores of an experiment, checked, in the order of its rows and classes, then seeds, then
+/// paths.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoreTable {
     rows: Vec<ScoreRow>,
@@ -39,28 +40,42 @@ pub struct ScoredCell<'a> {
 impl ScoredCell<'_> {
     /// The scores of good images, and of bad images that `keep` accepts by group.
     pub fn split(&self, keep: impl Fn(&str) -> bool) -> (Vec<f32>, Vec<f32>) {
-        let good = self.scores.iter().filter(|s| s.label == Label::Good).map(|s| s.score).collect();
-        let bad =
-            self.scores.iter().filter(|s| s.label.is_bad() && keep(&s.group)).map(|s| s.score).collect();
+        let good = self
+            .scores
+            .iter()
+            .filter(|s| s.label == Label::Good)
+            .map(|s| s.score)
+            .collect();
+        let bad = self
+            .scores
+            .iter()
+            .filter(|s| s.label.is_bad() && keep(&s.group))
+            .map(|s| s.score)
+            .collect();
         (good, bad)
     }
 
     /// The scores that the headline metrics count: all but those of groups that are set aside.
     pub fn headline(&self) -> (Vec<f32>, Vec<f32>) {
         let aside = |g: &&GroupSpec| g.kind == GroupKind::Aside;
-        let aside: Vec<&str> = self.groups.iter().filter(aside).map(|g| g.name.as_str()).collect();
+        let aside: Vec<&str> = self
+            .groups
+            .iter()
+            .filter(aside)
+            .map(|g| g.name.as_str())
+            .collect();
         self.split(|group| !aside.contains(&group))
     }
 }
 
 impl ScoreTable {
-    /// Checks and orders scores. Cells that are planned but have neither scores nor a failure become failures with the
-    /// reason `missing`.
+    /// Checks and orders scores. Cells that are planned but have neither scores nor a failure
+    /// become failures with the reason `missing`.
     ///
     /// # Errors
-    /// [`ReportError::Experiment`], [`ReportError::Unknown`], [`ReportError::Twice`] or [`ReportError::NotFinite`] if
-    /// the experiment, the names or the scores are not as they should be; [`ReportError::Experiment`] also if a cell
-    /// has scores and a failure.
+    /// [`ReportError::Experiment`], [`ReportError::Unknown`], [`ReportError::Twice`] or
+    /// [`ReportError::NotFinite`] if the experiment, the names or the scores are not as they should
+    /// be; [`ReportError::Experiment`] also if a cell has scores and a failure.
     pub fn new(
         experiment: &Experiment,
         mut rows: Vec<ScoreRow>,
@@ -73,8 +88,21 @@ impl ScoreTable {
         let mut keyed = Vec::with_capacity(rows.len());
         for row in rows.drain(..) {
             if !row.score.is_finite() {
-                let ScoreRow { row, class, seed, filepath, score, .. } = row;
-                return Err(ReportError::NotFinite { row, class, seed, filepath, score });
+                let ScoreRow {
+                    row,
+                    class,
+                    seed,
+                    filepath,
+                    score,
+                    ..
+                } = row;
+                return Err(ReportError::NotFinite {
+                    row,
+                    class,
+                    seed,
+                    filepath,
+                    score,
+                });
             }
             keyed.push((place(&row.row, &row.class)?, row));
         }
@@ -82,8 +110,19 @@ impl ScoreTable {
         for pair in keyed.windows(2) {
             let ((a, x), (b, y)) = (&pair[0], &pair[1]);
             if a == b && x.seed == y.seed && x.filepath == y.filepath {
-                let ScoreRow { row, class, seed, filepath, .. } = x.clone();
-                return Err(ReportError::Twice { row, class, seed, filepath });
+                let ScoreRow {
+                    row,
+                    class,
+                    seed,
+                    filepath,
+                    ..
+                } = x.clone();
+                return Err(ReportError::Twice {
+                    row,
+                    class,
+                    seed,
+                    filepath,
+                });
             }
         }
         let mut cells: Vec<CellScores> = Vec::new();
@@ -103,7 +142,12 @@ impl ScoreTable {
         let done: BTreeSet<_> = cells.iter().map(|c| (c.row, c.class, c.seed)).collect();
         let failures = complete(experiment, &done, failures)?;
         let groups = groups(experiment, &rows);
-        Ok(Self { rows, cells, groups, failures })
+        Ok(Self {
+            rows,
+            cells,
+            groups,
+            failures,
+        })
     }
 
     /// All scores in order.
@@ -124,7 +168,8 @@ impl ScoreTable {
 
     /// The cell of that row and class with that seed, or with the first seed that has scores.
     pub fn cell(&self, row: usize, class: usize, seed: Option<u64>) -> Option<ScoredCell<'_>> {
-        self.cells().find(|c| c.row == row && c.class == class && seed.is_none_or(|s| s == c.seed))
+        self.cells()
+            .find(|c| c.row == row && c.class == class && seed.is_none_or(|s| s == c.seed))
     }
 
     /// The groups: the experiment's, then those that only scores name.
@@ -138,7 +183,12 @@ impl ScoreTable {
     }
 }
 
-fn unknown(what: &'static str, name: &str, experiment: &Experiment, known: Vec<&str>) -> ReportError {
+fn unknown(
+    what: &'static str,
+    name: &str,
+    experiment: &Experiment,
+    known: Vec<&str>,
+) -> ReportError {
     ReportError::Unknown {
         what,
         name: name.to_owned(),
@@ -148,15 +198,33 @@ fn unknown(what: &'static str, name: &str, experiment: &Experiment, known: Vec<&
 }
 
 pub(crate) fn row_index(experiment: &Experiment, name: &str) -> Result<usize, ReportError> {
-    experiment.rows.iter().position(|r| r.name == name).ok_or_else(|| {
-        unknown("row", name, experiment, experiment.rows.iter().map(|r| r.name.as_str()).collect())
-    })
+    experiment
+        .rows
+        .iter()
+        .position(|r| r.name == name)
+        .ok_or_else(|| {
+            unknown(
+                "row",
+                name,
+                experiment,
+                experiment.rows.iter().map(|r| r.name.as_str()).collect(),
+            )
+        })
 }
 
 pub(crate) fn class_index(experiment: &Experiment, name: &str) -> Result<usize, ReportError> {
-    experiment.classes.iter().position(|c| c == name).ok_or_else(|| {
-        unknown("class", name, experiment, experiment.classes.iter().map(String::as_str).collect())
-    })
+    experiment
+        .classes
+        .iter()
+        .position(|c| c == name)
+        .ok_or_else(|| {
+            unknown(
+                "class",
+                name,
+                experiment,
+                experiment.classes.iter().map(String::as_str).collect(),
+            )
+        })
 }
 
 /// The failures in order, with every planned cell that neither failed nor is done.
@@ -167,22 +235,36 @@ pub(crate) fn complete(
 ) -> Result<Vec<Failure>, ReportError> {
     let mut failed = std::collections::BTreeMap::new();
     for f in failures {
-        let key = (row_index(experiment, &f.row)?, class_index(experiment, &f.class)?, f.seed);
+        let key = (
+            row_index(experiment, &f.row)?,
+            class_index(experiment, &f.class)?,
+            f.seed,
+        );
         if done.contains(&key) {
             let problem = format!(
                 "row {:?}, class {:?}, seed {} has both a result and a failure ({}); give one",
                 f.row, f.class, f.seed, f.reason
             );
-            return Err(ReportError::Experiment { experiment: experiment.name.clone(), problem });
+            return Err(ReportError::Experiment {
+                experiment: experiment.name.clone(),
+                problem,
+            });
         }
         failed.insert(key, f);
     }
     for class in 0..experiment.classes.len() {
         let mut seeds: BTreeSet<u64> = experiment.seeds.iter().copied().collect();
         if seeds.is_empty() {
-            seeds = done.iter().chain(failed.keys()).filter(|k| k.1 == class).map(|k| k.2).collect();
+            seeds = done
+                .iter()
+                .chain(failed.keys())
+                .filter(|k| k.1 == class)
+                .map(|k| k.2)
+                .collect();
         }
-        for (row, seed) in (0..experiment.rows.len()).flat_map(|r| seeds.iter().map(move |&s| (r, s))) {
+        for (row, seed) in
+            (0..experiment.rows.len()).flat_map(|r| seeds.iter().map(move |&s| (r, s)))
+        {
             if !done.contains(&(row, class, seed)) {
                 failed.entry((row, class, seed)).or_insert_with(|| Failure {
                     row: experiment.rows[row].name.clone(),
@@ -198,10 +280,15 @@ pub(crate) fn complete(
 
 fn groups(experiment: &Experiment, rows: &[ScoreRow]) -> Vec<GroupSpec> {
     let mut groups = experiment.groups.clone();
-    let present: BTreeSet<(Label, &str)> = rows.iter().map(|s| (s.label, s.group.as_str())).collect();
+    let present: BTreeSet<(Label, &str)> =
+        rows.iter().map(|s| (s.label, s.group.as_str())).collect();
     for (label, name) in present {
         if !groups.iter().any(|g| g.name == name) {
-            let kind = if label.is_bad() { GroupKind::Seen } else { GroupKind::Good };
+            let kind = if label.is_bad() {
+                GroupKind::Seen
+            } else {
+                GroupKind::Good
+            };
             groups.push(GroupSpec::new(name, name, kind));
         }
     }

@@ -9,11 +9,14 @@ pub(crate) fn csv_text<R: AsRef<[String]>>(
     records: impl IntoIterator<Item = R>,
 ) -> Result<String, ReportError> {
     let fault = |e: &dyn std::fmt::Display| ReportError::Csv(e.to_string());
-    let mut writer =
-        csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(Vec::new());
+    let mut writer = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::Any(b'\n'))
+        .from_writer(Vec::new());
     writer.write_record(header).map_err(|e| fault(&e))?;
     for record in records {
-        writer.write_record(record.as_ref()).map_err(|e| fault(&e))?;
+        writer
+            .write_record(record.as_ref())
+            .map_err(|e| fault(&e))?;
     }
     let bytes = writer.into_inner().map_err(|e| fault(&e))?;
     String::from_utf8(bytes).map_err(|e| fault(&e))
@@ -24,8 +27,8 @@ pub(crate) fn optional(value: Option<f64>) -> String {
     value.map(|v| fixed(v, CSV)).unwrap_or_default()
 }
 
-/// `scores.csv`: `row, class, seed, filepath, label, group, score`; each score in the fewest digits that read back to the
-/// same f32.
+/// `scores.csv`: `row, class, seed, filepath, label, group, score`; each score in the fewest digits
+/// that read back to the same f32.
 ///
 /// # Errors
 /// [`ReportError::Csv`].
@@ -42,21 +45,29 @@ pub fn scores_csv(scores: &ScoreTable) -> Result<String, ReportError> {
             s.score.to_string(),
         ]
     });
-    csv_text(&["row", "class", "seed", "filepath", "label", "group", "score"], records)
+    csv_text(
+        &[
+            "row", "class", "seed", "filepath", "label", "group", "score",
+        ],
+        records,
+    )
 }
 
 /// First line of `metrics.csv`.
 pub(crate) const METRICS_COLUMNS: [&str; 5] = ["row", "class", "seed", "metric", "value"];
 
-/// `metrics.csv`: `row, class, seed, metric, value`, in percent. Where a cell failed, the experiment's metrics stand with
-/// an empty value.
+/// `metrics.csv`: `row, class, seed, metric, value`, in percent. Where a cell failed, the
+/// experiment's metrics stand with an empty value.
 ///
 /// # Errors
 /// [`ReportError::Csv`].
 pub fn metrics_csv(results: &Results) -> Result<String, ReportError> {
     let e = &results.experiment;
     let place = |row: &str, class: &str| {
-        (e.rows.iter().position(|r| r.name == row), e.classes.iter().position(|c| c == class))
+        (
+            e.rows.iter().position(|r| r.name == row),
+            e.classes.iter().position(|c| c == class),
+        )
     };
     let mut records: Vec<_> = results
         .values
@@ -65,13 +76,25 @@ pub fn metrics_csv(results: &Results) -> Result<String, ReportError> {
             (
                 place(&v.row, &v.class),
                 v.seed,
-                [v.row.clone(), v.class.clone(), v.seed.to_string(), v.metric.clone(), fixed(v.value, EXACT)],
+                [
+                    v.row.clone(),
+                    v.class.clone(),
+                    v.seed.to_string(),
+                    v.metric.clone(),
+                    fixed(v.value, EXACT),
+                ],
             )
         })
         .collect();
     for f in &results.failures {
         records.extend(e.metrics.iter().map(|m| {
-            let record = [f.row.clone(), f.class.clone(), f.seed.to_string(), m.to_string(), String::new()];
+            let record = [
+                f.row.clone(),
+                f.class.clone(),
+                f.seed.to_string(),
+                m.to_string(),
+                String::new(),
+            ];
             (place(&f.row, &f.class), f.seed, record)
         }));
     }
@@ -79,8 +102,8 @@ pub fn metrics_csv(results: &Results) -> Result<String, ReportError> {
     csv_text(&METRICS_COLUMNS, records.into_iter().map(|r| r.2))
 }
 
-/// `table.csv`: `row, class, metric, mean, std, n, paper, delta, verdict`; std over n. A cell without a number has empty
-/// fields, n = 0 and the verdict `failed`.
+/// `table.csv`: `row, class, metric, mean, std, n, paper, delta, verdict`; std over n. A cell
+/// without a number has empty fields, n = 0 and the verdict `failed`.
 ///
 /// # Errors
 /// [`ReportError::Csv`].
@@ -103,5 +126,10 @@ pub fn table_csv(results: &Results) -> Result<String, ReportError> {
             verdict.to_owned(),
         ]
     });
-    csv_text(&["row", "class", "metric", "mean", "std", "n", "paper", "delta", "verdict"], records)
+    csv_text(
+        &[
+            "row", "class", "metric", "mean", "std", "n", "paper", "delta", "verdict",
+        ],
+        records,
+    )
 }

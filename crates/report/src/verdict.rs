@@ -11,7 +11,8 @@ pub enum Verdict {
     Reproduced,
     /// Beyond it.
     Differs,
-    /// Not the printed number, which the paper's other numbers contradict; agrees with those where they give a target.
+    /// Not the printed number, which the paper's other numbers contradict; agrees with those where
+    /// they give a target.
     KnownInconsistent,
     /// There is no number of ours.
     Failed,
@@ -63,7 +64,10 @@ pub(crate) fn judge(experiment: &Experiment, paper: &Paper, cell: &mut Cell) {
     };
     cell.delta = Some(mean - printed.value);
     let t = experiment.tolerance;
-    let falls = cell.metric.parse::<Measure>().is_ok_and(|m| !m.higher_is_better());
+    let falls = cell
+        .metric
+        .parse::<Measure>()
+        .is_ok_and(|m| !m.higher_is_better());
     let least = match (falls, cell.class == MEAN) {
         (true, _) => t.fpr,
         (false, true) => t.mean_auroc,
@@ -79,15 +83,26 @@ pub(crate) fn judge(experiment: &Experiment, paper: &Paper, cell: &mut Cell) {
     });
 }
 
-/// Marks the best and second best of each column (class and metric): all cells whose value, rounded as shown, is the
-/// best or the next best. Cells that lack seeds do not compete, and a column of one row has no best.
+/// Marks the best and second best of each column (class and metric): all cells whose value, rounded
+/// as shown, is the best or the next best. Cells that lack seeds do not compete, and a column of
+/// one row has no best.
 pub(crate) fn rank(cells: &mut [Cell]) {
     let mut columns: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
     for (i, c) in cells.iter().enumerate() {
-        columns.entry((c.class.clone(), c.metric.clone())).or_default().push(i);
+        columns
+            .entry((c.class.clone(), c.metric.clone()))
+            .or_default()
+            .push(i);
     }
     for ((_, metric), members) in columns {
-        let sign = if metric.parse::<Measure>().is_ok_and(|m| m.higher_is_better()) { -1.0 } else { 1.0 };
+        let sign = if metric
+            .parse::<Measure>()
+            .is_ok_and(|m| m.higher_is_better())
+        {
+            -1.0
+        } else {
+            1.0
+        };
         let competing: Vec<(usize, f64)> = members
             .into_iter()
             .filter(|&i| cells[i].n == cells[i].planned)
@@ -131,8 +146,15 @@ impl Comparison<'_> {
 
 impl std::fmt::Display for Drift {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = |v: &Option<[String; 2]>| v.as_ref().map_or("absent".to_owned(), |v| v.join(" ± "));
-        write!(f, "{}: {} before, {} now", self.cell.join(", "), text(&self.before), text(&self.now))
+        let text =
+            |v: &Option<[String; 2]>| v.as_ref().map_or("absent".to_owned(), |v| v.join(" ± "));
+        write!(
+            f,
+            "{}: {} before, {} now",
+            self.cell.join(", "),
+            text(&self.before),
+            text(&self.now)
+        )
     }
 }
 
@@ -162,26 +184,36 @@ pub struct Drift {
     pub now: Option<[String; 2]>,
 }
 
-/// The cells whose mean or standard deviation differ between two texts of `table.csv`, in the order of `now`, then those
-/// that are gone.
+/// The cells whose mean or standard deviation differ between two texts of `table.csv`, in the order
+/// of `now`, then those that are gone.
 ///
 /// # Errors
 /// [`ReportError::Csv`] if a text is no `table.csv`.
 pub fn drift(before: &str, now: &str) -> Result<Vec<Drift>, ReportError> {
     let (before, now) = (numbers(before)?, numbers(now)?);
     let find = |list: &[([String; 3], [String; 2])], cell: &[String; 3]| {
-        list.iter().find(|(c, _)| c == cell).map(|(_, numbers)| numbers.clone())
+        list.iter()
+            .find(|(c, _)| c == cell)
+            .map(|(_, numbers)| numbers.clone())
     };
     let mut drifts = Vec::new();
     for (cell, numbers) in &now {
         let was = find(&before, cell);
         if was.as_ref() != Some(numbers) {
-            drifts.push(Drift { cell: cell.clone(), before: was, now: Some(numbers.clone()) });
+            drifts.push(Drift {
+                cell: cell.clone(),
+                before: was,
+                now: Some(numbers.clone()),
+            });
         }
     }
     for (cell, numbers) in before {
         if find(&now, &cell).is_none() {
-            drifts.push(Drift { cell, before: Some(numbers), now: None });
+            drifts.push(Drift {
+                cell,
+                before: Some(numbers),
+                now: None,
+            });
         }
     }
     Ok(drifts)
@@ -193,10 +225,16 @@ fn numbers(text: &str) -> Result<Vec<Numbers>, ReportError> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let fault = |e: csv::Error| ReportError::Csv(e.to_string());
     let headers = reader.headers().map_err(fault)?;
-    if headers.iter().take(5).ne(["row", "class", "metric", "mean", "std"]) {
+    if headers
+        .iter()
+        .take(5)
+        .ne(["row", "class", "metric", "mean", "std"])
+    {
         let found: Vec<&str> = headers.iter().collect();
-        let problem =
-            format!("columns {}; a table.csv starts with row, class, metric, mean, std", found.join(", "));
+        let problem = format!(
+            "columns {}; a table.csv starts with row, class, metric, mean, std",
+            found.join(", ")
+        );
         return Err(ReportError::Csv(problem));
     }
     reader

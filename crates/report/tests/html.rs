@@ -11,15 +11,17 @@ mod common;
 use common::{AUROC, FPR, failure, groups, png, synthetic, value};
 use segad_core::{ImageId, Label};
 use segad_report::{
-    CellSource, Driver, Experiment, FeatureDrift, Figure, GroupKind, GroupSpec, Histogram, Host, Importance,
-    LossCurve, Measure, Note, Provenance, Report, Results, ScoreRow, ScoreTable, Shape, Stage, WrongImage,
-    WrongKind, class_bars, loss_plot, report_html, roc_curves, roc_plot, slug, standard_figures,
+    CellSource, Driver, Experiment, FeatureDrift, Figure, GroupKind, GroupSpec, Histogram, Host,
+    Importance, LossCurve, Measure, Note, Provenance, Report, Results, ScoreRow, ScoreTable, Shape,
+    Stage, WrongImage, WrongKind, class_bars, loss_plot, report_html, roc_curves, roc_plot, slug,
+    standard_figures,
 };
 
 /// The elements that HTML does not close.
 const VOID: [&str; 3] = ["meta", "img", "br"];
 
-/// Panics unless every element is closed in order and every attribute is quoted; gives the number of elements.
+/// Panics unless every element is closed in order and every attribute is quoted; gives the number
+/// of elements.
 fn check_markup(text: &str) -> usize {
     let mut open: Vec<String> = Vec::new();
     let mut rest = text;
@@ -34,14 +36,21 @@ fn check_markup(text: &str) -> usize {
         }
         if let Some(name) = tag.strip_prefix('/') {
             let expected = open.pop();
-            assert_eq!(expected.as_deref(), Some(name), "wrong end tag; open: {open:?}");
+            assert_eq!(
+                expected.as_deref(),
+                Some(name),
+                "wrong end tag; open: {open:?}"
+            );
             continue;
         }
         count += 1;
         let closed = tag.ends_with('/');
         let tag = tag.trim_end_matches('/');
         let name = tag.split_whitespace().next().unwrap();
-        assert!(name.bytes().all(|b| b.is_ascii_alphanumeric()), "strange element {name:?}");
+        assert!(
+            name.bytes().all(|b| b.is_ascii_alphanumeric()),
+            "strange element {name:?}"
+        );
         assert_eq!(tag.matches('"').count() % 2, 0, "quotes of <{tag}>");
         if name == "style" {
             let end = rest.find("</style>").expect("style is not ended");
@@ -71,8 +80,9 @@ fn row(filepath: &str, group: &str, label: Label, score: f32) -> ScoreRow {
 fn histogram_counts_by_hand() {
     let e = Experiment::new("t", "t", &[AUROC], &["a"], &["x"]);
     // 0, 1, …, 100 good and 200, …, 219 bad: 121 scores.
-    let mut rows: Vec<_> =
-        (0u8..=100).map(|i| row(&format!("g{i}"), "good", Label::Good, f32::from(i))).collect();
+    let mut rows: Vec<_> = (0u8..=100)
+        .map(|i| row(&format!("g{i}"), "good", Label::Good, f32::from(i)))
+        .collect();
     rows.extend((0u8..20).map(|i| row(&format!("b{i}"), "bad", Label::Bad, 200.0 + f32::from(i))));
     let scores = ScoreTable::new(&e, rows, vec![]).unwrap();
     let h = Histogram::new("t", &scores.cell(0, 0, None).unwrap(), scores.groups()).unwrap();
@@ -82,13 +92,23 @@ fn histogram_counts_by_hand() {
     // The 5 % quantile of 200 … 219 is at position 0.95.
     assert!((h.threshold.unwrap() - 200.95).abs() < 1e-9);
     let (good, bad) = (&h.series[0].1, &h.series[1].1);
-    assert_eq!((h.series[0].0.kind, h.series[1].0.kind), (GroupKind::Good, GroupKind::Seen));
-    assert_eq!((good.iter().sum::<u64>(), bad.iter().sum::<u64>()), (101, 20));
-    // Below the first edge: 0. Bins are 4.356 wide: 1, 2, 3, 4 lie in the first, 5 … 9 in the second.
+    assert_eq!(
+        (h.series[0].0.kind, h.series[1].0.kind),
+        (GroupKind::Good, GroupKind::Seen)
+    );
+    assert_eq!(
+        (good.iter().sum::<u64>(), bad.iter().sum::<u64>()),
+        (101, 20)
+    );
+    // Below the first edge: 0. Bins are 4.356 wide: 1, 2, 3, 4 lie in the first, 5 … 9 in the
+    // second.
     assert_eq!(good[..3], [1, 4, 5]);
     assert_eq!((good[51], bad[51], bad[50]), (0, 1, 4)); // above: 219; last bin from 214.04: 215 … 218
     let csv = h.csv().unwrap();
-    assert!(csv.starts_with("group,kind,low,high,count\ngood,good,,0.6,1\n"), "{csv}");
+    assert!(
+        csv.starts_with("group,kind,low,high,count\ngood,good,,0.6,1\n"),
+        "{csv}"
+    );
     assert_eq!(csv.lines().count(), 1 + 2 * 52);
     for log in [false, true] {
         check_markup(&h.plot(log).unwrap().svg());
@@ -98,7 +118,10 @@ fn histogram_counts_by_hand() {
 #[test]
 fn equal_scores_still_draw() {
     let e = Experiment::new("t", "t", &[AUROC], &["a"], &["x"]);
-    let rows = vec![row("1", "good", Label::Good, 3.0), row("2", "bad", Label::Bad, 3.0)];
+    let rows = vec![
+        row("1", "good", Label::Good, 3.0),
+        row("2", "bad", Label::Bad, 3.0),
+    ];
     let scores = ScoreTable::new(&e, rows, vec![]).unwrap();
     let h = Histogram::new("t", &scores.cell(0, 0, None).unwrap(), scores.groups()).unwrap();
     assert_eq!((h.edges[0], h.edges[50]), (1.5, 4.5));
@@ -108,17 +131,25 @@ fn equal_scores_still_draw() {
 #[test]
 fn roc_is_the_mean_over_seeds() {
     let e = Experiment::new("t", "t", &[AUROC], &["a"], &["x"]);
-    let mut rows = vec![row("1", "good", Label::Good, 0.0), row("2", "bad", Label::Bad, 1.0)];
+    let mut rows = vec![
+        row("1", "good", Label::Good, 0.0),
+        row("2", "bad", Label::Bad, 1.0),
+    ];
     // The second seed is the other way round: TPR 0 until FPR 1.
-    rows.extend([(0, 1.0), (1, 0.0)].map(|(i, score): (usize, f32)| ScoreRow {
-        seed: 2,
-        score,
-        ..rows[i].clone()
-    }));
+    rows.extend(
+        [(0, 1.0), (1, 0.0)].map(|(i, score): (usize, f32)| ScoreRow {
+            seed: 2,
+            score,
+            ..rows[i].clone()
+        }),
+    );
     let scores = ScoreTable::new(&e, rows, vec![]).unwrap();
     let curves = roc_curves(&e, &scores, "x");
     assert_eq!((curves[0].seeds, curves[0].auroc), (2, 0.5));
-    assert_eq!((curves[0].tpr[0], curves[0].tpr[100], curves[0].tpr[200]), (0.5, 0.5, 1.0));
+    assert_eq!(
+        (curves[0].tpr[0], curves[0].tpr[100], curves[0].tpr[200]),
+        (0.5, 0.5, 1.0)
+    );
     let plot = roc_plot("ROC", &curves).unwrap();
     assert!(plot.csv.contains("\na,0.500000,0.500000\n"));
     check_markup(&plot.svg());
@@ -127,7 +158,13 @@ fn roc_is_the_mean_over_seeds() {
 
 #[test]
 fn bars_and_losses() {
-    let mut e = Experiment::new("t8", "VisA", &[AUROC], &["RD4AD", "DevNet"], &["candle", "pcb1"]);
+    let mut e = Experiment::new(
+        "t8",
+        "VisA",
+        &[AUROC],
+        &["RD4AD", "DevNet"],
+        &["candle", "pcb1"],
+    );
     e.paper = Some("8".into());
     let values = vec![
         value("RD4AD", "candle", 1, "cl_auroc", 94.5),
@@ -144,13 +181,24 @@ fn bars_and_losses() {
     let loss = loss_plot(
         "Loss",
         "step",
-        &[LossCurve { name: "a".into(), points: vec![(1.0, 0.5), (20_000_001.0, 0.25)] }],
+        &[LossCurve {
+            name: "a".into(),
+            points: vec![(1.0, 0.5), (20_000_001.0, 0.25)],
+        }],
     )
     .unwrap();
     assert_eq!(loss.csv, "name,step,loss\na,1,0.5\na,20000001,0.25\n");
     check_markup(&loss.svg());
     assert!(
-        loss_plot("Loss", "step", &[LossCurve { name: "a".into(), points: vec![(1.0, f64::NAN)] }]).is_err()
+        loss_plot(
+            "Loss",
+            "step",
+            &[LossCurve {
+                name: "a".into(),
+                points: vec![(1.0, f64::NAN)]
+            }]
+        )
+        .is_err()
     );
 }
 
@@ -158,7 +206,11 @@ fn heat(x: u16, y: u16) -> [u8; 3] {
     let d = ((f64::from(x) - 80.0).powi(2) + (f64::from(y) - 50.0).powi(2)).sqrt();
     let v = (255.0 * (-d * d / 900.0).exp()) as u8;
     let line = x == 42 || x == 84;
-    if line { [80, 200, 255] } else { [40 + v / 2 + v / 4, 40 + v / 5, 70] }
+    if line {
+        [80, 200, 255]
+    } else {
+        [40 + v / 2 + v / 4, 40 + v / 5, 70]
+    }
 }
 
 fn cell_picture(x: u16, y: u16) -> [u8; 3] {
@@ -190,9 +242,13 @@ fn provenance() -> Provenance {
     Provenance {
         command: "cargo xtask demo --out results/demo".into(),
         commit: Some("0123abc".into()),
-        versions: [("segad", "0.1.0"), ("libtorch", "2.13.0"), ("XGBoost", "2.1.4")]
-            .map(|(a, b)| (a.into(), b.into()))
-            .into(),
+        versions: [
+            ("segad", "0.1.0"),
+            ("libtorch", "2.13.0"),
+            ("XGBoost", "2.1.4"),
+        ]
+        .map(|(a, b)| (a.into(), b.into()))
+        .into(),
         host: Host {
             os: Some("Linux 6.1".into()),
             cpu: Some("AMD EPYC".into()),
@@ -201,8 +257,16 @@ fn provenance() -> Provenance {
             gpu: None,
         },
         stages: vec![
-            Stage { name: "fit".into(), seconds: 61.25, cells: 5 },
-            Stage { name: "forest".into(), seconds: 0.5, cells: 1 },
+            Stage {
+                name: "fit".into(),
+                seconds: 61.25,
+                cells: 5,
+            },
+            Stage {
+                name: "forest".into(),
+                seconds: 0.5,
+                cells: 1,
+            },
         ],
         notes: vec![],
         peak_memory: Some(3 << 29),
@@ -230,7 +294,11 @@ fn wrong(id: &str, label: Label, score: f32) -> WrongImage {
         class: "high-shot".into(),
         seed: 1,
         label,
-        group: if label.is_bad() { "p33".into() } else { "good".into() },
+        group: if label.is_bad() {
+            "p33".into()
+        } else {
+            "good".into()
+        },
         score,
         threshold: 1.04,
         pictures: vec![
@@ -250,7 +318,8 @@ fn full_report(e: &Experiment, scores: &ScoreTable) -> String {
     let p = provenance();
     let mut report = Report::new(&results);
     report.provenance = Some(&p);
-    report.summary = vec!["PatchCore finds most cracked cells; SegAD adds what its segments know.".into()];
+    report.summary =
+        vec!["PatchCore finds most cracked cells; SegAD adds what its segments know.".into()];
     report.notes = vec![Note {
         title: "Does SegAD help?".into(),
         paragraphs: vec!["It does in both protocols, by 2 to 4 points.".into()],
@@ -259,17 +328,26 @@ fn full_report(e: &Experiment, scores: &ScoreTable) -> String {
     let losses: Vec<LossCurve> = (0..2)
         .map(|k| LossCurve {
             name: format!("run {k}"),
-            points: (0..50).map(|i| (f64::from(i), 1.0 / f64::from(i + 2 + k))).collect(),
+            points: (0..50)
+                .map(|i| (f64::from(i), 1.0 / f64::from(i + 2 + k)))
+                .collect(),
         })
         .collect();
     let plot = loss_plot("Training loss", "epoch", &losses).unwrap();
-    report.figures.push(Figure { title: "Losses".into(), text: String::new(), plots: vec![plot] });
+    report.figures.push(Figure {
+        title: "Losses".into(),
+        text: String::new(),
+        plots: vec![plot],
+    });
     report.wrong = vec![
         wrong("images/cell0912.png", Label::Bad, 0.731),
         wrong("images/cell1033.png", Label::Good, 1.822),
         wrong("images/cell1304.png", Label::Bad, 0.8),
     ];
-    for (i, segment) in ["background", "busbar 1", "busbar 2", "band 1"].iter().enumerate() {
+    for (i, segment) in ["background", "busbar 1", "busbar 2", "band 1"]
+        .iter()
+        .enumerate()
+    {
         for (j, statistic) in ["q99.5", "skew", "kurtosis", "mean"].iter().enumerate() {
             report.importance.push(Importance {
                 row: "PatchCore + SegAD".into(),
@@ -292,7 +370,10 @@ fn full_report(e: &Experiment, scores: &ScoreTable) -> String {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "keeps the page beside the test's binary, for a look at it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "keeps the page beside the test's binary, for a look at it"
+)]
 fn the_whole_report_is_well_formed_and_stable() {
     let (e, scores) = demo();
     let html = full_report(&e, &scores);
@@ -318,7 +399,9 @@ fn the_whole_report_is_well_formed_and_stable() {
     let mut rows = scores.rows().to_vec();
     rows.reverse();
     assert!(full_report(&e, &ScoreTable::new(&e, rows, vec![]).unwrap()) == html);
-    for figure in standard_figures(&e, &Results::from_scores(&e, &scores).unwrap(), &scores).unwrap() {
+    for figure in
+        standard_figures(&e, &Results::from_scores(&e, &scores).unwrap(), &scores).unwrap()
+    {
         for plot in figure.plots {
             assert!(!plot.svg().contains("NaN"), "{}", plot.title);
             check_markup(&plot.svg());
@@ -338,8 +421,12 @@ fn shares_of_gain_by_hand() {
         statistic: statistic.into(),
         gain,
     };
-    report.importance =
-        vec![gain("a", "mean", 1.0), gain("b", "mean", 4.0), gain("a", "skew", 2.0), gain("b", "skew", 1.0)];
+    report.importance = vec![
+        gain("a", "mean", 1.0),
+        gain("b", "mean", 4.0),
+        gain("a", "skew", 2.0),
+        gain("b", "skew", 1.0),
+    ];
     let html = report_html(&report).unwrap();
     let table = &html[html.find("share of the gain").unwrap()..];
     // b holds 5 of 8 and comes first; mean holds 5 of 8.
@@ -375,13 +462,19 @@ fn hostile_names_are_text() {
     let mut report = Report::new(&results);
     report.provenance = Some(&p);
     report.summary = vec![evil.into()];
-    report.notes = vec![Note { title: evil.into(), paragraphs: vec![evil.into()] }];
+    report.notes = vec![Note {
+        title: evil.into(),
+        paragraphs: vec![evil.into()],
+    }];
     report.figures = standard_figures(&e, &results, &scores).unwrap();
     let mut image = wrong(evil, Label::Bad, 0.1);
     (image.row, image.class, image.group) = (evil.into(), evil.into(), evil.into());
     image.pictures[0].0 = evil.into();
-    (image.drivers[0].segment, image.drivers[0].detector, image.drivers[0].statistic) =
-        (evil.into(), evil.into(), evil.into());
+    (
+        image.drivers[0].segment,
+        image.drivers[0].detector,
+        image.drivers[0].statistic,
+    ) = (evil.into(), evil.into(), evil.into());
     report.wrong = vec![image];
     report.importance = vec![Importance {
         row: evil.into(),
@@ -400,12 +493,18 @@ fn hostile_names_are_text() {
     }];
     let html = report_html(&report).unwrap();
     assert!(!html.contains("<script") && !html.contains('\u{1}'));
-    assert!(html.matches("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;").count() >= 20);
+    assert!(
+        html.matches("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;")
+            .count()
+            >= 20
+    );
     check_markup(&html);
     for plot in report.figures.iter().flat_map(|f| &f.plots) {
         check_markup(&plot.svg());
         assert!(
-            plot.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+            plot.name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
             "{}",
             plot.name
         );
@@ -423,7 +522,10 @@ fn a_wrong_image_says_how() {
 #[test]
 fn provenance_reads_back() {
     let text = provenance().to_json().unwrap();
-    assert_eq!(serde_json::from_str::<Provenance>(&text).unwrap(), provenance());
+    assert_eq!(
+        serde_json::from_str::<Provenance>(&text).unwrap(),
+        provenance()
+    );
     insta::assert_snapshot!("provenance", text);
 }
 

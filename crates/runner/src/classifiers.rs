@@ -1,8 +1,9 @@
 //! The classifiers by the kind that an experiment names: one line of [`KINDS`] each.
 //!
-//! A crate whose classifier trains on images (`trained!`) offers, beside its settings with `checked()`, parameters with
-//! `backbone()`; `Classifier::new(params, weights)` with [`FitClassifier`]; and of a fitted one `save()`, `curve()`,
-//! [`ImageClassifier`] and `load(saved, device, batch)`.
+//! A crate whose classifier trains on images (`trained!`) offers, beside its settings with
+//! `checked()`, parameters with `backbone()`; `Classifier::new(params, weights)` with
+//! [`FitClassifier`]; and of a fitted one `save()`, `curve()`, [`ImageClassifier`] and
+//! `load(saved, device, batch)`.
 
 use crate::workbench::Workbench;
 use segad_classifier_devnet as devnet;
@@ -10,8 +11,8 @@ use segad_classifier_dra as dra;
 use segad_classifier_frozen as frozen;
 use segad_classifier_wrn as wrn;
 use segad_core::{
-    BoxError, FeatureTable, FitClassifier, FitContext, Image, ImageClassifier, Key, KeyHasher, Label, Seed,
-    TrainLabelled,
+    BoxError, FeatureTable, FitClassifier, FitContext, Image, ImageClassifier, Key, KeyHasher,
+    Label, Seed, TrainLabelled,
 };
 use segad_grid::{Checked, CheckedClassifier, DetectorDef};
 use segad_nn::train::CurvePoint;
@@ -115,19 +116,27 @@ macro_rules! trained {
             name: $name,
             check: |params, hasher| {
                 let params = parse::<$of::$settings>(params)?.checked()?;
-                hasher.field("fit", &$of::FIT_REVISION).field("scores", &$of::SCORES_REVISION);
-                hasher.field("train", &segad_nn::train::REVISION).field("params", &params);
+                hasher
+                    .field("fit", &$of::FIT_REVISION)
+                    .field("scores", &$of::SCORES_REVISION);
+                hasher
+                    .field("train", &segad_nn::train::REVISION)
+                    .field("params", &params);
                 Ok(params.backbone())
             },
             fit: |bench, params, training, seed, ctx| {
-                let Training::Images(images) = training else { return Err("it trains on images".into()) };
+                let Training::Images(images) = training else {
+                    return Err("it trains on images".into());
+                };
                 let params = parse::<$of::$settings>(params)?.checked()?;
                 let weights = bench.weights(params.backbone())?;
                 let fitted = $of::$classifier::new(params, weights)?.fit(images, seed, ctx)?;
                 Ok((fitted.save()?, fitted.curve().to_vec()))
             },
             load: |model, ctx| {
-                Ok(Classifier::Images(Box::new($of::$fitted::load(model, ctx.device, ctx.batch)?)))
+                Ok(Classifier::Images(Box::new($of::$fitted::load(
+                    model, ctx.device, ctx.batch,
+                )?)))
             },
             features: None,
         }
@@ -140,8 +149,12 @@ macro_rules! frozen {
             name: $name,
             check: |params, hasher| {
                 let params = frozen_params(params, frozen::Head::$head)?;
-                hasher.field("embed", &frozen::EMBED_REVISION).field("fit", &frozen::FIT_REVISION);
-                hasher.field("scores", &frozen::SCORES_REVISION).field("params", &params);
+                hasher
+                    .field("embed", &frozen::EMBED_REVISION)
+                    .field("fit", &frozen::FIT_REVISION);
+                hasher
+                    .field("scores", &frozen::SCORES_REVISION)
+                    .field("params", &params);
                 if frozen::Head::$head == frozen::Head::Trees {
                     hasher.field("forest", &segad_forest::REVISION);
                     hasher.field("library", &segad_forest::library_version().to_string());
@@ -153,20 +166,35 @@ macro_rules! frozen {
                     return Err("it is fitted on features".into());
                 };
                 let params = frozen_params(params, frozen::Head::$head)?;
-                Ok((frozen::fit(&params, table, labels, seed)?.save()?, Vec::new()))
+                Ok((
+                    frozen::fit(&params, table, labels, seed)?.save()?,
+                    Vec::new(),
+                ))
             },
-            load: |model, _| Ok(Classifier::Features(Box::new(frozen::FittedHead::load(model)?))),
+            load: |model, _| {
+                Ok(Classifier::Features(Box::new(frozen::FittedHead::load(
+                    model,
+                )?)))
+            },
             features: Some(Features {
                 check: |params, hasher| {
                     let params = frozen_params(params, frozen::Head::$head)?;
-                    hasher.field("embed", &frozen::EMBED_REVISION).field("embedding", params.embedding());
+                    hasher
+                        .field("embed", &frozen::EMBED_REVISION)
+                        .field("embedding", params.embedding());
                     Ok(())
                 },
                 embedder: |bench, params, ctx| {
                     let params = frozen_params(params, frozen::Head::$head)?;
                     let weights = bench.weights(params.backbone())?;
                     let (embedding, device) = (params.embedding(), ctx.device);
-                    let made = frozen::Embedder::new(embedding, &weights, device, ctx.precision, ctx.batch);
+                    let made = frozen::Embedder::new(
+                        embedding,
+                        &weights,
+                        device,
+                        ctx.precision,
+                        ctx.batch,
+                    );
                     Ok(Box::new(made?))
                 },
             }),
@@ -211,7 +239,9 @@ pub fn check(bench: &Workbench, name: &str, params: &Table) -> Result<CheckedCla
     let kind = kind(name)?;
     let start = |what: &str| {
         let mut hasher = KeyHasher::new(what, segad_nn::REVISION);
-        hasher.field("imaging", &segad_imaging::REVISION).field("precision", &bench.settings.precision);
+        hasher
+            .field("imaging", &segad_imaging::REVISION)
+            .field("precision", &bench.settings.precision);
         hasher
     };
     let mut hasher = start("classifier");
@@ -220,13 +250,19 @@ pub fn check(bench: &Workbench, name: &str, params: &Table) -> Result<CheckedCla
     let missing = weights.as_ref().err().map(ToString::to_string);
     let weights = weights.ok();
     hasher.field("weights", &weights);
-    let embedding = kind.features.as_ref().map(|features| -> Result<Key, BoxError> {
-        let mut hasher = start("frozen features");
-        (features.check)(params, &mut hasher)?;
-        Ok(hasher.field("weights", &weights).finish())
-    });
+    let embedding = kind
+        .features
+        .as_ref()
+        .map(|features| -> Result<Key, BoxError> {
+            let mut hasher = start("frozen features");
+            (features.check)(params, &mut hasher)?;
+            Ok(hasher.field("weights", &weights).finish())
+        });
     Ok(CheckedClassifier {
-        whole: Checked { key: hasher.finish(), missing },
+        whole: Checked {
+            key: hasher.finish(),
+            missing,
+        },
         embedding: embedding.transpose()?,
     })
 }
@@ -249,7 +285,11 @@ pub fn fit(
 ///
 /// # Errors
 /// The classifier's own.
-pub fn load(def: &DetectorDef, model: &SavedModel, ctx: &FitContext) -> Result<Classifier, BoxError> {
+pub fn load(
+    def: &DetectorDef,
+    model: &SavedModel,
+    ctx: &FitContext,
+) -> Result<Classifier, BoxError> {
     (kind(&def.kind)?.load)(model, ctx)
 }
 
@@ -257,9 +297,14 @@ pub fn load(def: &DetectorDef, model: &SavedModel, ctx: &FitContext) -> Result<C
 ///
 /// # Errors
 /// If the kind has none; weights that are not there.
-pub fn embedder(bench: &Workbench, def: &DetectorDef, ctx: &FitContext) -> Result<Box<dyn Embed>, BoxError> {
+pub fn embedder(
+    bench: &Workbench,
+    def: &DetectorDef,
+    ctx: &FitContext,
+) -> Result<Box<dyn Embed>, BoxError> {
     let features = kind(&def.kind)?.features.as_ref();
-    let features = features.ok_or_else(|| format!("kind {:?}: it has no frozen features", def.kind))?;
+    let features =
+        features.ok_or_else(|| format!("kind {:?}: it has no frozen features", def.kind))?;
     (features.embedder)(bench, &def.params, ctx)
 }
 

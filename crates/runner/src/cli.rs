@@ -37,7 +37,8 @@ pub enum Command {
     Demo(Run),
     /// Run the experiments of the paper's tables, e.g. `table5 table8`, or `all` of them.
     Reproduce {
-        /// Names of files in experiments/, without `.toml`; `all`: every table and figure of the paper.
+        /// Names of files in experiments/, without `.toml`; `all`: every table and figure of the
+        /// paper.
         #[arg(required = true)]
         tables: Vec<String>,
         /// How to run.
@@ -69,7 +70,8 @@ pub enum Command {
         #[command(subcommand)]
         command: Data,
     },
-    /// Fit a model of one product from good and a few bad images; or train a network that detectors need beforehand.
+    /// Fit a model of one product from good and a few bad images; or train a network that detectors
+    /// need beforehand.
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Fit {
         /// What to train instead.
@@ -83,8 +85,8 @@ pub enum Command {
     Inspect(product::Inspect),
     /// Write a page that shows why a model says what it says about an image.
     Explain(product::Explain),
-    /// Hand a model to other programs: TorchScript of the networks, XGBoost's JSON of the forest, the definition of the
-    /// statistics. Refuses if the exported networks give other maps.
+    /// Hand a model to other programs: TorchScript of the networks, XGBoost's JSON of the forest,
+    /// the definition of the statistics. Refuses if the exported networks give other maps.
     Export(product::Export),
     /// Measure a model's speed on this machine.
     Bench(product::Bench),
@@ -137,8 +139,8 @@ pub enum Command {
         #[command(subcommand)]
         command: DefectsCommand,
     },
-    /// Serve a page and an HTTP API on this machine: look through scored images, choose a threshold, inspect images,
-    /// draw segments (docs/http-api.md).
+    /// Serve a page and an HTTP API on this machine: look through scored images, choose a
+    /// threshold, inspect images, draw segments (docs/http-api.md).
     Serve(serve::Serve),
     /// Completions for a shell, on standard output.
     Completions {
@@ -162,8 +164,8 @@ pub struct Run {
     /// No rows whose name contains this; may be repeated.
     #[arg(long)]
     pub exclude: Vec<String>,
-    /// Where the data set lies, or a folder of several with their manifests; by default below the cache folder. `mini`:
-    /// miniature sets, made on the spot.
+    /// Where the data set lies, or a folder of several with their manifests; by default below the
+    /// cache folder. `mini`: miniature sets, made on the spot.
     #[arg(long)]
     pub data: Option<PathBuf>,
     /// A folder of anomaly maps to use instead of images; imported first, where it is not yet.
@@ -175,19 +177,23 @@ pub struct Run {
     /// Where results are stored; by default below the cache folder.
     #[arg(long, env = "SEGAD_STORE")]
     pub store: Option<PathBuf>,
-    /// Where tables and report are written; by default results/<experiment>/, in profile smoke results/smoke/<experiment>/.
+    /// Where tables and report are written; by default results/<experiment>/, in profile smoke
+    /// results/smoke/<experiment>/.
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// Compare the tables with the paper and with those in --out; exit with 6 if they differ beyond the tolerance.
+    /// Compare the tables with the paper and with those in --out; exit with 6 if they differ beyond
+    /// the tolerance.
     #[arg(long)]
     pub check: bool,
-    /// Try again what failed in an earlier run; otherwise its failure stands until the program changes.
+    /// Try again what failed in an earlier run; otherwise its failure stands until the program
+    /// changes.
     #[arg(long)]
     pub rerun_failed: bool,
     /// How often a cell that fails is tried again at once.
     #[arg(long, default_value_t = 0)]
     pub retries: u32,
-    /// How long one cell may take, e.g. 90s, 30m or 12h. A training that is stopped keeps its checkpoint.
+    /// How long one cell may take, e.g. 90s, 30m or 12h. A training that is stopped keeps its
+    /// checkpoint.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub time_limit: Option<Duration>,
     /// What may be used for it.
@@ -220,13 +226,14 @@ pub struct Machine {
 pub enum SegmentsCommand {
     /// Draw a source over an image, and say what there is to say about its segments.
     Show {
-        /// Name of a shapes file, `whole`, or a table, e.g. `{ kind = "folder", path = "masks", segments = ["a", "b"] }`;
-        /// paths begin at datasets/segments.
+        /// Name of a shapes file, `whole`, or a table, e.g.
+        /// `{ kind = "folder", path = "masks", segments = ["a", "b"] }`; paths begin at
+        /// datasets/segments.
         source: String,
         /// The image to draw over.
         image: PathBuf,
-        /// For segments of kind `clustered`: the folder of good images that they are learned from. Detectors' maps take no
-        /// part then; those of an experiment are in its report.
+        /// For segments of kind `clustered`: the folder of good images that they are learned from.
+        /// Detectors' maps take no part then; those of an experiment are in its report.
         #[arg(long, value_name = "DIR")]
         good: Option<PathBuf>,
         /// Decides clusters.
@@ -281,7 +288,8 @@ pub enum Data {
         #[arg(long)]
         data: Option<PathBuf>,
     },
-    /// Make miniature sets: made-up images and maps in the layouts of VAD, VisA, MVTec AD, ELPV and the authors' maps.
+    /// Make miniature sets: made-up images and maps in the layouts of VAD, VisA, MVTec AD, ELPV and
+    /// the authors' maps.
     Miniature {
         /// A new folder.
         folder: PathBuf,
@@ -292,8 +300,8 @@ pub enum Data {
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
-    /// Copy the images of a protocol's split into a folder of their own, with the lists train.csv and test.csv, e.g. to
-    /// try `fit` and `inspect` on them.
+    /// Copy the images of a protocol's split into a folder of their own, with the lists train.csv
+    /// and test.csv, e.g. to try `fit` and `inspect` on them.
     Split {
         /// Name of the data set.
         dataset: String,
@@ -321,8 +329,9 @@ pub enum Data {
 /// What to train.
 #[derive(Debug, Subcommand)]
 pub enum FitCommand {
-    /// EfficientAD's teacher: a small network learns a backbone's features on any images, the more the better. For
-    /// those who cannot have the published teachers, whose results it does not reach.
+    /// EfficientAD's teacher: a small network learns a backbone's features on any images, the more
+    /// the better. For those who cannot have the published teachers, whose results it does not
+    /// reach.
     EfficientadTeacher(Teacher),
 }
 
@@ -360,11 +369,13 @@ pub struct Teacher {
 /// What to bring in.
 #[derive(Debug, Subcommand)]
 pub enum ImportCommand {
-    /// Anomaly maps of any detector, with the masks of their segments; what is stored already is left alone.
+    /// Anomaly maps of any detector, with the masks of their segments; what is stored already is
+    /// left alone.
     Maps {
         /// The folder.
         folder: PathBuf,
-        /// How it is arranged: segad (the authors' archives) or folder; by default, what it looks like.
+        /// How it is arranged: segad (the authors' archives) or folder; by default, what it looks
+        /// like.
         #[arg(long)]
         layout: Option<Layout>,
         /// The data set that the maps belong to; by default visa for layout segad.
@@ -410,7 +421,9 @@ pub enum StoreCommand {
 /// `512MiB`, `4GiB`, `1000000`.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let bad = || format!("{text:?}: expected a number of bytes, e.g. 512MiB or 4GiB");
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let number: f64 = number.parse().map_err(|_| bad())?;
     let factor = match unit.trim() {
@@ -429,7 +442,9 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
 /// `90s`, `30m`, `12h`, `1.5d`; a number alone means seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let bad = || format!("{text:?}: expected a time, e.g. 90s, 30m or 12h");
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let factor = match unit.trim() {
         "" | "s" => 1.0,
@@ -439,7 +454,10 @@ fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(bad()),
     };
     let seconds = number.parse::<f64>().map_err(|_| bad())? * factor;
-    Duration::try_from_secs_f64(seconds).ok().filter(|d| !d.is_zero()).ok_or_else(bad)
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|d| !d.is_zero())
+        .ok_or_else(bad)
 }
 
 #[cfg(test)]
@@ -456,7 +474,11 @@ mod tests {
     fn times_are_read() {
         assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("1.5h"), Ok(Duration::from_secs(5400)));
-        assert!(["0s", "3 weeks", "", "h"].into_iter().all(|t| duration(t).is_err()));
+        assert!(
+            ["0s", "3 weeks", "", "h"]
+                .into_iter()
+                .all(|t| duration(t).is_err())
+        );
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use std::time::{Instant, SystemTime};
 
 /// The time of day, for leases.
-#[expect(clippy::disallowed_methods, reason = "the runner is where clocks are read")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the runner is where clocks are read"
+)]
 pub fn now() -> SystemTime {
     SystemTime::now()
 }
@@ -13,7 +16,10 @@ pub struct Stopwatch(Instant);
 
 impl Stopwatch {
     /// Starts now.
-    #[expect(clippy::disallowed_methods, reason = "the runner is where clocks are read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the runner is where clocks are read"
+    )]
     pub fn start() -> Self {
         Self(Instant::now())
     }

@@ -4,7 +4,8 @@ use crate::clock::Stopwatch;
 use segad_core::{AnomalyMap, BoxError, Image, ImageId, Seed};
 use segad_nn::PatchFeatures;
 use segad_segments::{
-    ClusteredMode, ClusteredParams, ClusteredReport, PatchClusters, PatchSample, PlaceMap, PlaceSums,
+    ClusteredMode, ClusteredParams, ClusteredReport, PatchClusters, PatchSample, PlaceMap,
+    PlaceSums,
 };
 
 /// Places along each side of the grid where no backbone says how many.
@@ -59,8 +60,11 @@ fn places(
 ) -> Result<(Clusters, ClusteredReport), BoxError> {
     let side = network.map_or(GRID, PatchFeatures::side);
     let channels = network.map_or(0, PatchFeatures::channels);
-    let groups: Vec<usize> =
-        network.map(PatchFeatures::channels).into_iter().chain((0..good.detectors).map(|_| 1)).collect();
+    let groups: Vec<usize> = network
+        .map(PatchFeatures::channels)
+        .into_iter()
+        .chain((0..good.detectors).map(|_| 1))
+        .collect();
     let mut sums = PlaceSums::new(side, side, &groups, good.ids.len())?;
     for ids in good.ids.chunks(good.batch) {
         (good.next)(ids.len())?;
@@ -72,14 +76,19 @@ fn places(
             let maps: Vec<Vec<f32>> = (good.maps)(id)?.iter().map(|m| pooled(m, side)).collect();
             let place = |p: usize| {
                 let own = features[p * channels..(p + 1) * channels].iter().copied();
-                own.chain(maps.iter().map(move |m| m[p])).collect::<Vec<f32>>()
+                own.chain(maps.iter().map(move |m| m[p]))
+                    .collect::<Vec<f32>>()
             };
             sums.push(&(0..side * side).flat_map(place).collect::<Vec<_>>())?;
         }
     }
     let watch = Stopwatch::start();
     let found = sums.cluster(params, params.size, params.size, seed)?;
-    tracing::info!(images = good.ids.len(), seconds = watch.seconds(), "clustered");
+    tracing::info!(
+        images = good.ids.len(),
+        seconds = watch.seconds(),
+        "clustered"
+    );
     let report = found.report.clone();
     Ok((Clusters::One(found), report))
 }
@@ -93,11 +102,18 @@ fn patches(
     let mut sample = PatchSample::new(network.channels(), good.ids.len(), params.patches, seed)?;
     for ids in good.ids.chunks(good.batch) {
         (good.next)(ids.len())?;
-        network.of(&(good.images)(ids)?)?.iter().try_for_each(|values| sample.push(values))?;
+        network
+            .of(&(good.images)(ids)?)?
+            .iter()
+            .try_for_each(|values| sample.push(values))?;
     }
     let watch = Stopwatch::start();
     let (clusters, report) = sample.cluster(params, seed)?;
-    tracing::info!(images = good.ids.len(), seconds = watch.seconds(), "clustered");
+    tracing::info!(
+        images = good.ids.len(),
+        seconds = watch.seconds(),
+        "clustered"
+    );
     Ok((Clusters::Each(clusters), report))
 }
 
@@ -110,7 +126,9 @@ fn pooled(map: &AnomalyMap, side: usize) -> Vec<f32> {
     let place = |p: usize| {
         let (rows, columns) = (span(p / side, map.height()), span(p % side, map.width()));
         let count = (rows.len() * columns.len()) as f32;
-        rows.flat_map(|y| &map.values()[y * map.width()..][columns.clone()]).sum::<f32>() / count
+        rows.flat_map(|y| &map.values()[y * map.width()..][columns.clone()])
+            .sum::<f32>()
+            / count
     };
     (0..side * side).map(place).collect()
 }
@@ -124,6 +142,9 @@ mod tests {
         let map = AnomalyMap::new(4, 4, (0..16).map(|i| i as f32).collect()).unwrap();
         assert_eq!(pooled(&map, 2), [2.5, 4.5, 10.5, 12.5]);
         // A grid finer than the map repeats its pixels.
-        assert_eq!(pooled(&AnomalyMap::new(1, 2, vec![1.0, 2.0]).unwrap(), 4)[..4], [1.0, 1.0, 2.0, 2.0]);
+        assert_eq!(
+            pooled(&AnomalyMap::new(1, 2, vec![1.0, 2.0]).unwrap(), 4)[..4],
+            [1.0, 1.0, 2.0, 2.0]
+        );
     }
 }

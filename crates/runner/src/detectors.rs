@@ -3,7 +3,8 @@
 use crate::efficientad as inputs;
 use crate::workbench::Workbench;
 use segad_core::{
-    AnomalyDetector, AnomalyMap, BoxError, FitContext, FitDetector, Image, KeyHasher, Seed, TrainGood,
+    AnomalyDetector, AnomalyMap, BoxError, FitContext, FitDetector, Image, KeyHasher, Seed,
+    TrainGood,
 };
 use segad_detector_efficientad as efficientad;
 use segad_detector_fastflow as fastflow;
@@ -47,38 +48,57 @@ fn parse<T: DeserializeOwned>(params: &Table) -> Result<T, BoxError> {
 /// What is wrong and what was expected.
 pub fn check(bench: &Workbench, kind: &str, params: &Table) -> Result<Checked, BoxError> {
     let mut hasher = KeyHasher::new("detector", segad_nn::REVISION);
-    hasher.field("kind", kind).field("imaging", &segad_imaging::REVISION);
+    hasher
+        .field("kind", kind)
+        .field("imaging", &segad_imaging::REVISION);
     hasher.field("precision", &bench.settings.precision);
     let weights = match kind {
         "patchcore" => {
             let params = parse::<patchcore::PatchCoreSettings>(params)?.checked()?;
-            hasher.field("fit", &patchcore::FIT_REVISION).field("maps", &patchcore::MAPS_REVISION);
+            hasher
+                .field("fit", &patchcore::FIT_REVISION)
+                .field("maps", &patchcore::MAPS_REVISION);
             hasher.field("params", &params);
             bench.weights_digest(params.backbone())
         }
         "fastflow" => {
             let params = parse::<fastflow::FastFlowSettings>(params)?.checked()?;
-            hasher.field("fit", &fastflow::FIT_REVISION).field("maps", &fastflow::MAPS_REVISION);
-            hasher.field("train", &segad_nn::train::REVISION).field("params", &params);
+            hasher
+                .field("fit", &fastflow::FIT_REVISION)
+                .field("maps", &fastflow::MAPS_REVISION);
+            hasher
+                .field("train", &segad_nn::train::REVISION)
+                .field("params", &params);
             bench.weights_digest(params.backbone())
         }
         "rd4ad" => {
             let params = parse::<rd4ad::Rd4adSettings>(params)?.checked()?;
-            hasher.field("fit", &rd4ad::FIT_REVISION).field("maps", &rd4ad::MAPS_REVISION);
-            hasher.field("train", &segad_nn::train::REVISION).field("params", &params);
+            hasher
+                .field("fit", &rd4ad::FIT_REVISION)
+                .field("maps", &rd4ad::MAPS_REVISION);
+            hasher
+                .field("train", &segad_nn::train::REVISION)
+                .field("params", &params);
             bench.weights_digest(params.backbone())
         }
         "efficientad" => {
             let params = parse::<efficientad::EfficientAdSettings>(params)?.checked()?;
-            hasher.field("fit", &efficientad::FIT_REVISION).field("maps", &efficientad::MAPS_REVISION);
-            hasher.field("train", &segad_nn::train::REVISION).field("params", &params);
+            hasher
+                .field("fit", &efficientad::FIT_REVISION)
+                .field("maps", &efficientad::MAPS_REVISION);
+            hasher
+                .field("train", &segad_nn::train::REVISION)
+                .field("params", &params);
             inputs::inputs(bench, &params)
         }
         _ => return Err(unknown(kind)),
     };
     let missing = weights.as_ref().err().map(ToString::to_string);
     hasher.field("weights", &weights.ok());
-    Ok(Checked { key: hasher.finish(), missing })
+    Ok(Checked {
+        key: hasher.finish(),
+        missing,
+    })
 }
 
 /// Fits a detector; beside the model, the losses of its training, if it has any.
@@ -97,7 +117,12 @@ pub fn fit(
         "patchcore" => {
             let params = parse::<patchcore::PatchCoreSettings>(&def.params)?.checked()?;
             let weights = bench.weights(params.backbone())?;
-            Ok((patchcore::PatchCore::new(params, weights)?.fit(good, seed, ctx)?.save()?, Vec::new()))
+            Ok((
+                patchcore::PatchCore::new(params, weights)?
+                    .fit(good, seed, ctx)?
+                    .save()?,
+                Vec::new(),
+            ))
         }
         "fastflow" => {
             let params = parse::<fastflow::FastFlowSettings>(&def.params)?.checked()?;
@@ -113,7 +138,10 @@ pub fn fit(
         }
         "efficientad" => {
             let params = parse::<efficientad::EfficientAdSettings>(&def.params)?.checked()?;
-            let (weights, penalty) = (inputs::weights(bench, &params)?, inputs::penalty(bench, &params)?);
+            let (weights, penalty) = (
+                inputs::weights(bench, &params)?,
+                inputs::penalty(bench, &params)?,
+            );
             let mut detector = efficientad::EfficientAd::new(params, weights)?;
             if let Some(penalty) = &penalty {
                 detector = detector.with_penalty(penalty.images());
@@ -142,19 +170,27 @@ pub fn load(
         "patchcore" => {
             let params = parse::<patchcore::PatchCoreSettings>(&def.params)?.checked()?;
             let weights = bench.weights(params.backbone())?;
-            Ok(Box::new(patchcore::FittedPatchCore::load(model, &weights, ctx.device, ctx.batch)?))
+            Ok(Box::new(patchcore::FittedPatchCore::load(
+                model, &weights, ctx.device, ctx.batch,
+            )?))
         }
         "fastflow" => {
             let params = parse::<fastflow::FastFlowSettings>(&def.params)?.checked()?;
             let weights = bench.weights(params.backbone())?;
-            Ok(Box::new(fastflow::FittedFastFlow::load(model, &weights, ctx.device, ctx.batch)?))
+            Ok(Box::new(fastflow::FittedFastFlow::load(
+                model, &weights, ctx.device, ctx.batch,
+            )?))
         }
         "rd4ad" => {
             let params = parse::<rd4ad::Rd4adSettings>(&def.params)?.checked()?;
             let weights = bench.weights(params.backbone())?;
-            Ok(Box::new(rd4ad::FittedRd4ad::load(model, &weights, ctx.device, ctx.batch)?))
+            Ok(Box::new(rd4ad::FittedRd4ad::load(
+                model, &weights, ctx.device, ctx.batch,
+            )?))
         }
-        "efficientad" => Ok(Box::new(efficientad::FittedEfficientAd::load(model, ctx.device, ctx.batch)?)),
+        "efficientad" => Ok(Box::new(efficientad::FittedEfficientAd::load(
+            model, ctx.device, ctx.batch,
+        )?)),
         kind => Err(unknown(kind)),
     }
 }

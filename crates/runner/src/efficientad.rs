@@ -1,5 +1,5 @@
-//! What EfficientAD takes from this machine beside its parameters: weights of a teacher or of the backbone that one is
-//! distilled from, and the images of the penalty.
+//! What EfficientAD takes from this machine beside its parameters: weights of a teacher or of the
+//! backbone that one is distilled from, and the images of the penalty.
 
 use crate::folder::ImageFolder;
 use crate::workbench::Workbench;
@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 /// Where a teacher's weights lie.
 pub(crate) fn teacher_path(cache: &Path, size: PdnSize) -> PathBuf {
-    cache.join("weights").join(format!("{}.safetensors", size.weights_name()))
+    cache
+        .join("weights")
+        .join(format!("{}.safetensors", size.weights_name()))
 }
 
 fn teacher(bench: &Workbench, size: PdnSize) -> Result<Vec<u8>, BoxError> {
@@ -20,9 +22,10 @@ fn teacher(bench: &Workbench, size: PdnSize) -> Result<Vec<u8>, BoxError> {
     if !path.exists() {
         let advice = "import the published one, or make one with `segad fit efficientad-teacher`";
         let file = path.display();
-        return Err(
-            format!("{file}: the weights of EfficientAD's {size} teacher are not there; {advice}").into()
-        );
+        return Err(format!(
+            "{file}: the weights of EfficientAD's {size} teacher are not there; {advice}"
+        )
+        .into());
     }
     Ok(atomic::read(&path)?)
 }
@@ -38,8 +41,8 @@ pub(crate) fn weights(bench: &Workbench, params: &EfficientAdParams) -> Result<W
     }
 }
 
-/// The images of the penalty, if it is on: those of a declared data set of general images, else of a folder. A relative
-/// folder begins where the experiment's paths do.
+/// The images of the penalty, if it is on: those of a declared data set of general images, else of
+/// a folder. A relative folder begins where the experiment's paths do.
 ///
 /// # Errors
 /// If they are not there, with how to get them.
@@ -47,10 +50,13 @@ pub(crate) fn penalty(
     bench: &Workbench,
     params: &EfficientAdParams,
 ) -> Result<Option<ImageFolder>, BoxError> {
-    let Some(name) = params.settings().penalty.as_ref() else { return Ok(None) };
+    let Some(name) = params.settings().penalty.as_ref() else {
+        return Ok(None);
+    };
     let declared = Manifest::shipped(name).is_ok_and(|m| m.layout == Layout::Images);
     let (folder, advice) = if declared {
-        let advice = format!("`cargo xtask fetch {name}` brings the penalty's images, or leave penalty out");
+        let advice =
+            format!("`cargo xtask fetch {name}` brings the penalty's images, or leave penalty out");
         (bench.settings.cache.join("data").join(name), advice)
     } else {
         let advice = "penalty wants the name of a data set of general images, e.g. imagenette, or a folder of such \
@@ -75,6 +81,8 @@ pub(crate) fn inputs(bench: &Workbench, params: &EfficientAdParams) -> Result<Ke
         None => Key::of_bytes(&teacher(bench, params.size())?),
     };
     let mut hasher = KeyHasher::new("efficientad inputs", 1);
-    hasher.field("weights", &weights).field("penalty", &penalty(bench, params)?.map(|p| p.digest()));
+    hasher
+        .field("weights", &weights)
+        .field("penalty", &penalty(bench, params)?.map(|p| p.digest()));
     Ok(hasher.finish())
 }

@@ -24,24 +24,44 @@ pub(crate) struct TaskRecord {
 pub(crate) fn task(cell: &Cell) -> TaskRecord {
     let split = &cell.split;
     let (what, settings, images) = match &cell.task {
-        Task::FitDetector { def } => {
-            (def.kind.clone(), def.params.to_string(), split.detector.samples().len())
-        }
-        Task::FitClassifier { def, .. } | Task::OutOfFold { def, .. } => {
-            (def.kind.clone(), def.params.to_string(), split.classifier.samples().len())
-        }
+        Task::FitDetector { def } => (
+            def.kind.clone(),
+            def.params.to_string(),
+            split.detector.samples().len(),
+        ),
+        Task::FitClassifier { def, .. } | Task::OutOfFold { def, .. } => (
+            def.kind.clone(),
+            def.params.to_string(),
+            split.classifier.samples().len(),
+        ),
         Task::Embed { def } => (def.kind.clone(), def.params.to_string(), split.pool().len()),
         Task::Maps { def, .. } | Task::Classify { def, .. } => {
             (def.kind.clone(), def.params.to_string(), split.mapped.len())
         }
         Task::ImportedMaps => (String::new(), String::new(), split.mapped.len()),
-        Task::FitSegments { segments, .. } => {
-            ("segments".to_owned(), segments.to_string(), split.forest.samples().len())
-        }
-        Task::LabelMaps { segments, .. } => ("segments".to_owned(), segments.to_string(), split.mapped.len()),
-        Task::Features { maps, segments, features, .. } => {
-            let settings =
-                format!("{}\n{features}", segments.as_ref().map(ToString::to_string).unwrap_or_default());
+        Task::FitSegments { segments, .. } => (
+            "segments".to_owned(),
+            segments.to_string(),
+            split.forest.samples().len(),
+        ),
+        Task::LabelMaps { segments, .. } => (
+            "segments".to_owned(),
+            segments.to_string(),
+            split.mapped.len(),
+        ),
+        Task::Features {
+            maps,
+            segments,
+            features,
+            ..
+        } => {
+            let settings = format!(
+                "{}\n{features}",
+                segments
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default()
+            );
             (String::new(), settings, maps.len() * split.mapped.len())
         }
         Task::Forest { forest, .. } => {
@@ -50,7 +70,11 @@ pub(crate) fn task(cell: &Cell) -> TaskRecord {
         }
         Task::Evaluate { .. } => (String::new(), String::new(), split.test.samples().len()),
     };
-    TaskRecord { what, settings, images }
+    TaskRecord {
+        what,
+        settings,
+        images,
+    }
 }
 
 /// An expectation for one cell.
@@ -79,7 +103,10 @@ impl Sum {
 
     fn scaled(&self, images: usize) -> Estimate {
         let seconds = self.seconds * images as f64 / self.images.max(1) as f64;
-        Estimate { seconds, memory_mib: self.memory_mib }
+        Estimate {
+            seconds,
+            memory_mib: self.memory_mib,
+        }
     }
 }
 
@@ -97,25 +124,44 @@ impl Past {
         for &kind in kinds {
             for meta in store.sample(kind, SAMPLE)? {
                 let recorded = &meta.provenance;
-                let task = recorded.get("task").and_then(|t| TaskRecord::deserialize(t).ok());
-                let (Some(task), Some(seconds)) = (task, recorded.get("seconds").and_then(|s| s.as_f64()))
+                let task = recorded
+                    .get("task")
+                    .and_then(|t| TaskRecord::deserialize(t).ok());
+                let (Some(task), Some(seconds)) =
+                    (task, recorded.get("seconds").and_then(|s| s.as_f64()))
                 else {
                     continue;
                 };
-                let memory = recorded.get("peak_memory_mib").and_then(|m| m.as_u64()).unwrap_or(0);
+                let memory = recorded
+                    .get("peak_memory_mib")
+                    .and_then(|m| m.as_u64())
+                    .unwrap_or(0);
                 let alike = past.alike.entry((kind, task.what.clone())).or_default();
                 alike.add(seconds, task.images, memory);
-                let same = past.same.entry((kind, task.what, task.settings)).or_default();
+                let same = past
+                    .same
+                    .entry((kind, task.what, task.settings))
+                    .or_default();
                 same.add(seconds, task.images, memory);
             }
         }
         Ok(past)
     }
 
-    /// From cells with the same settings, or else from those of the same sort, in proportion to the number of images.
+    /// From cells with the same settings, or else from those of the same sort, in proportion to the
+    /// number of images.
     pub fn estimate(&self, cell: &Cell) -> Option<Estimate> {
-        let TaskRecord { what, settings, images } = task(cell);
+        let TaskRecord {
+            what,
+            settings,
+            images,
+        } = task(cell);
         let alike = self.alike.get(&(cell.kind, what.clone()))?;
-        Some(self.same.get(&(cell.kind, what, settings)).unwrap_or(alike).scaled(images))
+        Some(
+            self.same
+                .get(&(cell.kind, what, settings))
+                .unwrap_or(alike)
+                .scaled(images),
+        )
     }
 }

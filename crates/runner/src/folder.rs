@@ -1,4 +1,6 @@
-use segad_core::{BoxError, Image, ImageId, ImageLoader, Key, KeyHasher, Label, Sample, TrainSplit};
+use segad_core::{
+    BoxError, Image, ImageId, ImageLoader, Key, KeyHasher, Label, Sample, TrainSplit,
+};
 use segad_store::atomic;
 use std::path::{Path, PathBuf};
 
@@ -20,16 +22,28 @@ impl ImageFolder {
     pub fn open(root: &Path) -> Result<Self, BoxError> {
         let files = image_files(root)?;
         if files.is_empty() {
-            return Err(format!("{}: no PNG or JPEG is in it or the folders in it", root.display()).into());
+            return Err(format!(
+                "{}: no PNG or JPEG is in it or the folders in it",
+                root.display()
+            )
+            .into());
         }
         let mut hasher = KeyHasher::new("image folder", 1);
         let mut samples = Vec::with_capacity(files.len());
         for path in files {
-            let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+            let name = path
+                .strip_prefix(root)
+                .unwrap_or(&path)
+                .to_string_lossy()
+                .into_owned();
             hasher.field(&name, &atomic::size_and_time(&path)?.0);
             samples.push(Sample::new(ImageId::new(name), Label::Good));
         }
-        Ok(Self { root: root.to_owned(), split: TrainSplit::new(samples)?, digest: hasher.finish() })
+        Ok(Self {
+            root: root.to_owned(),
+            split: TrainSplit::new(samples)?,
+            digest: hasher.finish(),
+        })
     }
 
     /// The images.
@@ -56,10 +70,11 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), 
             if depth > 0 {
                 collect(&path, depth - 1, files)?;
             }
-        } else if path
-            .extension()
-            .is_some_and(|e| ["png", "jpg", "jpeg"].iter().any(|k| e.eq_ignore_ascii_case(k)))
-        {
+        } else if path.extension().is_some_and(|e| {
+            ["png", "jpg", "jpeg"]
+                .iter()
+                .any(|k| e.eq_ignore_ascii_case(k))
+        }) {
             files.push(path);
         }
     }
@@ -79,9 +94,18 @@ mod tests {
     #[test]
     fn folders_are_searched() {
         let dir = tempfile::tempdir().unwrap();
-        let e = ImageFolder::open(&dir.path().join("gone")).err().unwrap().to_string();
+        let e = ImageFolder::open(&dir.path().join("gone"))
+            .err()
+            .unwrap()
+            .to_string();
         assert!(e.contains("gone"), "{e}");
-        assert!(ImageFolder::open(dir.path()).err().unwrap().to_string().contains("no PNG"));
+        assert!(
+            ImageFolder::open(dir.path())
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("no PNG")
+        );
         let png = segad_imaging::encode_png(&Image::from_grey(2, 2, &[7; 4]).unwrap()).unwrap();
         for name in ["n01", "n02"] {
             atomic::create_dir(&dir.path().join(name)).unwrap();
@@ -90,7 +114,12 @@ mod tests {
             atomic::write_atomic(&dir.path().join(name), &png).unwrap();
         }
         let folder = ImageFolder::open(dir.path()).unwrap();
-        let names: Vec<String> = folder.images().ids().iter().map(ToString::to_string).collect();
+        let names: Vec<String> = folder
+            .images()
+            .ids()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(names, ["n01/a.png", "n02/b.PNG"]);
         assert_eq!(folder.images().load(0).unwrap().rgb(), [7; 12]);
         let before = folder.digest();

@@ -1,5 +1,5 @@
-//! The report page: beside tables and plots, the most wrong images, what drove their scores, which statistics the forests
-//! use, and what the numbers say in words.
+//! The report page: beside tables and plots, the most wrong images, what drove their scores, which
+//! statistics the forests use, and what the numbers say in words.
 
 use crate::Failure;
 use crate::findings;
@@ -13,8 +13,8 @@ use segad_forest::Forest;
 use segad_grid::{Cell, CellId, Experiment, Head, Plan, Task};
 use segad_metrics::Scores;
 use segad_report::{
-    Driver, FeatureDrift, Figure, Importance, Note, Provenance, Report, Results, ScoreTable, ScoredCell,
-    WrongImage,
+    Driver, FeatureDrift, Figure, Importance, Note, Provenance, Report, Results, ScoreTable,
+    ScoredCell, WrongImage,
 };
 use segad_store::{Entry, MapsReader};
 use std::collections::BTreeMap;
@@ -38,18 +38,27 @@ pub(crate) fn page(
     guard: Option<Note>,
 ) -> Result<String, Failure> {
     let mut report = Report::new(results);
-    // Times and memory differ from run to run; they are in provenance.json, so that the page does not.
-    let timeless = Provenance { stages: Vec::new(), peak_memory: None, ..provenance.clone() };
+    // Times and memory differ from run to run; they are in provenance.json, so that the page does
+    // not.
+    let timeless = Provenance {
+        stages: Vec::new(),
+        peak_memory: None,
+        ..provenance.clone()
+    };
     report.provenance = Some(&timeless);
     report.summary.push(bench.source.manifest().title.clone());
     report.notes = findings::notes(experiment, results);
     report.notes.extend(guard);
     if !provenance.notes.is_empty() {
         let paragraphs = provenance.notes.clone();
-        report.notes.push(Note { title: "What was decided on the way".into(), paragraphs });
+        report.notes.push(Note {
+            title: "What was decided on the way".into(),
+            paragraphs,
+        });
     }
     report.figures = figures;
-    // The first row with a forest over maps is the one that is looked into; of the first protocol and seed.
+    // The first row with a forest over maps is the one that is looked into; of the first protocol
+    // and seed.
     let first = plan.results.iter().find(|r| {
         r.cell.is_ok()
             && experiment.rows[r.row].head == Head::Forest
@@ -58,14 +67,25 @@ pub(crate) fn page(
     if let Some((result, Ok(evaluate))) = first.map(|r| (r, r.cell.as_ref())) {
         let several = several_classes(plan);
         let class = column(experiment, several, result);
-        let class_index = results.experiment.classes.iter().position(|c| *c == class).unwrap_or(0);
+        let class_index = results
+            .experiment
+            .classes
+            .iter()
+            .position(|c| *c == class)
+            .unwrap_or(0);
         if let Some(cell) = scores.cell(result.row, class_index, Some(result.seed)) {
             let inside = Inside::open(plan, bench, *evaluate).map_err(Failure::input)?;
             report.wrong = inside.wrong(bench, &class, &cell).map_err(Failure::input)?;
             let row = &experiment.rows[result.row].name;
             report.importance = inside.importance(row);
             report.drift = inside.drift(row, &class).map_err(Failure::input)?;
-            report.notes.extend(findings::drift(&report.drift, &inside.cell.split, row, &class, result.seed));
+            report.notes.extend(findings::drift(
+                &report.drift,
+                &inside.cell.split,
+                row,
+                &class,
+                result.seed,
+            ));
         }
     }
     segad_report::report_html(&report).map_err(Failure::input)
@@ -88,34 +108,63 @@ impl<'a> Inside<'a> {
             entry.ok_or_else(|| format!("{} is not in the store any more", cell.name).into())
         };
         let wrong = || BoxError::from("a row with a forest has no forest cell");
-        let Task::Evaluate { source, .. } = &plan.cells[evaluate.0].task else { return Err(wrong()) };
-        let cell = &plan.cells[source.0];
-        let Task::Forest { features: Some(features), classify, classifier, .. } = &cell.task else {
+        let Task::Evaluate { source, .. } = &plan.cells[evaluate.0].task else {
             return Err(wrong());
         };
-        let Task::Features { maps, detectors, segments, labels, .. } = &plan.cells[features.0].task else {
+        let cell = &plan.cells[source.0];
+        let Task::Forest {
+            features: Some(features),
+            classify,
+            classifier,
+            ..
+        } = &cell.task
+        else {
+            return Err(wrong());
+        };
+        let Task::Features {
+            maps,
+            detectors,
+            segments,
+            labels,
+            ..
+        } = &plan.cells[features.0].task
+        else {
             return Err(wrong());
         };
         let forest = Forest::from_bytes(&stored(*source)?.read("forest.bin")?)?;
         let mut table = segad_store::read_features(&stored(*features)?.path("features.parquet")?)?;
         if let (Some(id), Some(name)) = (classify, classifier) {
             let scores = segad_store::read_features(&stored(*id)?.path("scores.parquet")?)?;
-            let column = FeatureName::Classifier { classifier: name.clone() }.to_string();
+            let column = FeatureName::Classifier {
+                classifier: name.clone(),
+            }
+            .to_string();
             table = crate::cells::with_scores(&table, &column, &scores)?;
         }
         let readers = detectors
             .iter()
             .zip(maps)
-            .map(|(name, id)| Ok((name.clone(), MapsReader::open(&stored(*id)?.path("maps.parquet")?)?)))
+            .map(|(name, id)| {
+                Ok((
+                    name.clone(),
+                    MapsReader::open(&stored(*id)?.path("maps.parquet")?)?,
+                ))
+            })
             .collect::<Result<Vec<(String, MapsReader)>, BoxError>>()?;
         let first = &readers.first().ok_or_else(wrong)?.1;
         let size = (first.height(), first.width());
         let labels = Labels::open(bench, plan, *labels, segments.as_ref(), &cell.class, size)?;
-        Ok(Self { cell, forest, table, readers, labels })
+        Ok(Self {
+            cell,
+            forest,
+            table,
+            readers,
+            labels,
+        })
     }
 
-    /// Good images with the highest and bad ones with the lowest scores, where they are on the wrong side of the threshold
-    /// that finds 95 % of the bad ones.
+    /// Good images with the highest and bad ones with the lowest scores, where they are on the
+    /// wrong side of the threshold that finds 95 % of the bad ones.
     fn wrong(
         &self,
         bench: &Workbench,
@@ -126,9 +175,16 @@ impl<'a> Inside<'a> {
         let threshold = Scores::split(&good, &bad)?.threshold95tpr() as f32;
         let mut chosen = Vec::new();
         for label in [Label::Good, Label::Bad] {
-            let mut own: Vec<_> =
-                cell.scores.iter().filter(|s| s.label == label && self.cell.split.counts(&s.group)).collect();
-            own.sort_by(|a, b| a.score.total_cmp(&b.score).then_with(|| a.filepath.cmp(&b.filepath)));
+            let mut own: Vec<_> = cell
+                .scores
+                .iter()
+                .filter(|s| s.label == label && self.cell.split.counts(&s.group))
+                .collect();
+            own.sort_by(|a, b| {
+                a.score
+                    .total_cmp(&b.score)
+                    .then_with(|| a.filepath.cmp(&b.filepath))
+            });
             if label == Label::Good {
                 own.reverse();
             }
@@ -164,8 +220,8 @@ impl<'a> Inside<'a> {
         Ok(images)
     }
 
-    /// The photograph with segment outlines, and each detector's heat map over it. A set of maps without images shows the
-    /// maps alone.
+    /// The photograph with segment outlines, and each detector's heat map over it. A set of maps
+    /// without images shows the maps alone.
     fn pictures(
         &self,
         bench: &Workbench,
@@ -185,7 +241,9 @@ impl<'a> Inside<'a> {
             small = Some(image);
         }
         for (name, reader) in &self.readers {
-            let row = reader.find(id).ok_or_else(|| format!("{id} has no map of {name}"))?;
+            let row = reader
+                .find(id)
+                .ok_or_else(|| format!("{id} has no map of {name}"))?;
             let (low, high) = scale.get(name.as_str()).copied().unwrap_or((0.0, 1.0));
             let heat = segad_imaging::heatmap(&reader.get(row)?.map, low, high)?;
             let over = match &small {
@@ -199,14 +257,22 @@ impl<'a> Inside<'a> {
     }
 
     fn drivers(&self, id: &ImageId) -> Result<Vec<Driver>, BoxError> {
-        let Some(row) = self.table.ids().iter().position(|i| i == id) else { return Ok(Vec::new()) };
+        let Some(row) = self.table.ids().iter().position(|i| i == id) else {
+            return Ok(Vec::new());
+        };
         let one = self.table.select_rows(&[row]);
         let contributions = self.forest.contributions(&one)?;
         let mut drivers: Vec<Driver> = (one.names().iter().zip(one.row(0)))
             .zip(contributions.row(0))
             .map(|((name, &value), &contribution)| {
                 let (segment, detector, statistic) = parts(name);
-                Driver { segment, detector, statistic, value, contribution: f64::from(contribution) }
+                Driver {
+                    segment,
+                    detector,
+                    statistic,
+                    value,
+                    contribution: f64::from(contribution),
+                }
             })
             .collect();
         drivers.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
@@ -214,22 +280,35 @@ impl<'a> Inside<'a> {
         Ok(drivers)
     }
 
-    /// How far each statistic of the test images is from that of the images that trained the forest.
+    /// How far each statistic of the test images is from that of the images that trained the
+    /// forest.
     fn drift(&self, row: &str, class: &str) -> Result<Vec<FeatureDrift>, BoxError> {
-        let at: BTreeMap<&ImageId, usize> =
-            self.table.ids().iter().enumerate().map(|(i, id)| (id, i)).collect();
+        let at: BTreeMap<&ImageId, usize> = self
+            .table
+            .ids()
+            .iter()
+            .enumerate()
+            .map(|(i, id)| (id, i))
+            .collect();
         let split = &self.cell.split;
         let rows = |samples: &[Sample], label: Label| -> Vec<usize> {
-            let own =
-                samples.iter().filter(|s| s.label == label && (split.is_headline(s) || s.group == GROUP));
+            let own = samples
+                .iter()
+                .filter(|s| s.label == label && (split.is_headline(s) || s.group == GROUP));
             own.filter_map(|s| at.get(&s.id).copied()).collect()
         };
         let mut drifts = Vec::new();
         for label in [Label::Good, Label::Bad] {
-            let (train, test) = (rows(split.forest.samples(), label), rows(split.test.samples(), label));
+            let (train, test) = (
+                rows(split.forest.samples(), label),
+                rows(split.test.samples(), label),
+            );
             for (j, name) in self.table.names().iter().enumerate() {
                 let values = |rows: &[usize]| -> Vec<f64> {
-                    rows.iter().map(|&i| f64::from(self.table.row(i)[j])).filter(|v| v.is_finite()).collect()
+                    rows.iter()
+                        .map(|&i| f64::from(self.table.row(i)[j]))
+                        .filter(|v| v.is_finite())
+                        .collect()
                 };
                 let (train, test) = (values(&train), values(&test));
                 if train.is_empty() || test.is_empty() {
@@ -241,7 +320,9 @@ impl<'a> Inside<'a> {
                     feature: name.clone(),
                     label,
                     ks: segad_metrics::kolmogorov_smirnov(&train, &test)?.distance,
-                    psi: Some(segad_metrics::population_stability(&train, &test, PSI_BINS)?),
+                    psi: Some(segad_metrics::population_stability(
+                        &train, &test, PSI_BINS,
+                    )?),
                 });
             }
         }
@@ -251,7 +332,13 @@ impl<'a> Inside<'a> {
     fn importance(&self, row: &str) -> Vec<Importance> {
         let one = |i: segad_forest::Importance| {
             let (segment, detector, statistic) = parts(&i.column);
-            Importance { row: row.to_owned(), segment, detector, statistic, gain: i.total_gain }
+            Importance {
+                row: row.to_owned(),
+                segment,
+                detector,
+                statistic,
+                gain: i.total_gain,
+            }
         };
         self.forest.importance().into_iter().map(one).collect()
     }
@@ -260,9 +347,15 @@ impl<'a> Inside<'a> {
 /// Segment (empty: the whole image), detector and statistic of a column.
 pub(crate) fn parts(column: &str) -> (String, String, String) {
     match column.parse() {
-        Ok(FeatureName::Segment { segment, detector, measure }) => (segment, detector, measure.to_string()),
+        Ok(FeatureName::Segment {
+            segment,
+            detector,
+            measure,
+        }) => (segment, detector, measure.to_string()),
         Ok(FeatureName::GlobalMax { detector }) => (String::new(), detector, "max".to_owned()),
-        Ok(FeatureName::Classifier { classifier }) => (String::new(), classifier, "score".to_owned()),
+        Ok(FeatureName::Classifier { classifier }) => {
+            (String::new(), classifier, "score".to_owned())
+        }
         Err(_) => (String::new(), String::new(), column.to_owned()),
     }
 }

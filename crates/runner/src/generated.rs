@@ -1,7 +1,9 @@
-//! Images with generated defects: they have ids of their own, and whoever wants their pixels draws the defects again.
+//! Images with generated defects: they have ids of their own, and whoever wants their pixels draws
+//! the defects again.
 
 use segad_core::{
-    BoxError, CacheKey, Image, ImageId, ImageLoader, Key, KeyHasher, Label, Sample, Seed, SegmentSource,
+    BoxError, CacheKey, Image, ImageId, ImageLoader, Key, KeyHasher, Label, Sample, Seed,
+    SegmentSource,
 };
 use segad_defects::{DefectParams, DefectSettings, Generated, generate};
 use segad_segments::SegmentsSpec;
@@ -23,23 +25,39 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    /// From the table `defects` of a protocol's variant: the settings of the defects and, as `segments`, the source of the
-    /// segments that they keep to (by default the whole image).
+    /// From the table `defects` of a protocol's variant: the settings of the defects and, as
+    /// `segments`, the source of the segments that they keep to (by default the whole image).
     pub fn new(table: Option<&Table>, base: &Path, seed: Seed) -> Result<Self, BoxError> {
         let mut table = table.cloned().unwrap_or_default();
         let segments = match table.remove("segments") {
             None => SegmentsSpec::default(),
-            Some(spec) => spec.try_into().map_err(|e| format!("defects.segments: {e}"))?,
+            Some(spec) => spec
+                .try_into()
+                .map_err(|e| format!("defects.segments: {e}"))?,
         };
-        let settings: DefectSettings = Value::Table(table).try_into().map_err(|e| format!("defects: {e}"))?;
+        let settings: DefectSettings = Value::Table(table)
+            .try_into()
+            .map_err(|e| format!("defects: {e}"))?;
         let params = settings.checked()?;
-        let source =
-            segad_segments::open(&segments, base, 256, 256).map_err(|e| format!("defects.segments: {e}"))?;
+        let source = segad_segments::open(&segments, base, 256, 256)
+            .map_err(|e| format!("defects.segments: {e}"))?;
         let mut hasher = KeyHasher::new("defects", segad_defects::REVISION);
-        hasher.field("params", &params).field("seed", &seed).field("imaging", &segad_imaging::REVISION);
-        // A folder of maps belongs to the images, whose content is in the key of each; its settings are told apart by name.
-        hasher.field("segments", &source.digest(&[])?).field("named", &segments.to_string());
-        Ok(Self { params, segments, base: base.to_owned(), seed, key: hasher.finish() })
+        hasher
+            .field("params", &params)
+            .field("seed", &seed)
+            .field("imaging", &segad_imaging::REVISION);
+        // A folder of maps belongs to the images, whose content is in the key of each; its settings
+        // are told apart by name.
+        hasher
+            .field("segments", &source.digest(&[])?)
+            .field("named", &segments.to_string());
+        Ok(Self {
+            params,
+            segments,
+            base: base.to_owned(),
+            seed,
+            key: hasher.finish(),
+        })
     }
 
     /// The id of what becomes of a good image.
@@ -49,20 +67,37 @@ impl Recipe {
 
     /// What becomes of a good image, as a training sample.
     pub fn sample(&self, good: &Sample) -> Sample {
-        Sample { id: self.id(&good.id), label: Label::Bad, group: GROUP.to_owned() }
+        Sample {
+            id: self.id(&good.id),
+            label: Label::Bad,
+            group: GROUP.to_owned(),
+        }
     }
 
     /// Damages a good image.
     pub fn apply(&self, good: &ImageId, image: &Image) -> Result<Generated, BoxError> {
-        let source = segad_segments::open(&self.segments, &self.base, image.height(), image.width())?;
+        let source =
+            segad_segments::open(&self.segments, &self.base, image.height(), image.width())?;
         let map = source.label_map(good, image)?;
-        Ok(generate(image, &map, source.names(), good, self.seed, &self.params)?)
+        Ok(generate(
+            image,
+            &map,
+            source.names(),
+            good,
+            self.seed,
+            &self.params,
+        )?)
     }
 }
 
-/// The recipe's short key and the good image that a generated one is made of; `None` for a real image.
+/// The recipe's short key and the good image that a generated one is made of; `None` for a real
+/// image.
 fn origin(id: &ImageId) -> Option<(&str, ImageId)> {
-    let (recipe, good) = id.as_str().strip_prefix(GROUP)?.strip_prefix('/')?.split_once('/')?;
+    let (recipe, good) = id
+        .as_str()
+        .strip_prefix(GROUP)?
+        .strip_prefix('/')?
+        .split_once('/')?;
     Some((recipe, ImageId::new(good)))
 }
 
@@ -91,7 +126,11 @@ impl Recipes {
     }
 
     /// Content digest of an image, where `real` gives that of a real one.
-    pub fn digest<E>(&self, id: &ImageId, real: impl Fn(&ImageId) -> Result<Key, E>) -> Result<Key, E> {
+    pub fn digest<E>(
+        &self,
+        id: &ImageId,
+        real: impl Fn(&ImageId) -> Result<Key, E>,
+    ) -> Result<Key, E> {
         match self.of(id) {
             None => real(id),
             Some((recipe, good)) => {
@@ -130,7 +169,11 @@ mod tests {
     }
 
     fn recipe(text: &str, seed: u64) -> Result<Recipe, BoxError> {
-        Recipe::new(Some(&toml::from_str(text).unwrap()), Path::new(""), Seed(seed))
+        Recipe::new(
+            Some(&toml::from_str(text).unwrap()),
+            Path::new(""),
+            Seed(seed),
+        )
     }
 
     #[test]
@@ -138,14 +181,24 @@ mod tests {
         let recipes = Recipes::default();
         let [one, other] = [3, 4].map(|seed| recipes.add(recipe("blur = 0.0", seed).unwrap()));
         let good = ImageId::new("train/good/1.png");
-        let loader = Loader { real: Box::new(Flat), recipes: recipes.clone() };
+        let loader = Loader {
+            real: Box::new(Flat),
+            recipes: recipes.clone(),
+        };
         let id = one.id(&good);
         assert_eq!(recipes.real(&id), good);
         assert_eq!(recipes.real(&good), good);
-        let (a, b) = (loader.load(&id).unwrap(), loader.load(&other.id(&good)).unwrap());
+        let (a, b) = (
+            loader.load(&id).unwrap(),
+            loader.load(&other.id(&good)).unwrap(),
+        );
         assert!(a != b && a == loader.load(&id).unwrap() && a != loader.load(&good).unwrap());
         let key = |id: &ImageId| {
-            recipes.digest(id, |id| Ok::<_, String>(Key::of_bytes(id.as_str().as_bytes()))).unwrap()
+            recipes
+                .digest(id, |id| {
+                    Ok::<_, String>(Key::of_bytes(id.as_str().as_bytes()))
+                })
+                .unwrap()
         };
         assert_ne!(key(&id), key(&other.id(&good)));
         assert_ne!(key(&id), key(&good));

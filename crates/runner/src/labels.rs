@@ -29,7 +29,13 @@ pub(crate) enum Labels {
     /// From a source.
     Source(segad_segments::Source),
     /// From a cell.
-    Stored { index: Index, reader: LabelMapsReader, one: Option<LabelMap>, height: usize, width: usize },
+    Stored {
+        index: Index,
+        reader: LabelMapsReader,
+        one: Option<LabelMap>,
+        height: usize,
+        width: usize,
+    },
 }
 
 impl Labels {
@@ -43,15 +49,28 @@ impl Labels {
         (height, width): (usize, usize),
     ) -> Result<Self, BoxError> {
         let Some(id) = cell else {
-            return Ok(Self::Source(bench.segment_source(spec, class, height, width)?));
+            return Ok(Self::Source(
+                bench.segment_source(spec, class, height, width)?,
+            ));
         };
         let cell = &plan.cells[id.0];
         let entry = bench.store.entry(cell.kind, &cell.key)?;
-        let entry = entry.ok_or_else(|| format!("{} is not in the store any more; run again", cell.name))?;
+        let entry = entry
+            .ok_or_else(|| format!("{} is not in the store any more; run again", cell.name))?;
         let index: Index = serde_json::from_slice(&entry.read(INDEX)?)?;
         let reader = LabelMapsReader::open(&entry.path(MAPS)?)?;
-        let one = if index.one { Some(fitted(reader.get(0)?, height, width)?) } else { None };
-        Ok(Self::Stored { index, reader, one, height, width })
+        let one = if index.one {
+            Some(fitted(reader.get(0)?, height, width)?)
+        } else {
+            None
+        };
+        Ok(Self::Stored {
+            index,
+            reader,
+            one,
+            height,
+            width,
+        })
     }
 
     /// Names of the segments in the order of their labels.
@@ -75,8 +94,15 @@ impl Labels {
         match self {
             Self::Source(source) => bench.label_map(source, id),
             Self::Stored { one: Some(one), .. } => Ok(one.clone()),
-            Self::Stored { reader, height, width, .. } => {
-                let row = reader.find(id).ok_or_else(|| format!("{id} has no label map"))?;
+            Self::Stored {
+                reader,
+                height,
+                width,
+                ..
+            } => {
+                let row = reader
+                    .find(id)
+                    .ok_or_else(|| format!("{id} has no label map"))?;
                 fitted(reader.get(row)?, *height, *width)
             }
         }
@@ -101,7 +127,12 @@ pub(crate) struct Small {
 impl Small {
     pub fn new(names: &[String]) -> Self {
         let none = vec![0; names.len()];
-        Self { names: names.to_vec(), maps: 0, empty: none.clone(), small: none }
+        Self {
+            names: names.to_vec(),
+            maps: 0,
+            empty: none.clone(),
+            small: none,
+        }
     }
 
     pub fn add(&mut self, areas: &[usize]) {
@@ -119,7 +150,13 @@ impl Small {
             1 => "the map".to_owned(),
             n => format!("of {n} maps"),
         };
-        let many = |n: usize| if self.maps == 1 { String::new() } else { format!("{n} ") };
+        let many = |n: usize| {
+            if self.maps == 1 {
+                String::new()
+            } else {
+                format!("{n} ")
+            }
+        };
         for (i, name) in self.names.iter().enumerate() {
             if self.empty[i] > 0 {
                 notes.push(format!(
@@ -149,15 +186,27 @@ mod tests {
         let mut one = Small::new(&names);
         one.add(&[900, 63, 0]);
         let notes = one.notes();
-        assert!(notes[0].contains("\"chip\" has fewer than 64 pixels in the map"), "{notes:?}");
-        assert!(notes[1].contains("\"dot\" is empty in the map"), "{notes:?}");
+        assert!(
+            notes[0].contains("\"chip\" has fewer than 64 pixels in the map"),
+            "{notes:?}"
+        );
+        assert!(
+            notes[1].contains("\"dot\" is empty in the map"),
+            "{notes:?}"
+        );
         let mut many = Small::new(&names);
         for areas in [[900, 64, 10], [900, 100, 70], [0, 100, 7]] {
             many.add(&areas);
         }
         let notes = many.notes();
-        assert!(notes[0].contains("\"board\" is empty in 1 of 3 maps"), "{notes:?}");
-        assert!(notes[1].contains("\"dot\" has fewer than 64 pixels in 2 of 3 maps"), "{notes:?}");
+        assert!(
+            notes[0].contains("\"board\" is empty in 1 of 3 maps"),
+            "{notes:?}"
+        );
+        assert!(
+            notes[1].contains("\"dot\" has fewer than 64 pixels in 2 of 3 maps"),
+            "{notes:?}"
+        );
         assert_eq!(notes.len(), 2);
     }
 }

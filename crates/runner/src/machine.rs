@@ -39,10 +39,14 @@ pub fn peak_memory_mib() -> u64 {
 fn field_kib(path: &str, field: &str) -> u64 {
     let text = read(path);
     let line = text.lines().find_map(|l| l.strip_prefix(field));
-    line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    line.and_then(|l| l.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
 }
 
-#[expect(clippy::disallowed_methods, reason = "/proc is how the kernel tells about itself, no data file")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "/proc is how the kernel tells about itself, no data file"
+)]
 fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }

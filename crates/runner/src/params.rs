@@ -12,17 +12,22 @@ const OURS: [&str; 3] = ["monotone", "g_scores", "g_folds"];
 /// Folds of out-of-fold scores unless told otherwise.
 const FOLDS: usize = 5;
 
-/// `"brf"`, or `{ preset = "brf", max_depth = 3, monotone = true }`; the paper's forest where nothing is said.
+/// `"brf"`, or `{ preset = "brf", max_depth = 3, monotone = true }`; the paper's forest where
+/// nothing is said.
 pub fn forest(spec: Option<&Value>) -> Result<ForestParams, BoxError> {
     let table = match spec {
         None => Table::new(),
-        Some(Value::String(preset)) => Table::from_iter([("preset".to_owned(), preset.clone().into())]),
+        Some(Value::String(preset)) => {
+            Table::from_iter([("preset".to_owned(), preset.clone().into())])
+        }
         Some(Value::Table(table)) => table
             .iter()
             .filter(|(k, _)| !OURS.contains(&k.as_str()))
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect(),
-        Some(other) => return Err(format!("{other}: expected the name of a preset or a table").into()),
+        Some(other) => {
+            return Err(format!("{other}: expected the name of a preset or a table").into());
+        }
     };
     let settings = ForestSettings::deserialize(Value::Table(table))?;
     Ok(settings.checked()?)
@@ -37,8 +42,8 @@ pub fn is_monotone(spec: Option<&Value>) -> Result<bool, BoxError> {
     }
 }
 
-/// Which scores of the classifier g the forest trains on: `g_scores = "in-sample"` (as in the paper) or `"out-of-fold"`,
-/// with `g_folds` folds.
+/// Which scores of the classifier g the forest trains on: `g_scores = "in-sample"` (as in the
+/// paper) or `"out-of-fold"`, with `g_folds` folds.
 pub fn g_scores(spec: Option<&Value>) -> Result<GScores, BoxError> {
     let get = |key: &str| spec.and_then(|s| s.get(key));
     let out = match get("g_scores") {
@@ -46,7 +51,11 @@ pub fn g_scores(spec: Option<&Value>) -> Result<GScores, BoxError> {
         Some(value) => match value.as_str() {
             Some("in-sample") => false,
             Some("out-of-fold") => true,
-            _ => return Err(format!("g_scores {value}: expected \"in-sample\" or \"out-of-fold\"").into()),
+            _ => {
+                return Err(
+                    format!("g_scores {value}: expected \"in-sample\" or \"out-of-fold\"").into(),
+                );
+            }
         },
     };
     match (out, get("g_folds")) {
@@ -54,20 +63,24 @@ pub fn g_scores(spec: Option<&Value>) -> Result<GScores, BoxError> {
         (false, Some(_)) => Err("g_folds: only g_scores = \"out-of-fold\" has folds".into()),
         (true, None) => Ok(GScores::OutOfFold { folds: FOLDS }),
         (true, Some(value)) => match value.as_integer() {
-            Some(folds @ 2..=1000) => Ok(GScores::OutOfFold { folds: folds as usize }),
+            Some(folds @ 2..=1000) => Ok(GScores::OutOfFold {
+                folds: folds as usize,
+            }),
             _ => Err(format!("g_folds {value}: expected a number from 2 to 1000").into()),
         },
     }
 }
 
-/// With `monotone = true`, 1 for every column where more means more evidence of a defect: quantile, mean, maximum and the
-/// classifier's score; 0 for the shape of the distribution. Empty without.
+/// With `monotone = true`, 1 for every column where more means more evidence of a defect: quantile,
+/// mean, maximum and the classifier's score; 0 for the shape of the distribution. Empty without.
 pub fn monotone(spec: Option<&Value>, columns: &[String]) -> Vec<i8> {
     if !matches!(is_monotone(spec), Ok(true)) {
         return Vec::new();
     }
     let rises = |column: &String| match column.parse() {
-        Ok(FeatureName::Segment { measure, .. }) => !matches!(measure, Measure::Skewness | Measure::Kurtosis),
+        Ok(FeatureName::Segment { measure, .. }) => {
+            !matches!(measure, Measure::Skewness | Measure::Kurtosis)
+        }
         Ok(FeatureName::GlobalMax { .. } | FeatureName::Classifier { .. }) | Err(_) => true,
     };
     columns.iter().map(|c| i8::from(rises(c))).collect()
@@ -81,8 +94,16 @@ mod tests {
     fn presets_and_tables() {
         let of = |text: &str| forest(toml::from_str::<Table>(text).unwrap().get("f"));
         assert_eq!(of("").unwrap(), of("f = 'brf'").unwrap());
-        assert_eq!(of("f = { preset = 'rf', monotone = true }").unwrap(), of("f = 'rf'").unwrap());
-        assert!(of("f = { preset = 'rf', depth = 3 }").unwrap_err().to_string().contains("depth"));
+        assert_eq!(
+            of("f = { preset = 'rf', monotone = true }").unwrap(),
+            of("f = 'rf'").unwrap()
+        );
+        assert!(
+            of("f = { preset = 'rf', depth = 3 }")
+                .unwrap_err()
+                .to_string()
+                .contains("depth")
+        );
         assert!(of("f = 3").is_err());
     }
 
@@ -91,8 +112,14 @@ mod tests {
         let of = |text: &str| g_scores(toml::from_str::<Table>(text).unwrap().get("f"));
         assert_eq!(of("").unwrap(), GScores::InSample);
         assert_eq!(of("f = 'brf'").unwrap(), GScores::InSample);
-        assert_eq!(of("f = { g_scores = 'in-sample' }").unwrap(), GScores::InSample);
-        assert_eq!(of("f = { g_scores = 'out-of-fold' }").unwrap(), GScores::OutOfFold { folds: 5 });
+        assert_eq!(
+            of("f = { g_scores = 'in-sample' }").unwrap(),
+            GScores::InSample
+        );
+        assert_eq!(
+            of("f = { g_scores = 'out-of-fold' }").unwrap(),
+            GScores::OutOfFold { folds: 5 }
+        );
         let three = of("f = { preset = 'rf', g_scores = 'out-of-fold', g_folds = 3 }");
         assert_eq!(three.unwrap(), GScores::OutOfFold { folds: 3 });
         for (text, word) in [
@@ -103,15 +130,26 @@ mod tests {
             let e = of(text).unwrap_err().to_string();
             assert!(e.contains(word), "{e}");
         }
-        let spec: Table = toml::from_str("f = { preset = 'rf', g_scores = 'out-of-fold' }").unwrap();
-        assert_eq!(forest(spec.get("f")).unwrap(), forest(Some(&Value::String("rf".into()))).unwrap());
+        let spec: Table =
+            toml::from_str("f = { preset = 'rf', g_scores = 'out-of-fold' }").unwrap();
+        assert_eq!(
+            forest(spec.get("f")).unwrap(),
+            forest(Some(&Value::String("rf".into()))).unwrap()
+        );
     }
 
     #[test]
     fn evidence_may_only_rise() {
         let spec: Table = toml::from_str("f = { preset = 'brf', monotone = true }").unwrap();
-        let columns =
-            ["a/p/q99.5", "a/p/skewness", "a/p/kurtosis", "a/p/mean", "p/max", "wrn/score"].map(String::from);
+        let columns = [
+            "a/p/q99.5",
+            "a/p/skewness",
+            "a/p/kurtosis",
+            "a/p/mean",
+            "p/max",
+            "wrn/score",
+        ]
+        .map(String::from);
         assert_eq!(monotone(spec.get("f"), &columns), [1, 0, 0, 1, 1, 1]);
         assert!(monotone(None, &columns).is_empty());
     }

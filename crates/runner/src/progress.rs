@@ -16,14 +16,22 @@ impl Bars {
     /// Bars on standard error if that is a terminal and `quiet` is not set.
     pub fn new(quiet: bool) -> Self {
         let live = !quiet && std::io::stderr().is_terminal();
-        let target = if live { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { bars: MultiProgress::with_draw_target(target), live }
+        let target = if live {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        Self {
+            bars: MultiProgress::with_draw_target(target),
+            live,
+        }
     }
 
     /// The bar of the whole run.
     pub fn total(&self, name: &str, cells: u64) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new(cells));
-        if let Ok(style) = ProgressStyle::with_template("{prefix:>24} {bar:30} {pos}/{len} cells · {elapsed}")
+        if let Ok(style) =
+            ProgressStyle::with_template("{prefix:>24} {bar:30} {pos}/{len} cells · {elapsed}")
         {
             bar.set_style(style);
         }

@@ -12,8 +12,8 @@ use rayon::prelude::*;
 use segad_core::{CellKind, ImageId};
 use segad_grid::{CellId, Experiment, Plan, RowResult};
 use segad_report::{
-    CellSource, GroupKind, GroupSpec, Host, Metric, Provenance, Results, RowSpec, ScoreRow, ScoreTable,
-    Shape, Stage, Tolerance,
+    CellSource, GroupKind, GroupSpec, Host, Metric, Provenance, Results, RowSpec, ScoreRow,
+    ScoreTable, Shape, Stage, Tolerance,
 };
 use segad_store::atomic;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,22 +31,35 @@ pub(crate) struct Written {
 
 /// The metrics of an experiment.
 pub(crate) fn metrics(experiment: &Experiment) -> Result<Vec<Metric>, Failure> {
-    let parse = |m: &String| m.parse().map_err(|e| Failure::Configuration(format!("metrics: {m}: {e}")));
+    let parse = |m: &String| {
+        m.parse()
+            .map_err(|e| Failure::Configuration(format!("metrics: {m}: {e}")))
+    };
     experiment.metrics.iter().map(parse).collect()
 }
 
 /// True if the results are of more than one class.
 pub(crate) fn several_classes(plan: &Plan) -> bool {
-    plan.results.windows(2).any(|pair| pair[0].class != pair[1].class)
+    plan.results
+        .windows(2)
+        .any(|pair| pair[0].class != pair[1].class)
 }
 
-/// Heading of a column group: what varies of class, protocol and detector; the class if nothing does.
+/// Heading of a column group: what varies of class, protocol and detector; the class if nothing
+/// does.
 pub(crate) fn column(experiment: &Experiment, several_classes: bool, result: &RowResult) -> String {
     let class = several_classes.then_some(&result.class);
     let protocol = (experiment.protocols.len() > 1).then_some(&result.protocol);
-    let parts: Vec<&str> =
-        [class, protocol, result.each.as_ref()].into_iter().flatten().map(String::as_str).collect();
-    if parts.is_empty() { result.class.clone() } else { parts.join(" · ") }
+    let parts: Vec<&str> = [class, protocol, result.each.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    if parts.is_empty() {
+        result.class.clone()
+    } else {
+        parts.join(" · ")
+    }
 }
 
 /// The experiment as the report sees it.
@@ -69,11 +82,22 @@ fn described(
     if bench.source.manifest().made_up {
         title.push_str(", on made-up data: the numbers mean nothing");
     }
-    let mut described =
-        segad_report::Experiment::new(&experiment.name, &title, &metrics(experiment)?, &rows, &columns);
+    let mut described = segad_report::Experiment::new(
+        &experiment.name,
+        &title,
+        &metrics(experiment)?,
+        &rows,
+        &columns,
+    );
     described.paper = experiment.paper.clone();
     described.rows = row_specs(experiment)?;
-    described.seeds = plan.results.iter().map(|r| r.seed).collect::<BTreeSet<_>>().into_iter().collect();
+    described.seeds = plan
+        .results
+        .iter()
+        .map(|r| r.seed)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
     if experiment.protocols.len() > 1 {
         described.shape = Shape::Metrics;
     }
@@ -87,10 +111,17 @@ fn described(
 /// The rows, under the headings that the paper's table has for them.
 fn row_specs(experiment: &Experiment) -> Result<Vec<RowSpec>, Failure> {
     let paper = segad_report::Paper::load().map_err(Failure::configuration)?;
-    let table = experiment.paper.as_deref().map(|id| paper.table(id)).transpose();
+    let table = experiment
+        .paper
+        .as_deref()
+        .map(|id| paper.table(id))
+        .transpose();
     let table = table.map_err(Failure::configuration)?;
     let section = |name: &str| Some(paper.row(table?, name)?.section.clone());
-    let spec = |name: &str| RowSpec { section: section(name).unwrap_or_default(), ..RowSpec::new(name) };
+    let spec = |name: &str| RowSpec {
+        section: section(name).unwrap_or_default(),
+        ..RowSpec::new(name)
+    };
     Ok(experiment.rows.iter().map(|r| spec(&r.name)).collect())
 }
 
@@ -102,7 +133,11 @@ fn groups(bench: &Workbench) -> Vec<GroupSpec> {
         (true, _) if g.name.contains("unseen") => GroupKind::Unseen,
         (true, _) => GroupKind::Seen,
     };
-    manifest.groups.iter().map(|g| GroupSpec::new(&g.name, &g.name.replace('_', " "), kind(g))).collect()
+    manifest
+        .groups
+        .iter()
+        .map(|g| GroupSpec::new(&g.name, &g.name.replace('_', " "), kind(g)))
+        .collect()
 }
 
 /// Writes everything that `out` is to hold. Files are replaced one by one, each atomically.
@@ -117,43 +152,95 @@ pub(crate) fn write(
 ) -> Result<Written, Failure> {
     let described = described(experiment, plan, bench)?;
     let (scores, failures) = collect(experiment, plan, outcome, bench)?;
-    let told =
-        failures.iter().map(|f| format!("{}, {}, seed {}: {}", f.row, f.class, f.seed, f.reason)).collect();
+    let told = failures
+        .iter()
+        .map(|f| format!("{}, {}, seed {}: {}", f.row, f.class, f.seed, f.reason))
+        .collect();
     let scores = ScoreTable::new(&described, scores, failures).map_err(Failure::input)?;
     let mut results = Results::from_scores(&described, &scores).map_err(Failure::input)?;
     let mut provenance = provenance(experiment, plan, bench, command)?;
-    let source = |c: &CellSource| ((c.row.clone(), c.class.clone(), c.seed), format!("{}/{}", c.kind, c.key));
+    let source = |c: &CellSource| {
+        (
+            (c.row.clone(), c.class.clone(), c.seed),
+            format!("{}/{}", c.kind, c.key),
+        )
+    };
     results.sources = provenance.cells.iter().map(source).collect();
     let table = segad_report::table_md(&results).map_err(Failure::input)?;
-    let drift = if check { differences(&results, out)? } else { None };
+    let drift = if check {
+        differences(&results, out)?
+    } else {
+        None
+    };
     let guard = guard::check(experiment, plan, bench).map_err(Failure::input)?;
-    guard.warnings.iter().for_each(|w| bench.bars.line(&format!("warning: {w}")));
+    guard
+        .warnings
+        .iter()
+        .for_each(|w| bench.bars.line(&format!("warning: {w}")));
     provenance.notes.extend(guard.warnings);
     let mut figures =
         segad_report::standard_figures(&described, &results, &scores).map_err(Failure::input)?;
     figures.extend(training::figures(plan, bench).map_err(Failure::input)?);
     write_figures(&out.join("figures"), &figures)?;
-    let page = gallery::page(experiment, plan, bench, &results, &scores, figures, &provenance, guard.note)?;
+    let page = gallery::page(
+        experiment,
+        plan,
+        bench,
+        &results,
+        &scores,
+        figures,
+        &provenance,
+        guard.note,
+    )?;
     let put = |name: &str, text: &str| {
         atomic::write_atomic(&out.join(name), text.as_bytes()).map_err(Failure::input)
     };
-    atomic::create_dir(out).and_then(|()| atomic::sweep(out)).map_err(Failure::input)?;
+    atomic::create_dir(out)
+        .and_then(|()| atomic::sweep(out))
+        .map_err(Failure::input)?;
     put("table.md", &table)?;
-    put("table.tex", &segad_report::table_tex(&results).map_err(Failure::input)?)?;
-    put("table.csv", &segad_report::table_csv(&results).map_err(Failure::input)?)?;
-    put("table.json", &segad_report::table_json(&results).map_err(Failure::input)?)?;
-    put("metrics.csv", &segad_report::metrics_csv(&results).map_err(Failure::input)?)?;
-    put("differences.csv", &findings::differences(experiment, &results))?;
-    put("scores.csv", &segad_report::scores_csv(&scores).map_err(Failure::input)?)?;
+    put(
+        "table.tex",
+        &segad_report::table_tex(&results).map_err(Failure::input)?,
+    )?;
+    put(
+        "table.csv",
+        &segad_report::table_csv(&results).map_err(Failure::input)?,
+    )?;
+    put(
+        "table.json",
+        &segad_report::table_json(&results).map_err(Failure::input)?,
+    )?;
+    put(
+        "metrics.csv",
+        &segad_report::metrics_csv(&results).map_err(Failure::input)?,
+    )?;
+    put(
+        "differences.csv",
+        &findings::differences(experiment, &results),
+    )?;
+    put(
+        "scores.csv",
+        &segad_report::scores_csv(&scores).map_err(Failure::input)?,
+    )?;
     write_scores(&out.join("scores.parquet"), &scores)?;
-    put("provenance.json", &provenance.to_json().map_err(Failure::input)?)?;
+    put(
+        "provenance.json",
+        &provenance.to_json().map_err(Failure::input)?,
+    )?;
     put("report.html", &page)?;
-    Ok(Written { table, failures: told, drift })
+    Ok(Written {
+        table,
+        failures: told,
+        drift,
+    })
 }
 
 /// Every plot as SVG and PNG, and its numbers as CSV.
 fn write_figures(folder: &Path, figures: &[segad_report::Figure]) -> Result<(), Failure> {
-    atomic::create_dir(folder).and_then(|()| atomic::sweep(folder)).map_err(Failure::input)?;
+    atomic::create_dir(folder)
+        .and_then(|()| atomic::sweep(folder))
+        .map_err(Failure::input)?;
     let mut names = BTreeSet::new();
     let mut plots = Vec::new();
     for plot in figures.iter().flat_map(|f| &f.plots) {
@@ -166,7 +253,11 @@ fn write_figures(folder: &Path, figures: &[segad_report::Figure]) -> Result<(), 
     }
     plots.par_iter().try_for_each(|(name, plot)| {
         let (svg, png) = (plot.svg().into_bytes(), plot.png().map_err(Failure::input)?);
-        for (extension, bytes) in [("svg", &svg[..]), ("csv", plot.csv.as_bytes()), ("png", &png)] {
+        for (extension, bytes) in [
+            ("svg", &svg[..]),
+            ("csv", plot.csv.as_bytes()),
+            ("png", &png),
+        ] {
             let path = folder.join(format!("{name}.{extension}"));
             atomic::write_atomic(&path, bytes).map_err(Failure::input)?;
         }
@@ -200,7 +291,10 @@ fn collect(
     let several = several_classes(plan);
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for result in &plan.results {
-        let (row, class) = (experiment.rows[result.row].name.clone(), column(experiment, several, result));
+        let (row, class) = (
+            experiment.rows[result.row].name.clone(),
+            column(experiment, several, result),
+        );
         let cell = match &result.cell {
             Ok(id) => outcome.failed.get(id).map_or(Ok(*id), Err),
             Err(reason) => Err(reason),
@@ -208,12 +302,21 @@ fn collect(
         match cell {
             Err(reason) => {
                 let reason = reason.clone();
-                failures.push(segad_report::Failure { row, class, seed: result.seed, reason });
+                failures.push(segad_report::Failure {
+                    row,
+                    class,
+                    seed: result.seed,
+                    reason,
+                });
             }
             Ok(id) => {
                 let cell = &plan.cells[id.0];
-                let entry = bench.store.entry(cell.kind, &cell.key).map_err(Failure::input)?;
-                let entry = entry.ok_or_else(|| Failure::Input(format!("{} left the store", cell.name)))?;
+                let entry = bench
+                    .store
+                    .entry(cell.kind, &cell.key)
+                    .map_err(Failure::input)?;
+                let entry =
+                    entry.ok_or_else(|| Failure::Input(format!("{} left the store", cell.name)))?;
                 let path = entry.path("scores.parquet").map_err(Failure::input)?;
                 let table = segad_store::read_features(&path).map_err(Failure::input)?;
                 for (sample, &score) in cell.split.test.samples().iter().zip(table.values()) {
@@ -233,8 +336,8 @@ fn collect(
     Ok((rows, failures))
 }
 
-/// What the tables stand on. Times are those recorded when a cell was computed, so that a run from the store says the
-/// same.
+/// What the tables stand on. Times are those recorded when a cell was computed, so that a run from
+/// the store says the same.
 fn provenance(
     experiment: &Experiment,
     plan: &Plan,
@@ -245,17 +348,36 @@ fn provenance(
     let mut peak = 0;
     let mut notes: BTreeMap<String, usize> = BTreeMap::new();
     for cell in &plan.cells {
-        let Some(entry) = bench.store.entry(cell.kind, &cell.key).map_err(Failure::input)? else {
+        let Some(entry) = bench
+            .store
+            .entry(cell.kind, &cell.key)
+            .map_err(Failure::input)?
+        else {
             continue;
         };
         let recorded = &entry.meta().provenance;
         let stage = stages.entry(cell.kind).or_default();
-        stage.0 += recorded.get("seconds").and_then(|s| s.as_f64()).unwrap_or(0.0);
+        stage.0 += recorded
+            .get("seconds")
+            .and_then(|s| s.as_f64())
+            .unwrap_or(0.0);
         stage.1 += 1;
-        for note in recorded.get("notes").and_then(|n| n.as_array()).into_iter().flatten() {
-            *notes.entry(note.as_str().unwrap_or_default().to_owned()).or_default() += 1;
+        for note in recorded
+            .get("notes")
+            .and_then(|n| n.as_array())
+            .into_iter()
+            .flatten()
+        {
+            *notes
+                .entry(note.as_str().unwrap_or_default().to_owned())
+                .or_default() += 1;
         }
-        peak = peak.max(recorded.get("peak_memory_mib").and_then(|m| m.as_u64()).unwrap_or(0));
+        peak = peak.max(
+            recorded
+                .get("peak_memory_mib")
+                .and_then(|m| m.as_u64())
+                .unwrap_or(0),
+        );
     }
     let machine = Machine::here();
     let several = several_classes(plan);
@@ -267,9 +389,14 @@ fn provenance(
         key: plan.cells[id.0].key.to_string(),
     };
     let manifest = bench.source.manifest();
-    let mut versions: BTreeMap<String, String> =
-        versions::versions().into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-    versions.insert("data set".to_owned(), format!("{} (schema {})", manifest.name, manifest.schema));
+    let mut versions: BTreeMap<String, String> = versions::versions()
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v))
+        .collect();
+    versions.insert(
+        "data set".to_owned(),
+        format!("{} (schema {})", manifest.name, manifest.schema),
+    );
     Ok(Provenance {
         command: command.to_owned(),
         commit: versions::commit(),
@@ -283,11 +410,22 @@ fn provenance(
         },
         stages: stages
             .into_iter()
-            .map(|(kind, (seconds, cells))| Stage { name: kind.to_string(), seconds, cells })
+            .map(|(kind, (seconds, cells))| Stage {
+                name: kind.to_string(),
+                seconds,
+                cells,
+            })
             .collect(),
-        notes: notes.into_iter().map(|(note, n)| format!("{note} ({n} cells)")).collect(),
+        notes: notes
+            .into_iter()
+            .map(|(note, n)| format!("{note} ({n} cells)"))
+            .collect(),
         peak_memory: Some(peak << 20),
-        cells: plan.results.iter().filter_map(|r| Some(source(r, *r.cell.as_ref().ok()?))).collect(),
+        cells: plan
+            .results
+            .iter()
+            .filter_map(|r| Some(source(r, *r.cell.as_ref().ok()?)))
+            .collect(),
     })
 }
 
@@ -302,8 +440,18 @@ fn differences(results: &Results, out: &Path) -> Result<Option<String>, Failure>
         found.extend(drifts.into_iter().map(|drift| drift.to_string()));
     }
     for cell in segad_report::compare(results).differs {
-        let (ours, paper) = (cell.mean.unwrap_or(f64::NAN), cell.paper.unwrap_or(f64::NAN));
-        found.push(format!("{}, {}, {}: {ours:.1}, the paper {paper:.1}", cell.row, cell.class, cell.metric));
+        let (ours, paper) = (
+            cell.mean.unwrap_or(f64::NAN),
+            cell.paper.unwrap_or(f64::NAN),
+        );
+        found.push(format!(
+            "{}, {}, {}: {ours:.1}, the paper {paper:.1}",
+            cell.row, cell.class, cell.metric
+        ));
     }
-    Ok(if found.is_empty() { None } else { Some(found.join("\n")) })
+    Ok(if found.is_empty() {
+        None
+    } else {
+        Some(found.join("\n"))
+    })
 }

@@ -1,4 +1,5 @@
-//! Runs the cells of a plan that the store does not have, each under a lease, and keeps going past failures.
+//! Runs the cells of a plan that the store does not have, each under a lease, and keeps going past
+//! failures.
 
 use crate::clock::{self, Stopwatch};
 use crate::interrupt::Interrupt;
@@ -20,7 +21,8 @@ const NEEDS: &str = "needs ";
 
 /// Computes one cell and publishes its result. Returns why not, for people.
 pub trait Execute: Sync {
-    /// Runs cell `id`; everything it needs is in the store. `cancel` asks it to stop at its next safe place.
+    /// Runs cell `id`; everything it needs is in the store. `cancel` asks it to stop at its next
+    /// safe place.
     ///
     /// # Errors
     /// What went wrong, with file or value.
@@ -32,9 +34,11 @@ pub trait Execute: Sync {
 pub struct Policy {
     /// How often a cell that fails is tried again at once.
     pub retries: u32,
-    /// How long one cell may take. A training that is stopped keeps its checkpoint and goes on from there when tried again.
+    /// How long one cell may take. A training that is stopped keeps its checkpoint and goes on from
+    /// there when tried again.
     pub time_limit: Option<Duration>,
-    /// Try cells again that failed in an earlier run of the same program; otherwise their failure stands.
+    /// Try cells again that failed in an earlier run of the same program; otherwise their failure
+    /// stands.
     pub rerun_failed: bool,
     /// Which program this is.
     pub program: String,
@@ -43,15 +47,26 @@ pub struct Policy {
 impl Policy {
     /// The failure of an earlier run that still stands.
     pub fn standing(&self, store: &Store, kind: CellKind, key: &Key) -> Option<FailedCell> {
-        let failure = if self.rerun_failed { None } else { store.failure(kind, key) };
+        let failure = if self.rerun_failed {
+            None
+        } else {
+            store.failure(kind, key)
+        };
         failure.filter(|f| f.program == self.program)
     }
 }
 
 /// How the reason is told of a cell that failed in an earlier run.
 pub fn told(failure: &FailedCell) -> String {
-    let times = if failure.tries == 1 { "once".to_owned() } else { format!("{} times", failure.tries) };
-    format!("{} (failed before, tried {times}; --rerun-failed tries again)", failure.reason)
+    let times = if failure.tries == 1 {
+        "once".to_owned()
+    } else {
+        format!("{} times", failure.tries)
+    };
+    format!(
+        "{} (failed before, tried {times}; --rerun-failed tries again)",
+        failure.reason
+    )
 }
 
 /// What became of a plan.
@@ -72,13 +87,16 @@ pub struct Outcome {
 impl Outcome {
     /// True if every failure goes back to an input that the plan already knew to be missing.
     pub fn missing_inputs_only(&self, plan: &Plan) -> bool {
-        let mut own = self.failed.iter().filter(|(_, reason)| !reason.starts_with(NEEDS));
+        let mut own = self
+            .failed
+            .iter()
+            .filter(|(_, reason)| !reason.starts_with(NEEDS));
         own.all(|(id, _)| plan.cells[id.0].missing.is_some())
     }
 }
 
-/// Runs what is missing. Networks use all threads, so their cells run one at a time; statistics and forests use one
-/// thread each and run side by side in the current rayon pool.
+/// Runs what is missing. Networks use all threads, so their cells run one at a time; statistics and
+/// forests use one thread each and run side by side in the current rayon pool.
 pub fn run(
     plan: &Plan,
     store: &Store,
@@ -89,13 +107,25 @@ pub fn run(
 ) -> Outcome {
     let has = |kind: CellKind, key: &Key| store.contains(kind, key);
     let mut waiting: BTreeSet<CellId> = plan.needed(has).into_iter().collect();
-    let mut outcome = Outcome { stored: plan.cells.len() - waiting.len(), ..Outcome::default() };
+    let mut outcome = Outcome {
+        stored: plan.cells.len() - waiting.len(),
+        ..Outcome::default()
+    };
     waiting.retain(|&id| {
         let cell = &plan.cells[id.0];
         let failure = policy.standing(store, cell.kind, &cell.key);
-        failure.map(|f| outcome.failed.insert(id, told(&f))).is_none()
+        failure
+            .map(|f| outcome.failed.insert(id, told(&f)))
+            .is_none()
     });
-    let work = Work { plan, store, bars, interrupt, policy, execute };
+    let work = Work {
+        plan,
+        store,
+        bars,
+        interrupt,
+        policy,
+        execute,
+    };
     let total = bars.total("all", waiting.len() as u64);
     while !waiting.is_empty() {
         if interrupt.no_more.is_cancelled() {
@@ -173,19 +203,28 @@ fn blocked(plan: &Plan, id: CellId, failed: &BTreeMap<CellId, String>) -> Option
     })
 }
 
-/// The next batch: the first network cell that is ready, or else every ready cell of the earliest light kind.
+/// The next batch: the first network cell that is ready, or else every ready cell of the earliest
+/// light kind.
 fn ready(plan: &Plan, waiting: &BTreeSet<CellId>) -> Vec<CellId> {
-    let ready =
-        waiting.iter().copied().filter(|id| plan.cells[id.0].needs.iter().all(|n| !waiting.contains(n)));
+    let ready = waiting
+        .iter()
+        .copied()
+        .filter(|id| plan.cells[id.0].needs.iter().all(|n| !waiting.contains(n)));
     let ready: Vec<CellId> = ready.collect();
     let heavy = |kind: CellKind| {
-        matches!(kind, CellKind::Embed | CellKind::Fit | CellKind::Maps | CellKind::Classify)
+        matches!(
+            kind,
+            CellKind::Embed | CellKind::Fit | CellKind::Maps | CellKind::Classify
+        )
     };
     if let Some(&id) = ready.iter().find(|id| heavy(plan.cells[id.0].kind)) {
         return vec![id];
     }
     let earliest = ready.iter().map(|id| plan.cells[id.0].kind).min();
-    ready.into_iter().filter(|id| Some(plan.cells[id.0].kind) == earliest).collect()
+    ready
+        .into_iter()
+        .filter(|id| Some(plan.cells[id.0].kind) == earliest)
+        .collect()
 }
 
 /// What every cell is run with.
@@ -199,7 +238,8 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Runs one cell while holding its lease; `None` if somebody else holds it. Seconds on success, 0 if it was there.
+    /// Runs one cell while holding its lease; `None` if somebody else holds it. Seconds on success,
+    /// 0 if it was there.
     fn leased(&self, id: CellId) -> Option<Result<f64, String>> {
         let cell = &self.plan.cells[id.0];
         let kind = cell.kind;
@@ -220,11 +260,15 @@ impl Work<'_> {
         Some(result.map(|()| watch.seconds()))
     }
 
-    /// Runs one cell as often as the policy says. What failed in the end is remembered, unless it was stopped.
+    /// Runs one cell as often as the policy says. What failed in the end is remembered, unless it
+    /// was stopped.
     fn tried(&self, id: CellId, beat: &Beat) -> Result<(), String> {
         let cell = &self.plan.cells[id.0];
         let kind = cell.kind;
-        let before = self.store.failure(kind, &cell.key).filter(|f| f.program == self.policy.program);
+        let before = self
+            .store
+            .failure(kind, &cell.key)
+            .filter(|f| f.program == self.policy.program);
         let earlier = before.map_or(0, |f| f.tries);
         for attempt in 0..=self.policy.retries {
             let cancel = self.interrupt.stop.child();
@@ -242,14 +286,22 @@ impl Work<'_> {
             }
             let tries = earlier + attempt + 1;
             let reason = match self.policy.time_limit.filter(|_| cancel.is_cancelled()) {
-                Some(limit) => format!("stopped at the time limit of {} s: {reason}", limit.as_secs_f64()),
+                Some(limit) => format!(
+                    "stopped at the time limit of {} s: {reason}",
+                    limit.as_secs_f64()
+                ),
                 None => reason,
             };
             if attempt < self.policy.retries {
-                self.bars.line(&format!("trying again: {}: {reason}", cell.name));
+                self.bars
+                    .line(&format!("trying again: {}: {reason}", cell.name));
                 continue;
             }
-            let failure = FailedCell { reason: reason.clone(), tries, program: self.policy.program.clone() };
+            let failure = FailedCell {
+                reason: reason.clone(),
+                tries,
+                program: self.policy.program.clone(),
+            };
             if let Err(e) = self.store.keep_failure(kind, &cell.key, &failure) {
                 tracing::warn!("a failure could not be kept, so the next run tries again: {e}");
             }
@@ -290,7 +342,9 @@ fn keeping_alive<T>(mut lease: Lease, work: impl FnOnce(&Beat) -> T) -> T {
                     Err(RecvTimeoutError::Disconnected) => break,
                     Err(RecvTimeoutError::Timeout) => {}
                 }
-                if let Some((_, _, cancel)) = limit.take_if(|(since, limit, _)| since.elapsed() >= *limit) {
+                if let Some((_, _, cancel)) =
+                    limit.take_if(|(since, limit, _)| since.elapsed() >= *limit)
+                {
                     cancel.cancel();
                 }
                 if refreshed.elapsed() >= LEASE / 4 {

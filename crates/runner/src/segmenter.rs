@@ -1,12 +1,13 @@
-//! Segments whose label maps are made in cells of their own: learned from good images, or by a TorchScript module.
+//! Segments whose label maps are made in cells of their own: learned from good images, or by a
+//! TorchScript module.
 
 use crate::workbench::Workbench;
 use segad_core::{BoxError, Image, ImageId, Key, KeyHasher, LabelMap, Precision, Seed};
 use segad_grid::{Checked, SegmentCells};
 use segad_nn::{BackboneKind, PatchFeatures, Preprocess, Prompt, ScriptModule};
 use segad_segments::{
-    CLUSTERED_REVISION, ClusteredMode, ClusteredParams, Foreground, Interface, Normalise, SegmentsError,
-    SegmentsSpec, SegmentsTable, TorchScriptParams,
+    CLUSTERED_REVISION, ClusteredMode, ClusteredParams, Foreground, Interface, Normalise,
+    SegmentsError, SegmentsSpec, SegmentsTable, TorchScriptParams,
 };
 use segad_store::atomic;
 use std::path::Path;
@@ -14,8 +15,13 @@ use toml::Value;
 
 /// The settings, if segments of this kind are made in cells.
 pub(crate) fn made(spec: Option<&Value>) -> Result<Option<SegmentsTable>, BoxError> {
-    let Some(Value::Table(table)) = spec else { return Ok(None) };
-    if !matches!(table.get("kind").and_then(Value::as_str), Some("clustered" | "torchscript")) {
+    let Some(Value::Table(table)) = spec else {
+        return Ok(None);
+    };
+    if !matches!(
+        table.get("kind").and_then(Value::as_str),
+        Some("clustered" | "torchscript")
+    ) {
         return Ok(None);
     }
     match Value::Table(table.clone()).try_into()? {
@@ -25,10 +31,16 @@ pub(crate) fn made(spec: Option<&Value>) -> Result<Option<SegmentsTable>, BoxErr
 }
 
 /// Which cells make the label maps of these segments; `None` for kinds that need none.
-pub(crate) fn cells(bench: &Workbench, spec: Option<&Value>) -> Result<Option<SegmentCells>, BoxError> {
+pub(crate) fn cells(
+    bench: &Workbench,
+    spec: Option<&Value>,
+) -> Result<Option<SegmentCells>, BoxError> {
     let without_images = |kind: &str| -> Result<(), BoxError> {
         match bench.source.maps() {
-            Some(_) => Err(format!("kind {kind:?}: it needs images, and with --maps there are none").into()),
+            Some(_) => Err(format!(
+                "kind {kind:?}: it needs images, and with --maps there are none"
+            )
+            .into()),
             None => Ok(()),
         }
     };
@@ -42,24 +54,44 @@ pub(crate) fn cells(bench: &Workbench, spec: Option<&Value>) -> Result<Option<Se
                 without_images("clustered with a backbone")?;
                 let digest = bench.weights_digest(kind);
                 missing = digest.as_ref().err().map(ToString::to_string);
-                hasher.field("weights", &digest.ok()).field("networks", &segad_nn::REVISION);
+                hasher
+                    .field("weights", &digest.ok())
+                    .field("networks", &segad_nn::REVISION);
                 hasher.field("imaging", &segad_imaging::REVISION);
                 hasher.field("precision", &bench.settings.precision);
             }
             let per_image = params.mode == ClusteredMode::Image;
-            let checked = Checked { key: hasher.finish(), missing };
-            Ok(Some(SegmentCells { checked, fitted: true, maps: params.maps && !per_image, per_image }))
+            let checked = Checked {
+                key: hasher.finish(),
+                missing,
+            };
+            Ok(Some(SegmentCells {
+                checked,
+                fitted: true,
+                maps: params.maps && !per_image,
+                per_image,
+            }))
         }
         Some(SegmentsTable::TorchScript(params)) => {
             params.check()?;
             without_images("torchscript")?;
             let mut hasher = KeyHasher::new("segments/torchscript", segad_segments::REVISION);
-            hasher.field("params", &params).field("imaging", &segad_imaging::REVISION);
+            hasher
+                .field("params", &params)
+                .field("imaging", &segad_imaging::REVISION);
             let content = bench.file_digest(&bench.settings.base.join(&params.path));
             let missing = content.as_ref().err().map(ToString::to_string);
             hasher.field("module", &content.ok());
-            let checked = Checked { key: hasher.finish(), missing };
-            Ok(Some(SegmentCells { checked, fitted: false, maps: false, per_image: true }))
+            let checked = Checked {
+                key: hasher.finish(),
+                missing,
+            };
+            Ok(Some(SegmentCells {
+                checked,
+                fitted: false,
+                maps: false,
+                per_image: true,
+            }))
         }
         _ => Ok(None),
     }
@@ -80,11 +112,21 @@ pub(crate) fn features(
     params: &ClusteredParams,
     seed: Seed,
 ) -> Result<Option<PatchFeatures>, BoxError> {
-    let Some(kind) = backbone(params)? else { return Ok(None) };
+    let Some(kind) = backbone(params)? else {
+        return Ok(None);
+    };
     let weights = bench.weights(kind)?;
     let place: (_, Precision) = (bench.settings.device, bench.settings.precision);
     let (side, channels) = (params.image_size, params.channels);
-    Ok(Some(PatchFeatures::new(kind, &params.layers, &weights, side, channels, seed, place)?))
+    Ok(Some(PatchFeatures::new(
+        kind,
+        &params.layers,
+        &weights,
+        side,
+        channels,
+        seed,
+        place,
+    )?))
 }
 
 /// A TorchScript module with what it takes to make label maps by it.
@@ -106,7 +148,11 @@ impl Script {
         let wrong = |e: segad_nn::NnError| format!("{}: {e}", path.display());
         let module = ScriptModule::from_bytes(&atomic::read(&path)?, device).map_err(wrong)?;
         let foreground = Foreground::new(params.foreground.clone(), params.size, params.size)?;
-        Ok(Self { module, foreground, params })
+        Ok(Self {
+            module,
+            foreground,
+            params,
+        })
     }
 
     /// Names of the segments.
@@ -121,7 +167,9 @@ impl Script {
             Interface::Promptable => self.by_prompts(id, image),
         };
         match made {
-            Ok(map) if map.segments() == 1 || map.labels().iter().any(|&l| l != 0) => Ok((map, false)),
+            Ok(map) if map.segments() == 1 || map.labels().iter().any(|&l| l != 0) => {
+                Ok((map, false))
+            }
             Ok(map) if self.params.allow_empty => Ok((map, true)),
             Ok(_) => {
                 let name = &self.params.segments[0];
@@ -142,16 +190,35 @@ impl Script {
         let side = self.params.input;
         let input = match self.params.normalise {
             Normalise::Imagenet => Preprocess::imagenet(side, side),
-            Normalise::Unit => Preprocess { height: side, width: side, mean: [0.0; 3], std: [1.0; 3] },
+            Normalise::Unit => Preprocess {
+                height: side,
+                width: side,
+                mean: [0.0; 3],
+                std: [1.0; 3],
+            },
         };
-        let map = self.module.label_map(image, &input, self.params.segments.len() as u8);
+        let map = self
+            .module
+            .label_map(image, &input, self.params.segments.len() as u8);
         let map = map.map_err(|e| format!("{}: {id}: {e}", self.params.path.display()))?;
-        Ok(segad_imaging::resize_labels(&map, self.params.size, self.params.size)?)
+        Ok(segad_imaging::resize_labels(
+            &map,
+            self.params.size,
+            self.params.size,
+        )?)
     }
 
     fn by_prompts(&self, id: &ImageId, image: &Image) -> Result<LabelMap, BoxError> {
-        let prompt = |p: segad_segments::Piece| Prompt { bounds: p.bounds, inside: p.inside };
-        let prompts: Vec<Prompt> = self.foreground.pieces(id, image)?.into_iter().map(prompt).collect();
+        let prompt = |p: segad_segments::Piece| Prompt {
+            bounds: p.bounds,
+            inside: p.inside,
+        };
+        let prompts: Vec<Prompt> = self
+            .foreground
+            .pieces(id, image)?
+            .into_iter()
+            .map(prompt)
+            .collect();
         let mask = self.module.foreground(image, &prompts);
         let mask = mask.map_err(|e| format!("{}: {id}: {e}", self.params.path.display()))?;
         Ok(self.foreground.finish(id, mask, image.height())?)
@@ -159,7 +226,10 @@ impl Script {
 }
 
 fn is_empty(error: &(dyn std::error::Error + 'static)) -> bool {
-    matches!(error.downcast_ref(), Some(SegmentsError::EmptyForeground { .. }))
+    matches!(
+        error.downcast_ref(),
+        Some(SegmentsError::EmptyForeground { .. })
+    )
 }
 
 /// The content of a file, for keys.

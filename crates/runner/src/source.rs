@@ -32,8 +32,8 @@ impl Source {
         }
     }
 
-    /// The content digest of an image. One that is not here has the same digest as any other: everything is computed from
-    /// its maps, whose key holds their content.
+    /// The content digest of an image. One that is not here has the same digest as any other:
+    /// everything is computed from its maps, whose key holds their content.
     ///
     /// # Errors
     /// If the file cannot be read.

@@ -19,12 +19,14 @@ struct Line {
     points: Vec<(f64, f64)>,
 }
 
-/// One plot for each thing that was trained and each term of its loss, with a line for each seed. No figure where nothing
-/// was trained, or by a program that kept no curves.
+/// One plot for each thing that was trained and each term of its loss, with a line for each seed.
+/// No figure where nothing was trained, or by a program that kept no curves.
 pub(crate) fn figures(plan: &Plan, bench: &Workbench) -> Result<Vec<Figure>, BoxError> {
     let mut lines = Vec::new();
     for cell in plan.cells.iter().filter(|c| c.kind == CellKind::Fit) {
-        let Some(entry) = bench.store.entry(cell.kind, &cell.key)? else { continue };
+        let Some(entry) = bench.store.entry(cell.kind, &cell.key)? else {
+            continue;
+        };
         if !entry.meta().files.contains_key("curve.parquet") {
             continue;
         }
@@ -42,7 +44,9 @@ pub(crate) fn figures(plan: &Plan, bench: &Workbench) -> Result<Vec<Figure>, Box
         }
     }
     let mut plots = Vec::new();
-    let several = lines.windows(2).any(|pair| pair[0].plot.1 != pair[1].plot.1);
+    let several = lines
+        .windows(2)
+        .any(|pair| pair[0].plot.1 != pair[1].plot.1);
     while let Some(first) = lines.first().map(|l| l.plot.clone()) {
         let (own, rest): (Vec<Line>, Vec<Line>) = lines.into_iter().partition(|l| l.plot == first);
         lines = rest;
@@ -50,18 +54,38 @@ pub(crate) fn figures(plan: &Plan, bench: &Workbench) -> Result<Vec<Figure>, Box
         let curves: Vec<LossCurve> = own
             .iter()
             .map(|l| LossCurve {
-                name: if twice(l) { l.full.clone() } else { l.label.clone() },
+                name: if twice(l) {
+                    l.full.clone()
+                } else {
+                    l.label.clone()
+                },
                 points: l.points.clone(),
             })
             .collect();
         let (what, class, term) = first;
-        let of_class = if several { format!(", {class}") } else { String::new() };
-        plots.push(loss_plot(&format!("{what}{of_class}: {term}"), "step", &curves)?);
+        let of_class = if several {
+            format!(", {class}")
+        } else {
+            String::new()
+        };
+        plots.push(loss_plot(
+            &format!("{what}{of_class}: {term}"),
+            "step",
+            &curves,
+        )?);
     }
     let text = "The loss and its terms over the steps of each training, each point a mean over the steps since the point \
                 before.";
-    let figure = Figure { title: "Losses of training".to_owned(), text: text.to_owned(), plots };
-    Ok(if figure.plots.is_empty() { Vec::new() } else { vec![figure] })
+    let figure = Figure {
+        title: "Losses of training".to_owned(),
+        text: text.to_owned(),
+        plots,
+    };
+    Ok(if figure.plots.is_empty() {
+        Vec::new()
+    } else {
+        vec![figure]
+    })
 }
 
 /// The curves by name, in the order in which they appear, thinned.
@@ -96,10 +120,18 @@ mod tests {
             name: name.to_owned(),
             value: step as f64 + if name == "hard" { 0.5 } else { 0.0 },
         };
-        let all = (1..=500).flat_map(|i| [point(i, "loss"), point(i, "hard")]).collect();
+        let all = (1..=500)
+            .flat_map(|i| [point(i, "loss"), point(i, "hard")])
+            .collect();
         let terms = terms(all);
-        assert_eq!(terms.iter().map(|t| t.0.as_str()).collect::<Vec<_>>(), ["loss", "hard"]);
+        assert_eq!(
+            terms.iter().map(|t| t.0.as_str()).collect::<Vec<_>>(),
+            ["loss", "hard"]
+        );
         assert_eq!(terms[0].1.len(), 250);
-        assert_eq!((terms[0].1[0], terms[1].1[249]), ((2.0, 1.5), (500.0, 500.0)));
+        assert_eq!(
+            (terms[0].1[0], terms[1].1[249]),
+            ((2.0, 1.5), (500.0, 500.0))
+        );
     }
 }

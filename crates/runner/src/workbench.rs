@@ -1,4 +1,5 @@
-//! What the parts of an experiment mean on this machine: its data set, weights, segment sources and settings.
+//! What the parts of an experiment mean on this machine: its data set, weights, segment sources and
+//! settings.
 
 use crate::generated::{Loader, Recipe, Recipes};
 use crate::interrupt::Interrupt;
@@ -6,13 +7,14 @@ use crate::progress::Bars;
 use crate::source::Source;
 use crate::{classifiers, detectors, params, segmenter};
 use segad_core::{
-    BoxError, CacheKey, Cancel, CellKind, Device, FitContext, Image, ImageId, ImageLoader, Key, KeyHasher,
-    LabelMap, Precision, Sample, Seed, SegmentSource, TrainSplit,
+    BoxError, CacheKey, Cancel, CellKind, Device, FitContext, Image, ImageId, ImageLoader, Key,
+    KeyHasher, LabelMap, Precision, Sample, Seed, SegmentSource, TrainSplit,
 };
 use segad_datasets::{Index, Protocol, ProtocolParams};
 use segad_features::FeatureParams;
 use segad_grid::{
-    Catalogue, Checked, CheckedClassifier, CheckedForest, DetectorDef, SegmentCells, Split, SplitDigests,
+    Catalogue, Checked, CheckedClassifier, CheckedForest, DetectorDef, SegmentCells, Split,
+    SplitDigests,
 };
 use segad_nn::{BackboneKind, Weights};
 use segad_segments::SegmentsSpec;
@@ -73,9 +75,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Workbench {
     /// A bench for one data set.
-    pub fn new(settings: Settings, store: Store, source: Source, bars: Bars, interrupt: Interrupt) -> Self {
+    pub fn new(
+        settings: Settings,
+        store: Store,
+        source: Source,
+        bars: Bars,
+        interrupt: Interrupt,
+    ) -> Self {
         let (indexes, digests, imported, files, recipes) = Default::default();
-        Self { settings, store, source, bars, interrupt, indexes, digests, imported, files, recipes }
+        Self {
+            settings,
+            store,
+            source,
+            bars,
+            interrupt,
+            indexes,
+            digests,
+            imported,
+            files,
+            recipes,
+        }
     }
 
     /// The images of a class.
@@ -84,15 +103,21 @@ impl Workbench {
     /// The data set's: a folder that is not there, an unreadable list.
     pub fn index(&self, class: &str) -> Result<Arc<Index>, BoxError> {
         let mut indexes = lock(&self.indexes);
-        let index = indexes
-            .entry(class.to_owned())
-            .or_insert_with(|| self.source.index(class).map(Arc::new).map_err(|e| crate::cells::chain(&*e)));
+        let index = indexes.entry(class.to_owned()).or_insert_with(|| {
+            self.source
+                .index(class)
+                .map(Arc::new)
+                .map_err(|e| crate::cells::chain(&*e))
+        });
         Ok(index.clone()?)
     }
 
     /// Brings the pixels of images, generated ones included.
     pub fn loader(&self) -> Box<dyn ImageLoader> {
-        Box::new(Loader { real: self.source.loader(), recipes: self.recipes.clone() })
+        Box::new(Loader {
+            real: self.source.loader(),
+            recipes: self.recipes.clone(),
+        })
     }
 
     /// What a fit may use.
@@ -110,7 +135,10 @@ impl Workbench {
 
     /// Where training of a cell keeps its checkpoints.
     pub fn checkpoints(&self, key: &Key) -> PathBuf {
-        self.settings.cache.join("checkpoints").join(key.to_string())
+        self.settings
+            .cache
+            .join("checkpoints")
+            .join(key.to_string())
     }
 
     /// Where a backbone's weights lie.
@@ -152,8 +180,8 @@ impl Workbench {
         Ok(key)
     }
 
-    /// A row's segment source at the size of its maps, of several by class the one of this class; `None` asks for the
-    /// masks that come with maps, or for one segment, the whole image.
+    /// A row's segment source at the size of its maps, of several by class the one of this class;
+    /// `None` asks for the masks that come with maps, or for one segment, the whole image.
     ///
     /// # Errors
     /// The source's own: a file that is not there, an unknown name or key, an empty segment.
@@ -168,15 +196,28 @@ impl Workbench {
         if let (None, Some(folder)) = (spec, self.source.maps()) {
             return Ok(folder.segment_source(class, height, width)?);
         }
-        Ok(segad_segments::open(&segments_spec(spec)?, &self.settings.base, height, width)?)
+        Ok(segad_segments::open(
+            &segments_spec(spec)?,
+            &self.settings.base,
+            height,
+            width,
+        )?)
     }
 
     /// The label map of an image; its pixels are loaded only where the source looks at them.
     ///
     /// # Errors
     /// The source's or the image's.
-    pub fn label_map(&self, source: &segad_segments::Source, id: &ImageId) -> Result<LabelMap, BoxError> {
-        let image = if source.looks_at_pixels() { self.loader().load(id)? } else { nothing()? };
+    pub fn label_map(
+        &self,
+        source: &segad_segments::Source,
+        id: &ImageId,
+    ) -> Result<LabelMap, BoxError> {
+        let image = if source.looks_at_pixels() {
+            self.loader().load(id)?
+        } else {
+            nothing()?
+        };
         Ok(source.label_map(&self.recipes.real(id), &image)?)
     }
 
@@ -190,12 +231,21 @@ impl Workbench {
         if self.source.maps().is_some() {
             return Err("defects are generated on images, and with --maps there are none".into());
         }
-        let recipe = self.recipes.add(Recipe::new(table, &self.settings.base, Seed(seed))?);
-        Ok(forest.samples().iter().filter(|s| !s.label.is_bad()).map(|s| recipe.sample(s)).collect())
+        let recipe = self
+            .recipes
+            .add(Recipe::new(table, &self.settings.base, Seed(seed))?);
+        Ok(forest
+            .samples()
+            .iter()
+            .filter(|s| !s.label.is_bad())
+            .map(|s| recipe.sample(s))
+            .collect())
     }
 
     fn maps(&self) -> Result<&segad_import::MapsFolder, String> {
-        self.source.maps().ok_or_else(|| format!("kind {IMPORTED}: it needs --maps DIR, a folder of maps"))
+        self.source
+            .maps()
+            .ok_or_else(|| format!("kind {IMPORTED}: it needs --maps DIR, a folder of maps"))
     }
 }
 
@@ -205,14 +255,20 @@ fn weights_name(kind: BackboneKind) -> String {
 }
 
 pub(crate) fn weights_path(cache: &Path, kind: BackboneKind) -> PathBuf {
-    cache.join("weights").join(format!("{}.safetensors", weights_name(kind)))
+    cache
+        .join("weights")
+        .join(format!("{}.safetensors", weights_name(kind)))
 }
 
 pub(crate) fn weights_bytes(cache: &Path, kind: BackboneKind) -> Result<Vec<u8>, BoxError> {
     let path = weights_path(cache, kind);
     if !path.exists() {
         let advice = format!("get them with `cargo xtask fetch {}`", weights_name(kind));
-        return Err(format!("{}: the weights of {kind} are not there; {advice}", path.display()).into());
+        return Err(format!(
+            "{}: the weights of {kind} are not there; {advice}",
+            path.display()
+        )
+        .into());
     }
     Ok(atomic::read(&path)?)
 }
@@ -231,34 +287,51 @@ fn nothing() -> Result<Image, segad_core::CoreError> {
     Image::from_grey(1, 1, &[0])
 }
 
-/// `{ kind = "by-class", default = SPEC, classes = { NAME = SPEC } }`: the one of this class. Anything else: itself.
-pub(crate) fn of_class<'a>(spec: Option<&'a Value>, class: &str) -> Result<Option<&'a Value>, BoxError> {
+/// `{ kind = "by-class", default = SPEC, classes = { NAME = SPEC } }`: the one of this class.
+/// Anything else: itself.
+pub(crate) fn of_class<'a>(
+    spec: Option<&'a Value>,
+    class: &str,
+) -> Result<Option<&'a Value>, BoxError> {
     let Some(table) = spec
         .and_then(Value::as_table)
         .filter(|t| t.get("kind").is_some_and(|k| k.as_str() == Some(BY_CLASS)))
     else {
         return Ok(spec);
     };
-    if let Some(unknown) = table.keys().find(|k| !["kind", "default", "classes"].contains(&k.as_str())) {
-        return Err(format!("segments: {unknown}: segments {BY_CLASS} have default and classes").into());
+    if let Some(unknown) = table
+        .keys()
+        .find(|k| !["kind", "default", "classes"].contains(&k.as_str()))
+    {
+        return Err(
+            format!("segments: {unknown}: segments {BY_CLASS} have default and classes").into(),
+        );
     }
     let classes = match table.get("classes") {
         None => None,
         Some(Value::Table(classes)) => classes.get(class),
         Some(other) => {
-            return Err(format!("segments.classes {other}: expected segments by name of class").into());
+            return Err(
+                format!("segments.classes {other}: expected segments by name of class").into(),
+            );
         }
     };
     Ok(classes.or(table.get("default")))
 }
 
 fn segments_spec(spec: Option<&Value>) -> Result<SegmentsSpec, BoxError> {
-    Ok(spec.cloned().unwrap_or_else(|| Value::String("whole".into())).try_into()?)
+    Ok(spec
+        .cloned()
+        .unwrap_or_else(|| Value::String("whole".into()))
+        .try_into()?)
 }
 
 fn checked<T: CacheKey + ?Sized>(kind: &str, revision: u32, params: &T) -> Checked {
     let mut hasher = KeyHasher::new(kind, revision);
-    Checked { key: hasher.field("params", params).finish(), missing: None }
+    Checked {
+        key: hasher.field("params", params).finish(),
+        missing: None,
+    }
 }
 
 fn text(e: impl Into<BoxError>) -> String {
@@ -268,7 +341,9 @@ fn text(e: impl Into<BoxError>) -> String {
 /// Which model's maps a detector of kind [`IMPORTED`] takes.
 fn model(params: &Table) -> Result<&str, String> {
     if let Some(unknown) = params.keys().find(|k| *k != "model") {
-        return Err(format!("{unknown}: a detector of kind {IMPORTED} has no parameter but model"));
+        return Err(format!(
+            "{unknown}: a detector of kind {IMPORTED} has no parameter but model"
+        ));
     }
     let model = params.get("model").and_then(Value::as_str);
     model.ok_or_else(|| "model: expected the name of the folder that holds the maps".to_owned())
@@ -279,10 +354,16 @@ impl Catalogue for Workbench {
         if kind == IMPORTED {
             self.maps()?;
             model(params)?;
-            return Ok(checked(IMPORTED, segad_import::REVISION, &params.to_string()));
+            return Ok(checked(
+                IMPORTED,
+                segad_import::REVISION,
+                &params.to_string(),
+            ));
         }
         if self.source.maps().is_some() {
-            return Err(format!("kind {kind:?}: it needs images, and with --maps there are none"));
+            return Err(format!(
+                "kind {kind:?}: it needs images, and with --maps there are none"
+            ));
         }
         detectors::check(self, kind, params).map_err(text)
     }
@@ -297,14 +378,18 @@ impl Catalogue for Workbench {
             .or_insert_with(|| folder.key(model, class).map_err(text))
             .clone()?;
         let missing = (!self.store.contains(CellKind::Maps, &key)).then(|| {
-            format!("the maps of {model} for {class} are not imported; `segad import maps` says why")
+            format!(
+                "the maps of {model} for {class} are not imported; `segad import maps` says why"
+            )
         });
         Ok(Some(Checked { key, missing }))
     }
 
     fn classifier(&self, kind: &str, params: &Table) -> Result<CheckedClassifier, String> {
         if self.source.maps().is_some() {
-            return Err(format!("kind {kind:?}: it needs images, and with --maps there are none"));
+            return Err(format!(
+                "kind {kind:?}: it needs images, and with --maps there are none"
+            ));
         }
         classifiers::check(self, kind, params).map_err(text)
     }
@@ -319,34 +404,65 @@ impl Catalogue for Workbench {
         let ids: Vec<_> = index.entries().iter().map(|e| e.id.clone()).collect();
         // The maps' own size is part of their key; any one size serves to tell sources apart.
         let source = self.segment_source(spec, class, 256, 256).map_err(text)?;
-        Ok(checked("segments", segad_segments::REVISION, &source.digest(&ids).map_err(text)?))
+        Ok(checked(
+            "segments",
+            segad_segments::REVISION,
+            &source.digest(&ids).map_err(text)?,
+        ))
     }
 
-    fn segment_cells(&self, spec: Option<&Value>, class: &str) -> Result<Option<SegmentCells>, String> {
+    fn segment_cells(
+        &self,
+        spec: Option<&Value>,
+        class: &str,
+    ) -> Result<Option<SegmentCells>, String> {
         segmenter::cells(self, of_class(spec, class).map_err(text)?).map_err(text)
     }
 
     fn features(&self, params: &Table) -> Result<Checked, String> {
         let params: FeatureParams = params.clone().try_into().map_err(text)?;
-        Ok(checked("features", segad_features::REVISION, &params.check().map_err(text)?))
+        Ok(checked(
+            "features",
+            segad_features::REVISION,
+            &params.check().map_err(text)?,
+        ))
     }
 
     fn forest(&self, spec: Option<&Value>) -> Result<CheckedForest, String> {
         let params = params::forest(spec).map_err(text)?;
         let mut hasher = KeyHasher::new("forest", segad_forest::REVISION);
-        hasher.field("params", &params).field("monotone", &params::is_monotone(spec).map_err(text)?);
+        hasher
+            .field("params", &params)
+            .field("monotone", &params::is_monotone(spec).map_err(text)?);
         hasher.field("library", &segad_forest::library_version().to_string());
-        let forest = Checked { key: hasher.finish(), missing: None };
-        Ok(CheckedForest { forest, g_scores: params::g_scores(spec).map_err(text)? })
+        let forest = Checked {
+            key: hasher.finish(),
+            missing: None,
+        };
+        Ok(CheckedForest {
+            forest,
+            g_scores: params::g_scores(spec).map_err(text)?,
+        })
     }
 
     fn classes(&self) -> Result<Vec<String>, String> {
-        Ok(self.source.manifest().classes.iter().map(|c| c.name.clone()).collect())
+        Ok(self
+            .source
+            .manifest()
+            .classes
+            .iter()
+            .map(|c| c.name.clone())
+            .collect())
     }
 
     fn seeds(&self, name: &str) -> Result<Vec<u64>, String> {
         let seeds = self.source.manifest().seeds(name).map(<[u64]>::to_vec);
-        seeds.ok_or_else(|| format!("seeds: {} has no list called {name:?}", self.source.manifest().name))
+        seeds.ok_or_else(|| {
+            format!(
+                "seeds: {} has no list called {name:?}",
+                self.source.manifest().name
+            )
+        })
     }
 
     fn split(&self, class: &str, protocol: &DetectorDef, seed: u64) -> Result<Arc<Split>, String> {
@@ -362,7 +478,9 @@ impl Catalogue for Workbench {
         let mut split = kind.split(&index, Seed(seed), &params).map_err(text)?;
         let mut mapped = kind.pool(&index, &split, &params).map_err(text)?;
         if split.forest_generated > 0 {
-            let generated = self.generated(defects.as_ref(), &split.forest, seed).map_err(text)?;
+            let generated = self
+                .generated(defects.as_ref(), &split.forest, seed)
+                .map_err(text)?;
             mapped.extend(generated.iter().map(|s| s.id.clone()));
             let all = [split.forest.samples(), &generated].concat();
             split.forest = TrainSplit::new(all).map_err(text)?;
@@ -370,7 +488,9 @@ impl Catalogue for Workbench {
             return Err(format!("defects: protocol {kind} generates none"));
         }
         let classifier = split.classifier.unwrap_or_default();
-        let classifier_units = kind.units(&index, classifier.samples(), &params).map_err(text)?;
+        let classifier_units = kind
+            .units(&index, classifier.samples(), &params)
+            .map_err(text)?;
         let parts = (
             &split.detector,
             split.holdout.as_ref(),

@@ -152,7 +152,9 @@ pub enum SegmentsError {
         images: usize,
     },
     /// Segments that need a network or good images before there is a map.
-    #[error("segments of kind {kind} are made by an experiment, from {from}; they cannot be opened alone")]
+    #[error(
+        "segments of kind {kind} are made by an experiment, from {from}; they cannot be opened alone"
+    )]
     Beforehand {
         /// The kind.
         kind: &'static str,

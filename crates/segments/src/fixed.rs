@@ -3,7 +3,10 @@ use segad_core::{Image, ImageId, LabelMap, SegmentSource};
 
 /// The maps that come with the program, by name.
 const SHIPPED: [(&str, &str); 2] = [
-    ("elpv-mono", include_str!("../../../datasets/segments/elpv-mono.toml")),
+    (
+        "elpv-mono",
+        include_str!("../../../datasets/segments/elpv-mono.toml"),
+    ),
     ("vad", include_str!("../../../datasets/segments/vad.toml")),
 ];
 
@@ -18,13 +21,20 @@ impl StaticMap {
     /// Paints shapes at the size of the anomaly maps.
     ///
     /// # Errors
-    /// As [`Shapes::rasterise`]; [`SegmentsError::Names`] for a file with `inside`, which is for posed maps.
+    /// As [`Shapes::rasterise`]; [`SegmentsError::Names`] for a file with `inside`, which is for
+    /// posed maps.
     pub fn new(shapes: &Shapes, height: usize, width: usize) -> Result<Self, SegmentsError> {
         if shapes.inside.is_some() {
             let reason = "inside is for maps of kind posed; paint a shape instead".to_owned();
-            return Err(SegmentsError::Names { file: shapes.file.clone(), reason });
+            return Err(SegmentsError::Names {
+                file: shapes.file.clone(),
+                reason,
+            });
         }
-        Ok(Self { map: shapes.rasterise(height, width)?, names: shapes.names.clone() })
+        Ok(Self {
+            map: shapes.rasterise(height, width)?,
+            names: shapes.names.clone(),
+        })
     }
 
     /// A map that was made elsewhere, with a name for each of its segments.
@@ -35,9 +45,15 @@ impl StaticMap {
         crate::shapes::check_names("label map", names)?;
         if names.len() != usize::from(map.segments()) {
             let reason = format!("{} names for {} segments", names.len(), map.segments());
-            return Err(SegmentsError::Names { file: "label map".to_owned(), reason });
+            return Err(SegmentsError::Names {
+                file: "label map".to_owned(),
+                reason,
+            });
         }
-        Ok(Self { map, names: names.to_vec() })
+        Ok(Self {
+            map,
+            names: names.to_vec(),
+        })
     }
 
     /// One segment called `whole`.
@@ -45,7 +61,10 @@ impl StaticMap {
     /// # Errors
     /// For a side of zero.
     pub fn whole(height: usize, width: usize) -> Result<Self, SegmentsError> {
-        Ok(Self { map: LabelMap::whole(height, width)?, names: vec!["whole".to_owned()] })
+        Ok(Self {
+            map: LabelMap::whole(height, width)?,
+            names: vec!["whole".to_owned()],
+        })
     }
 
     /// The map.
@@ -75,8 +94,14 @@ pub fn shipped_text(name: &str) -> Result<&'static str, SegmentsError> {
     match SHIPPED.iter().find(|(n, _)| *n == name) {
         Some((_, text)) => Ok(text),
         None => {
-            let known: Vec<_> = ["whole", "foreground"].into_iter().chain(shipped_names()).collect();
-            Err(SegmentsError::UnknownName { name: name.to_owned(), known: known.join(", ") })
+            let known: Vec<_> = ["whole", "foreground"]
+                .into_iter()
+                .chain(shipped_names())
+                .collect();
+            Err(SegmentsError::UnknownName {
+                name: name.to_owned(),
+                known: known.join(", "),
+            })
         }
     }
 }

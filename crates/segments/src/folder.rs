@@ -14,15 +14,16 @@ pub struct FolderParams {
     pub path: PathBuf,
     /// Segment names in the order of their labels; their number is L.
     pub segments: Vec<String>,
-    /// The file of an image, without extension: `{path}` stands for the image's path without extension, `{folder}` for
-    /// the folder the image lies in, `{stem}` for its file name without extension. The SegAD authors' layout is
-    /// `{folder}/{stem}`.
+    /// The file of an image, without extension: `{path}` stands for the image's path without
+    /// extension, `{folder}` for the folder the image lies in, `{stem}` for its file name without
+    /// extension. The SegAD authors' layout is `{folder}/{stem}`.
     #[serde(default = "default_file")]
     pub file: String,
     /// Other names for `{folder}`, e.g. `Normal = "good"`.
     #[serde(default)]
     pub rename: BTreeMap<String, String>,
-    /// Brings maps of another size to the right one by the nearest pixel; otherwise another size is an error.
+    /// Brings maps of another size to the right one by the nearest pixel; otherwise another size is
+    /// an error.
     #[serde(default)]
     pub resize: bool,
     /// Takes maps in which nothing but segment 0 occurs; otherwise that is an error.
@@ -34,8 +35,8 @@ fn default_file() -> String {
     "{path}".to_owned()
 }
 
-/// A label map per image: `.npy` (booleans, integers, whole floats) or PNG (indexed, or 8-bit grey with the label as
-/// value).
+/// A label map per image: `.npy` (booleans, integers, whole floats) or PNG (indexed, or 8-bit grey
+/// with the label as value).
 #[derive(Clone, Debug)]
 pub struct Folder {
     params: FolderParams,
@@ -56,15 +57,24 @@ impl Folder {
         width: usize,
     ) -> Result<Self, SegmentsError> {
         check_names(&params.path.display().to_string(), &params.segments)?;
-        let bare = ["{path}", "{folder}", "{stem}"].iter().fold(params.file.clone(), |f, t| f.replace(t, ""));
-        if bare.contains(['{', '}']) || !(params.file.contains("{path}") || params.file.contains("{stem}")) {
+        let bare = ["{path}", "{folder}", "{stem}"]
+            .iter()
+            .fold(params.file.clone(), |f, t| f.replace(t, ""));
+        if bare.contains(['{', '}'])
+            || !(params.file.contains("{path}") || params.file.contains("{stem}"))
+        {
             return Err(SegmentsError::Parameter {
                 name: "file",
                 value: format!("{:?}", params.file),
                 expected: "a path with {path}, or {stem} and maybe {folder}",
             });
         }
-        Ok(Self { root: base_dir.join(&params.path), params, height, width })
+        Ok(Self {
+            root: base_dir.join(&params.path),
+            params,
+            height,
+            width,
+        })
     }
 
     /// The label file of an image.
@@ -76,21 +86,33 @@ impl Folder {
         let (parent, name) = whole.rsplit_once('/').unwrap_or(("", whole));
         let path = &whole[..whole.len() - name.len() + id.stem().len()];
         let folder = parent.rsplit('/').next().unwrap_or_default();
-        let folder = self.params.rename.get(folder).map_or(folder, String::as_str);
-        let relative =
-            self.params.file.replace("{path}", path).replace("{folder}", folder).replace("{stem}", id.stem());
+        let folder = self
+            .params
+            .rename
+            .get(folder)
+            .map_or(folder, String::as_str);
+        let relative = self
+            .params
+            .file
+            .replace("{path}", path)
+            .replace("{folder}", folder)
+            .replace("{stem}", id.stem());
         let candidate = |extension: &str| self.root.join(format!("{relative}.{extension}"));
         let (npy, png) = (candidate("npy"), candidate("png"));
         let text = |p: &Path| p.display().to_string();
         match (npy.is_file(), png.is_file()) {
             (true, false) => Ok(npy),
             (false, true) => Ok(png),
-            (false, false) => {
-                Err(SegmentsError::Missing { image: id.to_string(), first: text(&npy), second: text(&png) })
-            }
-            (true, true) => {
-                Err(SegmentsError::Ambiguous { image: id.to_string(), first: text(&npy), second: text(&png) })
-            }
+            (false, false) => Err(SegmentsError::Missing {
+                image: id.to_string(),
+                first: text(&npy),
+                second: text(&png),
+            }),
+            (true, true) => Err(SegmentsError::Ambiguous {
+                image: id.to_string(),
+                first: text(&npy),
+                second: text(&png),
+            }),
         }
     }
 
@@ -100,13 +122,20 @@ impl Folder {
     /// [`SegmentsError::LabelFile`] or [`SegmentsError::Imaging`], naming the file.
     pub fn read(&self, file: &Path) -> Result<LabelMap, SegmentsError> {
         let bytes = segad_imaging::read_file(file)?;
-        let fail = |reason| SegmentsError::LabelFile { file: file.display().to_string(), reason };
+        let fail = |reason| SegmentsError::LabelFile {
+            file: file.display().to_string(),
+            reason,
+        };
         let raw = if file.extension().is_some_and(|e| e == "npy") {
             from_npy(&npy::read_npy(&bytes).map_err(|e| e.at(file))?).map_err(fail)?
         } else {
             segad_imaging::decode_labels(&bytes).map_err(|e| e.at(file))?
         };
-        let RawLabels { height, width, labels } = raw;
+        let RawLabels {
+            height,
+            width,
+            labels,
+        } = raw;
         let count = self.params.segments.len() as u8;
         if let Some(i) = labels.iter().position(|&l| l >= count) {
             return Err(fail(unknown(i64::from(labels[i]), i, width, count)));
@@ -134,10 +163,14 @@ impl Folder {
     pub(crate) fn digest(&self, ids: &[ImageId]) -> Result<Key, SegmentsError> {
         let mut hasher = KeyHasher::new("segments/folder", crate::REVISION);
         let p = &self.params;
-        hasher.field("segments", &p.segments).field("resize", &p.resize);
+        hasher
+            .field("segments", &p.segments)
+            .field("resize", &p.resize);
         // Another setting may turn a failure into a result.
         hasher.field("allow_empty", &p.allow_empty);
-        hasher.field("height", &self.height).field("width", &self.width);
+        hasher
+            .field("height", &self.height)
+            .field("width", &self.width);
         for id in ids {
             let file = self.file(id)?;
             id.feed(&mut hasher);
@@ -154,18 +187,30 @@ fn unknown(label: i64, i: usize, width: usize, count: u8) -> String {
 
 fn from_npy(array: &npy::NpyArray) -> Result<RawLabels, String> {
     let &[height, width] = array.shape() else {
-        return Err(format!("an array of shape {:?}; expected height × width", array.shape()));
+        return Err(format!(
+            "an array of shape {:?}; expected height × width",
+            array.shape()
+        ));
     };
     if height == 0 || width == 0 {
         return Err(format!("an empty map: {height}×{width} labels"));
     }
     let place = |i: usize| format!("row {}, column {}", i / width, i % width);
-    let values =
-        array.to_integers().map_err(|(i, v)| format!("{v} at {}; labels are whole numbers", place(i)))?;
+    let values = array
+        .to_integers()
+        .map_err(|(i, v)| format!("{v} at {}; labels are whole numbers", place(i)))?;
     if let Some(i) = values.iter().position(|&v| u8::try_from(v).is_err()) {
-        return Err(format!("label {} at {}; labels run from 0 to 254 at most", values[i], place(i)));
+        return Err(format!(
+            "label {} at {}; labels run from 0 to 254 at most",
+            values[i],
+            place(i)
+        ));
     }
-    Ok(RawLabels { height, width, labels: values.iter().map(|&v| v as u8).collect() })
+    Ok(RawLabels {
+        height,
+        width,
+        labels: values.iter().map(|&v| v as u8).collect(),
+    })
 }
 
 impl SegmentSource for Folder {

@@ -1,11 +1,11 @@
-//! Segment sources: which part of the product each pixel belongs to (SegAD, CVPR 2024, section 3: the anomaly map is cut
-//! by a segmentation map and each piece gives statistics of its own).
+//! Segment sources: which part of the product each pixel belongs to (SegAD, CVPR 2024, section 3:
+//! the anomaly map is cut by a segmentation map and each piece gives statistics of its own).
 //!
-//! A source gives a [`LabelMap`](segad_core::LabelMap) of `u8` labels 0…L−1 at the size of the anomaly maps (256×256),
-//! 0 being the background by custom:
+//! A source gives a [`LabelMap`](segad_core::LabelMap) of `u8` labels 0…L−1 at the size of the
+//! anomaly maps (256×256), 0 being the background by custom:
 //!
-//! - [`StaticMap`]: one map for all images, painted from a TOML file of [`Shapes`]; `elpv-mono` and `vad` are
-//!   [shipped](shipped_names). `whole` is the map of one segment.
+//! - [`StaticMap`]: one map for all images, painted from a TOML file of [`Shapes`]; `elpv-mono` and
+//!   `vad` are [shipped](shipped_names). `whole` is the map of one segment.
 //! - [`Folder`]: a `.npy` or PNG file per image, checked, never interpolated.
 //! - [`Foreground`]: what differs from the border's colour, without any model.
 //! - [`Posed`]: shapes in the coordinates of a board, laid over each image where the board lies.
@@ -13,10 +13,11 @@
 //! Two kinds are made before there is a map, by who has what they need (images, networks, a store):
 //!
 //! - [`TorchScriptParams`]: a network says what each pixel is.
-//! - [`ClusteredParams`]: found from good images alone, by [`PlaceSums`] (one map) or [`PatchSample`] (one per image).
+//! - [`ClusteredParams`]: found from good images alone, by [`PlaceSums`] (one map) or
+//!   [`PatchSample`] (one per image).
 //!
-//! [`SegmentsSpec`] is how an experiment file names one, [`open`] opens it, [`Source::digest`] is its part of a key,
-//! [`QualityReport`] and [`overlay`] are for people who check it.
+//! [`SegmentsSpec`] is how an experiment file names one, [`open`] opens it, [`Source::digest`] is
+//! its part of a key, [`QualityReport`] and [`overlay`] are for people who check it.
 //!
 //! ```
 //! use segad_core::SegmentSource as _;
@@ -28,7 +29,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Deviations: the authors ignore labels of L and more, which hides wrong files; here they are errors.
+//! Deviations: the authors ignore labels of L and more, which hides wrong files; here they are
+//! errors.
 
 mod clustered;
 mod error;
@@ -44,8 +46,8 @@ mod spec;
 mod torchscript;
 
 pub use clustered::{
-    CLUSTERED_REVISION, ClusteredMode, ClusteredParams, ClusteredReport, PatchClusters, PatchSample,
-    PlaceMap, PlaceSums, Stability,
+    CLUSTERED_REVISION, ClusteredMode, ClusteredParams, ClusteredReport, PatchClusters,
+    PatchSample, PlaceMap, PlaceSums, Stability,
 };
 pub use error::SegmentsError;
 pub use fixed::{StaticMap, shipped, shipped_names, shipped_text};
@@ -58,5 +60,6 @@ pub use source::Source;
 pub use spec::{PosedParams, SegmentsSpec, SegmentsTable, StaticParams, open};
 pub use torchscript::{Interface, Normalise, TorchScriptParams};
 
-/// Raised when any source gives other labels for the same settings; part of every [`Source::digest`].
+/// Raised when any source gives other labels for the same settings; part of every
+/// [`Source::digest`].
 pub const REVISION: u32 = 1;

@@ -2,7 +2,8 @@ use crate::foreground::{Found, Rectangle, smallest_rectangle};
 use crate::{Foreground, SegmentsError, Shapes};
 use segad_core::{CacheKey as _, Image, ImageId, Key, KeyHasher, LabelMap, SegmentSource};
 
-/// Where a template lies in an image: `image = centre + scale · turn(angle) · (template − template centre)`.
+/// Where a template lies in an image:
+/// `image = centre + scale · turn(angle) · (template − template centre)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pose {
     /// Place of the template's centre in the image: x, y in pixels.
@@ -13,12 +14,14 @@ pub struct Pose {
     pub degrees: f64,
 }
 
-/// Shapes in the coordinates of a board, laid over each image where the board lies: a similarity from the smallest
-/// rectangle around the foreground. The template's reference is the board itself, edge to edge.
+/// Shapes in the coordinates of a board, laid over each image where the board lies: a similarity
+/// from the smallest rectangle around the foreground. The template's reference is the board itself,
+/// edge to edge.
 ///
-/// Of the two directions a rectangle leaves open the one nearest to upright is taken, so boards may be turned by up to
-/// 90° (45° where the template is nearly square). Pixels outside the foreground are segment 0; pixels of the foreground
-/// that no shape covers take the segment that the file's `inside` names, or segment 0 without one.
+/// Of the two directions a rectangle leaves open the one nearest to upright is taken, so boards may
+/// be turned by up to 90° (45° where the template is nearly square). Pixels outside the foreground
+/// are segment 0; pixels of the foreground that no shape covers take the segment that the file's
+/// `inside` names, or segment 0 without one.
 #[derive(Clone, Debug)]
 pub struct Posed {
     shapes: Shapes,
@@ -30,8 +33,8 @@ pub struct Posed {
 }
 
 impl Posed {
-    /// `aspect_tolerance` is how much the ratio of the foreground's sides may differ from the template's, e.g. 0.15.
-    /// `text` is the template file's content, which decides the key.
+    /// `aspect_tolerance` is how much the ratio of the foreground's sides may differ from the
+    /// template's, e.g. 0.15. `text` is the template file's content, which decides the key.
     ///
     /// # Errors
     /// As [`Shapes::parse`]; [`SegmentsError::Parameter`] for a tolerance below 0.
@@ -56,7 +59,14 @@ impl Posed {
             shapes.rasterise(shapes.reference.height, shapes.reference.width)?;
         }
         let key = Key::of_bytes(text.as_bytes());
-        Ok(Self { shapes, key, foreground, tolerance: aspect_tolerance, height, width })
+        Ok(Self {
+            shapes,
+            key,
+            foreground,
+            tolerance: aspect_tolerance,
+            height,
+            width,
+        })
     }
 
     /// Where the board lies in an image.
@@ -68,10 +78,20 @@ impl Posed {
     }
 
     fn fit(&self, id: &ImageId, width: usize, found: &Found) -> Result<Pose, SegmentsError> {
-        let (w, h) = (self.shapes.reference.width as f64, self.shapes.reference.height as f64);
-        let empty = Rectangle { centre: [0.0; 2], size: [0.0; 2], angle: 0.0 };
-        let Rectangle { centre, size: [a, b], angle } =
-            smallest_rectangle(&found.mask, width).unwrap_or(empty);
+        let (w, h) = (
+            self.shapes.reference.width as f64,
+            self.shapes.reference.height as f64,
+        );
+        let empty = Rectangle {
+            centre: [0.0; 2],
+            size: [0.0; 2],
+            angle: 0.0,
+        };
+        let Rectangle {
+            centre,
+            size: [a, b],
+            angle,
+        } = smallest_rectangle(&found.mask, width).unwrap_or(empty);
         let expected = w.max(h) / w.min(h);
         let (long, short) = (a.max(b), a.min(b));
         let ratio = long / short;
@@ -86,21 +106,34 @@ impl Posed {
                 tolerance: self.tolerance,
             });
         }
-        // The rectangle's first axis is the one nearest to x. It is the template's x axis if its side is the long one as
-        // in the template; otherwise the template is turned by a quarter, whichever way ends nearer to upright. Nearly
-        // square boards are told apart by nothing, and stay as they lie.
+        // The rectangle's first axis is the one nearest to x. It is the template's x axis if its
+        // side is the long one as in the template; otherwise the template is turned by a quarter,
+        // whichever way ends nearer to upright. Nearly square boards are told apart by nothing, and
+        // stay as they lie.
         let square = expected <= 1.0 + self.tolerance;
         let quarter = !square && (a > b) != (w > h);
-        let turn = if quarter { angle - 90_f64.to_radians().copysign(angle) } else { angle };
+        let turn = if quarter {
+            angle - 90_f64.to_radians().copysign(angle)
+        } else {
+            angle
+        };
         let scale = (a * b / (w * h)).sqrt();
-        Ok(Pose { centre, scale, degrees: turn.to_degrees() })
+        Ok(Pose {
+            centre,
+            scale,
+            degrees: turn.to_degrees(),
+        })
     }
 
     pub(crate) fn digest(&self) -> Key {
         let mut hasher = KeyHasher::new("segments/posed", crate::REVISION);
         self.key.feed(&mut hasher);
-        hasher.field("foreground", &self.foreground.digest()).field("tolerance", &self.tolerance);
-        hasher.field("height", &self.height).field("width", &self.width);
+        hasher
+            .field("foreground", &self.foreground.digest())
+            .field("tolerance", &self.tolerance);
+        hasher
+            .field("height", &self.height)
+            .field("width", &self.width);
         hasher.finish()
     }
 }
@@ -112,7 +145,10 @@ impl SegmentSource for Posed {
         let found = self.foreground.find(id, image)?;
         let pose = self.fit(id, image.width(), &found)?;
         let (sin, cos) = pose.degrees.to_radians().sin_cos();
-        let (w, h) = (self.shapes.reference.width as f64, self.shapes.reference.height as f64);
+        let (w, h) = (
+            self.shapes.reference.width as f64,
+            self.shapes.reference.height as f64,
+        );
         let inside = self.shapes.inside.unwrap_or(0);
         let place = |i: usize, from: usize, to: usize| (i as f64 + 0.5) * to as f64 / from as f64;
         let mut labels = Vec::with_capacity(self.height * self.width);
@@ -124,12 +160,20 @@ impl SegmentSource for Posed {
                     labels.push(0);
                     continue;
                 }
-                let (dx, dy) = ((x - pose.centre[0]) / pose.scale, (y - pose.centre[1]) / pose.scale);
+                let (dx, dy) = (
+                    (x - pose.centre[0]) / pose.scale,
+                    (y - pose.centre[1]) / pose.scale,
+                );
                 let point = [w / 2.0 + dx * cos + dy * sin, h / 2.0 + dy * cos - dx * sin];
                 labels.push(self.shapes.at(point).unwrap_or(inside));
             }
         }
-        Ok(LabelMap::new(self.height, self.width, labels, self.shapes.names.len() as u8)?)
+        Ok(LabelMap::new(
+            self.height,
+            self.width,
+            labels,
+            self.shapes.names.len() as u8,
+        )?)
     }
 
     fn names(&self) -> &[String] {

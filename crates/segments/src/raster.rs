@@ -22,11 +22,16 @@ impl Area {
     /// `degrees` turns clockwise, as y points down.
     pub(crate) fn new(centre: [f64; 2], degrees: f64, form: Form) -> Self {
         let (sin, cos) = degrees.to_radians().sin_cos();
-        Self { centre, sin, cos, form }
+        Self {
+            centre,
+            sin,
+            cos,
+            form,
+        }
     }
 
-    /// True for points inside. Left and upper edges of rectangles and polygons are inside, right and lower ones outside,
-    /// so that neighbours share no point.
+    /// True for points inside. Left and upper edges of rectangles and polygons are inside, right
+    /// and lower ones outside, so that neighbours share no point.
     pub(crate) fn contains(&self, [x, y]: [f64; 2]) -> bool {
         let (dx, dy) = (x - self.centre[0], y - self.centre[1]);
         let (u, v) = (dx * self.cos + dy * self.sin, dy * self.cos - dx * self.sin);
@@ -59,11 +64,21 @@ impl Area {
                 around((a * c).hypot(b * s), (a * s).hypot(b * c))
             }
             Form::Polygon { points } => {
-                let start = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
+                let start = [
+                    f64::INFINITY,
+                    f64::INFINITY,
+                    f64::NEG_INFINITY,
+                    f64::NEG_INFINITY,
+                ];
                 points.iter().fold(start, |[l, t, r, b], &[x, y]| {
                     // NaN must come out as NaN, to be refused; min and max would drop it.
                     let nan = (x + y) * 0.0;
-                    [l.min(x) + nan, t.min(y) + nan, r.max(x) + nan, b.max(y) + nan]
+                    [
+                        l.min(x) + nan,
+                        t.min(y) + nan,
+                        r.max(x) + nan,
+                        b.max(y) + nan,
+                    ]
                 })
             }
         }
@@ -90,17 +105,40 @@ mod tests {
         assert!(bar.contains([9.0 * c, 9.0 * s]) && !bar.contains([9.0 * c, -9.0 * s]));
         let [l, t, r, b] = bar.bounds();
         assert!(
-            (r - (10.0 * c + s)).abs() < 1e-12 && (b - (10.0 * s + c)).abs() < 1e-12 && l == -r && t == -b
+            (r - (10.0 * c + s)).abs() < 1e-12
+                && (b - (10.0 * s + c)).abs() < 1e-12
+                && l == -r
+                && t == -b
         );
     }
 
     #[test]
     fn ring_and_polygon() {
-        let ring = Area::new([5.0, 5.0], 0.0, Form::Ring { outer: [4.0, 2.0], inner: [2.0, 1.0] });
-        assert!(ring.contains([8.0, 5.0]) && !ring.contains([6.0, 5.0]) && !ring.contains([5.0, 8.0]));
-        let corner = vec![[0.0, 0.0], [4.0, 0.0], [4.0, 2.0], [2.0, 2.0], [2.0, 4.0], [0.0, 4.0]];
+        let ring = Area::new(
+            [5.0, 5.0],
+            0.0,
+            Form::Ring {
+                outer: [4.0, 2.0],
+                inner: [2.0, 1.0],
+            },
+        );
+        assert!(
+            ring.contains([8.0, 5.0]) && !ring.contains([6.0, 5.0]) && !ring.contains([5.0, 8.0])
+        );
+        let corner = vec![
+            [0.0, 0.0],
+            [4.0, 0.0],
+            [4.0, 2.0],
+            [2.0, 2.0],
+            [2.0, 4.0],
+            [0.0, 4.0],
+        ];
         let corner = Area::new([0.0, 0.0], 0.0, Form::Polygon { points: corner });
-        assert!(corner.contains([1.0, 3.0]) && corner.contains([3.0, 1.0]) && !corner.contains([3.0, 3.0]));
+        assert!(
+            corner.contains([1.0, 3.0])
+                && corner.contains([3.0, 1.0])
+                && !corner.contains([3.0, 3.0])
+        );
         assert!(corner.contains([0.0, 0.0]) && !corner.contains([4.0, 1.0]));
     }
 }

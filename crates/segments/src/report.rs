@@ -2,8 +2,8 @@ use crate::SegmentsError;
 use segad_core::{Image, LabelMap};
 use serde::Serialize;
 
-/// Pixels below which statistics of a segment are hardly worth having: an upper quantile of 99.5 % of fewer values is
-/// their maximum, and skewness and kurtosis are noise.
+/// Pixels below which statistics of a segment are hardly worth having: an upper quantile of 99.5 %
+/// of fewer values is their maximum, and skewness and kurtosis are noise.
 pub const SMALL_SEGMENT: usize = 64;
 
 /// One segment of one map.
@@ -28,7 +28,8 @@ pub struct QualityReport {
     pub width: usize,
     /// The segments in the order of their labels.
     pub segments: Vec<SegmentQuality>,
-    /// Intersection over union of everything but segment 0 with a foreground found by threshold, where one was compared.
+    /// Intersection over union of everything but segment 0 with a foreground found by threshold,
+    /// where one was compared.
     pub foreground_iou: Option<f64>,
     /// What deserves a look, in words.
     pub warnings: Vec<String>,
@@ -44,22 +45,43 @@ impl QualityReport {
             .into_iter()
             .enumerate()
             .map(|(label, pixels)| {
-                let name = names.get(label).cloned().unwrap_or_else(|| label.to_string());
+                let name = names
+                    .get(label)
+                    .cloned()
+                    .unwrap_or_else(|| label.to_string());
                 if pixels == 0 {
                     warnings.push(format!("segment {name:?} is empty"));
                 } else if pixels < SMALL_SEGMENT {
-                    warnings
-                        .push(format!("segment {name:?} has {pixels} pixels, fewer than {SMALL_SEGMENT}"));
+                    warnings.push(format!(
+                        "segment {name:?} has {pixels} pixels, fewer than {SMALL_SEGMENT}"
+                    ));
                 }
-                let mask: Vec<bool> = map.labels().iter().map(|&l| usize::from(l) == label).collect();
-                let components = crate::foreground::components(&mask, map.height(), map.width(), true).len();
-                SegmentQuality { name, pixels, fraction: pixels as f64 / total, components }
+                let mask: Vec<bool> = map
+                    .labels()
+                    .iter()
+                    .map(|&l| usize::from(l) == label)
+                    .collect();
+                let components =
+                    crate::foreground::components(&mask, map.height(), map.width(), true).len();
+                SegmentQuality {
+                    name,
+                    pixels,
+                    fraction: pixels as f64 / total,
+                    components,
+                }
             })
             .collect();
-        Self { height: map.height(), width: map.width(), segments, foreground_iou: None, warnings }
+        Self {
+            height: map.height(),
+            width: map.width(),
+            segments,
+            foreground_iou: None,
+            warnings,
+        }
     }
 
-    /// Adds the overlap with a foreground of the same size (segment 1 of `foreground`), and a warning below one half.
+    /// Adds the overlap with a foreground of the same size (segment 1 of `foreground`), and a
+    /// warning below one half.
     ///
     /// # Errors
     /// [`SegmentsError::Parameter`] for a foreground of another size.
@@ -71,13 +93,23 @@ impl QualityReport {
                 expected: "the size of the label map",
             });
         }
-        let pairs = || map.labels().iter().zip(foreground.labels()).map(|(&a, &b)| (a != 0, b != 0));
+        let pairs = || {
+            map.labels()
+                .iter()
+                .zip(foreground.labels())
+                .map(|(&a, &b)| (a != 0, b != 0))
+        };
         let both = pairs().filter(|&(a, b)| a && b).count();
         let either = pairs().filter(|&(a, b)| a || b).count();
-        let iou = if either == 0 { 1.0 } else { both as f64 / either as f64 };
+        let iou = if either == 0 {
+            1.0
+        } else {
+            both as f64 / either as f64
+        };
         if iou < 0.5 {
-            self.warnings
-                .push(format!("segments overlap the foreground by {iou:.2} (intersection over union)"));
+            self.warnings.push(format!(
+                "segments overlap the foreground by {iou:.2} (intersection over union)"
+            ));
         }
         self.foreground_iou = Some(iou);
         Ok(self)

@@ -4,8 +4,9 @@ use segad_core::LabelMap;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// One shape of a file. Coordinates are `[x, y]` in pixels of the reference, x to the right, y down; the centre of the
-/// first pixel is (0.5, 0.5). `rotate` turns a shape clockwise about its centre, in degrees.
+/// One shape of a file. Coordinates are `[x, y]` in pixels of the reference, x to the right, y
+/// down; the centre of the first pixel is (0.5, 0.5). `rotate` turns a shape clockwise about its
+/// centre, in degrees.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Shape {
@@ -51,7 +52,8 @@ pub enum Shape {
         #[serde(default)]
         rotate: f64,
     },
-    /// A closed polygon; where it crosses itself, what is enclosed an odd number of times is inside.
+    /// A closed polygon; where it crosses itself, what is enclosed an odd number of times is
+    /// inside.
     Polygon {
         /// The segment it paints.
         segment: String,
@@ -88,28 +90,63 @@ impl Shape {
             }
         };
         let area = match self {
-            Self::Rectangle { x, y, width, height, rotate, .. } => {
+            Self::Rectangle {
+                x,
+                y,
+                width,
+                height,
+                rotate,
+                ..
+            } => {
                 positive("width and height", [*width, *height])?;
                 let half = [width / 2.0, height / 2.0];
-                Area::new([x + half[0], y + half[1]], *rotate, Form::Rectangle { half })
+                Area::new(
+                    [x + half[0], y + half[1]],
+                    *rotate,
+                    Form::Rectangle { half },
+                )
             }
-            Self::Ellipse { centre, radii, rotate, .. } => {
+            Self::Ellipse {
+                centre,
+                radii,
+                rotate,
+                ..
+            } => {
                 positive("radii", *radii)?;
                 Area::new(*centre, *rotate, Form::Ellipse { radii: *radii })
             }
-            Self::Ring { centre, outer, inner, rotate, .. } => {
+            Self::Ring {
+                centre,
+                outer,
+                inner,
+                rotate,
+                ..
+            } => {
                 positive("inner", *inner)?;
                 positive("outer", *outer)?;
                 if inner[0] >= outer[0] || inner[1] >= outer[1] {
                     return Err(format!("inner {inner:?} must be below outer {outer:?}"));
                 }
-                Area::new(*centre, *rotate, Form::Ring { outer: *outer, inner: *inner })
+                Area::new(
+                    *centre,
+                    *rotate,
+                    Form::Ring {
+                        outer: *outer,
+                        inner: *inner,
+                    },
+                )
             }
             Self::Polygon { points, .. } => {
                 if points.len() < 3 {
                     return Err(format!("{} points; expected 3 or more", points.len()));
                 }
-                Area::new([0.0, 0.0], 0.0, Form::Polygon { points: points.clone() })
+                Area::new(
+                    [0.0, 0.0],
+                    0.0,
+                    Form::Polygon {
+                        points: points.clone(),
+                    },
+                )
             }
         };
         if area.bounds().into_iter().all(f64::is_finite) {
@@ -130,8 +167,8 @@ pub struct Reference {
     pub width: usize,
 }
 
-/// A file of shapes as it is written, unchecked; [`Shapes::check`] checks it. Programs that draw shapes fill this and
-/// write [`ShapesFile::to_toml`].
+/// A file of shapes as it is written, unchecked; [`Shapes::check`] checks it. Programs that draw
+/// shapes fill this and write [`ShapesFile::to_toml`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShapesFile {
@@ -172,16 +209,19 @@ impl ShapesFile {
     /// # Errors
     /// [`SegmentsError::Toml`] for what TOML cannot hold.
     pub fn to_toml(&self) -> Result<String, SegmentsError> {
-        toml::to_string(self)
-            .map_err(|e| SegmentsError::Toml { file: self.title.clone(), message: e.to_string() })
+        toml::to_string(self).map_err(|e| SegmentsError::Toml {
+            file: self.title.clone(),
+            message: e.to_string(),
+        })
     }
 }
 
-/// A checked file of shapes: named segments in the order of their labels, and shapes in paint order (later ones cover
-/// earlier ones). What no shape covers belongs to segment 0.
+/// A checked file of shapes: named segments in the order of their labels, and shapes in paint order
+/// (later ones cover earlier ones). What no shape covers belongs to segment 0.
 ///
-/// Keys of a file: `title`, `note` (optional), `reference = { height, width }`, `segments` (names), `allow_empty` (names of
-/// segments that may have no pixel; optional), `inside` (for posed maps; optional), and `[[shape]]` tables.
+/// Keys of a file: `title`, `note` (optional), `reference = { height, width }`, `segments` (names),
+/// `allow_empty` (names of segments that may have no pixel; optional), `inside` (for posed maps;
+/// optional), and `[[shape]]` tables.
 #[derive(Clone, Debug)]
 pub struct Shapes {
     pub(crate) file: String,
@@ -206,7 +246,8 @@ impl Shapes {
     /// Checks the text of a file; `file` names it in errors.
     ///
     /// # Errors
-    /// [`SegmentsError::Toml`] naming an unknown key, [`SegmentsError::Names`], [`SegmentsError::Shape`].
+    /// [`SegmentsError::Toml`] naming an unknown key, [`SegmentsError::Names`],
+    /// [`SegmentsError::Shape`].
     pub fn parse(file: &str, text: &str) -> Result<Self, SegmentsError> {
         Self::check(file, ShapesFile::parse(file, text)?)
     }
@@ -218,9 +259,17 @@ impl Shapes {
     pub fn check(file: &str, raw: ShapesFile) -> Result<Self, SegmentsError> {
         check_names(file, &raw.segments)?;
         let known = |name: &str| raw.segments.iter().position(|n| n == name).map(|i| i as u8);
-        let unknown = |name: &str| format!("unknown segment {name:?}; expected one of {:?}", raw.segments);
+        let unknown = |name: &str| {
+            format!(
+                "unknown segment {name:?}; expected one of {:?}",
+                raw.segments
+            )
+        };
         let label = |name: &String| {
-            known(name).ok_or_else(|| SegmentsError::Names { file: file.to_owned(), reason: unknown(name) })
+            known(name).ok_or_else(|| SegmentsError::Names {
+                file: file.to_owned(),
+                reason: unknown(name),
+            })
         };
         let mut allowed = vec![false; raw.segments.len()];
         for name in &raw.allow_empty {
@@ -230,7 +279,10 @@ impl Shapes {
         let Reference { height, width } = raw.reference;
         if height == 0 || width == 0 {
             let reason = format!("reference {height}×{width}; both must be at least 1");
-            return Err(SegmentsError::Names { file: file.to_owned(), reason });
+            return Err(SegmentsError::Names {
+                file: file.to_owned(),
+                reason,
+            });
         }
         let mut painted = Vec::with_capacity(raw.shape.len());
         for (i, shape) in raw.shape.iter().enumerate() {
@@ -280,23 +332,34 @@ impl Shapes {
 
     /// The label of the last shape painted over a point of the reference; `None` where no shape is.
     pub(crate) fn at(&self, point: [f64; 2]) -> Option<u8> {
-        self.painted.iter().rev().find(|(_, area)| area.contains(point)).map(|(label, _)| *label)
+        self.painted
+            .iter()
+            .rev()
+            .find(|(_, area)| area.contains(point))
+            .map(|(label, _)| *label)
     }
 
     /// The map at any size: a pixel takes the label at its centre.
     ///
     /// # Errors
-    /// [`SegmentsError::EmptySegment`] for a segment without a pixel, unless the file's `allow_empty` names it.
+    /// [`SegmentsError::EmptySegment`] for a segment without a pixel, unless the file's
+    /// `allow_empty` names it.
     pub fn rasterise(&self, height: usize, width: usize) -> Result<LabelMap, SegmentsError> {
         let scale = |i: usize, from: usize, to: usize| (i as f64 + 0.5) * to as f64 / from as f64;
         let mut labels = Vec::with_capacity(height * width);
         for row in 0..height {
             let y = scale(row, height, self.reference.height);
-            labels
-                .extend((0..width).map(|c| self.at([scale(c, width, self.reference.width), y]).unwrap_or(0)));
+            labels.extend((0..width).map(|c| {
+                self.at([scale(c, width, self.reference.width), y])
+                    .unwrap_or(0)
+            }));
         }
         let map = LabelMap::new(height, width, labels, self.names.len() as u8)?;
-        let empty = map.areas().iter().zip(&self.allowed).position(|(&n, &allowed)| n == 0 && !allowed);
+        let empty = map
+            .areas()
+            .iter()
+            .zip(&self.allowed)
+            .position(|(&n, &allowed)| n == 0 && !allowed);
         match empty {
             None => Ok(map),
             Some(i) => Err(SegmentsError::EmptySegment {
@@ -318,9 +381,17 @@ pub(crate) fn read_text(path: &Path) -> Result<String, SegmentsError> {
 
 /// Between 1 and 255 names, each of its own.
 pub(crate) fn check_names(file: &str, names: &[String]) -> Result<(), SegmentsError> {
-    let fail = |reason| Err(SegmentsError::Names { file: file.to_owned(), reason });
+    let fail = |reason| {
+        Err(SegmentsError::Names {
+            file: file.to_owned(),
+            reason,
+        })
+    };
     if names.is_empty() || names.len() > 255 {
-        return fail(format!("{} names; expected 1 to 255, the background first", names.len()));
+        return fail(format!(
+            "{} names; expected 1 to 255, the background first",
+            names.len()
+        ));
     }
     for (i, name) in names.iter().enumerate() {
         if name.trim().is_empty() {

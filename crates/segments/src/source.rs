@@ -16,8 +16,9 @@ pub enum Source {
 }
 
 impl Source {
-    /// Key of everything but the images' pixels that decides the label maps of these images: of a static map its labels
-    /// and names, of a folder the content of these images' files, of the others their settings.
+    /// Key of everything but the images' pixels that decides the label maps of these images: of a
+    /// static map its labels and names, of a folder the content of these images' files, of the
+    /// others their settings.
     ///
     /// # Errors
     /// [`SegmentsError::Missing`] and the like, for a folder.
@@ -26,8 +27,12 @@ impl Source {
             Self::Static(s) => {
                 let mut hasher = KeyHasher::new("segments/static", crate::REVISION);
                 let map = s.map();
-                hasher.field("names", s.names()).field("labels", &Key::of_bytes(map.labels()));
-                hasher.field("height", &map.height()).field("width", &map.width());
+                hasher
+                    .field("names", s.names())
+                    .field("labels", &Key::of_bytes(map.labels()));
+                hasher
+                    .field("height", &map.height())
+                    .field("width", &map.width());
                 Ok(hasher.finish())
             }
             Self::Folder(s) => s.digest(ids),
@@ -36,8 +41,8 @@ impl Source {
         }
     }
 
-    /// True where label maps depend on the pixels of the image, so that the key of whatever uses them must hold the
-    /// image's content too.
+    /// True where label maps depend on the pixels of the image, so that the key of whatever uses
+    /// them must hold the image's content too.
     pub fn looks_at_pixels(&self) -> bool {
         matches!(self, Self::Foreground(_) | Self::Posed(_))
     }

@@ -1,16 +1,16 @@
 use crate::folder::FolderParams;
 use crate::foreground::ForegroundParams;
 use crate::{
-    ClusteredParams, Folder, Foreground, Posed, SegmentsError, Shapes, Source, StaticMap, TorchScriptParams,
-    shipped,
+    ClusteredParams, Folder, Foreground, Posed, SegmentsError, Shapes, Source, StaticMap,
+    TorchScriptParams, shipped,
 };
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Which segments, as an experiment file says it: a name (`"whole"`, `"foreground"`, a shipped map such as
-/// `"elpv-mono"`), or a table with a `kind`.
+/// Which segments, as an experiment file says it: a name (`"whole"`, `"foreground"`, a shipped map
+/// such as `"elpv-mono"`), or a table with a `kind`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum SegmentsSpec {
@@ -64,7 +64,8 @@ fn default_tolerance() -> f64 {
     0.15
 }
 
-/// Written by hand so that a wrong key is named; an untagged enum would only say that nothing matched.
+/// Written by hand so that a wrong key is named; an untagged enum would only say that nothing
+/// matched.
 impl<'de> Deserialize<'de> for SegmentsSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NameOrTable;
@@ -103,17 +104,20 @@ impl std::fmt::Display for SegmentsSpec {
             Self::Table(SegmentsTable::Folder(p)) => write!(f, "folder {}", p.path.display()),
             Self::Table(SegmentsTable::Foreground(_)) => f.write_str("foreground"),
             Self::Table(SegmentsTable::Posed(p)) => write!(f, "posed {}", p.path.display()),
-            Self::Table(SegmentsTable::TorchScript(p)) => write!(f, "torchscript {}", p.path.display()),
+            Self::Table(SegmentsTable::TorchScript(p)) => {
+                write!(f, "torchscript {}", p.path.display())
+            }
             Self::Table(SegmentsTable::Clustered(_)) => f.write_str("clustered"),
         }
     }
 }
 
-/// Opens a source. Relative paths start at `base_dir`; `height` × `width` is the size of the anomaly maps.
+/// Opens a source. Relative paths start at `base_dir`; `height` × `width` is the size of the
+/// anomaly maps.
 ///
 /// # Errors
-/// Whatever keeps it from being opened, naming the file and the key; [`SegmentsError::Beforehand`] for kinds whose label
-/// maps need a network or good images and are made before.
+/// Whatever keeps it from being opened, naming the file and the key; [`SegmentsError::Beforehand`]
+/// for kinds whose label maps need a network or good images and are made before.
 pub fn open(
     spec: &SegmentsSpec,
     base_dir: &Path,
@@ -123,12 +127,16 @@ pub fn open(
     Ok(match spec {
         SegmentsSpec::Named(name) => match name.as_str() {
             "whole" => Source::Static(StaticMap::whole(height, width)?),
-            "foreground" => Source::Foreground(Foreground::new(ForegroundParams::default(), height, width)?),
+            "foreground" => {
+                Source::Foreground(Foreground::new(ForegroundParams::default(), height, width)?)
+            }
             name => Source::Static(StaticMap::new(&shipped(name)?, height, width)?),
         },
-        SegmentsSpec::Table(SegmentsTable::Static(p)) => {
-            Source::Static(StaticMap::new(&Shapes::read(&base_dir.join(&p.path))?, height, width)?)
-        }
+        SegmentsSpec::Table(SegmentsTable::Static(p)) => Source::Static(StaticMap::new(
+            &Shapes::read(&base_dir.join(&p.path))?,
+            height,
+            width,
+        )?),
         SegmentsSpec::Table(SegmentsTable::Folder(p)) => {
             Source::Folder(Folder::new(p.clone(), base_dir, height, width)?)
         }
@@ -145,11 +153,17 @@ pub fn open(
         }
         SegmentsSpec::Table(SegmentsTable::TorchScript(p)) => {
             p.check()?;
-            return Err(SegmentsError::Beforehand { kind: "torchscript", from: "each image by a network" });
+            return Err(SegmentsError::Beforehand {
+                kind: "torchscript",
+                from: "each image by a network",
+            });
         }
         SegmentsSpec::Table(SegmentsTable::Clustered(p)) => {
             p.check()?;
-            return Err(SegmentsError::Beforehand { kind: "clustered", from: "its good training images" });
+            return Err(SegmentsError::Beforehand {
+                kind: "clustered",
+                from: "its good training images",
+            });
         }
     })
 }

@@ -1,4 +1,5 @@
-//! Settings of segments that a TorchScript module gives. The module itself runs where libtorch is linked.
+//! Settings of segments that a TorchScript module gives. The module itself runs where libtorch is
+//! linked.
 
 use crate::shapes::check_names;
 use crate::{ForegroundParams, SegmentsError};
@@ -12,8 +13,9 @@ use std::path::PathBuf;
 pub enum Interface {
     /// `[1, 3, S, S]` to logits `[1, L, h, w]`; the largest names the segment.
     Logits,
-    /// EfficientSAM's: image `[1, 3, H, W]` in 0…1, points `[1, Q, P, 2]` in pixels x, y, and their labels `[1, Q, P]` (1 a
-    /// point, 2 and 3 the corners of a box) to logits `[1, Q, M, H, W]` and predicted overlaps `[1, Q, M]`.
+    /// EfficientSAM's: image `[1, 3, H, W]` in 0…1, points `[1, Q, P, 2]` in pixels x, y, and their
+    /// labels `[1, Q, P]` (1 a point, 2 and 3 the corners of a box) to logits `[1, Q, M, H, W]` and
+    /// predicted overlaps `[1, Q, M]`.
     Promptable,
 }
 
@@ -32,7 +34,8 @@ pub enum Normalise {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TorchScriptParams {
-    /// The module, relative to the folder that names it. It is a program: take it from people you trust.
+    /// The module, relative to the folder that names it. It is a program: take it from people you
+    /// trust.
     pub path: PathBuf,
     /// How it is called.
     pub interface: Interface,
@@ -48,7 +51,8 @@ pub struct TorchScriptParams {
     /// Interface promptable: how the pieces are found whose boxes and centres are the prompts.
     #[serde(default)]
     pub foreground: ForegroundParams,
-    /// Side of the label maps in pixels; they are brought to the anomaly maps' by the nearest pixel.
+    /// Side of the label maps in pixels; they are brought to the anomaly maps' by the nearest
+    /// pixel.
     #[serde(default = "side")]
     pub size: usize,
     /// Takes maps in which nothing but segment 0 occurs; otherwise that is an error.
@@ -71,7 +75,13 @@ impl TorchScriptParams {
     /// [`SegmentsError::Names`] or [`SegmentsError::Parameter`].
     pub fn check(&self) -> Result<(), SegmentsError> {
         check_names(&self.path.display().to_string(), &self.segments)?;
-        let fail = |name, value: String, expected| Err(SegmentsError::Parameter { name, value, expected });
+        let fail = |name, value: String, expected| {
+            Err(SegmentsError::Parameter {
+                name,
+                value,
+                expected,
+            })
+        };
         if self.interface == Interface::Promptable && self.segments.len() != 2 {
             let value = format!("{:?}", self.segments);
             return fail(
@@ -95,8 +105,12 @@ impl CacheKey for TorchScriptParams {
         hasher
             .field("promptable", &(self.interface == Interface::Promptable))
             .field("segments", &self.segments);
-        hasher.field("input", &self.input).field("unit", &(self.normalise == Normalise::Unit));
-        hasher.field("foreground", &self.foreground).field("size", &self.size);
+        hasher
+            .field("input", &self.input)
+            .field("unit", &(self.normalise == Normalise::Unit));
+        hasher
+            .field("foreground", &self.foreground)
+            .field("size", &self.size);
         hasher.field("allow_empty", &self.allow_empty);
     }
 }

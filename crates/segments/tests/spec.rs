@@ -17,8 +17,14 @@ fn parse(value: &str) -> Result<SegmentsSpec, toml::de::Error> {
 fn names_and_tables() {
     assert_eq!(parse("'whole'").unwrap(), SegmentsSpec::default());
     let table = parse("{ kind = 'foreground', hull = true }").unwrap();
-    let params = ForegroundParams { hull: true, ..Default::default() };
-    assert_eq!(table, SegmentsSpec::Table(SegmentsTable::Foreground(params)));
+    let params = ForegroundParams {
+        hull: true,
+        ..Default::default()
+    };
+    assert_eq!(
+        table,
+        SegmentsSpec::Table(SegmentsTable::Foreground(params))
+    );
     for text in [
         "'vad'",
         "{ kind = 'static', path = 'a.toml' }",
@@ -28,7 +34,11 @@ fn names_and_tables() {
     ] {
         let spec = parse(text).unwrap();
         let json = serde_json::to_string(&spec).unwrap();
-        assert_eq!(serde_json::from_str::<SegmentsSpec>(&json).unwrap(), spec, "{json}");
+        assert_eq!(
+            serde_json::from_str::<SegmentsSpec>(&json).unwrap(),
+            spec,
+            "{json}"
+        );
         assert!(!spec.to_string().is_empty());
     }
 }
@@ -37,9 +47,15 @@ fn names_and_tables() {
 fn wrong_keys_are_named() {
     for (text, part) in [
         ("{ kind = 'foreground', thresh = 3 }", "thresh"),
-        ("{ kind = 'folder', path = 'm', segments = ['a'], glob = '*' }", "glob"),
+        (
+            "{ kind = 'folder', path = 'm', segments = ['a'], glob = '*' }",
+            "glob",
+        ),
         ("{ kind = 'static', path = 'm', size = 3 }", "size"),
-        ("{ kind = 'posed', path = 'm', foreground = { hul = true } }", "hul"),
+        (
+            "{ kind = 'posed', path = 'm', foreground = { hul = true } }",
+            "hul",
+        ),
         ("{ kind = 'clusters' }", "clusters"),
         ("{ path = 'm' }", "kind"),
         ("7", "name of segments"),
@@ -52,7 +68,10 @@ fn wrong_keys_are_named() {
 #[test]
 fn digests_tell_maps_apart() {
     let digest = |text: &str, side: usize| {
-        open(&parse(text).unwrap(), Path::new(""), side, side).unwrap().digest(&[]).unwrap()
+        open(&parse(text).unwrap(), Path::new(""), side, side)
+            .unwrap()
+            .digest(&[])
+            .unwrap()
     };
     let all = [
         digest("'whole'", 256),
@@ -76,9 +95,14 @@ fn digests_tell_maps_apart() {
 
 #[test]
 fn unknown_names_and_missing_files() {
-    let error =
-        |text: &str| open(&parse(text).unwrap(), Path::new("/nowhere"), 8, 8).unwrap_err().to_string();
+    let error = |text: &str| {
+        open(&parse(text).unwrap(), Path::new("/nowhere"), 8, 8)
+            .unwrap_err()
+            .to_string()
+    };
     assert!(error("'piezo'").contains("elpv-mono"));
-    assert!(error("{ kind = 'static', path = 'a.toml' }").contains("/nowhere/a.toml: cannot be read"));
+    assert!(
+        error("{ kind = 'static', path = 'a.toml' }").contains("/nowhere/a.toml: cannot be read")
+    );
     assert!(error("{ kind = 'posed', path = 'b.toml' }").contains("b.toml"));
 }

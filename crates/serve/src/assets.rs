@@ -4,12 +4,24 @@ use crate::reply::{Fault, typed};
 use axum::response::Response;
 
 const FILES: [(&str, &str, &str); 8] = [
-    ("/", "text/html; charset=utf-8", include_str!("../assets/index.html")),
-    ("/app.css", "text/css; charset=utf-8", include_str!("../assets/app.css")),
+    (
+        "/",
+        "text/html; charset=utf-8",
+        include_str!("../assets/index.html"),
+    ),
+    (
+        "/app.css",
+        "text/css; charset=utf-8",
+        include_str!("../assets/app.css"),
+    ),
     ("/app.js", SCRIPT, include_str!("../assets/app.js")),
     ("/editor.js", SCRIPT, include_str!("../assets/editor.js")),
     ("/gallery.js", SCRIPT, include_str!("../assets/gallery.js")),
-    ("/histogram.js", SCRIPT, include_str!("../assets/histogram.js")),
+    (
+        "/histogram.js",
+        SCRIPT,
+        include_str!("../assets/histogram.js"),
+    ),
     ("/inspect.js", SCRIPT, include_str!("../assets/inspect.js")),
     ("/shapes.js", SCRIPT, include_str!("../assets/shapes.js")),
 ];
@@ -21,14 +33,17 @@ pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
 
 pub(crate) fn file(path: &str) -> Result<Response, Fault> {
     let found = FILES.iter().find(|(p, ..)| *p == path);
-    found.map(|(_, kind, text)| typed(kind, (*text).into())).ok_or_else(|| Fault::absent(path))
+    found
+        .map(|(_, kind, text)| typed(kind, (*text).into()))
+        .ok_or_else(|| Fault::absent(path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Every way of a script to turn text into markup or code, and every way to fetch from elsewhere.
+    /// Every way of a script to turn text into markup or code, and every way to fetch from
+    /// elsewhere.
     #[test]
     fn nothing_becomes_markup_and_nothing_comes_from_elsewhere() {
         let forbidden = [
@@ -54,7 +69,10 @@ mod tests {
             for word in forbidden {
                 assert!(!text.contains(word), "{path} holds {word}");
             }
-            assert!(!path.ends_with(".css") || !text.contains("url("), "{path} fetches something");
+            assert!(
+                !path.ends_with(".css") || !text.contains("url("),
+                "{path} fetches something"
+            );
             let own = text.replace("http://www.w3.org/2000/svg", "");
             for scheme in ["http:", "https:", "ws:", "wss:", "\"//", "'//"] {
                 assert!(!own.contains(scheme), "{path} names {scheme}");

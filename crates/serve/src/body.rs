@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout_at};
 
 /// Bytes of one permit of the memory that bodies share.
 const UNIT: usize = 1 << 10;
-/// How much of a refused body is still taken in, as a multiple of the limit, so that a client that sends first and
-/// listens later hears why.
+/// How much of a refused body is still taken in, as a multiple of the limit, so that a client that
+/// sends first and listens later hears why.
 const LEFTOVER: usize = 4;
 
 /// The memory that all bodies share.
@@ -44,7 +44,9 @@ pub(crate) async fn read(
         let message = format!("the body is larger than {limit} bytes");
         Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     };
-    let stated = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let stated = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if stated.is_some_and(|n| n > limit as u64) {
         // A client that asked whether to go on is told so by the answer itself.
         if !headers.contains_key(header::EXPECT) {
@@ -65,16 +67,21 @@ pub(crate) async fn read(
             let message = format!("the body broke off: {e}");
             Fault::new(StatusCode::BAD_REQUEST, "broken_body", message)
         })?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         if bytes.len() + data.len() > limit {
             discard(body, limit * LEFTOVER, limits).await;
             return Err(too_large());
         }
         let have = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let more = (bytes.len() + data.len()).div_ceil(UNIT).saturating_sub(have);
+        let more = (bytes.len() + data.len())
+            .div_ceil(UNIT)
+            .saturating_sub(have);
         if more > 0 {
-            let permit =
-                u32::try_from(more).ok().and_then(|n| budget.0.clone().try_acquire_many_owned(n).ok());
+            let permit = u32::try_from(more)
+                .ok()
+                .and_then(|n| budget.0.clone().try_acquire_many_owned(n).ok());
             let Some(permit) = permit else {
                 discard(body, limit, limits).await;
                 return Err(Fault::busy("the memory for bodies is full"));
@@ -86,7 +93,10 @@ pub(crate) async fn read(
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(Received { bytes, _share: share })
+    Ok(Received {
+        bytes,
+        _share: share,
+    })
 }
 
 /// Reads on without keeping anything, for a while.

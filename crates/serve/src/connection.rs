@@ -15,7 +15,8 @@ const BUFFER: usize = 64 << 10;
 /// Headers of a request.
 const HEADERS: usize = 64;
 
-/// Serves requests until the client leaves, time is up, or `stopping` changes; then the request at hand is finished.
+/// Serves requests until the client leaves, time is up, or `stopping` changes; then the request at
+/// hand is finished.
 pub(crate) async fn serve(
     stream: TcpStream,
     router: Router,
@@ -23,9 +24,12 @@ pub(crate) async fn serve(
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.head_time);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_time);
     builder.max_buf_size(BUFFER).max_headers(HEADERS);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let connection =
+        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = pin!(connection);
     let stop = async {
         let _ = stopping.wait_for(|&s| s).await;

@@ -11,8 +11,8 @@ pub struct Content {
     pub gallery: Option<Arc<dyn Gallery>>,
 }
 
-/// Something that inspects images. Calls come from several threads, at most [`Limits::workers`](crate::Limits) at a
-/// time.
+/// Something that inspects images. Calls come from several threads, at most
+/// [`Limits::workers`](crate::Limits) at a time.
 pub trait Inspect: Send + Sync {
     /// What it is.
     fn about(&self) -> About;
@@ -100,14 +100,15 @@ pub trait Gallery: Send + Sync {
     /// Names of the sets, in the order of the menu.
     fn names(&self) -> Vec<String>;
 
-    /// A set by its position, which is below the number of names. Asked for often: keep what was read.
+    /// A set by its position, which is below the number of names. Asked for often: keep what was
+    /// read.
     ///
     /// # Errors
     /// Whatever keeps it from being read.
     fn run(&self, run: usize) -> Result<Arc<Run>, BoxError>;
 
-    /// A layer of an image; all three are positions and lie within their lists. Any size: layers of an image are
-    /// stretched over one another.
+    /// A layer of an image; all three are positions and lie within their lists. Any size: layers of
+    /// an image are stretched over one another.
     ///
     /// # Errors
     /// Whatever keeps it from being read or drawn.

@@ -1,4 +1,5 @@
-//! Shapes that the page draws: checked, painted and written by the same code that reads them for a fit.
+//! Shapes that the page draws: checked, painted and written by the same code that reads them for a
+//! fit.
 
 use crate::body;
 use crate::reply::{Fault, data_url, json};
@@ -20,29 +21,46 @@ const NAME: &str = "shapes.toml";
 
 async fn text(app: &App, request: Request, kind: &str) -> Result<String, Fault> {
     let (parts, body) = request.into_parts();
-    let stated = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let stated = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
     if stated.split(';').next().map(str::trim) != Some(kind) {
         let message = format!("the body must be {kind}");
-        return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", message));
+        return Err(Fault::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content_type",
+            message,
+        ));
     }
     let received = body::read(&parts.headers, body, LIMIT, &app.limits, &app.budget).await?;
-    let not_text = |e: std::str::Utf8Error| Fault::new(StatusCode::BAD_REQUEST, "text", e.to_string());
-    Ok(std::str::from_utf8(&received.bytes).map_err(not_text)?.to_owned())
+    let not_text =
+        |e: std::str::Utf8Error| Fault::new(StatusCode::BAD_REQUEST, "text", e.to_string());
+    Ok(std::str::from_utf8(&received.bytes)
+        .map_err(not_text)?
+        .to_owned())
 }
 
 fn wrong(e: impl std::fmt::Display) -> Fault {
     Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "shapes", e.to_string())
 }
 
-/// `POST /v1/segments/check`: shapes as JSON; answers with the TOML text, what each segment covers, and whether a fit
-/// would take it.
-pub(crate) async fn check(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
+/// `POST /v1/segments/check`: shapes as JSON; answers with the TOML text, what each segment covers,
+/// and whether a fit would take it.
+pub(crate) async fn check(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Fault> {
     let text = text(&app, request, "application/json").await?;
     let file: ShapesFile = serde_json::from_str(&text).map_err(wrong)?;
     let work = move || -> Result<serde_json::Value, BoxError> {
         let toml = file.to_toml()?;
         // What is saved is read back from its text, as a fit will do.
-        let problem = Shapes::parse(NAME, &toml).and_then(|s| fits(&s)).err().map(|e| e.to_string());
+        let problem = Shapes::parse(NAME, &toml)
+            .and_then(|s| fits(&s))
+            .err()
+            .map(|e| e.to_string());
         let painted = painted(file)?;
         Ok(json!({
             "toml": toml,
@@ -62,10 +80,13 @@ fn fits(shapes: &Shapes) -> Result<(), SegmentsError> {
     }
 }
 
-/// What is covered so far; while somebody draws, segments may be empty. `None` where shapes cannot be painted at all.
+/// What is covered so far; while somebody draws, segments may be empty. `None` where shapes cannot
+/// be painted at all.
 fn painted(mut file: ShapesFile) -> Result<Option<(QualityReport, Vec<u8>)>, BoxError> {
     file.allow_empty.clone_from(&file.segments);
-    let Ok(shapes) = Shapes::check(NAME, file) else { return Ok(None) };
+    let Ok(shapes) = Shapes::check(NAME, file) else {
+        return Ok(None);
+    };
     let map = shapes.rasterise(SIDE, SIDE)?;
     let png = segad_imaging::encode_labels_png(&map)?;
     Ok(Some((QualityReport::new(&map, shapes.names()), png)))

@@ -48,11 +48,23 @@ pub(crate) async fn inspect(
     options: Result<Query<Options>, axum::extract::rejection::QueryRejection>,
     request: Request,
 ) -> Result<Response, Fault> {
-    let inspector = app.content.inspector.clone().ok_or_else(|| Fault::absent("a model"))?;
-    let Query(options) = options.map_err(|e| Fault::new(StatusCode::BAD_REQUEST, "query", e.body_text()))?;
+    let inspector = app
+        .content
+        .inspector
+        .clone()
+        .ok_or_else(|| Fault::absent("a model"))?;
+    let Query(options) =
+        options.map_err(|e| Fault::new(StatusCode::BAD_REQUEST, "query", e.body_text()))?;
     let (parts, body) = request.into_parts();
     check_type(&parts.headers)?;
-    let received = body::read(&parts.headers, body, app.limits.body, &app.limits, &app.budget).await?;
+    let received = body::read(
+        &parts.headers,
+        body,
+        app.limits.body,
+        &app.limits,
+        &app.budget,
+    )
+    .await?;
     let metrics = app.metrics.clone();
     let threshold = app.threshold;
     let work = move || {
@@ -70,26 +82,67 @@ pub(crate) async fn inspect(
 
 /// The types that a form of another site's page cannot send.
 fn check_type(headers: &HeaderMap) -> Result<(), Fault> {
-    let Some(stated) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let stated = stated.to_str().unwrap_or("?").split(';').next().unwrap_or_default().trim();
-    if ["image/png", "image/jpeg", "application/octet-stream"].iter().any(|t| t.eq_ignore_ascii_case(stated))
+    let Some(stated) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let stated = stated
+        .to_str()
+        .unwrap_or("?")
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    if ["image/png", "image/jpeg", "application/octet-stream"]
+        .iter()
+        .any(|t| t.eq_ignore_ascii_case(stated))
     {
         return Ok(());
     }
     let message = "the body must be image/png, image/jpeg or application/octet-stream";
-    Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", message))
+    Err(Fault::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "content_type",
+        message,
+    ))
 }
 
 fn told(answer: Answer, threshold: f64, pictures: bool) -> Result<Told, BoxError> {
-    let Answer { score, verdict, probability, reasons, maps, segments } = answer;
+    let Answer {
+        score,
+        verdict,
+        probability,
+        reasons,
+        maps,
+        segments,
+    } = answer;
     let maps = maps.into_iter().map(|m| {
-        let picture =
-            if pictures { Some(data_url(&encode_png(&heatmap(&m.map, m.low, m.high)?)?)) } else { None };
+        let picture = if pictures {
+            Some(data_url(&encode_png(&heatmap(&m.map, m.low, m.high)?)?))
+        } else {
+            None
+        };
         let (height, width, max) = (m.map.height(), m.map.width(), m.map.max());
-        Ok(Map { detector: m.detector, height, width, max, picture })
+        Ok(Map {
+            detector: m.detector,
+            height,
+            width,
+            max,
+            picture,
+        })
     });
     let maps = maps.collect::<Result<_, BoxError>>()?;
-    let segments = segments.filter(|_| pictures).map(|s| encode_labels_png(&s)).transpose()?;
+    let segments = segments
+        .filter(|_| pictures)
+        .map(|s| encode_labels_png(&s))
+        .transpose()?;
     let segments = segments.map(|png| data_url(&png));
-    Ok(Told { score, threshold, verdict, probability, reasons, maps, segments })
+    Ok(Told {
+        score,
+        threshold,
+        verdict,
+        probability,
+        reasons,
+        maps,
+        segments,
+    })
 }

@@ -17,7 +17,11 @@ impl Default for Settings {
     /// Port 8080 of this machine alone.
     fn default() -> Self {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
-        Self { listen, hosts: Vec::new(), limits: Limits::default() }
+        Self {
+            listen,
+            hosts: Vec::new(),
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -40,11 +44,13 @@ pub struct Limits {
     pub body_time: Duration,
     /// For a worker to become free.
     pub queue_time: Duration,
-    /// For one inspection or picture, after which the client is told so; the worker stays busy until it is done.
+    /// For one inspection or picture, after which the client is told so; the worker stays busy
+    /// until it is done.
     pub work_time: Duration,
     /// For a connection as a whole, however busy.
     pub connection_time: Duration,
-    /// For running requests to end once the server is asked to stop, and for what is left of a refused body to arrive.
+    /// For running requests to end once the server is asked to stop, and for what is left of a
+    /// refused body to arrive.
     pub drain_time: Duration,
 }
 
@@ -81,7 +87,11 @@ impl Limits {
         for (name, value) in sizes {
             if !(1..=Self::MOST).contains(&value) {
                 let expected = "at least 1 (bodies: 1 KiB), at most 2^30 (bodies: 1 TiB)";
-                return Err(ServeError::Setting { name, value: value.to_string(), expected });
+                return Err(ServeError::Setting {
+                    name,
+                    value: value.to_string(),
+                    expected,
+                });
             }
         }
         let times = [
@@ -95,7 +105,11 @@ impl Limits {
         for (name, value) in times {
             if value.is_zero() {
                 let value = format!("{value:?}");
-                return Err(ServeError::Setting { name, value, expected: "above 0" });
+                return Err(ServeError::Setting {
+                    name,
+                    value,
+                    expected: "above 0",
+                });
             }
         }
         Ok(())
@@ -109,9 +123,29 @@ mod tests {
     #[test]
     fn limits_of_nothing_are_refused() {
         assert!(Limits::default().check().is_ok());
-        let e = Limits { workers: 0, ..Limits::default() }.check().unwrap_err().to_string();
+        let e = Limits {
+            workers: 0,
+            ..Limits::default()
+        }
+        .check()
+        .unwrap_err()
+        .to_string();
         assert!(e.starts_with("workers = 0"), "{e}");
-        assert!(Limits { bodies: 1023, ..Limits::default() }.check().is_err());
-        assert!(Limits { body_time: Duration::ZERO, ..Limits::default() }.check().is_err());
+        assert!(
+            Limits {
+                bodies: 1023,
+                ..Limits::default()
+            }
+            .check()
+            .is_err()
+        );
+        assert!(
+            Limits {
+                body_time: Duration::ZERO,
+                ..Limits::default()
+            }
+            .check()
+            .is_err()
+        );
     }
 }

@@ -7,7 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Upper bounds of the buckets of inspection times, in seconds.
-const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const BUCKETS: [f64; 11] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
 
 /// What is counted. Labels are chosen by the server, never by a client, so their number is bounded.
 #[derive(Debug, Default)]
@@ -39,7 +41,10 @@ impl Drop for Held<'_> {
 }
 
 fn count<K: Ord>(of: &Mutex<BTreeMap<K, u64>>, key: K) {
-    *of.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
+    *of.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .entry(key)
+        .or_default() += 1;
 }
 
 impl Metrics {
@@ -54,7 +59,10 @@ impl Metrics {
     pub(crate) fn inspected(&self, bad: bool, took: Duration) {
         self.verdicts[usize::from(bad)].fetch_add(1, Ordering::Relaxed);
         let seconds = took.as_secs_f64();
-        let bucket = BUCKETS.iter().position(|&b| seconds <= b).unwrap_or(BUCKETS.len());
+        let bucket = BUCKETS
+            .iter()
+            .position(|&b| seconds <= b)
+            .unwrap_or(BUCKETS.len());
         self.times[bucket].fetch_add(1, Ordering::Relaxed);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.microseconds.fetch_add(micros, Ordering::Relaxed);
@@ -63,7 +71,10 @@ impl Metrics {
     pub(crate) fn text(&self) -> String {
         let mut out = String::new();
         let mut family = |name: &str, kind: &str, help: &str, lines: &[(String, String)]| {
-            let _ = writeln!(out, "# HELP segad_{name} {help}\n# TYPE segad_{name} {kind}");
+            let _ = writeln!(
+                out,
+                "# HELP segad_{name} {help}\n# TYPE segad_{name} {kind}"
+            );
             for (suffix, value) in lines {
                 let _ = writeln!(out, "segad_{name}{suffix} {value}");
             }
@@ -72,33 +83,72 @@ impl Metrics {
             m.lock().unwrap_or_else(PoisonError::into_inner).clone()
         };
         let requests: Vec<_> = (lock(&self.requests).into_iter())
-            .map(|((route, status), n)| (format!("{{route=\"{route}\",status=\"{status}\"}}"), n.to_string()))
+            .map(|((route, status), n)| {
+                (
+                    format!("{{route=\"{route}\",status=\"{status}\"}}"),
+                    n.to_string(),
+                )
+            })
             .collect();
-        family("http_requests_total", "counter", "Requests answered, by route and status.", &requests);
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let refused: Vec<_> =
-            refused.into_iter().map(|(r, n)| (format!("{{reason=\"{r}\"}}"), n.to_string())).collect();
-        family("refused_total", "counter", "Requests refused, by reason.", &refused);
+        family(
+            "http_requests_total",
+            "counter",
+            "Requests answered, by route and status.",
+            &requests,
+        );
+        let refused = self
+            .refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let refused: Vec<_> = refused
+            .into_iter()
+            .map(|(r, n)| (format!("{{reason=\"{r}\"}}"), n.to_string()))
+            .collect();
+        family(
+            "refused_total",
+            "counter",
+            "Requests refused, by reason.",
+            &refused,
+        );
         let verdict = |i: usize| self.verdicts[i].load(Ordering::Relaxed).to_string();
-        let verdicts = [("good", 0), ("bad", 1)].map(|(v, i)| (format!("{{verdict=\"{v}\"}}"), verdict(i)));
-        family("inspections_total", "counter", "Images inspected, by verdict.", &verdicts);
+        let verdicts =
+            [("good", 0), ("bad", 1)].map(|(v, i)| (format!("{{verdict=\"{v}\"}}"), verdict(i)));
+        family(
+            "inspections_total",
+            "counter",
+            "Images inspected, by verdict.",
+            &verdicts,
+        );
         let mut total = 0;
         let mut times = Vec::new();
         for (i, bucket) in self.times.iter().enumerate() {
             total += bucket.load(Ordering::Relaxed);
-            let bound = BUCKETS.get(i).map_or_else(|| "+Inf".to_owned(), f64::to_string);
+            let bound = BUCKETS
+                .get(i)
+                .map_or_else(|| "+Inf".to_owned(), f64::to_string);
             times.push((format!("_bucket{{le=\"{bound}\"}}"), total.to_string()));
         }
         let seconds = self.microseconds.load(Ordering::Relaxed) as f64 / 1e6;
         times.push(("_sum".to_owned(), seconds.to_string()));
         times.push(("_count".to_owned(), total.to_string()));
-        family("inspect_seconds", "histogram", "Seconds that an inspection took, without waiting.", &times);
+        family(
+            "inspect_seconds",
+            "histogram",
+            "Seconds that an inspection took, without waiting.",
+            &times,
+        );
         for (name, help, gauge) in [
             ("connections", "Open connections.", &self.connections),
             ("waiting", "Requests that wait for a worker.", &self.waiting),
             ("running", "Workers that are busy.", &self.running),
         ] {
-            family(name, "gauge", help, &[(String::new(), gauge.load(Ordering::Relaxed).to_string())]);
+            family(
+                name,
+                "gauge",
+                help,
+                &[(String::new(), gauge.load(Ordering::Relaxed).to_string())],
+            );
         }
         out
     }

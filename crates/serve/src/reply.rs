@@ -14,21 +14,41 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    pub(crate) fn new(status: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { status, reason, message: message.into() }
+    pub(crate) fn new(
+        status: StatusCode,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            reason,
+            message: message.into(),
+        }
     }
 
     pub(crate) fn absent(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", format!("{what} is not here"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!("{what} is not here"),
+        )
     }
 
     pub(crate) fn busy(message: &str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", format!("{message}; try again later"))
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            format!("{message}; try again later"),
+        )
     }
 
     pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!("{error}");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed; its log says why")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the server failed; its log says why",
+        )
     }
 }
 
@@ -38,17 +58,28 @@ pub(crate) struct Refused(pub &'static str);
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let Self { status, reason, message } = self;
+        let Self {
+            status,
+            reason,
+            message,
+        } = self;
         let body = serde_json::json!({ "error": reason, "message": message }).to_string();
         let mut response = typed("application/json", body.into());
         *response.status_mut() = status;
         response.extensions_mut().insert(Refused(reason));
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        if matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
+        if matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE
+        ) {
             // What is left of the body is not read.
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
@@ -57,7 +88,9 @@ impl IntoResponse for Fault {
 /// A body of a type.
 pub(crate) fn typed(kind: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
@@ -70,5 +103,8 @@ pub(crate) fn json(value: &impl Serialize) -> Result<Response, Fault> {
 /// A PNG as a URL that a page can show.
 pub(crate) fn data_url(png: &[u8]) -> String {
     use base64::Engine as _;
-    format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(png))
+    format!(
+        "data:image/png;base64,{}",
+        base64::engine::general_purpose::STANDARD.encode(png)
+    )
 }

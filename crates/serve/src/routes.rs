@@ -40,12 +40,18 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn new(content: Content, limits: Limits, hosts: Hosts) -> Self {
         let metrics = Arc::new(Metrics::default());
-        let drawing = Limits { queue: limits.queue.max(PICTURE_QUEUE), ..limits.clone() };
+        let drawing = Limits {
+            queue: limits.queue.max(PICTURE_QUEUE),
+            ..limits.clone()
+        };
         Self {
             budget: Budget::new(&limits),
             inspections: Workers::new(limits.workers, limits.clone(), metrics.clone()),
             pictures: Workers::new(PICTURE_WORKERS, drawing, metrics.clone()),
-            threshold: content.inspector.as_ref().map_or(0.0, |i| i.about().threshold),
+            threshold: content
+                .inspector
+                .as_ref()
+                .map_or(0.0, |i| i.about().threshold),
             stopping: AtomicBool::new(false),
             content,
             limits,
@@ -72,12 +78,19 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/inspect", post(inspect::inspect))
         .route("/v1/runs/{run}", get(runs::list))
         .route("/v1/runs/{run}/threshold", get(runs::threshold))
-        .route("/v1/runs/{run}/items/{item}/layers/{layer}", get(runs::picture))
+        .route(
+            "/v1/runs/{run}/items/{item}/layers/{layer}",
+            get(runs::picture),
+        )
         .route("/v1/segments/check", post(editor::check))
         .route("/v1/segments/read", post(editor::read))
         .fallback(|| async { Fault::absent("that page") })
         .method_not_allowed_fallback(|| async {
-            Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this path takes another method")
+            Fault::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method",
+                "this path takes another method",
+            )
         })
         .layer(middleware::from_fn_with_state(app.clone(), around))
         .with_state(app)
@@ -86,7 +99,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 /// Checks who asks, counts, and sets the headers of every answer.
 async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let route = family(request.uri().path());
-    let mut response = match app.hosts.check(request.method(), request.uri(), request.headers()) {
+    let mut response = match app
+        .hosts
+        .check(request.method(), request.uri(), request.headers())
+    {
         Ok(()) => next.run(request).await,
         Err(fault) => fault.into_response(),
     };
@@ -120,12 +136,19 @@ async fn health(State(app): State<Arc<App>>) -> Result<Response, Fault> {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
-    typed("text/plain; version=0.0.4; charset=utf-8", app.metrics.text().into())
+    typed(
+        "text/plain; version=0.0.4; charset=utf-8",
+        app.metrics.text().into(),
+    )
 }
 
 /// `GET /v1/about`
 async fn about(State(app): State<Arc<App>>) -> Result<Response, Fault> {
-    let runs = app.content.gallery.as_ref().map_or_else(Vec::new, |g| g.names());
+    let runs = app
+        .content
+        .gallery
+        .as_ref()
+        .map_or_else(Vec::new, |g| g.names());
     json(&json!({
         "version": env!("CARGO_PKG_VERSION"),
         "model": app.content.inspector.as_ref().map(|i| i.about()),

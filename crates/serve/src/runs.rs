@@ -26,11 +26,17 @@ fn number<T>(path: Number<T>) -> Result<T, Fault> {
 }
 
 fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Fault> {
-    query.map(|Query(q)| q).map_err(|e| Fault::new(StatusCode::BAD_REQUEST, "query", e.body_text()))
+    query
+        .map(|Query(q)| q)
+        .map_err(|e| Fault::new(StatusCode::BAD_REQUEST, "query", e.body_text()))
 }
 
 async fn find(app: &App, number: usize) -> Result<(Arc<dyn Gallery>, Arc<Run>), Fault> {
-    let gallery = app.content.gallery.clone().ok_or_else(|| Fault::absent("a gallery"))?;
+    let gallery = app
+        .content
+        .gallery
+        .clone()
+        .ok_or_else(|| Fault::absent("a gallery"))?;
     if number >= gallery.names().len() {
         return Err(Fault::absent("that run"));
     }
@@ -44,7 +50,10 @@ async fn find(app: &App, number: usize) -> Result<(Arc<dyn Gallery>, Arc<Run>), 
 }
 
 /// `GET /v1/runs/{run}`
-pub(crate) async fn list(State(app): State<Arc<App>>, path: Number<usize>) -> Result<Response, Fault> {
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    path: Number<usize>,
+) -> Result<Response, Fault> {
     let number = number(path)?;
     let (gallery, run) = find(&app, number).await?;
     // Scores as f64 print so that a page compares the very values that the server does.
@@ -69,7 +78,9 @@ pub(crate) async fn list(State(app): State<Arc<App>>, path: Number<usize>) -> Re
 /// All groups, in the order in which they are numbered: good ones first, by name.
 fn groups(items: &[Item]) -> Vec<(Label, String)> {
     let all: BTreeSet<(Label, &str)> = items.iter().map(|i| (i.label, i.group.as_str())).collect();
-    all.into_iter().map(|(label, group)| (label, group.to_owned())).collect()
+    all.into_iter()
+        .map(|(label, group)| (label, group.to_owned()))
+        .collect()
 }
 
 fn scores(items: &[Item]) -> Option<Scores> {
@@ -78,18 +89,30 @@ fn scores(items: &[Item]) -> Option<Scores> {
     Scores::new(&values, &labels).ok() // of one class there is no curve
 }
 
-/// The area under the curve with its interval, and thresholds that keep a promise on these very scores.
+/// The area under the curve with its interval, and thresholds that keep a promise on these very
+/// scores.
 fn curve(items: &[Item]) -> Result<(Value, Vec<Suggested>), MetricError> {
-    let Some(scores) = scores(items) else { return Ok((Value::Null, Vec::new())) };
+    let Some(scores) = scores(items) else {
+        return Ok((Value::Null, Vec::new()));
+    };
     let interval = scores.auroc_delong().interval(LEVEL)?;
     let auroc = json!({ "value": scores.auroc(), "low": interval.low, "high": interval.high });
     let points = [
-        ("false alarms ≤ 1 %", scores.threshold_for_false_alarms(0.01)?.threshold),
-        ("false alarms ≤ 5 %", scores.threshold_for_false_alarms(0.05)?.threshold),
+        (
+            "false alarms ≤ 1 %",
+            scores.threshold_for_false_alarms(0.01)?.threshold,
+        ),
+        (
+            "false alarms ≤ 5 %",
+            scores.threshold_for_false_alarms(0.05)?.threshold,
+        ),
         ("misses ≤ 5 %", scores.threshold_for_misses(0.05)?.threshold),
     ];
     let finite = points.into_iter().filter(|(_, at)| at.is_finite());
-    Ok((auroc, finite.map(|(name, at)| Suggested { name, at }).collect()))
+    Ok((
+        auroc,
+        finite.map(|(name, at)| Suggested { name, at }).collect(),
+    ))
 }
 
 #[derive(Serialize)]
@@ -116,11 +139,23 @@ pub struct Called {
 impl Called {
     fn new(hits: u64, total: u64) -> Result<Self, MetricError> {
         if total == 0 {
-            return Ok(Self { hits, total, rate: None, low: None, high: None });
+            return Ok(Self {
+                hits,
+                total,
+                rate: None,
+                low: None,
+                high: None,
+            });
         }
         let rate = Rate { hits, total };
         let interval = rate.clopper_pearson(LEVEL)?;
-        Ok(Self { hits, total, rate: Some(rate.value()), low: Some(interval.low), high: Some(interval.high) })
+        Ok(Self {
+            hits,
+            total,
+            rate: Some(rate.value()),
+            low: Some(interval.low),
+            high: Some(interval.high),
+        })
     }
 }
 
@@ -169,14 +204,21 @@ impl Counts {
         let (good, bad) = (sum(Label::Good), sum(Label::Bad));
         let group = |((label, group), (hits, total)): (&(Label, &str), &(u64, u64))| {
             let called = Called::new(*hits, *total)?;
-            Ok(GroupCounts { group: (*group).to_owned(), label: *label, called })
+            Ok(GroupCounts {
+                group: (*group).to_owned(),
+                label: *label,
+                called,
+            })
         };
         Ok(Self {
             at,
             false_alarms: Called::new(good.0, good.1)?,
             recall: Called::new(bad.0, bad.1)?,
             precision: Called::new(bad.0, good.0 + bad.0)?,
-            groups: groups.iter().map(group).collect::<Result<_, MetricError>>()?,
+            groups: groups
+                .iter()
+                .map(group)
+                .collect::<Result<_, MetricError>>()?,
         })
     }
 }
@@ -215,12 +257,23 @@ pub(crate) async fn threshold(
         .map(|n| n.parse().ok().and_then(|n: usize| all.get(n)))
         .collect::<Option<_>>()
         .ok_or_else(|| wrong("without: expected numbers of groups, joined by commas"))?;
-    let counts = |i: &&Item| !without.iter().any(|(label, group)| i.label == *label && i.group == *group);
+    let counts = |i: &&Item| {
+        !without
+            .iter()
+            .any(|(label, group)| i.label == *label && i.group == *group)
+    };
     let items: Vec<Item> = run.items.iter().filter(counts).cloned().collect();
     let (auroc, suggested) = curve(&items).map_err(Fault::internal)?;
-    let at = at.or(run.threshold).or(suggested.get(1).map(|s| s.at)).unwrap_or_else(|| median(&items));
+    let at = at
+        .or(run.threshold)
+        .or(suggested.get(1).map(|s| s.at))
+        .unwrap_or_else(|| median(&items));
     let counts = Counts::new(&items, at).map_err(Fault::internal)?;
-    json(&Measured { counts, auroc, suggested })
+    json(&Measured {
+        counts,
+        auroc,
+        suggested,
+    })
 }
 
 /// Of one class alone no threshold is better than another.
@@ -276,12 +329,19 @@ mod tests {
     use super::*;
 
     fn item(label: Label, group: &str, score: f32) -> Item {
-        Item { id: format!("{group}/{score}"), label, group: group.to_owned(), score }
+        Item {
+            id: format!("{group}/{score}"),
+            label,
+            group: group.to_owned(),
+            score,
+        }
     }
 
     #[test]
     fn counts_are_those_of_a_hand_calculation() {
-        let mut items: Vec<Item> = (0..10).map(|i| item(Label::Good, "good", i as f32 / 10.0)).collect();
+        let mut items: Vec<Item> = (0..10)
+            .map(|i| item(Label::Good, "good", i as f32 / 10.0))
+            .collect();
         items.extend((0..4).map(|i| item(Label::Bad, "crack", 0.5 + i as f32 / 10.0)));
         items.push(item(Label::Bad, "scratch", 0.1));
         let counts = Counts::new(&items, f64::from(0.7f32)).unwrap();
@@ -290,14 +350,23 @@ mod tests {
         assert_eq!(pair(&counts.recall), (2, 5));
         assert_eq!(pair(&counts.precision), (2, 5));
         // scipy.stats.beta.ppf([0.025, 0.975], [3, 4], [8, 7])
-        let interval = [counts.false_alarms.low.unwrap(), counts.false_alarms.high.unwrap()];
+        let interval = [
+            counts.false_alarms.low.unwrap(),
+            counts.false_alarms.high.unwrap(),
+        ];
         for (found, expected) in interval.into_iter().zip([0.066_739_511, 0.652_452_86]) {
             assert!((found - expected).abs() < 1e-7, "{interval:?}");
         }
-        let groups: Vec<_> =
-            counts.groups.iter().map(|g| (g.group.as_str(), g.label, pair(&g.called))).collect();
-        let expected =
-            [("good", Label::Good, (3, 10)), ("crack", Label::Bad, (2, 4)), ("scratch", Label::Bad, (0, 1))];
+        let groups: Vec<_> = counts
+            .groups
+            .iter()
+            .map(|g| (g.group.as_str(), g.label, pair(&g.called)))
+            .collect();
+        let expected = [
+            ("good", Label::Good, (3, 10)),
+            ("crack", Label::Bad, (2, 4)),
+            ("scratch", Label::Bad, (0, 1)),
+        ];
         assert_eq!(groups, expected);
         let none = Counts::new(&items, 5.0).unwrap();
         assert_eq!((none.precision.total, none.precision.rate), (0, None));

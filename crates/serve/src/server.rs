@@ -32,7 +32,11 @@ impl Server {
     /// # Errors
     /// [`ServeError::Setting`], [`ServeError::Bind`].
     pub fn bind(settings: Settings, content: Content) -> Result<Self, ServeError> {
-        let Settings { listen, hosts, limits } = settings;
+        let Settings {
+            listen,
+            hosts,
+            limits,
+        } = settings;
         limits.check()?;
         let bind = || {
             let listener = TcpListener::bind(listen)?;
@@ -40,9 +44,21 @@ impl Server {
             let address = listener.local_addr()?;
             Ok((listener, address))
         };
-        let (listener, address) = bind().map_err(|cause| ServeError::Bind { address: listen, cause })?;
-        let app = Arc::new(App::new(content, limits.clone(), Hosts::new(&hosts, address)));
-        Ok(Self { listener, address, limits, app })
+        let (listener, address) = bind().map_err(|cause| ServeError::Bind {
+            address: listen,
+            cause,
+        })?;
+        let app = Arc::new(App::new(
+            content,
+            limits.clone(),
+            Hosts::new(&hosts, address),
+        ));
+        Ok(Self {
+            listener,
+            address,
+            limits,
+            app,
+        })
     }
 
     /// Where it listens.
@@ -50,8 +66,8 @@ impl Server {
         self.address
     }
 
-    /// Answers until `stop` is cancelled; then takes no more connections, finishes running requests for at most
-    /// [`Limits::drain_time`], and returns.
+    /// Answers until `stop` is cancelled; then takes no more connections, finishes running requests
+    /// for at most [`Limits::drain_time`], and returns.
     ///
     /// # Errors
     /// [`ServeError::System`].
@@ -70,7 +86,12 @@ impl Server {
     }
 
     async fn serve(self, stop: &Cancel) -> std::io::Result<()> {
-        let Self { listener, limits, app, .. } = self;
+        let Self {
+            listener,
+            limits,
+            app,
+            ..
+        } = self;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let router = routes::router(app.clone());
         let (stopping, stopped) = watch::channel(false);
@@ -80,7 +101,8 @@ impl Server {
             while connections.try_join_next().is_some() {}
             match timeout(LOOK, accept(&listener, &places)).await {
                 Ok(Ok((place, stream))) => {
-                    let (router, limits, stopped) = (router.clone(), limits.clone(), stopped.clone());
+                    let (router, limits, stopped) =
+                        (router.clone(), limits.clone(), stopped.clone());
                     let metrics = app.metrics.clone();
                     connections.spawn(async move {
                         let _open = Held::new(&metrics.connections);
@@ -112,7 +134,11 @@ async fn accept(
     listener: &tokio::net::TcpListener,
     places: &Arc<Semaphore>,
 ) -> std::io::Result<(OwnedSemaphorePermit, TcpStream)> {
-    let place = places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+    let place = places
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(std::io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;
     Ok((place, stream))

@@ -21,11 +21,17 @@ impl Workers {
     pub(crate) fn new(workers: usize, limits: Limits, metrics: Arc<Metrics>) -> Self {
         let running = Arc::new(Semaphore::new(workers));
         let admitted = Arc::new(Semaphore::new(workers + limits.queue));
-        Self { running, admitted, limits, metrics }
+        Self {
+            running,
+            admitted,
+            limits,
+            metrics,
+        }
     }
 
-    /// Runs `job` on a thread of its own once one is free. A client that goes away gives its place up; a job that has
-    /// begun keeps its worker until it ends, so that there are never more of them than workers.
+    /// Runs `job` on a thread of its own once one is free. A client that goes away gives its place
+    /// up; a job that has begun keeps its worker until it ends, so that there are never more of
+    /// them than workers.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
@@ -35,7 +41,8 @@ impl Workers {
         let worker = {
             let _waiting = Held::new(&self.metrics.waiting);
             let free = timeout(self.limits.queue_time, self.running.clone().acquire_owned()).await;
-            free.map_err(|_| Fault::busy("no worker became free in time"))?.map_err(Fault::internal)?
+            free.map_err(|_| Fault::busy("no worker became free in time"))?
+                .map_err(Fault::internal)?
         };
         let metrics = self.metrics.clone();
         let handle = task::spawn_blocking(move || {
@@ -61,7 +68,11 @@ mod tests {
     use std::time::Duration;
 
     fn block_on<F: Future>(future: F) -> F::Output {
-        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+            .block_on(future)
     }
 
     fn workers(limits: Limits) -> Workers {
@@ -71,19 +82,29 @@ mod tests {
     #[test]
     fn beyond_the_queue_is_refused_and_the_rest_is_done() {
         block_on(async {
-            let workers = Arc::new(workers(Limits { workers: 1, queue: 1, ..Limits::default() }));
+            let workers = Arc::new(workers(Limits {
+                workers: 1,
+                queue: 1,
+                ..Limits::default()
+            }));
             let (go, gone) = mpsc::channel::<()>();
             let mut jobs = Vec::new();
             let mut gone = Some(gone);
             for i in 0..2 {
                 let (workers, gone) = (workers.clone(), gone.take());
                 jobs.push(tokio::spawn(async move {
-                    workers.run(move || (gone.map(|g| g.recv().is_ok()), i)).await.unwrap()
+                    workers
+                        .run(move || (gone.map(|g| g.recv().is_ok()), i))
+                        .await
+                        .unwrap()
                 }));
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             let fault = workers.run(|| ()).await.unwrap_err();
-            assert_eq!((fault.status, fault.reason), (StatusCode::SERVICE_UNAVAILABLE, "busy"));
+            assert_eq!(
+                (fault.status, fault.reason),
+                (StatusCode::SERVICE_UNAVAILABLE, "busy")
+            );
             go.send(()).unwrap();
             let mut done = Vec::new();
             for job in jobs {
@@ -97,9 +118,15 @@ mod tests {
     #[test]
     fn slow_work_and_panics_are_answered() {
         block_on(async {
-            let limits = Limits { work_time: Duration::from_millis(20), ..Limits::default() };
+            let limits = Limits {
+                work_time: Duration::from_millis(20),
+                ..Limits::default()
+            };
             let hurried = workers(limits);
-            let slow = hurried.run(|| std::thread::sleep(Duration::from_millis(60))).await.unwrap_err();
+            let slow = hurried
+                .run(|| std::thread::sleep(Duration::from_millis(60)))
+                .await
+                .unwrap_err();
             assert_eq!(slow.status, StatusCode::GATEWAY_TIMEOUT);
             let patient = workers(Limits::default());
             let panicked = patient.run(|| panic!("a bug")).await.unwrap_err();

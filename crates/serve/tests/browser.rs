@@ -1,5 +1,6 @@
-//! The page in a real browser. Where none is installed these tests are shown as ignored; `SEGAD_BROWSER=required` makes
-//! them fail instead, `SEGAD_BROWSER=none` leaves them out, `SEGAD_BROWSER=/path` names one. See docs/http-api.md.
+//! The page in a real browser. Where none is installed these tests are shown as ignored;
+//! `SEGAD_BROWSER=required` makes them fail instead, `SEGAD_BROWSER=none` leaves them out,
+//! `SEGAD_BROWSER=/path` names one. See docs/http-api.md.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,11 +26,19 @@ use support::{NASTY, Running, grey};
 fn saved(folder: &Path) -> PathBuf {
     let start = Instant::now();
     loop {
-        let found = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path());
-        if let Some(file) = found.into_iter().find(|f| f.extension().is_some_and(|e| e == "toml")) {
+        let found = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|f| f.unwrap().path());
+        if let Some(file) = found
+            .into_iter()
+            .find(|f| f.extension().is_some_and(|e| e == "toml"))
+        {
             return file;
         }
-        assert!(start.elapsed() < Duration::from_secs(30), "nothing was saved");
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "nothing was saved"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -37,40 +46,65 @@ fn saved(folder: &Path) -> PathBuf {
 /// Nothing was refused by the policy, nothing threw.
 fn quiet(browser: &mut Browser) {
     browser.eval("1"); // what was said before is here now
-    let said: Vec<&String> =
-        browser.console.iter().filter(|m| !m.contains("good/9.png") && !m.contains("items/9/")).collect();
+    let said: Vec<&String> = browser
+        .console
+        .iter()
+        .filter(|m| !m.contains("good/9.png") && !m.contains("items/9/"))
+        .collect();
     assert!(said.is_empty(), "{said:#?}");
-    assert_eq!(browser.eval("document.querySelector('#problem').hidden"), json!(true));
+    assert_eq!(
+        browser.eval("document.querySelector('#problem').hidden"),
+        json!(true)
+    );
 }
 
 #[test]
-#[cfg_attr(not(segad_browser), ignore = "no browser is installed, or SEGAD_BROWSER=none")]
+#[cfg_attr(
+    not(segad_browser),
+    ignore = "no browser is installed, or SEGAD_BROWSER=none"
+)]
 fn the_threshold_is_dragged_and_counts_follow() {
     let server = Running::quick();
     let folder = tempfile::tempdir().unwrap();
     let mut browser = Browser::open(&format!("http://{}/", server.address), folder.path());
-    let counts = "[...document.querySelectorAll('#counts tbody tr')].map((r) => r.cells[1].textContent)";
+    let counts =
+        "[...document.querySelectorAll('#counts tbody tr')].map((r) => r.cells[1].textContent)";
     // The run's own threshold is 0.45.
     browser.wait(&format!("{counts}.join() === '5 of 10,4 of 5,4 of 9'"));
-    assert_eq!(browser.eval("document.querySelectorAll('#grid button').length"), json!(15));
+    assert_eq!(
+        browser.eval("document.querySelectorAll('#grid button').length"),
+        json!(15)
+    );
     let first = "document.querySelector('#grid button span').textContent";
-    assert_eq!(browser.eval(first), json!("good/9.png"), "the highest score comes first");
+    assert_eq!(
+        browser.eval(first),
+        json!("good/9.png"),
+        "the highest score comes first"
+    );
 
     // From 0.45 to 0.75 on an axis from 0 to 0.9.
     let from = browser.middle("#histogram .handle rect");
-    let width =
-        browser.eval("document.querySelector('#histogram').getBoundingClientRect().width").as_f64().unwrap();
+    let width = browser
+        .eval("document.querySelector('#histogram').getBoundingClientRect().width")
+        .as_f64()
+        .unwrap();
     let to = [from[0] + width * 576.0 / 600.0 * 0.3 / 0.9, from[1]];
     browser.drag(from, to);
     browser.wait(&format!("{counts}.join() === '2 of 10,1 of 5,1 of 3'"));
-    let at = browser.eval("document.querySelector('#threshold').valueAsNumber").as_f64().unwrap();
+    let at = browser
+        .eval("document.querySelector('#threshold').valueAsNumber")
+        .as_f64()
+        .unwrap();
     assert!((at - 0.75).abs() < 0.02, "{at}");
     // Of 2 of 10: scipy.stats.beta.ppf(0.025, 2, 9), ppf(0.975, 3, 8).
     let interval = "document.querySelector('#counts tbody tr').cells[3].textContent";
     assert_eq!(browser.eval(interval), json!("2.5 % to 55.6 %"));
     let groups = "[...document.querySelectorAll('#groups tbody tr')].map((r) => [r.cells[0].textContent.trim(), r.cells[1].textContent])";
-    let expected =
-        json!([["good (good)", "2 of 10"], [format!("{NASTY} (bad)"), "0 of 1"], ["crack (bad)", "1 of 4"]]);
+    let expected = json!([
+        ["good (good)", "2 of 10"],
+        [format!("{NASTY} (bad)"), "0 of 1"],
+        ["crack (bad)", "1 of 4"]
+    ]);
     assert_eq!(browser.eval(groups), expected);
     assert_eq!(
         browser.eval("document.querySelector('#auroc').textContent.slice(0, 12)"),
@@ -85,7 +119,9 @@ fn the_threshold_is_dragged_and_counts_follow() {
 
     // Keys do the same, a little at a time.
     browser.press("ArrowLeft");
-    browser.wait(&format!("document.querySelector('#threshold').valueAsNumber < {at}"));
+    browser.wait(&format!(
+        "document.querySelector('#threshold').valueAsNumber < {at}"
+    ));
 
     browser.fill("#filter-verdict", "missed");
     browser.wait("document.querySelector('#shown').textContent === '4 of 15 images'");
@@ -97,7 +133,8 @@ fn the_threshold_is_dragged_and_counts_follow() {
     // One image in detail, its layers over one another.
     browser.click("#grid button:nth-child(2)");
     browser.wait("document.querySelector('#detail').open && [...document.querySelectorAll('#detail-stack img')].every((i) => i.complete)");
-    let layers = "[...document.querySelectorAll('#detail-stack img')].map((i) => [i.alt, i.naturalWidth])";
+    let layers =
+        "[...document.querySelectorAll('#detail-stack img')].map((i) => [i.alt, i.naturalWidth])";
     assert_eq!(browser.eval(layers), json!([["photo", 60], ["heat", 60]]));
     browser.click("#detail-layers label:nth-child(2) input[type=checkbox]");
     browser.wait("document.querySelectorAll('#detail-stack img')[1].hidden");
@@ -105,11 +142,17 @@ fn the_threshold_is_dragged_and_counts_follow() {
 }
 
 #[test]
-#[cfg_attr(not(segad_browser), ignore = "no browser is installed, or SEGAD_BROWSER=none")]
+#[cfg_attr(
+    not(segad_browser),
+    ignore = "no browser is installed, or SEGAD_BROWSER=none"
+)]
 fn segments_are_drawn_and_saved() {
     let server = Running::quick();
     let folder = tempfile::tempdir().unwrap();
-    let mut browser = Browser::open(&format!("http://{}/#segments", server.address), folder.path());
+    let mut browser = Browser::open(
+        &format!("http://{}/#segments", server.address),
+        folder.path(),
+    );
     let reference = folder.path().join("reference.png");
     std::fs::write(&reference, grey(200, 90)).unwrap();
     browser.choose("#reference", &reference);
@@ -124,7 +167,10 @@ fn segments_are_drawn_and_saved() {
     // Three segments: a rectangle, a ring over it, a polygon over both.
     for (label, name) in [(1, "plate"), (2, NASTY), (3, "corner")] {
         browser.click("#add");
-        browser.fill(&format!("#names tbody tr:nth-child({}) input[size]", label + 1), name);
+        browser.fill(
+            &format!("#names tbody tr:nth-child({}) input[size]", label + 1),
+            name,
+        );
     }
     let draw = |browser: &mut Browser, tool: &str, segment: &str| {
         browser.click(&format!("#tools input[value={tool}]"));
@@ -137,7 +183,11 @@ fn segments_are_drawn_and_saved() {
     draw(&mut browser, "ring", NASTY);
     browser.drag(on(60.0, 40.0), on(140.0, 100.0));
     browser.wait("document.querySelectorAll('#canvas .shape').length === 2");
-    assert_eq!(browser.eval("document.querySelector('#save').disabled"), json!(true), "corner is empty yet");
+    assert_eq!(
+        browser.eval("document.querySelector('#save').disabled"),
+        json!(true),
+        "corner is empty yet"
+    );
     draw(&mut browser, "polygon", "corner");
     for [x, y] in [[150.0, 150.0], [190.0, 150.0], [190.0, 190.0]] {
         browser.click_at(on(x, y));
@@ -147,12 +197,20 @@ fn segments_are_drawn_and_saved() {
     browser.wait("!document.querySelector('#save').disabled");
 
     // What the page says is covered is what the shapes cover.
-    let covers = browser
-        .eval("[...document.querySelectorAll('#names .covers')].map((c) => parseFloat(c.textContent))");
+    let covers = browser.eval(
+        "[...document.querySelectorAll('#names .covers')].map((c) => parseFloat(c.textContent))",
+    );
     let ring = std::f64::consts::PI * 40.0 * 30.0 * (1.0 - 0.36) / 400.0;
-    for (label, share) in [(1, 160.0 * 100.0 / 400.0 - ring), (2, ring), (3, 800.0 / 400.0)] {
+    for (label, share) in [
+        (1, 160.0 * 100.0 / 400.0 - ring),
+        (2, ring),
+        (3, 800.0 / 400.0),
+    ] {
         let found = covers[label].as_f64().unwrap();
-        assert!((found - share).abs() < 1.5, "segment {label} covers {found} %, drawn were {share} %");
+        assert!(
+            (found - share).abs() < 1.5,
+            "segment {label} covers {found} %, drawn were {share} %"
+        );
     }
 
     // Moved by hand and back by undo.
@@ -166,7 +224,10 @@ fn segments_are_drawn_and_saved() {
     // Painted first, the ring vanishes under the plate, and a fit would not take that.
     browser.click("#shapes tbody tr:nth-child(2) button[aria-label*=earlier]");
     browser.wait("document.querySelector('#shapes-problem').textContent.includes('has no pixel')");
-    assert_eq!(browser.eval("document.querySelector('#save').disabled"), json!(true));
+    assert_eq!(
+        browser.eval("document.querySelector('#save').disabled"),
+        json!(true)
+    );
     browser.click("#shapes tbody tr:nth-child(1) button[aria-label*=later]");
     browser.wait("!document.querySelector('#save').disabled");
     browser.click("#painted");
@@ -182,7 +243,16 @@ fn segments_are_drawn_and_saved() {
     assert_eq!(shapes.names(), ["background", "plate", NASTY, "corner"]);
     let map = shapes.rasterise(256, 256).unwrap();
     let at = |x: usize, y: usize| map.labels()[(y * 256 / 200) * 256 + x * 256 / 200];
-    assert_eq!([at(100, 110), at(65, 70), at(100, 70), at(180, 160), at(5, 5)], [1, 2, 1, 3, 0]);
+    assert_eq!(
+        [
+            at(100, 110),
+            at(65, 70),
+            at(100, 70),
+            at(180, 160),
+            at(5, 5)
+        ],
+        [1, 2, 1, 3, 0]
+    );
 
     // And it opens again.
     browser.choose("#open", &file);
@@ -191,29 +261,46 @@ fn segments_are_drawn_and_saved() {
 }
 
 #[test]
-#[cfg_attr(not(segad_browser), ignore = "no browser is installed, or SEGAD_BROWSER=none")]
+#[cfg_attr(
+    not(segad_browser),
+    ignore = "no browser is installed, or SEGAD_BROWSER=none"
+)]
 fn an_image_is_inspected_and_names_stay_text() {
     let server = Running::quick();
     let folder = tempfile::tempdir().unwrap();
-    let mut browser = Browser::open(&format!("http://{}/#inspect", server.address), folder.path());
+    let mut browser = Browser::open(
+        &format!("http://{}/#inspect", server.address),
+        folder.path(),
+    );
     let image = folder.path().join("image.png");
     std::fs::write(&image, grey(32, 204)).unwrap();
     browser.choose("#inspect-file", &image);
     browser.wait("document.querySelectorAll('#inspect-stack img').length === 3");
     let verdict = browser.eval("document.querySelector('#verdict').textContent");
-    assert_eq!(verdict, json!("bad · score 0.8 · threshold 0.5 · probability of a defect 80.0 %"));
-    browser.wait("[...document.querySelectorAll('#inspect-stack img')].every((i) => i.naturalWidth === 32)");
+    assert_eq!(
+        verdict,
+        json!("bad · score 0.8 · threshold 0.5 · probability of a defect 80.0 %")
+    );
+    browser.wait(
+        "[...document.querySelectorAll('#inspect-stack img')].every((i) => i.naturalWidth === 32)",
+    );
 
-    // A run, a group and an image carry markup in their names: it is shown, and is nothing but text.
+    // A run, a group and an image carry markup in their names: it is shown, and is nothing but
+    // text.
     browser.eval("location.hash = '#gallery'");
     browser.wait("document.querySelectorAll('#grid button').length === 15");
     for selector in ["#run", "#filter-group", "#notes", "#groups", "#grid"] {
-        let shown = browser
-            .eval(&format!("document.querySelector({selector:?}).textContent.includes({})", json!(NASTY)));
+        let shown = browser.eval(&format!(
+            "document.querySelector({selector:?}).textContent.includes({})",
+            json!(NASTY)
+        ));
         assert_eq!(shown, json!(true), "{selector}");
     }
     assert_eq!(browser.eval("document.title"), json!("segad"));
-    assert_eq!(browser.eval("document.querySelectorAll('img[src=x]').length"), json!(0));
+    assert_eq!(
+        browser.eval("document.querySelectorAll('img[src=x]').length"),
+        json!(0)
+    );
 
     // And the policy would stop a script that got in.
     let injected = "(() => { const s = document.createElement('script'); try { s.text = 'document.title = 1'; document.body.append(s); } catch {} return document.title; })()";

@@ -1,4 +1,5 @@
-//! Every route: right answers, refusals that say why, and the bounds on size, time, memory and number.
+//! Every route: right answers, refusals that say why, and the bounds on size, time, memory and
+//! number.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,16 +30,34 @@ fn an_image_is_inspected() {
     let reply = server.post("/v1/inspect?pictures=true", PNG, &grey(8, 204));
     assert_eq!(reply.status, 200, "{}", reply.text());
     let answer = reply.json();
-    assert!((answer["score"].as_f64().unwrap() - 0.8).abs() < 1e-6, "{answer}");
-    assert_eq!((&answer["verdict"], &answer["threshold"]), (&json!("bad"), &json!(0.5)));
+    assert!(
+        (answer["score"].as_f64().unwrap() - 0.8).abs() < 1e-6,
+        "{answer}"
+    );
+    assert_eq!(
+        (&answer["verdict"], &answer["threshold"]),
+        (&json!("bad"), &json!(0.5))
+    );
     assert_eq!(answer["reasons"][0]["segment"], "upper");
-    assert_eq!((&answer["maps"][0]["height"], &answer["maps"][0]["detector"]), (&json!(8), &json!("red")));
+    assert_eq!(
+        (&answer["maps"][0]["height"], &answer["maps"][0]["detector"]),
+        (&json!(8), &json!("red"))
+    );
     for url in [&answer["maps"][0]["picture"], &answer["segments"]] {
-        assert!(url.as_str().unwrap().starts_with("data:image/png;base64,iVBOR"), "{url}");
+        assert!(
+            url.as_str()
+                .unwrap()
+                .starts_with("data:image/png;base64,iVBOR"),
+            "{url}"
+        );
     }
     let plain = server.post("/v1/inspect", PNG, &grey(8, 51)).json();
     assert_eq!(
-        (&plain["verdict"], plain["maps"][0].get("picture"), plain.get("segments")),
+        (
+            &plain["verdict"],
+            plain["maps"][0].get("picture"),
+            plain.get("segments")
+        ),
         (&json!("good"), None, None)
     );
 }
@@ -47,17 +66,29 @@ fn an_image_is_inspected() {
 fn what_is_no_image_is_refused_with_a_reason() {
     let server = Running::quick();
     let whole = grey(16, 7);
-    for (body, word) in
-        [(&b"GIF89a......"[..], "GIF"), (&whole[..whole.len() - 20], "truncated"), (b"x", "no image")]
-    {
+    for (body, word) in [
+        (&b"GIF89a......"[..], "GIF"),
+        (&whole[..whole.len() - 20], "truncated"),
+        (b"x", "no image"),
+    ] {
         let reply = server.post("/v1/inspect", PNG, body);
         assert_eq!(reply.status, 422, "{}", reply.text());
-        assert!(reply.json()["message"].as_str().unwrap().contains(word), "{}", reply.text());
+        assert!(
+            reply.json()["message"].as_str().unwrap().contains(word),
+            "{}",
+            reply.text()
+        );
     }
-    let empty = server.connect().ask("POST", "/v1/inspect", &[("content-length", "0")], b"").unwrap();
+    let empty = server
+        .connect()
+        .ask("POST", "/v1/inspect", &[("content-length", "0")], b"")
+        .unwrap();
     assert_eq!(empty.status, 422);
     assert_eq!(server.post("/v1/inspect", "text/plain", &whole).status, 415);
-    assert_eq!(server.post("/v1/inspect?picture=1", PNG, &whole).status, 400);
+    assert_eq!(
+        server.post("/v1/inspect?picture=1", PNG, &whole).status,
+        400
+    );
     assert_eq!(server.get("/v1/inspect").status, 405);
     // A picture of more pixels than the inspector takes, in few bytes.
     assert_eq!(server.post("/v1/inspect", PNG, &grey(1100, 0)).status, 422);
@@ -67,18 +98,36 @@ fn what_is_no_image_is_refused_with_a_reason() {
 fn a_bug_of_an_inspector_does_not_end_the_server() {
     let server = Running::quick();
     let image = segad_core::Image::from_rgb(1, 1, vec![1, 2, 3]).unwrap();
-    let reply = server.post("/v1/inspect", PNG, &segad_imaging::encode_png(&image).unwrap());
+    let reply = server.post(
+        "/v1/inspect",
+        PNG,
+        &segad_imaging::encode_png(&image).unwrap(),
+    );
     assert_eq!(reply.status, 500);
-    assert!(!reply.text().contains("bug"), "the log is for the operator: {}", reply.text());
+    assert!(
+        !reply.text().contains("bug"),
+        "the log is for the operator: {}",
+        reply.text()
+    );
     assert_eq!(server.post("/v1/inspect", PNG, &grey(4, 9)).status, 200);
 }
 
 #[test]
 fn bodies_are_bounded_in_size_whatever_they_claim() {
-    let server =
-        Running::start(Limits { body: 10_000, ..Limits::default() }, Means { delay: Duration::ZERO });
+    let server = Running::start(
+        Limits {
+            body: 10_000,
+            ..Limits::default()
+        },
+        Means {
+            delay: Duration::ZERO,
+        },
+    );
     let reply = server.post("/v1/inspect", PNG, &vec![0; 20_000]);
-    assert_eq!((reply.status, reply.json()["error"].as_str()), (413, Some("too_large")));
+    assert_eq!(
+        (reply.status, reply.json()["error"].as_str()),
+        (413, Some("too_large"))
+    );
     // Chunked, so that nothing is claimed.
     let mut client = server.connect();
     let head = format!(
@@ -87,7 +136,9 @@ fn bodies_are_bounded_in_size_whatever_they_claim() {
     );
     client.send(head.as_bytes()).unwrap();
     for _ in 0..20 {
-        client.send(format!("400\r\n{}\r\n", "x".repeat(1024)).as_bytes()).unwrap();
+        client
+            .send(format!("400\r\n{}\r\n", "x".repeat(1024)).as_bytes())
+            .unwrap();
     }
     client.send(b"0\r\n\r\n").unwrap();
     assert_eq!(client.reply().unwrap().status, 413);
@@ -105,12 +156,23 @@ fn bodies_are_bounded_in_size_whatever_they_claim() {
 
 #[test]
 fn bodies_share_one_memory() {
-    let limits = Limits { body: 1 << 20, bodies: 1 << 20, ..Limits::default() };
-    let server = Running::start(limits, Means { delay: Duration::ZERO });
-    let head =
-        format!("POST /v1/inspect HTTP/1.1\r\nhost: {}\r\ncontent-length: 1000000\r\n\r\n", server.address);
-    // One that takes most of the memory and never ends. If the large one overtakes it, it is the one to be refused, so
-    // each try has its own and gives it more time.
+    let limits = Limits {
+        body: 1 << 20,
+        bodies: 1 << 20,
+        ..Limits::default()
+    };
+    let server = Running::start(
+        limits,
+        Means {
+            delay: Duration::ZERO,
+        },
+    );
+    let head = format!(
+        "POST /v1/inspect HTTP/1.1\r\nhost: {}\r\ncontent-length: 1000000\r\n\r\n",
+        server.address
+    );
+    // One that takes most of the memory and never ends. If the large one overtakes it, it is the
+    // one to be refused, so each try has its own and gives it more time.
     let mut greedy = None;
     let mut wait = ms(20);
     let refused = until(
@@ -124,8 +186,18 @@ fn bodies_share_one_memory() {
         },
         503,
     );
-    assert_eq!((refused.header("retry-after"), refused.json()["error"].as_str()), (Some("1"), Some("busy")));
-    assert_eq!(server.post("/v1/inspect", PNG, &grey(4, 9)).status, 200, "small ones still fit");
+    assert_eq!(
+        (
+            refused.header("retry-after"),
+            refused.json()["error"].as_str()
+        ),
+        (Some("1"), Some("busy"))
+    );
+    assert_eq!(
+        server.post("/v1/inspect", PNG, &grey(4, 9)).status,
+        200,
+        "small ones still fit"
+    );
     drop(greedy);
     until(|| server.post("/v1/inspect", PNG, &vec![0; 300_000]), 422); // what was held is given back
 }
@@ -138,35 +210,61 @@ fn until(mut ask: impl FnMut() -> Reply, status: u16) -> Reply {
         if reply.status == status {
             return reply;
         }
-        assert!(start.elapsed() < Duration::from_secs(10), "{}: {}", reply.status, reply.text());
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "{}: {}",
+            reply.status,
+            reply.text()
+        );
         std::thread::sleep(ms(20));
     }
 }
 
 #[test]
 fn slow_clients_are_cut_off() {
-    let limits = Limits { connections: 4, head_time: ms(300), body_time: ms(300), ..Limits::default() };
-    let server = Running::start(limits, Means { delay: Duration::ZERO });
+    let limits = Limits {
+        connections: 4,
+        head_time: ms(300),
+        body_time: ms(300),
+        ..Limits::default()
+    };
+    let server = Running::start(
+        limits,
+        Means {
+            delay: Duration::ZERO,
+        },
+    );
     // Heads that never end take every connection, for a while.
     let mut slow: Vec<_> = (0..4).map(|_| server.connect()).collect();
     for client in &mut slow {
-        client.send(b"GET /healthz HTTP/1.1\r\nhost: local").unwrap();
+        client
+            .send(b"GET /healthz HTTP/1.1\r\nhost: local")
+            .unwrap();
     }
     let start = Instant::now();
     assert_eq!(server.get("/healthz").status, 200);
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
     assert!(slow.iter_mut().all(support::Client::closed));
     // A body that comes a byte at a time.
     let mut client = server.connect();
-    let head =
-        format!("POST /v1/inspect HTTP/1.1\r\nhost: {}\r\ncontent-length: 1000\r\n\r\n", server.address);
+    let head = format!(
+        "POST /v1/inspect HTTP/1.1\r\nhost: {}\r\ncontent-length: 1000\r\n\r\n",
+        server.address
+    );
     client.send(head.as_bytes()).unwrap();
     for _ in 0..4 {
         client.send(b"x").unwrap();
         std::thread::sleep(ms(50));
     }
     let reply = client.reply().unwrap();
-    assert_eq!((reply.status, reply.header("connection")), (408, Some("close")));
+    assert_eq!(
+        (reply.status, reply.header("connection")),
+        (408, Some("close"))
+    );
     // An idle connection is not kept for ever.
     let mut idle = server.connect();
     assert_eq!(idle.ask("GET", "/healthz", &[], b"").unwrap().status, 200);
@@ -176,8 +274,17 @@ fn slow_clients_are_cut_off() {
 
 #[test]
 fn a_connection_does_not_live_for_ever() {
-    let limits = Limits { connection_time: ms(400), drain_time: ms(200), ..Limits::default() };
-    let server = Running::start(limits, Means { delay: Duration::ZERO });
+    let limits = Limits {
+        connection_time: ms(400),
+        drain_time: ms(200),
+        ..Limits::default()
+    };
+    let server = Running::start(
+        limits,
+        Means {
+            delay: Duration::ZERO,
+        },
+    );
     let mut client = server.connect();
     let start = Instant::now();
     while client.ask("GET", "/healthz", &[], b"").is_ok() {
@@ -189,7 +296,11 @@ fn a_connection_does_not_live_for_ever() {
 
 #[test]
 fn more_than_the_queue_holds_is_refused_and_may_come_again() {
-    let limits = Limits { workers: 1, queue: 2, ..Limits::default() };
+    let limits = Limits {
+        workers: 1,
+        queue: 2,
+        ..Limits::default()
+    };
     let server = Running::start(limits, Means { delay: ms(300) });
     let image = grey(4, 9);
     let replies: Vec<_> = std::thread::scope(|scope| {
@@ -198,24 +309,48 @@ fn more_than_the_queue_holds_is_refused_and_may_come_again() {
         asked.into_iter().map(|a| a.join().unwrap()).collect()
     });
     let of = |status| replies.iter().filter(|r| r.status == status).count();
-    // One is inspected and two wait; more only where a client came so late that a place was free again.
-    assert!(of(200) >= 3 && of(503) >= 1 && of(200) + of(503) == 8, "{} and {}", of(200), of(503));
-    assert!(replies.iter().filter(|r| r.status == 503).all(|r| r.header("retry-after") == Some("1")));
+    // One is inspected and two wait; more only where a client came so late that a place was free
+    // again.
+    assert!(
+        of(200) >= 3 && of(503) >= 1 && of(200) + of(503) == 8,
+        "{} and {}",
+        of(200),
+        of(503)
+    );
+    assert!(
+        replies
+            .iter()
+            .filter(|r| r.status == 503)
+            .all(|r| r.header("retry-after") == Some("1"))
+    );
     assert_eq!(server.post("/v1/inspect", PNG, &image).status, 200);
     assert_eq!(server.get("/healthz").status, 200);
     let metrics = server.get("/metrics");
     for line in [
         format!("segad_refused_total{{reason=\"busy\"}} {}", of(503)),
-        format!("segad_inspections_total{{verdict=\"good\"}} {}", of(200) + 1),
+        format!(
+            "segad_inspections_total{{verdict=\"good\"}} {}",
+            of(200) + 1
+        ),
     ] {
-        assert!(metrics.text().lines().any(|l| l == line), "{line}\n{}", metrics.text());
+        assert!(
+            metrics.text().lines().any(|l| l == line),
+            "{line}\n{}",
+            metrics.text()
+        );
     }
-    assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert_eq!(
+        metrics.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
 }
 
 #[test]
 fn work_that_takes_too_long_is_answered_in_time() {
-    let limits = Limits { work_time: ms(100), ..Limits::default() };
+    let limits = Limits {
+        work_time: ms(100),
+        ..Limits::default()
+    };
     let server = Running::start(limits, Means { delay: ms(400) });
     assert_eq!(server.post("/v1/inspect", PNG, &grey(4, 9)).status, 504);
 }
@@ -227,7 +362,11 @@ fn runs_are_listed_and_thresholds_counted() {
     assert_eq!(about["runs"], json!(["first", NASTY, "damaged"]));
     assert_eq!(about["model"]["threshold"], 0.5);
     let run = server.get("/v1/runs/0").json();
-    assert_eq!(run["items"]["score"][1].as_f64(), Some(f64::from(0.1f32)), "the very value that is compared");
+    assert_eq!(
+        run["items"]["score"][1].as_f64(),
+        Some(f64::from(0.1f32)),
+        "the very value that is compared"
+    );
     assert_eq!(run["items"]["group"][14], NASTY);
     assert_eq!(run["layers"][1], json!({ "name": "heat", "kind": "map" }));
     let damaged = server.get("/v1/runs/2");
@@ -244,7 +383,13 @@ fn runs_are_listed_and_thresholds_counted() {
     assert_eq!(run["groups"][1], json!({ "group": NASTY, "label": "bad" }));
     let fewer = server.get("/v1/runs/0/threshold?without=1").json();
     assert!((auroc(&fewer) - 28.0 / 40.0).abs() < 1e-12, "{fewer}");
-    assert_eq!((fewer["groups"].as_array().unwrap().len(), &fewer["recall"]["total"]), (2, &json!(4)));
+    assert_eq!(
+        (
+            fewer["groups"].as_array().unwrap().len(),
+            &fewer["recall"]["total"]
+        ),
+        (2, &json!(4))
+    );
     let good = server.get("/v1/runs/0/threshold?without=1,2&at=0.5").json();
     assert_eq!(
         (&good["auroc"], &good["recall"]["rate"], &good["suggested"]),
@@ -254,13 +399,28 @@ fn runs_are_listed_and_thresholds_counted() {
     assert_eq!(pair(&counts["false_alarms"]), (5, 10));
     assert_eq!(pair(&counts["recall"]), (4, 5));
     assert_eq!(counts["groups"].as_array().unwrap().len(), 3);
-    for bad in ["?at=", "?at=x", "?without=3", "?without=x", "?at=NaN", "?at=inf", "?at=1&b=2"] {
-        assert_eq!(server.get(&format!("/v1/runs/0/threshold{bad}")).status, 400, "{bad}");
+    for bad in [
+        "?at=",
+        "?at=x",
+        "?without=3",
+        "?without=x",
+        "?at=NaN",
+        "?at=inf",
+        "?at=1&b=2",
+    ] {
+        assert_eq!(
+            server.get(&format!("/v1/runs/0/threshold{bad}")).status,
+            400,
+            "{bad}"
+        );
     }
     let picture = server.get("/v1/runs/0/items/3/layers/1?side=30");
     assert_eq!(picture.header("content-type"), Some(PNG));
     let picture = segad_imaging::decode(&picture.body).unwrap();
-    assert_eq!((picture.height(), picture.width(), picture.pixel(0, 0)), (15, 30, Some([76, 1, 0])));
+    assert_eq!(
+        (picture.height(), picture.width(), picture.pixel(0, 0)),
+        (15, 30, Some([76, 1, 0]))
+    );
     assert_eq!(server.get("/v1/runs/0/items/3/layers/1?side=0").status, 400);
     let broken = server.get("/v1/runs/0/items/9/layers/0");
     assert_eq!(
@@ -294,18 +454,35 @@ fn no_path_leads_out() {
         assert_eq!(reply.status, 404, "{path}: {}", reply.text());
     }
     let mut client = server.connect();
-    assert_eq!(client.ask("GET", "file:///etc/passwd", &[], b"").map(|r| r.status).unwrap_or(400), 400);
+    assert_eq!(
+        client
+            .ask("GET", "file:///etc/passwd", &[], b"")
+            .map(|r| r.status)
+            .unwrap_or(400),
+        400
+    );
 }
 
 #[test]
 fn foreign_hosts_and_sites_are_refused() {
     let server = Running::quick();
-    let ask = |headers: &[(&str, &str)]| server.connect().ask("GET", "/v1/about", headers, b"").unwrap();
+    let ask = |headers: &[(&str, &str)]| {
+        server
+            .connect()
+            .ask("GET", "/v1/about", headers, b"")
+            .unwrap()
+    };
     assert_eq!(ask(&[("host", "rebound.example")]).status, 421);
-    assert_eq!(ask(&[("host", &format!("localhost:{}", server.address.port()))]).status, 200);
+    assert_eq!(
+        ask(&[("host", &format!("localhost:{}", server.address.port()))]).status,
+        200
+    );
     assert_eq!(ask(&[("origin", "http://elsewhere.example")]).status, 403);
     assert_eq!(ask(&[("sec-fetch-site", "cross-site")]).status, 403);
-    let reply = server.connect().ask("POST", "/v1/inspect", &[("origin", "null")], &grey(4, 9)).unwrap();
+    let reply = server
+        .connect()
+        .ask("POST", "/v1/inspect", &[("origin", "null")], &grey(4, 9))
+        .unwrap();
     assert_eq!(reply.status, 403);
     assert_eq!(reply.header("access-control-allow-origin"), None);
 }
@@ -313,13 +490,31 @@ fn foreign_hosts_and_sites_are_refused() {
 #[test]
 fn every_answer_is_protected() {
     let server = Running::quick();
-    for path in ["/", "/app.js", "/v1/about", "/v1/runs/0/items/0/layers/0", "/nowhere", "/metrics"] {
+    for path in [
+        "/",
+        "/app.js",
+        "/v1/about",
+        "/v1/runs/0/items/0/layers/0",
+        "/nowhere",
+        "/metrics",
+    ] {
         let reply = server.get(path);
         let policy = reply.header("content-security-policy").unwrap_or_default();
-        assert!(policy.starts_with("default-src 'none'; script-src 'self'"), "{path}: {policy}");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self'"),
+            "{path}: {policy}"
+        );
         assert!(!policy.contains("unsafe"), "{policy}");
-        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{path}");
-        assert_eq!(reply.header("cross-origin-resource-policy"), Some("same-origin"), "{path}");
+        assert_eq!(
+            reply.header("x-content-type-options"),
+            Some("nosniff"),
+            "{path}"
+        );
+        assert_eq!(
+            reply.header("cross-origin-resource-policy"),
+            Some("same-origin"),
+            "{path}"
+        );
     }
 }
 
@@ -344,43 +539,89 @@ fn shapes_are_checked_by_the_code_that_reads_them() {
             { "kind": "rectangle", "segment": NASTY, "x": 0, "y": 0, "width": 10.5, "height": 50, "rotate": 0 },
         ],
     });
-    let check =
-        |file: &Value| server.post("/v1/segments/check", "application/json", file.to_string().as_bytes());
+    let check = |file: &Value| {
+        server.post(
+            "/v1/segments/check",
+            "application/json",
+            file.to_string().as_bytes(),
+        )
+    };
     let answer = check(&file).json();
     assert_eq!(answer["problem"], Value::Null, "{answer}");
     let toml = answer["toml"].as_str().unwrap();
-    let map = Shapes::parse("saved", toml).unwrap().rasterise(256, 256).unwrap();
+    let map = Shapes::parse("saved", toml)
+        .unwrap()
+        .rasterise(256, 256)
+        .unwrap();
     let covered: Vec<u64> = answer["coverage"]["segments"]
         .as_array()
         .unwrap()
         .iter()
         .map(|s| s["pixels"].as_u64().unwrap())
         .collect();
-    assert_eq!(covered, map.areas().iter().map(|&a| a as u64).collect::<Vec<_>>());
+    assert_eq!(
+        covered,
+        map.areas().iter().map(|&a| a as u64).collect::<Vec<_>>()
+    );
     let ellipse = std::f64::consts::PI * 0.2 * 0.4;
-    assert!((covered[1] as f64 / 65536.0 - ellipse).abs() < 0.002, "{covered:?}");
-    assert!(answer["picture"].as_str().unwrap().starts_with("data:image/png"));
+    assert!(
+        (covered[1] as f64 / 65536.0 - ellipse).abs() < 0.002,
+        "{covered:?}"
+    );
+    assert!(
+        answer["picture"]
+            .as_str()
+            .unwrap()
+            .starts_with("data:image/png")
+    );
     // The same text reads back as the same shapes.
-    let read = server.post("/v1/segments/read", "application/toml", toml.as_bytes()).json();
-    assert_eq!((&read["title"], &read["shape"][1]["width"]), (&json!(NASTY), &json!(10.5)));
+    let read = server
+        .post("/v1/segments/read", "application/toml", toml.as_bytes())
+        .json();
+    assert_eq!(
+        (&read["title"], &read["shape"][1]["width"]),
+        (&json!(NASTY), &json!(10.5))
+    );
     // Covered by a later shape: no fit takes it, but the rest is still counted.
-    let cover =
-        json!({ "kind": "rectangle", "segment": "background", "x": 0, "y": 0, "width": 100, "height": 50 });
+    let cover = json!({ "kind": "rectangle", "segment": "background", "x": 0, "y": 0, "width": 100, "height": 50 });
     file["shape"].as_array_mut().unwrap().push(cover);
     let answer = check(&file).json();
-    assert!(answer["problem"].as_str().unwrap().contains("has no pixel"), "{answer}");
+    assert!(
+        answer["problem"].as_str().unwrap().contains("has no pixel"),
+        "{answer}"
+    );
     assert_eq!(answer["coverage"]["segments"][0]["pixels"], 65536);
     // What cannot be painted at all.
-    file["shape"] =
-        json!([{ "kind": "ring", "segment": "disc", "centre": [50, 25], "outer": [5, 5], "inner": [6, 6] }]);
+    file["shape"] = json!([{ "kind": "ring", "segment": "disc", "centre": [50, 25], "outer": [5, 5], "inner": [6, 6] }]);
     let answer = check(&file).json();
-    assert!(answer["problem"].as_str().unwrap().contains("must be below outer"), "{answer}");
+    assert!(
+        answer["problem"]
+            .as_str()
+            .unwrap()
+            .contains("must be below outer"),
+        "{answer}"
+    );
     assert_eq!(answer["coverage"], Value::Null);
     assert_eq!(check(&json!({ "title": 3 })).status, 422);
-    assert_eq!(server.post("/v1/segments/check", "text/plain", b"{}").status, 415);
-    assert_eq!(server.post("/v1/segments/read", "application/toml", b"a = ").status, 422);
+    assert_eq!(
+        server
+            .post("/v1/segments/check", "text/plain", b"{}")
+            .status,
+        415
+    );
+    assert_eq!(
+        server
+            .post("/v1/segments/read", "application/toml", b"a = ")
+            .status,
+        422
+    );
     let huge = vec![b' '; (1 << 20) + 1];
-    assert_eq!(server.post("/v1/segments/read", "application/toml", &huge).status, 413);
+    assert_eq!(
+        server
+            .post("/v1/segments/read", "application/toml", &huge)
+            .status,
+        413
+    );
 }
 
 #[test]
@@ -391,7 +632,11 @@ fn a_running_request_is_finished_when_the_server_stops() {
     let image = grey(4, 9);
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| server.post("/v1/inspect", PNG, &image));
-        while !server.get("/metrics").text().contains("\nsegad_running 1\n") {
+        while !server
+            .get("/metrics")
+            .text()
+            .contains("\nsegad_running 1\n")
+        {
             std::thread::sleep(ms(20));
         }
         server.ask_to_stop();
@@ -401,6 +646,10 @@ fn a_running_request_is_finished_when_the_server_stops() {
     let start = Instant::now();
     let address = server.address;
     server.stop();
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
     assert!(std::net::TcpStream::connect(address).is_err());
 }

@@ -1,4 +1,5 @@
-//! Many clients at once, good and bad ones: every answer is right, nothing crashes, memory stays flat.
+//! Many clients at once, good and bad ones: every answer is right, nothing crashes, memory stays
+//! flat.
 //!
 //! The short version runs with all tests. The long one, 10 000 requests of 32 clients:
 //! `cargo test -p segad-serve --test load -- --ignored --nocapture`.
@@ -34,7 +35,11 @@ impl Tally {
     }
 
     fn of(&self, kind: &str) -> usize {
-        self.0.iter().filter(|((k, _), _)| *k == kind).map(|(_, n)| n).sum()
+        self.0
+            .iter()
+            .filter(|((k, _), _)| *k == kind)
+            .map(|(_, n)| n)
+            .sum()
     }
 
     fn merge(&mut self, other: Self) {
@@ -56,13 +61,25 @@ struct Images {
     oversized: Vec<u8>,
 }
 
-/// Request `n` of a client. Kinds take turns in a fixed order, so that every run has the same mixture: of 20 requests
-/// 13 are valid, 3 broken, 2 oversized, 1 slow and too late, 1 slow and in time.
-fn request(n: usize, client: &mut Option<Client>, server: &Running, images: &Images, tally: &mut Tally) {
+/// Request `n` of a client. Kinds take turns in a fixed order, so that every run has the same
+/// mixture: of 20 requests 13 are valid, 3 broken, 2 oversized, 1 slow and too late, 1 slow and in
+/// time.
+fn request(
+    n: usize,
+    client: &mut Option<Client>,
+    server: &Running,
+    images: &Images,
+    tally: &mut Tally,
+) {
     let level = n * 37 % 256;
     let valid = &images.valid[level];
     let post = |client: &mut Client, body: &[u8]| {
-        client.ask("POST", "/v1/inspect", &[("content-type", "image/png")], body)
+        client.ask(
+            "POST",
+            "/v1/inspect",
+            &[("content-type", "image/png")],
+            body,
+        )
     };
     match n % 20 {
         3 | 9 | 15 => {
@@ -76,30 +93,41 @@ fn request(n: usize, client: &mut Option<Client>, server: &Running, images: &Ima
             tally.add("broken", reply.status);
         }
         6 | 13 => {
-            // The server may close the connection while the client still sends; a client may then see that only.
+            // The server may close the connection while the client still sends; a client may then
+            // see that only.
             let outcome = match post(&mut server.connect(), &images.oversized) {
                 Ok(reply) => reply.status.to_string(),
                 Err(e) => format!("{:?}", e.kind()),
             };
-            assert!(["413", "503", "BrokenPipe", "ConnectionReset"].contains(&outcome.as_str()), "{outcome}");
+            assert!(
+                ["413", "503", "BrokenPipe", "ConnectionReset"].contains(&outcome.as_str()),
+                "{outcome}"
+            );
             tally.add("oversized", outcome);
         }
         17 => {
             let mut slow = server.connect();
-            let head = "POST /v1/inspect HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5000\r\n\r\n";
+            let head =
+                "POST /v1/inspect HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5000\r\n\r\n";
             slow.send(head.as_bytes()).unwrap();
             let outcome = loop {
                 if slow.send(&valid[..10]).is_err() {
                     break slow.reply();
                 }
-                slow.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+                slow.stream
+                    .set_read_timeout(Some(Duration::from_millis(100)))
+                    .unwrap();
                 match slow.reply() {
                     Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
                     other => break other,
                 }
             };
-            let outcome = outcome.map_or_else(|e| format!("{:?}", e.kind()), |r| r.status.to_string());
-            assert!(["408", "ConnectionReset", "BrokenPipe"].contains(&outcome.as_str()), "{outcome}");
+            let outcome =
+                outcome.map_or_else(|e| format!("{:?}", e.kind()), |r| r.status.to_string());
+            assert!(
+                ["408", "ConnectionReset", "BrokenPipe"].contains(&outcome.as_str()),
+                "{outcome}"
+            );
             tally.add("too slow", outcome);
         }
         19 => {
@@ -138,7 +166,10 @@ fn check(reply: &support::Reply, level: usize, kind: &'static str, tally: &mut T
     assert_eq!(reply.status, 200, "{}", reply.text());
     let answer = reply.json();
     let expected = level as f64 / 255.0;
-    assert!((answer["score"].as_f64().unwrap() - expected).abs() < 1e-5, "{level}: {answer}");
+    assert!(
+        (answer["score"].as_f64().unwrap() - expected).abs() < 1e-5,
+        "{level}: {answer}"
+    );
     assert_eq!(answer["verdict"], if level >= 128 { "bad" } else { "good" });
 }
 
@@ -154,9 +185,16 @@ fn run(total: usize, warm_up: usize) -> (Tally, f64, usize, usize) {
         body_time: Duration::from_millis(1500),
         ..Limits::default()
     };
-    let server = Running::start(limits, Means { delay: Duration::ZERO });
-    let images =
-        Images { valid: (0..=255).map(|level| grey(48, level)).collect(), oversized: vec![0; BODY * 2] };
+    let server = Running::start(
+        limits,
+        Means {
+            delay: Duration::ZERO,
+        },
+    );
+    let images = Images {
+        valid: (0..=255).map(|level| grey(48, level)).collect(),
+        oversized: vec![0; BODY * 2],
+    };
     let pass = |total: usize| {
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
@@ -172,7 +210,9 @@ fn run(total: usize, warm_up: usize) -> (Tally, f64, usize, usize) {
             };
             let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(one)).collect();
             let mut all = Tally::default();
-            clients.into_iter().for_each(|c| all.merge(c.join().unwrap()));
+            clients
+                .into_iter()
+                .for_each(|c| all.merge(c.join().unwrap()));
             all
         })
     };
@@ -186,7 +226,11 @@ fn run(total: usize, warm_up: usize) -> (Tally, f64, usize, usize) {
     assert_eq!((health.status, health.text()), (200, "ok\n"));
     let metrics = server.get("/metrics");
     for gauge in ["segad_waiting 0", "segad_running 0"] {
-        assert!(metrics.text().lines().any(|l| l == gauge), "{gauge}\n{}", metrics.text());
+        assert!(
+            metrics.text().lines().any(|l| l == gauge),
+            "{gauge}\n{}",
+            metrics.text()
+        );
     }
     server.stop();
     (tally, seconds, before, after)
@@ -209,9 +253,20 @@ fn report(total: usize, warm_up: usize, growth: usize) {
     let share = |twentieths: usize| total * twentieths / 20;
     let counts = ["valid", "broken", "oversized", "too slow", "slow"].map(|k| tally.of(k));
     assert_eq!(counts, [share(13), share(3), share(2), share(1), share(1)]);
-    let answered = tally.0.get(&("valid", "200".to_owned())).copied().unwrap_or(0);
-    assert!(answered * 10 >= share(13) * 9, "too few valid requests were answered: {answered}");
-    assert!(after <= before + growth, "memory grew by {} bytes", after.saturating_sub(before));
+    let answered = tally
+        .0
+        .get(&("valid", "200".to_owned()))
+        .copied()
+        .unwrap_or(0);
+    assert!(
+        answered * 10 >= share(13) * 9,
+        "too few valid requests were answered: {answered}"
+    );
+    assert!(
+        after <= before + growth,
+        "memory grew by {} bytes",
+        after.saturating_sub(before)
+    );
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Writing and reading 100 anomaly maps of 256×256. Throughput is in bytes of raw 32-bit floats.
 #![expect(clippy::unwrap_used, reason = "a benchmark may fail loudly")]
-#![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
+#![allow(
+    missing_docs,
+    reason = "criterion's macros write undocumented functions"
+)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use segad_core::{AnomalyMap, ImageId, Label};
@@ -15,7 +18,9 @@ const COUNT: usize = 100;
 fn record(i: usize) -> MapRecord {
     let wave = |p: usize| {
         let noise = (p as u32).wrapping_mul(0x9e37_79b9) >> 8;
-        i as f32 + ((p % SIDE) as f32 * 0.05).sin() * ((p / SIDE) as f32 * 0.03).cos() + noise as f32 * 1e-9
+        i as f32
+            + ((p % SIDE) as f32 * 0.05).sin() * ((p / SIDE) as f32 * 0.03).cos()
+            + noise as f32 * 1e-9
     };
     MapRecord {
         id: ImageId::new(format!("{i}.png")),
@@ -38,10 +43,14 @@ fn maps(c: &mut Criterion) {
     let records: Vec<MapRecord> = (0..COUNT).map(record).collect();
     let map_bytes = (SIDE * SIDE * 4) as u64;
     let mut group = c.benchmark_group("maps");
-    group.sample_size(10).throughput(Throughput::Bytes(map_bytes * COUNT as u64));
+    group
+        .sample_size(10)
+        .throughput(Throughput::Bytes(map_bytes * COUNT as u64));
     group.bench_function("write", |b| b.iter(|| write(&path, &records)));
     let reader = MapsReader::open(&path).unwrap();
-    group.bench_function("read in order", |b| b.iter(|| reader.iter(10).filter(Result::is_ok).count()));
+    group.bench_function("read in order", |b| {
+        b.iter(|| reader.iter(10).filter(Result::is_ok).count())
+    });
     group.throughput(Throughput::Bytes(map_bytes));
     let mut next = 0;
     group.bench_function("read one", |b| {
@@ -50,7 +59,9 @@ fn maps(c: &mut Criterion) {
             black_box(reader.get(next).unwrap())
         });
     });
-    group.bench_function("open", |b| b.iter(|| MapsReader::open(&path).unwrap().len()));
+    group.bench_function("open", |b| {
+        b.iter(|| MapsReader::open(&path).unwrap().len())
+    });
     group.finish();
 }
 

@@ -1,10 +1,14 @@
-//! Files for the rest of the workspace: writes that are whole or absent, reads whose errors name the file.
+//! Files for the rest of the workspace: writes that are whole or absent, reads whose errors name
+//! the file.
 //!
-//! A file is written under a hidden temporary name in the same folder, flushed to the disk, renamed into place, and
-//! the folder flushed. A process that is killed leaves at most such a hidden file; [`sweep`] removes the ones whose
-//! process is dead. Inside a draft nothing is flushed: its commit flushes all of it at once, which is several times
-//! fewer waits for the disk.
-#![expect(clippy::disallowed_methods, reason = "the one place of this crate that touches files")]
+//! A file is written under a hidden temporary name in the same folder, flushed to the disk, renamed
+//! into place, and the folder flushed. A process that is killed leaves at most such a hidden file;
+//! [`sweep`] removes the ones whose process is dead. Inside a draft nothing is flushed: its commit
+//! flushes all of it at once, which is several times fewer waits for the disk.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the one place of this crate that touches files"
+)]
 
 use crate::error::{Result, StoreError};
 use crate::owner::Owner;
@@ -17,7 +21,8 @@ use std::time::SystemTime;
 
 const SUFFIX: &str = ".tmp";
 
-/// Writes a file so that readers see either the old content or all of the new one. The folder must exist.
+/// Writes a file so that readers see either the old content or all of the new one. The folder must
+/// exist.
 ///
 /// # Errors
 /// [`StoreError::Io`] naming the file; the old content then still stands.
@@ -99,7 +104,10 @@ pub(crate) fn all_entries(path: &Path) -> Result<Vec<PathBuf>> {
 }
 
 pub(crate) fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Size in bytes and time of the last change.
@@ -157,17 +165,22 @@ pub fn sweep(folder: &Path) -> Result<usize> {
 }
 
 fn temporary_owner(name: &str) -> Option<Owner> {
-    let (_, tag) = name.strip_prefix('.')?.strip_suffix(SUFFIX)?.rsplit_once('@')?;
+    let (_, tag) = name
+        .strip_prefix('.')?
+        .strip_suffix(SUFFIX)?
+        .rsplit_once('@')?;
     Owner::from_tag(tag)
 }
 
-/// A file being written. [`AtomicFile::commit`] puts it in place; dropped before, it leaves nothing.
+/// A file being written. [`AtomicFile::commit`] puts it in place; dropped before, it leaves
+/// nothing.
 #[derive(Debug)]
 pub struct AtomicFile {
     file: File,
     temporary: PathBuf,
     target: PathBuf,
-    /// Whether it stands in the folder of a draft, which flushes all its files when it is committed.
+    /// Whether it stands in the folder of a draft, which flushes all its files when it is
+    /// committed.
     in_draft: bool,
 }
 
@@ -177,7 +190,9 @@ impl AtomicFile {
     /// # Errors
     /// [`StoreError::Io`], [`StoreError::Invalid`] for a path without a file name.
     pub fn create(path: &Path) -> Result<Self> {
-        let name = path.file_name().ok_or_else(|| StoreError::invalid(path, "a path without a file name"))?;
+        let name = path
+            .file_name()
+            .ok_or_else(|| StoreError::invalid(path, "a path without a file name"))?;
         let tag = Owner::current().unique_tag();
         let temporary = path.with_file_name(format!(".{}@{tag}{SUFFIX}", name.to_string_lossy()));
         let file = File::options()
@@ -186,7 +201,12 @@ impl AtomicFile {
             .open(&temporary)
             .map_err(|e| StoreError::io("create the file", path, e))?;
         let in_draft = Owner::from_tag(&name_of(parent(path))).is_some();
-        Ok(Self { file, temporary, target: path.to_owned(), in_draft })
+        Ok(Self {
+            file,
+            temporary,
+            target: path.to_owned(),
+            in_draft,
+        })
     }
 
     /// Where the file will stand.
@@ -194,17 +214,24 @@ impl AtomicFile {
         &self.target
     }
 
-    /// Flushes to the disk (but not inside a draft) and renames into place, over whatever stood there.
+    /// Flushes to the disk (but not inside a draft) and renames into place, over whatever stood
+    /// there.
     ///
     /// # Errors
     /// [`StoreError::Io`] naming the file.
     pub fn commit(self) -> Result<()> {
         if !self.in_draft {
-            self.file.sync_all().map_err(|e| StoreError::io("write the file", &self.target, e))?;
+            self.file
+                .sync_all()
+                .map_err(|e| StoreError::io("write the file", &self.target, e))?;
         }
         fs::rename(&self.temporary, &self.target)
             .map_err(|e| StoreError::io("put the file in place", &self.target, e))?;
-        if self.in_draft { Ok(()) } else { sync_dir(parent(&self.target)) }
+        if self.in_draft {
+            Ok(())
+        } else {
+            sync_dir(parent(&self.target))
+        }
         // The drop that follows finds no temporary file any more.
     }
 }
@@ -226,17 +253,26 @@ impl Drop for AtomicFile {
 }
 
 pub(crate) fn put(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
-    file.write_all(bytes).map_err(|e| StoreError::io("write the file", path, e))
+    file.write_all(bytes)
+        .map_err(|e| StoreError::io("write the file", path, e))
 }
 
 pub(crate) fn parent(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
-/// Flushes a folder's entries. File systems that cannot do that say so; there is nothing better then.
+/// Flushes a folder's entries. File systems that cannot do that say so; there is nothing better
+/// then.
 pub(crate) fn sync_dir(path: &Path) -> Result<()> {
     match open(path)?.sync_all() {
-        Err(e) if !matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+        Err(e)
+            if !matches!(
+                e.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
+        {
             Err(StoreError::io("flush the folder", path, e))
         }
         _ => Ok(()),
@@ -246,7 +282,9 @@ pub(crate) fn sync_dir(path: &Path) -> Result<()> {
 /// Size and BLAKE3 digest of a file.
 pub(crate) fn digest(path: &Path) -> Result<(u64, segad_core::Key)> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(open(path)?).map_err(|e| StoreError::io("read the file", path, e))?;
+    hasher
+        .update_reader(open(path)?)
+        .map_err(|e| StoreError::io("read the file", path, e))?;
     Ok((hasher.count(), (*hasher.finalize().as_bytes()).into()))
 }
 
@@ -270,12 +308,16 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(u64, segad_core::Key)> {
         hasher.update(&buffer[..n]);
         put(&mut target, to, &buffer[..n])?;
     }
-    target.sync_all().map_err(|e| StoreError::io("write the file", to, e))?;
+    target
+        .sync_all()
+        .map_err(|e| StoreError::io("write the file", to, e))?;
     Ok((hasher.count(), (*hasher.finalize().as_bytes()).into()))
 }
 
 pub(crate) fn sync_file(path: &Path) -> Result<()> {
-    open(path)?.sync_all().map_err(|e| StoreError::io("write the file", path, e))
+    open(path)?
+        .sync_all()
+        .map_err(|e| StoreError::io("write the file", path, e))
 }
 
 /// Renames; the raw error is kept for callers that expect one.
@@ -283,9 +325,9 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
 }
 
-/// Creates a file with its content, or fails with `AlreadyExists`. A hard link makes both one step; where the file
-/// system has none, the file is created exclusively and then filled. Not flushed: it is for leases, and whom a power cut
-/// deprives of one is not running any more.
+/// Creates a file with its content, or fails with `AlreadyExists`. A hard link makes both one step;
+/// where the file system has none, the file is created exclusively and then filled. Not flushed: it
+/// is for leases, and whom a power cut deprives of one is not running any more.
 pub(crate) fn create_exclusive(path: &Path, bytes: &[u8]) -> Result<bool> {
     let ready = AtomicFile::create(path).and_then(|mut f| {
         put(&mut f.file, path, bytes)?;
@@ -294,7 +336,12 @@ pub(crate) fn create_exclusive(path: &Path, bytes: &[u8]) -> Result<bool> {
     match fs::hard_link(&ready.temporary, path) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
+            ) =>
+        {
             create_then_fill(path, bytes)
         }
         Err(e) => Err(StoreError::io("create the file", path, e)),
@@ -335,20 +382,36 @@ mod tests {
         let mut full = File::options().write(true).open(path).unwrap();
         let e = put(&mut full, path, b"x").unwrap_err();
         assert_eq!(e.kind(), ErrorKind::NoSpace);
-        assert!(e.to_string().starts_with("/dev/full: cannot write the file: "), "{e}");
+        assert!(
+            e.to_string()
+                .starts_with("/dev/full: cannot write the file: "),
+            "{e}"
+        );
     }
 
     #[test]
     fn refusals_name_the_path() {
         let e = write_atomic(Path::new("/proc/none.txt"), b"x").unwrap_err();
         assert_eq!(e.path(), Some(Path::new("/proc/none.txt")));
-        assert!(matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Permission), "{e}");
+        assert!(
+            matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Permission),
+            "{e}"
+        );
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         write_atomic(&file, b"x").unwrap();
-        assert_eq!(create_dir(&file.join("below")).unwrap_err().path(), Some(file.join("below").as_path()));
-        assert_eq!(read(&dir.path().join("none")).unwrap_err().kind(), ErrorKind::NotFound);
-        assert_eq!(write_atomic(Path::new("/"), b"x").unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(
+            create_dir(&file.join("below")).unwrap_err().path(),
+            Some(file.join("below").as_path())
+        );
+        assert_eq!(
+            read(&dir.path().join("none")).unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
+        assert_eq!(
+            write_atomic(Path::new("/"), b"x").unwrap_err().kind(),
+            ErrorKind::Invalid
+        );
     }
 
     #[test]
@@ -357,9 +420,15 @@ mod tests {
         let path = dir.path().join("x.json");
         write_atomic(&path, b"{\"a\": 1,}").unwrap();
         let e = read_json::<serde_json::Value>(&path).unwrap_err();
-        assert!(e.kind() == ErrorKind::Damaged && e.to_string().contains("line 1"), "{e}");
+        assert!(
+            e.kind() == ErrorKind::Damaged && e.to_string().contains("line 1"),
+            "{e}"
+        );
         write_atomic(&path, &[0xff]).unwrap();
-        assert_eq!(read_to_string(&path).unwrap_err().kind(), ErrorKind::Damaged);
+        assert_eq!(
+            read_to_string(&path).unwrap_err().kind(),
+            ErrorKind::Damaged
+        );
         write_json(&path, &[0.1f32, 2.5]).unwrap();
         assert_eq!(read_json::<Vec<f32>>(&path).unwrap(), [0.1, 2.5]);
     }
@@ -381,8 +450,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         let alive = AtomicFile::create(&path).unwrap();
-        let dead = Owner { pid: 0x7fff_fff0, ..Owner::current().clone() };
-        fs::write(dir.path().join(format!(".a@{}{SUFFIX}", dead.unique_tag())), b"x").unwrap();
+        let dead = Owner {
+            pid: 0x7fff_fff0,
+            ..Owner::current().clone()
+        };
+        fs::write(
+            dir.path().join(format!(".a@{}{SUFFIX}", dead.unique_tag())),
+            b"x",
+        )
+        .unwrap();
         fs::write(dir.path().join(".a.tmp"), b"not ours").unwrap();
         assert_eq!(sweep(dir.path()).unwrap(), 1);
         alive.commit().unwrap();
@@ -394,6 +470,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         tag_cache_dir(dir.path()).unwrap();
         tag_cache_dir(dir.path()).unwrap();
-        assert!(read_to_string(&dir.path().join("CACHEDIR.TAG")).unwrap().starts_with("Signature: 8a477f59"));
+        assert!(
+            read_to_string(&dir.path().join("CACHEDIR.TAG"))
+                .unwrap()
+                .starts_with("Signature: 8a477f59")
+        );
     }
 }

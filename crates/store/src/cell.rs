@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-/// The schema version of `meta.json` and of the Parquet files that this build writes, and the newest that it reads.
+/// The schema version of `meta.json` and of the Parquet files that this build writes, and the
+/// newest that it reads.
 pub const SCHEMA: u32 = 1;
 
 /// The name of a cell's commit mark.
@@ -46,7 +47,8 @@ pub struct Meta {
     pub key: Key,
     /// Every data file.
     pub files: BTreeMap<String, FileMeta>,
-    /// How the cell came about: parameters, inputs, versions, machine, seconds, memory. Not part of the key.
+    /// How the cell came about: parameters, inputs, versions, machine, seconds, memory. Not part of
+    /// the key.
     pub provenance: serde_json::Value,
 }
 
@@ -58,12 +60,19 @@ impl Meta {
         self.files.values().map(|f| f.size).sum()
     }
 
-    /// The file's text. Its first member is the BLAKE3 digest of all that follows it, so that damage here is seen too.
+    /// The file's text. Its first member is the BLAKE3 digest of all that follows it, so that
+    /// damage here is seen too.
     pub(crate) fn encode(&self, path: &Path) -> Result<Vec<u8>> {
         let text = serde_json::to_string_pretty(self).map_err(|e| StoreError::invalid(path, e))?;
         let rest = text.strip_prefix('{').unwrap_or(&text);
         let rest = format!("{rest}\n");
-        Ok(format!("{}{}{}{rest}", SEAL.0, Key::of_bytes(rest.as_bytes()), SEAL.1).into_bytes())
+        Ok(format!(
+            "{}{}{}{rest}",
+            SEAL.0,
+            Key::of_bytes(rest.as_bytes()),
+            SEAL.1
+        )
+        .into_bytes())
     }
 
     pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
@@ -75,7 +84,13 @@ impl Meta {
             .ok_or_else(|| content("does not begin with its seal"))?;
         let actual = Key::of_bytes(rest.as_bytes()).to_string();
         if seal != actual {
-            return Err(StoreError::damaged(path, Damage::Digest { expected: seal.to_owned(), actual }));
+            return Err(StoreError::damaged(
+                path,
+                Damage::Digest {
+                    expected: seal.to_owned(),
+                    actual,
+                },
+            ));
         }
         let body = format!("{{{rest}");
         #[derive(Deserialize)]
@@ -83,9 +98,15 @@ impl Meta {
             schema: u32,
         }
         // The version first: a newer file may hold members that this build cannot read.
-        let found = serde_json::from_str::<Version>(&body).map_err(|e| StoreError::content(path, e))?.schema;
+        let found = serde_json::from_str::<Version>(&body)
+            .map_err(|e| StoreError::content(path, e))?
+            .schema;
         if found > SCHEMA {
-            return Err(StoreError::NewerSchema { path: path.to_owned(), found, known: SCHEMA });
+            return Err(StoreError::NewerSchema {
+                path: path.to_owned(),
+                found,
+                known: SCHEMA,
+            });
         }
         serde_json::from_str(&body).map_err(|e| StoreError::content(path, e))
     }
@@ -97,7 +118,9 @@ pub(crate) fn check_name(folder: &Path, name: &str) -> Result<()> {
         && name.len() <= 100
         && !name.starts_with('.')
         && name != META
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     if fine {
         return Ok(());
     }
@@ -116,9 +139,23 @@ mod tests {
     use crate::ErrorKind;
 
     fn meta() -> Meta {
-        let files = [("a.bin".to_owned(), FileMeta { size: 3, blake3: Key::of_bytes(b"abc") })].into();
-        let provenance = serde_json::json!({"seconds": 0.1, "cpu": "x", "a": {"z": 1, "b": [1, null]}});
-        Meta { schema: SCHEMA, kind: CellKind::Maps, key: Key::of_bytes(b"k"), files, provenance }
+        let files = [(
+            "a.bin".to_owned(),
+            FileMeta {
+                size: 3,
+                blake3: Key::of_bytes(b"abc"),
+            },
+        )]
+        .into();
+        let provenance =
+            serde_json::json!({"seconds": 0.1, "cpu": "x", "a": {"z": 1, "b": [1, null]}});
+        Meta {
+            schema: SCHEMA,
+            kind: CellKind::Maps,
+            key: Key::of_bytes(b"k"),
+            files,
+            provenance,
+        }
     }
 
     #[test]
@@ -137,19 +174,34 @@ mod tests {
         for i in 0..bytes.len() * 8 {
             let mut bad = bytes.clone();
             bad[i / 8] ^= 1 << (i % 8);
-            assert_eq!(Meta::decode(path, &bad).unwrap_err().kind(), ErrorKind::Damaged, "bit {i}");
+            assert_eq!(
+                Meta::decode(path, &bad).unwrap_err().kind(),
+                ErrorKind::Damaged,
+                "bit {i}"
+            );
         }
         for n in 0..bytes.len() {
-            assert_eq!(Meta::decode(path, &bytes[..n]).unwrap_err().kind(), ErrorKind::Damaged, "{n} bytes");
+            assert_eq!(
+                Meta::decode(path, &bytes[..n]).unwrap_err().kind(),
+                ErrorKind::Damaged,
+                "{n} bytes"
+            );
         }
     }
 
     #[test]
     fn a_newer_schema_is_told_from_damage() {
         let path = Path::new("meta.json");
-        let bytes = Meta { schema: SCHEMA + 1, ..meta() }.encode(path).unwrap();
+        let bytes = Meta {
+            schema: SCHEMA + 1,
+            ..meta()
+        }
+        .encode(path)
+        .unwrap();
         let e = Meta::decode(path, &bytes).unwrap_err();
-        assert!(matches!(e, StoreError::NewerSchema { found, known: SCHEMA, .. } if found == SCHEMA + 1));
+        assert!(
+            matches!(e, StoreError::NewerSchema { found, known: SCHEMA, .. } if found == SCHEMA + 1)
+        );
     }
 
     #[test]
@@ -158,8 +210,21 @@ mod tests {
         for name in ["maps.parquet", "model-1_a.safetensors"] {
             check_name(folder, name).unwrap();
         }
-        for name in ["", ".a", "a/b", "..", "meta.json", "a b", "é", &"a".repeat(101)] {
-            assert_eq!(check_name(folder, name).unwrap_err().kind(), ErrorKind::Invalid, "{name:?}");
+        for name in [
+            "",
+            ".a",
+            "a/b",
+            "..",
+            "meta.json",
+            "a b",
+            "é",
+            &"a".repeat(101),
+        ] {
+            assert_eq!(
+                check_name(folder, name).unwrap_err().kind(),
+                ErrorKind::Invalid,
+                "{name:?}"
+            );
         }
     }
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A cell being written, in a temporary folder of the store. [`Draft::commit`] publishes it; dropped before, it leaves
-/// nothing.
+/// A cell being written, in a temporary folder of the store. [`Draft::commit`] publishes it;
+/// dropped before, it leaves nothing.
 #[derive(Debug)]
 pub struct Draft {
     store: Store,
@@ -21,8 +21,8 @@ pub struct Draft {
 pub enum Published {
     /// The cell is in the store now.
     New,
-    /// Somebody else was first; this copy was dropped. `identical`: all data files have the same digests. False means
-    /// that the computation does not repeat.
+    /// Somebody else was first; this copy was dropped. `identical`: all data files have the same
+    /// digests. False means that the computation does not repeat.
     Existing {
         /// Whether both copies hold the same data.
         identical: bool,
@@ -75,12 +75,12 @@ impl Draft {
         atomic::write_json(&self.path(name)?, value)
     }
 
-    /// Publishes the cell: flushes every file, writes the commit mark, renames the folder into place. If the cell is
-    /// there already nothing changes.
+    /// Publishes the cell: flushes every file, writes the commit mark, renames the folder into
+    /// place. If the cell is there already nothing changes.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] if the folder holds anything but plain data files, [`StoreError::Io`]. The store is
-    /// then as it was.
+    /// [`StoreError::Invalid`] if the folder holds anything but plain data files,
+    /// [`StoreError::Io`]. The store is then as it was.
     pub fn commit(self, provenance: serde_json::Value) -> Result<Published> {
         self.commit_with(provenance, &mut |_| Ok(()))
     }
@@ -109,7 +109,13 @@ impl Draft {
         }
         at(Step::DataOnDisk)?;
         let CellId { kind, key } = self.id;
-        let meta = Meta { schema: SCHEMA, kind, key, files, provenance };
+        let meta = Meta {
+            schema: SCHEMA,
+            kind,
+            key,
+            files,
+            provenance,
+        };
         let path = self.dir.join(META);
         atomic::write_atomic(&path, &meta.encode(&path)?)?;
         atomic::sync_file(&path)?;
@@ -147,7 +153,8 @@ fn publish(store: &Store, from: &Path, meta: &Meta) -> Result<Published> {
         // Its own entry must survive a power cut too.
         atomic::sync_dir(atomic::parent(shelf))?;
     }
-    // Each turn either publishes, finds a good cell, or moves a bad one away; others may interfere, so try again.
+    // Each turn either publishes, finds a good cell, or moves a bad one away; others may interfere,
+    // so try again.
     for _ in 0..8 {
         match atomic::rename(from, &target) {
             Ok(()) => {
@@ -178,7 +185,10 @@ fn publish(store: &Store, from: &Path, meta: &Meta) -> Result<Published> {
             Err(e) => return Err(e),
         }
     }
-    Err(StoreError::invalid(&target, "something keeps putting a damaged cell here"))
+    Err(StoreError::invalid(
+        &target,
+        "something keeps putting a damaged cell here",
+    ))
 }
 
 #[cfg(test)]
@@ -217,7 +227,10 @@ mod tests {
             let doomed = draft(&store);
             let folder = doomed.dir.clone();
             // As a kill leaves it: the folder stays, under the name of a process that is dead.
-            let dead = Owner { pid: 0x7fff_fff0, ..Owner::current().clone() };
+            let dead = Owner {
+                pid: 0x7fff_fff0,
+                ..Owner::current().clone()
+            };
             let left = store.temporary().join(dead.unique_tag());
             let stop = doomed.commit_with(serde_json::Value::Null, &mut |step| {
                 if step != last {

@@ -19,7 +19,10 @@ impl Entry {
 
     /// The cell's address.
     pub fn id(&self) -> CellId {
-        CellId { kind: self.meta.kind, key: self.meta.key }
+        CellId {
+            kind: self.meta.kind,
+            key: self.meta.key,
+        }
     }
 
     /// What `meta.json` says.
@@ -35,7 +38,8 @@ impl Entry {
     /// The path of a data file, verified as the store's [`Verify`] setting says.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] if the cell lists no such file, [`StoreError::Damaged`], [`StoreError::Io`].
+    /// [`StoreError::Invalid`] if the cell lists no such file, [`StoreError::Damaged`],
+    /// [`StoreError::Io`].
     pub fn path(&self, name: &str) -> Result<PathBuf> {
         let (path, recorded) = self.listed(name)?;
         check_size(&path, recorded)?;
@@ -59,7 +63,11 @@ impl Entry {
         let (path, recorded) = self.listed(name)?;
         check_size(&path, recorded)?;
         let bytes = atomic::read(&path)?;
-        compare(&path, recorded, (bytes.len() as u64, segad_core::Key::of_bytes(&bytes)))?;
+        compare(
+            &path,
+            recorded,
+            (bytes.len() as u64, segad_core::Key::of_bytes(&bytes)),
+        )?;
         Ok(bytes)
     }
 
@@ -87,20 +95,31 @@ impl Entry {
     fn listed(&self, name: &str) -> Result<(PathBuf, &FileMeta)> {
         let recorded = self.meta.files.get(name).ok_or_else(|| {
             let names: Vec<&str> = self.meta.files.keys().map(String::as_str).collect();
-            StoreError::invalid(&self.dir, format!("cell has no file {name:?}; it has {}", names.join(", ")))
+            StoreError::invalid(
+                &self.dir,
+                format!("cell has no file {name:?}; it has {}", names.join(", ")),
+            )
         })?;
         Ok((self.dir.join(name), recorded))
     }
 }
 
 pub(crate) fn check_sizes(dir: &Path, meta: &Meta) -> Result<()> {
-    meta.files.iter().try_for_each(|(name, recorded)| check_size(&dir.join(name), recorded))
+    meta.files
+        .iter()
+        .try_for_each(|(name, recorded)| check_size(&dir.join(name), recorded))
 }
 
 fn check_size(path: &Path, recorded: &FileMeta) -> Result<()> {
     match atomic::size_and_time(path) {
         Ok((actual, _)) if actual == recorded.size => Ok(()),
-        Ok((actual, _)) => Err(StoreError::damaged(path, Damage::Size { expected: recorded.size, actual })),
+        Ok((actual, _)) => Err(StoreError::damaged(
+            path,
+            Damage::Size {
+                expected: recorded.size,
+                actual,
+            },
+        )),
         Err(e) if e.is_not_found() => Err(StoreError::damaged(path, Damage::Missing)),
         Err(e) => Err(e),
     }
@@ -110,13 +129,26 @@ fn check_digest(path: &Path, recorded: &FileMeta) -> Result<()> {
     compare(path, recorded, atomic::digest(path)?)
 }
 
-pub(crate) fn compare(path: &Path, recorded: &FileMeta, found: (u64, segad_core::Key)) -> Result<()> {
+pub(crate) fn compare(
+    path: &Path,
+    recorded: &FileMeta,
+    found: (u64, segad_core::Key),
+) -> Result<()> {
     if found.0 != recorded.size {
-        return Err(StoreError::damaged(path, Damage::Size { expected: recorded.size, actual: found.0 }));
+        return Err(StoreError::damaged(
+            path,
+            Damage::Size {
+                expected: recorded.size,
+                actual: found.0,
+            },
+        ));
     }
     if found.1 != recorded.blake3 {
         let (expected, actual) = (recorded.blake3.to_string(), found.1.to_string());
-        return Err(StoreError::damaged(path, Damage::Digest { expected, actual }));
+        return Err(StoreError::damaged(
+            path,
+            Damage::Digest { expected, actual },
+        ));
     }
     Ok(())
 }

@@ -92,7 +92,10 @@ impl fmt::Display for Damage {
             }
             Self::Size { expected, actual } => write!(f, "{actual} bytes, expected {expected}"),
             Self::Digest { expected, actual } => {
-                write!(f, "content differs from what was stored: digest {actual}, expected {expected}")
+                write!(
+                    f,
+                    "content differs from what was stored: digest {actual}, expected {expected}"
+                )
             }
             Self::Magic(format) => write!(f, "not a {format} file: wrong first or last bytes"),
             Self::Content(what) => write!(f, "damaged: {what}"),
@@ -129,9 +132,9 @@ impl StoreError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Io { cause, .. } => match cause.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                    ErrorKind::NoSpace
-                }
+                io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::FileTooLarge => ErrorKind::NoSpace,
                 io::ErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,
                 io::ErrorKind::PermissionDenied => ErrorKind::Permission,
                 io::ErrorKind::NotFound => ErrorKind::NotFound,
@@ -163,11 +166,18 @@ impl StoreError {
     }
 
     pub(crate) fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
-        Self::Io { action, path: path.to_owned(), cause }
+        Self::Io {
+            action,
+            path: path.to_owned(),
+            cause,
+        }
     }
 
     pub(crate) fn damaged(path: &Path, damage: Damage) -> Self {
-        Self::Damaged { path: path.to_owned(), damage }
+        Self::Damaged {
+            path: path.to_owned(),
+            damage,
+        }
     }
 
     pub(crate) fn content(path: &Path, what: impl fmt::Display) -> Self {
@@ -175,7 +185,10 @@ impl StoreError {
     }
 
     pub(crate) fn invalid(path: &Path, problem: impl fmt::Display) -> Self {
-        Self::Invalid { path: path.to_owned(), problem: problem.to_string() }
+        Self::Invalid {
+            path: path.to_owned(),
+            problem: problem.to_string(),
+        }
     }
 
     pub(crate) fn is_not_found(&self) -> bool {
@@ -200,7 +213,8 @@ mod tests {
 
     #[test]
     fn kinds_follow_the_operating_system() {
-        let of = |code| StoreError::io("write", Path::new("/x"), io::Error::from_raw_os_error(code));
+        let of =
+            |code| StoreError::io("write", Path::new("/x"), io::Error::from_raw_os_error(code));
         assert_eq!(of(28).kind(), ErrorKind::NoSpace); // ENOSPC
         assert_eq!(of(122).kind(), ErrorKind::NoSpace); // EDQUOT
         assert_eq!(of(30).kind(), ErrorKind::ReadOnly); // EROFS
@@ -213,7 +227,13 @@ mod tests {
 
     #[test]
     fn damage_says_what_was_expected() {
-        let e = StoreError::damaged(Path::new("a/b"), Damage::Size { expected: 10, actual: 4 });
+        let e = StoreError::damaged(
+            Path::new("a/b"),
+            Damage::Size {
+                expected: 10,
+                actual: 4,
+            },
+        );
         assert_eq!(e.to_string(), "a/b: truncated: 4 bytes, expected 10");
         assert_eq!(e.path(), Some(Path::new("a/b")));
     }

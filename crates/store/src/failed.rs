@@ -17,9 +17,11 @@ pub struct FailedCell {
     pub program: String,
 }
 
-/// Failures are no results: they lie apart, nothing reads them as input, and a cell that is committed has none.
+/// Failures are no results: they lie apart, nothing reads them as input, and a cell that is
+/// committed has none.
 impl Store {
-    /// What is known of a failed cell; `None` if it never failed, or if what was written cannot be read.
+    /// What is known of a failed cell; `None` if it never failed, or if what was written cannot be
+    /// read.
     pub fn failure(&self, kind: CellKind, key: &Key) -> Option<FailedCell> {
         let bytes = atomic::read(&self.failure_path(kind, key)).ok()?;
         serde_json::from_slice(&bytes).ok()
@@ -32,7 +34,8 @@ impl Store {
     pub fn keep_failure(&self, kind: CellKind, key: &Key, failure: &FailedCell) -> Result<()> {
         self.check_writable()?;
         let path = self.failure_path(kind, key);
-        let bytes = serde_json::to_vec_pretty(failure).map_err(|e| StoreError::invalid(&path, e))?;
+        let bytes =
+            serde_json::to_vec_pretty(failure).map_err(|e| StoreError::invalid(&path, e))?;
         atomic::create_dir(&self.failures())?;
         atomic::write_atomic(&path, &bytes)
     }
@@ -44,7 +47,11 @@ impl Store {
     pub fn forget_failure(&self, kind: CellKind, key: &Key) -> Result<()> {
         self.check_writable()?;
         let path = self.failure_path(kind, key);
-        if path.exists() { atomic::remove(&path) } else { Ok(()) }
+        if path.exists() {
+            atomic::remove(&path)
+        } else {
+            Ok(())
+        }
     }
 
     fn failure_path(&self, kind: CellKind, key: &Key) -> PathBuf {

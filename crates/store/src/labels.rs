@@ -42,15 +42,23 @@ impl LabelMapsWriter {
             .set_write_batch_size(1)
             .build();
         let file = ParquetWriter::create(path, schema.clone(), settings)?;
-        Ok(Self { height, width, schema, ids: Ids::new(path), file })
+        Ok(Self {
+            height,
+            width,
+            schema,
+            ids: Ids::new(path),
+            file,
+        })
     }
 
     /// Adds the label map of an image.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for a map of another size or an id that was pushed before, [`StoreError::Io`].
+    /// [`StoreError::Invalid`] for a map of another size or an id that was pushed before,
+    /// [`StoreError::Io`].
     pub fn push(&mut self, id: &ImageId, map: &LabelMap) -> Result<()> {
-        self.ids.check_size(id, (map.height(), map.width()), (self.height, self.width))?;
+        self.ids
+            .check_size(id, (map.height(), map.width()), (self.height, self.width))?;
         self.ids.add(id)?;
         let number = |n: usize| Arc::new(UInt32Array::from_value(n as u32, 1)) as ArrayRef;
         self.file.write(
@@ -94,7 +102,13 @@ impl LabelMapsReader {
         let ids = Ids::of(&file)?;
         let (height, width) = size_of(&file, &ids)?;
         let columns = [file.column("segments")?, file.column("labels")?];
-        Ok(Self { file, columns, ids, height, width })
+        Ok(Self {
+            file,
+            columns,
+            ids,
+            height,
+            width,
+        })
     }
 
     /// The ids in order.
@@ -130,8 +144,8 @@ impl LabelMapsReader {
     /// The label map in a row.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for a row that is not there or labels beyond L, [`StoreError::Damaged`],
-    /// [`StoreError::Io`].
+    /// [`StoreError::Invalid`] for a row that is not there or labels beyond L,
+    /// [`StoreError::Damaged`], [`StoreError::Io`].
     pub fn get(&self, row: usize) -> Result<LabelMap> {
         let batches = self.file.read(row..row.saturating_add(1), &self.columns)?;
         let missing = || StoreError::content(&self.file.path, format!("row {row} is missing"));

@@ -30,8 +30,9 @@ pub enum TryLease {
 
 /// The right to compute a cell, kept by [`Lease::refresh`] and given back when dropped.
 ///
-/// A lease saves work, it does not guard the data: should two workers ever hold the same one (clocks apart by more than
-/// the time to live, or two taking over at the same instant), both compute and the second publish is a no-op.
+/// A lease saves work, it does not guard the data: should two workers ever hold the same one
+/// (clocks apart by more than the time to live, or two taking over at the same instant), both
+/// compute and the second publish is a no-op.
 #[derive(Debug)]
 pub struct Lease {
     id: CellId,
@@ -40,18 +41,28 @@ pub struct Lease {
 }
 
 impl Store {
-    /// Tries to become the one that computes a cell. `ttl` must exceed the time between two refreshes and the
-    /// difference of the machines' clocks. A lease that expired, or whose process on this machine is dead, is taken
-    /// over.
+    /// Tries to become the one that computes a cell. `ttl` must exceed the time between two
+    /// refreshes and the difference of the machines' clocks. A lease that expired, or whose process
+    /// on this machine is dead, is taken over.
     ///
     /// # Errors
     /// [`StoreError::OpenForReading`], [`StoreError::Io`].
-    pub fn try_lease(&self, kind: CellKind, key: &Key, now: SystemTime, ttl: Duration) -> Result<TryLease> {
+    pub fn try_lease(
+        &self,
+        kind: CellKind,
+        key: &Key,
+        now: SystemTime,
+        ttl: Duration,
+    ) -> Result<TryLease> {
         self.check_writable()?;
         let id = CellId { kind, key: *key };
         let path = self.leases().join(format!("{kind}-{key}.json"));
         let owner = Owner::current();
-        let holder = Holder { owner: owner.clone(), expires_ms: millis(now, ttl), nonce: owner.unique_tag() };
+        let holder = Holder {
+            owner: owner.clone(),
+            expires_ms: millis(now, ttl),
+            nonce: owner.unique_tag(),
+        };
         let bytes = encode(&path, &holder)?;
         for _ in 0..8 {
             if atomic::create_exclusive(&path, &bytes)? {
@@ -71,13 +82,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn holder(&self, kind: CellKind, key: &Key, now: SystemTime) -> Result<Option<Holder>> {
-        match look(&self.leases().join(format!("{kind}-{key}.json")), now, Duration::ZERO)? {
+        match look(
+            &self.leases().join(format!("{kind}-{key}.json")),
+            now,
+            Duration::ZERO,
+        )? {
             Look::Held(holder) => Ok(holder),
             Look::Gone | Look::Stale(_) => Ok(None),
         }
     }
 
-    /// Removes a stale lease. Another process may have replaced it since it was seen: then it is put back.
+    /// Removes a stale lease. Another process may have replaced it since it was seen: then it is
+    /// put back.
     fn take_away(&self, path: &Path, seen: &[u8]) -> Result<()> {
         let away = self.temporary().join(Owner::current().unique_tag());
         match atomic::rename(path, &away) {
@@ -106,7 +122,9 @@ fn look(path: &Path, now: SystemTime, ttl: Duration) -> Result<Look> {
         Err(e) => return Err(e),
     };
     match serde_json::from_slice::<Holder>(&bytes) {
-        Ok(holder) if holder.expires_ms > millis(now, Duration::ZERO) && !holder.owner.is_dead() => {
+        Ok(holder)
+            if holder.expires_ms > millis(now, Duration::ZERO) && !holder.owner.is_dead() =>
+        {
             Ok(Look::Held(Some(holder)))
         }
         Ok(_) => Ok(Look::Stale(bytes)),
@@ -131,8 +149,8 @@ impl Lease {
         &self.holder
     }
 
-    /// Extends the lease to `now + ttl`. False: it is lost to somebody else, who took it over after it expired; going
-    /// on is harmless but double work.
+    /// Extends the lease to `now + ttl`. False: it is lost to somebody else, who took it over after
+    /// it expired; going on is harmless but double work.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -147,9 +165,8 @@ impl Lease {
 
     fn is_ours(&self) -> Result<bool> {
         match atomic::read(&self.path) {
-            Ok(bytes) => {
-                Ok(serde_json::from_slice::<Holder>(&bytes).is_ok_and(|h| h.nonce == self.holder.nonce))
-            }
+            Ok(bytes) => Ok(serde_json::from_slice::<Holder>(&bytes)
+                .is_ok_and(|h| h.nonce == self.holder.nonce)),
             Err(e) if e.is_not_found() => Ok(false),
             Err(e) => Err(e),
         }
@@ -158,7 +175,13 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let released = self.is_ours().and_then(|ours| if ours { atomic::remove(&self.path) } else { Ok(()) });
+        let released = self.is_ours().and_then(|ours| {
+            if ours {
+                atomic::remove(&self.path)
+            } else {
+                Ok(())
+            }
+        });
         if let Err(e) = released {
             tracing::warn!(error = %e, "lease stays until it expires");
         }
@@ -171,7 +194,10 @@ fn encode(path: &Path, holder: &Holder) -> Result<Vec<u8>> {
 
 /// Milliseconds after 1970 of `now + ttl`; a clock before 1970 counts as 1970.
 fn millis(now: SystemTime, ttl: Duration) -> u64 {
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_add(ttl);
+    let since = now
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .saturating_add(ttl);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -200,7 +226,11 @@ mod tests {
 
     fn plant(store: &Store, key: &Key, owner: Owner, expires: SystemTime) {
         let path = store.leases().join(format!("maps-{key}.json"));
-        let holder = Holder { owner, expires_ms: millis(expires, Duration::ZERO), nonce: "other".into() };
+        let holder = Holder {
+            owner,
+            expires_ms: millis(expires, Duration::ZERO),
+            nonce: "other".into(),
+        };
         atomic::write_atomic(&path, &encode(&path, &holder).unwrap()).unwrap();
     }
 
@@ -212,10 +242,20 @@ mod tests {
             TryLease::Held(Some(by)) => assert_eq!(by.owner.pid, std::process::id()),
             other => panic!("{other:?}"),
         }
-        assert!(store.holder(CellKind::Maps, &key, at(59)).unwrap().is_some());
+        assert!(
+            store
+                .holder(CellKind::Maps, &key, at(59))
+                .unwrap()
+                .is_some()
+        );
         taken(store.try_lease(CellKind::Fit, &key, at(0), TTL).unwrap()); // another cell
         drop(lease);
-        assert!(store.holder(CellKind::Maps, &key, at(59)).unwrap().is_none());
+        assert!(
+            store
+                .holder(CellKind::Maps, &key, at(59))
+                .unwrap()
+                .is_none()
+        );
         taken(store.try_lease(CellKind::Maps, &key, at(59), TTL).unwrap());
     }
 
@@ -226,7 +266,10 @@ mod tests {
         let quick = taken(store.try_lease(CellKind::Maps, &key, at(61), TTL).unwrap());
         assert!(!slow.refresh(at(62), TTL).unwrap());
         drop(slow); // must not remove the other's
-        assert_eq!(store.holder(CellKind::Maps, &key, at(62)).unwrap().as_ref(), Some(quick.holder()));
+        assert_eq!(
+            store.holder(CellKind::Maps, &key, at(62)).unwrap().as_ref(),
+            Some(quick.holder())
+        );
     }
 
     #[test]
@@ -244,15 +287,30 @@ mod tests {
     #[test]
     fn a_dead_process_holds_nothing_here_but_may_elsewhere() {
         let (_dir, store, key) = fresh();
-        let dead = Owner { pid: 0x7fff_fff0, ..Owner::current().clone() };
+        let dead = Owner {
+            pid: 0x7fff_fff0,
+            ..Owner::current().clone()
+        };
         plant(&store, &key, dead.clone(), at(1000));
         taken(store.try_lease(CellKind::Maps, &key, at(0), TTL).unwrap());
-        plant(&store, &key, Owner { machine: "f".repeat(16), ..dead }, at(1000));
+        plant(
+            &store,
+            &key,
+            Owner {
+                machine: "f".repeat(16),
+                ..dead
+            },
+            at(1000),
+        );
         assert!(matches!(
             store.try_lease(CellKind::Maps, &key, at(0), TTL).unwrap(),
             TryLease::Held(Some(_))
         ));
-        taken(store.try_lease(CellKind::Maps, &key, at(1000), TTL).unwrap());
+        taken(
+            store
+                .try_lease(CellKind::Maps, &key, at(1000), TTL)
+                .unwrap(),
+        );
     }
 
     #[test]
@@ -263,7 +321,11 @@ mod tests {
         let (_, written) = atomic::size_and_time(&path).unwrap();
         let lease = store.try_lease(CellKind::Maps, &key, written, TTL).unwrap();
         assert!(matches!(lease, TryLease::Held(None)));
-        taken(store.try_lease(CellKind::Maps, &key, written + TTL, TTL).unwrap());
+        taken(
+            store
+                .try_lease(CellKind::Maps, &key, written + TTL, TTL)
+                .unwrap(),
+        );
     }
 
     #[test]
@@ -271,7 +333,9 @@ mod tests {
         let (_dir, store, key) = fresh();
         let path = store.leases().join(format!("maps-{key}.json"));
         let lease = taken(store.try_lease(CellKind::Maps, &key, at(0), TTL).unwrap());
-        store.take_away(&path, b"the stale one that was seen").unwrap();
+        store
+            .take_away(&path, b"the stale one that was seen")
+            .unwrap();
         assert!(lease.is_ours().unwrap());
     }
 
@@ -291,8 +355,10 @@ mod tests {
                 .collect();
             runs.into_iter().map(|r| r.join().unwrap()).collect()
         });
-        let ours =
-            leases.iter().filter(|l| matches!(l, TryLease::Taken(lease) if lease.is_ours().unwrap())).count();
+        let ours = leases
+            .iter()
+            .filter(|l| matches!(l, TryLease::Taken(lease) if lease.is_ours().unwrap()))
+            .count();
         assert_eq!(ours, 1);
     }
 }

@@ -1,20 +1,24 @@
-//! Results on disk: a content-addressed store that any number of processes and machines may share, the files in it,
-//! and whole-or-absent writes for everything else.
+//! Results on disk: a content-addressed store that any number of processes and machines may share,
+//! the files in it, and whole-or-absent writes for everything else.
 //!
-//! **Cells.** A result is a *cell*: a folder `v1/<kind>/<aa>/<key>/` under the store's root, with data files and
-//! `meta.json`, the commit mark, which holds the size and BLAKE3 digest of every file and the result's provenance.
-//! A [`Draft`] is written in a temporary folder of the same file system; [`Draft::commit`] flushes every file, writes
-//! the mark and renames the folder into place. So a reader sees a whole cell or none, whatever is killed when, and of
-//! two workers that race the second changes nothing. A read checks sizes always and digests as [`Verify`] says; a
-//! damaged cell is an error that names the file, and [`Store::quarantine`] makes room to compute it again.
+//! **Cells.** A result is a *cell*: a folder `v1/<kind>/<aa>/<key>/` under the store's root, with
+//! data files and `meta.json`, the commit mark, which holds the size and BLAKE3 digest of every
+//! file and the result's provenance. A [`Draft`] is written in a temporary folder of the same file
+//! system; [`Draft::commit`] flushes every file, writes the mark and renames the folder into place.
+//! So a reader sees a whole cell or none, whatever is killed when, and of two workers that race the
+//! second changes nothing. A read checks sizes always and digests as [`Verify`] says; a damaged
+//! cell is an error that names the file, and [`Store::quarantine`] makes room to compute it again.
 //!
-//! **Failures.** [`Store::keep_failure`] remembers, apart from the cells, why one could not be computed.
+//! **Failures.** [`Store::keep_failure`] remembers, apart from the cells, why one could not be
+//! computed.
 //!
-//! **Leases.** [`Store::try_lease`] keeps two workers from computing the same cell; clocks are parameters.
+//! **Leases.** [`Store::try_lease`] keeps two workers from computing the same cell; clocks are
+//! parameters.
 //!
-//! **Files.** [`MapsWriter`]/[`MapsReader`]: anomaly maps, `f32`, height × width, one row an image.
-//! [`LabelMapsWriter`]/[`LabelMapsReader`]: label maps, `u8`. [`write_features`], [`write_scores`], [`write_curves`]:
-//! tables. All Parquet, bit-exact, the same bytes for the same content, readable by any Parquet program.
+//! **Files.** [`MapsWriter`]/[ `MapsReader`]: anomaly maps, `f32`, height × width, one row an
+//! image. [`LabelMapsWriter`]/[ `LabelMapsReader`]: label maps, `u8`. [`write_features`],
+//! [`write_scores`], [`write_curves`]: tables. All Parquet, bit-exact, the same bytes for the same
+//! content, readable by any Parquet program.
 //! [`atomic`]: every other file.
 //!
 //! ```
@@ -73,6 +77,7 @@ pub use maps::{MapInfo, MapRecord, MapsReader, MapsWriter};
 pub use owner::Owner;
 pub use store::{Store, Verify};
 pub use tables::{
-    CurvePoint, ScoreRow, read_curves, read_features, read_scores, write_curves, write_features, write_scores,
+    CurvePoint, ScoreRow, read_curves, read_features, read_scores, write_curves, write_features,
+    write_scores,
 };
 pub use verdicts::{VerdictRow, write_verdicts};

@@ -51,17 +51,24 @@ impl Store {
     /// All committed cells, ordered by kind and key. Reads the commit marks, not the data.
     ///
     /// # Errors
-    /// [`StoreError::Io`] for a folder that cannot be listed; a damaged cell is a line, not an error.
+    /// [`StoreError::Io`] for a folder that cannot be listed; a damaged cell is a line, not an
+    /// error.
     pub fn ls(&self) -> Result<Vec<Listed>> {
         let mut cells = Vec::new();
         for kind in CellKind::ALL {
             for shelf in self.list(&self.kind_dir(kind))? {
                 for dir in self.list(&shelf)? {
-                    let Ok(key) = atomic::name_of(&dir).parse::<Key>() else { continue };
+                    let Ok(key) = atomic::name_of(&dir).parse::<Key>() else {
+                        continue;
+                    };
                     match atomic::size_and_time(&dir.join(META)) {
                         Ok((_, committed)) => {
                             let meta = self.meta(kind, &key);
-                            cells.push(Listed { id: CellId { kind, key }, committed, meta });
+                            cells.push(Listed {
+                                id: CellId { kind, key },
+                                committed,
+                                meta,
+                            });
                         }
                         Err(e) if e.is_not_found() => {}
                         Err(e) => return Err(e),
@@ -72,8 +79,8 @@ impl Store {
         Ok(cells)
     }
 
-    /// What up to `limit` committed cells of a kind say of themselves, those whose keys come first: a sample without
-    /// reading a large store. Damaged cells are left out.
+    /// What up to `limit` committed cells of a kind say of themselves, those whose keys come first:
+    /// a sample without reading a large store. Damaged cells are left out.
     ///
     /// # Errors
     /// [`StoreError::Io`] for a folder that cannot be listed.
@@ -84,7 +91,9 @@ impl Store {
                 if found.len() >= limit {
                     return Ok(found);
                 }
-                let Ok(key) = atomic::name_of(&dir).parse::<Key>() else { continue };
+                let Ok(key) = atomic::name_of(&dir).parse::<Key>() else {
+                    continue;
+                };
                 found.extend(self.meta(kind, &key).ok());
             }
         }
@@ -103,7 +112,8 @@ impl Store {
         Meta::decode(&path, &atomic::read(&path)?)
     }
 
-    /// Reads every file of every cell and compares its digest. Damaged cells are under `failed`, untouched.
+    /// Reads every file of every cell and compares its digest. Damaged cells are under `failed`,
+    /// untouched.
     ///
     /// # Errors
     /// [`StoreError::Io`] for a folder that cannot be listed, [`StoreError::Cancelled`].
@@ -130,7 +140,11 @@ impl Store {
         self.check_writable()?;
         let mut report = Report::default();
         for cell in self.ls()?.iter().filter(|c| remove(c)) {
-            match if dry_run { Ok(()) } else { self.remove_cell(cell.id) } {
+            match if dry_run {
+                Ok(())
+            } else {
+                self.remove_cell(cell.id)
+            } {
                 Ok(()) => report.add(cell.id, cell.bytes()),
                 Err(e) => report.failed.push((cell.id, e)),
             }
@@ -168,11 +182,12 @@ impl Store {
         Ok(cells.len())
     }
 
-    /// Copies cells into the store at `folder`, which is made if it is not there. Every byte is verified on the way.
+    /// Copies cells into the store at `folder`, which is made if it is not there. Every byte is
+    /// verified on the way.
     ///
     /// # Errors
-    /// [`StoreError::Io`] if the other store cannot be opened, [`StoreError::Cancelled`]. A cell that is missing or
-    /// damaged is under `failed`.
+    /// [`StoreError::Io`] if the other store cannot be opened, [`StoreError::Cancelled`]. A cell
+    /// that is missing or damaged is under `failed`.
     pub fn export(
         &self,
         cells: &[CellId],
@@ -187,7 +202,12 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::export`], [`StoreError::OpenForReading`].
-    pub fn import(&self, folder: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<Report> {
+    pub fn import(
+        &self,
+        folder: &Path,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<Report> {
         self.check_writable()?;
         let other = Self::open_read_only(folder)?;
         let cells: Vec<CellId> = other.ls()?.iter().map(|c| c.id).collect();
@@ -220,7 +240,12 @@ impl Store {
         let entry = other.committed(id)?;
         let meta = entry.meta();
         if let Ok(Some(there)) = self.entry(id.kind, &id.key) {
-            return Ok((Published::Existing { identical: there.meta().files == meta.files }, 0));
+            return Ok((
+                Published::Existing {
+                    identical: there.meta().files == meta.files,
+                },
+                0,
+            ));
         }
         let draft = Draft::new(self.clone(), id)?;
         for (name, recorded) in &meta.files {
@@ -257,6 +282,10 @@ impl Store {
     }
 
     fn check_cancel(&self, cancel: &Cancel) -> Result<()> {
-        if cancel.is_cancelled() { Err(StoreError::Cancelled(self.root().to_owned())) } else { Ok(()) }
+        if cancel.is_cancelled() {
+            Err(StoreError::Cancelled(self.root().to_owned()))
+        } else {
+            Ok(())
+        }
     }
 }

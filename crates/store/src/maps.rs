@@ -2,7 +2,8 @@ use crate::error::{Result, StoreError};
 use crate::parquet_file::{ParquetFile, ParquetWriter, properties};
 use crate::rows::{HEIGHT, Ids, WIDTH, check_shape, size_of};
 use arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, StringArray, UInt8Array, UInt32Array,
+    Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, StringArray, UInt8Array,
+    UInt32Array,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Schema, UInt8Type};
 use parquet::basic::Encoding;
@@ -13,8 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 const CONTENT: &str = "anomaly maps";
-/// Maps of one row group: what a streaming writer or reader holds. Fewer for maps so large that they would exceed
-/// [`GROUP_BYTES`].
+/// Maps of one row group: what a streaming writer or reader holds. Fewer for maps so large that
+/// they would exceed [`GROUP_BYTES`].
 const GROUP_ROWS: usize = 50;
 const GROUP_BYTES: usize = 64 << 20;
 
@@ -49,8 +50,8 @@ pub struct MapInfo {
 /// Writes anomaly maps of one size as Parquet, holding one row group at a time. The file appears at
 /// [`MapsWriter::finish`]; dropped before, nothing does. The same records give the same bytes.
 ///
-/// Columns: `id`, `label` (0 good, 1 bad), `group`, `split`, `height`, `width`, and `map`, a list of height × width
-/// 32-bit floats, byte-stream-split and zstd-compressed.
+/// Columns: `id`, `label` (0 good, 1 bad), `group`, `split`, `height`, `width`, and `map`, a list
+/// of height × width 32-bit floats, byte-stream-split and zstd-compressed.
 pub struct MapsWriter {
     height: usize,
     width: usize,
@@ -90,16 +91,31 @@ impl MapsWriter {
             )
             .build();
         let file = ParquetWriter::create(path, schema.clone(), settings)?;
-        Ok(Self { height, width, item, schema, ids: Ids::new(path), file })
+        Ok(Self {
+            height,
+            width,
+            item,
+            schema,
+            ids: Ids::new(path),
+            file,
+        })
     }
 
     /// Adds a map.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for a map of another size or an id that was pushed before, [`StoreError::Io`].
+    /// [`StoreError::Invalid`] for a map of another size or an id that was pushed before,
+    /// [`StoreError::Io`].
     pub fn push(&mut self, record: &MapRecord) -> Result<()> {
-        let MapRecord { id, label, group, split, map } = record;
-        self.ids.check_size(id, (map.height(), map.width()), (self.height, self.width))?;
+        let MapRecord {
+            id,
+            label,
+            group,
+            split,
+            map,
+        } = record;
+        self.ids
+            .check_size(id, (map.height(), map.width()), (self.height, self.width))?;
         self.ids.add(id)?;
         let text = |s: &str| Arc::new(StringArray::from_iter_values([s])) as ArrayRef;
         let number = |n: usize| Arc::new(UInt32Array::from_value(n as u32, 1)) as ArrayRef;
@@ -140,9 +156,11 @@ impl MapsWriter {
     }
 }
 
-/// Reads anomaly maps: one by one, in ranges, or in order. Any number of threads may share a reader.
+/// Reads anomaly maps: one by one, in ranges, or in order. Any number of threads may share a
+/// reader.
 ///
-/// Also reads files of other programs that have the same columns; `map` may then be any list of 32-bit floats.
+/// Also reads files of other programs that have the same columns; `map` may then be any list of
+/// 32-bit floats.
 #[derive(Debug)]
 pub struct MapsReader {
     file: ParquetFile,
@@ -154,12 +172,13 @@ pub struct MapsReader {
 }
 
 impl MapsReader {
-    /// Opens a file and reads everything but the maps. Digests are not checked here: take the path from
-    /// [`Entry::path`](crate::Entry::path).
+    /// Opens a file and reads everything but the maps. Digests are not checked here: take the path
+    /// from [`Entry::path`](crate::Entry::path).
     ///
     /// # Errors
-    /// [`StoreError::Io`], [`StoreError::Damaged`], [`StoreError::NewerSchema`], [`StoreError::Invalid`] for missing
-    /// columns, unknown labels, two rows of one image, or maps of different sizes.
+    /// [`StoreError::Io`], [`StoreError::Damaged`], [`StoreError::NewerSchema`],
+    /// [`StoreError::Invalid`] for missing columns, unknown labels, two rows of one image, or maps
+    /// of different sizes.
     pub fn open(path: &Path) -> Result<Self> {
         let file = ParquetFile::open(path, CONTENT)?;
         let ids = Ids::of(&file)?;
@@ -170,10 +189,22 @@ impl MapsReader {
         for (i, id) in ids.list().iter().enumerate() {
             let label = label_of(path, id, labels.as_primitive::<UInt8Type>().value(i))?;
             let (group, split) = (groups.value(i).to_owned(), splits.value(i).to_owned());
-            infos.push(MapInfo { id: id.clone(), label, group, split });
+            infos.push(MapInfo {
+                id: id.clone(),
+                label,
+                group,
+                split,
+            });
         }
         let map_column = file.column("map")?;
-        Ok(Self { file, map_column, ids, infos, height, width })
+        Ok(Self {
+            file,
+            map_column,
+            ids,
+            infos,
+            height,
+            width,
+        })
     }
 
     /// The ids in order.
@@ -211,7 +242,8 @@ impl MapsReader {
         self.ids.find(id)
     }
 
-    /// The ranges of rows that are stored together; reading along them is fastest, for example one thread a range.
+    /// The ranges of rows that are stored together; reading along them is fastest, for example one
+    /// thread a range.
     pub fn groups(&self) -> Vec<Range<usize>> {
         self.file.groups()
     }
@@ -219,10 +251,13 @@ impl MapsReader {
     /// One row.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for a row that is not there, [`StoreError::Damaged`], [`StoreError::Io`].
+    /// [`StoreError::Invalid`] for a row that is not there, [`StoreError::Damaged`],
+    /// [`StoreError::Io`].
     pub fn get(&self, row: usize) -> Result<MapRecord> {
         let mut records = self.range(row..row.saturating_add(1))?;
-        records.pop().ok_or_else(|| StoreError::content(&self.file.path, format!("row {row} is missing")))
+        records
+            .pop()
+            .ok_or_else(|| StoreError::content(&self.file.path, format!("row {row} is missing")))
     }
 
     /// Consecutive rows.
@@ -234,9 +269,20 @@ impl MapsReader {
         let infos = self.infos.get(rows.clone()).unwrap_or_default();
         for batch in self.file.read(rows, &[self.map_column])? {
             for i in 0..batch[0].len() {
-                let MapInfo { id, label, group, split } = infos[records.len()].clone();
+                let MapInfo {
+                    id,
+                    label,
+                    group,
+                    split,
+                } = infos[records.len()].clone();
                 let map = self.map(&id, &batch[0], i)?;
-                records.push(MapRecord { id, label, group, split, map });
+                records.push(MapRecord {
+                    id,
+                    label,
+                    group,
+                    split,
+                    map,
+                });
             }
         }
         Ok(records)
@@ -254,22 +300,31 @@ impl MapsReader {
     }
 
     fn map(&self, id: &ImageId, column: &ArrayRef, row: usize) -> Result<AnomalyMap> {
-        let invalid =
-            |problem: String| StoreError::invalid(&self.file.path, format!("map of image {id}: {problem}"));
+        let invalid = |problem: String| {
+            StoreError::invalid(&self.file.path, format!("map of image {id}: {problem}"))
+        };
         let values = match column.data_type() {
             _ if column.is_null(row) => return Err(invalid("is missing".to_owned())),
             DataType::FixedSizeList(..) => column.as_fixed_size_list().value(row),
             DataType::List(_) => column.as_list::<i32>().value(row),
             DataType::LargeList(_) => column.as_list::<i64>().value(row),
-            other => return Err(invalid(format!("column holds {other}, expected lists of 32-bit floats"))),
+            other => {
+                return Err(invalid(format!(
+                    "column holds {other}, expected lists of 32-bit floats"
+                )));
+            }
         };
         let Some(floats) = values.as_primitive_opt::<Float32Type>() else {
-            return Err(invalid(format!("holds {}, expected 32-bit floats", values.data_type())));
+            return Err(invalid(format!(
+                "holds {}, expected 32-bit floats",
+                values.data_type()
+            )));
         };
         if floats.null_count() > 0 {
             return Err(invalid("has pixels without a value".to_owned()));
         }
-        AnomalyMap::new(self.height, self.width, floats.values().to_vec()).map_err(|e| invalid(e.to_string()))
+        AnomalyMap::new(self.height, self.width, floats.values().to_vec())
+            .map_err(|e| invalid(e.to_string()))
     }
 }
 

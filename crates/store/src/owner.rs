@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A process, named so that a process id used again, or the same id in another container, is not taken for it.
+/// A process, named so that a process id used again, or the same id in another container, is not
+/// taken for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// Host name, for people.
     pub host: String,
-    /// 16 hexadecimal digits over host name, boot and process-id namespace: only where they agree can it be asked
-    /// whether the process lives.
+    /// 16 hexadecimal digits over host name, boot and process-id namespace: only where they agree
+    /// can it be asked whether the process lives.
     pub machine: String,
     /// Process id.
     pub pid: u32,
@@ -23,14 +24,23 @@ impl Owner {
     pub fn current() -> &'static Self {
         static CURRENT: OnceLock<Owner> = OnceLock::new();
         CURRENT.get_or_init(|| {
-            let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-            let boot =
-                atomic::read_to_string(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
+            let host = rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned();
+            let boot = atomic::read_to_string(Path::new("/proc/sys/kernel/random/boot_id"))
+                .unwrap_or_default();
             let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-            let machine = segad_core::Key::of_bytes(format!("{host}\n{boot}\n{namespace:?}").as_bytes());
+            let machine =
+                segad_core::Key::of_bytes(format!("{host}\n{boot}\n{namespace:?}").as_bytes());
             let pid = std::process::id();
             let started = process(pid).map_or(0, |(_, started)| started);
-            Self { host, machine: machine.to_string()[..16].to_owned(), pid, started }
+            Self {
+                host,
+                machine: machine.to_string()[..16].to_owned(),
+                pid,
+                started,
+            }
         })
     }
 
@@ -41,14 +51,18 @@ impl Owner {
             return false;
         }
         if here.started == 0 {
-            // No /proc: ask with a signal that does nothing. A process of another user counts as alive.
-            let pid = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
+            // No /proc: ask with a signal that does nothing. A process of another user counts as
+            // alive.
+            let pid = i32::try_from(self.pid)
+                .ok()
+                .and_then(rustix::process::Pid::from_raw);
             return pid.is_none_or(|p| {
                 rustix::process::test_kill_process(p).is_err_and(|e| e == rustix::io::Errno::SRCH)
             });
         }
         // A zombie holds nothing any more; another start time is another process.
-        process(self.pid).is_none_or(|(state, started)| matches!(state, 'Z' | 'X') || started != self.started)
+        process(self.pid)
+            .is_none_or(|(state, started)| matches!(state, 'Z' | 'X') || started != self.started)
     }
 
     /// A name no other caller gets, from which [`Owner::from_tag`] reads the process.
@@ -64,11 +78,17 @@ impl Owner {
         let pid = parts.next()?.parse().ok()?;
         let started = parts.next()?.parse().ok()?;
         parts.next()?.parse::<u64>().ok()?;
-        parts.next().is_none().then(|| Self { host: String::new(), machine, pid, started })
+        parts.next().is_none().then(|| Self {
+            host: String::new(),
+            machine,
+            pid,
+            started,
+        })
     }
 }
 
-/// State and start time out of `/proc/<pid>/stat`. The program name in it may hold anything, so count from its end.
+/// State and start time out of `/proc/<pid>/stat`. The program name in it may hold anything, so
+/// count from its end.
 fn process(pid: u32) -> Option<(char, u64)> {
     let stat = atomic::read_to_string(Path::new(&format!("/proc/{pid}/stat"))).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
@@ -84,16 +104,42 @@ mod tests {
     fn the_living_and_the_dead() {
         let me = Owner::current().clone();
         assert!(!me.is_dead());
-        assert!(Owner { started: me.started + 1, ..me.clone() }.is_dead()); // the id was used again
-        assert!(Owner { pid: 0x7fff_fff0, ..me.clone() }.is_dead());
-        assert!(!Owner { pid: 0x7fff_fff0, machine: "0".repeat(16), ..me }.is_dead()); // not ours to judge
+        assert!(
+            Owner {
+                started: me.started + 1,
+                ..me.clone()
+            }
+            .is_dead()
+        ); // the id was used again
+        assert!(
+            Owner {
+                pid: 0x7fff_fff0,
+                ..me.clone()
+            }
+            .is_dead()
+        );
+        assert!(
+            !Owner {
+                pid: 0x7fff_fff0,
+                machine: "0".repeat(16),
+                ..me
+            }
+            .is_dead()
+        ); // not ours to judge
     }
 
     #[test]
     fn a_child_that_was_not_waited_for_is_dead() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
         let (_, started) = process(child.id()).unwrap();
-        let owner = Owner { pid: child.id(), started, ..Owner::current().clone() };
+        let owner = Owner {
+            pid: child.id(),
+            started,
+            ..Owner::current().clone()
+        };
         assert!(!owner.is_dead());
         child.kill().unwrap();
         while !owner.is_dead() {
@@ -109,7 +155,10 @@ mod tests {
         let (a, b) = (me.unique_tag(), me.unique_tag());
         assert_ne!(a, b);
         let back = Owner::from_tag(&a).unwrap();
-        assert_eq!((back.pid, back.started, &back.machine), (me.pid, me.started, &me.machine));
+        assert_eq!(
+            (back.pid, back.started, &back.machine),
+            (me.pid, me.started, &me.machine)
+        );
         assert!(Owner::from_tag("x-1-2-3").is_none());
     }
 }

@@ -1,4 +1,5 @@
-//! What all Parquet files of the store share: how they are written, opened, and how their failures are told.
+//! What all Parquet files of the store share: how they are written, opened, and how their failures
+//! are told.
 
 use crate::atomic::{self, AtomicFile};
 use crate::cell::SCHEMA;
@@ -8,7 +9,8 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Schema};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+    RowSelector,
 };
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
@@ -27,7 +29,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 const CONTENT: &str = "segad.content";
 const VERSION: &str = "segad.schema";
 
-/// The settings of every file: zstd 1, no statistics, nothing that depends on the build, and what the file holds.
+/// The settings of every file: zstd 1, no statistics, nothing that depends on the build, and what
+/// the file holds.
 pub(crate) fn properties(
     path: &Path,
     content: &str,
@@ -35,8 +38,15 @@ pub(crate) fn properties(
 ) -> Result<WriterPropertiesBuilder> {
     let level = ZstdLevel::try_new(1).map_err(|e| StoreError::invalid(path, e))?;
     let pair = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
-    let mut pairs = vec![pair(CONTENT, content.to_owned()), pair(VERSION, SCHEMA.to_string())];
-    pairs.extend(marks.iter().map(|(key, value)| pair(key, value.to_string())));
+    let mut pairs = vec![
+        pair(CONTENT, content.to_owned()),
+        pair(VERSION, SCHEMA.to_string()),
+    ];
+    pairs.extend(
+        marks
+            .iter()
+            .map(|(key, value)| pair(key, value.to_string())),
+    );
     Ok(WriterProperties::builder()
         .set_created_by("segad".to_owned())
         .set_key_value_metadata(Some(pairs))
@@ -53,23 +63,43 @@ pub(crate) struct ParquetWriter {
 }
 
 impl ParquetWriter {
-    pub(crate) fn create(path: &Path, schema: Schema, properties: WriterProperties) -> Result<Self> {
+    pub(crate) fn create(
+        path: &Path,
+        schema: Schema,
+        properties: WriterProperties,
+    ) -> Result<Self> {
         let refusal = Refusal::default();
-        let file = Recorded { inner: AtomicFile::create(path)?, refusal: refusal.clone() };
+        let file = Recorded {
+            inner: AtomicFile::create(path)?,
+            refusal: refusal.clone(),
+        };
         let writer = ArrowWriter::try_new(file, Arc::new(schema), Some(properties))
             .map_err(|e| refusal.or(path, StoreError::invalid(path, e)))?;
-        Ok(Self { path: path.to_owned(), writer, refusal })
+        Ok(Self {
+            path: path.to_owned(),
+            writer,
+            refusal,
+        })
     }
 
     pub(crate) fn write(&mut self, columns: Vec<ArrayRef>, schema: &Schema) -> Result<()> {
         let batch = RecordBatch::try_new(Arc::new(schema.clone()), columns)
             .map_err(|e| StoreError::invalid(&self.path, e))?;
-        self.writer.write(&batch).map_err(|e| self.refusal.or(&self.path, StoreError::invalid(&self.path, e)))
+        self.writer.write(&batch).map_err(|e| {
+            self.refusal
+                .or(&self.path, StoreError::invalid(&self.path, e))
+        })
     }
 
     pub(crate) fn finish(self) -> Result<()> {
-        let Self { path, writer, refusal } = self;
-        let file = writer.into_inner().map_err(|e| refusal.or(&path, StoreError::invalid(&path, e)))?;
+        let Self {
+            path,
+            writer,
+            refusal,
+        } = self;
+        let file = writer
+            .into_inner()
+            .map_err(|e| refusal.or(&path, StoreError::invalid(&path, e)))?;
         file.inner.commit()
     }
 }
@@ -86,7 +116,8 @@ pub(crate) fn write_table(
     writer.finish()
 }
 
-/// A Parquet file open for reading. Reads name their offsets, so any number of threads may read at once.
+/// A Parquet file open for reading. Reads name their offsets, so any number of threads may read at
+/// once.
 #[derive(Debug)]
 pub(crate) struct ParquetFile {
     pub(crate) path: PathBuf,
@@ -97,19 +128,33 @@ pub(crate) struct ParquetFile {
 }
 
 impl ParquetFile {
-    /// Opens a file that holds `content`. A file without that mark (written by another program) is read by its columns.
+    /// Opens a file that holds `content`. A file without that mark (written by another program) is
+    /// read by its columns.
     pub(crate) fn open(path: &Path, content: &str) -> Result<Self> {
-        let (handle, size) = (Arc::new(atomic::open(path)?), atomic::size_and_time(path)?.0);
-        let file = At { file: handle, size, refusal: Refusal::default() };
+        let (handle, size) = (
+            Arc::new(atomic::open(path)?),
+            atomic::size_and_time(path)?.0,
+        );
+        let file = At {
+            file: handle,
+            size,
+            refusal: Refusal::default(),
+        };
         check_ends(path, &file)?;
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let meta = file.guarded(path, || ArrowReaderMetadata::load(&file, options))?;
         let mut starts = vec![0];
         for group in meta.metadata().row_groups() {
-            let rows = usize::try_from(group.num_rows()).map_err(|e| StoreError::content(path, e))?;
+            let rows =
+                usize::try_from(group.num_rows()).map_err(|e| StoreError::content(path, e))?;
             starts.push(starts.last().copied().unwrap_or(0) + rows);
         }
-        let opened = Self { path: path.to_owned(), file, meta, starts };
+        let opened = Self {
+            path: path.to_owned(),
+            file,
+            meta,
+            starts,
+        };
         opened.check_marks(content)?;
         opened.check_places()?;
         Ok(opened)
@@ -117,20 +162,28 @@ impl ParquetFile {
 
     fn check_marks(&self, content: &str) -> Result<()> {
         if let Some(version) = self.mark(VERSION) {
-            let found = version.parse().map_err(|e| StoreError::content(&self.path, e))?;
+            let found = version
+                .parse()
+                .map_err(|e| StoreError::content(&self.path, e))?;
             if found > SCHEMA {
-                return Err(StoreError::NewerSchema { path: self.path.clone(), found, known: SCHEMA });
+                return Err(StoreError::NewerSchema {
+                    path: self.path.clone(),
+                    found,
+                    known: SCHEMA,
+                });
             }
         }
         match self.mark(CONTENT) {
-            Some(found) if found != content => {
-                Err(StoreError::invalid(&self.path, format!("holds {found}, expected {content}")))
-            }
+            Some(found) if found != content => Err(StoreError::invalid(
+                &self.path,
+                format!("holds {found}, expected {content}"),
+            )),
             _ => Ok(()),
         }
     }
 
-    /// Checks that every column chunk lies in the file and every page in its chunk, in order: the library believes it.
+    /// Checks that every column chunk lies in the file and every page in its chunk, in order: the
+    /// library believes it.
     fn check_places(&self) -> Result<()> {
         let meta = self.meta.metadata();
         for (g, group) in meta.row_groups().iter().enumerate() {
@@ -143,14 +196,24 @@ impl ParquetFile {
                         format!("row group {g}, column {name:?}: impossible place"),
                     )
                 };
-                let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
-                let end = start.checked_add(column.compressed_size()).ok_or_else(bad)?;
+                let start = column
+                    .dictionary_page_offset()
+                    .unwrap_or(column.data_page_offset());
+                let end = start
+                    .checked_add(column.compressed_size())
+                    .ok_or_else(bad)?;
                 if start < 4 || end < start || end as u64 > self.file.size {
                     return Err(bad());
                 }
                 let mut after = (start, -1);
-                for page in index.page_locations(c).map(Vec::as_slice).unwrap_or_default() {
-                    let page_end = page.offset.checked_add(i64::from(page.compressed_page_size));
+                for page in index
+                    .page_locations(c)
+                    .map(Vec::as_slice)
+                    .unwrap_or_default()
+                {
+                    let page_end = page
+                        .offset
+                        .checked_add(i64::from(page.compressed_page_size));
                     let row = page.first_row_index;
                     let fits = page.offset >= after.0
                         && page_end.is_some_and(|e| e > page.offset && e <= end)
@@ -183,16 +246,30 @@ impl ParquetFile {
 
     pub(crate) fn column(&self, name: &str) -> Result<usize> {
         self.schema().index_of(name).map_err(|_| {
-            let found: Vec<&str> = self.schema().fields().iter().map(|f| f.name().as_str()).collect();
-            StoreError::invalid(&self.path, format!("has no column {name:?}; it has {}", found.join(", ")))
+            let found: Vec<&str> = self
+                .schema()
+                .fields()
+                .iter()
+                .map(|f| f.name().as_str())
+                .collect();
+            StoreError::invalid(
+                &self.path,
+                format!("has no column {name:?}; it has {}", found.join(", ")),
+            )
         })
     }
 
     /// Some rows of some columns (by position), in the order of the columns given.
     pub(crate) fn read(&self, rows: Range<usize>, columns: &[usize]) -> Result<Vec<Vec<ArrayRef>>> {
         self.check_rows(&rows)?;
-        let batches = self.file.guarded(&self.path, || self.batches(&rows, columns))?;
-        let read: usize = batches.iter().filter_map(|b| b.first()).map(|c| c.len()).sum();
+        let batches = self
+            .file
+            .guarded(&self.path, || self.batches(&rows, columns))?;
+        let read: usize = batches
+            .iter()
+            .filter_map(|b| b.first())
+            .map(|c| c.len())
+            .sum();
         if read != rows.len() {
             let what = format!("{read} rows where {} were expected", rows.len());
             return Err(StoreError::content(&self.path, what));
@@ -204,18 +281,29 @@ impl ParquetFile {
         if rows.start <= rows.end && rows.end <= self.rows() {
             return Ok(());
         }
-        let problem = format!("rows {} to {} of {} rows", rows.start, rows.end, self.rows());
+        let problem = format!(
+            "rows {} to {} of {} rows",
+            rows.start,
+            rows.end,
+            self.rows()
+        );
         Err(StoreError::invalid(&self.path, problem))
     }
 
-    fn batches(&self, rows: &Range<usize>, columns: &[usize]) -> Result<Vec<Vec<ArrayRef>>, ParquetError> {
+    fn batches(
+        &self,
+        rows: &Range<usize>,
+        columns: &[usize],
+    ) -> Result<Vec<Vec<ArrayRef>>, ParquetError> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
         let first = self.starts.partition_point(|&s| s <= rows.start) - 1;
         let last = self.starts.partition_point(|&s| s < rows.end) - 1;
-        let builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.meta.clone());
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+            self.file.clone(),
+            self.meta.clone(),
+        );
         let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
         let selection = RowSelection::from(vec![
             RowSelector::skip(rows.start - self.starts[first]),
@@ -234,23 +322,35 @@ impl ParquetFile {
         for batch in reader {
             let batch = batch?;
             let position = |c| order.binary_search(c).unwrap_or_default();
-            batches.push(columns.iter().map(|c| batch.column(position(c)).clone()).collect());
+            batches.push(
+                columns
+                    .iter()
+                    .map(|c| batch.column(position(c)).clone())
+                    .collect(),
+            );
         }
         Ok(batches)
     }
 
-    /// A whole column as `kind`; only conversions that keep every value are made, and no value may be missing.
+    /// A whole column as `kind`; only conversions that keep every value are made, and no value may
+    /// be missing.
     pub(crate) fn whole(&self, name: &str, kind: &DataType) -> Result<ArrayRef> {
         let batches = self.read(0..self.rows(), &[self.column(name)?])?;
         let arrays: Vec<&dyn Array> = batches.iter().map(|b| b[0].as_ref()).collect();
         if arrays.is_empty() {
             return Ok(arrow::array::new_empty_array(kind));
         }
-        let all = arrow::compute::concat(&arrays).map_err(|e| StoreError::content(&self.path, e))?;
+        let all =
+            arrow::compute::concat(&arrays).map_err(|e| StoreError::content(&self.path, e))?;
         self.convert(name, &all, kind)
     }
 
-    pub(crate) fn convert(&self, name: &str, array: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
+    pub(crate) fn convert(
+        &self,
+        name: &str,
+        array: &ArrayRef,
+        kind: &DataType,
+    ) -> Result<ArrayRef> {
         if array.null_count() > 0 {
             let row = (0..array.len()).find(|&i| array.is_null(i)).unwrap_or(0);
             return Err(StoreError::invalid(
@@ -266,13 +366,19 @@ impl ParquetFile {
             let problem = format!("column {name:?} holds {found}, expected {kind}");
             return Err(StoreError::invalid(&self.path, problem));
         }
-        let options = CastOptions { safe: false, ..CastOptions::default() };
+        let options = CastOptions {
+            safe: false,
+            ..CastOptions::default()
+        };
         cast_with_options(array, kind, &options)
             .map_err(|e| StoreError::invalid(&self.path, format!("column {name:?}: {e}")))
     }
 
     pub(crate) fn strings(&self, name: &str) -> Result<StringArray> {
-        Ok(self.whole(name, &DataType::Utf8)?.as_string::<i32>().clone())
+        Ok(self
+            .whole(name, &DataType::Utf8)?
+            .as_string::<i32>()
+            .clone())
     }
 }
 
@@ -294,7 +400,9 @@ impl Refusal {
     fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
         result.inspect_err(|e| {
             if e.kind() != io::ErrorKind::Interrupted {
-                let copy = e.raw_os_error().map_or_else(|| e.kind().into(), io::Error::from_raw_os_error);
+                let copy = e
+                    .raw_os_error()
+                    .map_or_else(|| e.kind().into(), io::Error::from_raw_os_error);
                 *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy);
             }
         })
@@ -328,11 +436,19 @@ fn check_ends(path: &Path, file: &At) -> Result<()> {
     const MAGIC: &[u8; 4] = b"PAR1";
     const LEAST: u64 = 12; // two magics and the length of the footer
     if file.size < LEAST {
-        return Err(StoreError::damaged(path, Damage::Size { expected: LEAST, actual: file.size }));
+        return Err(StoreError::damaged(
+            path,
+            Damage::Size {
+                expected: LEAST,
+                actual: file.size,
+            },
+        ));
     }
     for offset in [0, file.size - 4] {
         let mut found = [0; 4];
-        file.file.read_exact_at(&mut found, offset).map_err(|e| StoreError::io("read the file", path, e))?;
+        file.file
+            .read_exact_at(&mut found, offset)
+            .map_err(|e| StoreError::io("read the file", path, e))?;
         if found != *MAGIC {
             return Err(StoreError::damaged(path, Damage::Magic("Parquet")));
         }
@@ -349,12 +465,16 @@ struct At {
 }
 
 impl At {
-    /// Runs a piece of the Parquet library. Damage that no digest revealed can make it panic; that is an error here.
+    /// Runs a piece of the Parquet library. Damage that no digest revealed can make it panic; that
+    /// is an error here.
     fn guarded<T>(&self, path: &Path, run: impl FnOnce() -> Result<T, ParquetError>) -> Result<T> {
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(e)) => Err(self.refusal.or(path, StoreError::content(path, e))),
-            Err(_) => Err(StoreError::content(path, "the Parquet library cannot make sense of it")),
+            Err(_) => Err(StoreError::content(
+                path,
+                "the Parquet library cannot make sense of it",
+            )),
         }
     }
 }
@@ -374,22 +494,35 @@ impl ChunkReader for At {
     type T = io::BufReader<AtReader>;
 
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        Ok(io::BufReader::new(AtReader { at: self.clone(), offset: start }))
+        Ok(io::BufReader::new(AtReader {
+            at: self.clone(),
+            offset: start,
+        }))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        if start.checked_add(length as u64).is_none_or(|end| end > self.size) {
-            return Err(ParquetError::EOF(format!("{length} bytes at {start} of {}", self.size)));
+        if start
+            .checked_add(length as u64)
+            .is_none_or(|end| end > self.size)
+        {
+            return Err(ParquetError::EOF(format!(
+                "{length} bytes at {start} of {}",
+                self.size
+            )));
         }
         let mut buffer = vec![0; length];
-        self.refusal.note(self.file.read_exact_at(&mut buffer, start))?;
+        self.refusal
+            .note(self.file.read_exact_at(&mut buffer, start))?;
         Ok(buffer.into())
     }
 }
 
 impl Read for AtReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.at.refusal.note(self.at.file.read_at(buffer, self.offset))?;
+        let n = self
+            .at
+            .refusal
+            .note(self.at.file.read_at(buffer, self.offset))?;
         self.offset += n as u64;
         Ok(n)
     }

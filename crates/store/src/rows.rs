@@ -21,7 +21,11 @@ pub(crate) struct Ids {
 
 impl Ids {
     pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), list: Vec::new(), places: HashMap::new() }
+        Self {
+            path: path.to_owned(),
+            list: Vec::new(),
+            places: HashMap::new(),
+        }
     }
 
     /// The ids of a file that is there.
@@ -81,22 +85,34 @@ pub(crate) fn check_shape(path: &Path, height: usize, width: usize) -> Result<i3
     const MOST: usize = (i32::MAX / 4) as usize;
     match height.checked_mul(width) {
         Some(pixels) if (1..=MOST).contains(&pixels) => Ok(pixels as i32),
-        _ => Err(StoreError::invalid(path, format!("maps of {height}×{width}: expected 1 to {MOST} pixels"))),
+        _ => Err(StoreError::invalid(
+            path,
+            format!("maps of {height}×{width}: expected 1 to {MOST} pixels"),
+        )),
     }
 }
 
-/// Height and width of the maps of a file: every row agrees, and so does the mark that serves a file without rows.
+/// Height and width of the maps of a file: every row agrees, and so does the mark that serves a
+/// file without rows.
 pub(crate) fn size_of(file: &ParquetFile, ids: &Ids) -> Result<(usize, usize)> {
     let column = |name: &str| -> Result<Vec<usize>> {
         let values = file.whole(name, &DataType::UInt32)?;
-        Ok(values.as_primitive::<UInt32Type>().values().iter().map(|&n| n as usize).collect())
+        Ok(values
+            .as_primitive::<UInt32Type>()
+            .values()
+            .iter()
+            .map(|&n| n as usize)
+            .collect())
     };
     let mark = |key| file.mark(key).and_then(|n| n.parse::<usize>().ok());
-    let sizes: Vec<(usize, usize)> = column("height")?.into_iter().zip(column("width")?).collect();
+    let sizes: Vec<(usize, usize)> = column("height")?
+        .into_iter()
+        .zip(column("width")?)
+        .collect();
     let stated = mark(HEIGHT).zip(mark(WIDTH));
-    let expected = stated
-        .or(sizes.first().copied())
-        .ok_or_else(|| StoreError::invalid(&file.path, "has neither rows nor a stated height and width"))?;
+    let expected = stated.or(sizes.first().copied()).ok_or_else(|| {
+        StoreError::invalid(&file.path, "has neither rows nor a stated height and width")
+    })?;
     for (id, &found) in ids.list().iter().zip(&sizes) {
         ids.check_size(id, found, expected)?;
     }

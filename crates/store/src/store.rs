@@ -21,7 +21,8 @@ pub enum Verify {
     Always,
 }
 
-/// A folder of results, shared by any number of processes and machines. Clones are cheap and share what was verified.
+/// A folder of results, shared by any number of processes and machines. Clones are cheap and share
+/// what was verified.
 #[derive(Clone, Debug)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -37,8 +38,9 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens a store for reading and writing; makes it if it is not there. Tries a write, so that a full or read-only
-    /// disk is reported before anything is computed, and removes what dead processes of this machine left half-made.
+    /// Opens a store for reading and writing; makes it if it is not there. Tries a write, so that a
+    /// full or read-only disk is reported before anything is computed, and removes what dead
+    /// processes of this machine left half-made.
     ///
     /// # Errors
     /// [`StoreError::Io`] naming the folder that cannot be made or written.
@@ -81,9 +83,22 @@ impl Store {
 
     /// The same store with another [`Verify`] setting; what was verified is forgotten.
     pub fn with_verify(&self, verify: Verify) -> Self {
-        let Inner { root, top, writable, .. } = &*self.inner;
+        let Inner {
+            root,
+            top,
+            writable,
+            ..
+        } = &*self.inner;
         let (root, top, writable) = (root.clone(), top.clone(), *writable);
-        Self { inner: Arc::new(Inner { root, top, writable, verify, verified: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                root,
+                top,
+                writable,
+                verify,
+                verified: Mutex::default(),
+            }),
+        }
     }
 
     /// The folder it lies in.
@@ -99,23 +114,31 @@ impl Store {
     /// The cell, with the sizes of its files checked; `None` if it is not committed.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] naming the file: then [`Store::quarantine`] makes room to compute it again.
-    /// [`StoreError::NewerSchema`], [`StoreError::Io`].
+    /// [`StoreError::Damaged`] naming the file: then [`Store::quarantine`] makes room to compute it
+    /// again. [`StoreError::NewerSchema`], [`StoreError::Io`].
     pub fn entry(&self, kind: CellKind, key: &Key) -> Result<Option<Entry>> {
         let dir = self.cell_dir(kind, key);
         let path = dir.join(META);
         let bytes = match atomic::read(&path) {
             Ok(bytes) => bytes,
             Err(e) if e.is_not_found() => return Ok(None),
-            Err(StoreError::Io { cause, .. }) if cause.kind() == std::io::ErrorKind::NotADirectory => {
+            Err(StoreError::Io { cause, .. })
+                if cause.kind() == std::io::ErrorKind::NotADirectory =>
+            {
                 return Ok(None);
             }
             Err(e) => return Err(e),
         };
         let meta = Meta::decode(&path, &bytes)?;
         if meta.kind != kind || meta.key != *key {
-            let other = CellId { kind: meta.kind, key: meta.key };
-            return Err(StoreError::content(&path, format!("belongs to cell {other}")));
+            let other = CellId {
+                kind: meta.kind,
+                key: meta.key,
+            };
+            return Err(StoreError::content(
+                &path,
+                format!("belongs to cell {other}"),
+            ));
         }
         check_sizes(&dir, &meta)?;
         Ok(Some(Entry::new(self.clone(), dir, meta)))
@@ -129,8 +152,8 @@ impl Store {
         Draft::new(self.clone(), CellId { kind, key: *key })
     }
 
-    /// Moves a cell out of the way, under `v1/quarantine`, so that it counts as absent; returns where it lies now, or
-    /// `None` if there was nothing.
+    /// Moves a cell out of the way, under `v1/quarantine`, so that it counts as absent; returns
+    /// where it lies now, or `None` if there was nothing.
     ///
     /// # Errors
     /// [`StoreError::OpenForReading`], [`StoreError::Io`].
@@ -151,7 +174,8 @@ impl Store {
         }
     }
 
-    /// Removes what dead processes of this machine left half-made; returns how many folders and files.
+    /// Removes what dead processes of this machine left half-made; returns how many folders and
+    /// files.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -167,7 +191,11 @@ impl Store {
     }
 
     pub(crate) fn check_writable(&self) -> Result<()> {
-        if self.inner.writable { Ok(()) } else { Err(StoreError::OpenForReading(self.inner.root.clone())) }
+        if self.inner.writable {
+            Ok(())
+        } else {
+            Err(StoreError::OpenForReading(self.inner.root.clone()))
+        }
     }
 
     pub(crate) fn verify_setting(&self) -> Verify {
@@ -175,7 +203,10 @@ impl Store {
     }
 
     pub(crate) fn verified(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
-        self.inner.verified.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .verified
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn kind_dir(&self, kind: CellKind) -> PathBuf {

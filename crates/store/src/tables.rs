@@ -1,7 +1,9 @@
 use crate::error::{Result, StoreError};
 use crate::maps::label_of;
 use crate::parquet_file::{ParquetFile, properties, write_table};
-use arrow::array::{ArrayRef, AsArray, Float32Array, Float64Array, StringArray, UInt8Array, UInt64Array};
+use arrow::array::{
+    ArrayRef, AsArray, Float32Array, Float64Array, StringArray, UInt8Array, UInt64Array,
+};
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema, UInt8Type, UInt64Type};
 use parquet::basic::Encoding;
 use parquet::schema::types::ColumnPath;
@@ -23,16 +25,20 @@ const ID: &str = "id";
 pub fn write_features(path: &Path, table: &FeatureTable) -> Result<()> {
     let mut names = HashSet::from([ID]);
     if let Some(twice) = table.names().iter().find(|n| !names.insert(n)) {
-        let problem = format!("feature {twice:?}: names must be unique, and {ID:?} is the image's column");
+        let problem =
+            format!("feature {twice:?}: names must be unique, and {ID:?} is the image's column");
         return Err(StoreError::invalid(path, problem));
     }
     let mut fields = vec![Field::new(ID, DataType::Utf8, false)];
-    let mut columns: Vec<ArrayRef> =
-        vec![Arc::new(StringArray::from_iter_values(table.ids().iter().map(ImageId::as_str)))];
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from_iter_values(
+        table.ids().iter().map(ImageId::as_str),
+    ))];
     let mut settings = properties(path, FEATURES, &[])?;
     for (j, name) in table.names().iter().enumerate() {
         fields.push(Field::new(name, DataType::Float32, false));
-        columns.push(Arc::new(Float32Array::from_iter_values((0..table.rows()).map(|i| table.row(i)[j]))));
+        columns.push(Arc::new(Float32Array::from_iter_values(
+            (0..table.rows()).map(|i| table.row(i)[j]),
+        )));
         let one = ColumnPath::new(vec![name.clone()]); // one part, even where the name has dots
         settings = settings.set_column_encoding(one, Encoding::BYTE_STREAM_SPLIT);
     }
@@ -42,17 +48,33 @@ pub fn write_features(path: &Path, table: &FeatureTable) -> Result<()> {
 /// Reads a feature table.
 ///
 /// # Errors
-/// [`StoreError::Io`], [`StoreError::Damaged`], [`StoreError::NewerSchema`], [`StoreError::Invalid`] for other columns.
+/// [`StoreError::Io`], [`StoreError::Damaged`], [`StoreError::NewerSchema`],
+/// [`StoreError::Invalid`] for other columns.
 pub fn read_features(path: &Path) -> Result<FeatureTable> {
     let file = ParquetFile::open(path, FEATURES)?;
-    let ids: Vec<ImageId> = file.strings(ID)?.iter().flatten().map(ImageId::new).collect();
+    let ids: Vec<ImageId> = file
+        .strings(ID)?
+        .iter()
+        .flatten()
+        .map(ImageId::new)
+        .collect();
     let fields = file.schema().fields();
-    let names: Vec<String> = fields.iter().map(|f| f.name().clone()).filter(|n| n != ID).collect();
+    let names: Vec<String> = fields
+        .iter()
+        .map(|f| f.name().clone())
+        .filter(|n| n != ID)
+        .collect();
     let mut columns = Vec::with_capacity(names.len());
     for name in &names {
-        columns.push(file.whole(name, &DataType::Float32)?.as_primitive::<Float32Type>().clone());
+        columns.push(
+            file.whole(name, &DataType::Float32)?
+                .as_primitive::<Float32Type>()
+                .clone(),
+        );
     }
-    let values = (0..ids.len()).flat_map(|i| columns.iter().map(move |c| c.value(i))).collect();
+    let values = (0..ids.len())
+        .flat_map(|i| columns.iter().map(move |c| c.value(i)))
+        .collect();
     FeatureTable::new(names, ids, values).map_err(|e| StoreError::content(path, e))
 }
 
@@ -80,24 +102,38 @@ pub struct ScoreRow {
 /// # Errors
 /// [`StoreError::Io`].
 pub fn write_scores(path: &Path, rows: &[ScoreRow]) -> Result<()> {
-    let text =
-        |f: fn(&ScoreRow) -> &str| Arc::new(StringArray::from_iter_values(rows.iter().map(f))) as ArrayRef;
+    let text = |f: fn(&ScoreRow) -> &str| {
+        Arc::new(StringArray::from_iter_values(rows.iter().map(f))) as ArrayRef
+    };
     let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = [
         ("row", text(|r| &r.row)),
         ("class", text(|r| &r.class)),
-        ("seed", Arc::new(UInt64Array::from_iter_values(rows.iter().map(|r| r.seed))) as ArrayRef),
+        (
+            "seed",
+            Arc::new(UInt64Array::from_iter_values(rows.iter().map(|r| r.seed))) as ArrayRef,
+        ),
         ("filepath", text(|r| r.filepath.as_str())),
-        ("label", Arc::new(UInt8Array::from_iter_values(rows.iter().map(|r| r.label.as_u8())))),
+        (
+            "label",
+            Arc::new(UInt8Array::from_iter_values(
+                rows.iter().map(|r| r.label.as_u8()),
+            )),
+        ),
         ("group", text(|r| &r.group)),
-        ("score", Arc::new(Float32Array::from_iter_values(rows.iter().map(|r| r.score)))),
+        (
+            "score",
+            Arc::new(Float32Array::from_iter_values(rows.iter().map(|r| r.score))),
+        ),
     ]
     .into_iter()
     .map(|(name, column)| (Field::new(name, column.data_type().clone(), false), column))
     .unzip();
     // Few different names in many rows: a dictionary helps here.
-    let settings = ["row", "class", "group"].iter().fold(properties(path, SCORES, &[])?, |s, name| {
-        s.set_column_dictionary_enabled(ColumnPath::new(vec![(*name).to_owned()]), true)
-    });
+    let settings = ["row", "class", "group"]
+        .iter()
+        .fold(properties(path, SCORES, &[])?, |s, name| {
+            s.set_column_dictionary_enabled(ColumnPath::new(vec![(*name).to_owned()]), true)
+        });
     write_table(path, Schema::new(fields), columns, settings.build())
 }
 
@@ -151,8 +187,12 @@ pub fn write_curves(path: &Path, points: &[CurvePoint]) -> Result<()> {
     ]);
     let columns: Vec<ArrayRef> = vec![
         Arc::new(UInt64Array::from_iter_values(points.iter().map(|p| p.step))),
-        Arc::new(StringArray::from_iter_values(points.iter().map(|p| p.name.as_str()))),
-        Arc::new(Float64Array::from_iter_values(points.iter().map(|p| p.value))),
+        Arc::new(StringArray::from_iter_values(
+            points.iter().map(|p| p.name.as_str()),
+        )),
+        Arc::new(Float64Array::from_iter_values(
+            points.iter().map(|p| p.value),
+        )),
     ];
     let settings = properties(path, CURVES, &[])?
         .set_column_dictionary_enabled(ColumnPath::new(vec!["name".to_owned()]), true);
@@ -165,7 +205,10 @@ pub fn write_curves(path: &Path, points: &[CurvePoint]) -> Result<()> {
 /// As [`read_features`].
 pub fn read_curves(path: &Path) -> Result<Vec<CurvePoint>> {
     let file = ParquetFile::open(path, CURVES)?;
-    let (step, name) = (file.whole("step", &DataType::UInt64)?, file.strings("name")?);
+    let (step, name) = (
+        file.whole("step", &DataType::UInt64)?,
+        file.strings("name")?,
+    );
     let value = file.whole("value", &DataType::Float64)?;
     Ok((0..file.rows())
         .map(|i| CurvePoint {

@@ -38,14 +38,31 @@ pub fn write_verdicts(path: &Path, rows: &[VerdictRow]) -> Result<()> {
         Field::new("error", DataType::Utf8, true),
     ]);
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.path.as_str()))),
+        Arc::new(StringArray::from_iter_values(
+            rows.iter().map(|r| r.path.as_str()),
+        )),
         Arc::new(rows.iter().map(|r| r.score).collect::<Float32Array>()),
-        Arc::new(rows.iter().map(|r| r.verdict.as_deref()).collect::<StringArray>()),
+        Arc::new(
+            rows.iter()
+                .map(|r| r.verdict.as_deref())
+                .collect::<StringArray>(),
+        ),
         Arc::new(rows.iter().map(|r| r.probability).collect::<Float64Array>()),
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.reasons.as_str()))),
-        Arc::new(rows.iter().map(|r| r.error.as_deref()).collect::<StringArray>()),
+        Arc::new(StringArray::from_iter_values(
+            rows.iter().map(|r| r.reasons.as_str()),
+        )),
+        Arc::new(
+            rows.iter()
+                .map(|r| r.error.as_deref())
+                .collect::<StringArray>(),
+        ),
     ];
-    write_table(path, schema, columns, properties(path, VERDICTS, &[])?.build())
+    write_table(
+        path,
+        schema,
+        columns,
+        properties(path, VERDICTS, &[])?.build(),
+    )
 }
 
 #[cfg(test)]
@@ -67,7 +84,11 @@ mod tests {
             reasons: "[]".into(),
             error: None,
         };
-        let bad = VerdictRow { path: "b.png".into(), error: Some("no picture".into()), ..Default::default() };
+        let bad = VerdictRow {
+            path: "b.png".into(),
+            error: Some("no picture".into()),
+            ..Default::default()
+        };
         write_verdicts(&path, &[good, bad]).unwrap();
         let file = ParquetFile::open(&path, VERDICTS).unwrap();
         assert_eq!(file.rows(), 2);

@@ -1,12 +1,15 @@
 //! Parquet files: bit-exact round trips, the same bytes for the same content, damage.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
-#![expect(clippy::disallowed_methods, reason = "the tests damage files on purpose")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests damage files on purpose"
+)]
 
 use proptest::prelude::*;
 use segad_core::{AnomalyMap, FeatureTable, ImageId, Label, LabelMap};
 use segad_store::{
-    CurvePoint, ErrorKind, LabelMapsReader, LabelMapsWriter, MapRecord, MapsReader, MapsWriter, ScoreRow,
-    read_curves, read_features, read_scores, write_curves, write_features, write_scores,
+    CurvePoint, ErrorKind, LabelMapsReader, LabelMapsWriter, MapRecord, MapsReader, MapsWriter,
+    ScoreRow, read_curves, read_features, read_scores, write_curves, write_features, write_scores,
 };
 use std::path::Path;
 
@@ -14,15 +17,27 @@ fn record(i: usize, height: usize, width: usize, bits: &[u32]) -> MapRecord {
     // Any finite float: the two exponents of infinity and NaN become others.
     let float = |n: usize| {
         let f = f32::from_bits(bits[n % bits.len()].rotate_left((n / bits.len()) as u32 % 32));
-        if f.is_finite() { f } else { f32::from_bits(f.to_bits() & 0x807f_ffff) }
+        if f.is_finite() {
+            f
+        } else {
+            f32::from_bits(f.to_bits() & 0x807f_ffff)
+        }
     };
     MapRecord {
         id: ImageId::new(format!("test/bad/{i:03}ä.png")),
-        label: if i.is_multiple_of(3) { Label::Bad } else { Label::Good },
+        label: if i.is_multiple_of(3) {
+            Label::Bad
+        } else {
+            Label::Good
+        },
         group: format!("group {}", i % 4),
         split: if i.is_multiple_of(2) { "train" } else { "test" }.to_owned(),
-        map: AnomalyMap::new(height, width, (0..height * width).map(|p| float(i * 31 + p)).collect())
-            .unwrap(),
+        map: AnomalyMap::new(
+            height,
+            width,
+            (0..height * width).map(|p| float(i * 31 + p)).collect(),
+        )
+        .unwrap(),
     }
 }
 
@@ -35,7 +50,13 @@ fn write(path: &Path, height: usize, width: usize, records: &[MapRecord]) {
 
 /// Equal to the last bit; `==` would take -0 for 0.
 fn same(a: &MapRecord, b: &MapRecord) -> bool {
-    let bits = |r: &MapRecord| r.map.values().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    let bits = |r: &MapRecord| {
+        r.map
+            .values()
+            .iter()
+            .map(|v| v.to_bits())
+            .collect::<Vec<_>>()
+    };
     a == b && bits(a) == bits(b)
 }
 
@@ -98,7 +119,9 @@ proptest! {
 #[test]
 fn the_same_content_gives_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
-    let records: Vec<MapRecord> = (0..60).map(|i| record(i, 5, 7, &[0x3f80_1234, 0x4012_3456])).collect();
+    let records: Vec<MapRecord> = (0..60)
+        .map(|i| record(i, 5, 7, &[0x3f80_1234, 0x4012_3456]))
+        .collect();
     let [a, b] = ["a", "b"].map(|n| dir.path().join(n));
     write(&a, 5, 7, &records);
     write(&b, 5, 7, &records);
@@ -111,26 +134,41 @@ fn maps_are_byte_stream_split_one_page_each() {
     let path = dir.path().join("m");
     // Smooth maps: splitting the bytes is what makes them small.
     let map = |i: usize| {
-        let values = (0..64 * 64).map(|p| 1.0 + (p % 64) as f32 * 1e-3 + (p / 64) as f32 * 1e-4 + i as f32);
+        let values =
+            (0..64 * 64).map(|p| 1.0 + (p % 64) as f32 * 1e-3 + (p / 64) as f32 * 1e-4 + i as f32);
         AnomalyMap::new(64, 64, values.collect()).unwrap()
     };
-    let records: Vec<MapRecord> =
-        (0..60).map(|i| MapRecord { map: map(i), ..record(i, 64, 64, &[0]) }).collect();
+    let records: Vec<MapRecord> = (0..60)
+        .map(|i| MapRecord {
+            map: map(i),
+            ..record(i, 64, 64, &[0])
+        })
+        .collect();
     write(&path, 64, 64, &records);
     let file = std::fs::File::open(&path).unwrap();
-    let builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new_with_options(
-        file,
-        parquet::arrow::arrow_reader::ArrowReaderOptions::new()
-            .with_page_index_policy(parquet::file::metadata::PageIndexPolicy::Optional),
-    )
-    .unwrap();
+    let builder =
+        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new_with_options(
+            file,
+            parquet::arrow::arrow_reader::ArrowReaderOptions::new()
+                .with_page_index_policy(parquet::file::metadata::PageIndexPolicy::Optional),
+        )
+        .unwrap();
     let meta = builder.metadata();
     assert_eq!(meta.num_row_groups(), 2);
     let column = meta.row_group(0).column(6);
     assert_eq!(column.column_path().string(), "map.list.item");
     let encodings: Vec<_> = column.encodings().collect();
-    assert!(encodings.contains(&parquet::basic::Encoding::BYTE_STREAM_SPLIT), "{encodings:?}");
-    assert_eq!(meta.page_index_for_row_group(0).page_locations(6).unwrap().len(), 50);
+    assert!(
+        encodings.contains(&parquet::basic::Encoding::BYTE_STREAM_SPLIT),
+        "{encodings:?}"
+    );
+    assert_eq!(
+        meta.page_index_for_row_group(0)
+            .page_locations(6)
+            .unwrap()
+            .len(),
+        50
+    );
     assert!(std::fs::metadata(&path).unwrap().len() < 60 * 64 * 64 * 4 / 2);
 }
 
@@ -141,7 +179,11 @@ fn what_does_not_belong_is_refused() {
     let mut writer = MapsWriter::create(&path, 2, 2).unwrap();
     writer.push(&record(0, 2, 2, &[1])).unwrap();
     let e = writer.push(&record(1, 2, 3, &[1])).unwrap_err();
-    assert!(e.to_string().contains("001ä.png is 2×3, the maps of this file are 2×2"), "{e}");
+    assert!(
+        e.to_string()
+            .contains("001ä.png is 2×3, the maps of this file are 2×2"),
+        "{e}"
+    );
     let e = writer.push(&record(0, 2, 2, &[1])).unwrap_err();
     assert!(e.to_string().contains("rows 0 and 1"), "{e}");
     drop(writer);
@@ -151,11 +193,17 @@ fn what_does_not_belong_is_refused() {
 
     write_curves(&path, &[]).unwrap();
     let e = MapsReader::open(&path).unwrap_err();
-    assert!(e.kind() == ErrorKind::Invalid && e.to_string().contains("holds curves"), "{e}");
+    assert!(
+        e.kind() == ErrorKind::Invalid && e.to_string().contains("holds curves"),
+        "{e}"
+    );
     for names in [["a", "a"], ["a", "id"]] {
         let names = names.map(str::to_owned).to_vec();
         let table = FeatureTable::new(names, vec![ImageId::new("x")], vec![0.0; 2]).unwrap();
-        assert_eq!(write_features(&path, &table).unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(
+            write_features(&path, &table).unwrap_err().kind(),
+            ErrorKind::Invalid
+        );
     }
 }
 
@@ -163,13 +211,18 @@ fn what_does_not_belong_is_refused() {
 fn label_maps_come_back() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("labels");
-    let map = |i: usize| LabelMap::new(3, 4, (0..12).map(|p| ((p + i) % 5) as u8).collect(), 8).unwrap();
+    let map =
+        |i: usize| LabelMap::new(3, 4, (0..12).map(|p| ((p + i) % 5) as u8).collect(), 8).unwrap();
     let mut writer = LabelMapsWriter::create(&path, 3, 4).unwrap();
     for i in 0..450 {
         writer.push(&ImageId::new(format!("{i}")), &map(i)).unwrap();
     }
     assert!(writer.push(&ImageId::new("7"), &map(7)).is_err());
-    assert!(writer.push(&ImageId::new("x"), &LabelMap::whole(4, 3).unwrap()).is_err());
+    assert!(
+        writer
+            .push(&ImageId::new("x"), &LabelMap::whole(4, 3).unwrap())
+            .is_err()
+    );
     writer.finish().unwrap();
     let reader = LabelMapsReader::open(&path).unwrap();
     assert_eq!((reader.len(), reader.height(), reader.width()), (450, 3, 4));
@@ -199,8 +252,13 @@ fn scores_and_curves_come_back() {
     assert_eq!(read_scores(&path).unwrap(), scores);
     write_scores(&path, &[]).unwrap();
     assert!(read_scores(&path).unwrap().is_empty());
-    let curves: Vec<CurvePoint> =
-        (0..9).map(|i| CurvePoint { step: i, name: "loss".into(), value: 0.1 * i as f64 }).collect();
+    let curves: Vec<CurvePoint> = (0..9)
+        .map(|i| CurvePoint {
+            step: i,
+            name: "loss".into(),
+            value: 0.1 * i as f64,
+        })
+        .collect();
     write_curves(&path, &curves).unwrap();
     assert_eq!(read_curves(&path).unwrap(), curves);
     assert_eq!(read_scores(&path).unwrap_err().kind(), ErrorKind::Invalid);
@@ -213,16 +271,25 @@ fn damaged_files_give_errors() {
     let records: Vec<MapRecord> = (0..5).map(|i| record(i, 4, 4, &[0x3f80_1234, 7])).collect();
     write(&path, 4, 4, &records);
     let good = std::fs::read(&path).unwrap();
-    let read = || -> segad_store::Result<Vec<MapRecord>> { MapsReader::open(&path)?.iter(2).collect() };
+    let read =
+        || -> segad_store::Result<Vec<MapRecord>> { MapsReader::open(&path)?.iter(2).collect() };
     assert_eq!(read().unwrap(), records);
     // Truncated anywhere.
     for n in 0..good.len() {
         std::fs::write(&path, &good[..n]).unwrap();
         let e = read().unwrap_err();
-        assert!(e.kind() == ErrorKind::Damaged && e.path() == Some(path.as_path()), "{n} bytes: {e}");
+        assert!(
+            e.kind() == ErrorKind::Damaged && e.path() == Some(path.as_path()),
+            "{n} bytes: {e}"
+        );
     }
     std::fs::write(&path, b"PNG, not Parquet at all").unwrap();
-    assert!(read().unwrap_err().to_string().contains("not a Parquet file"));
+    assert!(
+        read()
+            .unwrap_err()
+            .to_string()
+            .contains("not a Parquet file")
+    );
     // A flipped byte: digests find all of them; a file read without them must at least never panic.
     for i in 0..good.len() {
         let mut bad = good.clone();
@@ -237,23 +304,45 @@ fn damaged_files_give_errors() {
 /// Reads maps that pyarrow wrote (see `fixtures/make.py`).
 #[test]
 fn another_programs_file_is_read() {
-    let fixture = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    let fixture = |name: &str| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures")
+            .join(name)
+    };
     let reader = MapsReader::open(&fixture("pyarrow_maps.parquet")).unwrap();
     assert_eq!((reader.len(), reader.height(), reader.width()), (3, 2, 3));
     let map = reader.get(2).unwrap();
-    assert_eq!((map.id.as_str(), map.label, map.split.as_str()), ("bad/2.png", Label::Bad, "test"));
+    assert_eq!(
+        (map.id.as_str(), map.label, map.split.as_str()),
+        ("bad/2.png", Label::Bad, "test")
+    );
     assert_eq!(map.map.values(), [12.1, 13.1, 14.1, 15.1, 16.1, 17.1]);
     for (name, told) in [
-        ("pyarrow_f64.parquet", "map of image good/0.png: holds Float64, expected 32-bit floats"),
-        ("pyarrow_hole.parquet", "map of image good/0.png: has pixels without a value"),
-        ("pyarrow_short.parquet", "map of image bad/2.png: anomaly map: 2×3 needs 6 values, got 5"),
-        ("pyarrow_nan.parquet", "map of image good/1.png: anomaly map: value NaN at row 1, column 0"),
+        (
+            "pyarrow_f64.parquet",
+            "map of image good/0.png: holds Float64, expected 32-bit floats",
+        ),
+        (
+            "pyarrow_hole.parquet",
+            "map of image good/0.png: has pixels without a value",
+        ),
+        (
+            "pyarrow_short.parquet",
+            "map of image bad/2.png: anomaly map: 2×3 needs 6 values, got 5",
+        ),
+        (
+            "pyarrow_nan.parquet",
+            "map of image good/1.png: anomaly map: value NaN at row 1, column 0",
+        ),
         ("pyarrow_no_split.parquet", "has no column \"split\""),
         ("pyarrow_label.parquet", "label 7 of image good/1.png"),
     ] {
         let read: segad_store::Result<Vec<MapRecord>> =
             MapsReader::open(&fixture(name)).and_then(|r| r.iter(2).collect());
         let e = read.unwrap_err();
-        assert!(e.to_string().contains(told) && e.path() == Some(fixture(name).as_path()), "{name}: {e}");
+        assert!(
+            e.to_string().contains(told) && e.path() == Some(fixture(name).as_path()),
+            "{name}: {e}"
+        );
     }
 }

@@ -1,8 +1,14 @@
-//! Processes that die, race, or run out of disk. Each test starts this program again as a child that runs one of the
-//! ignored tests, with the folder to work in as `SEGAD_STORE_CHILD`.
-#![expect(clippy::print_stderr, reason = "tells that a machine lacks what a test needs")]
+//! Processes that die, race, or run out of disk. Each test starts this program again as a child
+//! that runs one of the ignored tests, with the folder to work in as `SEGAD_STORE_CHILD`.
+#![expect(
+    clippy::print_stderr,
+    reason = "tells that a machine lacks what a test needs"
+)]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
-#![expect(clippy::disallowed_methods, reason = "the tests look at files directly")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests look at files directly"
+)]
 
 use segad_core::{AnomalyMap, Cancel, CellKind, ImageId, Key, Label, NoProgress};
 use segad_store::{ErrorKind, MapRecord, MapsReader, MapsWriter, Store, TryLease};
@@ -18,7 +24,15 @@ fn folder() -> Option<PathBuf> {
 
 fn child(test: &str, folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]).env(FOLDER, folder);
+    command
+        .args([
+            "--exact",
+            test,
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .env(FOLDER, folder);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
@@ -31,7 +45,9 @@ fn publish(store: &Store, n: u32) {
     let draft = store.draft(CellKind::Maps, &key(n)).unwrap();
     let mut maps = MapsWriter::create(&draft.path("maps.parquet").unwrap(), 16, 16).unwrap();
     for i in 0..20u16 {
-        let values = (0..256).map(|p| f32::from(i) + p as f32 / 256.0 + n as f32).collect();
+        let values = (0..256)
+            .map(|p| f32::from(i) + p as f32 / 256.0 + n as f32)
+            .collect();
         let record = MapRecord {
             id: ImageId::new(format!("{i}.png")),
             label: Label::Good,
@@ -53,7 +69,9 @@ fn child_publishes_until_killed() {
     let store = Store::open(&folder).unwrap();
     let now = SystemTime::now();
     for n in 0.. {
-        let lease = store.try_lease(CellKind::Maps, &key(n), now, Duration::from_secs(1000)).unwrap();
+        let lease = store
+            .try_lease(CellKind::Maps, &key(n), now, Duration::from_secs(1000))
+            .unwrap();
         if let TryLease::Taken(_lease) = lease
             && !store.contains(CellKind::Maps, &key(n))
         {
@@ -75,7 +93,12 @@ fn whole(store: &Store) -> usize {
     assert!(report.failed.is_empty(), "{:?}", report.failed);
     for id in &report.cells {
         let entry = store.entry(id.kind, &id.key).unwrap().unwrap();
-        assert_eq!(MapsReader::open(&entry.path("maps.parquet").unwrap()).unwrap().len(), 20);
+        assert_eq!(
+            MapsReader::open(&entry.path("maps.parquet").unwrap())
+                .unwrap()
+                .len(),
+            20
+        );
     }
     report.cells.len()
 }
@@ -89,7 +112,9 @@ fn a_killed_writer_leaves_whole_cells_and_the_next_one_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let mut before = 0;
     for round in 0u64..20 {
-        let mut run = child("child_publishes_until_killed", dir.path()).spawn().unwrap();
+        let mut run = child("child_publishes_until_killed", dir.path())
+            .spawn()
+            .unwrap();
         // Killed at another moment each time, some before the store is open.
         std::thread::sleep(Duration::from_millis(3 + round * 7 % 60));
         run.kill().unwrap();
@@ -98,7 +123,11 @@ fn a_killed_writer_leaves_whole_cells_and_the_next_one_goes_on() {
             continue;
         }
         let store = Store::open(dir.path()).unwrap();
-        assert_eq!(entries(&dir.path().join("v1/tmp")), 0, "the dead process's folder is swept");
+        assert_eq!(
+            entries(&dir.path().join("v1/tmp")),
+            0,
+            "the dead process's folder is swept"
+        );
         let now = whole(&store);
         assert!(now >= before);
         before = now;
@@ -106,7 +135,14 @@ fn a_killed_writer_leaves_whole_cells_and_the_next_one_goes_on() {
     // The lease of a dead process holds nobody up, long as it runs.
     let store = Store::open(dir.path()).unwrap();
     let next = key(before as u32);
-    let lease = store.try_lease(CellKind::Maps, &next, SystemTime::now(), Duration::from_secs(1000)).unwrap();
+    let lease = store
+        .try_lease(
+            CellKind::Maps,
+            &next,
+            SystemTime::now(),
+            Duration::from_secs(1000),
+        )
+        .unwrap();
     assert!(matches!(lease, TryLease::Taken(_)), "{lease:?}");
     publish(&store, before as u32);
     assert_eq!(whole(&store), before + 1);
@@ -115,8 +151,9 @@ fn a_killed_writer_leaves_whole_cells_and_the_next_one_goes_on() {
 #[test]
 fn processes_that_race_leave_whole_cells() {
     let dir = tempfile::tempdir().unwrap();
-    let mut runs: Vec<_> =
-        (0..3).map(|_| child("child_publishes_forty", dir.path()).spawn().unwrap()).collect();
+    let mut runs: Vec<_> = (0..3)
+        .map(|_| child("child_publishes_forty", dir.path()).spawn().unwrap())
+        .collect();
     for run in &mut runs {
         assert!(run.wait().unwrap().success());
     }
@@ -134,13 +171,22 @@ fn child_fills_the_disk() {
     publish(&store, 0);
     let draft = store.draft(CellKind::Fit, &key(1)).unwrap();
     let e = draft.write("model.bin", &vec![1; 4 << 20]).unwrap_err();
-    assert!(e.kind() == ErrorKind::NoSpace && e.path().unwrap().ends_with("model.bin"), "{e}");
+    assert!(
+        e.kind() == ErrorKind::NoSpace && e.path().unwrap().ends_with("model.bin"),
+        "{e}"
+    );
     let path = draft.path("maps.parquet").unwrap();
-    let noise: Vec<f32> = segad_core::Seed(1).derive("noise").0.to_le_bytes().map(f32::from).to_vec();
+    let noise: Vec<f32> = segad_core::Seed(1)
+        .derive("noise")
+        .0
+        .to_le_bytes()
+        .map(f32::from)
+        .to_vec();
     let mut maps = MapsWriter::create(&path, 256, 256).unwrap();
     let mut failed = None;
     for i in 0..200usize {
-        let values = (0..65536usize).map(|p| noise[p % 8] * ((p * 7919 + i * 104_729) % 65_521) as f32);
+        let values =
+            (0..65536usize).map(|p| noise[p % 8] * ((p * 7919 + i * 104_729) % 65_521) as f32);
         let record = MapRecord {
             id: ImageId::new(i.to_string()),
             label: Label::Bad,
@@ -160,7 +206,10 @@ fn child_fills_the_disk() {
         }
         None => maps.finish().unwrap_err(),
     };
-    assert!(e.kind() == ErrorKind::NoSpace && e.path().unwrap().ends_with("maps.parquet"), "{e}");
+    assert!(
+        e.kind() == ErrorKind::NoSpace && e.path().unwrap().ends_with("maps.parquet"),
+        "{e}"
+    );
     drop(draft);
     assert_eq!(whole(&store), 1); // nothing is lost
     assert!(!store.contains(CellKind::Fit, &key(1)));
@@ -170,7 +219,10 @@ fn child_fills_the_disk() {
 
     let sealed = folder.join("sealed");
     assert!(sealed.join("v1").is_dir());
-    assert_eq!(Store::open(&sealed).unwrap_err().kind(), ErrorKind::ReadOnly);
+    assert_eq!(
+        Store::open(&sealed).unwrap_err().kind(),
+        ErrorKind::ReadOnly
+    );
     assert_eq!(whole(&Store::open_read_only(&sealed).unwrap()), 1);
     std::fs::write(folder.join("done"), b"").unwrap();
 }
@@ -182,20 +234,33 @@ fn full_and_read_only_disks_are_named_and_lose_nothing() {
     std::fs::create_dir(&full).unwrap();
     publish(&Store::open(&sealed).unwrap(), 0);
     let exe = std::env::current_exe().unwrap();
-    // A mount of its own, seen by the child alone; needs no root where the kernel lets users have namespaces.
+    // A mount of its own, seen by the child alone; needs no root where the kernel lets users have
+    // namespaces.
     let script = "mount -t tmpfs -o size=2m none \"$1\" && mount --bind \"$2\" \"$2\" && \
                   mount -o remount,bind,ro \"$2\" && touch \"$3\" && exec \"$4\" --exact child_fills_the_disk --ignored";
     let ready = dir.path().join("ready");
     let run = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"])
+        .args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            script,
+            "sh",
+        ])
         .args([&full, &sealed, &ready, &exe])
         .env(FOLDER, dir.path())
         .output();
     if !ready.exists() {
-        // No such namespaces here. `/dev/full` in the unit tests shows the same error for a single file.
+        // No such namespaces here. `/dev/full` in the unit tests shows the same error for a single
+        // file.
         eprintln!("no private mounts here, not run: {run:?}");
         return;
     }
     let run = run.unwrap();
-    assert!(run.status.success() && dir.path().join("done").exists(), "{run:?}");
+    assert!(
+        run.status.success() && dir.path().join("done").exists(),
+        "{run:?}"
+    );
 }

@@ -1,6 +1,9 @@
 //! Cells: commits that are killed, that race, that meet damage; listing, pruning, copying.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
-#![expect(clippy::disallowed_methods, reason = "the tests damage files on purpose")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests damage files on purpose"
+)]
 
 use segad_core::{Cancel, CellKind, Key, NoProgress};
 use segad_store::{Damage, ErrorKind, Published, Store, StoreError, Verify};
@@ -21,7 +24,9 @@ fn key(n: u8) -> Key {
 fn put(store: &Store, kind: CellKind, key: &Key, data: &[u8]) -> Published {
     let draft = store.draft(kind, key).unwrap();
     draft.write("a.bin", data).unwrap();
-    draft.write_json("b.json", &json!({"n": data.len()})).unwrap();
+    draft
+        .write_json("b.json", &json!({"n": data.len()}))
+        .unwrap();
     draft.commit(json!({"seconds": 1.5})).unwrap()
 }
 
@@ -33,7 +38,11 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+        if path.is_dir() {
+            found.extend(files_below(&path))
+        } else {
+            found.push(path)
+        }
     }
     found.sort();
     found
@@ -44,32 +53,61 @@ fn a_cell_reads_back() {
     let (_dir, store) = fresh();
     assert!(!store.contains(CellKind::Forest, &key(1)));
     assert!(store.entry(CellKind::Forest, &key(1)).unwrap().is_none());
-    assert_eq!(put(&store, CellKind::Forest, &key(1), b"hello"), Published::New);
+    assert_eq!(
+        put(&store, CellKind::Forest, &key(1), b"hello"),
+        Published::New
+    );
     assert!(store.contains(CellKind::Forest, &key(1)) && !store.contains(CellKind::Fit, &key(1)));
     let entry = store.entry(CellKind::Forest, &key(1)).unwrap().unwrap();
     assert_eq!(entry.read("a.bin").unwrap(), b"hello");
-    assert_eq!(entry.read_json::<serde_json::Value>("b.json").unwrap()["n"], 5);
+    assert_eq!(
+        entry.read_json::<serde_json::Value>("b.json").unwrap()["n"],
+        5
+    );
     assert_eq!(entry.meta().provenance["seconds"], 1.5);
     assert_eq!(entry.meta().files["a.bin"].blake3, Key::of_bytes(b"hello"));
     let hex = key(1).to_string();
-    assert!(entry.dir().ends_with(format!("v1/forest/{}/{hex}", &hex[..2])));
+    assert!(
+        entry
+            .dir()
+            .ends_with(format!("v1/forest/{}/{hex}", &hex[..2]))
+    );
     let e = entry.path("c.bin").unwrap_err();
-    assert!(e.kind() == ErrorKind::Invalid && e.to_string().contains("a.bin, b.json"), "{e}");
-    assert_eq!(files_below(&store.root().join("v1/tmp")), [] as [PathBuf; 0]);
+    assert!(
+        e.kind() == ErrorKind::Invalid && e.to_string().contains("a.bin, b.json"),
+        "{e}"
+    );
+    assert_eq!(
+        files_below(&store.root().join("v1/tmp")),
+        [] as [PathBuf; 0]
+    );
 }
 
 #[test]
 fn the_second_commit_changes_nothing() {
     let (_dir, store) = fresh();
     put(&store, CellKind::Fit, &key(1), b"x");
-    let before: Vec<_> =
-        files_below(&cell(&store, CellKind::Fit, &key(1))).iter().map(|p| fs::read(p).unwrap()).collect();
-    assert_eq!(put(&store, CellKind::Fit, &key(1), b"x"), Published::Existing { identical: true });
-    assert_eq!(put(&store, CellKind::Fit, &key(1), b"y"), Published::Existing { identical: false });
-    let after: Vec<_> =
-        files_below(&cell(&store, CellKind::Fit, &key(1))).iter().map(|p| fs::read(p).unwrap()).collect();
+    let before: Vec<_> = files_below(&cell(&store, CellKind::Fit, &key(1)))
+        .iter()
+        .map(|p| fs::read(p).unwrap())
+        .collect();
+    assert_eq!(
+        put(&store, CellKind::Fit, &key(1), b"x"),
+        Published::Existing { identical: true }
+    );
+    assert_eq!(
+        put(&store, CellKind::Fit, &key(1), b"y"),
+        Published::Existing { identical: false }
+    );
+    let after: Vec<_> = files_below(&cell(&store, CellKind::Fit, &key(1)))
+        .iter()
+        .map(|p| fs::read(p).unwrap())
+        .collect();
     assert_eq!(before, after);
-    assert_eq!(files_below(&store.root().join("v1/tmp")), [] as [PathBuf; 0]);
+    assert_eq!(
+        files_below(&store.root().join("v1/tmp")),
+        [] as [PathBuf; 0]
+    );
 }
 
 #[test]
@@ -82,17 +120,28 @@ fn any_flipped_byte_is_found_and_named() {
             let mut bad = good.clone();
             bad[i] ^= 0x10;
             fs::write(&path, &bad).unwrap();
-            let read = store.with_verify(Verify::Always).entry(CellKind::Maps, &key(1)).and_then(|e| {
-                let e = e.unwrap();
-                e.path("a.bin").and_then(|_| e.path("b.json"))
-            });
+            let read = store
+                .with_verify(Verify::Always)
+                .entry(CellKind::Maps, &key(1))
+                .and_then(|e| {
+                    let e = e.unwrap();
+                    e.path("a.bin").and_then(|_| e.path("b.json"))
+                });
             let e = read.unwrap_err();
-            assert!(matches!(&e, StoreError::Damaged { path: p, .. } if *p == path), "byte {i}: {e}");
+            assert!(
+                matches!(&e, StoreError::Damaged { path: p, .. } if *p == path),
+                "byte {i}: {e}"
+            );
             assert!(e.is_input());
         }
         fs::write(&path, &good).unwrap();
     }
-    store.entry(CellKind::Maps, &key(1)).unwrap().unwrap().verify().unwrap();
+    store
+        .entry(CellKind::Maps, &key(1))
+        .unwrap()
+        .unwrap()
+        .verify()
+        .unwrap();
 }
 
 #[test]
@@ -112,12 +161,24 @@ fn truncated_and_missing_files_are_found_without_reading() {
     }
     fs::remove_file(&path).unwrap();
     let e = store.entry(CellKind::Maps, &key(1)).unwrap_err();
-    assert!(matches!(&e, StoreError::Damaged { damage: Damage::Missing, .. }), "{e}");
+    assert!(
+        matches!(
+            &e,
+            StoreError::Damaged {
+                damage: Damage::Missing,
+                ..
+            }
+        ),
+        "{e}"
+    );
     let to = store.quarantine(CellKind::Maps, &key(1)).unwrap().unwrap();
     assert!(to.join("b.json").is_file());
     assert!(store.entry(CellKind::Maps, &key(1)).unwrap().is_none());
     assert!(store.quarantine(CellKind::Maps, &key(1)).unwrap().is_none());
-    assert_eq!(put(&store, CellKind::Maps, &key(1), b"some data"), Published::New);
+    assert_eq!(
+        put(&store, CellKind::Maps, &key(1), b"some data"),
+        Published::New
+    );
     assert_eq!(store.clear_quarantine().unwrap(), 1);
 }
 
@@ -131,7 +192,11 @@ fn verified_once_means_once_per_file() {
     entry.path("a.bin").unwrap();
     assert_eq!(entry.read("a.bin").unwrap_err().kind(), ErrorKind::Damaged);
     assert_eq!(entry.verify().unwrap_err().kind(), ErrorKind::Damaged);
-    let always = store.with_verify(Verify::Always).entry(CellKind::Maps, &key(1)).unwrap().unwrap();
+    let always = store
+        .with_verify(Verify::Always)
+        .entry(CellKind::Maps, &key(1))
+        .unwrap()
+        .unwrap();
     assert_eq!(always.path("a.bin").unwrap_err().kind(), ErrorKind::Damaged);
     // After quarantine and a new commit nothing is taken as verified.
     store.quarantine(CellKind::Maps, &key(1)).unwrap();
@@ -164,11 +229,17 @@ fn a_cell_in_another_ones_place_is_damage() {
     let (_dir, store) = fresh();
     put(&store, CellKind::Fit, &key(1), b"x");
     put(&store, CellKind::Fit, &key(2), b"y");
-    let (one, two) = (cell(&store, CellKind::Fit, &key(1)), cell(&store, CellKind::Fit, &key(2)));
+    let (one, two) = (
+        cell(&store, CellKind::Fit, &key(1)),
+        cell(&store, CellKind::Fit, &key(2)),
+    );
     fs::remove_dir_all(&two).unwrap();
     fs::rename(one, two).unwrap();
     let e = store.entry(CellKind::Fit, &key(2)).unwrap_err();
-    assert!(e.kind() == ErrorKind::Damaged && e.to_string().contains(&key(1).to_string()), "{e}");
+    assert!(
+        e.kind() == ErrorKind::Damaged && e.to_string().contains(&key(1).to_string()),
+        "{e}"
+    );
 }
 
 #[test]
@@ -176,14 +247,25 @@ fn a_newer_cell_is_left_alone() {
     let (_dir, store) = fresh();
     put(&store, CellKind::Fit, &key(1), b"x");
     let path = cell(&store, CellKind::Fit, &key(1)).join("meta.json");
-    let text = fs::read_to_string(&path).unwrap().replace("\"schema\": 1", "\"schema\": 2");
+    let text = fs::read_to_string(&path)
+        .unwrap()
+        .replace("\"schema\": 1", "\"schema\": 2");
     let rest = text.split_once("\",").unwrap().1;
-    let sealed = format!("{{\n  \"seal\": \"{}\",{rest}", Key::of_bytes(rest.as_bytes()));
+    let sealed = format!(
+        "{{\n  \"seal\": \"{}\",{rest}",
+        Key::of_bytes(rest.as_bytes())
+    );
     fs::write(&path, &sealed).unwrap();
     let e = store.entry(CellKind::Fit, &key(1)).unwrap_err();
-    assert!(e.kind() == ErrorKind::NewerSchema && e.path() == Some(path.as_path()), "{e}");
+    assert!(
+        e.kind() == ErrorKind::NewerSchema && e.path() == Some(path.as_path()),
+        "{e}"
+    );
     let draft = store.draft(CellKind::Fit, &key(1)).unwrap();
-    assert_eq!(draft.commit(json!(null)).unwrap_err().kind(), ErrorKind::NewerSchema);
+    assert_eq!(
+        draft.commit(json!(null)).unwrap_err().kind(),
+        ErrorKind::NewerSchema
+    );
     assert_eq!(fs::read_to_string(&path).unwrap(), sealed);
 }
 
@@ -192,7 +274,11 @@ fn a_draft_that_is_no_cell_is_refused() {
     let (_dir, store) = fresh();
     let draft = store.draft(CellKind::Fit, &key(1)).unwrap();
     for name in ["../x", "meta.json", ".hidden", "a/b"] {
-        assert_eq!(draft.write(name, b"").unwrap_err().kind(), ErrorKind::Invalid, "{name}");
+        assert_eq!(
+            draft.write(name, b"").unwrap_err().kind(),
+            ErrorKind::Invalid,
+            "{name}"
+        );
     }
     let path = draft.path("open.bin").unwrap();
     let open = segad_store::atomic::AtomicFile::create(&path).unwrap();
@@ -201,7 +287,10 @@ fn a_draft_that_is_no_cell_is_refused() {
     drop(open);
     let draft = store.draft(CellKind::Fit, &key(1)).unwrap();
     fs::create_dir(draft.path("folder").unwrap()).unwrap();
-    assert_eq!(draft.commit(json!(null)).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(
+        draft.commit(json!(null)).unwrap_err().kind(),
+        ErrorKind::Invalid
+    );
     assert!(!store.contains(CellKind::Fit, &key(1)));
     assert_eq!(files_below(store.root()), [] as [PathBuf; 0]);
 }
@@ -220,12 +309,23 @@ fn threads_that_race_leave_one_whole_cell() {
             let runs: Vec<_> = (0..4).map(|_| s.spawn(run)).collect();
             runs.into_iter().map(|r| r.join().unwrap()).collect()
         });
-        assert_eq!(results.iter().filter(|r| **r == Published::New).count(), 1, "{results:?}");
-        assert!(results.iter().all(|r| *r != Published::Existing { identical: false }));
+        assert_eq!(
+            results.iter().filter(|r| **r == Published::New).count(),
+            1,
+            "{results:?}"
+        );
+        assert!(
+            results
+                .iter()
+                .all(|r| *r != Published::Existing { identical: false })
+        );
     }
     let report = store.verify(&NoProgress, &Cancel::default()).unwrap();
     assert_eq!((report.cells.len(), report.failed.len()), (20, 0));
-    assert_eq!(files_below(&store.root().join("v1/tmp")), [] as [PathBuf; 0]);
+    assert_eq!(
+        files_below(&store.root().join("v1/tmp")),
+        [] as [PathBuf; 0]
+    );
 }
 
 #[test]
@@ -233,25 +333,41 @@ fn reading_and_writing_are_told_apart() {
     let (dir, store) = fresh();
     put(&store, CellKind::Fit, &key(1), b"x");
     let reader = Store::open_read_only(store.root()).unwrap();
-    assert_eq!(reader.entry(CellKind::Fit, &key(1)).unwrap().unwrap().read("a.bin").unwrap(), b"x");
+    assert_eq!(
+        reader
+            .entry(CellKind::Fit, &key(1))
+            .unwrap()
+            .unwrap()
+            .read("a.bin")
+            .unwrap(),
+        b"x"
+    );
     for refused in [
         reader.draft(CellKind::Fit, &key(2)).map(drop),
         reader.quarantine(CellKind::Fit, &key(1)).map(drop),
         reader.prune(|_| true, false).map(drop),
-        reader.import(store.root(), &NoProgress, &Cancel::default()).map(drop),
+        reader
+            .import(store.root(), &NoProgress, &Cancel::default())
+            .map(drop),
     ] {
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::ReadOnly);
     }
     let none = dir.path().join("none");
     let e = Store::open_read_only(&none).unwrap_err();
-    assert!(e.kind() == ErrorKind::NotFound && e.to_string().contains("none"), "{e}");
+    assert!(
+        e.kind() == ErrorKind::NotFound && e.to_string().contains("none"),
+        "{e}"
+    );
     assert!(!none.exists());
 }
 
 #[test]
 fn a_place_that_cannot_be_written_is_named_at_once() {
     let e = Store::open(Path::new("/proc/segad")).unwrap_err();
-    assert!(e.is_input() && e.path().unwrap().starts_with("/proc/segad"), "{e}");
+    assert!(
+        e.is_input() && e.path().unwrap().starts_with("/proc/segad"),
+        "{e}"
+    );
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, b"").unwrap();
@@ -265,7 +381,11 @@ fn ls_verify_and_prune() {
     put(&store, CellKind::Maps, &key(1), &[1; 100]);
     put(&store, CellKind::Fit, &key(2), &[2; 200]);
     put(&store, CellKind::Maps, &key(3), &[3; 300]);
-    fs::write(cell(&store, CellKind::Maps, &key(3)).join("a.bin"), [4; 300]).unwrap();
+    fs::write(
+        cell(&store, CellKind::Maps, &key(3)).join("a.bin"),
+        [4; 300],
+    )
+    .unwrap();
     let ls = store.ls().unwrap();
     assert_eq!(ls.len(), 3);
     assert_eq!(ls[0].id.kind, CellKind::Fit);
@@ -276,10 +396,17 @@ fn ls_verify_and_prune() {
     assert!(report.failed[0].0.key == key(3) && report.failed[0].1.to_string().contains("a.bin"));
     let cancel = Cancel::default();
     cancel.cancel();
-    assert_eq!(store.verify(&NoProgress, &cancel).unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(
+        store.verify(&NoProgress, &cancel).unwrap_err().kind(),
+        ErrorKind::Cancelled
+    );
 
     // A damaged commit mark is a line of ls and can be pruned.
-    fs::write(cell(&store, CellKind::Maps, &key(1)).join("meta.json"), b"{}").unwrap();
+    fs::write(
+        cell(&store, CellKind::Maps, &key(1)).join("meta.json"),
+        b"{}",
+    )
+    .unwrap();
     let damaged = |c: &segad_store::Listed| c.meta.is_err();
     assert_eq!(store.ls().unwrap().iter().filter(|c| damaged(c)).count(), 1);
     assert_eq!(store.prune(damaged, true).unwrap().cells.len(), 1);
@@ -290,10 +417,18 @@ fn ls_verify_and_prune() {
     // Oldest first; the age is that of the commit mark.
     let old = std::time::SystemTime::UNIX_EPOCH;
     let mark = cell(&store, CellKind::Maps, &key(3)).join("meta.json");
-    fs::File::options().append(true).open(mark).unwrap().set_modified(old).unwrap();
+    fs::File::options()
+        .append(true)
+        .open(mark)
+        .unwrap()
+        .set_modified(old)
+        .unwrap();
     assert_eq!(store.prune_to_size(1000, false).unwrap().cells.len(), 0);
     let pruned = store.prune_to_size(300, false).unwrap();
-    assert_eq!(pruned.cells.iter().map(|c| c.key).collect::<Vec<_>>(), [key(3)]);
+    assert_eq!(
+        pruned.cells.iter().map(|c| c.key).collect::<Vec<_>>(),
+        [key(3)]
+    );
     assert_eq!(store.prune_to_size(0, false).unwrap().cells.len(), 1);
     assert!(store.ls().unwrap().is_empty());
     assert_eq!(files_below(store.root()), [] as [PathBuf; 0]);
@@ -308,12 +443,22 @@ fn export_and_import_copy_whole_cells() {
     fs::write(cell(&store, CellKind::Maps, &key(3)).join("a.bin"), [9; 50]).unwrap();
     let (none, cells) = (Cancel::default(), store.ls().unwrap());
     let mut ids: Vec<_> = cells.iter().map(|c| c.id).collect();
-    ids.push(segad_store::CellId { kind: CellKind::Fit, key: key(9) });
+    ids.push(segad_store::CellId {
+        kind: CellKind::Fit,
+        key: key(9),
+    });
     let out = dir.path().join("out");
     let report = store.export(&ids, &out, &NoProgress, &none).unwrap();
     assert_eq!((report.cells.len(), report.failed.len()), (2, 2));
-    let kinds: Vec<_> = report.failed.iter().map(|(id, e)| (id.key, e.kind())).collect();
-    assert!(kinds.contains(&(key(3), ErrorKind::Damaged)) && kinds.contains(&(key(9), ErrorKind::NotFound)));
+    let kinds: Vec<_> = report
+        .failed
+        .iter()
+        .map(|(id, e)| (id.key, e.kind()))
+        .collect();
+    assert!(
+        kinds.contains(&(key(3), ErrorKind::Damaged))
+            && kinds.contains(&(key(9), ErrorKind::NotFound))
+    );
     let report = store.export(&ids[..3], &out, &NoProgress, &none).unwrap();
     assert_eq!((report.cells.len(), report.skipped.len()), (0, 2));
 
@@ -329,6 +474,8 @@ fn export_and_import_copy_whole_cells() {
             assert_eq!(fs::read(a).unwrap(), fs::read(b).unwrap());
         }
     }
-    let e = other.import(&dir.path().join("none"), &NoProgress, &none).unwrap_err();
+    let e = other
+        .import(&dir.path().join("none"), &NoProgress, &none)
+        .unwrap_err();
     assert_eq!(e.kind(), ErrorKind::NotFound);
 }

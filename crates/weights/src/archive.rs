@@ -1,4 +1,5 @@
-//! The layout of PyTorch since 1.6: a zip archive of `<name>/data.pkl` and one entry for each storage.
+//! The layout of PyTorch since 1.6: a zip archive of `<name>/data.pkl` and one entry for each
+//! storage.
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
@@ -18,7 +19,11 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensors, WeightsError> {
             "a zip archive that cannot be read ({e}); it may be truncated, get it again"
         ))
     })?;
-    let names: Vec<String> = zip.file_names().filter_map(Result::ok).map(|name| name.into_owned()).collect();
+    let names: Vec<String> = zip
+        .file_names()
+        .filter_map(Result::ok)
+        .map(|name| name.into_owned())
+        .collect();
     let Some(root) = names.iter().find_map(|n| n.strip_suffix("/data.pkl")) else {
         return Err(WeightsError::Layout(
             "a zip archive without data.pkl: this is no PyTorch file".to_owned(),
@@ -32,7 +37,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensors, WeightsError> {
     if names.iter().any(|n| n == &format!("{root}/byteorder")) {
         let order = entry(&mut zip, &format!("{root}/byteorder"), bytes.len())?;
         if order != b"little" {
-            return Err(WeightsError::Layout("written on a big-endian machine".to_owned()));
+            return Err(WeightsError::Layout(
+                "written on a big-endian machine".to_owned(),
+            ));
         }
     }
     let program = entry(&mut zip, &format!("{root}/data.pkl"), bytes.len())?;
@@ -46,18 +53,25 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensors, WeightsError> {
     }
     state::tensors(&object, &arena, bytes.len(), |storage| {
         // Read above for each storage that is referred to.
-        Ok(storages.get(storage.key.as_str()).map_or(&[][..], Vec::as_slice))
+        Ok(storages
+            .get(storage.key.as_str())
+            .map_or(&[][..], Vec::as_slice))
     })
 }
 
-/// A stored entry. PyTorch never compresses, so that a compressed entry (which could expand without bound) is refused.
+/// A stored entry. PyTorch never compresses, so that a compressed entry (which could expand without
+/// bound) is refused.
 fn entry(zip: &mut Zip<'_>, name: &str, limit: usize) -> Result<Vec<u8>, WeightsError> {
     let wrap = |problem: String| WeightsError::Layout(format!("entry {name:?}: {problem}"));
     let file = zip.by_name(name).map_err(|e| wrap(e.to_string()))?;
     if file.compression() != CompressionMethod::Stored || file.encrypted() {
-        return Err(wrap("compressed or encrypted, which PyTorch never writes".to_owned()));
+        return Err(wrap(
+            "compressed or encrypted, which PyTorch never writes".to_owned(),
+        ));
     }
     let mut bytes = Vec::new();
-    file.take(limit as u64).read_to_end(&mut bytes).map_err(|e| wrap(e.to_string()))?;
+    file.take(limit as u64)
+        .read_to_end(&mut bytes)
+        .map_err(|e| wrap(e.to_string()))?;
     Ok(bytes)
 }

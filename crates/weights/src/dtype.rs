@@ -58,8 +58,8 @@ impl Dtype {
         }
     }
 
-    /// The little-endian element at the start of `bytes`, or what stands in the way. `bytes` holds at least
-    /// [`Dtype::size`] of them.
+    /// The little-endian element at the start of `bytes`, or what stands in the way. `bytes` holds
+    /// at least [`Dtype::size`] of them.
     pub(crate) fn to_f32(self, bytes: &[u8]) -> Result<f32, String> {
         fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
             let mut array = [0; N];
@@ -75,7 +75,9 @@ impl Dtype {
         };
         match self {
             Self::F16 => Ok(half(u16::from_le_bytes(first(bytes)))),
-            Self::Bf16 => Ok(f32::from_bits(u32::from(u16::from_le_bytes(first(bytes))) << 16)),
+            Self::Bf16 => Ok(f32::from_bits(
+                u32::from(u16::from_le_bytes(first(bytes))) << 16,
+            )),
             Self::F32 => Ok(f32::from_le_bytes(first(bytes))),
             Self::F64 => {
                 let wide = f64::from_le_bytes(first(bytes));
@@ -133,11 +135,17 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        assert_eq!(Dtype::I64.to_f32(&16_777_216i64.to_le_bytes()), Ok(EXACT as f32));
+        assert_eq!(
+            Dtype::I64.to_f32(&16_777_216i64.to_le_bytes()),
+            Ok(EXACT as f32)
+        );
         assert!(Dtype::I64.to_f32(&16_777_217i64.to_le_bytes()).is_err());
         assert!(Dtype::I64.to_f32(&i64::MIN.to_le_bytes()).is_err());
         assert!(Dtype::F64.to_f32(&1e300f64.to_le_bytes()).is_err());
-        assert_eq!(Dtype::F64.to_f32(&f64::INFINITY.to_le_bytes()), Ok(f32::INFINITY));
+        assert_eq!(
+            Dtype::F64.to_f32(&f64::INFINITY.to_le_bytes()),
+            Ok(f32::INFINITY)
+        );
         assert_eq!(Dtype::F64.to_f32(&0.1f64.to_le_bytes()), Ok(0.1f32));
         assert_eq!(Dtype::Bf16.to_f32(&[0x80, 0x3f]), Ok(1.0));
     }

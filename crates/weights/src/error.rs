@@ -74,7 +74,10 @@ impl WeightsError {
         match self {
             // These name the file already.
             Self::File(_) | Self::InFile { .. } => self,
-            source => Self::InFile { path: path.display().to_string(), source: Box::new(source) },
+            source => Self::InFile {
+                path: path.display().to_string(),
+                source: Box::new(source),
+            },
         }
     }
 }

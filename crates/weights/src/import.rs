@@ -22,12 +22,13 @@ pub struct Imported {
     pub values: usize,
 }
 
-/// Reads the PyTorch file `source`, whose SHA-256 begins with `expected` (8 to 64 hexadecimal digits), and writes its
-/// tensors as `f32` to the safetensors file `target`, atomically. The bytes written depend on the tensors alone.
+/// Reads the PyTorch file `source`, whose SHA-256 begins with `expected` (8 to 64 hexadecimal
+/// digits), and writes its tensors as `f32` to the safetensors file `target`, atomically. The bytes
+/// written depend on the tensors alone.
 ///
 /// # Errors
-/// The digest is another one, `source` is refused by [`crate::read`], or `target` cannot be written; an old `target` then
-/// stays as it was.
+/// The digest is another one, `source` is refused by [`crate::read`], or `target` cannot be
+/// written; an old `target` then stays as it was.
 pub fn import(source: &Path, expected: &str, target: &Path) -> Result<Imported, WeightsError> {
     let bytes = files::read(source)?;
     let source_sha256 = digest::sha256(&bytes);
@@ -62,7 +63,11 @@ pub fn to_safetensors(tensors: &Tensors) -> Result<Vec<u8>, WeightsError> {
         if crate::tensor::count(&tensor.shape) != Some(tensor.data.len()) {
             return Err(WeightsError::Tensor {
                 name: name.clone(),
-                problem: format!("shape {:?} does not fit {} values", tensor.shape, tensor.data.len()),
+                problem: format!(
+                    "shape {:?} does not fit {} values",
+                    tensor.shape,
+                    tensor.data.len()
+                ),
             });
         }
     }

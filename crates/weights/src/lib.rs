@@ -1,17 +1,21 @@
-//! Reads tensors out of PyTorch files (`.pth`, `.pt`) without executing anything, and writes them as safetensors.
+//! Reads tensors out of PyTorch files (`.pth`, `.pt`) without executing anything, and writes them
+//! as safetensors.
 //!
-//! A PyTorch file is a pickle, and a pickle is a program: unpickling a file from the internet may run any code. This crate
-//! interprets only the few opcodes and the few constructors that a file of weights needs ([`ALLOWED`]) and refuses
-//! everything else by name. Two layouts are read:
+//! A PyTorch file is a pickle, and a pickle is a program: unpickling a file from the internet may
+//! run any code. This crate interprets only the few opcodes and the few constructors that a file of
+//! weights needs ([`ALLOWED`]) and refuses everything else by name. Two layouts are read:
 //!
-//! - the *legacy stream* (before PyTorch 1.6): pickles of a magic number, a protocol number and system information, the
-//!   pickled dictionary, the list of storage keys, then for each storage its number of elements and its bytes;
-//! - the *zip archive* (since 1.6): `<name>/data.pkl` and one stored entry `<name>/data/<key>` for each storage.
+//! - the *legacy stream* (before PyTorch 1.6): pickles of a magic number, a protocol number and
+//!   system information, the pickled dictionary, the list of storage keys, then for each storage
+//!   its number of elements and its bytes;
+//! - the *zip archive* (since 1.6): `<name>/data.pkl` and one stored entry `<name>/data/<key>` for
+//!   each storage.
 //!
-//! Input: a dictionary from name to tensor (a *state dict*), or a checkpoint that holds one under `state_dict` or `model`.
-//! Output: for each name a [`Tensor`]: shape as stored, values row-major as `f32`, whatever the strides in the file.
-//! Values are converted: `f16` and `bf16` exactly; `f64` rounded to the nearest `f32`; integers only if each has an exact
-//! `f32`. Counters named `num_batches_tracked` are dropped: inference never reads them.
+//! Input: a dictionary from name to tensor (a *state dict*), or a checkpoint that holds one under
+//! `state_dict` or `model`. Output: for each name a [`Tensor`]: shape as stored, values row-major
+//! as `f32`, whatever the strides in the file. Values are converted: `f16` and `bf16` exactly;
+//! `f64` rounded to the nearest `f32`; integers only if each has an exact `f32`. Counters named
+//! `num_batches_tracked` are dropped: inference never reads them.
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -26,8 +30,9 @@
 //! assert!(bytes.len() > 8);
 //! ```
 //!
-//! Not read: pickles of whole modules (they name classes), TorchScript archives, quantised, sparse and complex tensors,
-//! the tar layout of PyTorch before 0.1.10, big-endian files. Each is refused with a message that says so.
+//! Not read: pickles of whole modules (they name classes), TorchScript archives, quantised, sparse
+//! and complex tensors, the tar layout of PyTorch before 0.1.10, big-endian files. Each is refused
+//! with a message that says so.
 
 mod archive;
 mod dtype;
@@ -53,8 +58,8 @@ pub type Tensors = BTreeMap<String, Tensor>;
 /// Reads a PyTorch file.
 ///
 /// # Errors
-/// The file cannot be read, is truncated or damaged, holds anything but tensors by name, or names something that is not
-/// in [`ALLOWED`].
+/// The file cannot be read, is truncated or damaged, holds anything but tensors by name, or names
+/// something that is not in [`ALLOWED`].
 pub fn read(path: &Path) -> Result<Tensors, WeightsError> {
     read_bytes(&segad_provision::files::read(path)?).map_err(|e| e.in_file(path))
 }
@@ -64,5 +69,9 @@ pub fn read(path: &Path) -> Result<Tensors, WeightsError> {
 /// # Errors
 /// As [`read`].
 pub fn read_bytes(bytes: &[u8]) -> Result<Tensors, WeightsError> {
-    if bytes.starts_with(b"PK\x03\x04") { archive::read(bytes) } else { legacy::read(bytes) }
+    if bytes.starts_with(b"PK\x03\x04") {
+        archive::read(bytes)
+    } else {
+        legacy::read(bytes)
+    }
 }

@@ -1,4 +1,5 @@
-//! The part of Python's pickle language that files of tensors use, interpreted without executing anything.
+//! The part of Python's pickle language that files of tensors use, interpreted without executing
+//! anything.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -33,7 +34,8 @@ pub(crate) struct Storage {
     pub dtype: Dtype,
     /// Number of elements, as the pickle says.
     pub elements: usize,
-    /// Where it begins in the stored one, in elements (legacy layout only: a storage may be a part of another).
+    /// Where it begins in the stored one, in elements (legacy layout only: a storage may be a part
+    /// of another).
     pub offset: usize,
 }
 
@@ -46,8 +48,8 @@ pub(crate) struct View {
     pub offset: usize,
 }
 
-/// A value. Compound values live in the arena ([`Pickle`]) and are named by index, so that sharing, mutation and cycles
-/// cost nothing and no depth of nesting can exhaust the stack.
+/// A value. Compound values live in the arena ([`Pickle`]) and are named by index, so that sharing,
+/// mutation and cycles cost nothing and no depth of nesting can exhaust the stack.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
     None,
@@ -236,14 +238,19 @@ impl<'a> Machine<'a> {
                     self.get(slot)?;
                 }
                 other => {
-                    return self.fail(format!("opcode {other:#04x} is not used by files of weights"));
+                    return self.fail(format!(
+                        "opcode {other:#04x} is not used by files of weights"
+                    ));
                 }
             }
         }
     }
 
     fn fail<T>(&self, problem: String) -> Step<T> {
-        Err(WeightsError::Pickle { at: self.start, problem })
+        Err(WeightsError::Pickle {
+            at: self.start,
+            problem,
+        })
     }
 
     fn take(&mut self, n: u64) -> Step<&'a [u8]> {
@@ -270,7 +277,11 @@ impl<'a> Machine<'a> {
     fn line(&mut self) -> Step<String> {
         let left = &self.bytes[self.at..];
         let Some(n) = left.iter().position(|&b| b == b'\n') else {
-            return Err(WeightsError::Truncated { what: "pickle", at: self.bytes.len(), needed: 1 });
+            return Err(WeightsError::Truncated {
+                what: "pickle",
+                at: self.bytes.len(),
+                needed: 1,
+            });
         };
         self.at += n + 1;
         Ok(String::from_utf8_lossy(&left[..n]).into_owned())
@@ -280,7 +291,11 @@ impl<'a> Machine<'a> {
         let n = self.number(width)?;
         let bytes = self.take(n)?;
         let value = if bytes.len() <= 8 {
-            let sign = if bytes.last().is_some_and(|b| b & 0x80 != 0) { -1 } else { 0 };
+            let sign = if bytes.last().is_some_and(|b| b & 0x80 != 0) {
+                -1
+            } else {
+                0
+            };
             Value::Int(bytes.iter().rev().fold(sign, |n, &b| n << 8 | i64::from(b)))
         } else {
             Value::BigInt(bytes.into())
@@ -376,7 +391,10 @@ impl<'a> Machine<'a> {
         if module.starts_with("torch.nn.modules") || ["torchvision", "timm"].contains(&package) {
             return Err(WeightsError::WholeModule(format!("{module}.{name}")));
         }
-        Err(WeightsError::Global { module: module.to_owned(), name: name.to_owned() })
+        Err(WeightsError::Global {
+            module: module.to_owned(),
+            name: name.to_owned(),
+        })
     }
 
     /// REDUCE: calls a global. Each that may be called has its meaning here; nothing else happens.
@@ -435,7 +453,8 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// BUILD: sets attributes. Only an OrderedDict's `_metadata` occurs, which no reader of weights needs.
+    /// BUILD: sets attributes. Only an OrderedDict's `_metadata` occurs, which no reader of weights
+    /// needs.
     fn build(&mut self) -> Step<()> {
         self.pop()?;
         match self.stack.last() {
@@ -448,7 +467,9 @@ impl<'a> Machine<'a> {
     fn persistent(&mut self) -> Step<()> {
         let id = self.pop()?;
         let storage = match self.arena.items(&id) {
-            Some([Value::Str(kind), class, key, _location, elements, rest @ ..]) if &**kind == "storage" => {
+            Some([Value::Str(kind), class, key, _location, elements, rest @ ..])
+                if &**kind == "storage" =>
+            {
                 let dtype = match class {
                     Value::Global(i) => Dtype::of_storage(ALLOWED[*i].1),
                     _ => None,
@@ -469,10 +490,17 @@ impl<'a> Machine<'a> {
                     },
                     _ => return self.fail("a reference to a storage is malformed".to_owned()),
                 };
-                Storage { key, dtype, elements, offset }
+                Storage {
+                    key,
+                    dtype,
+                    elements,
+                    offset,
+                }
             }
             Some([Value::Str(kind), ..]) if &**kind == "module" => {
-                return Err(WeightsError::WholeModule("a class with its source".to_owned()));
+                return Err(WeightsError::WholeModule(
+                    "a class with its source".to_owned(),
+                ));
             }
             _ => return self.fail("a reference to something that is no storage".to_owned()),
         };

@@ -12,7 +12,8 @@ const NESTED: [&str; 2] = ["state_dict", "model"];
 
 /// The tensors of a dictionary, with their values from the storages' bytes that `bytes_of` gives.
 ///
-/// `file_size` (bytes) bounds what views may expand to, so that a small file cannot ask for all memory.
+/// `file_size` (bytes) bounds what views may expand to, so that a small file cannot ask for all
+/// memory.
 pub(crate) fn tensors<'a>(
     value: &Value,
     arena: &Pickle,
@@ -26,10 +27,19 @@ pub(crate) fn tensors<'a>(
         if name == DROPPED || name.ends_with(".num_batches_tracked") {
             continue;
         }
-        let wrap = |problem: String| WeightsError::Tensor { name: name.to_owned(), problem };
-        total = count(&view.shape).and_then(|n| total.checked_add(n)).filter(|&n| n <= limit).ok_or_else(
-            || wrap(format!("shape {:?} expands to far more values than the file holds", view.shape)),
-        )?;
+        let wrap = |problem: String| WeightsError::Tensor {
+            name: name.to_owned(),
+            problem,
+        };
+        total = count(&view.shape)
+            .and_then(|n| total.checked_add(n))
+            .filter(|&n| n <= limit)
+            .ok_or_else(|| {
+                wrap(format!(
+                    "shape {:?} expands to far more values than the file holds",
+                    view.shape
+                ))
+            })?;
         let tensor = gather(view, bytes_of(&view.storage)?).map_err(wrap)?;
         if tensors.insert(name.to_owned(), tensor).is_some() {
             return Err(wrap("the name stands twice".to_owned()));
@@ -39,7 +49,10 @@ pub(crate) fn tensors<'a>(
 }
 
 /// The named views of a dictionary, or of the one nested in a checkpoint.
-fn views<'a>(value: &'a Value, arena: &'a Pickle) -> Result<Vec<(&'a str, &'a View)>, WeightsError> {
+fn views<'a>(
+    value: &'a Value,
+    arena: &'a Pickle,
+) -> Result<Vec<(&'a str, &'a View)>, WeightsError> {
     let layout = |problem: &str| Err(WeightsError::Layout(problem.to_owned()));
     let Some(mut entries) = arena.entries(value) else {
         return layout("the file holds no dictionary; save module.state_dict()");
@@ -52,7 +65,9 @@ fn views<'a>(value: &'a Value, arena: &'a Pickle) -> Result<Vec<(&'a str, &'a Vi
         match nested {
             Some(nested) => entries = nested,
             None => {
-                return layout("the dictionary holds no tensors, nor a dictionary under state_dict or model");
+                return layout(
+                    "the dictionary holds no tensors, nor a dictionary under state_dict or model",
+                );
             }
         }
     }

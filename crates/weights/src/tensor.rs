@@ -27,9 +27,13 @@ pub(crate) fn gather(view: &View, bytes: &[u8]) -> Result<Tensor, String> {
     // The elements that the storage really has, whatever the pickle says.
     let available = (bytes.len() / size).min(view.storage.elements);
     if n > 0 {
-        let last = view.shape.iter().zip(&view.stride).try_fold(view.offset, |at, (&d, &s)| {
-            (d - 1).checked_mul(s).and_then(|step| at.checked_add(step))
-        });
+        let last = view
+            .shape
+            .iter()
+            .zip(&view.stride)
+            .try_fold(view.offset, |at, (&d, &s)| {
+                (d - 1).checked_mul(s).and_then(|step| at.checked_add(step))
+            });
         if last.is_none_or(|last| last >= available) {
             return Err(format!(
                 "shape {:?}, stride {:?}, offset {} reach beyond the storage's {available} elements",
@@ -53,7 +57,11 @@ pub(crate) fn gather(view: &View, bytes: &[u8]) -> Result<Tensor, String> {
             index[d] = 0;
         }
     }
-    Ok(Tensor { shape: view.shape.clone(), dtype, data })
+    Ok(Tensor {
+        shape: view.shape.clone(),
+        dtype,
+        data,
+    })
 }
 
 #[cfg(test)]
@@ -63,7 +71,12 @@ mod tests {
 
     fn view(shape: &[usize], stride: &[usize], offset: usize, elements: usize) -> View {
         View {
-            storage: Storage { key: "0".to_owned(), dtype: Dtype::U8, elements, offset: 0 },
+            storage: Storage {
+                key: "0".to_owned(),
+                dtype: Dtype::U8,
+                elements,
+                offset: 0,
+            },
             shape: shape.to_vec(),
             stride: stride.to_vec(),
             offset,
@@ -76,7 +89,12 @@ mod tests {
         let t = gather(&view(&[3, 2], &[1, 3], 1, 12), &bytes).unwrap();
         assert_eq!(t.data, [1., 4., 2., 5., 3., 6.]);
         assert_eq!(gather(&view(&[], &[], 11, 12), &bytes).unwrap().data, [11.]);
-        assert!(gather(&view(&[0, 5], &[5, 1], 0, 12), &bytes).unwrap().data.is_empty());
+        assert!(
+            gather(&view(&[0, 5], &[5, 1], 0, 12), &bytes)
+                .unwrap()
+                .data
+                .is_empty()
+        );
         assert!(gather(&view(&[], &[], 12, 12), &bytes).is_err());
         assert!(gather(&view(&[3], &[6], 0, 12), &bytes).is_err());
         assert!(gather(&view(&[2], &[usize::MAX], 1, 12), &bytes).is_err());

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use segad_weights::{Dtype, Tensors, WeightsError, import, read, read_bytes, write_safetensors};
 
 fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
 }
 
 fn bytes(name: &str) -> Vec<u8> {
@@ -28,11 +30,17 @@ fn check(tensors: &Tensors, dtype: Dtype) {
 
 #[test]
 fn both_layouts_and_every_float_type() {
-    for (name, dtype) in
-        [("f32", Dtype::F32), ("f16", Dtype::F16), ("bf16", Dtype::Bf16), ("f64", Dtype::F64)]
-    {
+    for (name, dtype) in [
+        ("f32", Dtype::F32),
+        ("f16", Dtype::F16),
+        ("bf16", Dtype::Bf16),
+        ("f64", Dtype::F64),
+    ] {
         for layout in ["legacy", "zip"] {
-            check(&read(&fixture(&format!("{layout}_{name}.pth"))).unwrap(), dtype);
+            check(
+                &read(&fixture(&format!("{layout}_{name}.pth"))).unwrap(),
+                dtype,
+            );
         }
     }
     check(&read(&fixture("checkpoint.pth")).unwrap(), Dtype::F32);
@@ -42,10 +50,16 @@ fn both_layouts_and_every_float_type() {
 fn what_would_execute_is_refused_by_name() {
     for name in ["legacy_hostile.pth", "zip_hostile.pth"] {
         let error = read(&fixture(name)).unwrap_err().to_string();
-        assert!(error.contains("system") && error.contains(name) && error.contains("not allowed"), "{error}");
+        assert!(
+            error.contains("system") && error.contains(name) && error.contains("not allowed"),
+            "{error}"
+        );
     }
     let error = read(&fixture("whole_module.pth")).unwrap_err().to_string();
-    assert!(error.contains("whole module") && error.contains("Sequential"), "{error}");
+    assert!(
+        error.contains("whole module") && error.contains("Sequential"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -58,7 +72,10 @@ fn what_does_not_fit_is_refused() {
         ("make.py", "no PyTorch file"),
     ] {
         let error = read(&fixture(name)).unwrap_err().to_string();
-        assert!(error.contains(expected) && error.contains(name), "{name}: {error}");
+        assert!(
+            error.contains(expected) && error.contains(name),
+            "{name}: {error}"
+        );
     }
     assert!(read_bytes(&[]).unwrap_err().to_string().contains("empty"));
     let error = read(&fixture("no_such_file.pth")).unwrap_err().to_string();
@@ -71,22 +88,40 @@ fn truncated_at_every_byte() {
     for name in ["legacy_f32.pth", "zip_f16.pth"] {
         let whole = bytes(name);
         for end in 0..whole.len() {
-            assert!(read_bytes(&whole[..end]).is_err(), "{name} cut at {end} was read");
+            assert!(
+                read_bytes(&whole[..end]).is_err(),
+                "{name} cut at {end} was read"
+            );
         }
     }
     let whole = bytes("legacy_f32.pth");
     let error = read_bytes(&whole[..whole.len() - 1]).unwrap_err();
-    assert!(matches!(error, WeightsError::Truncated { needed: 1, .. }), "{error}");
+    assert!(
+        matches!(error, WeightsError::Truncated { needed: 1, .. }),
+        "{error}"
+    );
 }
 
-/// Every byte replaced by several others: an error or some tensors, never a panic or endless memory.
+/// Every byte replaced by several others: an error or some tensors, never a panic or endless
+/// memory.
 #[test]
 fn damaged_at_every_byte() {
     for name in ["legacy_f32.pth", "zip_f16.pth"] {
         let mut file = bytes(name);
         for at in 0..file.len() {
             let old = file[at];
-            for new in [0x00, 0xff, old ^ 0x01, old ^ 0x80, b'R', b'Q', b'b', b'u', b'0', b'.'] {
+            for new in [
+                0x00,
+                0xff,
+                old ^ 0x01,
+                old ^ 0x80,
+                b'R',
+                b'Q',
+                b'b',
+                b'u',
+                b'0',
+                b'.',
+            ] {
                 file[at] = new;
                 if let Ok(tensors) = read_bytes(&file) {
                     let values: usize = tensors.values().map(|t| t.data.len()).sum();
@@ -114,8 +149,13 @@ fn import_checks_the_digest_and_writes_the_same_bytes() {
     let source = fixture("legacy_f16.pth");
     let digest = segad_provision::digest::sha256_file(&source).unwrap();
 
-    let error = import(&source, "00000000", &target).unwrap_err().to_string();
-    assert!(error.contains("legacy_f16.pth") && error.contains(&digest), "{error}");
+    let error = import(&source, "00000000", &target)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("legacy_f16.pth") && error.contains(&digest),
+        "{error}"
+    );
     assert!(!target.exists());
 
     let imported = import(&source, &digest[..8], &target).unwrap();

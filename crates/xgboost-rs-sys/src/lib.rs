@@ -1,14 +1,21 @@
-//! XGBoost's C interface, as far as `xgboost-rs` 0.3 and segad use it, linked to an installed `libxgboost.so`.
+//! XGBoost's C interface, as far as `xgboost-rs` 0.3 and segad use it, linked to an installed
+//! `libxgboost.so`.
 //!
-//! It takes the place of the published `xgboost-rs-sys` through `[patch.crates-io]`. That one compiles XGBoost 1.6.2
-//! with cmake and libclang, and 1.6.2 gives other forests than the 2.x line. Here nothing is compiled: the build script
-//! links the library in the folder `XGBOOST_LIB_DIR`. All declarations fit XGBoost 1.6 to 3.x; `xgboost-rs` itself takes
-//! C's `char` for signed, so only machines where it is (x86-64) will do.
+//! It takes the place of the published `xgboost-rs-sys` through `[patch.crates-io]`. That one
+//! compiles XGBoost 1.6.2 with cmake and libclang, and 1.6.2 gives other forests than the 2.x line.
+//! Here nothing is compiled: the build script links the library in the folder `XGBOOST_LIB_DIR`.
+//! All declarations fit XGBoost 1.6 to 3.x; `xgboost-rs` itself takes C's `char` for signed, so
+//! only machines where it is (x86-64) will do.
 //!
-//! Every function but [`XGBoostVersion`] and [`XGBGetLastError`] returns 0 for success and −1 for failure, whose reason
-//! [`XGBGetLastError`] then gives (per thread). What each does and which pointers it keeps: XGBoost's `c_api.h`.
+//! Every function but [`XGBoostVersion`] and [`XGBGetLastError`] returns 0 for success and −1 for
+//! failure, whose reason [`XGBGetLastError`] then gives (per thread). What each does and which
+//! pointers it keeps: XGBoost's `c_api.h`.
 #![allow(unsafe_code, reason = "foreign declarations")]
-#![allow(non_camel_case_types, non_snake_case, reason = "the names of the C interface")]
+#![allow(
+    non_camel_case_types,
+    non_snake_case,
+    reason = "the names of the C interface"
+)]
 #![allow(missing_docs, reason = "documented in c_api.h")]
 
 pub mod openmp;
@@ -28,7 +35,11 @@ unsafe extern "C" {
         config: *const c_char,
         out: *mut DMatrixHandle,
     ) -> c_int;
-    pub fn XGDMatrixCreateFromFile(uri: *const c_char, silent: c_int, out: *mut DMatrixHandle) -> c_int;
+    pub fn XGDMatrixCreateFromFile(
+        uri: *const c_char,
+        silent: c_int,
+        out: *mut DMatrixHandle,
+    ) -> c_int;
     pub fn XGDMatrixCreateFromMat(
         values: *const c_float,
         rows: bst_ulong,
@@ -71,10 +82,22 @@ unsafe extern "C" {
         len: bst_ulong,
     ) -> c_int;
 
-    pub fn XGBoosterCreate(matrices: *const DMatrixHandle, len: bst_ulong, out: *mut BoosterHandle) -> c_int;
+    pub fn XGBoosterCreate(
+        matrices: *const DMatrixHandle,
+        len: bst_ulong,
+        out: *mut BoosterHandle,
+    ) -> c_int;
     pub fn XGBoosterFree(booster: BoosterHandle) -> c_int;
-    pub fn XGBoosterSetParam(booster: BoosterHandle, name: *const c_char, value: *const c_char) -> c_int;
-    pub fn XGBoosterUpdateOneIter(booster: BoosterHandle, round: c_int, train: DMatrixHandle) -> c_int;
+    pub fn XGBoosterSetParam(
+        booster: BoosterHandle,
+        name: *const c_char,
+        value: *const c_char,
+    ) -> c_int;
+    pub fn XGBoosterUpdateOneIter(
+        booster: BoosterHandle,
+        round: c_int,
+        train: DMatrixHandle,
+    ) -> c_int;
     pub fn XGBoosterBoostOneIter(
         booster: BoosterHandle,
         train: DMatrixHandle,
@@ -154,11 +177,16 @@ unsafe extern "C" {
         len: *mut bst_ulong,
         out: *mut *mut *const c_char,
     ) -> c_int;
-    pub fn XGBoosterSetAttr(booster: BoosterHandle, key: *const c_char, value: *const c_char) -> c_int;
+    pub fn XGBoosterSetAttr(
+        booster: BoosterHandle,
+        key: *const c_char,
+        value: *const c_char,
+    ) -> c_int;
 }
 
-/// Functions that `xgboost-rs` names and that XGBoost 2.0 or 3.0 took away. They always fail, on every version alike;
-/// `xgboost-rs` reaches them only from `train_increment`, `from_csr`, `from_csc` and `set_group`.
+/// Functions that `xgboost-rs` names and that XGBoost 2.0 or 3.0 took away. They always fail, on
+/// every version alike; `xgboost-rs` reaches them only from `train_increment`, `from_csr`,
+/// `from_csc` and `set_group`.
 mod gone {
     use super::*;
 

@@ -17,8 +17,8 @@ const MAX_BYTES: u64 = 40_000_000_000;
 /// What marks a folder that this program made, and says where it is from.
 const RECORD: &str = ".segad.json";
 
-/// What is wrong with a data set in the cache, or `None`: every class must hold the images that the manifest counts.
-/// `segad data verify` looks into them as well.
+/// What is wrong with a data set in the cache, or `None`: every class must hold the images that the
+/// manifest counts. `segad data verify` looks into them as well.
 ///
 /// # Errors
 /// There is no such manifest.
@@ -41,11 +41,19 @@ fn counted(manifest: Manifest, folder: &Path) -> Result<(), XtaskError> {
 }
 
 /// Brings a data set to `<cache>/data/<name>`, unless it is there and whole; returns the folder.
-pub(super) fn provide(p: &Provisioner<'_>, name: &str, from: Option<&str>) -> Result<PathBuf, XtaskError> {
+pub(super) fn provide(
+    p: &Provisioner<'_>,
+    name: &str,
+    from: Option<&str>,
+) -> Result<PathBuf, XtaskError> {
     provide_as(p, Manifest::shipped(name)?, from)
 }
 
-fn provide_as(p: &Provisioner<'_>, manifest: Manifest, from: Option<&str>) -> Result<PathBuf, XtaskError> {
+fn provide_as(
+    p: &Provisioner<'_>,
+    manifest: Manifest,
+    from: Option<&str>,
+) -> Result<PathBuf, XtaskError> {
     let folder = p.cache.data(&manifest.name);
     if folder.exists() {
         match counted(manifest.clone(), &folder) {
@@ -53,7 +61,10 @@ fn provide_as(p: &Provisioner<'_>, manifest: Manifest, from: Option<&str>) -> Re
             // What the user put there is not replaced.
             Err(error) if !folder.join(RECORD).exists() => {
                 let advice = "complete it, or move it away and run this again";
-                return Err(XtaskError::Input(format!("{}: {error}; {advice}", folder.display())));
+                return Err(XtaskError::Input(format!(
+                    "{}: {error}; {advice}",
+                    folder.display()
+                )));
             }
             Err(error) => (p.say)(&format!("{}: {error}; bringing it anew", folder.display())),
         }
@@ -101,20 +112,34 @@ fn obtain<'m>(
     from: Option<&str>,
 ) -> Result<(PathBuf, Pin<'m>), XtaskError> {
     if let Some(from) = from {
-        let file = if from.contains("://") { p.url(from, Pin::Unknown, stage)? } else { PathBuf::from(from) };
+        let file = if from.contains("://") {
+            p.url(from, Pin::Unknown, stage)?
+        } else {
+            PathBuf::from(from)
+        };
         return Ok((file.clone(), recognised(p, manifest, &file)?));
     }
-    let by_hand = manifest.sources.iter().map(|s| p.cache.download(&s.file)).find(|file| file.exists());
+    let by_hand = manifest
+        .sources
+        .iter()
+        .map(|s| p.cache.download(&s.file))
+        .find(|file| file.exists());
     if let Some(file) = by_hand {
         return Ok((file.clone(), recognised(p, manifest, &file)?));
     }
     if p.offline {
         let what = format!("the data set {}", manifest.name);
-        return Err(ProvisionError::Offline { what, path: p.cache.data(&manifest.name) }.into());
+        return Err(ProvisionError::Offline {
+            what,
+            path: p.cache.data(&manifest.name),
+        }
+        .into());
     }
     let mut failure = None;
     for source in manifest.sources.iter().filter(|s| !s.manual) {
-        let (Some(url), Some(sha256)) = (&source.url, &source.sha256) else { continue };
+        let (Some(url), Some(sha256)) = (&source.url, &source.sha256) else {
+            continue;
+        };
         let pin = Pin::Sha256(sha256);
         match p.url(url, pin, stage) {
             Ok(file) => return Ok((file, pin)),
@@ -122,22 +147,38 @@ fn obtain<'m>(
         }
     }
     let said = failure.unwrap_or_else(|| "there is no address to download it from".to_owned());
-    Err(XtaskError::Input(format!("{}: {said}\n{}", manifest.name, advice(&p.cache, manifest))))
+    Err(XtaskError::Input(format!(
+        "{}: {said}\n{}",
+        manifest.name,
+        advice(&p.cache, manifest)
+    )))
 }
 
 /// How to get the archive by hand.
 fn advice(cache: &Cache, manifest: &Manifest) -> String {
     let line = |source: &Source| {
         let url = source.url.as_deref().unwrap_or_default();
-        let note = source.note.as_deref().map_or(String::new(), |n| format!(" ({n})"));
-        format!("  {url}{note}\n  save it as {}\n", cache.download(&source.file).display())
+        let note = source
+            .note
+            .as_deref()
+            .map_or(String::new(), |n| format!(" ({n})"));
+        format!(
+            "  {url}{note}\n  save it as {}\n",
+            cache.download(&source.file).display()
+        )
     };
     let lines: String = manifest.sources.iter().map(line).collect();
-    format!("to get it by hand:\n{lines}then run the same command again; or name the file with --from")
+    format!(
+        "to get it by hand:\n{lines}then run the same command again; or name the file with --from"
+    )
 }
 
 /// Which of the published digests a file of the user's has.
-fn recognised<'m>(p: &Provisioner<'_>, manifest: &'m Manifest, file: &Path) -> Result<Pin<'m>, XtaskError> {
+fn recognised<'m>(
+    p: &Provisioner<'_>,
+    manifest: &'m Manifest,
+    file: &Path,
+) -> Result<Pin<'m>, XtaskError> {
     for sha256 in manifest.sources.iter().filter_map(|s| s.sha256.as_deref()) {
         match Pin::Sha256(sha256).check(file) {
             Ok(()) => return Ok(Pin::Sha256(sha256)),
@@ -146,18 +187,24 @@ fn recognised<'m>(p: &Provisioner<'_>, manifest: &'m Manifest, file: &Path) -> R
         }
     }
     let name = file.display();
-    (p.say)(&format!("{name}: its digest is none of the published ones, so every image in it is looked at"));
+    (p.say)(&format!(
+        "{name}: its digest is none of the published ones, so every image in it is looked at"
+    ));
     Ok(Pin::Unknown)
 }
 
-/// The archive's layout becomes the prepared one. Without the list that says how, it stays; both are read.
+/// The archive's layout becomes the prepared one. Without the list that says how, it stays; both
+/// are read.
 fn arrange_visa(p: &Provisioner<'_>, manifest: &Manifest, out: &Path) -> Result<(), XtaskError> {
     let base = Dataset::open(manifest.clone(), out)?.base().to_owned();
     if base.join(visa::SPLIT).exists() {
         let images = visa::prepare(&base)?;
         (p.say)(&format!("{images} images arranged as {} says", visa::SPLIT));
     } else {
-        (p.say)(&format!("{} is not in the archive; its layout stays, which is read as well", visa::SPLIT));
+        (p.say)(&format!(
+            "{} is not in the archive; its layout stays, which is read as well",
+            visa::SPLIT
+        ));
     }
     Ok(())
 }

@@ -11,7 +11,11 @@ use crate::error::XtaskError;
 pub(super) const NAME: &str = "segad-maps";
 /// Archive, where its classes go, and the page to save it from.
 const PARTS: [(&str, &str, &str); 3] = [
-    ("visa_segm.zip", "visa_segm", "https://drive.google.com/file/d/1ZVMxtb6PY958qigxAQcLEifWsRdnLaI4/view"),
+    (
+        "visa_segm.zip",
+        "visa_segm",
+        "https://drive.google.com/file/d/1ZVMxtb6PY958qigxAQcLEifWsRdnLaI4/view",
+    ),
     (
         "efficient_ad.zip",
         "anomaly_maps/efficient_ad",
@@ -23,14 +27,19 @@ const PARTS: [(&str, &str, &str); 3] = [
         "https://drive.google.com/file/d/1Pap5-8x74_AROFRxjcBvIu9XdqvzHMs8/view",
     ),
 ];
-/// 1200 test images and a tenth of 8659 others, 256 × 256 f32 or labels of eight bytes, twelve classes: far below this.
+/// 1200 test images and a tenth of 8659 others, 256 × 256 f32 or labels of eight bytes, twelve
+/// classes: far below this.
 const MAX_BYTES: u64 = 40_000_000_000;
 
-/// Unpacks the archives that lie in the downloads and checks that the lists and what they name are there; returns the
-/// folder, for `--maps`. `segad import maps` then looks into every file.
+/// Unpacks the archives that lie in the downloads and checks that the lists and what they name are
+/// there; returns the folder, for `--maps`. `segad import maps` then looks into every file.
 pub(super) fn provide(p: &Provisioner<'_>) -> Result<PathBuf, XtaskError> {
     let folder = p.cache.data(NAME);
-    let classes: Vec<String> = Manifest::shipped("visa")?.classes.into_iter().map(|c| c.name).collect();
+    let classes: Vec<String> = Manifest::shipped("visa")?
+        .classes
+        .into_iter()
+        .map(|c| c.name)
+        .collect();
     for (archive, part, _) in PARTS {
         let (file, place) = (p.cache.download(archive), folder.join(part));
         if place.is_dir() || !file.exists() {
@@ -42,7 +51,9 @@ pub(super) fn provide(p: &Provisioner<'_>) -> Result<PathBuf, XtaskError> {
         // Whatever folders the archive begins with, the classes are what counts.
         let below = |name: &str| {
             let parts: Vec<&str> = name.split('/').collect();
-            let start = parts.iter().position(|part| classes.iter().any(|c| c == part))?;
+            let start = parts
+                .iter()
+                .position(|part| classes.iter().any(|c| c == part))?;
             Some(parts[start..].iter().collect())
         };
         archive::unpack(&file, &out, MAX_BYTES, below)?;
@@ -56,7 +67,10 @@ pub(super) fn provide(p: &Provisioner<'_>) -> Result<PathBuf, XtaskError> {
 
 fn advice(p: &Provisioner<'_>, folder: &Path, problem: &str) -> String {
     let line = |(archive, _, page): &(&str, &str, &str)| {
-        format!("  {page}\n  save it as {}\n", p.cache.download(archive).display())
+        format!(
+            "  {page}\n  save it as {}\n",
+            p.cache.download(archive).display()
+        )
     };
     let lines: String = PARTS.iter().map(line).collect();
     format!(
@@ -88,15 +102,28 @@ fn problem(folder: &Path, classes: &[String]) -> Result<Option<String>, XtaskErr
 /// The first list or map that a class lacks.
 fn missing_map(class: &Path) -> Result<Option<String>, XtaskError> {
     for list in ["df_training.csv", "df_test.csv"] {
-        let Some(text) = files::read_text(&class.join(list))? else { return Ok(Some(list.to_owned())) };
+        let Some(text) = files::read_text(&class.join(list))? else {
+            return Ok(Some(list.to_owned()));
+        };
         let mut rows = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
-        let column = rows.next().and_then(|head| head.iter().position(|c| *c == "an_map_path"));
-        let Some(column) = column else { return Ok(Some(format!("{list}'s column an_map_path"))) };
+        let column = rows
+            .next()
+            .and_then(|head| head.iter().position(|c| *c == "an_map_path"));
+        let Some(column) = column else {
+            return Ok(Some(format!("{list}'s column an_map_path")));
+        };
         for row in rows {
             // Paths begin with folders of the authors' machine; the last two parts count.
-            let path = row.get(column).copied().unwrap_or_default().replace('\\', "/");
+            let path = row
+                .get(column)
+                .copied()
+                .unwrap_or_default()
+                .replace('\\', "/");
             let parts: Vec<&str> = path.rsplit('/').take(2).collect();
-            let file: PathBuf = ["anomaly_maps"].into_iter().chain(parts.into_iter().rev()).collect();
+            let file: PathBuf = ["anomaly_maps"]
+                .into_iter()
+                .chain(parts.into_iter().rev())
+                .collect();
             if !class.join(&file).is_file() {
                 return Ok(Some(file.display().to_string()));
             }
@@ -126,15 +153,24 @@ mod tests {
         }
 
         let made = dir.path().join("made");
-        let classes = segad_miniature::maps::MINIATURE.map(|(name, segments, ..)| (name, segments, 1, 1, 2));
+        let classes =
+            segad_miniature::maps::MINIATURE.map(|(name, segments, ..)| (name, segments, 1, 1, 2));
         segad_miniature::maps::write(&made, 16, &classes).unwrap();
         for (archive, part, _) in PARTS {
             let folder = made.join(part);
             let top = Path::new(part).file_name().unwrap();
-            super::super::dataset::tests::zip(&folder, top.to_str().unwrap(), &cache.download(archive));
+            super::super::dataset::tests::zip(
+                &folder,
+                top.to_str().unwrap(),
+                &cache.download(archive),
+            );
         }
         let place = fetch(&context, &[NAME], None).unwrap().remove(0);
-        assert!(place.join("anomaly_maps/rd4ad/pcb4/anomaly_maps/bad/001.npy").is_file());
+        assert!(
+            place
+                .join("anomaly_maps/rd4ad/pcb4/anomaly_maps/bad/001.npy")
+                .is_file()
+        );
 
         files::write_atomic(
             &place.join("anomaly_maps/rd4ad/pcb4/df_test.csv"),
@@ -142,6 +178,9 @@ mod tests {
         )
         .unwrap();
         let text = fetch(&context, &[NAME], None).unwrap_err().to_string();
-        assert!(text.contains("anomaly_maps/rd4ad/pcb4/anomaly_maps/bad/9.npy is not there"), "{text}");
+        assert!(
+            text.contains("anomaly_maps/rd4ad/pcb4/anomaly_maps/bad/9.npy is not there"),
+            "{text}"
+        );
     }
 }

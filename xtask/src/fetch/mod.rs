@@ -28,7 +28,8 @@ enum Thing {
     Weights(&'static Weights),
 }
 
-/// Fetches each of `what` unless it is there; returns where they lie. What cannot be had does not keep the others away.
+/// Fetches each of `what` unless it is there; returns where they lie. What cannot be had does not
+/// keep the others away.
 pub(crate) fn run(
     context: &Context,
     what: &[String],
@@ -100,13 +101,21 @@ pub(crate) mod tests {
                 offline,
                 path: None,
                 show_progress: false,
-                patience: Patience { attempts: 1, pause: Duration::ZERO, ..Patience::default() },
+                patience: Patience {
+                    attempts: 1,
+                    pause: Duration::ZERO,
+                    ..Patience::default()
+                },
                 say: &|_| (),
             },
         }
     }
 
-    pub fn fetch(context: &Context, what: &[&str], from: Option<&str>) -> Result<Vec<PathBuf>, XtaskError> {
+    pub fn fetch(
+        context: &Context,
+        what: &[&str],
+        from: Option<&str>,
+    ) -> Result<Vec<PathBuf>, XtaskError> {
         let what: Vec<String> = what.iter().map(|w| (*w).to_owned()).collect();
         run(context, &what, from)
     }
@@ -118,7 +127,12 @@ pub(crate) mod tests {
         let error = fetch(&context, &["elpv", "resnet81"], None).unwrap_err();
         assert!(error.to_string().contains("resnet81") && error.to_string().contains("resnet18"));
         assert_eq!(error.exit_code(), exit::USAGE);
-        for what in [&["elpv"][..], &["weights"], &["vad", "visa"], &["segad-maps"]] {
+        for what in [
+            &["elpv"][..],
+            &["weights"],
+            &["vad", "visa"],
+            &["segad-maps"],
+        ] {
             let error = fetch(&context, what, Some("x")).unwrap_err();
             assert!(error.to_string().contains("--from"), "{error}");
         }
@@ -128,7 +142,11 @@ pub(crate) mod tests {
     fn offline_names_what_is_missing() {
         let dir = tempfile::tempdir().unwrap();
         let context = context(dir.path(), true);
-        for (what, name) in [("weights", "efficientnet-lite2"), ("visa", "visa"), ("mvtec", "mvtec")] {
+        for (what, name) in [
+            ("weights", "efficientnet-lite2"),
+            ("visa", "visa"),
+            ("mvtec", "mvtec"),
+        ] {
             let error = fetch(&context, &[what], None).unwrap_err();
             let text = error.to_string();
             assert!(text.contains(name) && text.contains("cache"), "{text}");

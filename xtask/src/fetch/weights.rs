@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::error::XtaskError;
 
-/// What is wrong with weights in the cache, or `None`: the file must have the digest in the record beside it.
+/// What is wrong with weights in the cache, or `None`: the file must have the digest in the record
+/// beside it.
 pub(crate) fn problem(cache: &Cache, pinned: &Weights) -> Result<Option<String>, ProvisionError> {
     let Some(record) = files::read_text(&cache.weights_record(pinned.name))? else {
         return Ok(Some("not fetched".to_owned()));
@@ -61,7 +62,10 @@ pub(super) fn provide(
     });
     // The record is the mark of completion, so it comes last.
     stage.publish(&made, &target)?;
-    files::write_atomic(&p.cache.weights_record(pinned.name), format!("{record:#}\n").as_bytes())?;
+    files::write_atomic(
+        &p.cache.weights_record(pinned.name),
+        format!("{record:#}\n").as_bytes(),
+    )?;
     p.discard(&file)?;
     Ok(target)
 }
@@ -79,7 +83,11 @@ fn obtain(
         WeightsSource::GitBlob { sha1, .. } => Pin::GitBlob(sha1),
     };
     if let Some(from) = from {
-        let file = if from.contains("://") { p.url(from, pin, stage)? } else { PathBuf::from(from) };
+        let file = if from.contains("://") {
+            p.url(from, pin, stage)?
+        } else {
+            PathBuf::from(from)
+        };
         let name = Path::new(from).file_name().unwrap_or_default();
         return Ok((file, pin, json!({ "file": name.to_string_lossy() })));
     }
@@ -119,8 +127,8 @@ mod tests {
     /// A file of the user's, through the same door: its digest is compared with the published one.
     #[test]
     fn a_given_file_is_imported_or_refused_by_its_digest() {
-        let fixture =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/weights/tests/fixtures/legacy_f16.pth");
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../crates/weights/tests/fixtures/legacy_f16.pth");
         let dir = tempfile::tempdir().unwrap();
         let context = context(dir.path(), true);
         let error = fetch(&context, &["resnet18"], fixture.to_str()).unwrap_err();
@@ -139,10 +147,15 @@ mod tests {
             imported: None,
         };
         let p = &context.provisioner;
-        assert_eq!(problem(&p.cache, &pinned).unwrap().as_deref(), Some("not fetched"));
+        assert_eq!(
+            problem(&p.cache, &pinned).unwrap().as_deref(),
+            Some("not fetched")
+        );
         let path = provide(p, &pinned, fixture.to_str()).unwrap();
         assert_eq!(problem(&p.cache, &pinned).unwrap(), None);
-        let record = files::read_text(&p.cache.weights_record("tiny")).unwrap().unwrap();
+        let record = files::read_text(&p.cache.weights_record("tiny"))
+            .unwrap()
+            .unwrap();
         let record: Value = serde_json::from_str(&record).unwrap();
         assert_eq!(record["source_sha256"], sha256);
         assert_eq!(record["source"]["file"], "legacy_f16.pth");

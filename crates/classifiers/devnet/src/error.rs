@@ -24,7 +24,8 @@ pub enum DevNetError {
     /// A network operation failed.
     #[error(transparent)]
     Nn(#[from] NnError),
-    /// Training stopped: cancelled, or the loss is not finite, or an image cannot be read, or a checkpoint does not fit.
+    /// Training stopped: cancelled, or the loss is not finite, or an image cannot be read, or a
+    /// checkpoint does not fit.
     #[error(transparent)]
     Train(#[from] TrainError),
     /// There are too few training images of a label.

@@ -9,8 +9,9 @@ const NAME: &str = "devnet";
 
 /// DevNet, not fitted yet: parameters and the weights that the backbone starts with.
 ///
-/// Memory: the network's variables four times over (values, gradients, Adam's two), one batch's activations (about
-/// 30 MB an image of 256 pixels with ResNet-18), and as many resized training images as fit the context's budget.
+/// Memory: the network's variables four times over (values, gradients, Adam's two), one batch's
+/// activations (about 30 MB an image of 256 pixels with ResNet-18), and as many resized training
+/// images as fit the context's budget.
 pub struct DevNet {
     params: DevNetParams,
     weights: Weights,
@@ -23,7 +24,9 @@ impl DevNet {
     /// [`DevNetError::Weights`] if they are not.
     pub fn new(params: DevNetParams, weights: Weights) -> Result<Self, DevNetError> {
         let kind = params.backbone();
-        weights.check(kind, Some(kind.last_tap())).map_err(DevNetError::Weights)?;
+        weights
+            .check(kind, Some(kind.last_tap()))
+            .map_err(DevNetError::Weights)?;
         Ok(Self { params, weights })
     }
 
@@ -35,7 +38,9 @@ impl DevNet {
     /// What a checkpoint belongs to.
     fn identity(&self, train: &TrainLabelled<'_>, seed: Seed) -> Key {
         let mut hasher = KeyHasher::new(NAME, FIT_REVISION);
-        hasher.field("params", &self.params).field("weights", &self.weights.digest());
+        hasher
+            .field("params", &self.params)
+            .field("weights", &self.weights.digest());
         hasher.field("images", train.samples()).field("seed", &seed);
         hasher.finish()
     }
@@ -45,8 +50,9 @@ impl FitClassifier for DevNet {
     type Fitted = FittedDevNet;
     type Error = DevNetError;
 
-    /// Fits on labelled images. The same images, seed and precision give the same model. One bad image is enough, as in
-    /// the published one-shot experiments; it then fills every bad place of every batch.
+    /// Fits on labelled images. The same images, seed and precision give the same model. One bad
+    /// image is enough, as in the published one-shot experiments; it then fills every bad place of
+    /// every batch.
     ///
     /// # Errors
     /// [`DevNetError`]: fewer than two good or no bad image, an unreadable image, a diverged or cancelled training.
@@ -58,12 +64,23 @@ impl FitClassifier for DevNet {
     ) -> Result<FittedDevNet, DevNetError> {
         let s = self.params.settings();
         let of = |label| -> Vec<usize> {
-            images.samples().iter().enumerate().filter(|(_, s)| s.label == label).map(|(i, _)| i).collect()
+            images
+                .samples()
+                .iter()
+                .enumerate()
+                .filter(|(_, s)| s.label == label)
+                .map(|(i, _)| i)
+                .collect()
         };
         let (good, bad) = (of(Label::Good), of(Label::Bad));
-        for (label, actual, expected) in [(Label::Good, good.len(), 2), (Label::Bad, bad.len(), 1)] {
+        for (label, actual, expected) in [(Label::Good, good.len(), 2), (Label::Bad, bad.len(), 1)]
+        {
             if actual < expected {
-                return Err(DevNetError::TooFewImages { label, actual, expected });
+                return Err(DevNetError::TooFewImages {
+                    label,
+                    actual,
+                    expected,
+                });
             }
         }
         let counts = [good.len(), bad.len()];
@@ -73,10 +90,22 @@ impl FitClassifier for DevNet {
         let groups = vec![(good, from_good), (bad, from_bad)];
         let mut batches = BalancedBatches::new(groups, s.steps_per_epoch, seed.derive("batches"))?;
         let mut pixels = ResizedImages::new(images, s.image_size, ctx.memory);
-        let preprocess = self.params.backbone().preprocess(s.image_size, s.image_size);
-        let (plan, objective, identity) =
-            (self.params.plan(), self.params.objective(), self.identity(images, seed));
-        let run = Run { name: NAME, plan: &plan, seed: seed.derive("steps"), identity, ctx };
+        let preprocess = self
+            .params
+            .backbone()
+            .preprocess(s.image_size, s.image_size);
+        let (plan, objective, identity) = (
+            self.params.plan(),
+            self.params.objective(),
+            self.identity(images, seed),
+        );
+        let run = Run {
+            name: NAME,
+            plan: &plan,
+            seed: seed.derive("steps"),
+            identity,
+            ctx,
+        };
         let trained = train(&network.store, &mut batches, &run, |step| {
             let mut batch: Vec<Image> = Vec::with_capacity(step.samples.len());
             for (slot, &i) in step.samples.iter().enumerate() {
@@ -87,12 +116,24 @@ impl FitClassifier for DevNet {
                     image
                 });
             }
-            let labels: Vec<bool> =
-                step.samples.iter().map(|&i| images.samples()[i].label.is_bad()).collect();
+            let labels: Vec<bool> = step
+                .samples
+                .iter()
+                .map(|&i| images.samples()[i].label.is_bad())
+                .collect();
             let scores = network.scores(&preprocess.batch(&batch, device)?, true)?;
-            Ok::<_, DevNetError>(objective.loss(&scores, &labels, step.seed.derive("prior"))?.into())
+            Ok::<_, DevNetError>(
+                objective
+                    .loss(&scores, &labels, step.seed.derive("prior"))?
+                    .into(),
+            )
         })?;
-        tracing::debug!(good = counts[0], bad = counts[1], steps = trained.steps, "devnet trained");
+        tracing::debug!(
+            good = counts[0],
+            bad = counts[1],
+            steps = trained.steps,
+            "devnet trained"
+        );
         let origin = Origin {
             good: counts[0],
             bad: counts[1],
@@ -102,6 +143,11 @@ impl FitClassifier for DevNet {
             weights: Some(self.weights.digest()),
             curve: trained.curve,
         };
-        Ok(FittedDevNet::new(self.params.clone(), origin, network, ctx.batch))
+        Ok(FittedDevNet::new(
+            self.params.clone(),
+            origin,
+            network,
+            ctx.batch,
+        ))
     }
 }

@@ -47,10 +47,21 @@ struct Saved {
 }
 
 impl FittedDevNet {
-    pub(crate) fn new(params: DevNetParams, origin: Origin, network: Network, batch: usize) -> Self {
+    pub(crate) fn new(
+        params: DevNetParams,
+        origin: Origin,
+        network: Network,
+        batch: usize,
+    ) -> Self {
         let size = params.settings().image_size;
         let preprocess = params.backbone().preprocess(size, size);
-        Self { params, origin, network, preprocess, batch: batch.max(1) }
+        Self {
+            params,
+            origin,
+            network,
+            preprocess,
+            batch: batch.max(1),
+        }
     }
 
     /// The parameters that it was trained with.
@@ -78,17 +89,27 @@ impl FittedDevNet {
     /// # Errors
     /// libtorch's.
     pub fn save(&self) -> Result<SavedModel, DevNetError> {
-        let saved = Saved { settings: self.params.clone(), origin: self.origin.clone() };
-        let inputs = self.origin.weights.map(|key| (WEIGHTS.to_owned(), key)).into_iter().collect();
+        let saved = Saved {
+            settings: self.params.clone(),
+            origin: self.origin.clone(),
+        };
+        let inputs = self
+            .origin
+            .weights
+            .map(|key| (WEIGHTS.to_owned(), key))
+            .into_iter()
+            .collect();
         let tensors = self.tensors();
         let tensors: Vec<(&str, &Tensor)> = tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();
         Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, &tensors)?)
     }
 
-    /// Reads a saved model back. The precision is that of the fit. `batch` images go through the network at once.
+    /// Reads a saved model back. The precision is that of the fit. `batch` images go through the
+    /// network at once.
     ///
     /// # Errors
-    /// [`segad_nn::NnError::Saved`] for a damaged or foreign model; as [`FittedDevNet::import`] if it is of another network.
+    /// [`segad_nn::NnError::Saved`] for a damaged or foreign model; as [`FittedDevNet::import`] if
+    /// it is of another network.
     pub fn load(saved: &SavedModel, device: Device, batch: usize) -> Result<Self, DevNetError> {
         let Saved { settings, origin } = saved.open::<Saved>(KIND, SCHEMA)?.parameters;
         let state = Weights::from_safetensors(&saved.tensors)?;
@@ -96,10 +117,12 @@ impl FittedDevNet {
         Ok(Self::new(settings, origin, network, batch))
     }
 
-    /// A model from a state that the official code saved, as safetensors. The backbone's unused head may be there.
+    /// A model from a state that the official code saved, as safetensors. The backbone's unused
+    /// head may be there.
     ///
     /// # Errors
-    /// [`segad_nn::NnError::WeightNames`] and [`segad_nn::NnError::WeightShape`] for the state of another network.
+    /// [`segad_nn::NnError::WeightNames`] and [`segad_nn::NnError::WeightShape`] for the state of
+    /// another network.
     pub fn import(
         params: DevNetParams,
         state: &Weights,
@@ -123,18 +146,25 @@ impl FittedDevNet {
 impl ImageClassifier for FittedDevNet {
     type Error = DevNetError;
 
-    /// The mean over the scales of the mean of the largest places: 0 or more, unless `top_share` is 0.
+    /// The mean over the scales of the mean of the largest places: 0 or more, unless `top_share` is
+    /// 0.
     fn scores(&self, images: &[Image]) -> Result<Vec<f32>, DevNetError> {
         let mut scores = Vec::with_capacity(images.len());
         let device = self.network.store.device();
         for chunk in images.chunks(self.batch) {
             let x = self.preprocess.batch(chunk, device)?;
-            let found =
-                tch::no_grad(|| autocast(device, self.origin.precision, || self.network.scores(&x, false)))?;
+            let found = tch::no_grad(|| {
+                autocast(device, self.origin.precision, || {
+                    self.network.scores(&x, false)
+                })
+            })?;
             scores.extend(to_vec(&found)?);
         }
         match scores.iter().position(|s| !s.is_finite()) {
-            Some(index) => Err(DevNetError::Score { index, value: scores[index] }),
+            Some(index) => Err(DevNetError::Score {
+                index,
+                value: scores[index],
+            }),
             None => Ok(scores),
         }
     }

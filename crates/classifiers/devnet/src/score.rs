@@ -13,8 +13,15 @@ const NET: &str = "feature_extractor.net.";
 pub(crate) fn parameters(kind: BackboneKind) -> Result<Vec<Parameter>, NnError> {
     let channels = kind.tap(kind.last_tap())?.channels;
     let mut list = below(kind.parameters(Some(kind.last_tap()))?);
-    for (name, shape) in [("conv.weight", vec![1, channels, 1, 1]), ("conv.bias", vec![1])] {
-        list.push(Parameter { name: name.to_owned(), shape, trainable: true });
+    for (name, shape) in [
+        ("conv.weight", vec![1, channels, 1, 1]),
+        ("conv.bias", vec![1]),
+    ] {
+        list.push(Parameter {
+            name: name.to_owned(),
+            shape,
+            trainable: true,
+        });
     }
     Ok(list)
 }
@@ -25,10 +32,16 @@ fn known(kind: BackboneKind) -> Result<Vec<Parameter>, NnError> {
 }
 
 fn below(list: Vec<Parameter>) -> Vec<Parameter> {
-    list.into_iter().map(|p| Parameter { name: format!("{NET}{}", p.name), ..p }).collect()
+    list.into_iter()
+        .map(|p| Parameter {
+            name: format!("{NET}{}", p.name),
+            ..p
+        })
+        .collect()
 }
 
-/// The network: a backbone without its head, and one convolution that turns its features into a map of scores.
+/// The network: a backbone without its head, and one convolution that turns its features into a map
+/// of scores.
 pub(crate) struct Network {
     pub store: VarStore,
     backbone: TrainableBackbone,
@@ -47,7 +60,10 @@ impl Network {
         device: tch::Device,
     ) -> Result<Self, NnError> {
         let (store, kind, s) = (VarStore::new(device), params.backbone(), params.settings());
-        let (conv, net) = (store.root() / "conv", store.root() / "feature_extractor" / "net");
+        let (conv, net) = (
+            store.root() / "conv",
+            store.root() / "feature_extractor" / "net",
+        );
         let channels = kind.tap(kind.last_tap())?.channels;
         let weight = conv.f_zeros("weight", &[1, channels, 1, 1])?;
         let bias = conv.f_zeros("bias", &[1])?;
@@ -55,14 +71,28 @@ impl Network {
         initialise(&store, seed, pytorch_default(&store))?;
         let backbone = TrainableBackbone::new(kind, kind.last_tap(), weights, &net)?;
         drop((conv, net));
-        Ok(Self { store, backbone, weight, bias, scales: s.scales, top_share: s.top_share })
+        Ok(Self {
+            store,
+            backbone,
+            weight,
+            bias,
+            scales: s.scales,
+            top_share: s.top_share,
+        })
     }
 
     /// With the state of a trained network, which the parameters say the names and shapes of.
-    pub fn read(params: &DevNetParams, state: &Weights, device: tch::Device) -> Result<Self, NnError> {
+    pub fn read(
+        params: &DevNetParams,
+        state: &Weights,
+        device: tch::Device,
+    ) -> Result<Self, NnError> {
         state.check_against("devnet", &params.parameters(), &known(params.backbone())?)?;
         let network = Self::new(params, &state.below(NET), Seed(0), device)?;
-        for (name, variable) in [("conv.weight", &network.weight), ("conv.bias", &network.bias)] {
+        for (name, variable) in [
+            ("conv.weight", &network.weight),
+            ("conv.bias", &network.bias),
+        ] {
             tch::no_grad(|| variable.shallow_clone().f_copy_(&state.tensors()[name]))?;
         }
         Ok(network)
@@ -88,8 +118,15 @@ mod tests {
 
     #[test]
     fn scores_are_the_formula_on_the_backbones_features() {
-        for (kind, channels) in [(BackboneKind::Resnet18, 512), (BackboneKind::EfficientnetLite2, 352)] {
-            let settings = DevNetSettings { backbone: kind, image_size: 128, ..Default::default() };
+        for (kind, channels) in [
+            (BackboneKind::Resnet18, 512),
+            (BackboneKind::EfficientnetLite2, 352),
+        ] {
+            let settings = DevNetSettings {
+                backbone: kind,
+                image_size: 128,
+                ..Default::default()
+            };
             let weights = Weights::golden(kind, Some(kind.last_tap())).unwrap();
             let params = settings.checked().unwrap();
             let network = Network::new(&params, &weights, Seed(4), tch::Device::Cpu).unwrap();
@@ -98,11 +135,15 @@ mod tests {
             let bound = 1.0 / f64::from(channels).sqrt();
             let largest = head.iter().fold(0f32, |m, v| m.max(v.abs()));
             assert_eq!(head.len() as i32, channels);
-            assert!(f64::from(largest) <= bound && f64::from(largest) > 0.9 * bound, "{largest}");
+            assert!(
+                f64::from(largest) <= bound && f64::from(largest) > 0.9 * bound,
+                "{largest}"
+            );
             let bias = to_vec(&variables["conv.bias"]).unwrap()[0];
 
             let (device, precision) = Default::default();
-            let frozen = Backbone::new(kind, &[kind.last_tap()], &weights, device, precision).unwrap();
+            let frozen =
+                Backbone::new(kind, &[kind.last_tap()], &weights, device, precision).unwrap();
             let x = golden::input("x", &[2, 3, 128, 128]).unwrap();
             let mut expected = [0.0; 2];
             for side in [128i64, 64] {
@@ -125,7 +166,10 @@ mod tests {
             }
             let found = to_vec(&tch::no_grad(|| network.scores(&x, false)).unwrap()).unwrap();
             for (a, e) in found.iter().zip(expected) {
-                assert!((f64::from(*a) - e).abs() < 1e-4 * e.max(1.0), "{kind}: {found:?} {expected:?}");
+                assert!(
+                    (f64::from(*a) - e).abs() < 1e-4 * e.max(1.0),
+                    "{kind}: {found:?} {expected:?}"
+                );
             }
         }
     }

@@ -8,7 +8,8 @@ use segad_nn::train::{shuffle, uniform};
 const AREA: (f64, f64) = (0.02, 0.15);
 /// Width over height: from this to its inverse, evenly in the logarithm.
 const ASPECT: f64 = 0.3;
-/// Brightness, contrast and saturation change by up to this share, hue by up to this part of a turn.
+/// Brightness, contrast and saturation change by up to this share, hue by up to this part of a
+/// turn.
 const JITTER: f64 = 0.1;
 
 /// Where a piece is cut out and pasted: sizes and corners in pixels.
@@ -31,7 +32,12 @@ impl Piece {
             let top = uniform(rng, 0.0, (height - h) as f64) as usize;
             (uniform(rng, 0.0, (width - w) as f64) as usize, top)
         };
-        Self { width: w, height: h, from: corner(), to: corner() }
+        Self {
+            width: w,
+            height: h,
+            from: corner(),
+            to: corner(),
+        }
     }
 }
 
@@ -45,8 +51,14 @@ pub(crate) fn cut_paste(image: &Image, seed: Seed) -> Result<Image, ImagingError
     let stride = 3 * image.width();
     let start = |(left, top): (usize, usize), y: usize| (top + y) * stride + 3 * left;
     let row = 3 * piece.width;
-    let cut = (0..piece.height).flat_map(|y| &image.rgb()[start(piece.from, y)..][..row]).copied();
-    let patch = jitter(Image::from_rgb(piece.height, piece.width, cut.collect())?, seed, &mut rng)?;
+    let cut = (0..piece.height)
+        .flat_map(|y| &image.rgb()[start(piece.from, y)..][..row])
+        .copied();
+    let patch = jitter(
+        Image::from_rgb(piece.height, piece.width, cut.collect())?,
+        seed,
+        &mut rng,
+    )?;
     let (height, width) = (image.height(), image.width());
     let mut rgb = image.rgb().to_vec();
     for (y, line) in patch.rgb().chunks_exact(row).enumerate() {
@@ -57,11 +69,20 @@ pub(crate) fn cut_paste(image: &Image, seed: Seed) -> Result<Image, ImagingError
 
 /// Brightness, contrast, saturation and hue, in random order.
 fn jitter(mut image: Image, seed: Seed, rng: &mut impl rand::Rng) -> Result<Image, ImagingError> {
-    let mut order = [Some(Adjust::Brightness), Some(Adjust::Contrast), Some(Adjust::Saturation), None];
+    let mut order = [
+        Some(Adjust::Brightness),
+        Some(Adjust::Contrast),
+        Some(Adjust::Saturation),
+        None,
+    ];
     shuffle(&mut order, seed.derive("jitter"));
     for change in order {
         image = match change {
-            Some(what) => adjust(&image, what, uniform(rng, 1.0 - JITTER, 1.0 + JITTER) as f32)?,
+            Some(what) => adjust(
+                &image,
+                what,
+                uniform(rng, 1.0 - JITTER, 1.0 + JITTER) as f32,
+            )?,
             None => shift_hue(&image, uniform(rng, -JITTER, JITTER))?,
         };
     }
@@ -78,7 +99,10 @@ mod tests {
         let (mut areas, mut logs, mut squares) = (0.0, 0.0, 0.0);
         for s in 0..n {
             let p = Piece::draw(256, 256, &mut Seed(s).rng());
-            let (area, aspect) = ((p.width * p.height) as f64 / 65536.0, p.width as f64 / p.height as f64);
+            let (area, aspect) = (
+                (p.width * p.height) as f64 / 65536.0,
+                p.width as f64 / p.height as f64,
+            );
             assert!((0.0195..0.1525).contains(&area), "{p:?}");
             assert!((0.29..3.45).contains(&aspect), "{p:?}");
             for (left, top) in [p.from, p.to] {
@@ -89,11 +113,24 @@ mod tests {
             squares += aspect.ln().powi(2);
         }
         let n = n as f64;
-        // Even from 0.02 to 0.15, and from ln 0.3 to −ln 0.3: means within 4 standard errors, and the variance.
-        assert!((areas / n - 0.085).abs() < 4.0 * 0.13 / 12f64.sqrt() / n.sqrt() + 1e-4, "{}", areas / n);
+        // Even from 0.02 to 0.15, and from ln 0.3 to −ln 0.3: means within 4 standard errors, and
+        // the variance.
+        assert!(
+            (areas / n - 0.085).abs() < 4.0 * 0.13 / 12f64.sqrt() / n.sqrt() + 1e-4,
+            "{}",
+            areas / n
+        );
         let half = -(0.3f64.ln());
-        assert!((logs / n).abs() < 4.0 * half / 3f64.sqrt() / n.sqrt(), "{}", logs / n);
-        assert!((squares / n / (half * half / 3.0) - 1.0).abs() < 0.06, "{}", squares / n);
+        assert!(
+            (logs / n).abs() < 4.0 * half / 3f64.sqrt() / n.sqrt(),
+            "{}",
+            logs / n
+        );
+        assert!(
+            (squares / n / (half * half / 3.0) - 1.0).abs() < 0.06,
+            "{}",
+            squares / n
+        );
     }
 
     #[test]
@@ -106,14 +143,20 @@ mod tests {
             assert_eq!(pasted, cut_paste(&image, Seed(s)).unwrap());
             for y in 0..64 {
                 for x in 0..64 {
-                    let inside =
-                        (p.to.0..p.to.0 + p.width).contains(&x) && (p.to.1..p.to.1 + p.height).contains(&y);
+                    let inside = (p.to.0..p.to.0 + p.width).contains(&x)
+                        && (p.to.1..p.to.1 + p.height).contains(&y);
                     let (before, after) = (image.pixel(y, x).unwrap(), pasted.pixel(y, x).unwrap());
                     if inside {
-                        // Brightness and contrast by at most a tenth each, saturation and hue leave grey alone.
-                        let source = image.pixel(y - p.to.1 + p.from.1, x - p.to.0 + p.from.0).unwrap();
+                        // Brightness and contrast by at most a tenth each, saturation and hue leave
+                        // grey alone.
+                        let source = image
+                            .pixel(y - p.to.1 + p.from.1, x - p.to.0 + p.from.0)
+                            .unwrap();
                         let off = i32::from(after[0]) - i32::from(source[0]);
-                        assert!(after[0] == after[1] && off.abs() <= 45, "{source:?} {after:?}");
+                        assert!(
+                            after[0] == after[1] && off.abs() <= 45,
+                            "{source:?} {after:?}"
+                        );
                     } else {
                         assert_eq!(before, after);
                     }
@@ -124,9 +167,19 @@ mod tests {
 
     #[test]
     fn colours_change_by_every_property() {
-        let image = Image::from_rgb(2, 2, vec![200, 40, 90, 10, 220, 60, 90, 90, 200, 120, 100, 30]).unwrap();
-        let seen: std::collections::BTreeSet<Vec<u8>> =
-            (0..50).map(|s| jitter(image.clone(), Seed(s), &mut Seed(s).rng()).unwrap().into_rgb()).collect();
+        let image = Image::from_rgb(
+            2,
+            2,
+            vec![200, 40, 90, 10, 220, 60, 90, 90, 200, 120, 100, 30],
+        )
+        .unwrap();
+        let seen: std::collections::BTreeSet<Vec<u8>> = (0..50)
+            .map(|s| {
+                jitter(image.clone(), Seed(s), &mut Seed(s).rng())
+                    .unwrap()
+                    .into_rgb()
+            })
+            .collect();
         assert!(seen.len() > 45, "{}", seen.len());
     }
 }

@@ -24,7 +24,8 @@ pub enum DraError {
     /// A network operation failed.
     #[error(transparent)]
     Nn(#[from] NnError),
-    /// Training stopped: cancelled, or the loss is not finite, or an image cannot be read, or a checkpoint does not fit.
+    /// Training stopped: cancelled, or the loss is not finite, or an image cannot be read, or a
+    /// checkpoint does not fit.
     #[error(transparent)]
     Train(#[from] TrainError),
     /// There are too few training images of a label.
@@ -40,7 +41,9 @@ pub enum DraError {
         expected: usize,
     },
     /// A score that is NaN or infinite.
-    #[error("dra: image {index} of the batch: score {value}; the model is damaged or diverged, fit it again")]
+    #[error(
+        "dra: image {index} of the batch: score {value}; the model is damaged or diverged, fit it again"
+    )]
     Score {
         /// Position in the batch.
         index: usize,

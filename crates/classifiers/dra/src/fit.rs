@@ -3,7 +3,9 @@ use crate::model::{FittedDra, Origin};
 use crate::score::{Network, Role, Scores};
 use crate::{DraError, DraParams, FIT_REVISION};
 use rand::Rng;
-use segad_core::{FitClassifier, FitContext, Image, ImageId, Key, KeyHasher, Label, Seed, TrainLabelled};
+use segad_core::{
+    FitClassifier, FitContext, Image, ImageId, Key, KeyHasher, Label, Seed, TrainLabelled,
+};
 use segad_nn::train::{
     BalancedBatches, Loss, ResizedImages, Run, Step, Stream, shuffle, train, turned, uniform,
 };
@@ -14,8 +16,9 @@ const NAME: &str = "dra";
 
 /// DRA, not fitted yet: parameters and the weights that the backbone starts with.
 ///
-/// Memory: the network's variables four times over (values, gradients, Adam's two), one batch's activations (about
-/// 30 MB an image of 256 pixels with ResNet-18), and as many resized training images as fit the context's budget.
+/// Memory: the network's variables four times over (values, gradients, Adam's two), one batch's
+/// activations (about 30 MB an image of 256 pixels with ResNet-18), and as many resized training
+/// images as fit the context's budget.
 pub struct Dra {
     params: DraParams,
     weights: Weights,
@@ -28,7 +31,9 @@ impl Dra {
     /// [`DraError::Weights`] if they are not.
     pub fn new(params: DraParams, weights: Weights) -> Result<Self, DraError> {
         let kind = params.backbone();
-        weights.check(kind, Some(kind.last_tap())).map_err(DraError::Weights)?;
+        weights
+            .check(kind, Some(kind.last_tap()))
+            .map_err(DraError::Weights)?;
         Ok(Self { params, weights })
     }
 
@@ -40,7 +45,9 @@ impl Dra {
     /// What a checkpoint belongs to.
     fn identity(&self, train: &TrainLabelled<'_>, seed: Seed) -> Key {
         let mut hasher = KeyHasher::new(NAME, FIT_REVISION);
-        hasher.field("params", &self.params).field("weights", &self.weights.digest());
+        hasher
+            .field("params", &self.params)
+            .field("weights", &self.weights.digest());
         hasher.field("images", train.samples()).field("seed", &seed);
         hasher.finish()
     }
@@ -50,27 +57,53 @@ impl FitClassifier for Dra {
     type Fitted = FittedDra;
     type Error = DraError;
 
-    /// Fits on labelled images. The same images, seed and precision give the same model. One bad image is enough, as in
-    /// the published one-shot experiments; it then fills every bad place of every batch.
+    /// Fits on labelled images. The same images, seed and precision give the same model. One bad
+    /// image is enough, as in the published one-shot experiments; it then fills every bad place of
+    /// every batch.
     ///
     /// # Errors
     /// [`DraError`]: fewer than two good or no bad image, an unreadable image, a diverged or cancelled training.
-    fn fit(&self, images: &TrainLabelled<'_>, seed: Seed, ctx: &FitContext) -> Result<FittedDra, DraError> {
+    fn fit(
+        &self,
+        images: &TrainLabelled<'_>,
+        seed: Seed,
+        ctx: &FitContext,
+    ) -> Result<FittedDra, DraError> {
         let s = self.params.settings();
         let of = |label| -> Vec<usize> {
-            images.samples().iter().enumerate().filter(|(_, s)| s.label == label).map(|(i, _)| i).collect()
+            images
+                .samples()
+                .iter()
+                .enumerate()
+                .filter(|(_, s)| s.label == label)
+                .map(|(i, _)| i)
+                .collect()
         };
         let (good, bad) = (of(Label::Good), of(Label::Bad));
-        for (label, actual, expected) in [(Label::Good, good.len(), 2), (Label::Bad, bad.len(), 1)] {
+        for (label, actual, expected) in [(Label::Good, good.len(), 2), (Label::Bad, bad.len(), 1)]
+        {
             if actual < expected {
-                return Err(DraError::TooFewImages { label, actual, expected });
+                return Err(DraError::TooFewImages {
+                    label,
+                    actual,
+                    expected,
+                });
             }
         }
         let device = torch_device(ctx.device)?;
         let network = Network::new(&self.params, &self.weights, seed.derive("network"), device)?;
         let pixels = ResizedImages::new(images, s.image_size, ctx.memory);
-        let preprocess = self.params.backbone().preprocess(s.image_size, s.image_size);
-        let mut pictures = Pictures { params: &self.params, pixels, good: good.clone(), preprocess, device };
+        let preprocess = self
+            .params
+            .backbone()
+            .preprocess(s.image_size, s.image_size);
+        let mut pictures = Pictures {
+            params: &self.params,
+            pixels,
+            good: good.clone(),
+            preprocess,
+            device,
+        };
 
         let counts = [good.len(), bad.len()];
         let [from_good, from_bad] = self.params.shares();
@@ -78,30 +111,44 @@ impl FitClassifier for Dra {
         let groups = vec![(good.clone(), from_good), (bad, from_bad)];
         let mut batches = BalancedBatches::new(groups, s.steps_per_epoch, seed.derive("batches"))?;
         let (plan, identity) = (self.params.plan(), self.identity(images, seed));
-        let run = Run { name: NAME, plan: &plan, seed: seed.derive("steps"), identity, ctx };
+        let run = Run {
+            name: NAME,
+            plan: &plan,
+            seed: seed.derive("steps"),
+            identity,
+            ctx,
+        };
         let trained = train(&network.store, &mut batches, &run, |step| {
             let at = step.index * s.references as u64;
             let mut batch = pictures.references(&references.take(at, s.references), step.seed)?;
             let mut roles = Vec::with_capacity(step.samples.len());
             for (slot, &i) in step.samples.iter().enumerate() {
                 let label = images.samples()[i].label;
-                let (image, role) = pictures.sample(i, label, step.seed.derive(&format!("slot {slot}")))?;
+                let (image, role) =
+                    pictures.sample(i, label, step.seed.derive(&format!("slot {slot}")))?;
                 batch.push(image);
                 roles.push(role);
             }
             let scores = network.train(&pictures.input(&batch)?, &roles)?;
             loss(&self.params, &scores, &roles, step)
         })?;
-        tracing::debug!(good = counts[0], bad = counts[1], steps = trained.steps, "dra trained");
+        tracing::debug!(
+            good = counts[0],
+            bad = counts[1],
+            steps = trained.steps,
+            "dra trained"
+        );
 
-        // The references of scoring: good images drawn once, where the official code draws anew for every test batch.
+        // The references of scoring: good images drawn once, where the official code draws anew for
+        // every test batch.
         let mut chosen = good;
         shuffle(&mut chosen, seed.derive("scoring references"));
         chosen.truncate(s.references);
         chosen.sort_unstable();
         let batch = pictures.references(&chosen, seed.derive("scoring references"))?;
         let input = pictures.input(&batch)?;
-        let features = tch::no_grad(|| autocast(device, ctx.precision, || network.references(&input)))?;
+        let features =
+            tch::no_grad(|| autocast(device, ctx.precision, || network.references(&input)))?;
         let origin = Origin {
             good: counts[0],
             bad: counts[1],
@@ -109,7 +156,10 @@ impl FitClassifier for Dra {
             seed,
             precision: ctx.precision,
             weights: Some(self.weights.digest()),
-            references: chosen.iter().map(|&i| images.samples()[i].id.clone()).collect::<Vec<ImageId>>(),
+            references: chosen
+                .iter()
+                .map(|&i| images.samples()[i].id.clone())
+                .collect::<Vec<ImageId>>(),
             curve: trained.curve,
         };
         FittedDra::new(self.params.clone(), origin, network, features, ctx.batch)
@@ -117,21 +167,49 @@ impl FitClassifier for Dra {
 }
 
 /// The sum of the heads' losses, each over the images that the head sees.
-fn loss(params: &DraParams, scores: &Scores, roles: &[Role], step: &Step<'_>) -> Result<Loss, DraError> {
+fn loss(
+    params: &DraParams,
+    scores: &Scores,
+    roles: &[Role],
+    step: &Step<'_>,
+) -> Result<Loss, DraError> {
     let objective = params.objective();
     let targets = |seen: fn(Role) -> bool, high: fn(Role) -> bool| -> Vec<bool> {
-        roles.iter().filter(|r| seen(**r)).map(|r| high(*r)).collect()
+        roles
+            .iter()
+            .filter(|r| seen(**r))
+            .map(|r| high(*r))
+            .collect()
     };
     // The holistic head is high for good images.
     let heads = [
-        ("holistic", &scores.holistic, targets(|_| true, |r| r == Role::Good)),
-        ("seen", &scores.seen, targets(|r| r != Role::Pseudo, |r| r == Role::Seen)),
-        ("pseudo", &scores.pseudo, targets(|r| r != Role::Seen, |r| r == Role::Pseudo)),
-        ("composite", &scores.composite, targets(|_| true, |r| r != Role::Good)),
+        (
+            "holistic",
+            &scores.holistic,
+            targets(|_| true, |r| r == Role::Good),
+        ),
+        (
+            "seen",
+            &scores.seen,
+            targets(|r| r != Role::Pseudo, |r| r == Role::Seen),
+        ),
+        (
+            "pseudo",
+            &scores.pseudo,
+            targets(|r| r != Role::Seen, |r| r == Role::Pseudo),
+        ),
+        (
+            "composite",
+            &scores.composite,
+            targets(|_| true, |r| r != Role::Good),
+        ),
     ];
     let mut parts = Vec::new();
     for (name, scores, targets) in heads {
-        parts.push((name, objective.loss(scores, &targets, step.seed.derive(name))?));
+        parts.push((
+            name,
+            objective.loss(scores, &targets, step.seed.derive(name))?,
+        ));
     }
     let all: Vec<&Tensor> = parts.iter().map(|p| &p.1).collect();
     let total = Tensor::f_stack(&all, 0)?.f_sum(tch::Kind::Float)?;
@@ -149,8 +227,8 @@ struct Pictures<'a> {
 }
 
 impl Pictures<'_> {
-    /// Training image `i` and what it is: in place of a good one, with probability ½, another good one, drawn at random,
-    /// with a pseudo anomaly.
+    /// Training image `i` and what it is: in place of a good one, with probability ½, another good
+    /// one, drawn at random, with a pseudo anomaly.
     fn sample(&mut self, i: usize, label: Label, seed: Seed) -> Result<(Image, Role), DraError> {
         let mut rng = seed.rng();
         let (image, role) = match label {
@@ -159,14 +237,18 @@ impl Pictures<'_> {
             Label::Good => {
                 let other = self.good[uniform(&mut rng, 0.0, self.good.len() as f64) as usize];
                 let image = cut_paste(&self.pixels.get(other)?, seed.derive("cut and paste"));
-                let failed = |e: segad_imaging::ImagingError| NnError::Image { index: 0, source: e.into() };
+                let failed = |e: segad_imaging::ImagingError| NnError::Image {
+                    index: 0,
+                    source: e.into(),
+                };
                 (image.map_err(failed)?, Role::Pseudo)
             }
         };
         Ok((self.turned(image, seed)?, role))
     }
 
-    /// Reference images: as they are, or treated like training images where the official code is followed.
+    /// Reference images: as they are, or treated like training images where the official code is
+    /// followed.
     fn references(&mut self, chosen: &[usize], seed: Seed) -> Result<Vec<Image>, DraError> {
         let mut images = Vec::with_capacity(chosen.len());
         for (slot, &i) in chosen.iter().enumerate() {
@@ -183,7 +265,11 @@ impl Pictures<'_> {
     }
 
     fn turned(&self, image: Image, seed: Seed) -> Result<Image, DraError> {
-        Ok(if self.params.settings().rotate { turned(&image, seed.derive("turn"))? } else { image })
+        Ok(if self.params.settings().rotate {
+            turned(&image, seed.derive("turn"))?
+        } else {
+            image
+        })
     }
 
     fn input(&self, images: &[Image]) -> Result<Tensor, NnError> {
@@ -213,7 +299,10 @@ mod tests {
     /// Of 40 images, the last ten of them bad.
     fn forty() -> TrainSplit {
         let sample = |i: usize| {
-            Sample::new(ImageId::new(i.to_string()), if i < 30 { Label::Good } else { Label::Bad })
+            Sample::new(
+                ImageId::new(i.to_string()),
+                if i < 30 { Label::Good } else { Label::Bad },
+            )
         };
         TrainSplit::new((0..40).map(sample).collect()).unwrap()
     }
@@ -229,7 +318,13 @@ mod tests {
     }
 
     fn params(settings: DraSettings) -> DraParams {
-        DraSettings { backbone: BackboneKind::Miniature, image_size: 64, ..settings }.checked().unwrap()
+        DraSettings {
+            backbone: BackboneKind::Miniature,
+            image_size: 64,
+            ..settings
+        }
+        .checked()
+        .unwrap()
     }
 
     #[test]
@@ -256,13 +351,19 @@ mod tests {
         }
         // 1000 ± 4·√500; of 30 sources about 33 each.
         assert!((910..1090).contains(&pseudo), "{pseudo}");
-        assert!(sources[1..30].iter().all(|&n| (10..65).contains(&n)), "{sources:?}");
+        assert!(
+            sources[1..30].iter().all(|&n| (10..65).contains(&n)),
+            "{sources:?}"
+        );
     }
 
     #[test]
     fn references_are_clean_unless_the_official_code_is_followed() {
         let untouched = |strict_official| {
-            let params = params(DraSettings { strict_official, ..Default::default() });
+            let params = params(DraSettings {
+                strict_official,
+                ..Default::default()
+            });
             let (split, loader) = (forty(), Numbered);
             let images = split.labelled(&loader);
             let mut pictures = pictures(&params, &images);
@@ -279,7 +380,10 @@ mod tests {
 
     #[test]
     fn losses_by_hand() {
-        let params = params(DraSettings { reference: Reference::Standard, ..Default::default() });
+        let params = params(DraSettings {
+            reference: Reference::Standard,
+            ..Default::default()
+        });
         let t = |v: &[f32]| from_slice(v, &[v.len() as i64]).unwrap();
         let roles = [Role::Good, Role::Seen, Role::Pseudo, Role::Good];
         let scores = Scores {
@@ -292,35 +396,75 @@ mod tests {
             // |1|, 5 − 2, 5 − 4, |3| → 8/4.
             composite: t(&[1.0, 2.0, 4.0, 3.0]),
         };
-        let step = Step { index: 0, epoch: 0, samples: &[], seed: Seed(1) };
+        let step = Step {
+            index: 0,
+            epoch: 0,
+            samples: &[],
+            seed: Seed(1),
+        };
         let loss = loss(&params, &scores, &roles, &step).unwrap();
-        let parts: Vec<(&str, f64)> = loss.parts.iter().map(|(n, t)| (*n, t.double_value(&[]))).collect();
-        assert_eq!(parts, [("holistic", 1.5), ("seen", 1.0), ("pseudo", 2.0), ("composite", 2.0)]);
+        let parts: Vec<(&str, f64)> = loss
+            .parts
+            .iter()
+            .map(|(n, t)| (*n, t.double_value(&[])))
+            .collect();
+        assert_eq!(
+            parts,
+            [
+                ("holistic", 1.5),
+                ("seen", 1.0),
+                ("pseudo", 2.0),
+                ("composite", 2.0)
+            ]
+        );
         assert_eq!(loss.total.double_value(&[]), 6.5);
-        let total =
-            segad_nn::to_vec(&Scores { seen: t(&[3.0; 4]), pseudo: t(&[1.0; 4]), ..scores }.total().unwrap());
+        let total = segad_nn::to_vec(
+            &Scores {
+                seen: t(&[3.0; 4]),
+                pseudo: t(&[1.0; 4]),
+                ..scores
+            }
+            .total()
+            .unwrap(),
+        );
         assert_eq!(total.unwrap(), [4.0, 4.0, 8.0, 1.0]);
     }
 
     /// Two references and one image of each role, the same in every step.
     #[test]
     fn one_batch_is_learned_by_heart() {
-        let params = params(DraSettings { learning_rate: 3e-3, ..Default::default() });
+        let params = params(DraSettings {
+            learning_rate: 3e-3,
+            ..Default::default()
+        });
         let weights = Weights::random(params.backbone(), None, Seed(0)).unwrap();
         let network = Network::new(&params, &weights, Seed(1), tch::Device::Cpu).unwrap();
         let x = segad_nn::golden::input("x", &[6, 3, 64, 64]).unwrap();
         let roles = [Role::Good, Role::Seen, Role::Pseudo, Role::Good];
         let ctx = FitContext::default();
         let identity = Key::of_bytes(b"one batch");
-        let run = Run { name: "one", plan: &params.plan(), seed: Seed(1), identity, ctx: &ctx };
+        let run = Run {
+            name: "one",
+            plan: &params.plan(),
+            seed: Seed(1),
+            identity,
+            ctx: &ctx,
+        };
         let mut same = BalancedBatches::new(vec![(vec![0], 1)], 3, Seed(0)).unwrap();
         let trained = train(&network.store, &mut same, &run, |step| {
             loss(&params, &network.train(&x, &roles)?, &roles, step)
         });
         let curve = trained.unwrap().curve;
         for name in ["holistic", "seen", "pseudo", "composite"] {
-            let losses: Vec<f64> = curve.iter().filter(|p| p.name == name).map(|p| p.value).collect();
-            assert!(losses[0] > 1.0 && losses[losses.len() - 1] < 0.3 * losses[0], "{name}: {losses:?}");
+            let losses: Vec<f64> = curve
+                .iter()
+                .filter(|p| p.name == name)
+                .map(|p| p.value)
+                .collect();
+            assert!(
+                losses[0] > 1.0 && losses[losses.len() - 1] < 0.3 * losses[0],
+                "{name}: {losses:?}"
+            );
         }
     }
 
@@ -331,7 +475,8 @@ mod tests {
         let dra = Dra::new(params(DraSettings::default()), weights).unwrap();
         for (good, bad, text) in [(0, 2, "0 good"), (1, 2, "1 good"), (3, 0, "0 bad")] {
             let label = |i| if i < good { Label::Good } else { Label::Bad };
-            let samples = (0..good + bad).map(|i| Sample::new(ImageId::new(i.to_string()), label(i)));
+            let samples =
+                (0..good + bad).map(|i| Sample::new(ImageId::new(i.to_string()), label(i)));
             let split = TrainSplit::new(samples.collect()).unwrap();
             let e = dra
                 .fit(&split.labelled(&Numbered), Seed(0), &FitContext::default())

@@ -1,4 +1,5 @@
-//! The four heads on a backbone's features N×C×h×w. Each gives one score an image, 0 or more (unless all places count).
+//! The four heads on a backbone's features N×C×h×w. Each gives one score an image, 0 or more
+//! (unless all places count).
 
 use segad_nn::train::deviation::top_mean;
 use segad_nn::{NnError, Parameter, conv2d, global_average};
@@ -7,7 +8,8 @@ use tch::nn::{Path, VarStore};
 
 /// Width of the holistic head's hidden layer.
 const HIDDEN: i64 = 256;
-/// Added to the variance in the batch normalisation; weight of a batch in its running statistics. PyTorch's defaults.
+/// Added to the variance in the batch normalisation; weight of a batch in its running statistics.
+/// PyTorch's defaults.
 const EPSILON: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
 
@@ -16,7 +18,11 @@ pub(crate) fn parameters(channels: i64) -> Vec<Parameter> {
     let c = channels;
     let mut list = Vec::new();
     let mut add = |name: &str, shape: &[i64], trainable: bool| {
-        list.push(Parameter { name: name.to_owned(), shape: shape.to_vec(), trainable });
+        list.push(Parameter {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            trainable,
+        });
     };
     add("holistic_head.fc1.weight", &[HIDDEN, c], true);
     add("holistic_head.fc1.bias", &[HIDDEN], true);
@@ -40,7 +46,11 @@ pub(crate) fn variables(store: &VarStore, channels: i64) -> Result<(), NnError> 
     for p in parameters(channels) {
         let (stem, last) = p.name.rsplit_once('.').unwrap_or(("", &p.name));
         let at: Path<'_> = stem.split('.').fold(store.root(), |path, part| path / part);
-        let _ = if p.trainable { at.f_zeros(last, &p.shape)? } else { at.f_zeros_no_train(last, &p.shape)? };
+        let _ = if p.trainable {
+            at.f_zeros(last, &p.shape)?
+        } else {
+            at.f_zeros_no_train(last, &p.shape)?
+        };
     }
     Ok(())
 }
@@ -76,9 +86,11 @@ impl Heads {
         let all = store.variables();
         let take = |name: String| match all.get(&name) {
             Some(t) => Ok(t.shallow_clone()),
-            None => {
-                Err(NnError::WeightNames { network: "dra".into(), missing: vec![name], unexpected: vec![] })
-            }
+            None => Err(NnError::WeightNames {
+                network: "dra".into(),
+                missing: vec![name],
+                unexpected: vec![],
+            }),
         };
         let scoring = |head: &str| -> Result<Scoring, NnError> {
             Ok(Scoring {
@@ -114,7 +126,11 @@ impl Heads {
     pub fn holistic(&self, features: &Tensor) -> Result<Tensor, NnError> {
         let [w1, b1, w2, b2] = &self.holistic;
         let hidden = global_average(features)?.f_linear(w1, Some(b1))?.f_relu()?;
-        Ok(hidden.f_linear(w2, Some(b2))?.f_abs()?.f_view([-1])?.f_to_kind(tch::Kind::Float)?)
+        Ok(hidden
+            .f_linear(w2, Some(b2))?
+            .f_abs()?
+            .f_view([-1])?
+            .f_to_kind(tch::Kind::Float)?)
     }
 
     /// Of known defects.
@@ -128,7 +144,12 @@ impl Heads {
     }
 
     /// Of what differs from good images, whose mean feature is `reference` (1×C×h×w).
-    pub fn composite(&self, features: &Tensor, reference: &Tensor, train: bool) -> Result<Tensor, NnError> {
+    pub fn composite(
+        &self,
+        features: &Tensor,
+        reference: &Tensor,
+        train: bool,
+    ) -> Result<Tensor, NnError> {
         let [weight, bias, scale, shift, mean, variance] = &self.residual;
         let x = reference.f_sub(features)?;
         let x = conv2d(&x, weight, Some(bias), 1, [1, 1], 1)?;
@@ -173,7 +194,9 @@ mod tests {
     fn sizes_are_the_published_ones() {
         let list = parameters(512);
         let count = |head: &str| {
-            let own = list.iter().filter(|p| p.trainable && p.name.starts_with(head));
+            let own = list
+                .iter()
+                .filter(|p| p.trainable && p.name.starts_with(head));
             own.map(|p| p.shape.iter().product::<i64>()).sum::<i64>()
         };
         assert_eq!(count("holistic_head."), 131_585);
@@ -185,18 +208,25 @@ mod tests {
         assert_eq!(variables.len(), list.len());
         for p in parameters(8) {
             let v = &variables[&p.name];
-            assert_eq!((v.size(), v.requires_grad()), (p.shape, p.trainable), "{}", p.name);
+            assert_eq!(
+                (v.size(), v.requires_grad()),
+                (p.shape, p.trainable),
+                "{}",
+                p.name
+            );
         }
     }
 
     #[test]
     fn heads_by_hand() {
         let mut fc1 = [0.0; 512];
-        // Hidden 0: mean of channel 0 minus 1 = 1.5; hidden 1: −(channel 1) − 1 < 0, cut off by the ReLU.
+        // Hidden 0: mean of channel 0 minus 1 = 1.5; hidden 1: −(channel 1) − 1 < 0, cut off by the
+        // ReLU.
         (fc1[0], fc1[3]) = (1.0, -1.0);
         let (mut b1, mut fc2) = ([0.0; 256], [0.0; 256]);
         (b1[0], b1[1], fc2[0], fc2[1]) = (-1.0, -1.0, -2.0, 50.0);
-        // The residual's convolution: the middle tap passes the channels on; the lower one turned over.
+        // The residual's convolution: the middle tap passes the channels on; the lower one turned
+        // over.
         let mut conv = [0.0; 36];
         (conv[4], conv[31]) = (1.0, -1.0);
         let (_store, heads) = heads(&[
@@ -218,9 +248,10 @@ mod tests {
         // Maps: 1 + 0 − 6.5, 2 − 2 − 6.5, …: the largest of four absolute values.
         assert!((value(heads.seen(&x)) - 6.5).abs() < 1e-6);
         assert!((value(heads.pseudo(&x)) - 1.0).abs() < 1e-6);
-        // Reference 5 and 0: residuals 4 3 2 1 and 0 1 −0.5 −0.5; channel 1 is turned over: 0 −1 0.5 0.5. Normalised:
-        // 2(r − 1) and r, cut at 0: 6 4 2 0 and 0 0 0.5 0.5; scored: 6 4 7 5.
-        let reference = from_slice(&[5.0, 5.0, 5.0, 5.0, 0.0, 0.0, 0.0, 0.0], &[1, 2, 2, 2]).unwrap();
+        // Reference 5 and 0: residuals 4 3 2 1 and 0 1 −0.5 −0.5; channel 1 is turned over: 0 −1
+        // 0.5 0.5. Normalised: 2(r − 1) and r, cut at 0: 6 4 2 0 and 0 0 0.5 0.5; scored: 6 4 7 5.
+        let reference =
+            from_slice(&[5.0, 5.0, 5.0, 5.0, 0.0, 0.0, 0.0, 0.0], &[1, 2, 2, 2]).unwrap();
         let found = value(heads.composite(&x, &reference, false));
         assert!((found - 7.0).abs() < 1e-3, "{found}");
     }

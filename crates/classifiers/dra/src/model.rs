@@ -60,9 +60,18 @@ impl FittedDra {
     ) -> Result<Self, DraError> {
         let size = params.settings().image_size;
         let preprocess = params.backbone().preprocess(size, size);
-        let references =
-            references.iter().map(|t| t.f_to_kind(tch::Kind::Float)).collect::<Result<_, _>>()?;
-        Ok(Self { params, origin, network, references, preprocess, batch: batch.max(1) })
+        let references = references
+            .iter()
+            .map(|t| t.f_to_kind(tch::Kind::Float))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            params,
+            origin,
+            network,
+            references,
+            preprocess,
+            batch: batch.max(1),
+        })
     }
 
     /// The parameters that it was trained with.
@@ -85,14 +94,22 @@ impl FittedDra {
         self.network.store.variables().into_iter().collect()
     }
 
-    /// The model as bytes: the whole network, the mean features of the references and the parameters; it needs nothing
-    /// else.
+    /// The model as bytes: the whole network, the mean features of the references and the
+    /// parameters; it needs nothing else.
     ///
     /// # Errors
     /// libtorch's.
     pub fn save(&self) -> Result<SavedModel, DraError> {
-        let saved = Saved { settings: self.params.clone(), origin: self.origin.clone() };
-        let inputs = self.origin.weights.map(|key| (WEIGHTS.to_owned(), key)).into_iter().collect();
+        let saved = Saved {
+            settings: self.params.clone(),
+            origin: self.origin.clone(),
+        };
+        let inputs = self
+            .origin
+            .weights
+            .map(|key| (WEIGHTS.to_owned(), key))
+            .into_iter()
+            .collect();
         let mut tensors = self.tensors();
         for (s, reference) in self.references.iter().enumerate() {
             tensors.insert(reference_name(s), reference.shallow_clone());
@@ -101,10 +118,12 @@ impl FittedDra {
         Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, &tensors)?)
     }
 
-    /// Reads a saved model back. The precision is that of the fit. `batch` images go through the network at once.
+    /// Reads a saved model back. The precision is that of the fit. `batch` images go through the
+    /// network at once.
     ///
     /// # Errors
-    /// [`segad_nn::NnError::Saved`] for a damaged or foreign model; as [`FittedDra::import`] if it is of another network.
+    /// [`segad_nn::NnError::Saved`] for a damaged or foreign model; as [`FittedDra::import`] if it
+    /// is of another network.
     pub fn load(saved: &SavedModel, device: Device, batch: usize) -> Result<Self, DraError> {
         let mut opened = saved.open::<Saved>(KIND, SCHEMA)?;
         let (settings, device) = (opened.parameters.settings.clone(), torch_device(device)?);
@@ -116,12 +135,13 @@ impl FittedDra {
         Self::new(settings, opened.parameters.origin, network, means, batch)
     }
 
-    /// A model from a state that the official code saved, as safetensors, and good images for the residual head to compare
-    /// with, which that code draws anew for every batch that it scores. The backbone's unused head may be there.
+    /// A model from a state that the official code saved, as safetensors, and good images for the
+    /// residual head to compare with, which that code draws anew for every batch that it scores.
+    /// The backbone's unused head may be there.
     ///
     /// # Errors
-    /// [`segad_nn::NnError::WeightNames`] and [`segad_nn::NnError::WeightShape`] for the state of another network,
-    /// [`segad_nn::NnError::EmptyBatch`] without a good image.
+    /// [`segad_nn::NnError::WeightNames`] and [`segad_nn::NnError::WeightShape`] for the state of
+    /// another network, [`segad_nn::NnError::EmptyBatch`] without a good image.
     pub fn import(
         params: DraParams,
         state: &Weights,
@@ -132,7 +152,10 @@ impl FittedDra {
         let device = torch_device(device)?;
         let network = Network::read(&params, state, &[], device)?;
         let size = params.settings().image_size;
-        let x = params.backbone().preprocess(size, size).batch(good, device)?;
+        let x = params
+            .backbone()
+            .preprocess(size, size)
+            .batch(good, device)?;
         let means = tch::no_grad(|| autocast(device, precision, || network.references(&x)))?;
         let origin = Origin {
             good: 0,
@@ -162,7 +185,11 @@ fn references(params: &DraParams) -> Result<Vec<Parameter>, DraError> {
     };
     let scales = 0..params.settings().scales;
     Ok(scales
-        .map(|s| Parameter { name: reference_name(s as usize), shape: shape(s), trainable: false })
+        .map(|s| Parameter {
+            name: reference_name(s as usize),
+            shape: shape(s),
+            trainable: false,
+        })
         .collect())
 }
 
@@ -176,12 +203,17 @@ impl ImageClassifier for FittedDra {
         for chunk in images.chunks(self.batch) {
             let x = self.preprocess.batch(chunk, device)?;
             let found = tch::no_grad(|| {
-                autocast(device, self.origin.precision, || self.network.scores(&x, &self.references)?.total())
+                autocast(device, self.origin.precision, || {
+                    self.network.scores(&x, &self.references)?.total()
+                })
             })?;
             scores.extend(to_vec(&found)?);
         }
         match scores.iter().position(|s| !s.is_finite()) {
-            Some(index) => Err(DraError::Score { index, value: scores[index] }),
+            Some(index) => Err(DraError::Score {
+                index,
+                value: scores[index],
+            }),
             None => Ok(scores),
         }
     }

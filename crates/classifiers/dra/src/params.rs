@@ -5,8 +5,8 @@ use segad_nn::train::{Length, Optimiser, Schedule, TrainPlan};
 use segad_nn::{BackboneKind, Parameter};
 use serde::{Deserialize, Serialize};
 
-/// Settings as somebody wrote them, not checked yet. The defaults are the official code's, but for two that the SegAD
-/// paper changes: images of 256 pixels (official: 448) that are not turned.
+/// Settings as somebody wrote them, not checked yet. The defaults are the official code's, but for
+/// two that the SegAD paper changes: images of 256 pixels (official: 448) that are not turned.
 ///
 /// ```
 /// use segad_classifier_dra::DraSettings;
@@ -25,7 +25,8 @@ pub struct DraSettings {
     pub image_size: usize,
     /// Sizes that an image is seen at, each half of the one before.
     pub scales: u32,
-    /// Share of places, those with the largest absolute values, that make the score; 0: all, signs kept.
+    /// Share of places, those with the largest absolute values, that make the score; 0: all, signs
+    /// kept.
     pub top_share: f64,
     /// What scores are trained towards.
     pub criterion: Criterion,
@@ -37,14 +38,15 @@ pub struct DraSettings {
     pub references: usize,
     /// Turn every training image by a random angle (nearest neighbour, black outside).
     pub rotate: bool,
-    /// Repeats what looks like slips of the official code: the step size falls an epoch early, and each reference image
-    /// is, with probability ½, one with a pseudo anomaly.
+    /// Repeats what looks like slips of the official code: the step size falls an epoch early, and
+    /// each reference image is, with probability ½, one with a pseudo anomaly.
     pub strict_official: bool,
     /// Epochs; an epoch is a number of steps.
     pub epochs: u64,
     /// Steps of an epoch.
     pub steps_per_epoch: u64,
-    /// Images in a training step, beside the references: two thirds of them good or pseudo anomalies, the rest bad.
+    /// Images in a training step, beside the references: two thirds of them good or pseudo
+    /// anomalies, the rest bad.
     pub batch: usize,
     /// Adam's step size.
     pub learning_rate: f64,
@@ -88,11 +90,20 @@ impl Default for DraSettings {
 #[serde(try_from = "DraSettings", into = "DraSettings")]
 pub struct DraParams(DraSettings);
 
-fn expect(ok: bool, field: &'static str, value: &dyn ToString, expected: &str) -> Result<(), DraError> {
+fn expect(
+    ok: bool,
+    field: &'static str,
+    value: &dyn ToString,
+    expected: &str,
+) -> Result<(), DraError> {
     if ok {
         return Ok(());
     }
-    Err(DraError::Setting { field, value: value.to_string(), expected: expected.to_owned() })
+    Err(DraError::Setting {
+        field,
+        value: value.to_string(),
+        expected: expected.to_owned(),
+    })
 }
 
 impl DraSettings {
@@ -101,17 +112,43 @@ impl DraSettings {
     /// # Errors
     /// [`DraError::Setting`] for the first that makes no sense, or that of [`TrainPlan::check`].
     pub fn checked(self) -> Result<DraParams, DraError> {
-        expect((1..=4).contains(&self.scales), "scales", &self.scales, "1 to 4")?;
+        expect(
+            (1..=4).contains(&self.scales),
+            "scales",
+            &self.scales,
+            "1 to 4",
+        )?;
         let unit = 1 << (self.scales - 1);
-        let size = self.image_size.is_multiple_of(unit) && (32 * unit..=4096).contains(&self.image_size);
+        let size =
+            self.image_size.is_multiple_of(unit) && (32 * unit..=4096).contains(&self.image_size);
         let expected = format!("a multiple of {unit} from {} to 4096 pixels", 32 * unit);
         expect(size, "image_size", &self.image_size, &expected)?;
-        expect((0.0..=1.0).contains(&self.top_share), "top_share", &self.top_share, "0 to 1")?;
+        expect(
+            (0.0..=1.0).contains(&self.top_share),
+            "top_share",
+            &self.top_share,
+            "0 to 1",
+        )?;
         let margin = self.margin.is_finite() && self.margin > 0.0;
         expect(margin, "margin", &self.margin, "a positive number")?;
-        expect(self.steps_per_epoch >= 1, "steps_per_epoch", &self.steps_per_epoch, "at least 1")?;
-        expect((1..=64).contains(&self.references), "references", &self.references, "1 to 64")?;
-        expect(self.batch >= 2, "batch", &self.batch, "at least 2, one good and one bad image")?;
+        expect(
+            self.steps_per_epoch >= 1,
+            "steps_per_epoch",
+            &self.steps_per_epoch,
+            "at least 1",
+        )?;
+        expect(
+            (1..=64).contains(&self.references),
+            "references",
+            &self.references,
+            "1 to 64",
+        )?;
+        expect(
+            self.batch >= 2,
+            "batch",
+            &self.batch,
+            "at least 2, one good and one bad image",
+        )?;
         let params = DraParams(self);
         params.plan().check()?;
         Ok(params)
@@ -143,7 +180,11 @@ impl DraParams {
     }
 
     pub(crate) fn objective(&self) -> Objective {
-        Objective { criterion: self.0.criterion, reference: self.0.reference, margin: self.0.margin }
+        Objective {
+            criterion: self.0.criterion,
+            reference: self.0.reference,
+            margin: self.0.margin,
+        }
     }
 
     pub(crate) fn plan(&self) -> TrainPlan {
@@ -157,7 +198,11 @@ impl DraParams {
             schedule,
             schedule_by_epoch: true,
             clip_norm: Some(s.clip_norm),
-            ..TrainPlan::new(Optimiser::adam(s.weight_decay), s.learning_rate, Length::Epochs(s.epochs))
+            ..TrainPlan::new(
+                Optimiser::adam(s.weight_decay),
+                s.learning_rate,
+                Length::Epochs(s.epochs),
+            )
         }
     }
 }
@@ -202,31 +247,75 @@ mod tests {
     use segad_core::Key;
 
     fn key(settings: DraSettings) -> Key {
-        KeyHasher::new("test", 1).field("p", &settings.checked().unwrap()).finish()
+        KeyHasher::new("test", 1)
+            .field("p", &settings.checked().unwrap())
+            .finish()
     }
 
     #[test]
     fn every_setting_is_in_the_key() {
         let d = DraSettings::default;
         let others = [
-            DraSettings { backbone: BackboneKind::EfficientnetLite2, ..d() },
-            DraSettings { image_size: 448, ..d() },
+            DraSettings {
+                backbone: BackboneKind::EfficientnetLite2,
+                ..d()
+            },
+            DraSettings {
+                image_size: 448,
+                ..d()
+            },
             DraSettings { scales: 1, ..d() },
-            DraSettings { top_share: 0.2, ..d() },
-            DraSettings { criterion: Criterion::Focal, ..d() },
-            DraSettings { reference: Reference::Standard, ..d() },
+            DraSettings {
+                top_share: 0.2,
+                ..d()
+            },
+            DraSettings {
+                criterion: Criterion::Focal,
+                ..d()
+            },
+            DraSettings {
+                reference: Reference::Standard,
+                ..d()
+            },
             DraSettings { margin: 4.0, ..d() },
-            DraSettings { references: 3, ..d() },
-            DraSettings { rotate: true, ..d() },
-            DraSettings { strict_official: true, ..d() },
+            DraSettings {
+                references: 3,
+                ..d()
+            },
+            DraSettings {
+                rotate: true,
+                ..d()
+            },
+            DraSettings {
+                strict_official: true,
+                ..d()
+            },
             DraSettings { epochs: 5, ..d() },
-            DraSettings { steps_per_epoch: 5, ..d() },
+            DraSettings {
+                steps_per_epoch: 5,
+                ..d()
+            },
             DraSettings { batch: 8, ..d() },
-            DraSettings { learning_rate: 1e-3, ..d() },
-            DraSettings { decay_every: 5, ..d() },
-            DraSettings { decay_factor: 0.5, ..d() },
-            DraSettings { weight_decay: 0.0, ..d() },
-            DraSettings { clip_norm: 2.0, ..d() },
+            DraSettings {
+                learning_rate: 1e-3,
+                ..d()
+            },
+            DraSettings {
+                decay_every: 5,
+                ..d()
+            },
+            DraSettings {
+                decay_factor: 0.5,
+                ..d()
+            },
+            DraSettings {
+                weight_decay: 0.0,
+                ..d()
+            },
+            DraSettings {
+                clip_norm: 2.0,
+                ..d()
+            },
         ];
         for other in others {
             assert_ne!(key(d()), key(other.clone()), "{other:?}");
@@ -241,30 +330,99 @@ mod tests {
             assert!(e.contains(text), "{e}");
         };
         let d = DraSettings::default;
-        says(DraSettings { image_size: 255, ..d() }, "image_size = 255: expected a multiple of 2 from 64");
-        says(DraSettings { image_size: 62, ..d() }, "image_size = 62");
+        says(
+            DraSettings {
+                image_size: 255,
+                ..d()
+            },
+            "image_size = 255: expected a multiple of 2 from 64",
+        );
+        says(
+            DraSettings {
+                image_size: 62,
+                ..d()
+            },
+            "image_size = 62",
+        );
         says(DraSettings { scales: 0, ..d() }, "scales = 0");
-        says(DraSettings { top_share: 1.5, ..d() }, "top_share = 1.5");
-        says(DraSettings { margin: f64::NAN, ..d() }, "margin = NaN");
-        says(DraSettings { references: 0, ..d() }, "references = 0");
+        says(
+            DraSettings {
+                top_share: 1.5,
+                ..d()
+            },
+            "top_share = 1.5",
+        );
+        says(
+            DraSettings {
+                margin: f64::NAN,
+                ..d()
+            },
+            "margin = NaN",
+        );
+        says(
+            DraSettings {
+                references: 0,
+                ..d()
+            },
+            "references = 0",
+        );
         says(DraSettings { batch: 1, ..d() }, "batch = 1");
         says(DraSettings { epochs: 0, ..d() }, "epochs = 0");
-        says(DraSettings { steps_per_epoch: 0, ..d() }, "steps_per_epoch = 0");
-        says(DraSettings { learning_rate: -1.0, ..d() }, "learning_rate = -1");
-        says(DraSettings { decay_every: 0, ..d() }, "schedule.every = 0");
-        says(DraSettings { clip_norm: 0.0, ..d() }, "clip_norm = 0");
-        says(DraSettings { weight_decay: -0.1, ..d() }, "weight_decay = -0.1");
+        says(
+            DraSettings {
+                steps_per_epoch: 0,
+                ..d()
+            },
+            "steps_per_epoch = 0",
+        );
+        says(
+            DraSettings {
+                learning_rate: -1.0,
+                ..d()
+            },
+            "learning_rate = -1",
+        );
+        says(
+            DraSettings {
+                decay_every: 0,
+                ..d()
+            },
+            "schedule.every = 0",
+        );
+        says(
+            DraSettings {
+                clip_norm: 0.0,
+                ..d()
+            },
+            "clip_norm = 0",
+        );
+        says(
+            DraSettings {
+                weight_decay: -0.1,
+                ..d()
+            },
+            "weight_decay = -0.1",
+        );
         assert!(serde_json::from_str::<DraSettings>(r#"{"lr": 1}"#).is_err());
         assert!(serde_json::from_str::<DraParams>(r#"{"epochs": 0}"#).is_err());
-        let text = r#"{"criterion": "focal", "reference": "standard", "backbone": "wide_resnet50_2"}"#;
+        let text =
+            r#"{"criterion": "focal", "reference": "standard", "backbone": "wide_resnet50_2"}"#;
         let p: DraParams = serde_json::from_str(text).unwrap();
-        assert_eq!(p, serde_json::from_str(&serde_json::to_string(&p).unwrap()).unwrap());
+        assert_eq!(
+            p,
+            serde_json::from_str(&serde_json::to_string(&p).unwrap()).unwrap()
+        );
     }
 
     #[test]
     fn the_schedules_are_the_official_one_and_the_one_that_was_meant() {
         let check = |strict_official, rates: [(u64, f64); 8]| {
-            let p = DraSettings { strict_official, ..Default::default() }.checked().unwrap();
+            let p = DraSettings {
+                strict_official,
+                ..Default::default()
+            }
+            .checked()
+            .unwrap();
             let plan = p.plan();
             assert_eq!((plan.steps(20), p.shares()), (600, [32, 16]));
             for (epoch, rate) in rates {
@@ -274,11 +432,24 @@ mod tests {
         };
         let full = 2e-4;
         let [tenth, hundredth, thousandth] = [2e-5, 2e-6, 2e-7];
-        let meant = [full, full, full, tenth, tenth, hundredth, hundredth, hundredth];
-        let official = [full, full, tenth, tenth, tenth, hundredth, hundredth, thousandth];
+        let meant = [
+            full, full, full, tenth, tenth, hundredth, hundredth, hundredth,
+        ];
+        let official = [
+            full, full, tenth, tenth, tenth, hundredth, hundredth, thousandth,
+        ];
         let epochs = [0, 8, 9, 10, 18, 20, 28, 29];
         check(false, std::array::from_fn(|i| (epochs[i], meant[i])));
         check(true, std::array::from_fn(|i| (epochs[i], official[i])));
-        assert_eq!(DraSettings { batch: 7, ..Default::default() }.checked().unwrap().shares(), [4, 3]);
+        assert_eq!(
+            DraSettings {
+                batch: 7,
+                ..Default::default()
+            }
+            .checked()
+            .unwrap()
+            .shares(),
+            [4, 3]
+        );
     }
 }

@@ -18,7 +18,12 @@ pub(crate) fn parameters(kind: BackboneKind) -> Result<Vec<Parameter>, NnError> 
 }
 
 fn below(list: Vec<Parameter>) -> Vec<Parameter> {
-    list.into_iter().map(|p| Parameter { name: format!("{NET}{}", p.name), ..p }).collect()
+    list.into_iter()
+        .map(|p| Parameter {
+            name: format!("{NET}{}", p.name),
+            ..p
+        })
+        .collect()
 }
 
 /// What an image is to the heads.
@@ -63,18 +68,26 @@ impl Network {
         let path = store.root() / "feature_extractor" / "net";
         let backbone = TrainableBackbone::new(kind, kind.last_tap(), weights, &path)?;
         drop(path);
-        Ok(Self { store, backbone, heads, scales: s.scales })
+        Ok(Self {
+            store,
+            backbone,
+            heads,
+            scales: s.scales,
+        })
     }
 
-    /// With the state of a trained network, which the parameters say the names and shapes of; `more` may be there too.
+    /// With the state of a trained network, which the parameters say the names and shapes of;
+    /// `more` may be there too.
     pub fn read(
         params: &DraParams,
         state: &Weights,
         more: &[Parameter],
         device: tch::Device,
     ) -> Result<Self, NnError> {
-        let known: Vec<Parameter> =
-            below(params.backbone().parameters(None)?).into_iter().chain(more.iter().cloned()).collect();
+        let known: Vec<Parameter> = below(params.backbone().parameters(None)?)
+            .into_iter()
+            .chain(more.iter().cloned())
+            .collect();
         state.check_against("dra", &parameters(params.backbone())?, &known)?;
         let network = Self::new(params, &state.below(NET), Seed(0), device)?;
         for (name, mut variable) in network.store.variables() {
@@ -83,8 +96,8 @@ impl Network {
         Ok(network)
     }
 
-    /// Training scores of N images of these roles that follow the references in `images`: batch normalisation sees all of
-    /// them, each head the images that are its own.
+    /// Training scores of N images of these roles that follow the references in `images`: batch
+    /// normalisation sees all of them, each head the images that are its own.
     pub fn train(&self, images: &Tensor, roles: &[Role]) -> Result<Scores, NnError> {
         let n = roles.len() as i64;
         let references = images.size()[0] - n;
@@ -110,7 +123,9 @@ impl Network {
 
     /// The mean feature of good images at each scale, 1×C×h×w.
     pub fn references(&self, images: &Tensor) -> Result<Vec<Tensor>, NnError> {
-        (0..self.scales).map(|s| mean(&self.backbone.forward(&at_scale(images, s)?, false)?)).collect()
+        (0..self.scales)
+            .map(|s| mean(&self.backbone.forward(&at_scale(images, s)?, false)?))
+            .collect()
     }
 
     /// Scores of all heads for every image.
@@ -132,7 +147,11 @@ impl Network {
 impl Scores {
     /// What is reported: −holistic + seen + pseudo + composite.
     pub fn total(&self) -> Result<Tensor, NnError> {
-        Ok(self.seen.f_add(&self.pseudo)?.f_add(&self.composite)?.f_sub(&self.holistic)?)
+        Ok(self
+            .seen
+            .f_add(&self.pseudo)?
+            .f_add(&self.composite)?
+            .f_sub(&self.holistic)?)
     }
 }
 
@@ -146,7 +165,12 @@ fn combined(scales: &[[Tensor; 4]]) -> Result<Scores, NnError> {
         let all: Vec<&Tensor> = scales.iter().map(|s| &s[head]).collect();
         Ok(Tensor::f_stack(&all, 0)?.f_mean_dim([0i64].as_slice(), false, None)?)
     };
-    Ok(Scores { holistic: over(0)?, seen: over(1)?, pseudo: over(2)?, composite: over(3)? })
+    Ok(Scores {
+        holistic: over(0)?,
+        seen: over(1)?,
+        pseudo: over(2)?,
+        composite: over(3)?,
+    })
 }
 
 #[cfg(test)]
@@ -157,9 +181,19 @@ mod tests {
 
     fn network() -> Network {
         let kind = BackboneKind::Resnet18;
-        let settings = DraSettings { backbone: kind, image_size: 128, ..Default::default() };
+        let settings = DraSettings {
+            backbone: kind,
+            image_size: 128,
+            ..Default::default()
+        };
         let weights = Weights::golden(kind, Some(kind.last_tap())).unwrap();
-        Network::new(&settings.checked().unwrap(), &weights, Seed(4), tch::Device::Cpu).unwrap()
+        Network::new(
+            &settings.checked().unwrap(),
+            &weights,
+            Seed(4),
+            tch::Device::Cpu,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -169,11 +203,25 @@ mod tests {
         let list = parameters(BackboneKind::Resnet18).unwrap();
         assert_eq!(variables.len(), list.len());
         assert!(list.iter().all(|p| variables[&p.name].size() == p.shape));
-        for (name, fan_in) in [("holistic_head.fc2.bias", 256f32), ("composite_head.conv.0.weight", 4608.0)] {
-            let largest = to_vec(&variables[name]).unwrap().iter().fold(0f32, |m, v| m.max(v.abs()));
-            assert!(largest > 0.0 && largest <= 1.0 / fan_in.sqrt(), "{name} {largest}");
+        for (name, fan_in) in [
+            ("holistic_head.fc2.bias", 256f32),
+            ("composite_head.conv.0.weight", 4608.0),
+        ] {
+            let largest = to_vec(&variables[name])
+                .unwrap()
+                .iter()
+                .fold(0f32, |m, v| m.max(v.abs()));
+            assert!(
+                largest > 0.0 && largest <= 1.0 / fan_in.sqrt(),
+                "{name} {largest}"
+            );
         }
-        assert!(to_vec(&variables["composite_head.conv.1.weight"]).unwrap().iter().all(|&v| v == 1.0));
+        assert!(
+            to_vec(&variables["composite_head.conv.1.weight"])
+                .unwrap()
+                .iter()
+                .all(|&v| v == 1.0)
+        );
     }
 
     #[test]
@@ -192,14 +240,22 @@ mod tests {
         let network = network();
         let x = golden::input("x", &[3, 3, 128, 128]).unwrap();
         let references =
-            tch::no_grad(|| network.references(&golden::input("r", &[5, 3, 128, 128]).unwrap())).unwrap();
-        assert_eq!(references.iter().map(Tensor::size).collect::<Vec<_>>(), [[1, 512, 4, 4], [1, 512, 2, 2]]);
+            tch::no_grad(|| network.references(&golden::input("r", &[5, 3, 128, 128]).unwrap()))
+                .unwrap();
+        assert_eq!(
+            references.iter().map(Tensor::size).collect::<Vec<_>>(),
+            [[1, 512, 4, 4], [1, 512, 2, 2]]
+        );
         let whole = tch::no_grad(|| network.scores(&x, &references)).unwrap();
         // By scale, on the backbone's features alone.
         let mut expected = [0.0; 3];
         for (s, reference) in references.iter().enumerate() {
-            let f =
-                tch::no_grad(|| network.backbone.forward(&at_scale(&x, s as u32).unwrap(), false)).unwrap();
+            let f = tch::no_grad(|| {
+                network
+                    .backbone
+                    .forward(&at_scale(&x, s as u32).unwrap(), false)
+            })
+            .unwrap();
             let h = &network.heads;
             let part = |t: Result<Tensor, NnError>| to_vec(&t.unwrap()).unwrap();
             let (a, b, c, d) = (
@@ -212,7 +268,10 @@ mod tests {
         }
         let found = to_vec(&whole.total().unwrap()).unwrap();
         for (a, e) in found.iter().zip(expected) {
-            assert!((a - e).abs() < 1e-4 * e.abs().max(1.0), "{found:?} {expected:?}");
+            assert!(
+                (a - e).abs() < 1e-4 * e.abs().max(1.0),
+                "{found:?} {expected:?}"
+            );
         }
     }
 }

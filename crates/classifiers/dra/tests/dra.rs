@@ -51,89 +51,217 @@ const NAMES: [&str; 7] = ["a", "b", "c", "d", "e", "bad1", "bad2"];
 
 #[test]
 fn defects_are_learned() {
-    let settings =
-        DraSettings { epochs: 3, steps_per_epoch: 20, batch: 9, learning_rate: 3e-3, ..settings() };
-    let fitted = fit(&["a", "b", "c", "bad1", "bad2"], settings, &FitContext::default()).unwrap();
+    let settings = DraSettings {
+        epochs: 3,
+        steps_per_epoch: 20,
+        batch: 9,
+        learning_rate: 3e-3,
+        ..settings()
+    };
+    let fitted = fit(
+        &["a", "b", "c", "bad1", "bad2"],
+        settings,
+        &FitContext::default(),
+    )
+    .unwrap();
     let losses = |name: &str| -> Vec<f64> {
-        fitted.curve().iter().filter(|p| p.name == name).map(|p| p.value).collect()
+        fitted
+            .curve()
+            .iter()
+            .filter(|p| p.name == name)
+            .map(|p| p.value)
+            .collect()
     };
     let curve = losses("loss");
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     assert!(mean(&curve[50..]) < 0.6 * mean(&curve[..5]), "{curve:?}");
     for (step, total) in curve.iter().enumerate() {
         let parts = ["holistic", "seen", "pseudo", "composite"].map(|name| losses(name)[step]);
-        assert!((parts.iter().sum::<f64>() - total).abs() < 1e-4, "{parts:?} {total}");
+        assert!(
+            (parts.iter().sum::<f64>() - total).abs() < 1e-4,
+            "{parts:?} {total}"
+        );
     }
-    let scores = fitted.scores(&["a", "b", "c", "bad1", "bad2"].map(image)).unwrap();
+    let scores = fitted
+        .scores(&["a", "b", "c", "bad1", "bad2"].map(image))
+        .unwrap();
     let largest_good = scores[..3].iter().fold(f32::MIN, |m, s| m.max(*s));
-    assert!(scores[3] > largest_good && scores[4] > largest_good, "{scores:?}");
+    assert!(
+        scores[3] > largest_good && scores[4] > largest_good,
+        "{scores:?}"
+    );
 }
 
 #[test]
 fn budgets_and_interruptions_change_nothing() {
-    let settings = || DraSettings { rotate: true, ..settings() };
-    let whole = fit(&NAMES, settings(), &FitContext::default()).unwrap().save().unwrap();
-    let none = FitContext { memory: 0, ..FitContext::default() };
-    assert_eq!(whole, fit(&NAMES, settings(), &none).unwrap().save().unwrap());
+    let settings = || DraSettings {
+        rotate: true,
+        ..settings()
+    };
+    let whole = fit(&NAMES, settings(), &FitContext::default())
+        .unwrap()
+        .save()
+        .unwrap();
+    let none = FitContext {
+        memory: 0,
+        ..FitContext::default()
+    };
+    assert_eq!(
+        whole,
+        fit(&NAMES, settings(), &none).unwrap().save().unwrap()
+    );
 
     let folder = tempfile::tempdir().unwrap();
     let stop = StopAfter::new("dra", 4);
     let ctx = stop.context(folder.path());
     let stopped = fit(&NAMES, settings(), &ctx).err().unwrap();
-    assert!(matches!(stopped, DraError::Train(TrainError::Cancelled { step: 4, .. })), "{stopped}");
+    assert!(
+        matches!(
+            stopped,
+            DraError::Train(TrainError::Cancelled { step: 4, .. })
+        ),
+        "{stopped}"
+    );
     assert_eq!((stop.done(), stop.total()), (4, Some(6)));
-    let ctx = FitContext { checkpoints: Some(folder.path().to_owned()), ..FitContext::default() };
-    assert_eq!(whole, fit(&NAMES, settings(), &ctx).unwrap().save().unwrap());
+    let ctx = FitContext {
+        checkpoints: Some(folder.path().to_owned()),
+        ..FitContext::default()
+    };
+    assert_eq!(
+        whole,
+        fit(&NAMES, settings(), &ctx).unwrap().save().unwrap()
+    );
     // The checkpoint is this training's alone.
-    let other = fit(&NAMES, DraSettings { margin: 4.0, ..settings() }, &ctx).err().unwrap();
-    assert!(matches!(other, DraError::Train(TrainError::Checkpoint { .. })), "{other}");
+    let other = fit(
+        &NAMES,
+        DraSettings {
+            margin: 4.0,
+            ..settings()
+        },
+        &ctx,
+    )
+    .err()
+    .unwrap();
+    assert!(
+        matches!(other, DraError::Train(TrainError::Checkpoint { .. })),
+        "{other}"
+    );
 }
 
 /// A score must not depend on the images beside it.
 #[test]
 fn scores_are_of_each_image_alone() {
-    let fitted =
-        fit(&NAMES, DraSettings { steps_per_epoch: 1, ..settings() }, &FitContext::default()).unwrap();
+    let fitted = fit(
+        &NAMES,
+        DraSettings {
+            steps_per_epoch: 1,
+            ..settings()
+        },
+        &FitContext::default(),
+    )
+    .unwrap();
     let names = ["u", "v", "bad3", "w"];
     let together = fitted.scores(&names.map(image)).unwrap();
     for (name, score) in names.iter().zip(together) {
         let alone = fitted.scores(&[image(name)]).unwrap()[0];
-        assert!((alone - score).abs() < 1e-4 * score.abs().max(1.0), "{name}: {alone} {score}");
+        assert!(
+            (alone - score).abs() < 1e-4 * score.abs().max(1.0),
+            "{name}: {alone} {score}"
+        );
     }
-    let mut references: Vec<&str> = fitted.origin().references.iter().map(ImageId::as_str).collect();
+    let mut references: Vec<&str> = fitted
+        .origin()
+        .references
+        .iter()
+        .map(ImageId::as_str)
+        .collect();
     references.dedup();
-    assert!(references.len() == 5 && references.iter().all(|n| !n.contains("bad")), "{references:?}");
+    assert!(
+        references.len() == 5 && references.iter().all(|n| !n.contains("bad")),
+        "{references:?}"
+    );
 }
 
 #[test]
 fn every_option_changes_the_model() {
     let ctx = FitContext::default();
-    let settings = || DraSettings { steps_per_epoch: 1, ..settings() };
-    let base = fit(&NAMES, settings(), &ctx).unwrap().scores(&[image("x")]).unwrap();
+    let settings = || DraSettings {
+        steps_per_epoch: 1,
+        ..settings()
+    };
+    let base = fit(&NAMES, settings(), &ctx)
+        .unwrap()
+        .scores(&[image("x")])
+        .unwrap();
     for other in [
-        DraSettings { criterion: Criterion::Bce, ..settings() },
-        DraSettings { criterion: Criterion::Focal, ..settings() },
-        DraSettings { reference: Reference::Standard, ..settings() },
-        DraSettings { scales: 1, ..settings() },
-        DraSettings { top_share: 0.0, ..settings() },
-        DraSettings { references: 2, ..settings() },
-        DraSettings { strict_official: true, ..settings() },
-        DraSettings { rotate: true, ..settings() },
-        DraSettings { clip_norm: 1e-3, ..settings() },
-        DraSettings { decay_every: 1, ..settings() },
+        DraSettings {
+            criterion: Criterion::Bce,
+            ..settings()
+        },
+        DraSettings {
+            criterion: Criterion::Focal,
+            ..settings()
+        },
+        DraSettings {
+            reference: Reference::Standard,
+            ..settings()
+        },
+        DraSettings {
+            scales: 1,
+            ..settings()
+        },
+        DraSettings {
+            top_share: 0.0,
+            ..settings()
+        },
+        DraSettings {
+            references: 2,
+            ..settings()
+        },
+        DraSettings {
+            strict_official: true,
+            ..settings()
+        },
+        DraSettings {
+            rotate: true,
+            ..settings()
+        },
+        DraSettings {
+            clip_norm: 1e-3,
+            ..settings()
+        },
+        DraSettings {
+            decay_every: 1,
+            ..settings()
+        },
     ] {
-        let scores = fit(&NAMES, other.clone(), &ctx).unwrap().scores(&[image("x")]).unwrap();
+        let scores = fit(&NAMES, other.clone(), &ctx)
+            .unwrap()
+            .scores(&[image("x")])
+            .unwrap();
         assert_ne!(scores, base, "{other:?}");
     }
 }
 
 #[test]
 fn saved_models_read_back_and_damage_is_found() {
-    let ctx = FitContext { precision: Precision::Bf16, ..FitContext::default() };
-    let short = DraSettings { steps_per_epoch: 1, epochs: 1, batch: 2, references: 3, ..settings() };
+    let ctx = FitContext {
+        precision: Precision::Bf16,
+        ..FitContext::default()
+    };
+    let short = DraSettings {
+        steps_per_epoch: 1,
+        epochs: 1,
+        batch: 2,
+        references: 3,
+        ..settings()
+    };
     let fitted = fit(&NAMES, short, &ctx).unwrap();
     let origin = fitted.origin();
-    assert_eq!((origin.good, origin.bad, origin.steps, origin.curve.len()), (5, 2, 1, 5));
+    assert_eq!(
+        (origin.good, origin.bad, origin.steps, origin.curve.len()),
+        (5, 2, 1, 5)
+    );
     assert_eq!(origin.weights, Some(weights().digest()));
     assert_eq!(origin.references.len(), 3);
     let images = [image("x"), image("bad9"), image("z")];
@@ -147,30 +275,68 @@ fn saved_models_read_back_and_damage_is_found() {
     assert!(again.scores(&[]).unwrap().is_empty());
     let mut damaged = saved.clone();
     *damaged.tensors.last_mut().unwrap() ^= 1;
-    assert!(load(&damaged).err().unwrap().to_string().contains("damaged"));
-    let foreign = SavedModel { header: saved.header.replacen("dra", "devnet", 1), ..saved };
-    assert!(load(&foreign).err().unwrap().to_string().contains("expected dra"));
+    assert!(
+        load(&damaged)
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("damaged")
+    );
+    let foreign = SavedModel {
+        header: saved.header.replacen("dra", "devnet", 1),
+        ..saved
+    };
+    assert!(
+        load(&foreign)
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("expected dra")
+    );
 }
 
 #[test]
 fn published_states_are_imported() {
-    let params = DraSettings { backbone: BackboneKind::Resnet18, ..settings() }.checked().unwrap();
+    let params = DraSettings {
+        backbone: BackboneKind::Resnet18,
+        ..settings()
+    }
+    .checked()
+    .unwrap();
     let state: Vec<(String, Tensor)> = params
         .parameters()
         .iter()
-        .map(|p| (p.name.clone(), segad_nn::golden::parameter(&p.name, &p.shape).unwrap()))
+        .map(|p| {
+            (
+                p.name.clone(),
+                segad_nn::golden::parameter(&p.name, &p.shape).unwrap(),
+            )
+        })
         .collect();
-    let values: i64 = params.parameters().iter().filter(|p| p.trainable).map(|p| p.numel()).sum();
+    let values: i64 = params
+        .parameters()
+        .iter()
+        .filter(|p| p.trainable)
+        .map(|p| p.numel())
+        .sum();
     assert_eq!(values, 11_176_512 + 131_585 + 513 + 513 + 2_361_345);
     let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, tch::Device::Cpu));
     let file = |more: Vec<(&str, Tensor)>, without: &str| {
         let own = state.iter().map(|(n, t)| (n.as_str(), t));
-        let list: Vec<(&str, &Tensor)> =
-            own.filter(|(n, _)| *n != without).chain(more.iter().map(|(n, t)| (*n, t))).collect();
+        let list: Vec<(&str, &Tensor)> = own
+            .filter(|(n, _)| *n != without)
+            .chain(more.iter().map(|(n, t)| (*n, t)))
+            .collect();
         Weights::from_safetensors(&write_tensors(&list).unwrap()).unwrap()
     };
     let import = |w: &Weights| {
-        FittedDra::import(params.clone(), w, &[image("r"), image("s")], (Device::Cpu, Precision::F32), 2)
+        FittedDra::import(
+            params.clone(),
+            w,
+            &[image("r"), image("s")],
+            (Device::Cpu, Precision::F32),
+            2,
+        )
     };
     let official = file(
         vec![
@@ -182,18 +348,35 @@ fn published_states_are_imported() {
     );
     let a = import(&official).unwrap();
     let b = import(&file(vec![], "")).unwrap();
-    assert_eq!(a.scores(&[image("x")]).unwrap(), b.scores(&[image("x")]).unwrap());
+    assert_eq!(
+        a.scores(&[image("x")]).unwrap(),
+        b.scores(&[image("x")]).unwrap()
+    );
     assert_eq!(a.tensors().len(), state.len());
     assert_eq!((a.origin().good, a.origin().steps), (0, 0));
 
     let bias = "holistic_head.fc2.bias";
     let e = import(&file(vec![], bias)).err().unwrap().to_string();
     assert!(e.contains("weights of dra") && e.contains(bias), "{e}");
-    let e = import(&file(vec![(bias, zeros(&[2]))], bias)).err().unwrap();
-    assert!(matches!(e, DraError::Nn(NnError::WeightShape { .. })), "{e}");
-    let e = import(&file(vec![("conv.bias", zeros(&[1]))], "")).err().unwrap().to_string();
+    let e = import(&file(vec![(bias, zeros(&[2]))], bias))
+        .err()
+        .unwrap();
+    assert!(
+        matches!(e, DraError::Nn(NnError::WeightShape { .. })),
+        "{e}"
+    );
+    let e = import(&file(vec![("conv.bias", zeros(&[1]))], ""))
+        .err()
+        .unwrap()
+        .to_string();
     assert!(e.contains("conv.bias"), "{e}");
-    let none = FittedDra::import(params.clone(), &official, &[], (Device::Cpu, Precision::F32), 2);
+    let none = FittedDra::import(
+        params.clone(),
+        &official,
+        &[],
+        (Device::Cpu, Precision::F32),
+        2,
+    );
     assert!(matches!(none, Err(DraError::Nn(NnError::EmptyBatch))));
 }
 
@@ -205,14 +388,39 @@ fn errors_name_the_cause() {
         assert!(e.contains(text), "{e}");
     };
     says(&[], settings(), "0 good training images; at least 2");
-    says(&["a", "bad1"], settings(), "1 good training images; at least 2");
-    says(&["a", "b", "c"], settings(), "0 bad training images; at least 1");
-    says(&["a", "b", "gone-bad.png"], settings(), "gone-bad.png: no such file");
-    says(&NAMES, DraSettings { learning_rate: 1e37, ..settings() }, "training stops");
+    says(
+        &["a", "bad1"],
+        settings(),
+        "1 good training images; at least 2",
+    );
+    says(
+        &["a", "b", "c"],
+        settings(),
+        "0 bad training images; at least 1",
+    );
+    says(
+        &["a", "b", "gone-bad.png"],
+        settings(),
+        "gone-bad.png: no such file",
+    );
+    says(
+        &NAMES,
+        DraSettings {
+            learning_rate: 1e37,
+            ..settings()
+        },
+        "training stops",
+    );
     // One bad image is enough.
     let fitted = fit(&["a", "b", "bad1"], settings(), &ctx).unwrap();
     assert_eq!(fitted.origin().bad, 1);
     let short = Weights::random(KIND, Some("layer3"), Seed(0)).unwrap();
-    let e = Dra::new(settings().checked().unwrap(), short).err().unwrap().to_string();
-    assert!(e.contains("layer4.0.conv1.weight") && e.contains("fetch weights"), "{e}");
+    let e = Dra::new(settings().checked().unwrap(), short)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        e.contains("layer4.0.conv1.weight") && e.contains("fetch weights"),
+        "{e}"
+    );
 }

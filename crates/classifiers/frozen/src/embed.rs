@@ -12,8 +12,8 @@ pub struct Embedder {
 }
 
 impl Embedder {
-    /// With weights of `embedding.backbone`, complete up to the last tap used. `batch` images go through the network at
-    /// once.
+    /// With weights of `embedding.backbone`, complete up to the last tap used. `batch` images go
+    /// through the network at once.
     ///
     /// # Errors
     /// [`FrozenError::Weights`] if they are not; a device that is not there.
@@ -39,7 +39,9 @@ impl Embedder {
         let mut names = Vec::new();
         for tap in self.backbone.taps() {
             for pool in &self.embedding.pools {
-                names.extend((0..tap.channels).map(|c| format!("{}.{}.{c}", tap.name, pool.as_str())));
+                names.extend(
+                    (0..tap.channels).map(|c| format!("{}.{}.{c}", tap.name, pool.as_str())),
+                );
             }
         }
         names
@@ -53,7 +55,8 @@ impl Embedder {
         Ok(self.preprocess.batch(images, self.backbone.device())?)
     }
 
-    /// From network input to rows, N×[`Embedder::names`], as operations on tensors alone, so that it can be traced.
+    /// From network input to rows, N×[`Embedder::names`], as operations on tensors alone, so that
+    /// it can be traced.
     ///
     /// # Errors
     /// libtorch's.
@@ -89,7 +92,9 @@ fn pooled(features: &Tensor, pool: Pool, top_share: f64) -> Result<Tensor, Froze
         Pool::Top => {
             let places = *flat.size().last().unwrap_or(&1);
             let k = ((places as f64 * top_share).floor() as i64).max(1);
-            flat.f_topk(k, 2, true, false)?.0.f_mean_dim([2i64].as_slice(), false, Kind::Float)?
+            flat.f_topk(k, 2, true, false)?
+                .0
+                .f_mean_dim([2i64].as_slice(), false, Kind::Float)?
         }
     })
 }

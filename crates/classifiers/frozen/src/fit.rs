@@ -19,7 +19,9 @@ impl Frozen {
     /// [`FrozenError::Weights`] if they are not.
     pub fn new(params: FrozenParams, weights: Weights) -> Result<Self, FrozenError> {
         for layer in &params.embedding().layers {
-            weights.check(params.backbone(), Some(layer)).map_err(FrozenError::Weights)?;
+            weights
+                .check(params.backbone(), Some(layer))
+                .map_err(FrozenError::Weights)?;
         }
         Ok(Self { params, weights })
     }
@@ -42,14 +44,25 @@ impl FitClassifier for Frozen {
     ) -> Result<FittedFrozen, FrozenError> {
         check_labels(&train.labels())?;
         let embedding = self.params.embedding();
-        let embedder = Embedder::new(embedding, &self.weights, ctx.device, ctx.precision, ctx.batch)?;
-        let task = ctx.progress.start("frozen features", Some(train.len() as u64));
+        let embedder = Embedder::new(
+            embedding,
+            &self.weights,
+            ctx.device,
+            ctx.precision,
+            ctx.batch,
+        )?;
+        let task = ctx
+            .progress
+            .start("frozen features", Some(train.len() as u64));
         let mut rows = Vec::new();
         for (i, sample) in train.samples().iter().enumerate() {
             if ctx.cancel.is_cancelled() {
                 return Err(FrozenError::Cancelled);
             }
-            let load = |source| FrozenError::Load { id: sample.id.to_string(), source };
+            let load = |source| FrozenError::Load {
+                id: sample.id.to_string(),
+                source,
+            };
             rows.extend(embedder.rows(&[train.load(i).map_err(load)?])?);
             task.advance(1);
         }
@@ -62,8 +75,8 @@ impl FitClassifier for Frozen {
 /// Fits the head on rows that an [`Embedder`] made, one label a row.
 ///
 /// # Errors
-/// [`FrozenError::OneClass`], [`FrozenError::Table`], [`FrozenError::NotFinite`], [`FrozenError::NotConverged`], the
-/// forest's.
+/// [`FrozenError::OneClass`], [`FrozenError::Table`], [`FrozenError::NotFinite`],
+/// [`FrozenError::NotConverged`], the forest's.
 pub fn fit(
     params: &FrozenParams,
     table: &FeatureTable,
@@ -73,23 +86,40 @@ pub fn fit(
     let (good, bad) = check_labels(labels)?;
     check_finite(table)?;
     let model = match params.head() {
-        HeadParams::Logistic(settings) => {
-            Model::Logistic(Logistic::fit(table.values(), table.columns(), labels, *settings)?)
-        }
+        HeadParams::Logistic(settings) => Model::Logistic(Logistic::fit(
+            table.values(),
+            table.columns(),
+            labels,
+            *settings,
+        )?),
         HeadParams::Trees(trees) => {
             let forest = Forest::fit(trees, table, labels, &[], seed, NonZeroUsize::MIN)?;
             Model::Trees(Box::new(forest))
         }
     };
-    tracing::debug!(good, bad, columns = table.columns(), "head of frozen features fitted");
+    tracing::debug!(
+        good,
+        bad,
+        columns = table.columns(),
+        "head of frozen features fitted"
+    );
     let columns = table.names().to_vec();
-    Ok(FittedHead { params: params.clone(), origin: Origin { good, bad, seed }, columns, model })
+    Ok(FittedHead {
+        params: params.clone(),
+        origin: Origin { good, bad, seed },
+        columns,
+        model,
+    })
 }
 
 fn check_labels(labels: &[Label]) -> Result<(usize, usize), FrozenError> {
     let bad = labels.iter().filter(|l| l.is_bad()).count();
     let good = labels.len() - bad;
-    if good == 0 || bad == 0 { Err(FrozenError::OneClass { good, bad }) } else { Ok((good, bad)) }
+    if good == 0 || bad == 0 {
+        Err(FrozenError::OneClass { good, bad })
+    } else {
+        Ok((good, bad))
+    }
 }
 
 pub(crate) fn check_finite(table: &FeatureTable) -> Result<(), FrozenError> {

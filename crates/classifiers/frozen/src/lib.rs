@@ -1,13 +1,15 @@
-//! Two supervised baselines on features of a frozen network: regularised logistic regression and gradient-boosted trees.
-//! Cheap, honest, and often hard to beat. SegAD's paper has no such row.
+//! Two supervised baselines on features of a frozen network: regularised logistic regression and
+//! gradient-boosted trees. Cheap, honest, and often hard to beat. SegAD's paper has no such row.
 //!
-//! - In: 8-bit RGB images of any size, resized to `image_size` squared. A frozen backbone gives features at several
-//!   taps; each channel of each tap is pooled over places (mean, maximum, mean of the largest) to one number, and the
-//!   numbers of all taps are one row of f32. That is the work, and it depends on no label, seed or fold: [`Embedder`]
-//!   does it once, and [`fit`] and [`FittedHead::scores`] take its rows.
-//! - Logistic regression: columns are standardised (mean 0, variance 1 over the training rows; constant ones stay 0),
-//!   then min ½‖w‖² + C·Σᵢ sᵢ·ln(1 + exp(−yᵢ(w·xᵢ + b))) in f64 by L-BFGS; `balanced` makes sᵢ = n/(2·n of the label), as
-//!   scikit-learn's `class_weight="balanced"`. It agrees with scikit-learn's `LogisticRegression`.
+//! - In: 8-bit RGB images of any size, resized to `image_size` squared. A frozen backbone gives
+//!   features at several taps; each channel of each tap is pooled over places (mean, maximum, mean
+//!   of the largest) to one number, and the numbers of all taps are one row of f32. That is the
+//!   work, and it depends on no label, seed or fold: [`Embedder`] does it once, and [`fit`] and
+//!   [`FittedHead::scores`] take its rows.
+//! - Logistic regression: columns are standardised (mean 0, variance 1 over the training rows;
+//!   constant ones stay 0), then min ½‖w‖² + C·Σᵢ sᵢ·ln(1 + exp(−yᵢ(w·xᵢ + b))) in f64 by L-BFGS;
+//!   `balanced` makes sᵢ = n/(2·n of the label), as scikit-learn's `class_weight="balanced"`. It
+//!   agrees with scikit-learn's `LogisticRegression`.
 //! - Trees: those of [`segad_forest`], 300 rounds of one tree by default.
 //! - Out: one f32 an image, the raw logit or margin; larger is more anomalous.
 //!
@@ -56,7 +58,8 @@ pub use logistic::{Logistic, LogisticSettings};
 pub use model::{FittedFrozen, FittedHead, Origin};
 pub use params::{Embedding, FrozenParams, FrozenSettings, Head, Pool};
 
-/// Raised when the same image gets other features; part of the key of embeddings and of all that is fitted on them.
+/// Raised when the same image gets other features; part of the key of embeddings and of all that is
+/// fitted on them.
 pub const EMBED_REVISION: u32 = 1;
 
 /// Raised when the same features and labels give another model; part of the key of fitted models.

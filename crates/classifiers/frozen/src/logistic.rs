@@ -17,7 +17,8 @@ pub struct LogisticSettings {
     pub balanced: bool,
 }
 
-/// A fitted logistic regression over raw columns. Its values are those of f32, so that it is saved as it is.
+/// A fitted logistic regression over raw columns. Its values are those of f32, so that it is saved
+/// as it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logistic {
     /// Mean of each column over the training rows.
@@ -44,7 +45,8 @@ impl Logistic {
     /// ```
     ///
     /// # Errors
-    /// [`FrozenError::Table`] for sizes that do not fit, [`FrozenError::OneClass`], [`FrozenError::NotConverged`].
+    /// [`FrozenError::Table`] for sizes that do not fit, [`FrozenError::OneClass`],
+    /// [`FrozenError::NotConverged`].
     pub fn fit(
         rows: &[f32],
         columns: usize,
@@ -53,7 +55,9 @@ impl Logistic {
     ) -> Result<Self, FrozenError> {
         if columns == 0 || rows.len() != columns * labels.len() {
             let (n, values) = (labels.len(), rows.len());
-            return Err(FrozenError::Table(format!("{values} values for {n} labels and {columns} columns")));
+            return Err(FrozenError::Table(format!(
+                "{values} values for {n} labels and {columns} columns"
+            )));
         }
         let bad = labels.iter().filter(|l| l.is_bad()).count();
         let good = labels.len() - bad;
@@ -69,8 +73,16 @@ impl Logistic {
             (true, false) => settings.c * n / (2.0 * good as f64),
         };
         let weights: Vec<f64> = labels.iter().map(weight_of).collect();
-        let signs: Vec<f64> = labels.iter().map(|l| if l.is_bad() { 1.0 } else { -1.0 }).collect();
-        let problem = Problem { x: &x, columns, weights: &weights, signs: &signs };
+        let signs: Vec<f64> = labels
+            .iter()
+            .map(|l| if l.is_bad() { 1.0 } else { -1.0 })
+            .collect();
+        let problem = Problem {
+            x: &x,
+            columns,
+            weights: &weights,
+            signs: &signs,
+        };
         let solution = problem.solve()?;
         Ok(Self {
             mean,
@@ -85,7 +97,9 @@ impl Logistic {
         let x = standardised(rows, &self.mean, &self.deviation);
         let weight: Vec<f64> = self.weight.iter().map(|&w| f64::from(w)).collect();
         let logit = |row: &[f64]| f64::from(self.bias) + dot(row, &weight);
-        x.chunks_exact(weight.len()).map(|row| logit(row) as f32).collect()
+        x.chunks_exact(weight.len())
+            .map(|row| logit(row) as f32)
+            .collect()
     }
 }
 
@@ -94,7 +108,9 @@ fn moments(rows: &[f32], columns: usize) -> (Vec<f32>, Vec<f32>) {
     let mut mean = vec![0.0; columns];
     let mut square = vec![0.0; columns];
     for row in rows.chunks_exact(columns) {
-        mean.iter_mut().zip(row).for_each(|(m, &v)| *m += f64::from(v) / n);
+        mean.iter_mut()
+            .zip(row)
+            .for_each(|(m, &v)| *m += f64::from(v) / n);
     }
     for row in rows.chunks_exact(columns) {
         square
@@ -137,14 +153,26 @@ impl Problem<'_> {
         let mut value = 0.5 * dot(w, w);
         let mut gradient = w.to_vec();
         gradient.push(0.0);
-        for ((row, &s), &y) in self.x.chunks_exact(self.columns).zip(self.weights).zip(self.signs) {
+        for ((row, &s), &y) in self
+            .x
+            .chunks_exact(self.columns)
+            .zip(self.weights)
+            .zip(self.signs)
+        {
             let margin = y * (dot(row, w) + b);
             // Neither exponential overflows.
             let small = (-margin.abs()).exp();
             value += s * (small.ln_1p() + (-margin).max(0.0));
-            let away = if margin > 0.0 { small / (1.0 + small) } else { 1.0 / (1.0 + small) };
+            let away = if margin > 0.0 {
+                small / (1.0 + small)
+            } else {
+                1.0 / (1.0 + small)
+            };
             let slope = -s * y * away;
-            gradient.iter_mut().zip(row).for_each(|(g, x)| *g += slope * x);
+            gradient
+                .iter_mut()
+                .zip(row)
+                .for_each(|(g, x)| *g += slope * x);
             gradient[self.columns] += slope;
         }
         (value, gradient)
@@ -163,9 +191,17 @@ impl Problem<'_> {
             }
             let direction = direction(&gradient, &memory);
             let slope = dot(&direction, &gradient);
-            let mut step = if memory.is_empty() { 1.0 / dot(&gradient, &gradient).sqrt() } else { 1.0 };
+            let mut step = if memory.is_empty() {
+                1.0 / dot(&gradient, &gradient).sqrt()
+            } else {
+                1.0
+            };
             let found = loop {
-                let next: Vec<f64> = at.iter().zip(&direction).map(|(a, d)| a + step * d).collect();
+                let next: Vec<f64> = at
+                    .iter()
+                    .zip(&direction)
+                    .map(|(a, d)| a + step * d)
+                    .collect();
                 let (v, g) = self.value_and_gradient(&next);
                 if v <= value + 1e-4 * step * slope {
                     break Some((next, v, g));
@@ -192,7 +228,11 @@ impl Problem<'_> {
         if largest(&gradient) <= 1e3 * tolerance {
             return Ok(at);
         }
-        Err(FrozenError::NotConverged { iterations: STEPS, gradient: largest(&gradient), tolerance })
+        Err(FrozenError::NotConverged {
+            iterations: STEPS,
+            gradient: largest(&gradient),
+            tolerance,
+        })
     }
 }
 
@@ -211,7 +251,9 @@ fn direction(gradient: &[f64], memory: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> 
     }
     for ((s, y, rho), alpha) in memory.iter().zip(alphas.into_iter().rev()) {
         let beta = rho * dot(y, &q);
-        q.iter_mut().zip(s).for_each(|(q, s)| *q += (alpha - beta) * s);
+        q.iter_mut()
+            .zip(s)
+            .for_each(|(q, s)| *q += (alpha - beta) * s);
     }
     q
 }
@@ -235,24 +277,53 @@ mod tests {
 
     #[test]
     fn it_agrees_with_scikit_learn() {
-        let cases: Vec<Case> = serde_json::from_str(include_str!("../tests/fixtures/logistic.json")).unwrap();
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("../tests/fixtures/logistic.json")).unwrap();
         assert!(cases.len() >= 4);
         for case in cases {
-            let labels: Vec<Label> = case.labels.iter().map(|&l| if l == 1 { Bad } else { Good }).collect();
-            let settings = LogisticSettings { c: case.c, balanced: case.balanced };
+            let labels: Vec<Label> = case
+                .labels
+                .iter()
+                .map(|&l| if l == 1 { Bad } else { Good })
+                .collect();
+            let settings = LogisticSettings {
+                c: case.c,
+                balanced: case.balanced,
+            };
             let fitted = Logistic::fit(&case.rows, case.columns, &labels, settings).unwrap();
-            let close =
-                |a: f32, b: f64| assert!((f64::from(a) - b).abs() < 2e-5 * b.abs().max(1.0), "{a} {b}");
-            fitted.weight.iter().zip(&case.weight).for_each(|(&a, &b)| close(a, b));
+            let close = |a: f32, b: f64| {
+                assert!(
+                    (f64::from(a) - b).abs() < 2e-5 * b.abs().max(1.0),
+                    "{a} {b}"
+                )
+            };
+            fitted
+                .weight
+                .iter()
+                .zip(&case.weight)
+                .for_each(|(&a, &b)| close(a, b));
             close(fitted.bias, case.bias);
-            fitted.scores(&case.rows).iter().zip(&case.scores).for_each(|(&a, &b)| close(a, b));
+            fitted
+                .scores(&case.rows)
+                .iter()
+                .zip(&case.scores)
+                .for_each(|(&a, &b)| close(a, b));
         }
     }
 
     #[test]
     fn gradients_are_those_of_the_value() {
-        let (x, weights, signs) = ([0.3, -1.2, 0.5, 2.0, -0.7, 0.1], [0.5, 2.0, 1.0], [1.0, -1.0, 1.0]);
-        let problem = Problem { x: &x, columns: 2, weights: &weights, signs: &signs };
+        let (x, weights, signs) = (
+            [0.3, -1.2, 0.5, 2.0, -0.7, 0.1],
+            [0.5, 2.0, 1.0],
+            [1.0, -1.0, 1.0],
+        );
+        let problem = Problem {
+            x: &x,
+            columns: 2,
+            weights: &weights,
+            signs: &signs,
+        };
         let at = [0.4, -0.3, 0.2];
         let gradient = problem.value_and_gradient(&at).1;
         for i in 0..3 {
@@ -262,29 +333,50 @@ mod tests {
                 problem.value_and_gradient(&p).0
             };
             let numeric = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-            assert!((numeric - gradient[i]).abs() < 1e-8, "{numeric} {}", gradient[i]);
+            assert!(
+                (numeric - gradient[i]).abs() < 1e-8,
+                "{numeric} {}",
+                gradient[i]
+            );
         }
     }
 
     #[test]
     fn constant_and_huge_columns_do_no_harm() {
-        let rows: Vec<f32> = (0..20).flat_map(|i| [7.3, i as f32 * 1e6, 1e-3 * (i % 3) as f32]).collect();
+        let rows: Vec<f32> = (0..20)
+            .flat_map(|i| [7.3, i as f32 * 1e6, 1e-3 * (i % 3) as f32])
+            .collect();
         let labels: Vec<Label> = (0..20).map(|i| if i < 15 { Good } else { Bad }).collect();
-        let settings = LogisticSettings { c: 100.0, balanced: true };
+        let settings = LogisticSettings {
+            c: 100.0,
+            balanced: true,
+        };
         let fitted = Logistic::fit(&rows, 3, &labels, settings).unwrap();
         assert_eq!((fitted.weight[0], fitted.deviation[0]), (0.0, 1.0));
         let scores = fitted.scores(&rows);
-        assert!(scores[..15].iter().all(|s| *s < 0.0) && scores[15..].iter().all(|s| *s > 0.0), "{scores:?}");
+        assert!(
+            scores[..15].iter().all(|s| *s < 0.0) && scores[15..].iter().all(|s| *s > 0.0),
+            "{scores:?}"
+        );
     }
 
     #[test]
     fn one_image_of_a_label_is_enough_and_none_is_not() {
         let rows = [1.0, 2.0, 3.0, 9.0];
-        let settings = LogisticSettings { c: 1.0, balanced: true };
+        let settings = LogisticSettings {
+            c: 1.0,
+            balanced: true,
+        };
         let fitted = Logistic::fit(&rows, 1, &[Good, Good, Good, Bad], settings).unwrap();
         assert!(fitted.scores(&[9.0])[0] > fitted.scores(&[3.0])[0]);
         let e = Logistic::fit(&rows, 1, &[Good; 4], settings).unwrap_err();
-        assert!(matches!(e, FrozenError::OneClass { good: 4, bad: 0 }), "{e}");
-        assert!(matches!(Logistic::fit(&rows, 3, &[Good; 4], settings), Err(FrozenError::Table(_))));
+        assert!(
+            matches!(e, FrozenError::OneClass { good: 4, bad: 0 }),
+            "{e}"
+        );
+        assert!(matches!(
+            Logistic::fit(&rows, 3, &[Good; 4], settings),
+            Err(FrozenError::Table(_))
+        ));
     }
 }

@@ -90,7 +90,9 @@ impl FittedHead {
             Some((a, b)) => Err(FrozenError::Table(format!("column {a}, expected {b}"))),
             None => {
                 let (n, expected) = (names.len(), self.columns.len());
-                Err(FrozenError::Table(format!("{n} columns, expected {expected}")))
+                Err(FrozenError::Table(format!(
+                    "{n} columns, expected {expected}"
+                )))
             }
         }
     }
@@ -109,8 +111,11 @@ impl FittedHead {
         let mut tensors: Vec<(&str, Tensor)> = Vec::new();
         match &self.model {
             Model::Logistic(l) => {
-                for (name, values) in [("mean", &l.mean), ("deviation", &l.deviation), ("weight", &l.weight)]
-                {
+                for (name, values) in [
+                    ("mean", &l.mean),
+                    ("deviation", &l.deviation),
+                    ("weight", &l.weight),
+                ] {
                     tensors.push((name, from_slice(values, &[values.len() as i64])?));
                 }
                 tensors.push(("bias", from_slice(&[l.bias], &[1])?));
@@ -118,7 +123,13 @@ impl FittedHead {
             Model::Trees(forest) => saved.trees = Some(to_hex(&forest.to_bytes()?)),
         }
         let tensors: Vec<(&str, &Tensor)> = tensors.iter().map(|(n, t)| (*n, t)).collect();
-        Ok(SavedModel::new(KIND, SCHEMA, saved, BTreeMap::new(), &tensors)?)
+        Ok(SavedModel::new(
+            KIND,
+            SCHEMA,
+            saved,
+            BTreeMap::new(),
+            &tensors,
+        )?)
     }
 
     /// Reads a saved head back.
@@ -127,10 +138,16 @@ impl FittedHead {
     /// [`NnError::Saved`] or [`FrozenError::Forest`] for a damaged or foreign model.
     pub fn load(saved: &SavedModel) -> Result<Self, FrozenError> {
         let mut opened = saved.open::<Saved>(KIND, SCHEMA)?;
-        let Saved { settings, origin, columns, trees } = opened.parameters.clone();
+        let Saved {
+            settings,
+            origin,
+            columns,
+            trees,
+        } = opened.parameters.clone();
         let model = match trees {
             Some(hex) => {
-                let bytes = from_hex(&hex).ok_or_else(|| NnError::Saved("its trees are damaged".into()))?;
+                let bytes =
+                    from_hex(&hex).ok_or_else(|| NnError::Saved("its trees are damaged".into()))?;
                 Model::Trees(Box::new(Forest::from_bytes(&bytes)?))
             }
             None => {
@@ -144,7 +161,12 @@ impl FittedHead {
                 })
             }
         };
-        Ok(Self { params: settings, origin, columns, model })
+        Ok(Self {
+            params: settings,
+            origin,
+            columns,
+            model,
+        })
     }
 }
 
@@ -153,7 +175,11 @@ fn to_hex(bytes: &[u8]) -> String {
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = text.chars().map(|c| Some(c.to_digit(16)? as u8)).collect::<Option<_>>()?;
+    let digits: Vec<u8> = text
+        .chars()
+        .map(|c| Some(c.to_digit(16)? as u8))
+        .collect::<Option<_>>()?;
     let (pairs, rest) = digits.as_chunks::<2>();
-    rest.is_empty().then(|| pairs.iter().map(|[a, b]| 16 * a + b).collect())
+    rest.is_empty()
+        .then(|| pairs.iter().map(|[a, b]| 16 * a + b).collect())
 }

@@ -68,11 +68,12 @@ pub struct FrozenSettings {
     /// Logistic regression: weight of the data against the penalty, scikit-learn's C; unset: 0.01.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub c: Option<f64>,
-    /// Logistic regression: both labels count alike in sum, however many images there are; unset: yes.
+    /// Logistic regression: both labels count alike in sum, however many images there are; unset:
+    /// yes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub balanced: Option<bool>,
-    /// Trees: as a row's `forest`; unset: 300 trees of depth 3, learning rate 0.1, each from 80 % of the rows and 30 % of
-    /// the columns.
+    /// Trees: as a row's `forest`; unset: 300 trees of depth 3, learning rate 0.1, each from 80 %
+    /// of the rows and 30 % of the columns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trees: Option<ForestSettings>,
 }
@@ -124,11 +125,20 @@ pub struct FrozenParams {
     head: HeadParams,
 }
 
-fn expect(ok: bool, field: &'static str, value: &dyn ToString, expected: &str) -> Result<(), FrozenError> {
+fn expect(
+    ok: bool,
+    field: &'static str,
+    value: &dyn ToString,
+    expected: &str,
+) -> Result<(), FrozenError> {
     if ok {
         return Ok(());
     }
-    Err(FrozenError::Setting { field, value: value.to_string(), expected: expected.to_owned() })
+    Err(FrozenError::Setting {
+        field,
+        value: value.to_string(),
+        expected: expected.to_owned(),
+    })
 }
 
 fn default_trees() -> ForestSettings {
@@ -151,25 +161,59 @@ impl FrozenSettings {
     pub fn checked(self) -> Result<FrozenParams, FrozenError> {
         let last = || self.backbone.taps().pop().map(|t| t.name);
         let layers = self.layers.clone().unwrap_or_else(|| {
-            self.backbone.default_taps().map(str::to_owned).into_iter().chain(last()).collect()
+            self.backbone
+                .default_taps()
+                .map(str::to_owned)
+                .into_iter()
+                .chain(last())
+                .collect()
         });
         let text = format!("{layers:?}");
-        expect(!layers.is_empty() && distinct(&layers), "layers", &text, "at least one, each once")?;
-        layers.iter().try_for_each(|l| self.backbone.tap(l).map(|_| ()))?;
+        expect(
+            !layers.is_empty() && distinct(&layers),
+            "layers",
+            &text,
+            "at least one, each once",
+        )?;
+        layers
+            .iter()
+            .try_for_each(|l| self.backbone.tap(l).map(|_| ()))?;
         let size = (32..=4096).contains(&self.image_size);
         expect(size, "image_size", &self.image_size, "32 to 4096 pixels")?;
         let text = format!("{:?}", self.pools);
         let pools = !self.pools.is_empty() && distinct(&self.pools);
-        expect(pools, "pools", &text, "at least one of mean, max, top, each once")?;
+        expect(
+            pools,
+            "pools",
+            &text,
+            "at least one of mean, max, top, each once",
+        )?;
         let share = self.top_share > 0.0 && self.top_share <= 1.0;
-        expect(share, "top_share", &self.top_share, "more than 0, at most 1")?;
+        expect(
+            share,
+            "top_share",
+            &self.top_share,
+            "more than 0, at most 1",
+        )?;
         let head = match self.head {
             Head::Logistic => {
-                let text = self.trees.as_ref().map(|t| format!("{t:?}")).unwrap_or_default();
-                expect(self.trees.is_none(), "trees", &text, "nothing: logistic regression has no trees")?;
+                let text = self
+                    .trees
+                    .as_ref()
+                    .map(|t| format!("{t:?}"))
+                    .unwrap_or_default();
+                expect(
+                    self.trees.is_none(),
+                    "trees",
+                    &text,
+                    "nothing: logistic regression has no trees",
+                )?;
                 let c = self.c.unwrap_or(0.01);
                 expect((1e-9..=1e9).contains(&c), "c", &c, "1e-9 to 1e9")?;
-                HeadParams::Logistic(LogisticSettings { c, balanced: self.balanced.unwrap_or(true) })
+                HeadParams::Logistic(LogisticSettings {
+                    c,
+                    balanced: self.balanced.unwrap_or(true),
+                })
             }
             Head::Trees => {
                 let none = "nothing: only logistic regression has it";
@@ -186,12 +230,19 @@ impl FrozenSettings {
             pools: self.pools.clone(),
             top_share: self.top_share,
         };
-        Ok(FrozenParams { settings: self, embedding, head })
+        Ok(FrozenParams {
+            settings: self,
+            embedding,
+            head,
+        })
     }
 }
 
 fn distinct<T: PartialEq>(items: &[T]) -> bool {
-    items.iter().enumerate().all(|(i, a)| !items[..i].contains(a))
+    items
+        .iter()
+        .enumerate()
+        .all(|(i, a)| !items[..i].contains(a))
 }
 
 impl FrozenParams {
@@ -242,9 +293,10 @@ impl CacheKey for FrozenParams {
     fn feed(&self, hasher: &mut KeyHasher) {
         hasher.field("embedding", &self.embedding);
         match &self.head {
-            HeadParams::Logistic(LogisticSettings { c, balanced }) => {
-                hasher.field("head", "logistic").field("c", c).field("balanced", balanced)
-            }
+            HeadParams::Logistic(LogisticSettings { c, balanced }) => hasher
+                .field("head", "logistic")
+                .field("c", c)
+                .field("balanced", balanced),
             HeadParams::Trees(trees) => hasher.field("head", "trees").field("trees", trees),
         };
     }
@@ -256,23 +308,54 @@ mod tests {
     use segad_core::Key;
 
     fn key(settings: FrozenSettings) -> Key {
-        KeyHasher::new("test", 1).field("p", &settings.checked().unwrap()).finish()
+        KeyHasher::new("test", 1)
+            .field("p", &settings.checked().unwrap())
+            .finish()
     }
 
     #[test]
     fn same_meaning_same_key() {
         let d = FrozenSettings::default;
         let written = Some(["layer2", "layer3", "layer4"].map(str::to_owned).to_vec());
-        assert_eq!(key(d()), key(FrozenSettings { layers: written, c: Some(0.01), top_share: 0.5, ..d() }));
+        assert_eq!(
+            key(d()),
+            key(FrozenSettings {
+                layers: written,
+                c: Some(0.01),
+                top_share: 0.5,
+                ..d()
+            })
+        );
         let others = [
-            FrozenSettings { c: Some(1.0), ..d() },
-            FrozenSettings { balanced: Some(false), ..d() },
-            FrozenSettings { head: Head::Trees, ..d() },
-            FrozenSettings { pools: vec![Pool::Mean], ..d() },
-            FrozenSettings { image_size: 128, ..d() },
+            FrozenSettings {
+                c: Some(1.0),
+                ..d()
+            },
+            FrozenSettings {
+                balanced: Some(false),
+                ..d()
+            },
+            FrozenSettings {
+                head: Head::Trees,
+                ..d()
+            },
+            FrozenSettings {
+                pools: vec![Pool::Mean],
+                ..d()
+            },
+            FrozenSettings {
+                image_size: 128,
+                ..d()
+            },
         ];
         assert!(others.into_iter().all(|s| key(s) != key(d())));
-        let trees = |trees| key(FrozenSettings { head: Head::Trees, trees, ..d() });
+        let trees = |trees| {
+            key(FrozenSettings {
+                head: Head::Trees,
+                trees,
+                ..d()
+            })
+        };
         assert_eq!(trees(None), trees(Some(default_trees())));
         assert_ne!(trees(None), trees(Some(Preset::Bt.into())));
     }
@@ -281,14 +364,63 @@ mod tests {
     fn wrong_values_are_named() {
         let d = FrozenSettings::default;
         for (text, settings) in [
-            ("layers = []", FrozenSettings { layers: Some(vec![]), ..d() }),
-            ("layer9", FrozenSettings { layers: Some(vec!["layer9".into()]), ..d() }),
-            ("image_size = 8", FrozenSettings { image_size: 8, ..d() }),
-            ("pools", FrozenSettings { pools: vec![Pool::Max, Pool::Max], ..d() }),
-            ("top_share = 0", FrozenSettings { top_share: 0.0, ..d() }),
-            ("c = 0", FrozenSettings { c: Some(0.0), ..d() }),
-            ("trees", FrozenSettings { trees: Some(Preset::Rf.into()), ..d() }),
-            ("balanced = true", FrozenSettings { head: Head::Trees, balanced: Some(true), ..d() }),
+            (
+                "layers = []",
+                FrozenSettings {
+                    layers: Some(vec![]),
+                    ..d()
+                },
+            ),
+            (
+                "layer9",
+                FrozenSettings {
+                    layers: Some(vec!["layer9".into()]),
+                    ..d()
+                },
+            ),
+            (
+                "image_size = 8",
+                FrozenSettings {
+                    image_size: 8,
+                    ..d()
+                },
+            ),
+            (
+                "pools",
+                FrozenSettings {
+                    pools: vec![Pool::Max, Pool::Max],
+                    ..d()
+                },
+            ),
+            (
+                "top_share = 0",
+                FrozenSettings {
+                    top_share: 0.0,
+                    ..d()
+                },
+            ),
+            (
+                "c = 0",
+                FrozenSettings {
+                    c: Some(0.0),
+                    ..d()
+                },
+            ),
+            (
+                "trees",
+                FrozenSettings {
+                    trees: Some(Preset::Rf.into()),
+                    ..d()
+                },
+            ),
+            (
+                "balanced = true",
+                FrozenSettings {
+                    head: Head::Trees,
+                    balanced: Some(true),
+                    ..d()
+                },
+            ),
         ] {
             let e = settings.checked().unwrap_err().to_string();
             assert!(e.contains(text), "{e}");

@@ -18,18 +18,25 @@ impl FittedHead {
         })
     }
 
-    /// From rows, N×columns, to logits, N, as operations on tensors alone, so that it can be traced. Trees are no such
-    /// operations: rows come back as they are, for [`FittedHead::trees`].
+    /// From rows, N×columns, to logits, N, as operations on tensors alone, so that it can be
+    /// traced. Trees are no such operations: rows come back as they are, for [`FittedHead::trees`].
     ///
     /// # Errors
     /// libtorch's.
     pub fn network(&self, rows: &Tensor) -> Result<Tensor, FrozenError> {
-        let Model::Logistic(l) = &self.model else { return Ok(rows.shallow_clone()) };
+        let Model::Logistic(l) = &self.model else {
+            return Ok(rows.shallow_clone());
+        };
         let row = |values: &[f32]| Tensor::f_from_slice(values)?.f_to_kind(Kind::Double);
         let (mean, deviation, weight) = (row(&l.mean)?, row(&l.deviation)?, row(&l.weight)?);
-        let standard = rows.f_to_kind(Kind::Double)?.f_sub(&mean)?.f_div(&deviation)?;
+        let standard = rows
+            .f_to_kind(Kind::Double)?
+            .f_sub(&mean)?
+            .f_div(&deviation)?;
         let logit = standard.f_mul(&weight)?.f_sum_dim_intlist(1, false, None)?;
-        Ok(logit.f_add_scalar(f64::from(l.bias))?.f_to_kind(Kind::Float)?)
+        Ok(logit
+            .f_add_scalar(f64::from(l.bias))?
+            .f_to_kind(Kind::Float)?)
     }
 
     /// The boosted trees, where there are any.
@@ -46,7 +53,10 @@ impl ImageClassifier for FittedFrozen {
 
     fn scores(&self, images: &[Image]) -> Result<Vec<f32>, FrozenError> {
         let rows = self.embedder.rows(images)?;
-        let ids = (0..images.len()).map(|i| ImageId::new(format!("image {i} of the batch"))).collect();
-        self.head.scores(&FeatureTable::new(self.embedder.names(), ids, rows)?)
+        let ids = (0..images.len())
+            .map(|i| ImageId::new(format!("image {i} of the batch")))
+            .collect();
+        self.head
+            .scores(&FeatureTable::new(self.embedder.names(), ids, rows)?)
     }
 }

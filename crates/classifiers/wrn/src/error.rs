@@ -24,7 +24,8 @@ pub enum WrnError {
     /// A network operation failed.
     #[error(transparent)]
     Nn(#[from] NnError),
-    /// Training stopped: cancelled, or the loss is not finite, or a checkpoint does not fit, or no batch fills.
+    /// Training stopped: cancelled, or the loss is not finite, or a checkpoint does not fit, or no
+    /// batch fills.
     #[error(transparent)]
     Train(#[from] TrainError),
     /// There is nothing to tell apart.

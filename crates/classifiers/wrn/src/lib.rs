@@ -1,13 +1,16 @@
-//! WRN, the supervised classifier g(I) of SegAD (CVPR 2024, section 5.1 and appendix B): a WideResNet-50-2 with
-//! ImageNet weights whose last layer is replaced by one logit, all of it trained with focal loss.
+//! WRN, the supervised classifier g(I) of SegAD (CVPR 2024, section 5.1 and appendix B): a
+//! WideResNet-50-2 with ImageNet weights whose last layer is replaced by one logit, all of it
+//! trained with focal loss.
 //!
-//! - In: 8-bit RGB images of any size, resized to `image_size` squared, with labels for training. Out: one f32 a image,
-//!   the raw logit; larger is more anomalous. No sigmoid: its saturation would make ties.
-//! - Loss (Lin et al., ICCV 2017): −αₜ(1 − pₜ)^γ·ln pₜ, mean over the batch, with pₜ = p for bad images, 1 − p for good
-//!   ones, p = σ(logit), and αₜ = α or 1 − α.
-//! - Training: SGD with momentum, no augmentation, no early stopping, batches of 4, on 80 % of the training images of
-//!   each label; what the others get is noted as an AUROC beside the model. It is that of [`segad_nn::train`]: the same
-//!   seed gives the same bytes, a kill costs the steps since the last checkpoint, a loss that is not finite stops it.
+//! - In: 8-bit RGB images of any size, resized to `image_size` squared, with labels for training.
+//!   Out: one f32 a image, the raw logit; larger is more anomalous. No sigmoid: its saturation
+//!   would make ties.
+//! - Loss (Lin et al., ICCV 2017): −αₜ(1 − pₜ)^γ·ln pₜ, mean over the batch, with pₜ = p for bad
+//!   images, 1 − p for good ones, p = σ(logit), and αₜ = α or 1 − α.
+//! - Training: SGD with momentum, no augmentation, no early stopping, batches of 4, on 80 % of the
+//!   training images of each label; what the others get is noted as an AUROC beside the model. It
+//!   is that of [`segad_nn::train`]: the same seed gives the same bytes, a kill costs the steps
+//!   since the last checkpoint, a loss that is not finite stops it.
 //!
 //! ```
 //! use segad_classifier_wrn::{FittedWrn, Wrn, WrnSettings};
@@ -38,15 +41,17 @@
 //! ```
 //!
 //! # What the paper leaves open
-//! - Number of epochs (30 here), α and γ (0.25 and 2, the focal-loss paper's), the sampler (each image once an epoch, a
-//!   last, smaller batch left out), weight decay (none), and whether the rate of 0.025 ever falls: profile `stable`, the
-//!   default, lets it fall to 0 along a cosine, profile `paper` keeps it.
-//! - The 80 % are ⌊0.8·n⌋ of the good and of the bad images apart, at least one each, drawn by the run's seed.
+//! - Number of epochs (30 here), α and γ (0.25 and 2, the focal-loss paper's), the sampler (each
+//!   image once an epoch, a last, smaller batch left out), weight decay (none), and whether the
+//!   rate of 0.025 ever falls: profile `stable`, the default, lets it fall to 0 along a cosine,
+//!   profile `paper` keeps it.
+//! - The 80 % are ⌊0.8·n⌋ of the good and of the bad images apart, at least one each, drawn by the
+//!   run's seed.
 //!
 //! # Extensions
-//! Any backbone of [`segad_nn`]. Of an EfficientNet-Lite the last stage's features are averaged; the 1×1 convolution
-//! that widens them before its own classifier is left out. `frozen_statistics` keeps the batch normalisations' ImageNet
-//! statistics, which batches of 4 estimate badly.
+//! Any backbone of [`segad_nn`]. Of an EfficientNet-Lite the last stage's features are averaged;
+//! the 1×1 convolution that widens them before its own classifier is left out. `frozen_statistics`
+//! keeps the batch normalisations' ImageNet statistics, which batches of 4 estimate badly.
 
 mod error;
 mod fit;

@@ -42,7 +42,8 @@ pub struct Origin {
     pub seed: Seed,
     /// Arithmetic of the network.
     pub precision: Precision,
-    /// How well it does on the training images that it did not see; `None`: they are not of both labels.
+    /// How well it does on the training images that it did not see; `None`: they are not of both
+    /// labels.
     pub held_out: Option<HeldOut>,
 }
 
@@ -73,8 +74,16 @@ impl FittedWrn {
         device: Device,
         batch: usize,
     ) -> Result<Self, WrnError> {
-        let inference = Inference::new(&params, &weights, &head, (device, origin.precision), batch)?;
-        Ok(Self { params, origin, curve, weights, head, inference })
+        let inference =
+            Inference::new(&params, &weights, &head, (device, origin.precision), batch)?;
+        Ok(Self {
+            params,
+            origin,
+            curve,
+            weights,
+            head,
+            inference,
+        })
     }
 
     pub(crate) fn hold_out(&mut self, held_out: Option<HeldOut>) {
@@ -96,10 +105,15 @@ impl FittedWrn {
         &self.curve
     }
 
-    /// The network's state under the names of the backbone's state dictionary, with `fc.weight` 1×C and `fc.bias` 1.
+    /// The network's state under the names of the backbone's state dictionary, with `fc.weight` 1×C
+    /// and `fc.bias` 1.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
-        let mut tensors: BTreeMap<String, Tensor> =
-            self.weights.tensors().iter().map(|(k, v)| (k.clone(), v.shallow_clone())).collect();
+        let mut tensors: BTreeMap<String, Tensor> = self
+            .weights
+            .tensors()
+            .iter()
+            .map(|(k, v)| (k.clone(), v.shallow_clone()))
+            .collect();
         tensors.insert(WEIGHT.to_owned(), self.head.weight.shallow_clone());
         tensors.insert(BIAS.to_owned(), self.head.bias.shallow_clone());
         tensors
@@ -110,22 +124,44 @@ impl FittedWrn {
     /// # Errors
     /// libtorch's.
     pub fn save(&self) -> Result<SavedModel, WrnError> {
-        let saved = Saved { settings: self.params.clone(), origin: self.origin, curve: self.curve.clone() };
+        let saved = Saved {
+            settings: self.params.clone(),
+            origin: self.origin,
+            curve: self.curve.clone(),
+        };
         let tensors = self.tensors();
         let tensors: Vec<(&str, &Tensor)> = tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();
-        Ok(SavedModel::new(KIND, SCHEMA, saved, BTreeMap::new(), &tensors)?)
+        Ok(SavedModel::new(
+            KIND,
+            SCHEMA,
+            saved,
+            BTreeMap::new(),
+            &tensors,
+        )?)
     }
 
-    /// Reads a saved model back. The precision is that of the fit. `batch` images go through the network at once.
+    /// Reads a saved model back. The precision is that of the fit. `batch` images go through the
+    /// network at once.
     ///
     /// # Errors
     /// [`NnError::Saved`] for a damaged or foreign model.
     pub fn load(saved: &SavedModel, device: Device, batch: usize) -> Result<Self, WrnError> {
         let mut opened = saved.open::<Saved>(KIND, SCHEMA)?;
-        let Saved { settings, origin, curve } = opened.parameters.clone();
+        let Saved {
+            settings,
+            origin,
+            curve,
+        } = opened.parameters.clone();
         let channels = settings.backbone().tap(&settings.tap())?.channels;
-        let head = Head { weight: opened.take(WEIGHT, &[1, channels])?, bias: opened.take(BIAS, &[1])? };
-        let rest: Vec<(&str, &Tensor)> = opened.tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();
+        let head = Head {
+            weight: opened.take(WEIGHT, &[1, channels])?,
+            bias: opened.take(BIAS, &[1])?,
+        };
+        let rest: Vec<(&str, &Tensor)> = opened
+            .tensors
+            .iter()
+            .map(|(k, v)| (k.as_str(), v))
+            .collect();
         let weights = Weights::from_safetensors(&write_tensors(&rest)?)?;
         weights
             .check(settings.backbone(), Some(&settings.tap()))

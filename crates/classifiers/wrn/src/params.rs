@@ -24,7 +24,8 @@ impl Profile {
     }
 }
 
-/// Settings as somebody wrote them, not checked yet. The defaults are the SegAD paper's where it says something.
+/// Settings as somebody wrote them, not checked yet. The defaults are the SegAD paper's where it
+/// says something.
 ///
 /// ```
 /// use segad_classifier_wrn::WrnSettings;
@@ -93,18 +94,36 @@ impl WrnSettings {
     /// [`WrnError::Setting`] for the first that makes no sense.
     pub fn checked(self) -> Result<WrnParams, WrnError> {
         let expect = |ok: bool, field, value: &dyn ToString, expected| {
-            if ok { Ok(()) } else { Err(WrnError::Setting { field, value: value.to_string(), expected }) }
+            if ok {
+                Ok(())
+            } else {
+                Err(WrnError::Setting {
+                    field,
+                    value: value.to_string(),
+                    expected,
+                })
+            }
         };
         let size = (32..=4096).contains(&self.image_size);
         expect(size, "image_size", &self.image_size, "32 to 4096 pixels")?;
         expect(self.epochs >= 1, "epochs", &self.epochs, "at least 1")?;
-        expect(self.batch >= 2, "batch", &self.batch, "at least 2: one image has no batch statistics")?;
+        expect(
+            self.batch >= 2,
+            "batch",
+            &self.batch,
+            "at least 2: one image has no batch statistics",
+        )?;
         let alpha = self.alpha == -1.0 || (0.0..=1.0).contains(&self.alpha);
         expect(alpha, "alpha", &self.alpha, "0 to 1, or -1 for no weights")?;
         let gamma = self.gamma == 0.0 || (1.0..=10.0).contains(&self.gamma);
         expect(gamma, "gamma", &self.gamma, "0, or 1 to 10")?;
         let share = self.train_share > 0.0 && self.train_share <= 1.0;
-        expect(share, "train_share", &self.train_share, "more than 0, at most 1")?;
+        expect(
+            share,
+            "train_share",
+            &self.train_share,
+            "more than 0, at most 1",
+        )?;
         let params = WrnParams(self);
         params.plan().check()?;
         Ok(params)
@@ -125,17 +144,28 @@ impl WrnParams {
     /// How it is trained.
     pub fn plan(&self) -> TrainPlan {
         let s = &self.0;
-        let sgd = Optimiser::Sgd { momentum: s.momentum, weight_decay: s.weight_decay };
+        let sgd = Optimiser::Sgd {
+            momentum: s.momentum,
+            weight_decay: s.weight_decay,
+        };
         let schedule = match s.profile {
             Profile::Stable => Schedule::Cosine { minimum: 0.0 },
             Profile::Paper => Schedule::Constant,
         };
-        TrainPlan { schedule, ..TrainPlan::new(sgd, s.learning_rate, Length::Epochs(s.epochs)) }
+        TrainPlan {
+            schedule,
+            ..TrainPlan::new(sgd, s.learning_rate, Length::Epochs(s.epochs))
+        }
     }
 
     /// The name of the last tap, whose features are averaged.
     pub(crate) fn tap(&self) -> String {
-        self.0.backbone.taps().pop().map(|t| t.name).unwrap_or_default()
+        self.0
+            .backbone
+            .taps()
+            .pop()
+            .map(|t| t.name)
+            .unwrap_or_default()
     }
 }
 
@@ -182,11 +212,26 @@ mod tests {
         assert_eq!(p.backbone(), BackboneKind::WideResnet50_2);
         assert_eq!(p.tap(), "layer4");
         let plan = p.plan();
-        assert_eq!(plan.optimiser, Optimiser::Sgd { momentum: 0.9, weight_decay: 0.0 });
-        // VAD: 1600 + 800 images make 600 steps an epoch. Cosine: half the rate half-way, nothing at the end.
+        assert_eq!(
+            plan.optimiser,
+            Optimiser::Sgd {
+                momentum: 0.9,
+                weight_decay: 0.0
+            }
+        );
+        // VAD: 1600 + 800 images make 600 steps an epoch. Cosine: half the rate half-way, nothing
+        // at the end.
         assert_eq!(plan.steps(600), 18_000);
-        assert!((plan.rate_at(9_000, 600) - 0.0125).abs() < 1e-12 && plan.rate_at(17_999, 600) < 1e-9);
-        let paper = WrnSettings { profile: Profile::Paper, ..Default::default() }.checked().unwrap().plan();
+        assert!(
+            (plan.rate_at(9_000, 600) - 0.0125).abs() < 1e-12 && plan.rate_at(17_999, 600) < 1e-9
+        );
+        let paper = WrnSettings {
+            profile: Profile::Paper,
+            ..Default::default()
+        }
+        .checked()
+        .unwrap()
+        .plan();
         assert_eq!(paper.rate_at(17_999, 600), 0.025);
     }
 
@@ -194,15 +239,45 @@ mod tests {
     fn wrong_values_are_named() {
         let d = WrnSettings::default;
         for (field, settings) in [
-            ("image_size", WrnSettings { image_size: 16, ..d() }),
+            (
+                "image_size",
+                WrnSettings {
+                    image_size: 16,
+                    ..d()
+                },
+            ),
             ("epochs", WrnSettings { epochs: 0, ..d() }),
             ("batch", WrnSettings { batch: 1, ..d() }),
-            ("learning_rate", WrnSettings { learning_rate: 0.0, ..d() }),
-            ("momentum", WrnSettings { momentum: 1.0, ..d() }),
-            ("weight_decay", WrnSettings { weight_decay: -1.0, ..d() }),
+            (
+                "learning_rate",
+                WrnSettings {
+                    learning_rate: 0.0,
+                    ..d()
+                },
+            ),
+            (
+                "momentum",
+                WrnSettings {
+                    momentum: 1.0,
+                    ..d()
+                },
+            ),
+            (
+                "weight_decay",
+                WrnSettings {
+                    weight_decay: -1.0,
+                    ..d()
+                },
+            ),
             ("alpha", WrnSettings { alpha: -0.5, ..d() }),
             ("gamma", WrnSettings { gamma: 0.5, ..d() }),
-            ("train_share", WrnSettings { train_share: 0.0, ..d() }),
+            (
+                "train_share",
+                WrnSettings {
+                    train_share: 0.0,
+                    ..d()
+                },
+            ),
         ] {
             let e = settings.checked().unwrap_err().to_string();
             assert!(e.contains(field), "{e}");

@@ -4,7 +4,8 @@ use segad_core::{Device, Image, Precision};
 use segad_nn::{Backbone, Preprocess, Weights, global_average, to_vec};
 use tch::Tensor;
 
-/// From images to logits: the trained backbone, frozen and folded, averages over places, one linear layer.
+/// From images to logits: the trained backbone, frozen and folded, averages over places, one linear
+/// layer.
 pub(crate) struct Inference {
     backbone: Backbone,
     preprocess: Preprocess,
@@ -25,7 +26,13 @@ impl Inference {
         let backbone = Backbone::new(kind, &[params.tap()], weights, device, precision)?;
         let on = |t: &Tensor| t.f_to_device(backbone.device());
         let (weight, bias) = (on(&head.weight)?, on(&head.bias)?);
-        Ok(Self { preprocess: kind.preprocess(size, size), backbone, weight, bias, batch: batch.max(1) })
+        Ok(Self {
+            preprocess: kind.preprocess(size, size),
+            backbone,
+            weight,
+            bias,
+            batch: batch.max(1),
+        })
     }
 
     pub fn scores(&self, images: &[Image]) -> Result<Vec<f32>, WrnError> {
@@ -38,7 +45,10 @@ impl Inference {
             scores.extend(to_vec(&logits)?);
         }
         match scores.iter().position(|s: &f32| !s.is_finite()) {
-            Some(index) => Err(WrnError::Score { index, value: scores[index] }),
+            Some(index) => Err(WrnError::Score {
+                index,
+                value: scores[index],
+            }),
             None => Ok(scores),
         }
     }

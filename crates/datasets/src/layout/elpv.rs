@@ -5,16 +5,23 @@ use segad_core::ImageId;
 use std::collections::HashSet;
 use std::path::Path;
 
-/// `labels.csv`: path, defect probability and cell type in columns of spaces, no header. The class is the cell type;
-/// the order is the number in the file name.
+/// `labels.csv`: path, defect probability and cell type in columns of spaces, no header. The class
+/// is the cell type; the order is the number in the file name.
 pub(super) fn scan(manifest: &Manifest, base: &Path, class: &Class) -> Result<Scan, DatasetError> {
     let path = base.join("labels.csv");
     let text = files::text(&path)?;
     let mut scan = Scan::new();
     let mut listed = HashSet::new();
-    let present: HashSet<String> =
-        files::list(&base.join("images"))?.files.into_iter().map(|f| format!("images/{f}")).collect();
-    for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+    let present: HashSet<String> = files::list(&base.join("images"))?
+        .files
+        .into_iter()
+        .map(|f| format!("images/{f}"))
+        .collect();
+    for (i, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, l)| !l.trim().is_empty())
+    {
         let (entry, kind) = row(manifest, line).map_err(|reason| DatasetError::Row {
             path: path.clone(),
             line: i as u64 + 1,
@@ -22,7 +29,11 @@ pub(super) fn scan(manifest: &Manifest, base: &Path, class: &Class) -> Result<Sc
         })?;
         if !listed.insert(entry.id.clone()) {
             let reason = format!("{} is listed twice", entry.id);
-            return Err(DatasetError::Row { path, line: i as u64 + 1, reason });
+            return Err(DatasetError::Row {
+                path,
+                line: i as u64 + 1,
+                reason,
+            });
         }
         if kind != class.name {
             continue;
@@ -33,7 +44,10 @@ pub(super) fn scan(manifest: &Manifest, base: &Path, class: &Class) -> Result<Sc
             scan.missing.push(entry.id);
         }
     }
-    scan.extra = present.into_iter().filter(|f| !listed.contains(&ImageId::new(f.as_str()))).collect();
+    scan.extra = present
+        .into_iter()
+        .filter(|f| !listed.contains(&ImageId::new(f.as_str())))
+        .collect();
     scan.extra.sort();
     scan.entries.sort_by_key(|e| e.order);
     Ok(scan)
@@ -42,17 +56,39 @@ pub(super) fn scan(manifest: &Manifest, base: &Path, class: &Class) -> Result<Sc
 fn row<'a>(manifest: &Manifest, line: &'a str) -> Result<(Entry, &'a str), String> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let &[image, value, kind] = fields.as_slice() else {
-        return Err(format!("expected path, probability and type, got {} columns", fields.len()));
+        return Err(format!(
+            "expected path, probability and type, got {} columns",
+            fields.len()
+        ));
     };
     if kind != "mono" && kind != "poly" {
         return Err(format!("type {kind:?}: expected mono or poly"));
     }
-    let group = manifest.groups.iter().find(|g| g.value.as_deref() == Some(value)).ok_or_else(|| {
-        let known: Vec<&str> = manifest.groups.iter().filter_map(|g| g.value.as_deref()).collect();
-        format!("probability {value:?}: expected one of {}", known.join(", "))
-    })?;
+    let group = manifest
+        .groups
+        .iter()
+        .find(|g| g.value.as_deref() == Some(value))
+        .ok_or_else(|| {
+            let known: Vec<&str> = manifest
+                .groups
+                .iter()
+                .filter_map(|g| g.value.as_deref())
+                .collect();
+            format!(
+                "probability {value:?}: expected one of {}",
+                known.join(", ")
+            )
+        })?;
     let id = listed_id(image)?;
     let digits: String = id.stem().chars().filter(char::is_ascii_digit).collect();
-    let order = digits.parse().map_err(|_| format!("{image:?}: expected a cell number in the file name"))?;
-    Ok((Entry { order, ..Entry::new(id, group.label, Part::All).with_group(&group.name) }, kind))
+    let order = digits
+        .parse()
+        .map_err(|_| format!("{image:?}: expected a cell number in the file name"))?;
+    Ok((
+        Entry {
+            order,
+            ..Entry::new(id, group.label, Part::All).with_group(&group.name)
+        },
+        kind,
+    ))
 }

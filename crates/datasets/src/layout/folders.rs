@@ -5,8 +5,8 @@ use segad_core::{ImageId, Label};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// Where a class lies below `base`: its own folder, or `base` itself if the manifest has one class only. `None` if
-/// neither looks like it.
+/// Where a class lies below `base`: its own folder, or `base` itself if the manifest has one class
+/// only. `None` if neither looks like it.
 pub(super) fn class_folder(manifest: &Manifest, base: &Path, class: &Class) -> Option<String> {
     let fits = |folder: &Path| {
         folder.join("train/good").is_dir()
@@ -22,19 +22,34 @@ pub(super) fn class_folder(manifest: &Manifest, base: &Path, class: &Class) -> O
 ///
 /// # Errors
 /// [`DatasetError::ClassMissing`].
-pub(super) fn require_class(manifest: &Manifest, base: &Path, class: &Class) -> Result<String, DatasetError> {
-    class_folder(manifest, base, class)
-        .ok_or_else(|| DatasetError::ClassMissing { path: base.join(&class.name), class: class.name.clone() })
+pub(super) fn require_class(
+    manifest: &Manifest,
+    base: &Path,
+    class: &Class,
+) -> Result<String, DatasetError> {
+    class_folder(manifest, base, class).ok_or_else(|| DatasetError::ClassMissing {
+        path: base.join(&class.name),
+        class: class.name.clone(),
+    })
 }
 
 /// A folder that a class must have; without it only a part of the data set is here.
-pub(super) fn require(manifest: &Manifest, base: &Path, place: &str) -> Result<PathBuf, DatasetError> {
+pub(super) fn require(
+    manifest: &Manifest,
+    base: &Path,
+    place: &str,
+) -> Result<PathBuf, DatasetError> {
     let path = base.join(place);
     if path.is_dir() {
         return Ok(path);
     }
-    let reason = "it is not there, so only a part of the data set is; fetch the data set again".to_owned();
-    Err(DatasetError::Layout { path, layout: manifest.layout.name(), reason })
+    let reason =
+        "it is not there, so only a part of the data set is; fetch the data set again".to_owned();
+    Err(DatasetError::Layout {
+        path,
+        layout: manifest.layout.name(),
+        reason,
+    })
 }
 
 pub(super) fn mvtec(manifest: &Manifest, base: &Path, class: &Class) -> Result<Scan, DatasetError> {
@@ -51,9 +66,16 @@ pub(super) fn vad(manifest: &Manifest, base: &Path, _: &Class) -> Result<Scan, D
     Ok(scan.sorted())
 }
 
-/// Some copies of VAD hold the unseen defects in `test/bad` a second time; they count once, as unseen.
+/// Some copies of VAD hold the unseen defects in `test/bad` a second time; they count once, as
+/// unseen.
 fn drop_repeated(entries: &mut Vec<Entry>) {
-    let name = |e: &Entry| e.id.as_str().rsplit('/').next().unwrap_or_default().to_owned();
+    let name = |e: &Entry| {
+        e.id.as_str()
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
     let finer: HashSet<String> = entries
         .iter()
         .filter(|e| e.part == Part::Test && e.label.is_bad() && e.group != "bad")
@@ -69,7 +91,8 @@ fn drop_repeated(entries: &mut Vec<Entry>) {
     }
 }
 
-/// `<prefix>{test,train}/<folder>/<file>`. A folder is a declared group or, in `test`, a defect that `is_defect` knows.
+/// `<prefix>{test,train}/<folder>/<file>`. A folder is a declared group or, in `test`, a defect
+/// that `is_defect` knows.
 pub(super) fn parts(
     manifest: &Manifest,
     base: &Path,
@@ -80,7 +103,8 @@ pub(super) fn parts(
     for part in [Part::Test, Part::Train] {
         let place = format!("{prefix}{}", part.as_str());
         let listing = files::list(&require(manifest, base, &place)?)?;
-        scan.extra.extend(listing.files.into_iter().map(|f| format!("{place}/{f}")));
+        scan.extra
+            .extend(listing.files.into_iter().map(|f| format!("{place}/{f}")));
         for folder in listing.folders {
             let declared = manifest.groups.iter().find(|g| g.folder() == folder);
             let (label, group) = match declared {
@@ -92,11 +116,17 @@ pub(super) fn parts(
                 }
             };
             let listing = files::list(&base.join(&place).join(&folder))?;
-            scan.extra.extend(listing.folders.into_iter().map(|f| format!("{place}/{folder}/{f}/")));
+            scan.extra.extend(
+                listing
+                    .folders
+                    .into_iter()
+                    .map(|f| format!("{place}/{folder}/{f}/")),
+            );
             for file in listing.files {
                 let path = format!("{place}/{folder}/{file}");
                 if files::is_image(&file) {
-                    scan.entries.push(Entry::new(ImageId::new(path), label, part).with_group(&group));
+                    scan.entries
+                        .push(Entry::new(ImageId::new(path), label, part).with_group(&group));
                 } else {
                     scan.extra.push(path);
                 }

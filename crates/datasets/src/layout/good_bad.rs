@@ -3,8 +3,9 @@ use crate::{DatasetError, Entry, Part, files};
 use segad_core::{ImageId, Label};
 use std::path::Path;
 
-/// `good/` and `bad/`, each with images or one level of sub-folders; a sub-folder of `bad` is a kind of defect. The
-/// order is that of the file names, whatever folder they lie in, so that numbered pictures keep their sequence.
+/// `good/` and `bad/`, each with images or one level of sub-folders; a sub-folder of `bad` is a
+/// kind of defect. The order is that of the file names, whatever folder they lie in, so that
+/// numbered pictures keep their sequence.
 pub(super) fn scan(base: &Path) -> Result<Scan, DatasetError> {
     let mut scan = Scan::new();
     for label in [Label::Bad, Label::Good] {
@@ -17,14 +18,24 @@ pub(super) fn scan(base: &Path) -> Result<Scan, DatasetError> {
         for sub in listing.folders {
             let place = format!("{folder}/{sub}");
             let listing = files::list(&base.join(&place))?;
-            scan.extra.extend(listing.folders.into_iter().map(|f| format!("{place}/{f}/")));
-            add(&mut scan, &place, listing.files, label, if label.is_bad() { &sub } else { folder });
+            scan.extra
+                .extend(listing.folders.into_iter().map(|f| format!("{place}/{f}/")));
+            add(
+                &mut scan,
+                &place,
+                listing.files,
+                label,
+                if label.is_bad() { &sub } else { folder },
+            );
         }
     }
     scan.entries.sort_by(|a, b| a.id.cmp(&b.id));
     let mut by_name: Vec<usize> = (0..scan.entries.len()).collect();
     by_name.sort_by_key(|&i| (scan.entries[i].id.stem().to_owned(), i));
-    by_name.into_iter().enumerate().for_each(|(rank, i)| scan.entries[i].order = rank);
+    by_name
+        .into_iter()
+        .enumerate()
+        .for_each(|(rank, i)| scan.entries[i].order = rank);
     Ok(scan)
 }
 
@@ -32,7 +43,8 @@ fn add(scan: &mut Scan, place: &str, names: Vec<String>, label: Label, group: &s
     for file in names {
         let path = format!("{place}/{file}");
         if files::is_image(&file) {
-            scan.entries.push(Entry::new(ImageId::new(path), label, Part::All).with_group(group));
+            scan.entries
+                .push(Entry::new(ImageId::new(path), label, Part::All).with_group(group));
         } else {
             scan.extra.push(path);
         }

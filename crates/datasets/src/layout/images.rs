@@ -6,8 +6,8 @@ use std::path::Path;
 /// Folders within folders to look into; links that lead in circles end here.
 const DEPTH: usize = 8;
 
-/// All images of a folder and the folders in it, whatever they show: each is good and none is a test image. Other files are
-/// left out, since such collections come with lists of their own.
+/// All images of a folder and the folders in it, whatever they show: each is good and none is a
+/// test image. Other files are left out, since such collections come with lists of their own.
 pub(super) fn scan(base: &Path) -> Result<Scan, DatasetError> {
     let mut scan = Scan::new();
     add(&mut scan, base, "", DEPTH)?;
@@ -18,7 +18,8 @@ fn add(scan: &mut Scan, base: &Path, place: &str, depth: usize) -> Result<(), Da
     let listing = files::list(&base.join(place))?;
     for file in listing.files.iter().filter(|f| files::is_image(f)) {
         let id = ImageId::new(format!("{place}{file}"));
-        scan.entries.push(Entry::new(id, Label::Good, Part::All).with_group(Label::Good.as_str()));
+        scan.entries
+            .push(Entry::new(id, Label::Good, Part::All).with_group(Label::Good.as_str()));
     }
     if depth > 0 {
         for folder in listing.folders {

@@ -27,25 +27,43 @@ struct Row {
 
 /// A comma-separated list with a header. Canonical order and order of taking are those of the list.
 pub(super) fn scan(root: &Path, base: &Path) -> Result<Scan, DatasetError> {
-    let path = if root.is_file() { root.to_owned() } else { base.join(NAME) };
+    let path = if root.is_file() {
+        root.to_owned()
+    } else {
+        base.join(NAME)
+    };
     let text = files::text(&path)?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-    let error = |line: u64, reason: String| DatasetError::Row { path: path.clone(), line, reason };
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
+    let error = |line: u64, reason: String| DatasetError::Row {
+        path: path.clone(),
+        line,
+        reason,
+    };
     let mut scan = Scan::new();
     let mut seen = HashSet::new();
-    let headers = reader.headers().map_err(|e| error(1, e.to_string()))?.clone();
+    let headers = reader
+        .headers()
+        .map_err(|e| error(1, e.to_string()))?
+        .clone();
     for wanted in ["path", "label"] {
         if !headers.iter().any(|h| h == wanted) {
             return Err(error(
                 1,
-                format!("column {wanted} is missing; columns: path, label and optionally type, group, split"),
+                format!(
+                    "column {wanted} is missing; columns: path, label and optionally type, group, split"
+                ),
             ));
         }
     }
     for (order, record) in reader.records().enumerate() {
-        let record = record.map_err(|e| error(e.position().map_or(0, csv::Position::line), e.to_string()))?;
+        let record = record
+            .map_err(|e| error(e.position().map_or(0, csv::Position::line), e.to_string()))?;
         let line = record.position().map_or(0, csv::Position::line);
-        let row: Row = record.deserialize(Some(&headers)).map_err(|e| error(line, e.to_string()))?;
+        let row: Row = record
+            .deserialize(Some(&headers))
+            .map_err(|e| error(line, e.to_string()))?;
         let entry = entry(row, order).map_err(|reason| error(line, reason))?;
         if !seen.insert(entry.id.clone()) {
             return Err(error(line, format!("{} is listed twice", entry.id)));
@@ -61,7 +79,10 @@ pub(super) fn scan(root: &Path, base: &Path) -> Result<Scan, DatasetError> {
 
 fn entry(row: Row, order: usize) -> Result<Entry, String> {
     let id = listed_id(&row.path)?;
-    let label: Label = row.label.parse().map_err(|e: segad_core::CoreError| e.to_string())?;
+    let label: Label = row
+        .label
+        .parse()
+        .map_err(|e: segad_core::CoreError| e.to_string())?;
     let given = |field: Option<String>| field.filter(|f| !f.is_empty());
     let part = match given(row.split).as_deref() {
         None => Part::All,
@@ -70,5 +91,12 @@ fn entry(row: Row, order: usize) -> Result<Entry, String> {
         Some(other) => return Err(format!("split {other:?}: expected train, test or nothing")),
     };
     let group = given(row.kind).unwrap_or_else(|| label.as_str().to_owned());
-    Ok(Entry { id, label, group, part, order, unit: given(row.group) })
+    Ok(Entry {
+        id,
+        label,
+        group,
+        part,
+        order,
+        unit: given(row.group),
+    })
 }

@@ -8,8 +8,9 @@ use std::path::Path;
 const FILE: &str = "low_shot_train.json";
 const FOLDER: &str = "low_shot_train";
 
-/// VAD's published lists: `low_shot_train.json` (an object of lists of file names in `train/bad`, in the order of the
-/// file), or the folders `low_shot_train/<key>/bad/` that the authors' script makes of it.
+/// VAD's published lists: `low_shot_train.json` (an object of lists of file names in `train/bad`,
+/// in the order of the file), or the folders `low_shot_train/<key>/bad/` that the authors' script
+/// makes of it.
 pub(super) fn read(
     base: &Path,
     expected: Option<&LowShot>,
@@ -27,15 +28,25 @@ pub(super) fn read(
         return Ok(Vec::new());
     };
     let mut bad = BTreeMap::new();
-    for e in entries.iter().filter(|e| e.part == Part::Train && e.label == Label::Bad) {
+    for e in entries
+        .iter()
+        .filter(|e| e.part == Part::Train && e.label == Label::Bad)
+    {
         bad.insert(e.id.as_str().rsplit('/').next().unwrap_or_default(), &e.id);
     }
     if let Some(low_shot) = expected
         && named.len() != low_shot.lists
     {
-        return Err(format!("{FILE}: {} lists, expected {}", named.len(), low_shot.lists));
+        return Err(format!(
+            "{FILE}: {} lists, expected {}",
+            named.len(),
+            low_shot.lists
+        ));
     }
-    named.into_iter().map(|(name, list)| resolve(name, &list, expected, &bad)).collect()
+    named
+        .into_iter()
+        .map(|(name, list)| resolve(name, &list, expected, &bad))
+        .collect()
 }
 
 fn resolve(
@@ -73,7 +84,14 @@ fn folders(base: &Path) -> Result<Vec<(String, Vec<String>)>, crate::DatasetErro
     keys.into_iter()
         .map(|key| {
             let listing = files::list(&base.join(FOLDER).join(&key).join("bad"))?;
-            Ok((key, listing.files.into_iter().filter(|f| files::is_image(f)).collect()))
+            Ok((
+                key,
+                listing
+                    .files
+                    .into_iter()
+                    .filter(|f| files::is_image(f))
+                    .collect(),
+            ))
         })
         .collect()
 }
@@ -95,7 +113,9 @@ impl<'de> Deserialize<'de> for Lists {
                 let mut lists: Vec<(String, Vec<String>)> = Vec::new();
                 while let Some((name, list)) = map.next_entry::<String, Vec<String>>()? {
                     if lists.iter().any(|(n, _)| *n == name) {
-                        return Err(serde::de::Error::custom(format!("list {name:?} stands there twice")));
+                        return Err(serde::de::Error::custom(format!(
+                            "list {name:?} stands there twice"
+                        )));
                     }
                     lists.push((name, list));
                 }

@@ -5,8 +5,9 @@ use segad_core::{ImageId, Label};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// VisA as published (`<class>/Data/Images/{Normal,Anomaly}/`, with the manifest's numbers for the test set) or as
-/// prepared by others (`<class>/{train,test}/{good,bad}/`). File names are the same, so splits are the same images.
+/// VisA as published (`<class>/Data/Images/{Normal,Anomaly}/`, with the manifest's numbers for the
+/// test set) or as prepared by others (`<class>/{train,test}/{good,bad}/`). File names are the
+/// same, so splits are the same images.
 pub(super) fn scan(manifest: &Manifest, base: &Path, class: &Class) -> Result<Scan, DatasetError> {
     let prefix = folders::require_class(manifest, base, class)?;
     let images = format!("{prefix}Data/Images");
@@ -14,20 +15,41 @@ pub(super) fn scan(manifest: &Manifest, base: &Path, class: &Class) -> Result<Sc
         return folders::parts(manifest, base, &prefix, |_| false);
     }
     let Some(test_normal) = &class.test_normal else {
-        let reason =
-            format!("class {}: the manifest names no test_normal, which this layout needs", class.name);
-        return Err(DatasetError::Layout { path: base.join(images), layout: manifest.layout.name(), reason });
+        let reason = format!(
+            "class {}: the manifest names no test_normal, which this layout needs",
+            class.name
+        );
+        return Err(DatasetError::Layout {
+            path: base.join(images),
+            layout: manifest.layout.name(),
+            reason,
+        });
     };
     let total = |counts: &BTreeMap<String, usize>, group: &str| counts.get(group).copied();
-    let normals = total(&class.train, "good").zip(total(&class.test, "good")).map(|(a, b)| a + b);
+    let normals = total(&class.train, "good")
+        .zip(total(&class.test, "good"))
+        .map(|(a, b)| a + b);
     let mut scan = Scan::new();
     let folder = |name: &str| format!("{images}/{name}");
     for name in ["Anomaly", "Normal"] {
         folders::require(manifest, base, &folder(name))?;
     }
-    numbered(&mut scan, base, &folder("Anomaly"), total(&class.test, "bad"), |_| (Label::Bad, Part::Test))?;
+    numbered(
+        &mut scan,
+        base,
+        &folder("Anomaly"),
+        total(&class.test, "bad"),
+        |_| (Label::Bad, Part::Test),
+    )?;
     numbered(&mut scan, base, &folder("Normal"), normals, |number| {
-        (Label::Good, if test_normal.contains(&number) { Part::Test } else { Part::Train })
+        (
+            Label::Good,
+            if test_normal.contains(&number) {
+                Part::Test
+            } else {
+                Part::Train
+            },
+        )
     })?;
     Ok(scan.sorted())
 }
@@ -43,23 +65,34 @@ fn numbered(
     let listing = files::list(&base.join(folder))?;
     let mut found = BTreeSet::new();
     let mut width = 3;
-    scan.extra.extend(listing.folders.into_iter().map(|f| format!("{folder}/{f}/")));
+    scan.extra.extend(
+        listing
+            .folders
+            .into_iter()
+            .map(|f| format!("{folder}/{f}/")),
+    );
     for file in listing.files {
         let path = format!("{folder}/{file}");
-        let stem = file.rsplit_once('.').map_or(file.as_str(), |(stem, _)| stem);
-        let number =
-            stem.parse::<usize>().ok().filter(|n| files::is_image(&file) && total.is_none_or(|t| *n < t));
+        let stem = file
+            .rsplit_once('.')
+            .map_or(file.as_str(), |(stem, _)| stem);
+        let number = stem
+            .parse::<usize>()
+            .ok()
+            .filter(|n| files::is_image(&file) && total.is_none_or(|t| *n < t));
         match number {
             Some(number) if !found.contains(&number) => {
                 width = width.max(stem.len());
                 let (label, part) = kind(number);
                 found.insert(number);
-                scan.entries.push(Entry::new(ImageId::new(path), label, part));
+                scan.entries
+                    .push(Entry::new(ImageId::new(path), label, part));
             }
             _ => scan.extra.push(path),
         }
     }
     let gaps = (0..total.unwrap_or(0)).filter(|n| !found.contains(n));
-    scan.missing.extend(gaps.map(|n| ImageId::new(format!("{folder}/{n:0width$}.JPG"))));
+    scan.missing
+        .extend(gaps.map(|n| ImageId::new(format!("{folder}/{n:0width$}.JPG"))));
     Ok(())
 }

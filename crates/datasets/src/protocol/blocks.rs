@@ -16,15 +16,21 @@ enum Share {
     Test,
 }
 
-/// ELPV: neighbouring cells come from the same solar module, and modules differ more than defects do, so cells are split
-/// in contiguous blocks of the numbered order, never one by one.
-pub(super) fn elpv(draw: &Draw<'_>, bad_default: Option<usize>) -> Result<ProtocolSplit, DatasetError> {
+/// ELPV: neighbouring cells come from the same solar module, and modules differ more than defects
+/// do, so cells are split in contiguous blocks of the numbered order, never one by one.
+pub(super) fn elpv(
+    draw: &Draw<'_>,
+    bad_default: Option<usize>,
+) -> Result<ProtocolSplit, DatasetError> {
     let p = draw.params;
     let (first, last) = elpv_cells(p).into_inner();
     let blocks = elpv_count(p);
     let (detector, forest) = (p.detector_blocks.unwrap_or(4), p.forest_blocks.unwrap_or(3));
     if first > last || blocks > last - first + 1 {
-        return Err(draw.error("blocks", format!("{blocks} blocks do not fit into the cells {first}–{last}")));
+        return Err(draw.error(
+            "blocks",
+            format!("{blocks} blocks do not fit into the cells {first}–{last}"),
+        ));
     }
     if detector == 0 || forest == 0 || detector + forest >= blocks {
         let reason = format!(
@@ -32,12 +38,20 @@ pub(super) fn elpv(draw: &Draw<'_>, bad_default: Option<usize>) -> Result<Protoc
         );
         return Err(draw.error("detector_blocks", reason));
     }
-    let run: Vec<&Entry> =
-        draw.index.entries().iter().filter(|e| (first..=last).contains(&e.order)).collect();
+    let run: Vec<&Entry> = draw
+        .index
+        .entries()
+        .iter()
+        .filter(|e| (first..=last).contains(&e.order))
+        .collect();
     if run.is_empty() {
-        return Err(
-            draw.error("first", format!("{} has no cell between {first} and {last}", draw.index.class()))
-        );
+        return Err(draw.error(
+            "first",
+            format!(
+                "{} has no cell between {first} and {last}",
+                draw.index.class()
+            ),
+        ));
     }
     let shares = permuted_shares(draw, blocks, detector, forest)?;
     let cells = last - first + 1;
@@ -46,17 +60,25 @@ pub(super) fn elpv(draw: &Draw<'_>, bad_default: Option<usize>) -> Result<Protoc
     })
 }
 
-/// The blocks of [`elpv`] without its bad training cells: one is generated for each good cell of the forest.
+/// The blocks of [`elpv`] without its bad training cells: one is generated for each good cell of
+/// the forest.
 pub(super) fn elpv_one_class(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
     let mut split = elpv(draw, None)?;
-    let good = split.forest.samples().iter().filter(|s| !s.label.is_bad()).cloned().collect();
+    let good = split
+        .forest
+        .samples()
+        .iter()
+        .filter(|s| !s.label.is_bad())
+        .cloned()
+        .collect();
     split.forest = TrainSplit::new(good)?;
     split.forest_generated = split.forest.samples().len();
     split.classifier = None;
     draw.guard(split, 0)
 }
 
-/// The cells, by number, that the ELPV protocols use: one run of monocrystalline modules by default.
+/// The cells, by number, that the ELPV protocols use: one run of monocrystalline modules by
+/// default.
 pub(super) fn elpv_cells(params: &ProtocolParams) -> RangeInclusive<usize> {
     params.first.unwrap_or(901)..=params.last.unwrap_or(1614)
 }
@@ -74,7 +96,13 @@ pub(super) fn elpv_blocks(index: &Index, params: &ProtocolParams) -> HashMap<Ima
     let (cells, blocks) = (elpv_cells(params), elpv_count(params));
     let (first, last) = (*cells.start(), *cells.end());
     let run = index.entries().iter().filter(|e| cells.contains(&e.order));
-    run.map(|e| (e.id.clone(), block_of(e.order - first, last - first + 1, blocks))).collect()
+    run.map(|e| {
+        (
+            e.id.clone(),
+            block_of(e.order - first, last - first + 1, blocks),
+        )
+    })
+    .collect()
 }
 
 /// The block of each image under [`contiguous`].
@@ -82,7 +110,10 @@ pub(super) fn contiguous_blocks(index: &Index, params: &ProtocolParams) -> HashM
     let all = ordered(index);
     let (unit_of, units) = units(&all);
     let blocks = contiguous_count(params, units);
-    all.iter().zip(unit_of).map(|(e, unit)| (e.id.clone(), block_of(unit, units, blocks))).collect()
+    all.iter()
+        .zip(unit_of)
+        .map(|(e, unit)| (e.id.clone(), block_of(unit, units, blocks)))
+        .collect()
 }
 
 /// Any data set: contiguous blocks of units in their order.
@@ -92,16 +123,22 @@ pub(super) fn contiguous(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError>
     let blocks = contiguous_count(draw.params, units);
     let (detector, forest) = counts(draw, blocks)?;
     let shares = permuted_shares(draw, blocks, detector, forest)?;
-    assemble(draw, &all, draw.params.train_bad, |i| shares[block_of(unit_of[i], units, blocks)])
+    assemble(draw, &all, draw.params.train_bad, |i| {
+        shares[block_of(unit_of[i], units, blocks)]
+    })
 }
 
-/// Any data set: unit by unit, those with a bad image and those without drawn apart so that every part gets its share of
-/// both. This reads all labels, those of later test images too, but only to count; nothing is fitted.
+/// Any data set: unit by unit, those with a bad image and those without drawn apart so that every
+/// part gets its share of both. This reads all labels, those of later test images too, but only to
+/// count; nothing is fitted.
 pub(super) fn random(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
     let all = ordered(draw.index);
     let (unit_of, units) = units(&all);
     let mut has_bad = vec![false; units];
-    all.iter().zip(&unit_of).filter(|(e, _)| e.label.is_bad()).for_each(|(_, &u)| has_bad[u] = true);
+    all.iter()
+        .zip(&unit_of)
+        .filter(|(e, _)| e.label.is_bad())
+        .for_each(|(_, &u)| has_bad[u] = true);
     let mut shares = vec![Share::Test; units];
     for stratum in [false, true] {
         let members: Vec<usize> = (0..units).filter(|&u| has_bad[u] == stratum).collect();
@@ -109,7 +146,11 @@ pub(super) fn random(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
             continue;
         }
         let (detector, forest) = counts(draw, members.len())?;
-        for (unit, share) in members.iter().zip(permuted_shares(draw, members.len(), detector, forest)?) {
+        for (unit, share) in
+            members
+                .iter()
+                .zip(permuted_shares(draw, members.len(), detector, forest)?)
+        {
             shares[*unit] = share;
         }
     }
@@ -161,10 +202,16 @@ fn counts(draw: &Draw<'_>, n: usize) -> Result<(usize, usize), DatasetError> {
         return Err(draw.error("forest_fraction", reason));
     }
     let count = |share: f64| (share * n as f64).round() as usize;
-    Ok((count(detector), count(detector + forest).min(n).saturating_sub(count(detector))))
+    Ok((
+        count(detector),
+        count(detector + forest)
+            .min(n)
+            .saturating_sub(count(detector)),
+    ))
 }
 
-/// A share for each of `n` blocks: the first of a permutation go to the detector, the next to the forest.
+/// A share for each of `n` blocks: the first of a permutation go to the detector, the next to the
+/// forest.
 fn permuted_shares(
     draw: &Draw<'_>,
     n: usize,
@@ -172,7 +219,11 @@ fn permuted_shares(
     forest: usize,
 ) -> Result<Vec<Share>, DatasetError> {
     let mut shares = vec![Share::Test; n];
-    for (rank, block) in RandomState::from_seed(draw.seed)?.permutation(n).into_iter().enumerate() {
+    for (rank, block) in RandomState::from_seed(draw.seed)?
+        .permutation(n)
+        .into_iter()
+        .enumerate()
+    {
         if rank < detector {
             shares[block] = Share::Detector;
         } else if rank < detector + forest {
@@ -190,21 +241,30 @@ fn assemble(
     share: impl Fn(usize) -> Share,
 ) -> Result<ProtocolSplit, DatasetError> {
     let trains = |wanted: &[Share], label: Label| -> Vec<Sample> {
-        let chosen = entries
-            .iter()
-            .enumerate()
-            .filter(|(i, e)| e.label == label && wanted.contains(&share(*i)) && !draw.index.is_set_aside(e));
+        let chosen = entries.iter().enumerate().filter(|(i, e)| {
+            e.label == label && wanted.contains(&share(*i)) && !draw.index.is_set_aside(e)
+        });
         chosen.map(|(_, e)| e.sample()).collect()
     };
     let detector = trains(&[Share::Detector], Label::Good);
     let good = trains(&[Share::Forest], Label::Good);
-    let bad = draw_bad(draw, trains(&[Share::Detector, Share::Forest], Label::Bad), train_bad)?;
-    let test: Vec<&Entry> =
-        entries.iter().enumerate().filter(|(i, _)| share(*i) == Share::Test).map(|(_, e)| *e).collect();
+    let bad = draw_bad(
+        draw,
+        trains(&[Share::Detector, Share::Forest], Label::Bad),
+        train_bad,
+    )?;
+    let test: Vec<&Entry> = entries
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| share(*i) == Share::Test)
+        .map(|(_, e)| *e)
+        .collect();
     let test = samples(&test);
     draw.need("detector", Label::Good, 1, detector.len())?;
     let split = ProtocolSplit {
-        classifier: Some(TrainSplit::new([detector.as_slice(), &good, &bad].concat())?),
+        classifier: Some(TrainSplit::new(
+            [detector.as_slice(), &good, &bad].concat(),
+        )?),
         detector: TrainSplit::new(detector)?,
         holdout: None,
         forest: joined(&good, &bad)?,

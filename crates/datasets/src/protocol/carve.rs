@@ -1,9 +1,10 @@
 //! The one place where images of a test folder become training images.
 //!
-//! VisA and MVTec AD have no bad training images, so the paper takes some out of their test folders. What this function
-//! hands out for training is by construction no longer in what it hands out for testing, and every other function of
-//! this crate builds training splits from training folders or training blocks only. Which images are drawn depends on
-//! the seed and on how many bad images the folder lists, on nothing that a model has seen.
+//! VisA and MVTec AD have no bad training images, so the paper takes some out of their test
+//! folders. What this function hands out for training is by construction no longer in what it hands
+//! out for testing, and every other function of this crate builds training splits from training
+//! folders or training blocks only. Which images are drawn depends on the seed and on how many bad
+//! images the folder lists, on nothing that a model has seen.
 
 use super::Draw;
 use crate::numpy::{TestSize, train_test_split};
@@ -18,8 +19,9 @@ pub(super) struct Carved {
     pub test: Vec<Sample>,
 }
 
-/// Carves `count` of the bad images out: `train_test_split(bad, test_size=len(bad) − count, random_state=seed)` over the
-/// folder's sorted files, so the training images are the last `count` of the permutation.
+/// Carves `count` of the bad images out:
+/// `train_test_split(bad, test_size=len(bad) − count, random_state=seed)` over the folder's sorted
+/// files, so the training images are the last `count` of the permutation.
 pub(super) fn training_anomalies(
     draw: &Draw<'_>,
     bad: &[&Entry],
@@ -27,5 +29,8 @@ pub(super) fn training_anomalies(
 ) -> Result<Carved, DatasetError> {
     draw.need("test folder", Label::Bad, count + 1, bad.len())?;
     let (train, test) = train_test_split(bad.len(), TestSize::Count(bad.len() - count), draw.seed)?;
-    Ok(Carved { train: super::pick(bad, &train), test: super::pick(bad, &test) })
+    Ok(Carved {
+        train: super::pick(bad, &train),
+        test: super::pick(bad, &test),
+    })
 }

@@ -1,7 +1,9 @@
-//! Who trains on what: the benchmark protocols of the paper's tables, the ELPV demo's, and two for plain folders.
+//! Who trains on what: the benchmark protocols of the paper's tables, the ELPV demo's, and two for
+//! plain folders.
 //!
-//! A protocol turns an [`Index`], a [`Seed`] and [`ProtocolParams`] into a [`ProtocolSplit`]. All draws follow numpy's
-//! `RandomState` and scikit-learn's `train_test_split` ([`crate::numpy`]), so that they can be repeated in Python.
+//! A protocol turns an [`Index`], a [`Seed`] and [`ProtocolParams`] into a [`ProtocolSplit`]. All
+//! draws follow numpy's `RandomState` and scikit-learn's `train_test_split` ([`crate::numpy`]), so
+//! that they can be repeated in Python.
 //!
 //! | protocol | detector | forest good / bad | classifier | test |
 //! |---|---|---|---|---|
@@ -15,7 +17,8 @@
 //! | `elpv-one-class` | good of 4 blocks | good of 3 blocks / one generated per image | – | the other 5 blocks |
 //! | `blocks`, `random` | good of 40 % | good of 30 % / bad of both | both | the other 30 % |
 //!
-//! What the paper leaves open is a parameter ([`ProtocolParams`], or of the network that it concerns):
+//! What the paper leaves open is a parameter ([`ProtocolParams`], or of the network that it
+//! concerns):
 //!
 //! | question | parameter | default, and why |
 //! |---|---|---|
@@ -28,8 +31,9 @@
 //! | which images does EfficientAD normalise its maps with? | `holdout` of EfficientAD where the protocol holds none out | a tenth of its own on VAD; the 10 % held out on VisA and MVTec AD |
 //! | which seeds on MVTec AD? | the manifest's `seeds` | the ten of VisA |
 //!
-//! **Nothing from a test split reaches fitting.** Bad training images come out of a test folder in one place only,
-//! `carve.rs`, for the protocols that the paper defines so; [`ProtocolSplit`] refuses to exist if a test image is in any of its training parts.
+//! **Nothing from a test split reaches fitting.** Bad training images come out of a test folder in
+//! one place only, `carve.rs`, for the protocols that the paper defines so; [`ProtocolSplit`]
+//! refuses to exist if a test image is in any of its training parts.
 
 mod blocks;
 mod carve;
@@ -51,23 +55,27 @@ pub const REVISION: u32 = 1;
 /// The images that each stage may see, under one protocol and seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtocolSplit {
-    /// Good images for the one-class detectors. Empty for `segad-maps`, whose detectors were fitted elsewhere.
+    /// Good images for the one-class detectors. Empty for `segad-maps`, whose detectors were fitted
+    /// elsewhere.
     pub detector: TrainSplit,
-    /// Good images, disjoint from `detector`, that EfficientAD normalises its maps with. Where there is none, it sets
-    /// images aside from `detector` itself (900 + 100 on VAD).
+    /// Good images, disjoint from `detector`, that EfficientAD normalises its maps with. Where
+    /// there is none, it sets images aside from `detector` itself (900 + 100 on VAD).
     pub holdout: Option<TrainSplit>,
     /// Good, then bad images for the forest, in the order of the forest's rows.
     pub forest: TrainSplit,
-    /// Number of bad images to be generated from the forest's good ones (one each), beside those in `forest`.
+    /// Number of bad images to be generated from the forest's good ones (one each), beside those in
+    /// `forest`.
     pub forest_generated: usize,
-    /// All labelled images that a classifier may train on; none where the benchmark has no classifier. A classifier
-    /// that trains on a share of them (the paper's WRN: 80 %) draws it itself.
+    /// All labelled images that a classifier may train on; none where the benchmark has no
+    /// classifier. A classifier that trains on a share of them (the paper's WRN: 80 %) draws it
+    /// itself.
     pub classifier: Option<TrainSplit>,
     /// The images that are scored.
     pub test: TestSplit,
     /// The groups of `test` that headline metrics count; others are reported apart.
     pub headline_groups: Vec<String>,
-    /// The seed for fitting detectors: the run's seed, or a fixed one where the paper fits them once for all runs.
+    /// The seed for fitting detectors: the run's seed, or a fixed one where the paper fits them
+    /// once for all runs.
     pub detector_seed: Seed,
 }
 
@@ -77,14 +85,23 @@ impl ProtocolSplit {
         self.headline_groups.contains(&sample.group)
     }
 
-    /// Fails if an image of the test split is in a training part, or the hold-out overlaps the detector's images.
+    /// Fails if an image of the test split is in a training part, or the hold-out overlaps the
+    /// detector's images.
     fn checked(self) -> Result<Self, DatasetError> {
         let test: HashSet<&ImageId> = self.test.samples().iter().map(|s| &s.id).collect();
-        let parts =
-            [Some(&self.detector), self.holdout.as_ref(), Some(&self.forest), self.classifier.as_ref()];
+        let parts = [
+            Some(&self.detector),
+            self.holdout.as_ref(),
+            Some(&self.forest),
+            self.classifier.as_ref(),
+        ];
         let detector: HashSet<&ImageId> = self.detector.samples().iter().map(|s| &s.id).collect();
         let holdout = self.holdout.iter().flat_map(TrainSplit::samples);
-        let shared = parts.into_iter().flatten().flat_map(TrainSplit::samples).find(|s| test.contains(&s.id));
+        let shared = parts
+            .into_iter()
+            .flatten()
+            .flat_map(TrainSplit::samples)
+            .find(|s| test.contains(&s.id));
         match shared.or_else(|| holdout.into_iter().find(|s| detector.contains(&s.id))) {
             Some(s) => Err(CoreError::DuplicateImage(s.id.to_string()).into()),
             None => Ok(self),
@@ -159,8 +176,8 @@ impl Protocol {
     /// Splits the images of one class.
     ///
     /// # Errors
-    /// A parameter that does not apply or is out of range, too few images for a part, a seed above 2³² − 1, or a
-    /// low-shot list that is not there.
+    /// A parameter that does not apply or is out of range, too few images for a part, a seed above
+    /// 2³² − 1, or a low-shot list that is not there.
     ///
     /// ```
     /// use segad_core::{ImageId, Label, Seed};
@@ -181,7 +198,12 @@ impl Protocol {
         params: &ProtocolParams,
     ) -> Result<ProtocolSplit, DatasetError> {
         params.check(self)?;
-        let draw = Draw { protocol: self, index, seed, params };
+        let draw = Draw {
+            protocol: self,
+            index,
+            seed,
+            params,
+        };
         let split = match self {
             Self::VadOneClass => vad::one_class(&draw),
             Self::VadHighShot => vad::high_shot(&draw),
@@ -199,8 +221,9 @@ impl Protocol {
         split?.checked()
     }
 
-    /// Every image that this protocol could score or train a forest on under `split`'s draw, whatever number of bad images
-    /// it takes: protocols that differ in that number alone have the same pool, and can share anomaly maps.
+    /// Every image that this protocol could score or train a forest on under `split`'s draw,
+    /// whatever number of bad images it takes: protocols that differ in that number alone have the
+    /// same pool, and can share anomaly maps.
     ///
     /// # Errors
     /// A parameter that does not apply or is out of range.
@@ -222,16 +245,23 @@ impl Protocol {
             .flatten()
             .flat_map(|s| s.ids())
             .collect();
-        let scored: HashSet<ImageId> = split.forest.ids().into_iter().chain(split.test.ids()).collect();
+        let scored: HashSet<ImageId> = split
+            .forest
+            .ids()
+            .into_iter()
+            .chain(split.test.ids())
+            .collect();
         let entries = index.entries().iter().filter(|e| cells.contains(&e.order));
         let ids = entries.map(|e| e.id.clone());
-        Ok(ids.filter(|id| scored.contains(id) || !trained.contains(id)).collect())
+        Ok(ids
+            .filter(|id| scored.contains(id) || !trained.contains(id))
+            .collect())
     }
 }
 
 impl Protocol {
-    /// For each of these images, what must not be torn apart between training and scoring: its block where the protocol
-    /// splits by blocks, else its unit, else the image itself.
+    /// For each of these images, what must not be torn apart between training and scoring: its
+    /// block where the protocol splits by blocks, else its unit, else the image itself.
     ///
     /// # Errors
     /// An image that is not in the index; a parameter that does not apply or is out of range.
@@ -249,7 +279,8 @@ impl Protocol {
             Self::Blocks => blocks::contiguous_blocks(index, params),
             _ => HashMap::new(),
         };
-        let entries: HashMap<&ImageId, &Entry> = index.entries().iter().map(|e| (&e.id, e)).collect();
+        let entries: HashMap<&ImageId, &Entry> =
+            index.entries().iter().map(|e| (&e.id, e)).collect();
         let unit = |sample: &Sample| {
             let entry = entries.get(&sample.id).ok_or_else(|| DatasetError::Param {
                 protocol: self.name(),
@@ -257,7 +288,9 @@ impl Protocol {
                 reason: format!("{} is not in the index of {}", sample.id, index.class()),
             })?;
             let own = || entry.unit.clone().unwrap_or_else(|| entry.id.to_string());
-            Ok(blocks.get(&entry.id).map_or_else(own, |block| format!("block {block}")))
+            Ok(blocks
+                .get(&entry.id)
+                .map_or_else(own, |block| format!("block {block}")))
         };
         samples.iter().map(unit).collect()
     }
@@ -274,11 +307,14 @@ impl std::str::FromStr for Protocol {
 
     fn from_str(name: &str) -> Result<Self, DatasetError> {
         let names = || Self::ALL.into_iter().map(Self::name);
-        Self::ALL.into_iter().find(|p| p.name() == name).ok_or_else(|| DatasetError::UnknownProtocol {
-            name: name.to_owned(),
-            nearest: nearest(name, names()),
-            known: names().collect::<Vec<_>>().join(", "),
-        })
+        Self::ALL
+            .into_iter()
+            .find(|p| p.name() == name)
+            .ok_or_else(|| DatasetError::UnknownProtocol {
+                name: name.to_owned(),
+                nearest: nearest(name, names()),
+                known: names().collect::<Vec<_>>().join(", "),
+            })
     }
 }
 
@@ -314,24 +350,44 @@ impl Draw<'_> {
     }
 
     /// Fails unless detector, forest and test can do their work.
-    fn guard(&self, split: ProtocolSplit, forest_bad: usize) -> Result<ProtocolSplit, DatasetError> {
-        let headline =
-            split.test.samples().iter().filter(|s| split.is_headline(s) && s.label.is_bad()).count();
+    fn guard(
+        &self,
+        split: ProtocolSplit,
+        forest_bad: usize,
+    ) -> Result<ProtocolSplit, DatasetError> {
+        let headline = split
+            .test
+            .samples()
+            .iter()
+            .filter(|s| split.is_headline(s) && s.label.is_bad())
+            .count();
         self.need("forest", Label::Good, 1, split.forest.count(Label::Good))?;
-        self.need("forest", Label::Bad, forest_bad, split.forest.count(Label::Bad))?;
+        self.need(
+            "forest",
+            Label::Bad,
+            forest_bad,
+            split.forest.count(Label::Bad),
+        )?;
         self.need("test", Label::Good, 1, split.test.count(Label::Good))?;
         self.need("test", Label::Bad, 1, headline)?;
         Ok(split)
     }
 
     fn error(&self, name: &'static str, reason: impl Into<String>) -> DatasetError {
-        DatasetError::Param { protocol: self.protocol.name(), name, reason: reason.into() }
+        DatasetError::Param {
+            protocol: self.protocol.name(),
+            name,
+            reason: reason.into(),
+        }
     }
 
     /// The groups of these entries that headline metrics count, sorted.
     fn headline(&self, test: &[Sample]) -> Vec<String> {
-        let mut groups: Vec<String> =
-            test.iter().map(|s| s.group.clone()).filter(|g| !self.index.set_aside().contains(g)).collect();
+        let mut groups: Vec<String> = test
+            .iter()
+            .map(|s| s.group.clone())
+            .filter(|g| !self.index.set_aside().contains(g))
+            .collect();
         groups.sort();
         groups.dedup();
         groups
@@ -350,16 +406,25 @@ fn joined(a: &[Sample], b: &[Sample]) -> Result<TrainSplit, CoreError> {
     TrainSplit::new([a, b].concat())
 }
 
-/// The first `count` of the samples in the order of a fresh permutation, so that a smaller draw is contained in a larger
-/// one by the same seed; all of them, in their own order, without a count.
-fn draw_bad(draw: &Draw<'_>, bad: Vec<Sample>, count: Option<usize>) -> Result<Vec<Sample>, DatasetError> {
+/// The first `count` of the samples in the order of a fresh permutation, so that a smaller draw is
+/// contained in a larger one by the same seed; all of them, in their own order, without a count.
+fn draw_bad(
+    draw: &Draw<'_>,
+    bad: Vec<Sample>,
+    count: Option<usize>,
+) -> Result<Vec<Sample>, DatasetError> {
     let Some(count) = count else { return Ok(bad) };
     draw.need("forest", Label::Bad, count, bad.len())?;
     let order = RandomState::from_seed(draw.seed)?.permutation(bad.len());
-    Ok(order.into_iter().take(count).map(|i| bad[i].clone()).collect())
+    Ok(order
+        .into_iter()
+        .take(count)
+        .map(|i| bad[i].clone())
+        .collect())
 }
 
-/// The positions of the good images that the detector trains on and of those held out, in scikit-learn's order.
+/// The positions of the good images that the detector trains on and of those held out, in
+/// scikit-learn's order.
 fn hold_out(n: usize, share: f64, seed: Seed) -> Result<(Vec<usize>, Vec<usize>), DatasetError> {
     train_test_split(n, TestSize::Fraction(share), seed)
 }

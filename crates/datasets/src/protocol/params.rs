@@ -22,8 +22,8 @@ pub enum ClassifierGood {
     Detector,
 }
 
-/// What a protocol leaves open. Nothing set means the protocol's default; a parameter that the protocol does not have
-/// is an error.
+/// What a protocol leaves open. Nothing set means the protocol's default; a parameter that the
+/// protocol does not have is an error.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProtocolParams {
@@ -33,9 +33,9 @@ pub struct ProtocolParams {
     /// `visa-*`, `mvtec-*`: good images for the classifier. Default all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classifier_good: Option<ClassifierGood>,
-    /// Number of bad images for the forest and the classifier. Default: 10 for `visa-*` and `segad-maps`, 20 for
-    /// `mvtec-*`, as named for `elpv-low-shot-*`, else all there are. Smaller draws are contained in larger ones by the
-    /// same seed except where they are carved.
+    /// Number of bad images for the forest and the classifier. Default: 10 for `visa-*` and
+    /// `segad-maps`, 20 for `mvtec-*`, as named for `elpv-low-shot-*`, else all there are. Smaller
+    /// draws are contained in larger ones by the same seed except where they are carved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_bad: Option<usize>,
     /// `vad-low-shot`: which published list, from 0. Default: the one that belongs to the seed.
@@ -44,7 +44,8 @@ pub struct ProtocolParams {
     /// `visa-*`, `mvtec-*`: share of train/good held out for the forest. Default 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holdout_fraction: Option<f64>,
-    /// `visa-*`, `mvtec-*`: seed of that hold-out and of the detectors. Default 333, as the authors'.
+    /// `visa-*`, `mvtec-*`: seed of that hold-out and of the detectors. Default 333, as the
+    /// authors'.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holdout_seed: Option<u64>,
     /// `elpv-*`: number of the first cell. Default 901.
@@ -62,10 +63,12 @@ pub struct ProtocolParams {
     /// `elpv-*`: blocks whose good cells train the forest. Default 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forest_blocks: Option<usize>,
-    /// `blocks`, `random`: share of the blocks or units whose good images train the detector. Default 0.4.
+    /// `blocks`, `random`: share of the blocks or units whose good images train the detector.
+    /// Default 0.4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detector_fraction: Option<f64>,
-    /// `blocks`, `random`: share of the blocks or units whose good images train the forest. Default 0.3.
+    /// `blocks`, `random`: share of the blocks or units whose good images train the forest. Default
+    /// 0.3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forest_fraction: Option<f64>,
 }
@@ -77,15 +80,34 @@ impl ProtocolParams {
             Protocol::VadOneClass => &["detector_good"],
             Protocol::VadHighShot => &["detector_good", "train_bad"],
             Protocol::VadLowShot => &["detector_good", "low_shot_list"],
-            Protocol::VisaSupervised10 | Protocol::MvtecSupervised20 => {
-                &["classifier_good", "train_bad", "holdout_fraction", "holdout_seed"]
-            }
+            Protocol::VisaSupervised10 | Protocol::MvtecSupervised20 => &[
+                "classifier_good",
+                "train_bad",
+                "holdout_fraction",
+                "holdout_seed",
+            ],
             Protocol::SegadMaps => &["train_bad"],
-            Protocol::ElpvHighShot | Protocol::ElpvLowShot20 | Protocol::ElpvLowShot10 => {
-                &["train_bad", "first", "last", "blocks", "detector_blocks", "forest_blocks"]
-            }
-            Protocol::ElpvOneClass => &["first", "last", "blocks", "detector_blocks", "forest_blocks"],
-            Protocol::Blocks => &["train_bad", "blocks", "detector_fraction", "forest_fraction"],
+            Protocol::ElpvHighShot | Protocol::ElpvLowShot20 | Protocol::ElpvLowShot10 => &[
+                "train_bad",
+                "first",
+                "last",
+                "blocks",
+                "detector_blocks",
+                "forest_blocks",
+            ],
+            Protocol::ElpvOneClass => &[
+                "first",
+                "last",
+                "blocks",
+                "detector_blocks",
+                "forest_blocks",
+            ],
+            Protocol::Blocks => &[
+                "train_bad",
+                "blocks",
+                "detector_fraction",
+                "forest_fraction",
+            ],
             Protocol::Random => &["train_bad", "detector_fraction", "forest_fraction"],
         }
     }
@@ -116,12 +138,27 @@ impl ProtocolParams {
     /// [`DatasetError::Param`].
     pub fn check(&self, protocol: Protocol) -> Result<(), DatasetError> {
         let known = Self::names(protocol);
-        let error = |name, reason| Err(DatasetError::Param { protocol: protocol.name(), name, reason });
+        let error = |name, reason| {
+            Err(DatasetError::Param {
+                protocol: protocol.name(),
+                name,
+                reason,
+            })
+        };
         if let Some(name) = self.set().find(|n| !known.contains(n)) {
-            return error(name, format!("no parameter of this protocol, which has {}", known.join(", ")));
+            return error(
+                name,
+                format!(
+                    "no parameter of this protocol, which has {}",
+                    known.join(", ")
+                ),
+            );
         }
         if self.train_bad == Some(0) {
-            return error("train_bad", "must be at least 1; the forest needs bad images".to_owned());
+            return error(
+                "train_bad",
+                "must be at least 1; the forest needs bad images".to_owned(),
+            );
         }
         Ok(())
     }

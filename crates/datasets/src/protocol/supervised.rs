@@ -6,12 +6,16 @@ use segad_core::{Label, Seed, TestSplit, TrainSplit};
 /// The authors' seed for the hold-out and the detectors.
 const HOLDOUT_SEED: u64 = 333;
 
-/// Tables 5, 8 and 9: 90 % of train/good for the detectors, fitted once; the other 10 % and some carved bad images for
-/// the forest; test/good (sorted) and then the remaining bad (as drawn) for testing, the authors' row order.
+/// Tables 5, 8 and 9: 90 % of train/good for the detectors, fitted once; the other 10 % and some
+/// carved bad images for the forest; test/good (sorted) and then the remaining bad (as drawn) for
+/// testing, the authors' row order.
 pub(super) fn carved(draw: &Draw<'_>, bad_default: usize) -> Result<ProtocolSplit, DatasetError> {
     let share = draw.params.holdout_fraction.unwrap_or(0.1);
     if !(share > 0.0 && share < 1.0) {
-        return Err(draw.error("holdout_fraction", format!("{share} must lie between 0 and 1")));
+        return Err(draw.error(
+            "holdout_fraction",
+            format!("{share} must lie between 0 and 1"),
+        ));
     }
     let seed = Seed(draw.params.holdout_seed.unwrap_or(HOLDOUT_SEED));
     let good = draw.index.select(Part::Train, Label::Good);
@@ -24,7 +28,11 @@ pub(super) fn carved(draw: &Draw<'_>, bad_default: usize) -> Result<ProtocolSpli
         ClassifierGood::All => samples(&good),
         ClassifierGood::Detector => detector.clone(),
     };
-    let test = [samples(&draw.index.select(Part::Test, Label::Good)), bad.test].concat();
+    let test = [
+        samples(&draw.index.select(Part::Test, Label::Good)),
+        bad.test,
+    ]
+    .concat();
     let split = ProtocolSplit {
         forest: joined(&held, &bad.train)?,
         forest_generated: 0,
@@ -43,7 +51,11 @@ pub(super) fn maps(draw: &Draw<'_>, bad_default: usize) -> Result<ProtocolSplit,
     let good = samples(&draw.index.select(Part::Train, Label::Good));
     let bad = draw.index.select(Part::Test, Label::Bad);
     let bad = training_anomalies(draw, &bad, draw.params.train_bad.unwrap_or(bad_default))?;
-    let test = [samples(&draw.index.select(Part::Test, Label::Good)), bad.test].concat();
+    let test = [
+        samples(&draw.index.select(Part::Test, Label::Good)),
+        bad.test,
+    ]
+    .concat();
     let split = ProtocolSplit {
         detector: TrainSplit::default(),
         holdout: None,

@@ -14,11 +14,16 @@ pub(super) fn one_class(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> 
 
 /// Tables 3 and 6: all of train/bad, or `train_bad` of them.
 pub(super) fn high_shot(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
-    let bad = draw_bad(draw, samples(&draw.index.select(Part::Train, Label::Bad)), draw.params.train_bad)?;
+    let bad = draw_bad(
+        draw,
+        samples(&draw.index.select(Part::Train, Label::Bad)),
+        draw.params.train_bad,
+    )?;
     draw.guard(assemble(draw, &bad)?, 1)
 }
 
-/// Table 4: one published list. The paper's seeds are not published; list i belongs to the i-th seed of the manifest.
+/// Table 4: one published list. The paper's seeds are not published; list i belongs to the i-th
+/// seed of the manifest.
 pub(super) fn low_shot(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
     let error = |reason: String| DatasetError::LowShot {
         protocol: draw.protocol.name(),
@@ -26,9 +31,14 @@ pub(super) fn low_shot(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
         reason,
     };
     let seeds = draw.index.low_shot_seeds();
-    let lists = draw.index.low_shot().map_err(|reason| error(reason.to_owned()))?;
+    let lists = draw
+        .index
+        .low_shot()
+        .map_err(|reason| error(reason.to_owned()))?;
     if lists.is_empty() {
-        return Err(error("low_shot_train.json is not there; fetch the data set again".to_owned()));
+        return Err(error(
+            "low_shot_train.json is not there; fetch the data set again".to_owned(),
+        ));
     }
     let position = match draw.params.low_shot_list {
         Some(position) => position,
@@ -40,19 +50,30 @@ pub(super) fn low_shot(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
         })?,
     };
     let list = lists.get(position).ok_or_else(|| {
-        error(format!("list {position} is not there; low_shot_train.json holds {} lists", lists.len()))
+        error(format!(
+            "list {position} is not there; low_shot_train.json holds {} lists",
+            lists.len()
+        ))
     })?;
-    let bad: HashMap<_, Sample> =
-        draw.index.select(Part::Train, Label::Bad).into_iter().map(|e| (&e.id, e.sample())).collect();
+    let bad: HashMap<_, Sample> = draw
+        .index
+        .select(Part::Train, Label::Bad)
+        .into_iter()
+        .map(|e| (&e.id, e.sample()))
+        .collect();
     let drawn = list.images.iter().map(|id| {
-        bad.get(id)
-            .cloned()
-            .ok_or_else(|| error(format!("list {:?} names {id}, which is no bad training image", list.name)))
+        bad.get(id).cloned().ok_or_else(|| {
+            error(format!(
+                "list {:?} names {id}, which is no bad training image",
+                list.name
+            ))
+        })
     });
     draw.guard(assemble(draw, &drawn.collect::<Result<Vec<_>, _>>()?)?, 1)
 }
 
-/// Halves of the good images by a permutation: the first is A, for the detector, the rest is B, for the forest.
+/// Halves of the good images by a permutation: the first is A, for the detector, the rest is B, for
+/// the forest.
 fn assemble(draw: &Draw<'_>, bad: &[Sample]) -> Result<ProtocolSplit, DatasetError> {
     let good = draw.index.select(Part::Train, Label::Good);
     draw.need("train", Label::Good, 2, good.len())?;

@@ -62,11 +62,25 @@ test = { good = 4, bad = 3, bad_unseen = 2 }
 
 /// The files of [`SMALL_VAD`] below `vad/`.
 pub fn small_vad(root: &Path) {
-    let parts = [("train/good/", 8), ("train/bad/", 6), ("test/good/", 4), ("test/bad/", 3)];
+    let parts = [
+        ("train/good/", 8),
+        ("train/bad/", 6),
+        ("test/good/", 4),
+        ("test/bad/", 3),
+    ];
     for (prefix, n) in parts {
-        touch(&root.join("vad"), numbered(prefix, n).iter().map(String::as_str));
+        touch(
+            &root.join("vad"),
+            numbered(prefix, n).iter().map(String::as_str),
+        );
     }
-    touch(&root.join("vad"), ["test/bad_unseen_defects/100.png", "test/bad_unseen_defects/101.png"]);
+    touch(
+        &root.join("vad"),
+        [
+            "test/bad_unseen_defects/100.png",
+            "test/bad_unseen_defects/101.png",
+        ],
+    );
     let lists = br#"{"z_first": ["005.png", "001.png"], "a_second": ["000.png", "003.png"]}"#;
     put(&root.join("vad"), "low_shot_train.json", lists);
 }

@@ -1,20 +1,28 @@
-//! segad's side of `cargo xtask bench detectors`: fits small models, writes what other programs need to rebuild them, then
-//! times one pass for each line of standard input.
+//! segad's side of `cargo xtask bench detectors`: fits small models, writes what other programs
+//! need to rebuild them, then times one pass for each line of standard input.
 //!
-//! usage: `bench_detectors FOLDER THREADS BATCH MODEL…`; lines: `f32 MODEL`, `bf16 MODEL`, `train MODEL`,
-//! `products patchcore` (f32, the nearest rows by all products); answers: seconds and seconds of processor time.
-#![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks and writes files of its own")]
+//! usage: `bench_detectors FOLDER THREADS BATCH MODEL…`; lines: `f32 MODEL`, `bf16 MODEL`,
+//! `train MODEL`, `products patchcore` (f32, the nearest rows by all products); answers: seconds
+//! and seconds of processor time.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark reads clocks and writes files of its own"
+)]
 #![expect(clippy::print_stdout, reason = "it answers on standard output")]
 
 use segad_core::{
-    AnomalyDetector, AnomalyMap, BoxError, Device, FitContext, FitDetector, Image, ImageId, ImageLoader,
-    Label, Precision, Progress, Sample, Seed, Task, TrainSplit,
+    AnomalyDetector, AnomalyMap, BoxError, Device, FitContext, FitDetector, Image, ImageId,
+    ImageLoader, Label, Precision, Progress, Sample, Seed, Task, TrainSplit,
 };
-use segad_detector_efficientad::{EfficientAd, EfficientAdSettings, FittedEfficientAd, PdnSize, Teacher};
+use segad_detector_efficientad::{
+    EfficientAd, EfficientAdSettings, FittedEfficientAd, PdnSize, Teacher,
+};
 use segad_detector_fastflow::{FastFlow, FastFlowSettings, FittedFastFlow};
 use segad_detector_patchcore::{FittedPatchCore, PatchCore, PatchCoreSettings};
 use segad_detector_rd4ad::{FittedRd4ad, Rd4ad, Rd4adSettings};
-use segad_nn::{BackboneKind, Preprocess, SavedModel, Weights, from_slice, torch_device, write_tensors};
+use segad_nn::{
+    BackboneKind, Preprocess, SavedModel, Weights, from_slice, torch_device, write_tensors,
+};
 use std::collections::HashMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -33,20 +41,27 @@ struct Texture;
 
 impl ImageLoader for Texture {
     fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
-        let salt = id.as_str().bytes().fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
+        let salt = id
+            .as_str()
+            .bytes()
+            .fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
         let value = |y: usize, x: usize| {
             let mut h = (y / 4 * 64 + x / 4) as u32 ^ salt.wrapping_mul(0x9E37_79B9);
             h = (h ^ (h >> 16)).wrapping_mul(0x85EB_CA6B);
             h = (h ^ (h >> 13)).wrapping_mul(0xC2B2_AE35);
             (h >> 24) as u8
         };
-        let pixels: Vec<u8> = (0..SIZE * SIZE).map(|i| value(i / SIZE, i % SIZE)).collect();
+        let pixels: Vec<u8> = (0..SIZE * SIZE)
+            .map(|i| value(i / SIZE, i % SIZE))
+            .collect();
         Ok(Image::from_grey(SIZE, SIZE, &pixels)?)
     }
 }
 
 fn split(n: usize) -> Result<TrainSplit, BoxError> {
-    let samples = (0..n).map(|i| Sample::new(ImageId::new(format!("good {i}")), Label::Good)).collect();
+    let samples = (0..n)
+        .map(|i| Sample::new(ImageId::new(format!("good {i}")), Label::Good))
+        .collect();
     Ok(TrainSplit::new(samples)?)
 }
 
@@ -61,7 +76,13 @@ impl Moment {
         let fields: Vec<f64> = (told.rsplit_once(')').map_or("", |t| t.1).split_whitespace())
             .map(|f| f.parse().unwrap_or(0.0))
             .collect();
-        Self(Instant::now(), fields.get(11).zip(fields.get(12)).map_or(0.0, |(u, s)| (u + s) / 100.0))
+        Self(
+            Instant::now(),
+            fields
+                .get(11)
+                .zip(fields.get(12))
+                .map_or(0.0, |(u, s)| (u + s) / 100.0),
+        )
     }
 
     /// Seconds and seconds of processor time.
@@ -78,7 +99,11 @@ struct Ticks(Option<Arc<Mutex<Vec<Moment>>>>);
 
 impl Progress for Clock {
     fn start(&self, name: &str, _: Option<u64>) -> Box<dyn Task> {
-        Box::new(Ticks(["fastflow", "rd4ad", "efficientad"].contains(&name).then(|| self.0.clone())))
+        Box::new(Ticks(
+            ["fastflow", "rd4ad", "efficientad"]
+                .contains(&name)
+                .then(|| self.0.clone()),
+        ))
     }
 }
 
@@ -107,9 +132,16 @@ fn boxed<D: AnomalyDetector + 'static>(detector: D) -> Maps {
 /// A teacher with random weights: as fast as any other.
 fn teacher(size: PdnSize) -> Result<Weights, BoxError> {
     let make = |p: segad_nn::Parameter| {
-        Ok::<_, BoxError>((p.name.clone(), segad_nn::golden::parameter(&p.name, &p.shape)?))
+        Ok::<_, BoxError>((
+            p.name.clone(),
+            segad_nn::golden::parameter(&p.name, &p.shape)?,
+        ))
     };
-    let list = size.teacher_parameters().into_iter().map(make).collect::<Result<Vec<_>, _>>()?;
+    let list = size
+        .teacher_parameters()
+        .into_iter()
+        .map(make)
+        .collect::<Result<Vec<_>, _>>()?;
     let list: Vec<_> = list.iter().map(|(n, t)| (n.as_str(), t)).collect();
     Ok(Weights::from_safetensors(&write_tensors(&list)?)?)
 }
@@ -120,7 +152,9 @@ impl Bench {
     }
 
     fn images(&self) -> Result<Vec<Image>, BoxError> {
-        (0..self.batch).map(|i| Texture.load(&ImageId::new(format!("test {i}")))).collect()
+        (0..self.batch)
+            .map(|i| Texture.load(&ImageId::new(format!("test {i}"))))
+            .collect()
     }
 
     /// Fits a model for `steps` steps on as many images as a step sees.
@@ -129,39 +163,74 @@ impl Bench {
         let weights = self.weights.clone();
         Ok(match model {
             "patchcore" => {
-                let settings = PatchCoreSettings { coreset_ratio: 1.0, ..Default::default() };
+                let settings = PatchCoreSettings {
+                    coreset_ratio: 1.0,
+                    ..Default::default()
+                };
                 let fitted = PatchCore::new(settings.checked()?, weights)?;
-                fitted.fit(&split(BANK)?.good(&Texture), Seed(0), ctx)?.save()?
+                fitted
+                    .fit(&split(BANK)?.good(&Texture), Seed(0), ctx)?
+                    .save()?
             }
             "fastflow" => {
-                let settings = FastFlowSettings { epochs: steps, batch, ..Default::default() };
+                let settings = FastFlowSettings {
+                    epochs: steps,
+                    batch,
+                    ..Default::default()
+                };
                 let fitted = FastFlow::new(settings.checked()?, weights)?;
-                fitted.fit(&split(n)?.good(&Texture), Seed(0), ctx)?.save()?
+                fitted
+                    .fit(&split(n)?.good(&Texture), Seed(0), ctx)?
+                    .save()?
             }
             "rd4ad" => {
-                let settings = Rd4adSettings { epochs: steps, batch, ..Default::default() };
+                let settings = Rd4adSettings {
+                    epochs: steps,
+                    batch,
+                    ..Default::default()
+                };
                 let fitted = Rd4ad::new(settings.checked()?, weights)?;
-                fitted.fit(&split(n)?.good(&Texture), Seed(0), ctx)?.save()?
+                fitted
+                    .fit(&split(n)?.good(&Texture), Seed(0), ctx)?
+                    .save()?
             }
             "efficientad-s" | "efficientad-m" => {
                 let small = model.ends_with("-s");
-                let kind = if small { Teacher::Small } else { Teacher::Medium };
-                let settings = EfficientAdSettings { teacher: kind, iterations: steps, ..Default::default() };
-                let size = if small { PdnSize::Small } else { PdnSize::Medium };
+                let kind = if small {
+                    Teacher::Small
+                } else {
+                    Teacher::Medium
+                };
+                let settings = EfficientAdSettings {
+                    teacher: kind,
+                    iterations: steps,
+                    ..Default::default()
+                };
+                let size = if small {
+                    PdnSize::Small
+                } else {
+                    PdnSize::Medium
+                };
                 let fitted = EfficientAd::new(settings.checked()?, teacher(size)?)?;
-                fitted.fit(&split(2)?.good(&Texture), Seed(0), ctx)?.save()?
+                fitted
+                    .fit(&split(2)?.good(&Texture), Seed(0), ctx)?
+                    .save()?
             }
             _ => return Err(format!("unknown model {model:?}").into()),
         })
     }
 
-    /// Fits and writes a model, an input and the maps that must come out, unless that was done before.
+    /// Fits and writes a model, an input and the maps that must come out, unless that was done
+    /// before.
     fn write(&self, model: &str) -> Result<(), BoxError> {
         let inputs = self.at(&format!("{model}.input.safetensors"));
         if inputs.exists() {
             return Ok(());
         }
-        let ctx = FitContext { batch: self.batch, ..FitContext::default() };
+        let ctx = FitContext {
+            batch: self.batch,
+            ..FitContext::default()
+        };
         let saved = self.fit(model, 1, &ctx)?;
         std::fs::write(self.at(&format!("{model}.json")), &saved.header)?;
         std::fs::write(self.at(&format!("{model}.safetensors")), &saved.tensors)?;
@@ -176,8 +245,14 @@ impl Bench {
 
     fn saved(&self, model: &str, precision: Precision) -> Result<SavedModel, BoxError> {
         let header = std::fs::read_to_string(self.at(&format!("{model}.json")))?;
-        let header = header.replace("\"precision\": \"f32\"", &format!("\"precision\": \"{precision}\""));
-        Ok(SavedModel { header, tensors: std::fs::read(self.at(&format!("{model}.safetensors")))? })
+        let header = header.replace(
+            "\"precision\": \"f32\"",
+            &format!("\"precision\": \"{precision}\""),
+        );
+        Ok(SavedModel {
+            header,
+            tensors: std::fs::read(self.at(&format!("{model}.safetensors")))?,
+        })
     }
 
     fn load(&self, model: &str, precision: Precision) -> Result<Maps, BoxError> {
@@ -218,7 +293,10 @@ impl Bench {
             let maps = move |images: &[Image]| {
                 let values = segad_nn::to_vec(&fitted.network(&fitted.input(images)?)?)?;
                 let map = |v: &[f32]| Ok(AnomalyMap::new(SIZE, SIZE, v.to_vec())?);
-                values.chunks_exact(SIZE * SIZE).map(map).collect::<Result<Vec<_>, BoxError>>()
+                values
+                    .chunks_exact(SIZE * SIZE)
+                    .map(map)
+                    .collect::<Result<Vec<_>, BoxError>>()
             };
             maps(&images)?;
             self.loaded.insert(key.clone(), Box::new(maps));
@@ -232,14 +310,24 @@ impl Bench {
     fn step(&self, model: &str) -> Result<(f64, f64), BoxError> {
         let clock = Clock::default();
         let ticks = clock.0.clone();
-        let ctx = FitContext { batch: self.batch, progress: Arc::new(clock), ..FitContext::default() };
+        let ctx = FitContext {
+            batch: self.batch,
+            progress: Arc::new(clock),
+            ..FitContext::default()
+        };
         self.fit(model, STEPS, &ctx)?;
         let ticks = ticks.lock().map_err(|_| "a step panicked")?;
         // The first tick is the start; the first step fills the caches.
-        let mut steps: Vec<(f64, f64)> =
-            ticks.windows(2).skip(1).map(|pair| pair[1].since(pair[0])).collect();
+        let mut steps: Vec<(f64, f64)> = ticks
+            .windows(2)
+            .skip(1)
+            .map(|pair| pair[1].since(pair[0]))
+            .collect();
         steps.sort_by(|a, b| a.0.total_cmp(&b.0));
-        steps.get(steps.len() / 2).copied().ok_or_else(|| format!("{model} is not trained").into())
+        steps
+            .get(steps.len() / 2)
+            .copied()
+            .ok_or_else(|| format!("{model} is not trained").into())
     }
 }
 
@@ -251,7 +339,12 @@ fn main() -> Result<(), BoxError> {
     segad_nn::set_threads(threads.parse()?);
     std::fs::create_dir_all(folder)?;
     let weights = backbone(Path::new(folder))?;
-    let mut bench = Bench { folder: folder.into(), batch: batch.parse()?, weights, loaded: HashMap::new() };
+    let mut bench = Bench {
+        folder: folder.into(),
+        batch: batch.parse()?,
+        weights,
+        loaded: HashMap::new(),
+    };
     for model in models {
         bench.write(model)?;
     }
@@ -262,7 +355,10 @@ fn main() -> Result<(), BoxError> {
         let seconds = match what {
             "train" => bench.step(model),
             "products" => bench.products(),
-            precision => precision.parse().map_err(BoxError::from).and_then(|p| bench.pass(model, p)),
+            precision => precision
+                .parse()
+                .map_err(BoxError::from)
+                .and_then(|p| bench.pass(model, p)),
         };
         match seconds {
             Ok((seconds, processor)) => println!("{seconds} {processor}"),
@@ -277,7 +373,11 @@ fn backbone(folder: &Path) -> Result<Weights, BoxError> {
     let file = folder.join("backbone.safetensors");
     if !file.exists() {
         let random = Weights::random(KIND, Some("layer3"), Seed(0))?;
-        let tensors: Vec<_> = random.tensors().iter().map(|(n, t)| (n.as_str(), t)).collect();
+        let tensors: Vec<_> = random
+            .tensors()
+            .iter()
+            .map(|(n, t)| (n.as_str(), t))
+            .collect();
         std::fs::write(&file, write_tensors(&tensors)?)?;
     }
     Ok(Weights::from_safetensors(&std::fs::read(&file)?)?)

@@ -37,8 +37,9 @@ mod tests {
     #[test]
     fn jitter_takes_every_change() {
         let image = Image::from_rgb(1, 2, vec![200, 40, 90, 10, 220, 60]).unwrap();
-        let seen: std::collections::BTreeSet<Vec<u8>> =
-            (0..60).map(|s| jitter(&image, &mut Seed(s).rng()).unwrap().into_rgb()).collect();
+        let seen: std::collections::BTreeSet<Vec<u8>> = (0..60)
+            .map(|s| jitter(&image, &mut Seed(s).rng()).unwrap().into_rgb())
+            .collect();
         assert!(seen.len() > 30, "{}", seen.len());
     }
 }

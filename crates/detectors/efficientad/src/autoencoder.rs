@@ -9,10 +9,30 @@ const DROPOUT: f64 = 0.2;
 
 /// The encoder ends in one place for the whole image; `size` is the input's side, 256 in the paper.
 fn encoder(size: usize) -> Vec<Shape> {
-    let conv =
-        |index, input, output| Shape { index, input, output, kernel: 4, stride: 2, padding: 1, relu: true };
-    let last = Shape { kernel: size as i64 / 32, stride: 1, padding: 0, relu: false, ..conv(10, 64, 64) };
-    vec![conv(0, 3, 32), conv(2, 32, 32), conv(4, 32, 64), conv(6, 64, 64), conv(8, 64, 64), last]
+    let conv = |index, input, output| Shape {
+        index,
+        input,
+        output,
+        kernel: 4,
+        stride: 2,
+        padding: 1,
+        relu: true,
+    };
+    let last = Shape {
+        kernel: size as i64 / 32,
+        stride: 1,
+        padding: 0,
+        relu: false,
+        ..conv(10, 64, 64)
+    };
+    vec![
+        conv(0, 3, 32),
+        conv(2, 32, 32),
+        conv(4, 32, 64),
+        conv(6, 64, 64),
+        conv(8, 64, 64),
+        last,
+    ]
 }
 
 /// Each with the side that its input is enlarged to; `None`: it stays.
@@ -28,9 +48,15 @@ fn decoder(size: usize, padded: bool) -> Vec<(Option<i64>, Shape)> {
         padding,
         relu,
     };
-    let mut list: Vec<_> =
-        sides.into_iter().zip(0..).map(|(side, i)| (Some(side), conv(12 + 4 * i, 4, 2, 64, true))).collect();
-    list.push((Some(output_side(size, padded) as i64), conv(36, 3, 1, 64, true)));
+    let mut list: Vec<_> = sides
+        .into_iter()
+        .zip(0..)
+        .map(|(side, i)| (Some(side), conv(12 + 4 * i, 4, 2, 64, true)))
+        .collect();
+    list.push((
+        Some(output_side(size, padded) as i64),
+        conv(36, 3, 1, 64, true),
+    ));
     list.push((None, conv(38, 3, 1, CHANNELS, false)));
     list
 }
@@ -43,9 +69,17 @@ pub(crate) struct Autoencoder {
 
 impl Autoencoder {
     pub fn new(size: usize, padded: bool, source: Source<'_>) -> Result<Self, NnError> {
-        let encoder = encoder(size).into_iter().map(|s| Conv::new(s, source)).collect::<Result<_, _>>()?;
-        let decoder = decoder(size, padded).into_iter().map(|(side, s)| Ok((side, Conv::new(s, source)?)));
-        Ok(Self { encoder, decoder: decoder.collect::<Result<_, NnError>>()? })
+        let encoder = encoder(size)
+            .into_iter()
+            .map(|s| Conv::new(s, source))
+            .collect::<Result<_, _>>()?;
+        let decoder = decoder(size, padded)
+            .into_iter()
+            .map(|(side, s)| Ok((side, Conv::new(s, source)?)));
+        Ok(Self {
+            encoder,
+            decoder: decoder.collect::<Result<_, NnError>>()?,
+        })
     }
 
     /// `seed`: of the dropout, which only training has.
@@ -78,18 +112,39 @@ mod tests {
     #[test]
     fn parameter_count_and_names() {
         let decoder = decoder(256, true).into_iter().map(|d| d.1);
-        let list: Vec<Parameter> =
-            encoder(256).into_iter().chain(decoder).flat_map(|s| s.parameters()).collect();
+        let list: Vec<Parameter> = encoder(256)
+            .into_iter()
+            .chain(decoder)
+            .flat_map(|s| s.parameters())
+            .collect();
         assert_eq!(list.iter().map(Parameter::numel).sum::<i64>(), 1_096_320);
-        let names: Vec<&str> = list.iter().step_by(2).map(|p| p.name.trim_end_matches(".weight")).collect();
-        let expected = ["0", "2", "4", "6", "8", "10", "12", "16", "20", "24", "28", "32", "36", "38"];
+        let names: Vec<&str> = list
+            .iter()
+            .step_by(2)
+            .map(|p| p.name.trim_end_matches(".weight"))
+            .collect();
+        let expected = [
+            "0", "2", "4", "6", "8", "10", "12", "16", "20", "24", "28", "32", "36", "38",
+        ];
         assert_eq!(names, expected);
     }
 
     #[test]
     fn sizes_of_the_paper() {
         let sides: Vec<_> = decoder(256, true).iter().map(|d| d.0).collect();
-        assert_eq!(sides, [Some(3), Some(8), Some(15), Some(32), Some(63), Some(127), Some(64), None]);
+        assert_eq!(
+            sides,
+            [
+                Some(3),
+                Some(8),
+                Some(15),
+                Some(32),
+                Some(63),
+                Some(127),
+                Some(64),
+                None
+            ]
+        );
         assert_eq!(decoder(256, false)[6].0, Some(56));
     }
 

@@ -4,8 +4,9 @@ use segad_core::{CacheKey, KeyHasher};
 use segad_nn::BackboneKind;
 use serde::{Deserialize, Serialize};
 
-/// How a teacher is distilled, not checked yet. The defaults are the published teachers', but for the backbone
-/// (theirs: WideResNet-101-2), the images (theirs: ImageNet) and the network (here the small one).
+/// How a teacher is distilled, not checked yet. The defaults are the published teachers', but for
+/// the backbone (theirs: WideResNet-101-2), the images (theirs: ImageNet) and the network (here the
+/// small one).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DistillSettings {
@@ -16,7 +17,8 @@ pub struct DistillSettings {
     /// Two of its layers, finest first; unset: those of strides 8 and 16.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<String>>,
-    /// Side of the teacher's square input in pixels, a multiple of 64; the backbone sees twice as much.
+    /// Side of the teacher's square input in pixels, a multiple of 64; the backbone sees twice as
+    /// much.
     pub image_size: usize,
     /// Training steps.
     pub iterations: u64,
@@ -61,20 +63,47 @@ impl DistillSettings {
     /// [`EfficientAdError::Setting`] for the first that makes no sense.
     pub fn checked(mut self) -> Result<DistillParams, EfficientAdError> {
         check_size(self.image_size)?;
-        expect(self.iterations >= 1, "distill.iterations", &self.iterations, "at least 1")?;
+        expect(
+            self.iterations >= 1,
+            "distill.iterations",
+            &self.iterations,
+            "at least 1",
+        )?;
         expect(self.batch >= 1, "distill.batch", &self.batch, "at least 1")?;
         let rate = self.learning_rate > 0.0 && self.learning_rate.is_finite();
-        expect(rate, "distill.learning_rate", &self.learning_rate, "more than 0")?;
+        expect(
+            rate,
+            "distill.learning_rate",
+            &self.learning_rate,
+            "more than 0",
+        )?;
         let decay = self.weight_decay >= 0.0 && self.weight_decay.is_finite();
-        expect(decay, "distill.weight_decay", &self.weight_decay, "0 or more")?;
-        expect((0.0..=1.0).contains(&self.grey), "distill.grey", &self.grey, "0 to 1")?;
+        expect(
+            decay,
+            "distill.weight_decay",
+            &self.weight_decay,
+            "0 or more",
+        )?;
+        expect(
+            (0.0..=1.0).contains(&self.grey),
+            "distill.grey",
+            &self.grey,
+            "0 to 1",
+        )?;
         let default = || self.backbone.default_taps().map(str::to_owned).to_vec();
         let layers = self.layers.take().unwrap_or_else(default);
-        let taps = layers.iter().map(|l| self.backbone.tap(l)).collect::<Result<Vec<_>, _>>()?;
-        let fits = matches!(&taps[..], [a, b] if a.stride == 8 && b.stride >= 8 && a.name != b.name);
+        let taps = layers
+            .iter()
+            .map(|l| self.backbone.tap(l))
+            .collect::<Result<Vec<_>, _>>()?;
+        let fits =
+            matches!(&taps[..], [a, b] if a.stride == 8 && b.stride >= 8 && a.name != b.name);
         let expected = "two different layers, the first of stride 8, the second not finer";
         expect(fits, "distill.layers", &format!("{layers:?}"), expected)?;
-        Ok(DistillParams { settings: self, layers })
+        Ok(DistillParams {
+            settings: self,
+            layers,
+        })
     }
 }
 
@@ -120,7 +149,10 @@ impl TryFrom<DistillSettings> for DistillParams {
 
 impl From<DistillParams> for DistillSettings {
     fn from(params: DistillParams) -> Self {
-        Self { layers: Some(params.layers), ..params.settings }
+        Self {
+            layers: Some(params.layers),
+            ..params.settings
+        }
     }
 }
 
@@ -152,15 +184,57 @@ mod tests {
         };
         let d = DistillSettings::default;
         assert_eq!(d().checked().unwrap().layers(), ["layer2", "layer3"]);
-        says(DistillSettings { image_size: 100, ..d() }, "image_size = 100");
-        says(DistillSettings { iterations: 0, ..d() }, "distill.iterations = 0");
+        says(
+            DistillSettings {
+                image_size: 100,
+                ..d()
+            },
+            "image_size = 100",
+        );
+        says(
+            DistillSettings {
+                iterations: 0,
+                ..d()
+            },
+            "distill.iterations = 0",
+        );
         says(DistillSettings { batch: 0, ..d() }, "distill.batch = 0");
-        says(DistillSettings { learning_rate: 0.0, ..d() }, "distill.learning_rate");
-        says(DistillSettings { weight_decay: f64::INFINITY, ..d() }, "distill.weight_decay");
+        says(
+            DistillSettings {
+                learning_rate: 0.0,
+                ..d()
+            },
+            "distill.learning_rate",
+        );
+        says(
+            DistillSettings {
+                weight_decay: f64::INFINITY,
+                ..d()
+            },
+            "distill.weight_decay",
+        );
         says(DistillSettings { grey: 1.1, ..d() }, "distill.grey = 1.1");
         let layers = |names: &[&str]| Some(names.iter().map(|n| (*n).to_owned()).collect());
-        says(DistillSettings { layers: layers(&["layer3", "layer2"]), ..d() }, "the first of stride 8");
-        says(DistillSettings { layers: layers(&["layer2"]), ..d() }, "two different layers");
-        says(DistillSettings { layers: layers(&["stage2", "stage4"]), ..d() }, "layer4");
+        says(
+            DistillSettings {
+                layers: layers(&["layer3", "layer2"]),
+                ..d()
+            },
+            "the first of stride 8",
+        );
+        says(
+            DistillSettings {
+                layers: layers(&["layer2"]),
+                ..d()
+            },
+            "two different layers",
+        );
+        says(
+            DistillSettings {
+                layers: layers(&["stage2", "stage4"]),
+                ..d()
+            },
+            "layer4",
+        );
     }
 }

@@ -18,8 +18,8 @@ use tch::nn::VarStore;
 
 const NAME: &str = "efficientad";
 
-/// EfficientAD, not fitted yet: parameters, the teacher's weights or those of the backbone that it is distilled from,
-/// and the penalty's images.
+/// EfficientAD, not fitted yet: parameters, the teacher's weights or those of the backbone that it
+/// is distilled from, and the penalty's images.
 pub struct EfficientAd<'a> {
     params: EfficientAdParams,
     weights: Weights,
@@ -27,8 +27,8 @@ pub struct EfficientAd<'a> {
 }
 
 impl<'a> EfficientAd<'a> {
-    /// With the teacher's weights ([`crate::Teacher::Medium`], [`crate::Teacher::Small`]; the published names or
-    /// anomalib's) or the backbone's ([`crate::Teacher::Distilled`]).
+    /// With the teacher's weights ([`crate::Teacher::Medium`], [`crate::Teacher::Small`]; the
+    /// published names or anomalib's) or the backbone's ([`crate::Teacher::Distilled`]).
     ///
     /// # Errors
     /// [`EfficientAdError::Teacher`] or [`EfficientAdError::Backbone`] if they do not fit.
@@ -36,11 +36,17 @@ impl<'a> EfficientAd<'a> {
         match params.distill() {
             Some(distill) => {
                 let last = distill.layers().last().map(String::as_str);
-                weights.check(distill.backbone(), last).map_err(EfficientAdError::Backbone)?;
+                weights
+                    .check(distill.backbone(), last)
+                    .map_err(EfficientAdError::Backbone)?;
             }
             None => drop(teacher_tensors(params.size(), &weights)?),
         }
-        Ok(Self { params, weights, penalty: None })
+        Ok(Self {
+            params,
+            weights,
+            penalty: None,
+        })
     }
 
     /// Gives the images of the folder that the setting `penalty` names; their labels do not matter.
@@ -55,7 +61,8 @@ impl<'a> EfficientAd<'a> {
         &self.params
     }
 
-    /// Fits on `good` and takes the quantiles of the normalisation from `holdout`, good images that train nothing else.
+    /// Fits on `good` and takes the quantiles of the normalisation from `holdout`, good images that
+    /// train nothing else.
     ///
     /// # Errors
     /// [`EfficientAdError`]: no image on either side, constant images, an unreadable image, a diverged training.
@@ -79,11 +86,22 @@ impl<'a> EfficientAd<'a> {
             Some(params) => {
                 let mut made = distill(good, params, &self.weights, seed.derive("teacher"), ctx)?;
                 // The steps of the training that follows are counted from 0 again.
-                made.curve.iter_mut().for_each(|p| p.name = format!("teacher: {}", p.name));
-                (teacher_tensors(params.size(), &made.weights()?)?, made.curve)
+                made.curve
+                    .iter_mut()
+                    .for_each(|p| p.name = format!("teacher: {}", p.name));
+                (
+                    teacher_tensors(params.size(), &made.weights()?)?,
+                    made.curve,
+                )
             }
         };
-        let fit = Fit { detector: self, good, seed, ctx, device: torch_device(ctx.device)? };
+        let fit = Fit {
+            detector: self,
+            good,
+            seed,
+            ctx,
+            device: torch_device(ctx.device)?,
+        };
         let (parts, channels, more) = fit.train(teacher)?;
         curve.extend(more);
         let networks = Networks::new(&self.params, &parts, channels, ctx.device, ctx.precision)?;
@@ -95,13 +113,25 @@ impl<'a> EfficientAd<'a> {
             precision: ctx.precision,
             weights: self.weights.digest(),
         };
-        FittedEfficientAd::new(self.params.clone(), origin, parts, networks, scales, curve, ctx.batch)
+        FittedEfficientAd::new(
+            self.params.clone(),
+            origin,
+            parts,
+            networks,
+            scales,
+            curve,
+            ctx.batch,
+        )
     }
 }
 
 fn at_least(what: &'static str, actual: usize, expected: usize) -> Result<(), EfficientAdError> {
     if actual < expected {
-        return Err(EfficientAdError::TooFewImages { what, actual, expected });
+        return Err(EfficientAdError::TooFewImages {
+            what,
+            actual,
+            expected,
+        });
     }
     Ok(())
 }
@@ -110,7 +140,10 @@ fn at_least(what: &'static str, actual: usize, expected: usize) -> Result<(), Ef
 fn split(n: usize, share: f64, seed: Seed) -> (Vec<usize>, Vec<usize>) {
     let mut order: Vec<usize> = (0..n).collect();
     shuffle(&mut order, seed.derive("holdout"));
-    let train = (((1.0 - share) * n as f64) as usize).min(n.saturating_sub(1)).max(1).min(n);
+    let train = (((1.0 - share) * n as f64) as usize)
+        .min(n.saturating_sub(1))
+        .max(1)
+        .min(n);
     let mut holdout = order.split_off(train);
     order.sort_unstable();
     holdout.sort_unstable();
@@ -145,12 +178,20 @@ struct Fit<'a> {
 
 impl Fit<'_> {
     fn going(&self) -> Result<(), EfficientAdError> {
-        if self.ctx.cancel.is_cancelled() { Err(EfficientAdError::Cancelled) } else { Ok(()) }
+        if self.ctx.cancel.is_cancelled() {
+            Err(EfficientAdError::Cancelled)
+        } else {
+            Ok(())
+        }
     }
 
     fn input(&self) -> Input {
         let s = self.detector.params.settings();
-        Input { size: s.image_size, norm: s.input_norm, device: self.device }
+        Input {
+            size: s.image_size,
+            norm: s.input_norm,
+            device: self.device,
+        }
     }
 
     /// Teacher statistics, then student and autoencoder.
@@ -160,16 +201,31 @@ impl Fit<'_> {
     ) -> Result<(Parts, Channels, Vec<CurvePoint>), EfficientAdError> {
         let (params, ctx, input) = (&self.detector.params, self.ctx, self.input());
         let s = params.settings();
-        let pdn = Pdn::new(params.size(), CHANNELS, s.padding, &mut frozen(&teacher, "", self.device))?;
-        let raw = |x: &Tensor| tch::no_grad(|| autocast(self.device, ctx.precision, || pdn.forward(x)));
-        // An image and the teacher's output for it, as the network gives it: in bf16 that loses nothing.
-        let mut cache = FrozenCache::new(self.good.len(), ctx.memory, ctx.precision, self.device, |i| {
-            let x = input.batch(&[load("training", self.good, i)?])?;
-            let y = raw(&x)?;
-            Ok::<_, EfficientAdError>(vec![x, y])
-        });
+        let pdn = Pdn::new(
+            params.size(),
+            CHANNELS,
+            s.padding,
+            &mut frozen(&teacher, "", self.device),
+        )?;
+        let raw =
+            |x: &Tensor| tch::no_grad(|| autocast(self.device, ctx.precision, || pdn.forward(x)));
+        // An image and the teacher's output for it, as the network gives it: in bf16 that loses
+        // nothing.
+        let mut cache = FrozenCache::new(
+            self.good.len(),
+            ctx.memory,
+            ctx.precision,
+            self.device,
+            |i| {
+                let x = input.batch(&[load("training", self.good, i)?])?;
+                let y = raw(&x)?;
+                Ok::<_, EfficientAdError>(vec![x, y])
+            },
+        );
 
-        let task = ctx.progress.start("efficientad: teacher", Some(self.good.len() as u64));
+        let task = ctx
+            .progress
+            .start("efficientad: teacher", Some(self.good.len() as u64));
         let mut statistics = ChannelStatistics::new(CHANNELS, self.device)?;
         for i in 0..self.good.len() {
             self.going()?;
@@ -184,7 +240,13 @@ impl Fit<'_> {
         let pupils = Pupils::new(&store, params.size(), s.image_size, s.padding)?;
         initialise(&store, self.seed.derive("weights"), pytorch_default(&store))?;
         let (plan, identity) = (self.plan(), self.identity());
-        let run = Run { name: NAME, plan: &plan, seed: self.seed.derive("steps"), identity, ctx };
+        let run = Run {
+            name: NAME,
+            plan: &plan,
+            seed: self.seed.derive("steps"),
+            identity,
+            ctx,
+        };
         let mut order = ShuffledBatches::new(self.good.len(), 1, false, self.seed.derive("order"))?;
         let others = self.detector.penalty.as_ref();
         let mut other_order = others
@@ -217,11 +279,22 @@ impl Fit<'_> {
                 other: jittered.as_ref().map(|(x, y)| (x, y)),
                 penalty: penalty.as_ref(),
             };
-            Ok::<_, EfficientAdError>(pupils.losses(&lesson, s.hard_quantile, Some(step.seed))?.into_loss()?)
+            Ok::<_, EfficientAdError>(
+                pupils
+                    .losses(&lesson, s.hard_quantile, Some(step.seed))?
+                    .into_loss()?,
+            )
         })?;
-        let mut parts: BTreeMap<String, Tensor> =
-            store.variables().into_iter().map(|(name, t)| (name, t.detach())).collect();
-        parts.extend(teacher.into_iter().map(|(name, t)| (format!("teacher.{name}"), t)));
+        let mut parts: BTreeMap<String, Tensor> = store
+            .variables()
+            .into_iter()
+            .map(|(name, t)| (name, t.detach()))
+            .collect();
+        parts.extend(
+            teacher
+                .into_iter()
+                .map(|(name, t)| (format!("teacher.{name}"), t)),
+        );
         Ok((Parts(parts), channels, trained.curve))
     }
 
@@ -230,15 +303,21 @@ impl Fit<'_> {
         let every = ((s.decay_after * s.iterations as f64) as u64).max(1);
         let adam = Optimiser::adam(s.weight_decay);
         TrainPlan {
-            schedule: Schedule::Step { every, gamma: s.decay_factor },
+            schedule: Schedule::Step {
+                every,
+                gamma: s.decay_factor,
+            },
             ..TrainPlan::new(adam, s.learning_rate, Length::Steps(s.iterations))
         }
     }
 
-    /// All that decides the weights beside plan and seed; a distilled teacher follows from these too.
+    /// All that decides the weights beside plan and seed; a distilled teacher follows from these
+    /// too.
     fn identity(&self) -> Key {
         let mut hasher = KeyHasher::new(NAME, FIT_REVISION);
-        hasher.field("params", &self.detector.params).field("weights", &self.detector.weights.digest());
+        hasher
+            .field("params", &self.detector.params)
+            .field("weights", &self.detector.weights.digest());
         hasher.field("images", self.good.ids());
         let penalty: Option<Vec<_>> = self.detector.penalty.as_ref().map(|p| p.ids().to_vec());
         hasher.field("penalty", &penalty);
@@ -253,7 +332,10 @@ impl Fit<'_> {
     ) -> Result<crate::score::Normalisation, EfficientAdError> {
         let params = &self.detector.params;
         let combiner = Combiner::new(params, self.device)?;
-        let task = self.ctx.progress.start("efficientad: hold-out", Some(holdout.len() as u64));
+        let task = self
+            .ctx
+            .progress
+            .start("efficientad: hold-out", Some(holdout.len() as u64));
         let (mut student, mut autoencoder) = (Vec::new(), Vec::new());
         for i in 0..holdout.len() {
             self.going()?;
@@ -270,5 +352,7 @@ impl Fit<'_> {
 
 /// A sample of the cache: an image and the teacher's output.
 fn two(parts: Vec<Tensor>) -> Result<[Tensor; 2], EfficientAdError> {
-    parts.try_into().map_err(|_| EfficientAdError::Nn(segad_nn::NnError::EmptyBatch))
+    parts
+        .try_into()
+        .map_err(|_| EfficientAdError::Nn(segad_nn::NnError::EmptyBatch))
 }

@@ -9,9 +9,17 @@ use tch::Tensor;
 const GREY: f64 = 0.3;
 
 /// Images for one purpose, with errors that name it.
-pub(crate) fn load(role: &'static str, images: &TrainGood<'_>, i: usize) -> Result<Image, EfficientAdError> {
+pub(crate) fn load(
+    role: &'static str,
+    images: &TrainGood<'_>,
+    i: usize,
+) -> Result<Image, EfficientAdError> {
     let id = || images.ids()[i].to_string();
-    images.load(i).map_err(|source| EfficientAdError::Load { role, id: id(), source })
+    images.load(i).map_err(|source| EfficientAdError::Load {
+        role,
+        id: id(),
+        source,
+    })
 }
 
 /// How images become the networks' input.
@@ -23,7 +31,10 @@ pub(crate) struct Input {
 }
 
 fn broken(e: impl Into<BoxError>) -> EfficientAdError {
-    EfficientAdError::Nn(NnError::Image { index: 0, source: e.into() })
+    EfficientAdError::Nn(NnError::Image {
+        index: 0,
+        source: e.into(),
+    })
 }
 
 impl Input {
@@ -33,16 +44,32 @@ impl Input {
     }
 
     /// An image of the penalty: resized to twice the side, grey now and then, the middle of it.
-    pub fn penalty(&self, image: &Image, rng: &mut impl rand::Rng) -> Result<Tensor, EfficientAdError> {
+    pub fn penalty(
+        &self,
+        image: &Image,
+        rng: &mut impl rand::Rng,
+    ) -> Result<Tensor, EfficientAdError> {
         let twice = 2 * self.size;
-        let large = resize_bilinear(image, twice, twice)
-            .map_err(|e| EfficientAdError::Nn(NnError::Image { index: 0, source: e.into() }))?;
-        let large = if augment::unit(rng) < GREY { grey(&large).map_err(broken)? } else { large };
+        let large = resize_bilinear(image, twice, twice).map_err(|e| {
+            EfficientAdError::Nn(NnError::Image {
+                index: 0,
+                source: e.into(),
+            })
+        })?;
+        let large = if augment::unit(rng) < GREY {
+            grey(&large).map_err(broken)?
+        } else {
+            large
+        };
         Ok(self.batch(&[augment::centre_crop(&large, self.size).map_err(broken)?])?)
     }
 
     /// An image with its brightness, contrast or saturation changed.
-    pub fn jittered(&self, image: &Image, rng: &mut impl rand::Rng) -> Result<Tensor, EfficientAdError> {
+    pub fn jittered(
+        &self,
+        image: &Image,
+        rng: &mut impl rand::Rng,
+    ) -> Result<Tensor, EfficientAdError> {
         Ok(self.batch(&[augment::jitter(image, rng).map_err(broken)?])?)
     }
 }
@@ -54,13 +81,22 @@ mod tests {
     use segad_nn::{Preprocess, to_vec};
 
     fn input(norm: InputNorm) -> Input {
-        Input { size: 4, norm, device: tch::Device::Cpu }
+        Input {
+            size: 4,
+            norm,
+            device: tch::Device::Cpu,
+        }
     }
 
     #[test]
     fn twice_normalised_is_normalised_again() {
         let image = Image::from_rgb(4, 4, (0..48).map(|i| i * 5).collect()).unwrap();
-        let once = to_vec(&input(InputNorm::Once).batch(std::slice::from_ref(&image)).unwrap()).unwrap();
+        let once = to_vec(
+            &input(InputNorm::Once)
+                .batch(std::slice::from_ref(&image))
+                .unwrap(),
+        )
+        .unwrap();
         let twice = to_vec(&input(InputNorm::Twice).batch(&[image]).unwrap()).unwrap();
         let p = Preprocess::imagenet(4, 4);
         for (i, (a, b)) in once.iter().zip(twice).enumerate() {
@@ -71,10 +107,18 @@ mod tests {
     #[test]
     fn penalty_images_show_the_middle_half() {
         // 8×8 with a white 4×4 in the middle: after the crop all is white, grey or not.
-        let pixel = |i: usize| if (2..6).contains(&(i / 8)) && (2..6).contains(&(i % 8)) { 255 } else { 0 };
+        let pixel = |i: usize| {
+            if (2..6).contains(&(i / 8)) && (2..6).contains(&(i % 8)) {
+                255
+            } else {
+                0
+            }
+        };
         let image = Image::from_grey(8, 8, &(0..64).map(pixel).collect::<Vec<u8>>()).unwrap();
         let input = input(InputNorm::Once);
-        let white = input.batch(&[Image::from_grey(4, 4, &[255; 16]).unwrap()]).unwrap();
+        let white = input
+            .batch(&[Image::from_grey(4, 4, &[255; 16]).unwrap()])
+            .unwrap();
         for seed in 0..5 {
             let found = input.penalty(&image, &mut Seed(seed).rng()).unwrap();
             assert_eq!(found, white);

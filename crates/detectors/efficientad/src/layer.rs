@@ -26,7 +26,10 @@ impl Shape {
             trainable: true,
         };
         let weight = vec![self.output, self.input, self.kernel, self.kernel];
-        [parameter("weight", weight), parameter("bias", vec![self.output])]
+        [
+            parameter("weight", weight),
+            parameter("bias", vec![self.output]),
+        ]
     }
 }
 
@@ -55,7 +58,9 @@ impl Conv {
 }
 
 /// A [`Source`] of trainable variables below a path; they are zero until somebody fills the store.
-pub(crate) fn variables<'a>(path: Path<'a>) -> impl FnMut(&str, &[i64]) -> Result<Tensor, NnError> + 'a {
+pub(crate) fn variables<'a>(
+    path: Path<'a>,
+) -> impl FnMut(&str, &[i64]) -> Result<Tensor, NnError> + 'a {
     move |name, shape| {
         // A store's names are paths, in which a dot may not stand.
         let (folder, name) = name.split_once('.').unwrap_or(("", name));

@@ -1,17 +1,18 @@
-//! EfficientAD (Batzner, Heckler and König, "EfficientAD: Accurate Visual Anomaly Detection at Millisecond-Level
-//! Latencies", WACV 2024), with the settings of the SegAD paper as defaults: medium, padded, 70 000 iterations, no
-//! augmentation, no penalty.
+//! EfficientAD (Batzner, Heckler and König, "EfficientAD: Accurate Visual Anomaly Detection at
+//! Millisecond-Level Latencies", WACV 2024), with the settings of the SegAD paper as defaults:
+//! medium, padded, 70 000 iterations, no augmentation, no penalty.
 //!
-//! A frozen *teacher* (a patch description network, PDN) gives 384 features a place. A *student* of the same kind, with
-//! 768, learns on good images to give the same in its first half, from the hardest 0.1 % of its errors; an *autoencoder*
-//! learns it through a bottleneck of 64 numbers, and the student's second half learns what the autoencoder gives. Both
-//! differences, averaged over channels, put on one scale by quantiles of held-out good images and added, are the map.
+//! A frozen *teacher* (a patch description network, PDN) gives 384 features a place. A *student* of
+//! the same kind, with 768, learns on good images to give the same in its first half, from the
+//! hardest 0.1 % of its errors; an *autoencoder* learns it through a bottleneck of 64 numbers, and
+//! the student's second half learns what the autoencoder gives. Both differences, averaged over
+//! channels, put on one scale by quantiles of held-out good images and added, are the map.
 //!
-//! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that size each (or of
-//!   `map_size`); 0 and 0.1
-//!   are the 90 % and the 99.5 % quantiles of good images' differences. Values may be negative; nothing is clipped.
-//! - Weights: the published `teacher_medium.pth` or `teacher_small.pth`, imported to safetensors (anomalib's names are
-//!   read too), or [`distill`] makes a teacher from a backbone.
+//! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that
+//!   size each (or of `map_size`); 0 and 0.1 are the 90 % and the 99.5 % quantiles of good images'
+//!   differences. Values may be negative; nothing is clipped.
+//! - Weights: the published `teacher_medium.pth` or `teacher_small.pth`, imported to safetensors
+//!   (anomalib's names are read too), or [`distill`] makes a teacher from a backbone.
 //! - A fitted model holds all three networks and loads without anything else.
 //!
 //! ```
@@ -61,15 +62,17 @@
 //!
 //! Deviations from the code that the paper used (nelson1425/EfficientAD and its SegAD variant):
 //! - Random numbers (initial weights, order, dropout, hold-out) are segad's own.
-//! - The student sees all images of a step in one batch instead of one to three times, the teacher's outputs are kept
-//!   where memory allows, the hard loss sorts 1574 values instead of 1.6 million: the same losses.
+//! - The student sees all images of a step in one batch instead of one to three times, the
+//!   teacher's outputs are kept where memory allows, the hard loss sorts 1574 values instead of 1.6
+//!   million: the same losses.
 //! - Channel statistics are taken in f64 in one pass.
 //! - Image sides other than 256 scale the autoencoder: its bottleneck has kernels of side/32.
 //! - Penalty images come one a step in a shuffled order that is drawn anew after each pass.
-//! - [`Teacher::Distilled`] makes a teacher from the good training images alone, by default from WideResNet-50-2
-//!   features; the published ones were distilled on ImageNet from WideResNet-101-2. It exists for machines that cannot
-//!   have the published teachers; its maps are not the paper's.
-//! - OpenCV's and tensor resizing (of other versions of anomalib) are not offered; Pillow's is exact.
+//! - [`Teacher::Distilled`] makes a teacher from the good training images alone, by default from
+//!   WideResNet-50-2 features; the published ones were distilled on ImageNet from WideResNet-101-2.
+//!   It exists for machines that cannot have the published teachers; its maps are not the paper's.
+//! - OpenCV's and tensor resizing (of other versions of anomalib) are not offered; Pillow's is
+//!   exact.
 
 mod augment;
 mod autoencoder;
@@ -104,8 +107,8 @@ pub use pdn::PdnSize;
 pub use score::{Normalisation, Scale};
 pub use teacher::teacher_tensors;
 
-/// Raised when fitting gives another model for the same input; part of the key of fitted models. The training loop has
-/// its own, [`segad_nn::train::REVISION`].
+/// Raised when fitting gives another model for the same input; part of the key of fitted models.
+/// The training loop has its own, [`segad_nn::train::REVISION`].
 pub const FIT_REVISION: u32 = 2;
 
 /// Raised when a fitted model gives other maps for the same image; part of the key of maps.

@@ -13,7 +13,10 @@ pub(crate) struct Losses {
 
 impl Losses {
     pub fn total(&self) -> Result<Tensor, NnError> {
-        let mut sum = self.hard.f_add(&self.autoencoder)?.f_add(&self.student_autoencoder)?;
+        let mut sum = self
+            .hard
+            .f_add(&self.autoencoder)?
+            .f_add(&self.student_autoencoder)?;
         if let Some(penalty) = &self.penalty {
             sum = sum.f_add(penalty)?;
         }
@@ -28,12 +31,17 @@ pub(crate) fn teacher_half(student: &Tensor) -> Result<Tensor, NnError> {
 
 /// The student's last channels, which imitate the autoencoder.
 pub(crate) fn autoencoder_half(student: &Tensor) -> Result<Tensor, NnError> {
-    Ok(student.f_narrow(1, CHANNELS, CHANNELS)?.f_to_kind(Kind::Float)?)
+    Ok(student
+        .f_narrow(1, CHANNELS, CHANNELS)?
+        .f_to_kind(Kind::Float)?)
 }
 
 /// Mean of the squared differences above their `quantile`; `teacher` is normalised.
 pub(crate) fn hard(teacher: &Tensor, student: &Tensor, quantile: f64) -> Result<Tensor, NnError> {
-    mean_above(&teacher.f_sub(&teacher_half(student)?)?.f_square()?, quantile)
+    mean_above(
+        &teacher.f_sub(&teacher_half(student)?)?.f_square()?,
+        quantile,
+    )
 }
 
 /// Mean square of what imitates the teacher, on an image that the student should know nothing of.

@@ -44,7 +44,14 @@ impl Networks {
         let teacher = Pdn::new(size, CHANNELS, s.padding, &mut source("teacher."))?;
         let student = Pdn::new(size, 2 * CHANNELS, s.padding, &mut source("student."))?;
         let autoencoder = Autoencoder::new(s.image_size, s.padding, &mut source("autoencoder."))?;
-        Ok(Self { teacher, channels, student, autoencoder, device, precision })
+        Ok(Self {
+            teacher,
+            channels,
+            student,
+            autoencoder,
+            device,
+            precision,
+        })
     }
 
     /// The two maps of a batch.
@@ -63,7 +70,8 @@ impl Networks {
     }
 }
 
-/// A fitted EfficientAD: teacher, student, autoencoder, the teacher's channel statistics and the maps' quantiles.
+/// A fitted EfficientAD: teacher, student, autoencoder, the teacher's channel statistics and the
+/// maps' quantiles.
 pub struct FittedEfficientAd {
     params: EfficientAdParams,
     origin: Origin,
@@ -86,7 +94,8 @@ pub struct Origin {
     pub seed: Seed,
     /// Arithmetic of the networks.
     pub precision: Precision,
-    /// Digest of the weights that it was fitted with: the teacher's, or those of the backbone it was distilled from.
+    /// Digest of the weights that it was fitted with: the teacher's, or those of the backbone it
+    /// was distilled from.
     pub weights: Key,
 }
 
@@ -109,7 +118,16 @@ impl FittedEfficientAd {
         batch: usize,
     ) -> Result<Self, EfficientAdError> {
         let combiner = Combiner::new(&params, networks.device)?;
-        Ok(Self { params, origin, parts, networks, scales, combiner, curve, batch: batch.max(1) })
+        Ok(Self {
+            params,
+            origin,
+            parts,
+            networks,
+            scales,
+            combiner,
+            curve,
+            batch: batch.max(1),
+        })
     }
 
     /// The parameters that it was fitted with.
@@ -127,8 +145,8 @@ impl FittedEfficientAd {
         self.scales
     }
 
-    /// The loss and its terms over the training, the teacher's distillation first if there was one; empty for a model
-    /// that was loaded.
+    /// The loss and its terms over the training, the teacher's distillation first if there was one;
+    /// empty for a model that was loaded.
     pub fn curve(&self) -> &[CurvePoint] {
         &self.curve
     }
@@ -139,12 +157,16 @@ impl FittedEfficientAd {
     /// As [`AnomalyDetector::maps`].
     pub fn input(&self, images: &[Image]) -> Result<Tensor, EfficientAdError> {
         let s = self.params.settings();
-        let input = Input { size: s.image_size, norm: s.input_norm, device: self.networks.device };
+        let input = Input {
+            size: s.image_size,
+            norm: s.input_norm,
+            device: self.networks.device,
+        };
         Ok(input.batch(images)?)
     }
 
-    /// From network input to maps, N×M×M: all that lies between preprocessing and maps as operations on tensors, so that
-    /// it can be traced.
+    /// From network input to maps, N×M×M: all that lies between preprocessing and maps as
+    /// operations on tensors, so that it can be traced.
     ///
     /// # Errors
     /// libtorch's.
@@ -153,27 +175,48 @@ impl FittedEfficientAd {
         Ok(tch::no_grad(|| self.combiner.combine(&pair, &self.scales))?)
     }
 
-    /// The model as bytes: all three networks and what scoring needs; nothing else is needed to load it.
+    /// The model as bytes: all three networks and what scoring needs; nothing else is needed to
+    /// load it.
     ///
     /// # Errors
     /// libtorch's.
     pub fn save(&self) -> Result<SavedModel, EfficientAdError> {
-        let saved = Saved { settings: self.params.clone(), origin: self.origin, scales: self.scales };
-        let mut tensors: Vec<(&str, &Tensor)> = self.parts.0.iter().map(|(n, t)| (n.as_str(), t)).collect();
+        let saved = Saved {
+            settings: self.params.clone(),
+            origin: self.origin,
+            scales: self.scales,
+        };
+        let mut tensors: Vec<(&str, &Tensor)> =
+            self.parts.0.iter().map(|(n, t)| (n.as_str(), t)).collect();
         tensors.push((MEAN, &self.networks.channels.mean));
         tensors.push((DEVIATION, &self.networks.channels.deviation));
-        Ok(SavedModel::new(KIND, SCHEMA, saved, BTreeMap::new(), &tensors)?)
+        Ok(SavedModel::new(
+            KIND,
+            SCHEMA,
+            saved,
+            BTreeMap::new(),
+            &tensors,
+        )?)
     }
 
-    /// Reads a saved model back. The precision is that of the fit. `batch` images go through the networks at once.
+    /// Reads a saved model back. The precision is that of the fit. `batch` images go through the
+    /// networks at once.
     ///
     /// # Errors
     /// [`segad_nn::NnError::Saved`] for a damaged or foreign model.
-    pub fn load(saved: &SavedModel, device: Device, batch: usize) -> Result<Self, EfficientAdError> {
+    pub fn load(
+        saved: &SavedModel,
+        device: Device,
+        batch: usize,
+    ) -> Result<Self, EfficientAdError> {
         let mut opened = saved.open::<Saved>(KIND, SCHEMA)?;
         let shape = [1, CHANNELS, 1, 1];
         let (mean, deviation) = (opened.take(MEAN, &shape)?, opened.take(DEVIATION, &shape)?);
-        let Saved { settings, origin, scales } = opened.parameters;
+        let Saved {
+            settings,
+            origin,
+            scales,
+        } = opened.parameters;
         let parts = Parts(opened.tensors);
         let channels = Channels::new(&mean, &deviation, torch_device(device)?)?;
         let networks = Networks::new(&settings, &parts, channels, device, origin.precision)?;
@@ -191,7 +234,10 @@ impl AnomalyDetector for FittedEfficientAd {
             let large = to_vec(&self.network(&self.input(chunk)?)?)?;
             for (i, values) in large.chunks_exact(size * size).enumerate() {
                 let map = AnomalyMap::new(size, size, values.to_vec());
-                maps.push(map.map_err(|source| EfficientAdError::Map { index: b * self.batch + i, source })?);
+                maps.push(map.map_err(|source| EfficientAdError::Map {
+                    index: b * self.batch + i,
+                    source,
+                })?);
             }
         }
         Ok(maps)

@@ -17,7 +17,8 @@ pub enum PdnSize {
     Medium,
     /// EfficientAD-S, about a third of the work.
     Small,
-    /// EfficientAD-S with a sixteenth of the hidden channels, for trying out and tests; only a distilled teacher has it.
+    /// EfficientAD-S with a sixteenth of the hidden channels, for trying out and tests; only a
+    /// distilled teacher has it.
     Miniature,
 }
 
@@ -56,13 +57,14 @@ impl std::str::FromStr for PdnSize {
     type Err = EfficientAdError;
 
     fn from_str(text: &str) -> Result<Self, EfficientAdError> {
-        [Self::Medium, Self::Small, Self::Miniature].into_iter().find(|s| s.as_str() == text).ok_or_else(
-            || EfficientAdError::Setting {
+        [Self::Medium, Self::Small, Self::Miniature]
+            .into_iter()
+            .find(|s| s.as_str() == text)
+            .ok_or_else(|| EfficientAdError::Setting {
                 field: "network",
                 value: format!("{text:?}"),
                 expected: "medium, small or miniature".into(),
-            },
-        )
+            })
     }
 }
 
@@ -83,7 +85,15 @@ enum Step {
 fn steps(size: PdnSize, output: i64, padded: bool) -> Vec<Step> {
     let conv = |index, input, output, kernel, padding, relu| {
         let padding = if padded { padding } else { 0 };
-        Step::Conv(Shape { index, input, output, kernel, stride: 1, padding, relu })
+        Step::Conv(Shape {
+            index,
+            input,
+            output,
+            kernel,
+            stride: 1,
+            padding,
+            relu,
+        })
     };
     let pool = Step::Pool(i64::from(padded));
     match size {
@@ -114,7 +124,13 @@ fn steps(size: PdnSize, output: i64, padded: bool) -> Vec<Step> {
 /// All parameters in order.
 pub(crate) fn parameters(size: PdnSize, output: i64) -> Vec<Parameter> {
     let list = steps(size, output, true);
-    let shapes = list.into_iter().filter_map(|s| if let Step::Conv(shape) = s { Some(shape) } else { None });
+    let shapes = list.into_iter().filter_map(|s| {
+        if let Step::Conv(shape) = s {
+            Some(shape)
+        } else {
+            None
+        }
+    });
     shapes.flat_map(|s| s.parameters()).collect()
 }
 
@@ -127,14 +143,24 @@ enum Layer {
 pub(crate) struct Pdn(Vec<Layer>);
 
 impl Pdn {
-    pub fn new(size: PdnSize, output: i64, padded: bool, source: Source<'_>) -> Result<Self, NnError> {
+    pub fn new(
+        size: PdnSize,
+        output: i64,
+        padded: bool,
+        source: Source<'_>,
+    ) -> Result<Self, NnError> {
         let layer = |step| {
             Ok(match step {
                 Step::Conv(shape) => Layer::Conv(Conv::new(shape, source)?),
                 Step::Pool(padding) => Layer::Pool(padding),
             })
         };
-        Ok(Self(steps(size, output, padded).into_iter().map(layer).collect::<Result<_, NnError>>()?))
+        Ok(Self(
+            steps(size, output, padded)
+                .into_iter()
+                .map(layer)
+                .collect::<Result<_, NnError>>()?,
+        ))
     }
 
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
@@ -143,7 +169,9 @@ impl Pdn {
             x = match layer {
                 Layer::Conv(conv) => conv.forward(&x)?,
                 // Zeros outside count, so borders are damped.
-                Layer::Pool(padding) => x.f_avg_pool2d([2, 2], [2, 2], [*padding; 2], false, true, None)?,
+                Layer::Pool(padding) => {
+                    x.f_avg_pool2d([2, 2], [2, 2], [*padding; 2], false, true, None)?
+                }
             };
         }
         Ok(x)
@@ -166,26 +194,40 @@ mod tests {
     #[test]
     fn parameter_counts() {
         assert_eq!(count(&PdnSize::Medium.teacher_parameters()), 8_026_624);
-        assert_eq!(count(&parameters(PdnSize::Medium, 2 * CHANNELS)), 11_615_488);
+        assert_eq!(
+            count(&parameters(PdnSize::Medium, 2 * CHANNELS)),
+            11_615_488
+        );
         assert_eq!(count(&PdnSize::Small.teacher_parameters()), 2_694_144);
         assert_eq!(count(&parameters(PdnSize::Small, 2 * CHANNELS)), 4_267_392);
         // By hand: 384 + 8, 2048 + 16, 2304 + 16, 98304 + 384.
         assert_eq!(count(&PdnSize::Miniature.teacher_parameters()), 103_464);
-        let names: Vec<String> = PdnSize::Medium.teacher_parameters().into_iter().map(|p| p.name).collect();
+        let names: Vec<String> = PdnSize::Medium
+            .teacher_parameters()
+            .into_iter()
+            .map(|p| p.name)
+            .collect();
         assert_eq!(names[..4], ["0.weight", "0.bias", "3.weight", "3.bias"]);
         assert_eq!(names[10..], ["12.weight", "12.bias"]);
     }
 
     #[test]
     fn output_sizes() {
-        let mut zeros =
-            |_: &str, shape: &[i64]| Ok(Tensor::f_zeros(shape, (tch::Kind::Float, tch::Device::Cpu))?);
+        let mut zeros = |_: &str, shape: &[i64]| {
+            Ok(Tensor::f_zeros(
+                shape,
+                (tch::Kind::Float, tch::Device::Cpu),
+            )?)
+        };
         for size in [128, 256] {
             for padded in [true, false] {
                 let network = Pdn::new(PdnSize::Small, 4, padded, &mut zeros).unwrap();
                 let image = Tensor::zeros([1, 3, size, size], (tch::Kind::Float, tch::Device::Cpu));
                 let side = output_side(size as usize, padded) as i64;
-                assert_eq!(tch::no_grad(|| network.forward(&image)).unwrap().size(), [1, 4, side, side]);
+                assert_eq!(
+                    tch::no_grad(|| network.forward(&image)).unwrap().size(),
+                    [1, 4, side, side]
+                );
             }
         }
         assert_eq!((output_side(256, true), output_side(256, false)), (64, 56));
@@ -196,6 +238,12 @@ mod tests {
         for size in [PdnSize::Medium, PdnSize::Small, PdnSize::Miniature] {
             assert_eq!(size.as_str().parse::<PdnSize>().unwrap(), size);
         }
-        assert!("large".parse::<PdnSize>().unwrap_err().to_string().contains("medium, small"));
+        assert!(
+            "large"
+                .parse::<PdnSize>()
+                .unwrap_err()
+                .to_string()
+                .contains("medium, small")
+        );
     }
 }

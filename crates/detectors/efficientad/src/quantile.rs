@@ -1,8 +1,8 @@
 use segad_nn::NnError;
 use tch::{Kind, Tensor};
 
-/// Where `torch.quantile` looks in n sorted values: the position below, whether it mixes in the next one, and how much
-/// of it. Worked out in f32, as there.
+/// Where `torch.quantile` looks in n sorted values: the position below, whether it mixes in the
+/// next one, and how much of it. Worked out in f32, as there.
 fn rank(n: usize, q: f64) -> (usize, f32) {
     let rank = q as f32 * n.saturating_sub(1) as f32;
     let below = (rank.floor() as usize).min(n.saturating_sub(1));
@@ -11,10 +11,15 @@ fn rank(n: usize, q: f64) -> (usize, f32) {
 
 /// `torch.lerp`, which works from the nearer end.
 fn lerp(a: f32, b: f32, weight: f32) -> f32 {
-    if weight < 0.5 { a + weight * (b - a) } else { b - (b - a) * (1.0 - weight) }
+    if weight < 0.5 {
+        a + weight * (b - a)
+    } else {
+        b - (b - a) * (1.0 - weight)
+    }
 }
 
-/// `torch.quantile` with linear interpolation, for any number of values; `None` for none. Reorders them.
+/// `torch.quantile` with linear interpolation, for any number of values; `None` for none. Reorders
+/// them.
 pub(crate) fn quantile(values: &mut [f32], q: f64) -> Option<f32> {
     if values.is_empty() {
         return None;
@@ -30,7 +35,9 @@ pub(crate) fn quantile(values: &mut [f32], q: f64) -> Option<f32> {
 /// The quantile is that of `torch.quantile`, but only the values above it are sorted, not all.
 pub(crate) fn mean_above(values: &Tensor, q: f64) -> Result<Tensor, NnError> {
     let threshold = tch::no_grad(|| threshold(values, q))?;
-    Ok(values.f_masked_select(&values.f_ge_tensor(&threshold)?)?.f_mean(Kind::Float)?)
+    Ok(values
+        .f_masked_select(&values.f_ge_tensor(&threshold)?)?
+        .f_mean(Kind::Float)?)
 }
 
 pub(crate) fn threshold(values: &Tensor, q: f64) -> Result<Tensor, NnError> {
@@ -61,7 +68,14 @@ mod tests {
     /// Against libtorch's full sort, with and without ties.
     #[test]
     fn equal_to_sorting_everything() {
-        for (n, steps) in [(1, 0.0), (2, 0.0), (999, 0.0), (5000, 0.0), (5000, 7.0), (5000, 1.0)] {
+        for (n, steps) in [
+            (1, 0.0),
+            (2, 0.0),
+            (999, 0.0),
+            (5000, 0.0),
+            (5000, 7.0),
+            (5000, 1.0),
+        ] {
             let mut values = to_vec(&golden::input("q", &[n]).unwrap()).unwrap();
             if steps > 0.0 {
                 values.iter_mut().for_each(|v| *v = (*v * steps).round());
@@ -72,11 +86,17 @@ mod tests {
                 let expected = to_vec(&known).unwrap()[0];
                 assert_eq!(quantile(&mut values.clone(), q), Some(expected), "{n} {q}");
                 assert_eq!(to_vec(&threshold(&t, q).unwrap()).unwrap(), [expected]);
-                let kept: Vec<f64> =
-                    values.iter().filter(|&&v| v >= expected).map(|&v| f64::from(v)).collect();
+                let kept: Vec<f64> = values
+                    .iter()
+                    .filter(|&&v| v >= expected)
+                    .map(|&v| f64::from(v))
+                    .collect();
                 let mean = kept.iter().sum::<f64>() / kept.len() as f64;
                 let found = mean_above(&t, q).unwrap().double_value(&[]);
-                assert!((found - mean).abs() < 1e-6 * mean.abs().max(1.0), "{found} {mean}");
+                assert!(
+                    (found - mean).abs() < 1e-6 * mean.abs().max(1.0),
+                    "{found} {mean}"
+                );
             }
         }
         assert_eq!(quantile(&mut [], 0.5), None);

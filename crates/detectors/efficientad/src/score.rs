@@ -25,21 +25,35 @@ impl Scale {
         params: &EfficientAdParams,
     ) -> Result<Self, EfficientAdError> {
         let s = params.settings();
-        let nothing = EfficientAdError::TooFewImages { what: "hold-out images", actual: 0, expected: 1 };
-        let (low, high) = match (quantile(values, s.quantile_low), quantile(values, s.quantile_high)) {
+        let nothing = EfficientAdError::TooFewImages {
+            what: "hold-out images",
+            actual: 0,
+            expected: 1,
+        };
+        let (low, high) = match (
+            quantile(values, s.quantile_low),
+            quantile(values, s.quantile_high),
+        ) {
             (Some(low), Some(high)) => (low, high),
             _ => return Err(nothing),
         };
         // `!(high > low)` is also true of NaN.
         if high.partial_cmp(&low) != Some(std::cmp::Ordering::Greater) {
-            return Err(EfficientAdError::ConstantMaps { map, value: low, images });
+            return Err(EfficientAdError::ConstantMaps {
+                map,
+                value: low,
+                images,
+            });
         }
         Ok(Self { low, high })
     }
 
     fn apply(self, map: &Tensor) -> Result<Tensor, NnError> {
         let range = f64::from(self.high - self.low);
-        Ok(map.f_sub_scalar(f64::from(self.low))?.f_mul_scalar(HIGH)?.f_div_scalar(range)?)
+        Ok(map
+            .f_sub_scalar(f64::from(self.low))?
+            .f_mul_scalar(HIGH)?
+            .f_div_scalar(range)?)
     }
 }
 
@@ -52,8 +66,8 @@ pub struct Normalisation {
     pub autoencoder: Scale,
 }
 
-/// The two maps of a batch, N×m×m each: mean squared differences over channels, between teacher (normalised) and
-/// student, and between autoencoder and student.
+/// The two maps of a batch, N×m×m each: mean squared differences over channels, between teacher
+/// (normalised) and student, and between autoencoder and student.
 pub(crate) struct Pair {
     pub student: Tensor,
     pub autoencoder: Tensor,
@@ -62,7 +76,9 @@ pub(crate) struct Pair {
 impl Pair {
     pub fn new(teacher: &Tensor, student: &Tensor, autoencoder: &Tensor) -> Result<Self, NnError> {
         let mean = |a: &Tensor, b: Tensor| -> Result<Tensor, NnError> {
-            Ok(a.f_sub(&b)?.f_square_()?.f_mean_dim([1i64].as_slice(), false, Kind::Float)?)
+            Ok(a.f_sub(&b)?
+                .f_square_()?
+                .f_mean_dim([1i64].as_slice(), false, Kind::Float)?)
         };
         let autoencoder = autoencoder.f_to_kind(Kind::Float)?;
         Ok(Self {
@@ -87,18 +103,25 @@ impl Combiner {
         let operator = MapOperator::new(
             (from, from),
             (to, to),
-            Upsample::Bilinear { align_corners: false },
+            Upsample::Bilinear {
+                align_corners: false,
+            },
             None,
             device,
         )?;
-        Ok(Self { operator, border: if s.padding { 0 } else { 4 }, maps: s.quantile_maps })
+        Ok(Self {
+            operator,
+            border: if s.padding { 0 } else { 4 },
+            maps: s.quantile_maps,
+        })
     }
 
     fn enlarge(&self, map: &Tensor) -> Result<Tensor, NnError> {
         if self.border == 0 {
             return self.operator.apply(map);
         }
-        self.operator.apply(&map.f_constant_pad_nd([self.border; 4])?)
+        self.operator
+            .apply(&map.f_constant_pad_nd([self.border; 4])?)
     }
 
     /// What the quantiles are taken from.
@@ -112,10 +135,15 @@ impl Combiner {
 
     /// N×n×n: half of each map on its scale.
     pub fn combine(&self, pair: &Pair, scales: &Normalisation) -> Result<Tensor, NnError> {
-        let Pair { student, autoencoder } = pair;
+        let Pair {
+            student,
+            autoencoder,
+        } = pair;
         match self.maps {
             QuantileMaps::Native => self.enlarge(&both(student, autoencoder, scales)?),
-            QuantileMaps::Enlarged => both(&self.enlarge(student)?, &self.enlarge(autoencoder)?, scales),
+            QuantileMaps::Enlarged => {
+                both(&self.enlarge(student)?, &self.enlarge(autoencoder)?, scales)
+            }
         }
     }
 }
@@ -126,7 +154,10 @@ pub(crate) fn both(
     autoencoder: &Tensor,
     scales: &Normalisation,
 ) -> Result<Tensor, NnError> {
-    let sum = scales.student.apply(student)?.f_add(&scales.autoencoder.apply(autoencoder)?)?;
+    let sum = scales
+        .student
+        .apply(student)?
+        .f_add(&scales.autoencoder.apply(autoencoder)?)?;
     Ok(sum.f_mul_scalar(0.5)?)
 }
 
@@ -150,32 +181,55 @@ mod tests {
     use segad_nn::from_slice;
 
     fn params(settings: EfficientAdSettings) -> EfficientAdParams {
-        EfficientAdSettings { image_size: 128, ..settings }.checked().unwrap()
+        EfficientAdSettings {
+            image_size: 128,
+            ..settings
+        }
+        .checked()
+        .unwrap()
     }
 
     fn pair(side: i64) -> Pair {
         let map = |name| segad_nn::golden::input(name, &[2, side, side]).unwrap() + 2.5;
-        Pair { student: map("st"), autoencoder: map("ae") }
+        Pair {
+            student: map("st"),
+            autoencoder: map("ae"),
+        }
     }
 
-    const SCALES: Normalisation =
-        Normalisation { student: Scale { low: 1.0, high: 2.0 }, autoencoder: Scale { low: 0.5, high: 4.5 } };
+    const SCALES: Normalisation = Normalisation {
+        student: Scale {
+            low: 1.0,
+            high: 2.0,
+        },
+        autoencoder: Scale {
+            low: 0.5,
+            high: 4.5,
+        },
+    };
 
     #[test]
     fn maps_are_put_on_one_scale_and_halved() {
         let p = params(EfficientAdSettings::default());
-        let map = Combiner::new(&p, tch::Device::Cpu).unwrap().combine(&pair(32), &SCALES).unwrap();
+        let map = Combiner::new(&p, tch::Device::Cpu)
+            .unwrap()
+            .combine(&pair(32), &SCALES)
+            .unwrap();
         assert_eq!(map.size(), [2, 128, 128]);
         let first = |t: &Tensor| t.double_value(&[0, 0, 0]);
-        let expected =
-            0.05 * (first(&pair(32).student) - 1.0) + 0.05 * (first(&pair(32).autoencoder) - 0.5) / 4.0;
+        let expected = 0.05 * (first(&pair(32).student) - 1.0)
+            + 0.05 * (first(&pair(32).autoencoder) - 0.5) / 4.0;
         assert!((first(&map) - expected).abs() < 1e-6);
     }
 
     #[test]
     fn where_quantiles_come_from_does_not_matter_when_padded() {
         let combined = |quantile_maps, padding, side| {
-            let p = params(EfficientAdSettings { quantile_maps, padding, ..Default::default() });
+            let p = params(EfficientAdSettings {
+                quantile_maps,
+                padding,
+                ..Default::default()
+            });
             let c = Combiner::new(&p, tch::Device::Cpu).unwrap();
             let values = c.values(&pair(side)).unwrap().0.len();
             (c.combine(&pair(side), &SCALES).unwrap(), values)
@@ -195,12 +249,25 @@ mod tests {
     #[test]
     fn constant_maps_are_errors() {
         let p = params(EfficientAdSettings::default());
-        let e = normalisation((0..99).map(|i| i as f32).collect(), vec![2.0; 99], 3, &p).unwrap_err();
+        let e =
+            normalisation((0..99).map(|i| i as f32).collect(), vec![2.0; 99], 3, &p).unwrap_err();
         assert!(
-            matches!(e, EfficientAdError::ConstantMaps { map: "autoencoder", value: 2.0, images: 3 }),
+            matches!(
+                e,
+                EfficientAdError::ConstantMaps {
+                    map: "autoencoder",
+                    value: 2.0,
+                    images: 3
+                }
+            ),
             "{e}"
         );
-        assert!(normalisation(vec![], vec![], 0, &p).unwrap_err().to_string().contains("hold-out"));
+        assert!(
+            normalisation(vec![], vec![], 0, &p)
+                .unwrap_err()
+                .to_string()
+                .contains("hold-out")
+        );
     }
 
     #[test]

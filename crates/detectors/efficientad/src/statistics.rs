@@ -2,10 +2,11 @@ use crate::EfficientAdError;
 use segad_nn::{NnError, from_slice};
 use tch::{Kind, Tensor};
 
-/// Mean and population standard deviation of each channel over all places of all images, in one pass in f64.
+/// Mean and population standard deviation of each channel over all places of all images, in one
+/// pass in f64.
 ///
-/// Equal to the mean over images of each image's mean, and the root of the mean over images of each image's mean
-/// squared distance to it, since all images have as many places.
+/// Equal to the mean over images of each image's mean, and the root of the mean over images of each
+/// image's mean squared distance to it, since all images have as many places.
 pub(crate) struct ChannelStatistics {
     sum: Tensor,
     square: Tensor,
@@ -16,7 +17,12 @@ pub(crate) struct ChannelStatistics {
 impl ChannelStatistics {
     pub fn new(channels: i64, device: tch::Device) -> Result<Self, NnError> {
         let zero = || Tensor::f_zeros([channels], (Kind::Double, device));
-        Ok(Self { sum: zero()?, square: zero()?, count: 0.0, images: 0 })
+        Ok(Self {
+            sum: zero()?,
+            square: zero()?,
+            count: 0.0,
+            images: 0,
+        })
     }
 
     /// Adds N×C×h×w.
@@ -39,31 +45,49 @@ impl ChannelStatistics {
     /// [`EfficientAdError::ConstantChannel`].
     pub fn finish(self) -> Result<Channels, EfficientAdError> {
         let images = self.images;
-        match self.moments()?.into_iter().enumerate().find(|(_, m)| m.constant()) {
-            Some((channel, m)) => Err(EfficientAdError::ConstantChannel { channel, value: m.mean, images }),
+        match self
+            .moments()?
+            .into_iter()
+            .enumerate()
+            .find(|(_, m)| m.constant())
+        {
+            Some((channel, m)) => Err(EfficientAdError::ConstantChannel {
+                channel,
+                value: m.mean,
+                images,
+            }),
             None => self.channels(),
         }
     }
 
-    /// Of a backbone that is to be learnt from: a channel that never varies (backbones have some) becomes 0, but not
-    /// all may.
+    /// Of a backbone that is to be learnt from: a channel that never varies (backbones have some)
+    /// becomes 0, but not all may.
     ///
     /// # Errors
     /// [`EfficientAdError::ConstantChannel`] if all are constant.
     pub fn finish_some(self) -> Result<Channels, EfficientAdError> {
-        if self.moments()?.iter().all(Moments::constant) { self.finish() } else { self.channels() }
+        if self.moments()?.iter().all(Moments::constant) {
+            self.finish()
+        } else {
+            self.channels()
+        }
     }
 
     fn moments(&self) -> Result<Vec<Moments>, NnError> {
         let values = |t: &Tensor| -> Result<Vec<f64>, NnError> {
             let t = t.f_to_device(tch::Device::Cpu)?;
-            (0..t.numel() as i64).map(|i| Ok(t.f_double_value(&[i])?)).collect()
+            (0..t.numel() as i64)
+                .map(|i| Ok(t.f_double_value(&[i])?))
+                .collect()
         };
         let both = values(&self.sum)?.into_iter().zip(values(&self.square)?);
         Ok(both
             .map(|(sum, square)| {
                 let mean = sum / self.count;
-                Moments { mean, deviation: (square / self.count - mean * mean).max(0.0).sqrt() }
+                Moments {
+                    mean,
+                    deviation: (square / self.count - mean * mean).max(0.0).sqrt(),
+                }
             })
             .collect())
     }
@@ -72,7 +96,10 @@ impl ChannelStatistics {
         let moments = self.moments()?;
         let shape = [1, moments.len() as i64, 1, 1];
         let row = |f: &dyn Fn(&Moments) -> f64| {
-            from_slice(&moments.iter().map(|m| f(m) as f32).collect::<Vec<_>>(), &shape)
+            from_slice(
+                &moments.iter().map(|m| f(m) as f32).collect::<Vec<_>>(),
+                &shape,
+            )
         };
         let deviation = row(&|m| if m.constant() { 1.0 } else { m.deviation })?;
         Channels::new(&row(&|m| m.mean)?, &deviation, self.sum.device())
@@ -99,13 +126,22 @@ pub(crate) struct Channels {
 }
 
 impl Channels {
-    pub fn new(mean: &Tensor, deviation: &Tensor, device: tch::Device) -> Result<Self, EfficientAdError> {
-        Ok(Self { mean: mean.f_to_device(device)?, deviation: deviation.f_to_device(device)? })
+    pub fn new(
+        mean: &Tensor,
+        deviation: &Tensor,
+        device: tch::Device,
+    ) -> Result<Self, EfficientAdError> {
+        Ok(Self {
+            mean: mean.f_to_device(device)?,
+            deviation: deviation.f_to_device(device)?,
+        })
     }
 
     /// With mean 0 and deviation 1, f32.
     pub fn normalise(&self, x: &Tensor) -> Result<Tensor, NnError> {
-        Ok(x.f_to_kind(Kind::Float)?.f_sub(&self.mean)?.f_div(&self.deviation)?)
+        Ok(x.f_to_kind(Kind::Float)?
+            .f_sub(&self.mean)?
+            .f_div(&self.deviation)?)
     }
 }
 
@@ -116,8 +152,9 @@ mod tests {
 
     #[test]
     fn one_pass_equals_two() {
-        let images: Vec<Tensor> =
-            (0..3).map(|i| golden::input(&format!("s{i}"), &[1, 4, 5, 6]).unwrap() + 100.0).collect();
+        let images: Vec<Tensor> = (0..3)
+            .map(|i| golden::input(&format!("s{i}"), &[1, 4, 5, 6]).unwrap() + 100.0)
+            .collect();
         let mut one = ChannelStatistics::new(4, tch::Device::Cpu).unwrap();
         one.add(&Tensor::cat(&images[..2], 0)).unwrap();
         one.add(&images[2]).unwrap();
@@ -134,7 +171,11 @@ mod tests {
         let m = over(&|t| t.mean_dim(places.as_slice(), true, None));
         let s = over(&|t| (t - &m).square().mean_dim(places.as_slice(), true, None)).sqrt();
         for (found, expected) in [(mean, m), (deviation, s)] {
-            for (a, b) in to_vec(&found).unwrap().into_iter().zip(to_vec(&expected).unwrap()) {
+            for (a, b) in to_vec(&found)
+                .unwrap()
+                .into_iter()
+                .zip(to_vec(&expected).unwrap())
+            {
                 assert!((a - b).abs() <= 1e-6 * b.abs(), "{a} {b}");
             }
         }
@@ -150,10 +191,26 @@ mod tests {
             s
         };
         let e = of([&varying, &constant]).finish().err().unwrap();
-        assert!(matches!(e, EfficientAdError::ConstantChannel { channel: 1, images: 1, .. }), "{e}");
+        assert!(
+            matches!(
+                e,
+                EfficientAdError::ConstantChannel {
+                    channel: 1,
+                    images: 1,
+                    ..
+                }
+            ),
+            "{e}"
+        );
         let some = of([&varying, &constant]).finish_some().unwrap();
-        let normalised = some.normalise(&Tensor::cat(&[&varying, &constant], 1)).unwrap();
-        assert!(to_vec(&normalised).unwrap()[64..].iter().all(|v| v.abs() < 1e-6));
+        let normalised = some
+            .normalise(&Tensor::cat(&[&varying, &constant], 1))
+            .unwrap();
+        assert!(
+            to_vec(&normalised).unwrap()[64..]
+                .iter()
+                .all(|v| v.abs() < 1e-6)
+        );
         assert!(of([&constant, &constant]).finish_some().is_err());
     }
 }

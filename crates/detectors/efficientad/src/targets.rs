@@ -16,8 +16,9 @@ fn bins(n: usize, m: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
 
 /// One layer's share of the joining as a 3×3 convolution, K×C×3×3.
 ///
-/// Published: unfold 3×3 patches to 9·C values, average them to 1024, join the layers' to 2048, average those to 384.
-/// All of it is linear, and each of the two layers ends in its own half of the 384.
+/// Published: unfold 3×3 patches to 9·C values, average them to 1024, join the layers' to 2048,
+/// average those to 384. All of it is linear, and each of the two layers ends in its own half of
+/// the 384.
 fn kernel(channels: usize, outputs: usize) -> Result<Tensor, NnError> {
     let n = 9 * channels;
     let inner: Vec<_> = bins(n, WIDTH).collect();
@@ -48,16 +49,28 @@ impl Targets {
         device: Device,
         precision: Precision,
     ) -> Result<Self, EfficientAdError> {
-        let backbone = Backbone::new(params.backbone(), params.layers(), weights, device, precision)
-            .map_err(EfficientAdError::Backbone)?;
+        let backbone = Backbone::new(
+            params.backbone(),
+            params.layers(),
+            weights,
+            device,
+            precision,
+        )
+        .map_err(EfficientAdError::Backbone)?;
         let outputs = CHANNELS as usize / backbone.taps().len();
         let kernels = backbone.taps().iter().map(|t| {
-            kernel(t.channels as usize, outputs)?.f_to_device(backbone.device()).map_err(NnError::from)
+            kernel(t.channels as usize, outputs)?
+                .f_to_device(backbone.device())
+                .map_err(NnError::from)
         });
         let kernels = kernels.collect::<Result<_, NnError>>()?;
         // Strides 8 at twice the side give one place for each of the network's.
         let side = 2 * params.image_size();
-        Ok(Self { kernels, input: params.backbone().preprocess(side, side), backbone })
+        Ok(Self {
+            kernels,
+            input: params.backbone().preprocess(side, side),
+            backbone,
+        })
     }
 
     /// N×384×n/4×n/4.
@@ -69,7 +82,8 @@ impl Targets {
             for (feature, kernel) in features.iter().zip(&self.kernels) {
                 let part = feature.f_conv2d(kernel, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1)?;
                 let side = parts.first().map_or(part.size()[2], |p| p.size()[2]);
-                // Joining and enlarging may change places: one works along channels, the other along rows and columns.
+                // Joining and enlarging may change places: one works along channels, the other
+                // along rows and columns.
                 let same = part.size()[2] == side;
                 parts.push(if same {
                     part
@@ -94,15 +108,22 @@ mod tests {
             .iter()
             .map(|f| {
                 let (n, c, h, _) = f.size4().unwrap();
-                let patches = f.f_im2col([3, 3], [1, 1], [1, 1], [1, 1]).unwrap().view([n, c * 9, h, h]);
+                let patches =
+                    f.f_im2col([3, 3], [1, 1], [1, 1], [1, 1])
+                        .unwrap()
+                        .view([n, c * 9, h, h]);
                 let patches = patches.upsample_bilinear2d([reference; 2], false, None, None);
                 let rows = patches.permute([0, 2, 3, 1]).reshape([-1, 1, c * 9]);
                 rows.adaptive_avg_pool1d(WIDTH as i64)
             })
             .collect();
-        let joined = Tensor::cat(&layers, 1).reshape([-1, 1, 2 * WIDTH as i64]).adaptive_avg_pool1d(CHANNELS);
+        let joined = Tensor::cat(&layers, 1)
+            .reshape([-1, 1, 2 * WIDTH as i64])
+            .adaptive_avg_pool1d(CHANNELS);
         let n = features[0].size()[0];
-        joined.reshape([n, reference, reference, CHANNELS]).permute([0, 3, 1, 2])
+        joined
+            .reshape([n, reference, reference, CHANNELS])
+            .permute([0, 3, 1, 2])
     }
 
     #[test]

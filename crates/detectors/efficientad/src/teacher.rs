@@ -6,11 +6,14 @@ use tch::{Kind, Tensor};
 /// Positions of the convolutions in the published `nn.Sequential`.
 fn indices(size: PdnSize) -> Vec<String> {
     let list = size.teacher_parameters();
-    list.iter().step_by(2).map(|p| p.name.trim_end_matches(".weight").to_owned()).collect()
+    list.iter()
+        .step_by(2)
+        .map(|p| p.name.trim_end_matches(".weight").to_owned())
+        .collect()
 }
 
-/// Checks every name and shape of a teacher's weights and gives the tensors under the published names
-/// (`0.weight`, …). anomalib's names (`conv1.weight`, …) are taken too.
+/// Checks every name and shape of a teacher's weights and gives the tensors under the published
+/// names (`0.weight`, …). anomalib's names (`conv1.weight`, …) are taken too.
 ///
 /// # Errors
 /// [`EfficientAdError::Teacher`] with all that is missing, unexpected or of another shape.
@@ -24,16 +27,23 @@ pub fn teacher_tensors(
     if anomalib {
         for (i, index) in indices(size).into_iter().enumerate() {
             for (p, name) in list.iter_mut().zip(&published) {
-                if let Some(part) = name.strip_prefix(&index).filter(|rest| rest.starts_with('.')) {
+                if let Some(part) = name
+                    .strip_prefix(&index)
+                    .filter(|rest| rest.starts_with('.'))
+                {
                     p.name = format!("conv{}{part}", i + 1);
                 }
             }
         }
     }
     let bad = |source| EfficientAdError::Teacher { size, source };
-    weights.check_against(&format!("efficientad teacher {size}"), &list, &[]).map_err(bad)?;
+    weights
+        .check_against(&format!("efficientad teacher {size}"), &list, &[])
+        .map_err(bad)?;
     let named = published.into_iter().zip(&list);
-    Ok(named.filter_map(|(name, p)| Some((name, weights.tensors().get(&p.name)?.shallow_clone()))).collect())
+    Ok(named
+        .filter_map(|(name, p)| Some((name, weights.tensors().get(&p.name)?.shallow_clone())))
+        .collect())
 }
 
 /// Parameters of a network that is not trained here, from tensors by name.
@@ -59,7 +69,11 @@ pub(crate) fn frozen<'a>(
             });
         }
         let tensor = tensor.f_to_kind(Kind::Float)?.f_to_device(device)?;
-        if shape.len() == 4 { channels_last(&tensor) } else { Ok(tensor) }
+        if shape.len() == 4 {
+            channels_last(&tensor)
+        } else {
+            Ok(tensor)
+        }
     }
 }
 
@@ -72,7 +86,12 @@ mod tests {
         let list: Vec<(String, Tensor)> = PdnSize::Small
             .teacher_parameters()
             .iter()
-            .filter_map(|p| Some((rename(&p.name)?, golden::parameter(&p.name, &p.shape).unwrap())))
+            .filter_map(|p| {
+                Some((
+                    rename(&p.name)?,
+                    golden::parameter(&p.name, &p.shape).unwrap(),
+                ))
+            })
             .collect();
         let list: Vec<(&str, &Tensor)> = list.iter().map(|(n, t)| (n.as_str(), t)).collect();
         Weights::from_safetensors(&write_tensors(&list).unwrap()).unwrap()
@@ -81,7 +100,10 @@ mod tests {
     #[test]
     fn both_namings_are_read() {
         let published = teacher_tensors(PdnSize::Small, &weights(|n| Some(n.to_owned()))).unwrap();
-        assert_eq!(published.keys().cloned().collect::<Vec<_>>()[..2], ["0.bias", "0.weight"]);
+        assert_eq!(
+            published.keys().cloned().collect::<Vec<_>>()[..2],
+            ["0.bias", "0.weight"]
+        );
         let anomalib = weights(|n| {
             let (index, part) = n.split_once('.')?;
             let i = ["0", "3", "6", "8"].iter().position(|k| *k == index)? + 1;
@@ -97,9 +119,16 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         let missing = weights(|n| (n != "6.bias").then(|| n.to_owned()));
-        let e = teacher_tensors(PdnSize::Small, &missing).unwrap_err().to_string();
-        assert!(e.contains("6.bias") && e.contains("segad fit efficientad-teacher"), "{e}");
-        let e = teacher_tensors(PdnSize::Medium, &weights(|n| Some(n.to_owned()))).unwrap_err().to_string();
+        let e = teacher_tensors(PdnSize::Small, &missing)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            e.contains("6.bias") && e.contains("segad fit efficientad-teacher"),
+            "{e}"
+        );
+        let e = teacher_tensors(PdnSize::Medium, &weights(|n| Some(n.to_owned())))
+            .unwrap_err()
+            .to_string();
         assert!(e.contains("12.weight"), "{e}");
         let small = Weights::from_safetensors(
             &write_tensors(&[("0.weight", &golden::input("x", &[2, 2]).unwrap())]).unwrap(),

@@ -35,26 +35,44 @@ impl Pupils {
         padded: bool,
     ) -> Result<Self, EfficientAdError> {
         let root = store.root();
-        let student = Pdn::new(size, 2 * CHANNELS, padded, &mut variables(root.sub("student")))?;
+        let student = Pdn::new(
+            size,
+            2 * CHANNELS,
+            padded,
+            &mut variables(root.sub("student")),
+        )?;
         let mut source = variables(root.sub("autoencoder"));
-        Ok(Self { student, autoencoder: Autoencoder::new(image_size, padded, &mut source)? })
+        Ok(Self {
+            student,
+            autoencoder: Autoencoder::new(image_size, padded, &mut source)?,
+        })
     }
 
-    /// The terms of the loss. All images go through the student together: it normalises nothing over a batch, so that
-    /// each comes out as if alone.
-    pub fn losses(&self, lesson: &Lesson<'_>, quantile: f64, seed: Option<Seed>) -> Result<Losses, NnError> {
+    /// The terms of the loss. All images go through the student together: it normalises nothing
+    /// over a batch, so that each comes out as if alone.
+    pub fn losses(
+        &self,
+        lesson: &Lesson<'_>,
+        quantile: f64,
+        seed: Option<Seed>,
+    ) -> Result<Losses, NnError> {
         let mut images = vec![lesson.image];
         images.extend(lesson.other.map(|o| o.0));
         images.extend(lesson.penalty);
         // Not channels-last, with which a step took a quarter longer on a processor.
-        let outputs = self.student.forward(&Tensor::f_cat(&images, 0)?.f_contiguous()?)?;
+        let outputs = self
+            .student
+            .forward(&Tensor::f_cat(&images, 0)?.f_contiguous()?)?;
         let output = |i: usize| outputs.f_narrow(0, i as i64, 1);
         let (image, teacher) = lesson.other.unwrap_or((lesson.image, lesson.teacher));
         let reconstruction = self.autoencoder.forward(&image.f_contiguous()?, seed)?;
         let imitation = output(usize::from(lesson.other.is_some()))?;
         Ok(Losses {
             hard: hard(lesson.teacher, &output(0)?, quantile)?,
-            penalty: lesson.penalty.map(|_| penalty(&output(images.len() - 1)?)).transpose()?,
+            penalty: lesson
+                .penalty
+                .map(|_| penalty(&output(images.len() - 1)?))
+                .transpose()?,
             autoencoder: mean_square(teacher, &reconstruction)?,
             student_autoencoder: mean_square(&reconstruction, &autoencoder_half(&imitation)?)?,
         })
@@ -102,7 +120,10 @@ mod tests {
     fn close(name: &str, a: &Tensor, b: &Tensor, tolerance: f64) {
         let scale = b.abs().max().double_value(&[]);
         let difference = (a - b).abs().max().double_value(&[]);
-        assert!(difference <= tolerance * scale, "{name}: {difference} of {scale}");
+        assert!(
+            difference <= tolerance * scale,
+            "{name}: {difference} of {scale}"
+        );
     }
 
     fn image(name: &str) -> Tensor {
@@ -118,12 +139,17 @@ mod tests {
         let (image, teacher) = lesson.other.unwrap_or((lesson.image, lesson.teacher));
         let st = p.student.forward(lesson.image).unwrap();
         let d = (lesson.teacher - teacher_half(&st).unwrap()).square();
-        let q = d.detach().f_quantile_scalar(0.999, None, false, "linear").unwrap();
+        let q = d
+            .detach()
+            .f_quantile_scalar(0.999, None, false, "linear")
+            .unwrap();
         let hard = d.masked_select(&d.ge_tensor(&q)).mean(Kind::Float);
         let ae = p.autoencoder.forward(image, None).unwrap();
         let again = p.student.forward(image).unwrap();
         let l_ae = (teacher - &ae).square().mean(Kind::Float);
-        let l_stae = (&ae - again.narrow(1, CHANNELS, CHANNELS)).square().mean(Kind::Float);
+        let l_stae = (&ae - again.narrow(1, CHANNELS, CHANNELS))
+            .square()
+            .mean(Kind::Float);
         let mut total = hard + l_ae + l_stae;
         if let Some(x) = lesson.penalty {
             let s = p.student.forward(x).unwrap();
@@ -136,10 +162,24 @@ mod tests {
     fn one_pass_equals_separate_passes() {
         let (store, pupils) = pupils();
         let (a, b, c, t, u) = (image("a"), image("b"), image("c"), output("t"), output("u"));
-        let full = Lesson { image: &a, teacher: &t, other: Some((&b, &u)), penalty: Some(&c) };
-        let plain = Lesson { image: &a, teacher: &t, other: None, penalty: None };
+        let full = Lesson {
+            image: &a,
+            teacher: &t,
+            other: Some((&b, &u)),
+            penalty: Some(&c),
+        };
+        let plain = Lesson {
+            image: &a,
+            teacher: &t,
+            other: None,
+            penalty: None,
+        };
         for lesson in [full, plain] {
-            let one = pupils.losses(&lesson, 0.999, None).unwrap().total().unwrap();
+            let one = pupils
+                .losses(&lesson, 0.999, None)
+                .unwrap()
+                .total()
+                .unwrap();
             let many = separate(&pupils, &lesson);
             close("loss", &one, &many, 1e-6);
             let (one, many) = (gradients(&store, &one), gradients(&store, &many));
@@ -154,7 +194,12 @@ mod tests {
     fn the_autoencoder_learns_from_the_student_too() {
         let (store, pupils) = pupils();
         let (a, t) = (image("a"), output("t"));
-        let lesson = Lesson { image: &a, teacher: &t, other: None, penalty: None };
+        let lesson = Lesson {
+            image: &a,
+            teacher: &t,
+            other: None,
+            penalty: None,
+        };
         let losses = pupils.losses(&lesson, 0.999, None).unwrap();
         for (name, g) in gradients(&store, &losses.student_autoencoder) {
             let size = g.abs().max().double_value(&[]);

@@ -28,7 +28,9 @@ pub enum FastFlowError {
     #[error(transparent)]
     Train(TrainError),
     /// There are too few good training images.
-    #[error("fastflow: {0} good training images; at least 2 are needed to learn how good images vary")]
+    #[error(
+        "fastflow: {0} good training images; at least 2 are needed to learn how good images vary"
+    )]
     TooFewImages(usize),
     /// A training image could not be read.
     #[error("training image {id}: {source}")]
@@ -39,7 +41,9 @@ pub enum FastFlowError {
         source: BoxError,
     },
     /// Somebody asked to stop.
-    #[error("fastflow: cancelled after step {step}; a checkpoint of it was written where a folder was given")]
+    #[error(
+        "fastflow: cancelled after step {step}; a checkpoint of it was written where a folder was given"
+    )]
     Cancelled {
         /// Steps done.
         step: u64,

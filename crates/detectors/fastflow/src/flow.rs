@@ -13,9 +13,10 @@ const EPSILON: f64 = 1e-5;
 
 /// One flow for each scale of features.
 ///
-/// A flow takes u ∈ R^{C×H×W} through a layer normalisation over all of C×H×W and then through coupling blocks: u is
-/// cut into halves x₁, x₂ of the channels; a = 0.1·subnet(x₁) gives log-scale s = clamp·tanh(aₛ) and shift aₜ;
-/// y = [x₁, x₂·eˢ + aₜ]; the output is g⊙y + o with its channels in another order, g = 0.2·ln(1 + e^{γ/2}).
+/// A flow takes u ∈ R^{C×H×W} through a layer normalisation over all of C×H×W and then through
+/// coupling blocks: u is cut into halves x₁, x₂ of the channels; a = 0.1·subnet(x₁) gives log-scale
+/// s = clamp·tanh(aₛ) and shift aₜ; y = [x₁, x₂·eˢ + aₜ]; the output is g⊙y + o with its channels
+/// in another order, g = 0.2·ln(1 + e^{γ/2}).
 pub(crate) struct Flows {
     pub store: VarStore,
     scales: Vec<Flow>,
@@ -45,7 +46,11 @@ struct Block {
 
 impl Flows {
     /// Flows over features of these shapes, C×H×W each, that are not initialised yet.
-    pub fn new(params: &FastFlowParams, shapes: &[[i64; 3]], device: Device) -> Result<Self, FastFlowError> {
+    pub fn new(
+        params: &FastFlowParams,
+        shapes: &[[i64; 3]],
+        device: Device,
+    ) -> Result<Self, FastFlowError> {
         let settings = params.settings();
         let store = VarStore::new(device);
         let root = store.root();
@@ -56,7 +61,11 @@ impl Flows {
             let channels = shape[0];
             let hidden = hidden(channels, settings.hidden_ratio);
             let block = |i: usize| -> Result<Block, FastFlowError> {
-                let kernel = if i.is_multiple_of(2) || settings.conv3x3_only { 3 } else { 1 };
+                let kernel = if i.is_multiple_of(2) || settings.conv3x3_only {
+                    3
+                } else {
+                    1
+                };
                 let path = list.sub(i);
                 Ok(Block {
                     first: conv(&path.sub("subnet").sub(0), channels / 2, hidden, kernel)?,
@@ -71,10 +80,17 @@ impl Flows {
                 shape: *shape,
                 weight: norm.f_zeros("weight", shape)?,
                 bias: norm.f_zeros("bias", shape)?,
-                blocks: (0..settings.flow_steps).map(block).collect::<Result<_, _>>()?,
+                blocks: (0..settings.flow_steps)
+                    .map(block)
+                    .collect::<Result<_, _>>()?,
             });
         }
-        Ok(Self { store, scales, clamp: settings.clamp, form: settings.clamp_form })
+        Ok(Self {
+            store,
+            scales,
+            clamp: settings.clamp,
+            form: settings.clamp_form,
+        })
     }
 
     /// Draws initial weights (PyTorch's defaults; g = 1, o = 0) and orders of channels.
@@ -83,7 +99,11 @@ impl Flows {
         // g = 1 at γ = 2·ln(e⁵ − 1).
         let one = 2.0 * 5f64.exp_m1().ln();
         initialise(&self.store, seed.derive("weights"), |name, shape| {
-            if name.ends_with("global_scale") { Initial::Constant(one) } else { default(name, shape) }
+            if name.ends_with("global_scale") {
+                Initial::Constant(one)
+            } else {
+                default(name, shape)
+            }
         })?;
         for (s, i) in self.blocks() {
             let mut order: Vec<i64> = (0..self.scales[s].shape[0]).collect();
@@ -95,7 +115,11 @@ impl Flows {
 
     /// Scale and block of every block.
     pub fn blocks(&self) -> Vec<(usize, usize)> {
-        let of = |(s, flow): (usize, &Flow)| (0..flow.blocks.len()).map(move |i| (s, i)).collect::<Vec<_>>();
+        let of = |(s, flow): (usize, &Flow)| {
+            (0..flow.blocks.len())
+                .map(move |i| (s, i))
+                .collect::<Vec<_>>()
+        };
         self.scales.iter().enumerate().flat_map(of).collect()
     }
 
@@ -104,13 +128,19 @@ impl Flows {
         &self.scales[scale].blocks[block].order
     }
 
-    pub fn set_order(&mut self, scale: usize, block: usize, order: &[i64]) -> Result<(), FastFlowError> {
+    pub fn set_order(
+        &mut self,
+        scale: usize,
+        block: usize,
+        order: &[i64],
+    ) -> Result<(), FastFlowError> {
         let order = Tensor::f_from_slice(order)?.f_to_device(self.store.device())?;
         self.scales[scale].blocks[block].order = order;
         Ok(())
     }
 
-    /// For each scale z, N×C×H×W, and ln|det dz/dū| of the coupling blocks (ū: features after normalisation), N values.
+    /// For each scale z, N×C×H×W, and ln|det dz/dū| of the coupling blocks (ū: features after
+    /// normalisation), N values.
     pub fn forward(&self, features: &[Tensor]) -> Result<Vec<(Tensor, Tensor)>, FastFlowError> {
         let run = |(flow, x): (&Flow, &Tensor)| {
             let (weight, bias) = (Some(&flow.weight), Some(&flow.bias));
@@ -130,17 +160,28 @@ impl Flows {
             let (s, t) = self.subnet(block, &first, half)?;
             let y = Tensor::f_cat(&[first, second.f_mul(&s.f_exp()?)?.f_add(&t)?], 1)?;
             let g = block.gain()?;
-            x = y.f_mul(&g)?.f_add(&block.offset)?.f_index_select(1, &block.order)?;
+            x = y
+                .f_mul(&g)?
+                .f_add(&block.offset)?
+                .f_index_select(1, &block.order)?;
             scaled.push(s.f_sum_dim_intlist([1i64, 2, 3].as_slice(), false, None)?);
             logs.push(g.f_log()?.f_sum(None)?);
         }
-        let logs = Tensor::f_stack(&logs, 0)?.f_sum(None)?.f_mul_scalar((height * width) as f64)?;
-        let scaled = Tensor::f_stack(&scaled, 0)?.f_sum_dim_intlist([0i64].as_slice(), false, None)?;
+        let logs = Tensor::f_stack(&logs, 0)?
+            .f_sum(None)?
+            .f_mul_scalar((height * width) as f64)?;
+        let scaled =
+            Tensor::f_stack(&scaled, 0)?.f_sum_dim_intlist([0i64].as_slice(), false, None)?;
         Ok((x, scaled.f_add(&logs)?))
     }
 
     /// Log-scale and shift of the second half, f32 also under bf16 autocast.
-    fn subnet(&self, block: &Block, first: &Tensor, half: i64) -> Result<(Tensor, Tensor), FastFlowError> {
+    fn subnet(
+        &self,
+        block: &Block,
+        first: &Tensor,
+        half: i64,
+    ) -> Result<(Tensor, Tensor), FastFlowError> {
         let conv = |x: &Tensor, (w, b): &(Tensor, Tensor)| {
             let pad = [block.padding, block.padding];
             conv2d(x, w, Some(b), 1, pad, 1)
@@ -155,12 +196,14 @@ impl Flows {
         Ok((s.f_mul_scalar(self.clamp)?, t))
     }
 
-    /// The negative log-likelihood of the features, less a constant: Σ over scales of the batch's mean of
-    /// ½|z|² − ln|det|.
+    /// The negative log-likelihood of the features, less a constant: Σ over scales of the batch's
+    /// mean of ½|z|² − ln|det|.
     pub fn loss(&self, features: &[Tensor]) -> Result<Tensor, FastFlowError> {
         let mut terms = Vec::with_capacity(self.scales.len());
         for (z, log) in self.forward(features)? {
-            let square = z.f_square()?.f_sum_dim_intlist([1i64, 2, 3].as_slice(), false, None)?;
+            let square = z
+                .f_square()?
+                .f_sum_dim_intlist([1i64, 2, 3].as_slice(), false, None)?;
             terms.push(square.f_mul_scalar(0.5)?.f_sub(&log)?.f_mean(None)?);
         }
         Ok(Tensor::f_stack(&terms, 0)?.f_sum(None)?)
@@ -170,11 +213,20 @@ impl Flows {
 impl Block {
     /// g = 0.1·softplus of γ with β = ½.
     fn gain(&self) -> Result<Tensor, FastFlowError> {
-        Ok(self.scale.f_mul_scalar(0.5)?.f_softplus()?.f_mul_scalar(0.2)?)
+        Ok(self
+            .scale
+            .f_mul_scalar(0.5)?
+            .f_softplus()?
+            .f_mul_scalar(0.2)?)
     }
 }
 
-fn conv(path: &Path<'_>, input: i64, output: i64, kernel: i64) -> Result<(Tensor, Tensor), FastFlowError> {
+fn conv(
+    path: &Path<'_>,
+    input: i64,
+    output: i64,
+    kernel: i64,
+) -> Result<(Tensor, Tensor), FastFlowError> {
     let weight = path.f_zeros("weight", &[output, input, kernel, kernel])?;
     Ok((weight, path.f_zeros("bias", &[output])?))
 }
@@ -186,7 +238,10 @@ mod tests {
     use segad_nn::{BackboneKind, golden, to_vec};
 
     fn settings() -> FastFlowSettings {
-        FastFlowSettings { backbone: BackboneKind::Resnet18, ..Default::default() }
+        FastFlowSettings {
+            backbone: BackboneKind::Resnet18,
+            ..Default::default()
+        }
     }
 
     fn flows(settings: FastFlowSettings, shapes: &[[i64; 3]]) -> Flows {
@@ -198,7 +253,11 @@ mod tests {
         let variables = flows(settings, shapes).store.variables();
         assert!(variables.values().all(Tensor::requires_grad));
         let sum = |norm: bool| {
-            variables.iter().filter(|(n, _)| n.starts_with("norms") == norm).map(|(_, t)| t.numel()).sum()
+            variables
+                .iter()
+                .filter(|(n, _)| n.starts_with("norms") == norm)
+                .map(|(_, t)| t.numel())
+                .sum()
         };
         (sum(false), sum(true))
     }
@@ -211,9 +270,24 @@ mod tests {
         for (shape, published) in wide.iter().zip([1_973_248, 7_878_656, 31_485_952]) {
             assert_eq!(count(d(), &[*shape]).0, published);
         }
-        assert_eq!(count(FastFlowSettings { conv3x3_only: true, ..d() }, &wide), (74_368_000, 3_670_016));
+        assert_eq!(
+            count(
+                FastFlowSettings {
+                    conv3x3_only: true,
+                    ..d()
+                },
+                &wide
+            ),
+            (74_368_000, 3_670_016)
+        );
         let small = [[64, 64, 64], [128, 32, 32], [256, 16, 16]];
-        let (flow, norm) = count(FastFlowSettings { conv3x3_only: true, ..settings() }, &small);
+        let (flow, norm) = count(
+            FastFlowSettings {
+                conv3x3_only: true,
+                ..settings()
+            },
+            &small,
+        );
         assert_eq!((flow, flow + norm), (4_657_408, 5_574_912));
     }
 
@@ -228,7 +302,10 @@ mod tests {
         assert_ne!(order, Vec::<i64>::try_from(f.order(0, 4)).unwrap());
         order.sort_unstable();
         assert_eq!(order, (0..8).collect::<Vec<_>>());
-        let (z, log) = f.forward(&[golden::input("x", &[3, 8, 4, 4]).unwrap()]).unwrap().remove(0);
+        let (z, log) = f
+            .forward(&[golden::input("x", &[3, 8, 4, 4]).unwrap()])
+            .unwrap()
+            .remove(0);
         assert!((z.std(false).double_value(&[]) - 1.0).abs() < 0.2);
         assert!(log.abs().max().double_value(&[]) < 0.5 * 8.0 * 16.0);
     }
@@ -247,7 +324,12 @@ mod tests {
     }
 
     fn filled(form: ClampForm) -> (Flows, Tensor) {
-        let small = FastFlowSettings { flow_steps: 5, hidden_ratio: 1.5, clamp_form: form, ..settings() };
+        let small = FastFlowSettings {
+            flow_steps: 5,
+            hidden_ratio: 1.5,
+            clamp_form: form,
+            ..settings()
+        };
         let mut f = flows(small, &[[4, 2, 2]]);
         golden::fill(&f.store, "").unwrap();
         // The subnets' outputs are scaled by 0.1; larger weights make s and t matter.
@@ -257,7 +339,8 @@ mod tests {
             }
         }
         for (s, i) in f.blocks() {
-            f.set_order(s, i, &[[2, 0, 3, 1], [3, 2, 1, 0], [1, 3, 0, 2]][i % 3]).unwrap();
+            f.set_order(s, i, &[[2, 0, 3, 1], [3, 2, 1, 0], [1, 3, 0, 2]][i % 3])
+                .unwrap();
         }
         (f, golden::input("u", &[2, 4, 2, 2]).unwrap())
     }
@@ -282,13 +365,20 @@ mod tests {
                 let (z, log) = f.couple(&f.scales[0], u.shallow_clone()).unwrap();
                 let z = z.flatten(0, -1);
                 let rows: Vec<Tensor> = (0..16)
-                    .map(|i| Tensor::run_backward(&[z.get(i)], &[&u], true, false).remove(0).flatten(0, -1))
+                    .map(|i| {
+                        Tensor::run_backward(&[z.get(i)], &[&u], true, false)
+                            .remove(0)
+                            .flatten(0, -1)
+                    })
                     .collect();
                 let jacobian = Tensor::stack(&rows, 0).to_kind(Kind::Double);
                 let expected = jacobian.det().abs().log().double_value(&[]);
                 let actual = log.double_value(&[0]);
                 assert!(expected.abs() > 0.05, "{expected}");
-                assert!((actual - expected).abs() < 1e-4, "{actual} is not {expected}");
+                assert!(
+                    (actual - expected).abs() < 1e-4,
+                    "{actual} is not {expected}"
+                );
             }
         }
     }

@@ -1,15 +1,18 @@
-//! FastFlow (Yu et al., "FastFlow: Unsupervised Anomaly Detection and Localization via 2D Normalizing Flows", 2021),
-//! with the settings of the SegAD paper as defaults.
+//! FastFlow (Yu et al., "FastFlow: Unsupervised Anomaly Detection and Localization via 2D
+//! Normalizing Flows", 2021), with the settings of the SegAD paper as defaults.
 //!
-//! Features of three layers of a frozen backbone go through one normalising flow each: a trainable layer normalisation
-//! over C×H×W and `flow_steps` coupling blocks whose subnets are small convolutional networks. The flows are trained so
-//! that good features become standard normal; a place is anomalous where its latent vector is unlikely:
-//! −exp(−½·mean over channels of z²), enlarged and averaged over the layers.
+//! Features of three layers of a frozen backbone go through one normalising flow each: a trainable
+//! layer normalisation over C×H×W and `flow_steps` coupling blocks whose subnets are small
+//! convolutional networks. The flows are trained so that good features become standard normal; a
+//! place is anomalous where its latent vector is unlikely: −exp(−½·mean over channels of z²),
+//! enlarged and averaged over the layers.
 //!
-//! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that size each, in (−1, 0),
-//!   larger is more anomalous, not blurred, never clipped. The image's score is the map's largest value.
-//! - Training: Adam, 200 epochs, loss = Σ over layers of the batch's mean of ½|z|² − ln|det|. It repeats for a seed,
-//!   writes checkpoints and goes on from them ([`segad_nn::train`]). For a trial, lower `epochs` and `flow_steps`.
+//! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that
+//!   size each, in (−1, 0), larger is more anomalous, not blurred, never clipped. The image's score
+//!   is the map's largest value.
+//! - Training: Adam, 200 epochs, loss = Σ over layers of the batch's mean of ½|z|² − ln|det|. It
+//!   repeats for a seed, writes checkpoints and goes on from them ([`segad_nn::train`]). For a
+//!   trial, lower `epochs` and `flow_steps`.
 //!
 //! ```
 //! use segad_core::{AnomalyDetector, FitContext, FitDetector, Image, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
@@ -48,13 +51,15 @@
 //! # Ok::<(), segad_core::BoxError>(())
 //! ```
 //!
-//! Deviations from anomalib (whose defaults the paper used): the backbone's published torchvision weights rather than
-//! timm's; orders of channels, initial weights and batches come from segad's random numbers; channels are re-ordered by
-//! indexing rather than by a 1×1 convolution with a permutation matrix, and the orders are not counted as parameters;
-//! maps are not rescaled by statistics of the test set; Adam rounds in another order (a few units in the last place).
-//! `conv3x3_only` is off, as anomalib's table says for this backbone; whether the paper's runs had it on is unknown.
-//! Taps of an EfficientNet-Lite (strides 4, 8, 16) are this crate's choice. At least two images are asked for. A saved
-//! model holds the digest of the backbone's weights, not the weights.
+//! Deviations from anomalib (whose defaults the paper used): the backbone's published torchvision
+//! weights rather than timm's; orders of channels, initial weights and batches come from segad's
+//! random numbers; channels are re-ordered by indexing rather than by a 1×1 convolution with a
+//! permutation matrix, and the orders are not counted as parameters; maps are not rescaled by
+//! statistics of the test set; Adam rounds in another order (a few units in the last place).
+//! `conv3x3_only` is off, as anomalib's table says for this backbone; whether the paper's runs had
+//! it on is unknown. Taps of an EfficientNet-Lite (strides 4, 8, 16) are this crate's choice. At
+//! least two images are asked for. A saved model holds the digest of the backbone's weights, not
+//! the weights.
 
 mod error;
 mod fit;

@@ -93,11 +93,20 @@ pub struct FastFlowParams {
     layers: Vec<String>,
 }
 
-fn expect(ok: bool, field: &'static str, value: &dyn ToString, expected: &str) -> Result<(), FastFlowError> {
+fn expect(
+    ok: bool,
+    field: &'static str,
+    value: &dyn ToString,
+    expected: &str,
+) -> Result<(), FastFlowError> {
     if ok {
         return Ok(());
     }
-    Err(FastFlowError::Setting { field, value: value.to_string(), expected: expected.to_owned() })
+    Err(FastFlowError::Setting {
+        field,
+        value: value.to_string(),
+        expected: expected.to_owned(),
+    })
 }
 
 /// The layers of strides 4, 8 and 16.
@@ -121,13 +130,28 @@ impl FastFlowSettings {
         let positive = |v: f64| v > 0.0 && v.is_finite();
         let size = (32..=4096).contains(&self.image_size);
         expect(size, "image_size", &self.image_size, "32 to 4096 pixels")?;
-        expect((1..=64).contains(&self.flow_steps), "flow_steps", &self.flow_steps, "1 to 64")?;
+        expect(
+            (1..=64).contains(&self.flow_steps),
+            "flow_steps",
+            &self.flow_steps,
+            "1 to 64",
+        )?;
         let ratio = self.hidden_ratio > 0.0 && self.hidden_ratio <= 16.0;
-        expect(ratio, "hidden_ratio", &self.hidden_ratio, "more than 0, at most 16")?;
+        expect(
+            ratio,
+            "hidden_ratio",
+            &self.hidden_ratio,
+            "more than 0, at most 16",
+        )?;
         expect(positive(self.clamp), "clamp", &self.clamp, "more than 0")?;
         expect(self.epochs >= 1, "epochs", &self.epochs, "at least 1")?;
         expect(self.batch >= 1, "batch", &self.batch, "at least 1")?;
-        expect(positive(self.learning_rate), "learning_rate", &self.learning_rate, "more than 0")?;
+        expect(
+            positive(self.learning_rate),
+            "learning_rate",
+            &self.learning_rate,
+            "more than 0",
+        )?;
         let decay = self.weight_decay >= 0.0 && self.weight_decay.is_finite();
         expect(decay, "weight_decay", &self.weight_decay, "at least 0")?;
         let default = || default_layers(self.backbone).map(str::to_owned).to_vec();
@@ -138,13 +162,26 @@ impl FastFlowSettings {
             let tap = self.backbone.tap(layer)?;
             let fits = tap.stride >= finest && !layers[..i].contains(layer);
             expect(fits, "layers", &text, "different layers, finest first")?;
-            expect(tap.channels % 2 == 0, "layers", &text, "layers of an even number of channels")?;
+            expect(
+                tap.channels % 2 == 0,
+                "layers",
+                &text,
+                "layers of an even number of channels",
+            )?;
             let hidden = hidden(tap.channels, self.hidden_ratio);
-            expect(hidden >= 1, "hidden_ratio", &self.hidden_ratio, "at least one hidden channel")?;
+            expect(
+                hidden >= 1,
+                "hidden_ratio",
+                &self.hidden_ratio,
+                "at least one hidden channel",
+            )?;
             finest = tap.stride;
         }
         expect(!layers.is_empty(), "layers", &text, "at least one layer")?;
-        Ok(FastFlowParams { settings: self, layers })
+        Ok(FastFlowParams {
+            settings: self,
+            layers,
+        })
     }
 }
 
@@ -177,7 +214,11 @@ impl FastFlowParams {
     /// How the flows are trained: Adam with PyTorch's defaults, a constant rate, no clipping.
     pub fn plan(&self) -> TrainPlan {
         let s = &self.settings;
-        TrainPlan::new(Optimiser::adam(s.weight_decay), s.learning_rate, Length::Epochs(s.epochs))
+        TrainPlan::new(
+            Optimiser::adam(s.weight_decay),
+            s.learning_rate,
+            Length::Epochs(s.epochs),
+        )
     }
 }
 
@@ -191,7 +232,10 @@ impl TryFrom<FastFlowSettings> for FastFlowParams {
 
 impl From<FastFlowParams> for FastFlowSettings {
     fn from(params: FastFlowParams) -> Self {
-        Self { layers: Some(params.layers), ..params.settings }
+        Self {
+            layers: Some(params.layers),
+            ..params.settings
+        }
     }
 }
 
@@ -219,19 +263,36 @@ mod tests {
     use segad_core::Key;
 
     fn key(settings: FastFlowSettings) -> Key {
-        KeyHasher::new("test", 1).field("p", &settings.checked().unwrap()).finish()
+        KeyHasher::new("test", 1)
+            .field("p", &settings.checked().unwrap())
+            .finish()
     }
 
     #[test]
     fn same_meaning_same_key() {
         let d = FastFlowSettings::default;
         let written = Some(["layer1", "layer2", "layer3"].map(str::to_owned).to_vec());
-        assert_eq!(key(d()), key(FastFlowSettings { layers: written, ..d() }));
+        assert_eq!(
+            key(d()),
+            key(FastFlowSettings {
+                layers: written,
+                ..d()
+            })
+        );
         for other in [
-            FastFlowSettings { conv3x3_only: true, ..d() },
-            FastFlowSettings { clamp_form: ClampForm::Scaled, ..d() },
+            FastFlowSettings {
+                conv3x3_only: true,
+                ..d()
+            },
+            FastFlowSettings {
+                clamp_form: ClampForm::Scaled,
+                ..d()
+            },
             FastFlowSettings { epochs: 3, ..d() },
-            FastFlowSettings { learning_rate: 2e-3, ..d() },
+            FastFlowSettings {
+                learning_rate: 2e-3,
+                ..d()
+            },
             FastFlowSettings { batch: 16, ..d() },
         ] {
             assert_ne!(key(d()), key(other.clone()), "{other:?}");
@@ -241,8 +302,17 @@ mod tests {
     #[test]
     fn default_layers_have_strides_4_8_16() {
         for backbone in BackboneKind::ALL {
-            let p = FastFlowSettings { backbone, ..Default::default() }.checked().unwrap();
-            let strides: Vec<i64> = p.layers().iter().map(|l| backbone.tap(l).unwrap().stride).collect();
+            let p = FastFlowSettings {
+                backbone,
+                ..Default::default()
+            }
+            .checked()
+            .unwrap();
+            let strides: Vec<i64> = p
+                .layers()
+                .iter()
+                .map(|l| backbone.tap(l).unwrap().stride)
+                .collect();
             assert_eq!(strides, [4, 8, 16], "{backbone}");
         }
     }
@@ -254,17 +324,65 @@ mod tests {
             assert!(e.contains(text), "{e}");
         };
         let d = FastFlowSettings::default;
-        says(FastFlowSettings { image_size: 16, ..d() }, "image_size = 16");
-        says(FastFlowSettings { flow_steps: 0, ..d() }, "flow_steps = 0");
-        says(FastFlowSettings { hidden_ratio: 0.001, ..d() }, "hidden_ratio = 0.001");
-        says(FastFlowSettings { clamp: f64::NAN, ..d() }, "clamp = NaN");
+        says(
+            FastFlowSettings {
+                image_size: 16,
+                ..d()
+            },
+            "image_size = 16",
+        );
+        says(
+            FastFlowSettings {
+                flow_steps: 0,
+                ..d()
+            },
+            "flow_steps = 0",
+        );
+        says(
+            FastFlowSettings {
+                hidden_ratio: 0.001,
+                ..d()
+            },
+            "hidden_ratio = 0.001",
+        );
+        says(
+            FastFlowSettings {
+                clamp: f64::NAN,
+                ..d()
+            },
+            "clamp = NaN",
+        );
         says(FastFlowSettings { epochs: 0, ..d() }, "epochs = 0");
         says(FastFlowSettings { batch: 0, ..d() }, "batch = 0");
-        says(FastFlowSettings { learning_rate: -1.0, ..d() }, "learning_rate = -1");
-        says(FastFlowSettings { layers: Some(vec![]), ..d() }, "layers = []");
-        says(FastFlowSettings { layers: Some(vec!["layer9".into()]), ..d() }, "layer9");
+        says(
+            FastFlowSettings {
+                learning_rate: -1.0,
+                ..d()
+            },
+            "learning_rate = -1",
+        );
+        says(
+            FastFlowSettings {
+                layers: Some(vec![]),
+                ..d()
+            },
+            "layers = []",
+        );
+        says(
+            FastFlowSettings {
+                layers: Some(vec!["layer9".into()]),
+                ..d()
+            },
+            "layer9",
+        );
         let twice = Some(vec!["layer2".to_owned(), "layer1".to_owned()]);
-        says(FastFlowSettings { layers: twice, ..d() }, "finest first");
+        says(
+            FastFlowSettings {
+                layers: twice,
+                ..d()
+            },
+            "finest first",
+        );
         let unknown: Result<FastFlowSettings, _> = serde_json::from_str(r#"{"epoch": 3}"#);
         assert!(unknown.unwrap_err().to_string().contains("epoch"));
     }

@@ -1,8 +1,9 @@
 use crate::FastFlowError;
 use tch::Tensor;
 
-/// Anomaly maps from the flows' outputs, N×C×H×W a scale: −exp(−½·mean over channels of z²), in (−1, 0), enlarged to
-/// `size` squared (bilinear, corners of areas coincide) and averaged over the scales. N×1×size×size.
+/// Anomaly maps from the flows' outputs, N×C×H×W a scale: −exp(−½·mean over channels of z²), in
+/// (−1, 0), enlarged to `size` squared (bilinear, corners of areas coincide) and averaged over the
+/// scales. N×1×size×size.
 pub(crate) fn maps(hidden: &[Tensor], size: usize) -> Result<Tensor, FastFlowError> {
     let size = [size as i64, size as i64];
     let mut scales = Vec::with_capacity(hidden.len());

@@ -6,7 +6,9 @@ use segad_core::{
     AnomalyDetector, AnomalyMap, BoxError, Cancel, Device, FitContext, FitDetector, Image, ImageId,
     ImageLoader, Precision, Progress, Seed, Task, TrainSplit,
 };
-use segad_detector_fastflow::{ClampForm, FastFlow, FastFlowError, FastFlowSettings, FittedFastFlow};
+use segad_detector_fastflow::{
+    ClampForm, FastFlow, FastFlowError, FastFlowSettings, FittedFastFlow,
+};
 use segad_nn::testing::{Texture, samples};
 use segad_nn::{BackboneKind, Weights};
 use std::sync::Arc;
@@ -35,7 +37,14 @@ fn weights() -> Weights {
 
 fn settings() -> FastFlowSettings {
     let d = FastFlowSettings::default();
-    FastFlowSettings { backbone: KIND, image_size: SIZE, flow_steps: 2, epochs: 4, batch: 2, ..d }
+    FastFlowSettings {
+        backbone: KIND,
+        image_size: SIZE,
+        flow_steps: 2,
+        epochs: 4,
+        batch: 2,
+        ..d
+    }
 }
 
 fn fit_with(
@@ -66,29 +75,65 @@ fn defect(name: &str) -> Image {
 }
 
 fn differ(a: &[AnomalyMap], b: &[AnomalyMap]) -> f32 {
-    let values = |m: &[AnomalyMap]| m.iter().flat_map(|m| m.values().to_vec()).collect::<Vec<f32>>();
-    values(a).iter().zip(values(b)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    let values = |m: &[AnomalyMap]| {
+        m.iter()
+            .flat_map(|m| m.values().to_vec())
+            .collect::<Vec<f32>>()
+    };
+    values(a)
+        .iter()
+        .zip(values(b))
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max)
 }
 
 #[test]
 fn defects_stand_out_where_they_are() {
-    let fitted = fit(&NAMES, FastFlowSettings { epochs: 30, ..settings() }, &FitContext::default()).unwrap();
+    let fitted = fit(
+        &NAMES,
+        FastFlowSettings {
+            epochs: 30,
+            ..settings()
+        },
+        &FitContext::default(),
+    )
+    .unwrap();
     let curve = &fitted.origin().curve;
-    assert_eq!((fitted.origin().images, fitted.origin().steps, curve.len()), (5, 90, 90));
+    assert_eq!(
+        (fitted.origin().images, fitted.origin().steps, curve.len()),
+        (5, 90, 90)
+    );
     assert!(curve[89].value < curve[0].value);
     let maps = fitted.maps(&[image("x"), defect("x")]).unwrap();
     assert_eq!((maps[0].height(), maps[0].width()), (SIZE, SIZE));
-    assert!(maps.iter().flat_map(|m| m.values()).all(|v| (-1.0..=0.0).contains(v)));
-    assert!(maps[1].max() > maps[0].max() + 0.02, "{} {}", maps[1].max(), maps[0].max());
-    let at = (0..SIZE * SIZE).max_by(|&a, &b| maps[1].values()[a].total_cmp(&maps[1].values()[b])).unwrap();
-    assert!((34..58).contains(&(at / SIZE)) && (34..58).contains(&(at % SIZE)), "{at}");
+    assert!(
+        maps.iter()
+            .flat_map(|m| m.values())
+            .all(|v| (-1.0..=0.0).contains(v))
+    );
+    assert!(
+        maps[1].max() > maps[0].max() + 0.02,
+        "{} {}",
+        maps[1].max(),
+        maps[0].max()
+    );
+    let at = (0..SIZE * SIZE)
+        .max_by(|&a, &b| maps[1].values()[a].total_cmp(&maps[1].values()[b]))
+        .unwrap();
+    assert!(
+        (34..58).contains(&(at / SIZE)) && (34..58).contains(&(at % SIZE)),
+        "{at}"
+    );
 }
 
 #[test]
 fn a_smaller_budget_gives_the_same_model() {
     let with = |memory| {
         let loader = Counted::default();
-        let ctx = FitContext { memory, ..FitContext::default() };
+        let ctx = FitContext {
+            memory,
+            ..FitContext::default()
+        };
         let fitted = fit_with(&loader, &NAMES, settings(), &ctx).unwrap();
         (fitted.save().unwrap(), loader.0.into_inner())
     };
@@ -127,18 +172,41 @@ fn an_interrupted_fit_goes_on_to_the_same_model() {
     let checkpoints = Some(folder.path().to_path_buf());
     let cancel = Cancel::default();
     let progress = Arc::new(CancelIn(7, cancel.clone(), Arc::default()));
-    let ctx = FitContext { progress, cancel, checkpoints: checkpoints.clone(), ..FitContext::default() };
-    assert!(matches!(fit(&NAMES, settings(), &ctx), Err(FastFlowError::Cancelled { step: 7 })));
-    let ctx = FitContext { checkpoints, ..FitContext::default() };
+    let ctx = FitContext {
+        progress,
+        cancel,
+        checkpoints: checkpoints.clone(),
+        ..FitContext::default()
+    };
+    assert!(matches!(
+        fit(&NAMES, settings(), &ctx),
+        Err(FastFlowError::Cancelled { step: 7 })
+    ));
+    let ctx = FitContext {
+        checkpoints,
+        ..FitContext::default()
+    };
     let resumed = fit(&NAMES, settings(), &ctx).unwrap().save().unwrap();
-    assert_eq!(resumed, fit(&NAMES, settings(), &FitContext::default()).unwrap().save().unwrap());
-    let e = fit(&NAMES[..4], settings(), &ctx).err().unwrap().to_string();
+    assert_eq!(
+        resumed,
+        fit(&NAMES, settings(), &FitContext::default())
+            .unwrap()
+            .save()
+            .unwrap()
+    );
+    let e = fit(&NAMES[..4], settings(), &ctx)
+        .err()
+        .unwrap()
+        .to_string();
     assert!(e.contains("belongs to another training"), "{e}");
 }
 
 #[test]
 fn saved_models_read_back_and_damage_is_found() {
-    let ctx = FitContext { precision: Precision::Bf16, ..FitContext::default() };
+    let ctx = FitContext {
+        precision: Precision::Bf16,
+        ..FitContext::default()
+    };
     let settings = FastFlowSettings {
         clamp_form: ClampForm::Scaled,
         conv3x3_only: true,
@@ -149,7 +217,10 @@ fn saved_models_read_back_and_damage_is_found() {
     let images = [image("x"), defect("y"), image("z")];
     let maps = fitted.maps(&images).unwrap();
     let saved = fitted.save().unwrap();
-    let (same, other) = (weights(), Weights::random(KIND, Some("layer3"), Seed(1)).unwrap());
+    let (same, other) = (
+        weights(),
+        Weights::random(KIND, Some("layer3"), Seed(1)).unwrap(),
+    );
     let load = |saved, weights| FittedFastFlow::load(saved, weights, Device::Cpu, 2);
     let again = load(&saved, &same).unwrap();
     assert_eq!(again.origin(), fitted.origin());
@@ -157,17 +228,34 @@ fn saved_models_read_back_and_damage_is_found() {
     assert_eq!(again.save().unwrap(), saved);
     assert!(differ(&maps, &again.maps(&images).unwrap()) < 1e-3);
 
-    assert!(matches!(load(&saved, &other), Err(FastFlowError::OtherWeights { .. })));
+    assert!(matches!(
+        load(&saved, &other),
+        Err(FastFlowError::OtherWeights { .. })
+    ));
     let mut damaged = saved.clone();
     *damaged.tensors.last_mut().unwrap() ^= 1;
-    assert!(load(&damaged, &same).err().unwrap().to_string().contains("damaged"));
+    assert!(
+        load(&damaged, &same)
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("damaged")
+    );
 }
 
 #[test]
 fn bf16_stays_close_to_f32() {
-    let ctx = |precision| FitContext { precision, ..FitContext::default() };
+    let ctx = |precision| FitContext {
+        precision,
+        ..FitContext::default()
+    };
     let images = [image("x"), defect("y")];
-    let maps = |precision| fit(&NAMES, settings(), &ctx(precision)).unwrap().maps(&images).unwrap();
+    let maps = |precision| {
+        fit(&NAMES, settings(), &ctx(precision))
+            .unwrap()
+            .maps(&images)
+            .unwrap()
+    };
     let (exact, rounded) = (maps(Precision::F32), maps(Precision::Bf16));
     let worst = differ(&exact, &rounded);
     assert!(worst > 0.0 && worst < 0.1, "{worst}");
@@ -176,12 +264,22 @@ fn bf16_stays_close_to_f32() {
 #[test]
 fn other_backbones_have_flows_too() {
     let backbone = BackboneKind::EfficientnetLite2;
-    let settings = FastFlowSettings { backbone, epochs: 1, flow_steps: 1, ..settings() };
+    let settings = FastFlowSettings {
+        backbone,
+        epochs: 1,
+        flow_steps: 1,
+        ..settings()
+    };
     let params = settings.checked().unwrap();
     let weights = Weights::random(backbone, Some("stage4"), Seed(0)).unwrap();
-    let (split, loader) = (TrainSplit::new(samples(&NAMES[..2])).unwrap(), Counted::default());
+    let (split, loader) = (
+        TrainSplit::new(samples(&NAMES[..2])).unwrap(),
+        Counted::default(),
+    );
     let detector = FastFlow::new(params, weights).unwrap();
-    let fitted = detector.fit(&split.good(&loader), Seed(1), &FitContext::default()).unwrap();
+    let fitted = detector
+        .fit(&split.good(&loader), Seed(1), &FitContext::default())
+        .unwrap();
     assert!(fitted.maps(&[image("x")]).unwrap()[0].max() < 0.0);
 }
 
@@ -195,20 +293,42 @@ fn constant_images_are_handled() {
 #[test]
 fn errors_name_the_cause() {
     let ctx = FitContext::default();
-    assert!(matches!(fit(&[], settings(), &ctx), Err(FastFlowError::TooFewImages(0))));
-    assert!(matches!(fit(&["a"], settings(), &ctx), Err(FastFlowError::TooFewImages(1))));
-    let e = fit(&["a", "gone.png"], settings(), &ctx).err().unwrap().to_string();
+    assert!(matches!(
+        fit(&[], settings(), &ctx),
+        Err(FastFlowError::TooFewImages(0))
+    ));
+    assert!(matches!(
+        fit(&["a"], settings(), &ctx),
+        Err(FastFlowError::TooFewImages(1))
+    ));
+    let e = fit(&["a", "gone.png"], settings(), &ctx)
+        .err()
+        .unwrap()
+        .to_string();
     assert!(e.contains("gone.png") && e.contains("no such file"), "{e}");
-    let large = FastFlowSettings { batch: 9, drop_last: true, ..settings() };
+    let large = FastFlowSettings {
+        batch: 9,
+        drop_last: true,
+        ..settings()
+    };
     let e = fit(&NAMES, large, &ctx).err().unwrap().to_string();
     assert!(e.contains("5 samples make no batch of 9"), "{e}");
-    let wild = FastFlowSettings { learning_rate: 1e30, ..settings() };
+    let wild = FastFlowSettings {
+        learning_rate: 1e30,
+        ..settings()
+    };
     let e = fit(&NAMES, wild, &ctx).err().unwrap().to_string();
     assert!(e.contains("lower the learning rate"), "{e}");
 
     let short = Weights::random(KIND, Some("layer2"), Seed(0)).unwrap();
-    let e = FastFlow::new(settings().checked().unwrap(), short).err().unwrap().to_string();
-    assert!(e.contains("layer3.0.conv1.weight") && e.contains("fetch weights"), "{e}");
+    let e = FastFlow::new(settings().checked().unwrap(), short)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        e.contains("layer3.0.conv1.weight") && e.contains("fetch weights"),
+        "{e}"
+    );
     let fitted = fit(&["a", "b"], settings(), &ctx).unwrap();
     assert!(fitted.maps(&[]).unwrap().is_empty());
 }

@@ -1,13 +1,17 @@
-//! Greedy k-centre selection, exactly as the plain algorithm ([`dense`]), with a small part of its N·d reads per chosen row.
+//! Greedy k-centre selection, exactly as the plain algorithm ([`dense`]), with a small part of its
+//! N·d reads per chosen row.
 //!
-//! The plain algorithm keeps for each row the distance D to the nearest chosen row, and chooses the row with the largest D
-//! next. D can only shrink, so that an old D is an upper bound, and a row whose bound is below the largest D need not be
-//! looked at. [`greedy`] therefore lets rows sleep. In each round the K rows with the largest bounds wake: their D is brought
-//! up to date with all choices that they have missed. Then the plain algorithm runs among those that are still above the
-//! (K+1)-th bound, and a row that falls below goes back to sleep; the round ends when none is above.
+//! The plain algorithm keeps for each row the distance D to the nearest chosen row, and chooses the
+//! row with the largest D next. D can only shrink, so that an old D is an upper bound, and a row
+//! whose bound is below the largest D need not be looked at. [`greedy`] therefore lets rows sleep.
+//! In each round the K rows with the largest bounds wake: their D is brought up to date with all
+//! choices that they have missed. Then the plain algorithm runs among those that are still above
+//! the (K+1)-th bound, and a row that falls below goes back to sleep; the round ends when none is
+//! above.
 //!
-//! What woken rows have missed is a matrix product. It is only a filter: where rounding could matter, the distance is worked
-//! out directly, with the same arithmetic as everywhere else, so that both algorithms give the same list.
+//! What woken rows have missed is a matrix product. It is only a filter: where rounding could
+//! matter, the distance is worked out directly, with the same arithmetic as everywhere else, so
+//! that both algorithms give the same list.
 
 use crate::PatchCoreError;
 use segad_nn::{NnError, from_slice};
@@ -17,7 +21,8 @@ use tch::Tensor;
 const EPSILON: f32 = 1e-6;
 /// Choices of one round at most, so that progress is told and a stop is obeyed.
 const ROUND: usize = 512;
-/// Rows of one matrix product: small enough that the product stays in the cache until it is looked at.
+/// Rows of one matrix product: small enough that the product stays in the cache until it is looked
+/// at.
 const CHUNK: usize = 256;
 
 /// Rows of equal length, one behind the other.
@@ -30,7 +35,10 @@ pub struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// `values` cut into rows of `dim` values; what does not fill a row is left out.
     pub fn new(values: &'a [f32], dim: usize) -> Self {
-        Self { values, dim: dim.max(1) }
+        Self {
+            values,
+            dim: dim.max(1),
+        }
     }
 
     /// Number of rows.
@@ -74,7 +82,8 @@ fn distance2(a: &[f32], b: &[f32]) -> f32 {
     sums[0] + tail
 }
 
-/// The plain algorithm: what [`greedy`] gives, for tests and benches. Fewer than `count` rows give all of them.
+/// The plain algorithm: what [`greedy`] gives, for tests and benches. Fewer than `count` rows give
+/// all of them.
 pub fn dense(rows: Rows<'_>, count: usize, start: usize) -> Vec<usize> {
     let mut far = vec![f32::INFINITY; rows.len()];
     let (mut list, mut last) = (Vec::new(), rows.row(start));
@@ -94,9 +103,9 @@ pub fn dense(rows: Rows<'_>, count: usize, start: usize) -> Vec<usize> {
     list
 }
 
-/// `count` rows chosen one after the other, each the farthest from row `start` and all chosen before; `start` itself is
-/// not among them from the first. Among equally far rows the first wins. `chosen(n)` is told of each n new choices and
-/// says whether to go on.
+/// `count` rows chosen one after the other, each the farthest from row `start` and all chosen
+/// before; `start` itself is not among them from the first. Among equally far rows the first wins.
+/// `chosen(n)` is told of each n new choices and says whether to go on.
 ///
 /// # Errors
 /// [`PatchCoreError::Cancelled`] if `chosen` says so, else libtorch's.
@@ -138,7 +147,9 @@ impl<'a> Search<'a> {
         Self {
             rows,
             norms: (0..rows.len()).map(|i| norm(rows.row(i))).collect(),
-            far: (0..rows.len()).map(|i| distance2(rows.row(i), first)).collect(),
+            far: (0..rows.len())
+                .map(|i| distance2(rows.row(i), first))
+                .collect(),
             seen: vec![0; rows.len()],
             list: Vec::new(),
             chosen: Vec::new(),
@@ -166,7 +177,8 @@ impl<'a> Search<'a> {
         Ok(self.list)
     }
 
-    /// The rows with the largest bounds, up to date and in order, and the largest bound of the others.
+    /// The rows with the largest bounds, up to date and in order, and the largest bound of the
+    /// others.
     fn wake(&mut self, order: &mut [u32], candidates: usize) -> Result<Awake, NnError> {
         let far = &self.far;
         let rank = |a: &u32, b: &u32| far[*b as usize].total_cmp(&far[*a as usize]).then(a.cmp(b));
@@ -177,8 +189,11 @@ impl<'a> Search<'a> {
             (order, None)
         };
         let now = self.list.len() as u32;
-        let mut behind: Vec<u32> =
-            awake.iter().copied().filter(|&i| self.seen[i as usize] < now && far[i as usize] > 0.0).collect();
+        let mut behind: Vec<u32> = awake
+            .iter()
+            .copied()
+            .filter(|&i| self.seen[i as usize] < now && far[i as usize] > 0.0)
+            .collect();
         // Rows that have missed about as many go through one product.
         behind.sort_unstable_by_key(|&i| (self.seen[i as usize], i));
         for chunk in behind.chunks(CHUNK) {
@@ -189,13 +204,16 @@ impl<'a> Search<'a> {
         Ok((awake, bound))
     }
 
-    /// The plain algorithm among rows that are up to date, for as long as its choice is beyond the others' bound.
+    /// The plain algorithm among rows that are up to date, for as long as its choice is beyond the
+    /// others' bound.
     fn choose(&mut self, count: usize, mut awake: Vec<u32>, bound: Option<(f32, u32)>) {
         let (rows, far) = (self.rows, &mut self.far);
         let (floor, first) = (bound.map_or(0.0, |b| b.0), self.list.len());
         awake.retain(|&i| far[i as usize] >= floor);
         while self.list.len() < count && self.list.len() - first < ROUND {
-            let Some(&(mut best)) = awake.first() else { break };
+            let Some(&(mut best)) = awake.first() else {
+                break;
+            };
             for &i in &awake {
                 if far[i as usize] > far[best as usize] {
                     best = i;
@@ -226,13 +244,19 @@ impl<'a> Search<'a> {
     /// Brings rows up to date with the choices since the first that any of them has missed.
     fn catch_up(&mut self, chunk: &[u32]) -> Result<(), NnError> {
         let dim = self.rows.dim;
-        let from = chunk.iter().map(|&i| self.seen[i as usize]).min().unwrap_or(0) as usize;
+        let from = chunk
+            .iter()
+            .map(|&i| self.seen[i as usize])
+            .min()
+            .unwrap_or(0) as usize;
         let (n, m) = (chunk.len(), self.list.len() - from);
         let missed = &self.chosen[from * dim..];
         let norms: Vec<f32> = self.list[from..].iter().map(|&i| self.norms[i]).collect();
         let largest = norms.iter().copied().fold(0.0, f32::max);
         let mut values = Vec::with_capacity(n * dim);
-        chunk.iter().for_each(|&i| values.extend_from_slice(self.rows.row(i as usize)));
+        chunk
+            .iter()
+            .for_each(|&i| values.extend_from_slice(self.rows.row(i as usize)));
         if self.product.len() < n * m {
             self.product.resize(n * m, 0.0);
         }
@@ -241,7 +265,9 @@ impl<'a> Search<'a> {
             let norms = from_slice(&norms, &[m as i64])?;
             let centres = from_slice(&self.scaled[from * dim..], &[m as i64, dim as i64])?;
             let x = from_slice(&values, &[n as i64, dim as i64])?;
-            norms.f_addmm(&x, &centres.f_transpose(0, 1)?)?.f_copy_data(product, n * m)?;
+            norms
+                .f_addmm(&x, &centres.f_transpose(0, 1)?)?
+                .f_copy_data(product, n * m)?;
             Ok::<_, NnError>(())
         })?;
 
@@ -251,7 +277,11 @@ impl<'a> Search<'a> {
         // The 1e-6 on each coordinate moves a distance by at most this.
         let shift = EPSILON * (dim as f32).sqrt();
         let now = self.list.len() as u32;
-        for ((&i, x), line) in chunk.iter().zip(values.chunks_exact(dim)).zip(product.chunks_exact(m)) {
+        for ((&i, x), line) in chunk
+            .iter()
+            .zip(values.chunks_exact(dim))
+            .zip(product.chunks_exact(m))
+        {
             let i = i as usize;
             self.seen[i] = now;
             let (norm, far) = (self.norms[i], &mut self.far[i]);
@@ -280,7 +310,11 @@ fn minimum(line: &[f32]) -> f32 {
     const LANES: usize = 16;
     let mut low = [f32::INFINITY; LANES];
     let chunks = line.chunks_exact(LANES);
-    let tail = chunks.remainder().iter().copied().fold(f32::INFINITY, f32::min);
+    let tail = chunks
+        .remainder()
+        .iter()
+        .copied()
+        .fold(f32::INFINITY, f32::min);
     for chunk in chunks {
         for k in 0..LANES {
             low[k] = if chunk[k] < low[k] { chunk[k] } else { low[k] };
@@ -316,31 +350,47 @@ pub(crate) mod tests {
             ((-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos()) as f32
         };
         let middle: Vec<f32> = (0..centres * dim).map(|_| spread * normal()).collect();
-        (0..n * dim).map(|i| middle[i / dim % centres * dim + i % dim] + normal()).collect()
+        (0..n * dim)
+            .map(|i| middle[i / dim % centres * dim + i % dim] + normal())
+            .collect()
     }
 
     fn run(rows: Rows<'_>, count: usize, start: usize, candidates: usize) -> Vec<usize> {
-        Search::new(rows, start).run(count, candidates, &mut |_| true).unwrap()
+        Search::new(rows, start)
+            .run(count, candidates, &mut |_| true)
+            .unwrap()
     }
 
     pub fn golden_rows(name: &str, n: usize) -> Vec<f32> {
-        (0..n * 16).map(|j| (4.0 * golden::uniform(name, j)) as f32).collect()
+        (0..n * 16)
+            .map(|j| (4.0 * golden::uniform(name, j)) as f32)
+            .collect()
     }
 
     #[test]
     fn known_list() {
         let values = golden_rows("coreset", 200);
         let rows = Rows::new(&values, 16);
-        let expected =
-            [136, 0, 89, 116, 102, 163, 157, 161, 180, 181, 44, 43, 137, 18, 178, 25, 150, 16, 36, 168];
+        let expected = [
+            136, 0, 89, 116, 102, 163, 157, 161, 180, 181, 44, 43, 137, 18, 178, 25, 150, 16, 36,
+            168,
+        ];
         assert_eq!(dense(rows, 20, 7), expected);
         for candidates in [1, 5, 40, 200, 500] {
-            assert_eq!(run(rows, 20, 7, candidates), expected, "{candidates} candidates");
+            assert_eq!(
+                run(rows, 20, 7, candidates),
+                expected,
+                "{candidates} candidates"
+            );
         }
         // The largest distance that is left.
         let nearest = |i| {
             let to_centre = |&j: &usize| distance2(rows.row(i), rows.row(j));
-            expected.iter().chain(&[7]).map(to_centre).fold(f32::MAX, f32::min)
+            expected
+                .iter()
+                .chain(&[7])
+                .map(to_centre)
+                .fold(f32::MAX, f32::min)
         };
         let left = (0..200).filter(|i| !expected.contains(i)).map(nearest);
         let left = left.fold(0.0, f32::max).sqrt();
@@ -349,17 +399,26 @@ pub(crate) mod tests {
 
     #[test]
     fn same_list_as_the_plain_algorithm() {
-        for (n, dim, centres, spread) in [(3000, 40, 1, 0.0), (3000, 24, 12, 6.0), (2000, 7, 300, 20.0)] {
+        for (n, dim, centres, spread) in [
+            (3000, 40, 1, 0.0),
+            (3000, 24, 12, 6.0),
+            (2000, 7, 300, 20.0),
+        ] {
             let values = clusters(n, dim, centres, spread, n as u64 + dim as u64);
             let rows = Rows::new(&values, dim);
             let expected = dense(rows, n / 10, 5);
             for candidates in [n / 100, n / 20, n / 3] {
-                assert_eq!(run(rows, n / 10, 5, candidates), expected, "{n} {dim} {centres} {candidates}");
+                assert_eq!(
+                    run(rows, n / 10, 5, candidates),
+                    expected,
+                    "{n} {dim} {centres} {candidates}"
+                );
             }
         }
     }
 
-    /// Far from the origin the matrix product keeps hardly a digit of the distances; ties and repeated rows abound.
+    /// Far from the origin the matrix product keeps hardly a digit of the distances; ties and
+    /// repeated rows abound.
     #[test]
     fn cancellation_and_ties_change_nothing() {
         let mut far_off = clusters(1500, 16, 20, 3.0, 9);

@@ -4,8 +4,8 @@ use segad_core::{Device, Image, Precision};
 use segad_nn::{Backbone, NnError, Preprocess, Weights};
 use tch::Tensor;
 
-/// Makes patch embeddings: each layer averaged over 3×3 places (zeros beyond the border counted), coarser layers then
-/// enlarged to the finest grid, all channels one behind the other.
+/// Makes patch embeddings: each layer averaged over 3×3 places (zeros beyond the border counted),
+/// coarser layers then enlarged to the finest grid, all channels one behind the other.
 pub(crate) struct Embedder {
     pub backbone: Backbone,
     preprocess: Preprocess,
@@ -31,12 +31,21 @@ impl Embedder {
 
     /// Length of an embedding.
     pub fn dim(&self) -> usize {
-        self.backbone.taps().iter().map(|t| t.channels as usize).sum()
+        self.backbone
+            .taps()
+            .iter()
+            .map(|t| t.channels as usize)
+            .sum()
     }
 
     /// Places along each side of the patch grid.
     pub fn side(&self) -> usize {
-        self.preprocess.height.div_ceil(self.backbone.taps().first().map_or(1, |t| t.stride as usize))
+        self.preprocess.height.div_ceil(
+            self.backbone
+                .taps()
+                .first()
+                .map_or(1, |t| t.stride as usize),
+        )
     }
 
     /// The network input of images, N×3×S×S.
@@ -53,7 +62,9 @@ impl Embedder {
     pub fn rows_of(&self, input: &Tensor) -> Result<Tensor, PatchCoreError> {
         tch::no_grad(|| {
             let x = embedding(&self.backbone.features(input)?, self.upsample)?;
-            Ok(x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_view([-1, self.dim() as i64])?)
+            Ok(x.f_permute([0, 2, 3, 1])?
+                .f_contiguous()?
+                .f_view([-1, self.dim() as i64])?)
         })
     }
 }
@@ -70,7 +81,9 @@ fn embedding(features: &[Tensor], upsample: FeatureUpsample) -> Result<Tensor, N
             pooled
         } else {
             match upsample {
-                FeatureUpsample::Bilinear => pooled.f_upsample_bilinear2d(size, false, None, None)?,
+                FeatureUpsample::Bilinear => {
+                    pooled.f_upsample_bilinear2d(size, false, None, None)?
+                }
                 FeatureUpsample::Nearest => pooled.f_upsample_nearest2d(size, None, None)?,
             }
         });
@@ -89,14 +102,19 @@ mod tests {
         let weights = Weights::golden(kind, Some("layer3")).unwrap();
         let taps = ["layer2", "layer3"];
         let backbone = Backbone::new(kind, &taps, &weights, Device::Cpu, Precision::F32).unwrap();
-        let features = backbone.features(&golden::input("input", &[2, 3, 64, 64]).unwrap()).unwrap();
+        let features = backbone
+            .features(&golden::input("input", &[2, 3, 64, 64]).unwrap())
+            .unwrap();
         let at = |e: &Tensor, y: i64, x: i64| e.double_value(&[0, 517, y, x]);
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-4 * 79.7, "{a} is not {b}");
 
         let e = embedding(&features, FeatureUpsample::Bilinear).unwrap();
         assert_eq!(e.size(), [2, 1536, 8, 8]);
         let v = to_vec(&e).unwrap();
-        close(v.iter().map(|&x| f64::from(x)).sum::<f64>() / v.len() as f64, 79.705895);
+        close(
+            v.iter().map(|&x| f64::from(x)).sum::<f64>() / v.len() as f64,
+            79.705895,
+        );
         close(v[0].into(), 0.0);
         close(v[v.len() / 2].into(), 0.0);
         close(v[v.len() - 1].into(), 114.90719);
@@ -117,7 +135,8 @@ mod tests {
             ..Default::default()
         };
         let params = params.checked().unwrap();
-        let weights = Weights::random(BackboneKind::Resnet18, Some("layer3"), segad_core::Seed(1)).unwrap();
+        let weights =
+            Weights::random(BackboneKind::Resnet18, Some("layer3"), segad_core::Seed(1)).unwrap();
         let e = Embedder::new(&params, &weights, Device::Cpu, Precision::F32).unwrap();
         assert_eq!((e.dim(), e.side()), (384, 5));
         let grey: Vec<u8> = (0..1600u32).map(|i| (i * 37 % 251) as u8).collect();
@@ -126,7 +145,11 @@ mod tests {
         let both = to_vec(&e.rows(&[a, b.clone()]).unwrap()).unwrap();
         let alone = to_vec(&e.rows(&[b]).unwrap()).unwrap();
         assert_eq!(both.len(), 2 * 25 * 384);
-        let worst = both[25 * 384..].iter().zip(&alone).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let worst = both[25 * 384..]
+            .iter()
+            .zip(&alone)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
         assert!(worst < 1e-4, "{worst}");
     }
 }

@@ -7,9 +7,10 @@ use segad_nn::{Weights, to_vec};
 
 /// PatchCore, not fitted yet: parameters and the backbone's weights.
 ///
-/// Memory that grows with the number of images: N projected patches of d floats and 12 bytes each, and the bank. If
-/// the unprojected patches fit the budget as well they are kept, else (and in bf16) the images whose patches were chosen
-/// go through the backbone once more. One batch's activations and about 40 MiB of buffers come on top.
+/// Memory that grows with the number of images: N projected patches of d floats and 12 bytes each,
+/// and the bank. If the unprojected patches fit the budget as well they are kept, else (and in
+/// bf16) the images whose patches were chosen go through the backbone once more. One batch's
+/// activations and about 40 MiB of buffers come on top.
 pub struct PatchCore {
     params: PatchCoreParams,
     weights: Weights,
@@ -42,17 +43,32 @@ impl Plan {
         let bank = (patches as f64 * params.coreset_ratio()) as usize;
         let neighbours = params.neighbours();
         if bank == 0 || patches < neighbours {
-            return Err(PatchCoreError::TooFewPatches { images, patches, bank, neighbours });
+            return Err(PatchCoreError::TooFewPatches {
+                images,
+                patches,
+                bank,
+                neighbours,
+            });
         }
         let projected = Some(projection::components(patches, params.projection_epsilon()));
         let projected = projected.filter(|&d| 0 < d && d < dim);
         let bytes = |rows: usize, columns: usize| 4 * rows as u64 * columns as u64;
         let needed = bytes(patches, projected.unwrap_or(dim) + 3) + bytes(bank, dim);
         if needed > budget {
-            return Err(PatchCoreError::Memory { images, patches, needed, budget });
+            return Err(PatchCoreError::Memory {
+                images,
+                patches,
+                needed,
+                budget,
+            });
         }
         let keep = projected.is_some() && needed + bytes(patches, dim) <= budget;
-        Ok(Self { patches, bank, projected, keep })
+        Ok(Self {
+            patches,
+            bank,
+            projected,
+            keep,
+        })
     }
 }
 
@@ -63,7 +79,9 @@ impl PatchCore {
     /// [`PatchCoreError::Weights`] if they are not.
     pub fn new(params: PatchCoreParams, weights: Weights) -> Result<Self, PatchCoreError> {
         let last = params.layers().last().map(String::as_str);
-        weights.check(params.backbone(), last).map_err(PatchCoreError::Weights)?;
+        weights
+            .check(params.backbone(), last)
+            .map_err(PatchCoreError::Weights)?;
         Ok(Self { params, weights })
     }
 
@@ -72,7 +90,8 @@ impl PatchCore {
         &self.params
     }
 
-    /// The patch embeddings that a bank is chosen from: rows of [`PatchCore::dim`] values in the order image, y, x.
+    /// The patch embeddings that a bank is chosen from: rows of [`PatchCore::dim`] values in the
+    /// order image, y, x.
     ///
     /// # Errors
     /// libtorch's.
@@ -98,7 +117,8 @@ impl PatchCore {
 fn load(good: &TrainGood<'_>, range: std::ops::Range<usize>) -> Result<Vec<Image>, PatchCoreError> {
     let one = |i: usize| {
         let id = || good.ids()[i].to_string();
-        good.load(i).map_err(|source| PatchCoreError::Load { id: id(), source })
+        good.load(i)
+            .map_err(|source| PatchCoreError::Load { id: id(), source })
     };
     range.map(one).collect()
 }
@@ -113,21 +133,37 @@ impl FitDetector for PatchCore {
         seed: Seed,
         ctx: &FitContext,
     ) -> Result<FittedPatchCore, PatchCoreError> {
-        // Which rows a coreset chooses hangs on the last bits of features, so it chooses in f32 whatever the precision. Their
-        // values are in the precision of the queries: rounded weights move both alike.
+        // Which rows a coreset chooses hangs on the last bits of features, so it chooses in f32
+        // whatever the precision. Their values are in the precision of the queries: rounded weights
+        // move both alike.
         let embedder = Embedder::new(&self.params, &self.weights, ctx.device, Precision::F32)?;
         let (per_image, dim) = (embedder.side() * embedder.side(), embedder.dim());
         let mut plan = Plan::new(&self.params, good.len(), per_image, dim, ctx.memory)?;
         let scoring = match ctx.precision {
             Precision::F32 => None,
-            precision => Some(Embedder::new(&self.params, &self.weights, ctx.device, precision)?),
+            precision => Some(Embedder::new(
+                &self.params,
+                &self.weights,
+                ctx.device,
+                precision,
+            )?),
         };
         // What would be kept are features in f32.
         plan.keep &= scoring.is_none();
         tracing::debug!(?plan, images = good.len(), dim, "patchcore");
         let batch = ctx.batch.max(1);
-        let going = || if ctx.cancel.is_cancelled() { Err(PatchCoreError::Cancelled) } else { Ok(()) };
-        let batches = || (0..good.len()).step_by(batch).map(|i| i..(i + batch).min(good.len()));
+        let going = || {
+            if ctx.cancel.is_cancelled() {
+                Err(PatchCoreError::Cancelled)
+            } else {
+                Ok(())
+            }
+        };
+        let batches = || {
+            (0..good.len())
+                .step_by(batch)
+                .map(|i| i..(i + batch).min(good.len()))
+        };
 
         let matrix = match plan.projected {
             Some(to) => {
@@ -139,7 +175,9 @@ impl FitDetector for PatchCore {
         let short = plan.projected.unwrap_or(dim);
         let mut projected = Vec::with_capacity(plan.patches * short);
         let mut kept = Vec::with_capacity(if plan.keep { plan.patches * dim } else { 0 });
-        let task = ctx.progress.start("patchcore: features", Some(good.len() as u64));
+        let task = ctx
+            .progress
+            .start("patchcore: features", Some(good.len() as u64));
         for range in batches() {
             going()?;
             let rows = embedder.rows(&load(good, range.clone())?)?;
@@ -154,7 +192,9 @@ impl FitDetector for PatchCore {
         }
         drop(task);
 
-        let task = ctx.progress.start("patchcore: coreset", Some(plan.bank as u64));
+        let task = ctx
+            .progress
+            .start("patchcore: coreset", Some(plan.bank as u64));
         let rows = Rows::new(&projected, short);
         let start = (seed.derive("coreset").rng(), plan.patches);
         let chosen = coreset::greedy(rows, plan.bank, uniform(start), &mut |n| {
@@ -169,7 +209,9 @@ impl FitDetector for PatchCore {
             coreset::gather(Rows::new(&kept, dim), &chosen)?
         } else {
             drop(projected);
-            let task = ctx.progress.start("patchcore: memory bank", Some(good.len() as u64));
+            let task = ctx
+                .progress
+                .start("patchcore: memory bank", Some(good.len() as u64));
             let again = scoring.as_ref().unwrap_or(&embedder);
             let mut bank = vec![0f32; chosen.len() * dim];
             for range in batches() {
@@ -181,16 +223,29 @@ impl FitDetector for PatchCore {
                     let rows = to_vec(&again.rows(&load(good, range.clone())?)?)?;
                     for (place, _) in chosen.iter().enumerate().filter(|(_, i)| here.contains(i)) {
                         let from = (chosen[place] - first) * dim;
-                        bank[place * dim..(place + 1) * dim].copy_from_slice(&rows[from..from + dim]);
+                        bank[place * dim..(place + 1) * dim]
+                            .copy_from_slice(&rows[from..from + dim]);
                     }
                 }
                 task.advance(range.len() as u64);
             }
             segad_nn::from_slice(&bank, &[chosen.len() as i64, dim as i64])?
         };
-        let origin = Origin { images: good.len(), patches: plan.patches, seed, precision: ctx.precision };
+        let origin = Origin {
+            images: good.len(),
+            patches: plan.patches,
+            seed,
+            precision: ctx.precision,
+        };
         let embedder = scoring.unwrap_or(embedder);
-        FittedPatchCore::new(self.params.clone(), origin, embedder, bank, batch, Some(chosen))
+        FittedPatchCore::new(
+            self.params.clone(),
+            origin,
+            embedder,
+            bank,
+            batch,
+            Some(chosen),
+        )
     }
 }
 
@@ -205,20 +260,39 @@ mod tests {
     use crate::PatchCoreSettings;
 
     fn plan(images: usize, budget: u64) -> Result<Plan, PatchCoreError> {
-        Plan::new(&PatchCoreSettings::default().checked().unwrap(), images, 1024, 1536, budget)
+        Plan::new(
+            &PatchCoreSettings::default().checked().unwrap(),
+            images,
+            1024,
+            1536,
+            budget,
+        )
     }
 
     #[test]
     fn sizes_of_the_paper() {
-        for (images, patches, bank, projected) in
-            [(60, 61_440, 614, 272), (209, 214_016, 2140, 303), (1000, 1_024_000, 10_240, 341)]
-        {
-            let expected = Plan { patches, bank, projected: Some(projected), keep: true };
+        for (images, patches, bank, projected) in [
+            (60, 61_440, 614, 272),
+            (209, 214_016, 2140, 303),
+            (1000, 1_024_000, 10_240, 341),
+        ] {
+            let expected = Plan {
+                patches,
+                bank,
+                projected: Some(projected),
+                keep: true,
+            };
             assert_eq!(plan(images, 64 << 30).unwrap(), expected);
         }
         // 1000 images: 1.41 GB projected, 63 MB bank, 6.29 GB unprojected.
         assert!(!plan(1000, 2 << 30).unwrap().keep);
-        assert!(matches!(plan(1000, 1 << 30), Err(PatchCoreError::Memory { needed: 1_471_938_560, .. })));
+        assert!(matches!(
+            plan(1000, 1 << 30),
+            Err(PatchCoreError::Memory {
+                needed: 1_471_938_560,
+                ..
+            })
+        ));
     }
 
     #[test]
@@ -226,7 +300,14 @@ mod tests {
         assert!(matches!(plan(0, 1 << 30), Err(PatchCoreError::NoImages)));
         let params = PatchCoreSettings::default().checked().unwrap();
         let few = |per_image| Plan::new(&params, 1, per_image, 1536, 1 << 30);
-        assert!(matches!(few(4), Err(PatchCoreError::TooFewPatches { patches: 4, bank: 0, .. })));
+        assert!(matches!(
+            few(4),
+            Err(PatchCoreError::TooFewPatches {
+                patches: 4,
+                bank: 0,
+                ..
+            })
+        ));
         assert!(few(100).is_ok());
         // Projecting must shorten.
         let small = Plan::new(&params, 60, 1024, 168, 1 << 30).unwrap();

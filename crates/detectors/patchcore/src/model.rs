@@ -35,7 +35,8 @@ pub struct Origin {
     pub patches: usize,
     /// Seed of the projection and of the coreset's start.
     pub seed: Seed,
-    /// Arithmetic of the backbone, for the bank's rows and for queries; the rows were chosen in f32.
+    /// Arithmetic of the backbone, for the bank's rows and for queries; the rows were chosen in
+    /// f32.
     pub precision: Precision,
 }
 
@@ -57,9 +58,23 @@ impl FittedPatchCore {
     ) -> Result<Self, PatchCoreError> {
         let (side, size) = (embedder.side(), params.image_size());
         let device = embedder.backbone.device();
-        let operator = MapOperator::new((side, side), (size, size), Upsample::Nearest, Some(SIGMA), device)?;
+        let operator = MapOperator::new(
+            (side, side),
+            (size, size),
+            Upsample::Nearest,
+            Some(SIGMA),
+            device,
+        )?;
         let bank = Bank::new(bank.f_to_device(device)?)?;
-        Ok(Self { params, origin, embedder, bank, operator, batch: batch.max(1), sources })
+        Ok(Self {
+            params,
+            origin,
+            embedder,
+            bank,
+            operator,
+            batch: batch.max(1),
+            sources,
+        })
     }
 
     /// The parameters that it was fitted with.
@@ -82,22 +97,29 @@ impl FittedPatchCore {
         self.embedder.side()
     }
 
-    /// Which training patch each row of the memory bank was: its position in the order image, y, x over the patch grids
-    /// of all training images. `None` for a model that was read from a file, which does not keep it.
+    /// Which training patch each row of the memory bank was: its position in the order image, y, x
+    /// over the patch grids of all training images. `None` for a model that was read from a file,
+    /// which does not keep it.
     pub fn bank_sources(&self) -> Option<&[usize]> {
         self.sources.as_deref()
     }
 
-    /// For each place of one image's patch grid, row by row, the distance to the nearest row of the memory bank and
-    /// which row that is.
+    /// For each place of one image's patch grid, row by row, the distance to the nearest row of the
+    /// memory bank and which row that is.
     ///
     /// # Errors
     /// As [`AnomalyDetector::maps`].
     pub fn nearest(&self, image: &Image) -> Result<Vec<(f32, usize)>, PatchCoreError> {
-        let nearest = self.bank.nearest(&self.embedder.rows(std::slice::from_ref(image))?)?;
+        let nearest = self
+            .bank
+            .nearest(&self.embedder.rows(std::slice::from_ref(image))?)?;
         let rows = Vec::<i64>::try_from(&nearest.rows.f_to_device(tch::Device::Cpu)?)?;
         let distances = to_vec(&nearest.distances)?;
-        Ok(distances.into_iter().zip(rows).map(|(d, row)| (d, row as usize)).collect())
+        Ok(distances
+            .into_iter()
+            .zip(rows)
+            .map(|(d, row)| (d, row as usize))
+            .collect())
     }
 
     /// The network input of images, N×3×S×S, normalised as the backbone wants it.
@@ -108,8 +130,8 @@ impl FittedPatchCore {
         self.embedder.input(images)
     }
 
-    /// From network input to maps, N×S×S: all that lies between preprocessing and maps as operations on tensors, so that
-    /// it can be traced.
+    /// From network input to maps, N×S×S: all that lies between preprocessing and maps as
+    /// operations on tensors, so that it can be traced.
     ///
     /// # Errors
     /// libtorch's.
@@ -124,8 +146,14 @@ impl FittedPatchCore {
     ///
     /// # Errors
     /// As [`AnomalyDetector::maps`].
-    pub fn maps_and_scores(&self, images: &[Image]) -> Result<(Vec<AnomalyMap>, Vec<f32>), PatchCoreError> {
-        let (mut maps, mut scores) = (Vec::with_capacity(images.len()), Vec::with_capacity(images.len()));
+    pub fn maps_and_scores(
+        &self,
+        images: &[Image],
+    ) -> Result<(Vec<AnomalyMap>, Vec<f32>), PatchCoreError> {
+        let (mut maps, mut scores) = (
+            Vec::with_capacity(images.len()),
+            Vec::with_capacity(images.len()),
+        );
         let (side, size) = (self.embedder.side() as i64, self.params.image_size());
         for (b, chunk) in images.chunks(self.batch).enumerate() {
             let queries = self.embedder.rows(chunk)?;
@@ -134,14 +162,18 @@ impl FittedPatchCore {
             let large = to_vec(&tch::no_grad(|| self.operator.apply(&small))?)?;
             for (i, values) in large.chunks_exact(size * size).enumerate() {
                 let map = AnomalyMap::new(size, size, values.to_vec());
-                let map = map.map_err(|source| PatchCoreError::Map { index: b * self.batch + i, source })?;
+                let map = map.map_err(|source| PatchCoreError::Map {
+                    index: b * self.batch + i,
+                    source,
+                })?;
                 scores.push(match self.params.score() {
                     ImageScore::Max => map.max(),
                     ImageScore::Reweighted => {
                         let (from, n) = (i as i64 * side * side, side * side);
                         let part = nearest.narrow(from, n)?;
                         let queries = queries.f_narrow(0, from, n)?;
-                        self.bank.reweighted(&queries, &part, self.params.neighbours())?
+                        self.bank
+                            .reweighted(&queries, &part, self.params.neighbours())?
                     }
                 });
                 maps.push(map);
@@ -158,22 +190,32 @@ impl FittedPatchCore {
         Ok(self.maps_and_scores(images)?.1)
     }
 
-    /// The model as bytes: the memory bank, the parameters and the digest of the backbone's weights, not the weights
-    /// themselves.
+    /// The model as bytes: the memory bank, the parameters and the digest of the backbone's
+    /// weights, not the weights themselves.
     ///
     /// # Errors
     /// libtorch's.
     pub fn save(&self) -> Result<SavedModel, PatchCoreError> {
-        let saved = Saved { settings: self.params.clone(), origin: self.origin };
+        let saved = Saved {
+            settings: self.params.clone(),
+            origin: self.origin,
+        };
         let inputs = BTreeMap::from([(WEIGHTS.to_owned(), self.embedder.backbone.digest())]);
-        Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, &[(BANK, &self.bank.rows)])?)
+        Ok(SavedModel::new(
+            KIND,
+            SCHEMA,
+            saved,
+            inputs,
+            &[(BANK, &self.bank.rows)],
+        )?)
     }
 
-    /// Reads a saved model back; `weights` are the backbone's, those that it was fitted with. The precision is that of
-    /// the fit. `batch` images go through the network at once.
+    /// Reads a saved model back; `weights` are the backbone's, those that it was fitted with. The
+    /// precision is that of the fit. `batch` images go through the network at once.
     ///
     /// # Errors
-    /// [`PatchCoreError::OtherWeights`], or [`segad_nn::NnError::Saved`] for a damaged or foreign model.
+    /// [`PatchCoreError::OtherWeights`], or [`segad_nn::NnError::Saved`] for a damaged or foreign
+    /// model.
     pub fn load(
         saved: &SavedModel,
         weights: &Weights,

@@ -30,7 +30,8 @@ pub enum ImageScore {
     /// The largest value of the map; the SegAD paper's.
     #[default]
     Max,
-    /// The largest patch distance, weighted by how close the bank's rows around its nearest row are; PatchCore's own.
+    /// The largest patch distance, weighted by how close the bank's rows around its nearest row
+    /// are; PatchCore's own.
     Reweighted,
 }
 
@@ -88,11 +89,20 @@ pub struct PatchCoreParams {
     layers: Vec<String>,
 }
 
-fn expect(ok: bool, field: &'static str, value: &dyn ToString, expected: &str) -> Result<(), PatchCoreError> {
+fn expect(
+    ok: bool,
+    field: &'static str,
+    value: &dyn ToString,
+    expected: &str,
+) -> Result<(), PatchCoreError> {
     if ok {
         return Ok(());
     }
-    Err(PatchCoreError::Setting { field, value: value.to_string(), expected: expected.to_owned() })
+    Err(PatchCoreError::Setting {
+        field,
+        value: value.to_string(),
+        expected: expected.to_owned(),
+    })
 }
 
 impl PatchCoreSettings {
@@ -104,10 +114,25 @@ impl PatchCoreSettings {
         let size = (32..=4096).contains(&self.image_size);
         expect(size, "image_size", &self.image_size, "32 to 4096 pixels")?;
         let ratio = self.coreset_ratio > 0.0 && self.coreset_ratio <= 1.0;
-        expect(ratio, "coreset_ratio", &self.coreset_ratio, "more than 0, at most 1")?;
-        expect(self.neighbours >= 1, "neighbours", &self.neighbours, "at least 1")?;
+        expect(
+            ratio,
+            "coreset_ratio",
+            &self.coreset_ratio,
+            "more than 0, at most 1",
+        )?;
+        expect(
+            self.neighbours >= 1,
+            "neighbours",
+            &self.neighbours,
+            "at least 1",
+        )?;
         let epsilon = self.projection_epsilon > 0.0 && self.projection_epsilon < 1.0;
-        expect(epsilon, "projection_epsilon", &self.projection_epsilon, "between 0 and 1")?;
+        expect(
+            epsilon,
+            "projection_epsilon",
+            &self.projection_epsilon,
+            "between 0 and 1",
+        )?;
         let default = || self.backbone.default_taps().map(str::to_owned).to_vec();
         let layers = self.layers.take().unwrap_or_else(default);
         let text = format!("{layers:?}");
@@ -119,7 +144,10 @@ impl PatchCoreSettings {
             finest = tap.stride;
         }
         expect(!layers.is_empty(), "layers", &text, "at least one layer")?;
-        Ok(PatchCoreParams { settings: self, layers })
+        Ok(PatchCoreParams {
+            settings: self,
+            layers,
+        })
     }
 }
 
@@ -175,12 +203,15 @@ impl TryFrom<PatchCoreSettings> for PatchCoreParams {
 
 impl From<PatchCoreParams> for PatchCoreSettings {
     fn from(params: PatchCoreParams) -> Self {
-        Self { layers: Some(params.layers), ..params.settings }
+        Self {
+            layers: Some(params.layers),
+            ..params.settings
+        }
     }
 }
 
-/// What decides the maps. `neighbours` and `score` decide image scores only and are left out, so that changing them
-/// does not throw fitted models and maps away.
+/// What decides the maps. `neighbours` and `score` decide image scores only and are left out, so
+/// that changing them does not throw fitted models and maps away.
 impl CacheKey for PatchCoreParams {
     fn feed(&self, hasher: &mut KeyHasher) {
         hasher
@@ -199,18 +230,41 @@ mod tests {
     use segad_core::Key;
 
     fn key(settings: PatchCoreSettings) -> Key {
-        KeyHasher::new("test", 1).field("p", &settings.checked().unwrap()).finish()
+        KeyHasher::new("test", 1)
+            .field("p", &settings.checked().unwrap())
+            .finish()
     }
 
     #[test]
     fn same_meaning_same_key() {
         let a = PatchCoreSettings::default();
         let written = Some(vec!["layer2".to_owned(), "layer3".to_owned()]);
-        assert_eq!(key(a.clone()), key(PatchCoreSettings { layers: written, ..a.clone() }));
-        assert_eq!(key(a.clone()), key(PatchCoreSettings { score: ImageScore::Reweighted, ..a.clone() }));
-        let b = PatchCoreSettings { upsample: FeatureUpsample::Nearest, ..a.clone() };
+        assert_eq!(
+            key(a.clone()),
+            key(PatchCoreSettings {
+                layers: written,
+                ..a.clone()
+            })
+        );
+        assert_eq!(
+            key(a.clone()),
+            key(PatchCoreSettings {
+                score: ImageScore::Reweighted,
+                ..a.clone()
+            })
+        );
+        let b = PatchCoreSettings {
+            upsample: FeatureUpsample::Nearest,
+            ..a.clone()
+        };
         assert_ne!(key(a.clone()), key(b));
-        assert_ne!(key(a.clone()), key(PatchCoreSettings { image_size: 320, ..a }));
+        assert_ne!(
+            key(a.clone()),
+            key(PatchCoreSettings {
+                image_size: 320,
+                ..a
+            })
+        );
     }
 
     #[test]
@@ -220,22 +274,74 @@ mod tests {
             assert!(e.contains(text), "{e}");
         };
         let d = PatchCoreSettings::default;
-        says(PatchCoreSettings { image_size: 16, ..d() }, "image_size = 16");
-        says(PatchCoreSettings { coreset_ratio: f64::NAN, ..d() }, "coreset_ratio = NaN");
-        says(PatchCoreSettings { neighbours: 0, ..d() }, "neighbours = 0");
-        says(PatchCoreSettings { projection_epsilon: 1.0, ..d() }, "projection_epsilon");
-        says(PatchCoreSettings { layers: Some(vec![]), ..d() }, "at least one layer");
-        says(PatchCoreSettings { layers: Some(vec!["stage2".into()]), ..d() }, "layer4");
+        says(
+            PatchCoreSettings {
+                image_size: 16,
+                ..d()
+            },
+            "image_size = 16",
+        );
+        says(
+            PatchCoreSettings {
+                coreset_ratio: f64::NAN,
+                ..d()
+            },
+            "coreset_ratio = NaN",
+        );
+        says(
+            PatchCoreSettings {
+                neighbours: 0,
+                ..d()
+            },
+            "neighbours = 0",
+        );
+        says(
+            PatchCoreSettings {
+                projection_epsilon: 1.0,
+                ..d()
+            },
+            "projection_epsilon",
+        );
+        says(
+            PatchCoreSettings {
+                layers: Some(vec![]),
+                ..d()
+            },
+            "at least one layer",
+        );
+        says(
+            PatchCoreSettings {
+                layers: Some(vec!["stage2".into()]),
+                ..d()
+            },
+            "layer4",
+        );
         let swapped = Some(vec!["layer3".into(), "layer2".into()]);
-        says(PatchCoreSettings { layers: swapped, ..d() }, "finest first");
+        says(
+            PatchCoreSettings {
+                layers: swapped,
+                ..d()
+            },
+            "finest first",
+        );
         assert!(serde_json::from_str::<PatchCoreSettings>(r#"{"ratio": 1}"#).is_err());
         assert!(serde_json::from_str::<PatchCoreParams>(r#"{"neighbours": 0}"#).is_err());
     }
 
     #[test]
     fn checked_settings_read_back() {
-        let p = PatchCoreSettings { coreset_ratio: 0.1, ..Default::default() }.checked().unwrap();
+        let p = PatchCoreSettings {
+            coreset_ratio: 0.1,
+            ..Default::default()
+        }
+        .checked()
+        .unwrap();
         let text = serde_json::to_string(&p).unwrap();
-        assert_eq!(serde_json::from_str::<PatchCoreParams>(&text).unwrap().layers(), p.layers());
+        assert_eq!(
+            serde_json::from_str::<PatchCoreParams>(&text)
+                .unwrap()
+                .layers(),
+            p.layers()
+        );
     }
 }

@@ -4,14 +4,14 @@ use segad_core::Seed;
 use segad_nn::from_slice;
 use tch::Tensor;
 
-/// Dimensions that keep all distances among `rows` points within a factor 1 ± ε (Johnson and Lindenstrauss, as in
-/// scikit-learn): ⌊4·ln n/(ε²/2 − ε³/3)⌋.
+/// Dimensions that keep all distances among `rows` points within a factor 1 ± ε (Johnson and
+/// Lindenstrauss, as in scikit-learn): ⌊4·ln n/(ε²/2 − ε³/3)⌋.
 pub(crate) fn components(rows: usize, epsilon: f64) -> usize {
     (4.0 * (rows as f64).ln() / (epsilon.powi(2) / 2.0 - epsilon.powi(3) / 3.0)) as usize
 }
 
-/// A sparse random projection (Li, Hastie and Church 2006), `from`×`to`: each entry is ±√(1/d)/√to with probability
-/// d = 1/√from, else 0.
+/// A sparse random projection (Li, Hastie and Church 2006), `from`× `to`: each entry is ±√(1/d)/√to
+/// with probability d = 1/√from, else 0.
 pub(crate) fn matrix(from: usize, to: usize, seed: Seed) -> Result<Tensor, PatchCoreError> {
     let density = 1.0 / (from as f64).sqrt();
     let value = ((1.0 / density).sqrt() / (to as f64).sqrt()) as f32;

@@ -12,7 +12,8 @@ pub(crate) struct Bank {
     pub rows: Tensor,
     /// −½|m|² of each row, 1×M.
     halves: Tensor,
-    /// For large banks on the CPU: what spares most products; made at the first search, so that loading is quick.
+    /// For large banks on the CPU: what spares most products; made at the first search, so that
+    /// loading is quick.
     bounds: OnceCell<Option<Bounds>>,
 }
 
@@ -28,15 +29,25 @@ impl Nearest {
     /// Those of `count` queries from `start` on.
     pub fn narrow(&self, start: i64, count: i64) -> Result<Self, PatchCoreError> {
         let part = |t: &Tensor| t.f_narrow(0, start, count);
-        Ok(Self { distances: part(&self.distances)?, rows: part(&self.rows)? })
+        Ok(Self {
+            distances: part(&self.distances)?,
+            rows: part(&self.rows)?,
+        })
     }
 }
 
 impl Bank {
     pub fn new(rows: Tensor) -> Result<Self, PatchCoreError> {
-        let halves =
-            rows.f_square()?.f_sum_dim_intlist(1, false, None)?.f_mul_scalar(-0.5)?.f_unsqueeze(0)?;
-        Ok(Self { rows, halves, bounds: OnceCell::new() })
+        let halves = rows
+            .f_square()?
+            .f_sum_dim_intlist(1, false, None)?
+            .f_mul_scalar(-0.5)?
+            .f_unsqueeze(0)?;
+        Ok(Self {
+            rows,
+            halves,
+            bounds: OnceCell::new(),
+        })
     }
 
     pub fn len(&self) -> usize {
@@ -52,7 +63,9 @@ impl Bank {
                 self.bounds.get_or_init(|| made)
             }
         };
-        let Some(bounds) = bounds else { return self.nearest_of_all(queries) };
+        let Some(bounds) = bounds else {
+            return self.nearest_of_all(queries);
+        };
         tch::no_grad(|| {
             let (distances, rows) = bounds.nearest(queries, |left| {
                 let found = self.nearest_of_all(left)?;
@@ -64,8 +77,9 @@ impl Bank {
 
     /// As [`Bank::nearest`], by all products: operations on tensors alone, which can be traced.
     ///
-    /// Minimal |q − m|² is maximal q·m − ½|m|², found by blocks of a matrix product; the distance to the winner is then
-    /// worked out directly, since |q|² − 2q·m + |m|² would lose digits where they matter.
+    /// Minimal |q − m|² is maximal q·m − ½|m|², found by blocks of a matrix product; the distance
+    /// to the winner is then worked out directly, since |q|² − 2q·m + |m|² would lose digits where
+    /// they matter.
     pub fn nearest_of_all(&self, queries: &Tensor) -> Result<Nearest, PatchCoreError> {
         tch::no_grad(|| {
             let count = queries.size2()?.0;
@@ -76,16 +90,23 @@ impl Bank {
                 let q = queries.f_narrow(0, start, step.min(count - start))?;
                 let (_, row) = self.halves.f_addmm(&q, &transposed)?.f_max_dim(1, false)?;
                 let winner = self.rows.f_index_select(0, &row)?;
-                let square = q.f_sub(&winner)?.f_square_()?.f_sum_dim_intlist(1, false, None)?;
+                let square = q
+                    .f_sub(&winner)?
+                    .f_square_()?
+                    .f_sum_dim_intlist(1, false, None)?;
                 distances.push(square.f_sqrt()?);
                 rows.push(row);
             }
-            Ok(Nearest { distances: Tensor::f_cat(&distances, 0)?, rows: Tensor::f_cat(&rows, 0)? })
+            Ok(Nearest {
+                distances: Tensor::f_cat(&distances, 0)?,
+                rows: Tensor::f_cat(&rows, 0)?,
+            })
         })
     }
 
-    /// PatchCore's image score for one image's queries: the largest distance s* of a query q* to its nearest row m*,
-    /// times 1 − softmax(|q* − n|)₀ over the `neighbours` rows n nearest to m*, m* itself first.
+    /// PatchCore's image score for one image's queries: the largest distance s* of a query q* to
+    /// its nearest row m*, times 1 − softmax(|q* − n|)₀ over the `neighbours` rows n nearest to m*,
+    /// m* itself first.
     pub fn reweighted(
         &self,
         queries: &Tensor,
@@ -94,13 +115,21 @@ impl Bank {
     ) -> Result<f32, PatchCoreError> {
         tch::no_grad(|| {
             let distances = to_vec(&nearest.distances)?;
-            let first = |best: usize, i: usize| if distances[i] > distances[best] { i } else { best };
+            let first = |best: usize, i: usize| {
+                if distances[i] > distances[best] {
+                    i
+                } else {
+                    best
+                }
+            };
             let query = (1..distances.len()).fold(0, first);
             let row = nearest.rows.f_int64_value(&[query as i64])?;
             let support = self.support(row, neighbours)?;
             let index = Tensor::f_from_slice(&support)?.f_to_device(self.rows.device())?;
             let near = self.rows.f_index_select(0, &index)?;
-            let square = near.f_sub(&queries.f_narrow(0, query as i64, 1)?)?.f_square_()?;
+            let square = near
+                .f_sub(&queries.f_narrow(0, query as i64, 1)?)?
+                .f_square_()?;
             let apart = to_vec(&square.f_sum_dim_intlist(1, false, None)?.f_sqrt()?)?;
             let largest = apart.iter().copied().fold(0.0, f32::max);
             let total: f32 = apart.iter().map(|d| (d - largest).exp()).sum();
@@ -110,13 +139,19 @@ impl Bank {
 
     /// The rows nearest to a row, nearest first: itself, then by distance, then by position.
     fn support(&self, row: i64, neighbours: usize) -> Result<Vec<i64>, PatchCoreError> {
-        let square = self.rows.f_sub(&self.rows.f_narrow(0, row, 1)?)?.f_square_()?;
+        let square = self
+            .rows
+            .f_sub(&self.rows.f_narrow(0, row, 1)?)?
+            .f_square_()?;
         let apart = to_vec(&square.f_sum_dim_intlist(1, false, None)?)?;
         let mut order: Vec<i64> = (0..apart.len() as i64).collect();
         let rank = |i: i64| (i != row, apart[i as usize]);
         order.sort_by(|&a, &b| {
             let ((a_other, a_apart), (b_other, b_apart)) = (rank(a), rank(b));
-            a_other.cmp(&b_other).then(a_apart.total_cmp(&b_apart)).then(a.cmp(&b))
+            a_other
+                .cmp(&b_other)
+                .then(a_apart.total_cmp(&b_apart))
+                .then(a.cmp(&b))
         });
         order.truncate(neighbours);
         Ok(order)
@@ -136,27 +171,40 @@ mod tests {
     #[test]
     fn known_scores() {
         let all = from_slice(&golden_rows("coreset", 200), &[200, 16]).unwrap();
-        let chosen =
-            [136i64, 0, 89, 116, 102, 163, 157, 161, 180, 181, 44, 43, 137, 18, 178, 25, 150, 16, 36, 168];
+        let chosen = [
+            136i64, 0, 89, 116, 102, 163, 157, 161, 180, 181, 44, 43, 137, 18, 178, 25, 150, 16,
+            36, 168,
+        ];
         let bank = Bank::new(all.index_select(0, &Tensor::from_slice(&chosen))).unwrap();
         let queries = from_slice(&golden_rows("query", 64), &[64, 16]).unwrap();
         let nearest = bank.nearest(&queries).unwrap();
         let distances = to_vec(&nearest.distances).unwrap();
-        for (d, expected) in distances.iter().zip([3.9663782, 3.8505797, 5.010581, 5.0951815]) {
+        for (d, expected) in distances
+            .iter()
+            .zip([3.9663782, 3.8505797, 5.010581, 5.0951815])
+        {
             close(*d, expected);
         }
         let rows: Vec<i64> = (0..8).map(|i| nearest.rows.int64_value(&[i])).collect();
         assert_eq!(rows, [4, 1, 9, 19, 19, 18, 2, 19]);
         close(distances.iter().copied().fold(0.0, f32::max), 6.3151355);
         close(distances[8], 6.3151355);
-        assert_eq!(bank.support(5, 9).unwrap(), [5, 19, 18, 15, 17, 7, 1, 0, 13]);
+        assert_eq!(
+            bank.support(5, 9).unwrap(),
+            [5, 19, 18, 15, 17, 7, 1, 0, 13]
+        );
         close(bank.reweighted(&queries, &nearest, 9).unwrap(), 6.062_671);
     }
 
     #[test]
     fn far_from_the_origin_distances_stay_exact() {
-        let row = |shift: f32| (0..64).map(|i| 1000.0 + i as f32 + shift).collect::<Vec<f32>>();
-        let bank = Bank::new(from_slice(&[row(0.0), row(100.0)].concat(), &[2, 64]).unwrap()).unwrap();
+        let row = |shift: f32| {
+            (0..64)
+                .map(|i| 1000.0 + i as f32 + shift)
+                .collect::<Vec<f32>>()
+        };
+        let bank =
+            Bank::new(from_slice(&[row(0.0), row(100.0)].concat(), &[2, 64]).unwrap()).unwrap();
         let queries = from_slice(&[row(0.125), row(100.0)].concat(), &[2, 64]).unwrap();
         let distances = to_vec(&bank.nearest(&queries).unwrap().distances).unwrap();
         assert_eq!(distances, [1.0, 0.0]);

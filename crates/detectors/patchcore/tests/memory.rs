@@ -1,11 +1,15 @@
 //! The memory budget holds on real images: the peak of a process of its own, which fits and tells.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
-#![expect(clippy::disallowed_methods, reason = "it reads what the kernel counts and images of the sample")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it reads what the kernel counts and images of the sample"
+)]
 #![expect(clippy::print_stdout, reason = "the child answers on standard output")]
 
 use segad_core::{
-    BoxError, FitContext, FitDetector, Image, ImageId, ImageLoader, Key, Label, Sample, Seed, TrainSplit,
+    BoxError, FitContext, FitDetector, Image, ImageId, ImageLoader, Key, Label, Sample, Seed,
+    TrainSplit,
 };
 use segad_detector_patchcore::{PatchCore, PatchCoreError, PatchCoreSettings};
 use segad_nn::{BackboneKind, Weights};
@@ -35,8 +39,11 @@ impl ImageLoader for Elpv {
 }
 
 fn sample() -> (Elpv, Vec<ImageId>) {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../datasets/elpv-sample/images");
-    let names = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let folder =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../datasets/elpv-sample/images");
+    let names = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap());
     let mut ids: Vec<ImageId> = names.map(ImageId::new).collect();
     ids.sort();
     (Elpv(folder), ids)
@@ -45,19 +52,39 @@ fn sample() -> (Elpv, Vec<ImageId>) {
 /// Fits on the first `n` images; gives the digest of the model.
 fn fit(weights: &Weights, n: usize, memory: u64) -> Result<Key, PatchCoreError> {
     let (loader, ids) = sample();
-    let samples = ids[..n].iter().map(|id| Sample::new(id.clone(), Label::Good)).collect();
+    let samples = ids[..n]
+        .iter()
+        .map(|id| Sample::new(id.clone(), Label::Good))
+        .collect();
     let split = TrainSplit::new(samples).unwrap();
     let layers = Some(LAYERS.map(str::to_owned).to_vec());
-    let settings = PatchCoreSettings { backbone: KIND, layers, image_size: SIZE, ..Default::default() };
-    let ctx = FitContext { memory, batch: BATCH, ..FitContext::default() };
+    let settings = PatchCoreSettings {
+        backbone: KIND,
+        layers,
+        image_size: SIZE,
+        ..Default::default()
+    };
+    let ctx = FitContext {
+        memory,
+        batch: BATCH,
+        ..FitContext::default()
+    };
     let fitted = PatchCore::new(settings.checked()?, weights.clone())?;
-    Ok(Key::of_bytes(&fitted.fit(&split.good(&loader), Seed(3), &ctx)?.save()?.tensors))
+    Ok(Key::of_bytes(
+        &fitted
+            .fit(&split.good(&loader), Seed(3), &ctx)?
+            .save()?
+            .tensors,
+    ))
 }
 
 /// A line of `/proc/self/status` in bytes.
 fn status(field: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = text.lines().find_map(|l| l.strip_prefix(field)?.strip_prefix(':')).unwrap();
+    let line = text
+        .lines()
+        .find_map(|l| l.strip_prefix(field)?.strip_prefix(':'))
+        .unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
@@ -76,7 +103,11 @@ fn child(budget: u64) {
     if let Err(PatchCoreError::Memory { needed, .. }) = fitted {
         return println!("told: {needed} too little");
     }
-    println!("told: {} {}", status("VmHWM").saturating_sub(one_batch), fitted.unwrap());
+    println!(
+        "told: {} {}",
+        status("VmHWM").saturating_sub(one_batch),
+        fitted.unwrap()
+    );
 }
 
 #[test]
@@ -89,7 +120,11 @@ fn a_fit_keeps_to_its_budget() {
         command.args(["--exact", "a_fit_keeps_to_its_budget", "--nocapture"]);
         let output = command.env(BUDGET, budget.to_string()).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        let told = text.lines().find_map(|l| l.split_once("told: ")).unwrap_or_else(|| panic!("{text}")).1;
+        let told = text
+            .lines()
+            .find_map(|l| l.split_once("told: "))
+            .unwrap_or_else(|| panic!("{text}"))
+            .1;
         let (bytes, model) = told.split_once(' ').unwrap();
         (bytes.parse().unwrap(), model.to_owned())
     };
@@ -105,5 +140,8 @@ fn a_fit_keeps_to_its_budget() {
         tight < needed + 48 * MIB && needed + 48 * MIB < unprojected,
         "{tight} bytes more than one batch, the budget is {needed}"
     );
-    assert!(roomy > unprojected && tight + unprojected / 2 < roomy, "{tight} {roomy} {unprojected}");
+    assert!(
+        roomy > unprojected && tight + unprojected / 2 < roomy,
+        "{tight} {roomy} {unprojected}"
+    );
 }

@@ -1,9 +1,11 @@
-//! The student as data: one description lists its parameters, trains, and runs with batch normalisation folded in.
+//! The student as data: one description lists its parameters, trains, and runs with batch
+//! normalisation folded in.
 
 use segad_nn::{NnError, Parameter, conv_transpose2d, conv2d};
 use tch::Tensor;
 
-/// Blocks of the decoder's layers, deepest first: those of the WideResNet-50-2's layers 3, 2, 1 turned round.
+/// Blocks of the decoder's layers, deepest first: those of the WideResNet-50-2's layers 3, 2, 1
+/// turned round.
 const DEPTHS: [usize; 3] = [3, 4, 6];
 /// Blocks of the bottleneck's `bn_layer`.
 const DEPTH: usize = 3;
@@ -48,7 +50,12 @@ impl Unit {
     }
 
     /// The convolution alone.
-    pub fn convolve(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, NnError> {
+    pub fn convolve(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor, NnError> {
         match self.op {
             Op::Conv { kernel, stride } => {
                 let p = (kernel - 1) / 2;
@@ -59,9 +66,13 @@ impl Unit {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        let one =
-            |name: String, shape: &[i64], trainable| Parameter { name, shape: shape.to_vec(), trainable };
-        let norm = |part: &str, trainable| one(format!("{}.{part}", self.norm), &[self.output], trainable);
+        let one = |name: String, shape: &[i64], trainable| Parameter {
+            name,
+            shape: shape.to_vec(),
+            trainable,
+        };
+        let norm =
+            |part: &str, trainable| one(format!("{}.{part}", self.norm), &[self.output], trainable);
         vec![
             one(format!("{}.weight", self.conv), &self.weight_shape(), true),
             norm("weight", true),
@@ -97,7 +108,8 @@ pub(crate) struct Architecture {
 
 /// Runs units: with batch statistics and gradients, or folded.
 pub(crate) trait Run {
-    /// Convolution, normalisation and, if the unit has one, ReLU. The result is nobody else's and may be overwritten.
+    /// Convolution, normalisation and, if the unit has one, ReLU. The result is nobody else's and
+    /// may be overwritten.
     fn unit(&self, index: usize, x: &Tensor) -> Result<Tensor, NnError>;
 }
 
@@ -106,20 +118,45 @@ impl Architecture {
         let [c1, c2, c3] = shape.channels;
         let mut units = Vec::new();
         let mut unit = |conv: String, norm: String, (input, output): (i64, i64), op, relu| {
-            units.push(Unit { conv, norm, input, output, op, relu });
+            units.push(Unit {
+                conv,
+                norm,
+                input,
+                output,
+                op,
+                relu,
+            });
             units.len() - 1
         };
-        let halve = Op::Conv { kernel: 3, stride: 2 };
+        let halve = Op::Conv {
+            kernel: 3,
+            stride: 2,
+        };
         let mut lead = |n: usize, sizes| {
-            unit(format!("bottleneck.conv{n}"), format!("bottleneck.bn{n}"), sizes, halve, true)
+            unit(
+                format!("bottleneck.conv{n}"),
+                format!("bottleneck.bn{n}"),
+                sizes,
+                halve,
+                true,
+            )
         };
         let first = [lead(1, (c1, c2)), lead(2, (c2, c3))];
         let second = lead(3, (c2, c3));
 
         let mut block = |name: String, (input, width, output): (i64, i64, i64), middle, relu| {
-            let point = Op::Conv { kernel: 1, stride: 1 };
+            let point = Op::Conv {
+                kernel: 1,
+                stride: 1,
+            };
             let mut part = |n: usize, sizes, op| {
-                unit(format!("{name}.conv{n}"), format!("{name}.bn{n}"), sizes, op, n < 3)
+                unit(
+                    format!("{name}.conv{n}"),
+                    format!("{name}.bn{n}"),
+                    sizes,
+                    op,
+                    n < 3,
+                )
             };
             let main = [
                 part(1, (input, width), point),
@@ -128,19 +165,47 @@ impl Architecture {
             ];
             let change = match middle {
                 Op::Double => Some(("upsample", Op::Double)),
-                Op::Conv { stride: 2, .. } => Some(("downsample", Op::Conv { kernel: 1, stride: 2 })),
+                Op::Conv { stride: 2, .. } => Some((
+                    "downsample",
+                    Op::Conv {
+                        kernel: 1,
+                        stride: 2,
+                    },
+                )),
                 Op::Conv { .. } => None,
             };
             let shortcut = change.map(|(kind, op)| {
-                unit(format!("{name}.{kind}.0"), format!("{name}.{kind}.1"), (input, output), op, false)
+                unit(
+                    format!("{name}.{kind}.0"),
+                    format!("{name}.{kind}.1"),
+                    (input, output),
+                    op,
+                    false,
+                )
             });
-            Block { main, shortcut, relu }
+            Block {
+                main,
+                shortcut,
+                relu,
+            }
         };
-        let same = Op::Conv { kernel: 3, stride: 1 };
+        let same = Op::Conv {
+            kernel: 3,
+            stride: 1,
+        };
         let bn_layer = (0..DEPTH)
             .map(|b| {
-                let (input, middle) = if b == 0 { (3 * c3, halve) } else { (2 * c3, same) };
-                block(format!("bottleneck.bn_layer.{b}"), (input, shape.width, 2 * c3), middle, true)
+                let (input, middle) = if b == 0 {
+                    (3 * c3, halve)
+                } else {
+                    (2 * c3, same)
+                };
+                block(
+                    format!("bottleneck.bn_layer.{b}"),
+                    (input, shape.width, 2 * c3),
+                    middle,
+                    true,
+                )
             })
             .collect();
         let mut input = 2 * c3;
@@ -151,11 +216,23 @@ impl Architecture {
                     let middle = if b == 0 { Op::Double } else { same };
                     let relu = b + 1 < DEPTHS[layer] || shape.rectified[level];
                     let sizes = (std::mem::replace(&mut input, output), output / 2, output);
-                    block(format!("decoder.layer{}.{b}", layer + 1), sizes, middle, relu)
+                    block(
+                        format!("decoder.layer{}.{b}", layer + 1),
+                        sizes,
+                        middle,
+                        relu,
+                    )
                 })
                 .collect()
         });
-        Self { units, first, second, bn_layer, decoder, shape }
+        Self {
+            units,
+            first,
+            second,
+            bn_layer,
+            decoder,
+            shape,
+        }
     }
 
     /// The state, in the order in which the units were made.
@@ -167,8 +244,19 @@ impl Architecture {
     pub fn unused(&self) -> Vec<Parameter> {
         let c3 = self.shape.channels[2];
         let (conv, norm) = ("bottleneck.conv4".to_owned(), "bottleneck.bn4".to_owned());
-        let op = Op::Conv { kernel: 1, stride: 1 };
-        Unit { conv, norm, input: 4 * c3, output: 2 * c3, op, relu: true }.parameters()
+        let op = Op::Conv {
+            kernel: 1,
+            stride: 1,
+        };
+        Unit {
+            conv,
+            norm,
+            input: 4 * c3,
+            output: 2 * c3,
+            op,
+            relu: true,
+        }
+        .parameters()
     }
 
     /// N×2c₃×h×w from the encoder's features, h and w half of those of the coarsest.
@@ -208,11 +296,18 @@ mod tests {
 
     fn count(shape: Shape, prefix: &str) -> i64 {
         let all = Architecture::new(shape).parameters();
-        all.iter().filter(|p| p.trainable && p.name.starts_with(prefix)).map(Parameter::numel).sum()
+        all.iter()
+            .filter(|p| p.trainable && p.name.starts_with(prefix))
+            .map(Parameter::numel)
+            .sum()
     }
 
     fn wide(width: i64) -> Shape {
-        Shape { channels: [256, 512, 1024], rectified: [true; 3], width }
+        Shape {
+            channels: [256, 512, 1024],
+            rectified: [true; 3],
+            width,
+        }
     }
 
     #[test]
@@ -224,7 +319,11 @@ mod tests {
             assert_eq!(count(wide(512), &format!("decoder.layer{layer}.")), n);
         }
         let unused = Architecture::new(wide(512)).unused();
-        let dead: i64 = unused.iter().filter(|p| p.trainable).map(Parameter::numel).sum();
+        let dead: i64 = unused
+            .iter()
+            .filter(|p| p.trainable)
+            .map(Parameter::numel)
+            .sum();
         assert_eq!(dead, 8_392_704);
         assert_eq!(30_829_568 + dead, 39_222_272);
         assert_eq!(58_885_120 + dead, 67_277_824);
@@ -232,9 +331,13 @@ mod tests {
 
     #[test]
     fn published_names() {
-        let names: Vec<String> =
-            Architecture::new(wide(512)).parameters().into_iter().map(|p| p.name).collect();
-        // 3 lead units; 3 blocks of 3 units with one shortcut; 13 decoder blocks with three; 5 tensors each.
+        let names: Vec<String> = Architecture::new(wide(512))
+            .parameters()
+            .into_iter()
+            .map(|p| p.name)
+            .collect();
+        // 3 lead units; 3 blocks of 3 units with one shortcut; 13 decoder blocks with three; 5
+        // tensors each.
         assert_eq!(names.len(), 5 * (3 + 9 + 1 + 39 + 3));
         for name in [
             "bottleneck.conv3.weight",
@@ -250,15 +353,23 @@ mod tests {
 
     #[test]
     fn linear_encoders_have_linear_features() {
-        let shape = Shape { channels: [24, 48, 120], rectified: [true, false, false], width: 60 };
+        let shape = Shape {
+            channels: [24, 48, 120],
+            rectified: [true, false, false],
+            width: 60,
+        };
         let a = Architecture::new(shape);
         let rectified = |layer: usize| a.decoder[layer].iter().map(|b| b.relu).collect::<Vec<_>>();
         assert_eq!(rectified(0), [true, true, false]);
         assert_eq!(rectified(1), [true, true, true, false]);
         assert_eq!(rectified(2), [true; 6]);
         // By hand: 24·48·9 + 48·120·9 twice, and the norms' 2·(48 + 120 + 120).
-        let lead: i64 =
-            a.units[..3].iter().flat_map(Unit::parameters).filter(|p| p.trainable).map(|p| p.numel()).sum();
+        let lead: i64 = a.units[..3]
+            .iter()
+            .flat_map(Unit::parameters)
+            .filter(|p| p.trainable)
+            .map(|p| p.numel())
+            .sum();
         assert_eq!(lead, 10_368 + 2 * 51_840 + 576);
     }
 }

@@ -4,7 +4,8 @@ use segad_core::Precision;
 use segad_nn::{NnError, channels_last, torch_kind};
 use tch::{Kind, Tensor};
 
-/// The student for maps: batch normalisations folded into the convolutions, channels-last, no gradients.
+/// The student for maps: batch normalisations folded into the convolutions, channels-last, no
+/// gradients.
 pub(crate) struct Folded {
     architecture: Architecture,
     /// Weight and bias of each unit.
@@ -17,7 +18,8 @@ impl Folded {
         let kind = torch_kind(precision);
         let fold = |op: Op, s: &State| -> Result<(Tensor, Tensor), NnError> {
             let wide = |t: &Tensor| t.f_to_kind(Kind::Double);
-            let scale = wide(&s.scale)?.f_div(&wide(&s.variance)?.f_add_scalar(EPSILON)?.f_sqrt()?)?;
+            let scale =
+                wide(&s.scale)?.f_div(&wide(&s.variance)?.f_add_scalar(EPSILON)?.f_sqrt()?)?;
             let bias = wide(&s.shift)?.f_sub(&wide(&s.mean)?.f_mul(&scale)?)?;
             let outputs = match op {
                 Op::Conv { .. } => [-1, 1, 1, 1],
@@ -27,16 +29,30 @@ impl Folded {
             let narrow = |t: &Tensor| t.f_to_kind(Kind::Float)?.f_to_kind(kind);
             Ok((channels_last(&narrow(&weight)?)?, narrow(&bias)?))
         };
-        let units = tch::no_grad(|| student.units().map(|(u, s)| fold(u.op, s)).collect::<Result<_, _>>())?;
-        Ok(Self { architecture: student.architecture.clone(), units, kind })
+        let units = tch::no_grad(|| {
+            student
+                .units()
+                .map(|(u, s)| fold(u.op, s))
+                .collect::<Result<_, _>>()
+        })?;
+        Ok(Self {
+            architecture: student.architecture.clone(),
+            units,
+            kind,
+        })
     }
 
     /// The decoder's features, f32, for the encoder's.
     pub fn forward(&self, features: &[Tensor; 3]) -> Result<[Tensor; 3], NnError> {
         tch::no_grad(|| {
-            let [a, b, c] = features.each_ref().map(|f| channels_last(&f.f_to_kind(self.kind)?));
+            let [a, b, c] = features
+                .each_ref()
+                .map(|f| channels_last(&f.f_to_kind(self.kind)?));
             let embedding = self.architecture.embed(self, &[a?, b?, c?])?;
-            let [a, b, c] = self.architecture.decode(self, embedding)?.map(|f| f.f_to_kind(Kind::Float));
+            let [a, b, c] = self
+                .architecture
+                .decode(self, embedding)?
+                .map(|f| f.f_to_kind(Kind::Float));
             Ok([a?, b?, c?])
         })
     }
@@ -56,19 +72,32 @@ mod tests {
     use crate::architecture::Shape;
     use segad_nn::golden;
 
-    /// Folding must not change what the running statistics give, for plain and transposed convolutions.
+    /// Folding must not change what the running statistics give, for plain and transposed
+    /// convolutions.
     #[test]
     fn folded_equals_unfolded() {
-        let shape = Shape { channels: [8, 16, 32], rectified: [true, false, true], width: 16 };
+        let shape = Shape {
+            channels: [8, 16, 32],
+            rectified: [true, false, true],
+            width: 16,
+        };
         let student = Student::new(shape, tch::Device::Cpu).unwrap();
         golden::fill(&student.store, "").unwrap();
-        let input = |i: i64| golden::input("f", &[2, 8 << i, 16 >> i, 16 >> i]).unwrap().abs();
+        let input = |i: i64| {
+            golden::input("f", &[2, 8 << i, 16 >> i, 16 >> i])
+                .unwrap()
+                .abs()
+        };
         let features = [input(0), input(1), input(2)];
         let plain = tch::no_grad(|| student.forward(&features, false)).unwrap();
         let difference = |folded: &Folded| -> f64 {
             let fast = folded.forward(&features).unwrap();
             let one = |(a, b): (&Tensor, &Tensor)| ((a - b).norm() / b.norm()).double_value(&[]);
-            assert!(fast.iter().zip(&plain).all(|(a, b)| a.size() == b.size() && a.kind() == Kind::Float));
+            assert!(
+                fast.iter()
+                    .zip(&plain)
+                    .all(|(a, b)| a.size() == b.size() && a.kind() == Kind::Float)
+            );
             fast.iter().zip(&plain).map(one).fold(0.0, f64::max)
         };
         assert!(plain[0].min().double_value(&[]) >= 0.0 && plain[1].min().double_value(&[]) < 0.0);

@@ -1,17 +1,21 @@
-//! RD4AD (Deng & Li, "Anomaly Detection via Reverse Distillation from One-Class Embedding", CVPR 2022), with the
-//! settings of the SegAD paper as defaults.
+//! RD4AD (Deng & Li, "Anomaly Detection via Reverse Distillation from One-Class Embedding", CVPR
+//! 2022), with the settings of the SegAD paper as defaults.
 //!
-//! A frozen encoder gives features f₁, f₂, f₃ of strides 4, 8, 16. A student, the one-class bottleneck and a decoder
-//! that is the encoder turned round, learns on good images to give them back as d₁, d₂, d₃; what it never saw it gives
-//! back badly. Training minimises Σₖ (1 − cos(fₖ, dₖ)), each feature of an image as one vector. At a place, the same
-//! distance along channels is the anomaly; the three maps of them, enlarged (bilinear, corners aligned), are summed and
+//! A frozen encoder gives features f₁, f₂, f₃ of strides 4, 8, 16. A student, the one-class
+//! bottleneck and a decoder that is the encoder turned round, learns on good images to give them
+//! back as d₁, d₂, d₃; what it never saw it gives back badly. Training minimises Σₖ (1 − cos(fₖ,
+//! dₖ)), each feature of an image as one vector. At a place, the same distance along channels is
+//! the anomaly; the three maps of them, enlarged (bilinear, corners aligned), are summed and
 //! blurred (σ = 4).
 //!
-//! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that size each, 0…3 where
-//!   the encoder's features are never negative (ResNets), 0…6 else; never clipped.
-//! - Training is that of [`segad_nn::train`]: the same seed gives the same bytes, a kill costs the steps since the last
-//!   checkpoint. The encoder's features are kept in memory as far as the budget goes.
-//! - Maps come from a student with batch normalisation folded in, and from [`segad_nn::MapOperator`].
+//! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that
+//!   size each, 0…3 where the encoder's features are never negative (ResNets), 0…6 else; never
+//!   clipped.
+//! - Training is that of [`segad_nn::train`]: the same seed gives the same bytes, a kill costs the
+//!   steps since the last checkpoint. The encoder's features are kept in memory as far as the
+//!   budget goes.
+//! - Maps come from a student with batch normalisation folded in, and from
+//!   [`segad_nn::MapOperator`].
 //!
 //! ```
 //! use segad_core::{AnomalyDetector, FitContext, FitDetector, Image, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
@@ -48,15 +52,17 @@
 //!
 //! Deviations from anomalib after its pull request 1389 (whose settings the paper used):
 //! - The first values and the order of images come from segad's own random numbers.
-//! - conv4 and bn4 of the bottleneck, which nothing uses, are not kept; [`FittedRd4ad::import`] reads states with them.
+//! - conv4 and bn4 of the bottleneck, which nothing uses, are not kept; [`FittedRd4ad::import`]
+//!   reads states with them.
 //! - The encoder stops after its third feature and its batch normalisation is folded.
 //! - Image scores are the largest value of the raw map; there is no min–max normalisation.
 //!
-//! Extension: any encoder with features of strides s, 2s, 4s and channels c₁, c₂, c₃ will do. The bottleneck's leading
-//! convolutions go c₁ → c₂ → c₃ and c₂ → c₃; its blocks are c₃/2 (or c₃) wide and give 2c₃ channels; the decoder's
-//! layers give c₃, c₂, c₁ from blocks of half that width, 3, 4 and 6 of them. With WideResNet-50-2 these are the
-//! published sizes. ResNet-18 thus gets bottleneck blocks where the published code would take basic ones. Where an
-//! encoder's feature can be negative (EfficientNet-Lite's blocks end without activation) so can the decoder's: the last
+//! Extension: any encoder with features of strides s, 2s, 4s and channels c₁, c₂, c₃ will do. The
+//! bottleneck's leading convolutions go c₁ → c₂ → c₃ and c₂ → c₃; its blocks are c₃/2 (or c₃) wide
+//! and give 2c₃ channels; the decoder's layers give c₃, c₂, c₁ from blocks of half that width, 3, 4
+//! and 6 of them. With WideResNet-50-2 these are the published sizes. ResNet-18 thus gets
+//! bottleneck blocks where the published code would take basic ones. Where an encoder's feature can
+//! be negative (EfficientNet-Lite's blocks end without activation) so can the decoder's: the last
 //! ReLU of that decoder layer is left out.
 
 mod architecture;

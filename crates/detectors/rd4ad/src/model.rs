@@ -51,7 +51,13 @@ impl FittedRd4ad {
         batch: usize,
     ) -> Result<Self, Rd4adError> {
         let inference = Inference::new(&params, encoder, &student, batch)?;
-        Ok(Self { params, origin, curve, student, inference })
+        Ok(Self {
+            params,
+            origin,
+            curve,
+            student,
+            inference,
+        })
     }
 
     /// The parameters that it was trained with.
@@ -77,8 +83,8 @@ impl FittedRd4ad {
         Ok(self.inference.encoder.input(images)?)
     }
 
-    /// From network input to maps, N×S×S: all that lies between preprocessing and maps as operations on tensors, so that
-    /// it can be traced.
+    /// From network input to maps, N×S×S: all that lies between preprocessing and maps as
+    /// operations on tensors, so that it can be traced.
     ///
     /// # Errors
     /// libtorch's.
@@ -91,24 +97,30 @@ impl FittedRd4ad {
         self.student.tensors()
     }
 
-    /// The model as bytes: the student's state, the parameters and the digest of the encoder's weights, not the weights
-    /// themselves.
+    /// The model as bytes: the student's state, the parameters and the digest of the encoder's
+    /// weights, not the weights themselves.
     ///
     /// # Errors
     /// libtorch's.
     pub fn save(&self) -> Result<SavedModel, Rd4adError> {
-        let saved = Saved { settings: self.params.clone(), origin: self.origin, curve: self.curve.clone() };
-        let inputs = BTreeMap::from([(WEIGHTS.to_owned(), self.inference.encoder.backbone.digest())]);
+        let saved = Saved {
+            settings: self.params.clone(),
+            origin: self.origin,
+            curve: self.curve.clone(),
+        };
+        let inputs =
+            BTreeMap::from([(WEIGHTS.to_owned(), self.inference.encoder.backbone.digest())]);
         let tensors = self.student.tensors();
         let tensors: Vec<(&str, &Tensor)> = tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();
         Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, &tensors)?)
     }
 
-    /// Reads a saved model back; `weights` are the encoder's, those that it was trained with. The precision is that of
-    /// the fit. `batch` images go through the network at once.
+    /// Reads a saved model back; `weights` are the encoder's, those that it was trained with. The
+    /// precision is that of the fit. `batch` images go through the network at once.
     ///
     /// # Errors
-    /// [`Rd4adError::OtherWeights`], or [`segad_nn::NnError::Saved`] for a damaged or foreign model.
+    /// [`Rd4adError::OtherWeights`], or [`segad_nn::NnError::Saved`] for a damaged or foreign
+    /// model.
     pub fn load(
         saved: &SavedModel,
         weights: &Weights,
@@ -121,20 +133,24 @@ impl FittedRd4ad {
         if expected != actual {
             return Err(Rd4adError::OtherWeights { expected, actual });
         }
-        let Saved { settings, origin, curve } = opened.parameters.clone();
+        let Saved {
+            settings,
+            origin,
+            curve,
+        } = opened.parameters.clone();
         let encoder = Encoder::new(&settings, weights, device, origin.precision)?;
         let student = Student::new(settings.shape(), encoder.backbone.device())?;
         student.read(|p| opened.take(&p.name, &p.shape))?;
         Self::new(settings, (origin, curve), encoder, student, batch)
     }
 
-    /// A model from a student trained elsewhere: safetensors of a state that anomalib (`model.bottleneck.…`,
-    /// `model.decoder.…`; encoder entries are left out) or the official code (`bn.…`, `decoder.…`) wrote. Its unused
-    /// conv4 and bn4 may be there.
+    /// A model from a student trained elsewhere: safetensors of a state that anomalib
+    /// (`model.bottleneck.…`, `model.decoder.…`; encoder entries are left out) or the official code
+    /// (`bn.…`, `decoder.…`) wrote. Its unused conv4 and bn4 may be there.
     ///
     /// # Errors
-    /// [`segad_nn::NnError::WeightNames`] and [`segad_nn::NnError::WeightShape`] for the state of another network,
-    /// [`Rd4adError::Weights`] for the encoder's.
+    /// [`segad_nn::NnError::WeightNames`] and [`segad_nn::NnError::WeightShape`] for the state of
+    /// another network, [`Rd4adError::Weights`] for the encoder's.
     pub fn import(
         params: Rd4adParams,
         state: &Weights,
@@ -150,7 +166,9 @@ impl FittedRd4ad {
             }
         };
         let renamed = state.tensors().iter().map(|(name, t)| (rename(name), t));
-        let renamed: Vec<(String, &Tensor)> = renamed.filter(|(n, _)| !n.starts_with("encoder.")).collect();
+        let renamed: Vec<(String, &Tensor)> = renamed
+            .filter(|(n, _)| !n.starts_with("encoder."))
+            .collect();
         let named: Vec<(&str, &Tensor)> = renamed.iter().map(|(n, t)| (n.as_str(), *t)).collect();
         let state = Weights::from_safetensors(&write_tensors(&named)?)?;
         state.check_against("rd4ad", &params.parameters(false), &params.parameters(true))?;
@@ -158,7 +176,12 @@ impl FittedRd4ad {
         let encoder = Encoder::new(&params, weights, device, precision)?;
         let student = Student::new(params.shape(), encoder.backbone.device())?;
         student.read(|p| Ok(state.tensors()[&p.name].shallow_clone()))?;
-        let origin = Origin { images: 0, steps: 0, seed: Seed(0), precision };
+        let origin = Origin {
+            images: 0,
+            steps: 0,
+            seed: Seed(0),
+            precision,
+        };
         Self::new(params, (origin, vec![]), encoder, student, batch)
     }
 }

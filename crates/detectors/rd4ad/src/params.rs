@@ -19,10 +19,12 @@ pub enum BottleneckWidth {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
-    /// Of each image's whole feature as one vector; the official code's, anomalib's since October 2023.
+    /// Of each image's whole feature as one vector; the official code's, anomalib's since October
+    /// 2023.
     #[default]
     Flattened,
-    /// Of the channels at each place, averaged over places; the RD4AD paper's formula, anomalib's before.
+    /// Of the channels at each place, averaged over places; the RD4AD paper's formula, anomalib's
+    /// before.
     PerPixel,
 }
 
@@ -66,7 +68,8 @@ as_str!(Combine, Add => "add", Multiply => "multiply");
 pub struct Rd4adSettings {
     /// Which encoder.
     pub backbone: BackboneKind,
-    /// Its three layers, finest first, each of twice the stride of the one before; unset: those of strides 4, 8, 16.
+    /// Its three layers, finest first, each of twice the stride of the one before; unset: those of
+    /// strides 4, 8, 16.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<String>>,
     /// Side of the square network input in pixels; a multiple of twice the last layer's stride.
@@ -113,11 +116,20 @@ pub struct Rd4adParams {
     layers: Vec<String>,
 }
 
-fn expect(ok: bool, field: &'static str, value: &dyn ToString, expected: &str) -> Result<(), Rd4adError> {
+fn expect(
+    ok: bool,
+    field: &'static str,
+    value: &dyn ToString,
+    expected: &str,
+) -> Result<(), Rd4adError> {
     if ok {
         return Ok(());
     }
-    Err(Rd4adError::Setting { field, value: value.to_string(), expected: expected.to_owned() })
+    Err(Rd4adError::Setting {
+        field,
+        value: value.to_string(),
+        expected: expected.to_owned(),
+    })
 }
 
 /// The layers of strides 4, 8 and 16 with the richest features.
@@ -133,7 +145,8 @@ fn default_layers(backbone: BackboneKind) -> [&'static str; 3] {
     }
 }
 
-/// Whether a tap's features are never negative: an EfficientNet-Lite's blocks end in a projection without activation.
+/// Whether a tap's features are never negative: an EfficientNet-Lite's blocks end in a projection
+/// without activation.
 fn rectified(backbone: BackboneKind, tap: &Tap) -> bool {
     match backbone {
         BackboneKind::WideResnet50_2 | BackboneKind::Resnet18 | BackboneKind::Miniature => true,
@@ -152,24 +165,46 @@ impl Rd4adSettings {
         let default = || default_layers(self.backbone).map(str::to_owned).to_vec();
         let layers = self.layers.take().unwrap_or_else(default);
         let text = format!("{layers:?}");
-        let taps = layers.iter().map(|l| self.backbone.tap(l)).collect::<Result<Vec<_>, _>>()?;
+        let taps = layers
+            .iter()
+            .map(|l| self.backbone.tap(l))
+            .collect::<Result<Vec<_>, _>>()?;
         let doubling = |taps: &[Tap; 3]| taps.windows(2).all(|t| t[1].stride == 2 * t[0].stride);
         let taps = <[Tap; 3]>::try_from(taps).ok().filter(doubling);
         let Some(taps) = taps else {
             let expected = "three layers, finest first, each of twice the stride of the one before";
-            return Err(Rd4adError::Setting { field: "layers", value: text, expected: expected.into() });
+            return Err(Rd4adError::Setting {
+                field: "layers",
+                value: text,
+                expected: expected.into(),
+            });
         };
         let unit = 2 * taps[2].stride as usize;
-        let size = self.image_size.is_multiple_of(unit) && (2 * unit..=4096).contains(&self.image_size);
+        let size =
+            self.image_size.is_multiple_of(unit) && (2 * unit..=4096).contains(&self.image_size);
         let expected = format!("a multiple of {unit} from {} to 4096 pixels", 2 * unit);
         expect(size, "image_size", &self.image_size, &expected)?;
         expect(self.epochs >= 1, "epochs", &self.epochs, "at least 1")?;
         expect(self.batch >= 1, "batch", &self.batch, "at least 1")?;
         let rate = self.learning_rate.is_finite() && self.learning_rate > 0.0;
-        expect(rate, "learning_rate", &self.learning_rate, "a positive number")?;
+        expect(
+            rate,
+            "learning_rate",
+            &self.learning_rate,
+            "a positive number",
+        )?;
         let betas = self.betas.iter().all(|b| (0.0..1.0).contains(b));
-        expect(betas, "betas", &format!("{:?}", self.betas), "two numbers from 0 to below 1")?;
-        Ok(Rd4adParams { settings: self, taps, layers })
+        expect(
+            betas,
+            "betas",
+            &format!("{:?}", self.betas),
+            "two numbers from 0 to below 1",
+        )?;
+        Ok(Rd4adParams {
+            settings: self,
+            taps,
+            layers,
+        })
     }
 }
 
@@ -224,8 +259,9 @@ impl Rd4adParams {
         self.settings.betas
     }
 
-    /// The state of bottleneck (`bottleneck.…`) and decoder (`decoder.…`) under the published names; `unused` adds
-    /// conv4 and bn4 of the bottleneck, which published files hold, although nothing uses them.
+    /// The state of bottleneck (`bottleneck.…`) and decoder (`decoder.…`) under the published
+    /// names; `unused` adds conv4 and bn4 of the bottleneck, which published files hold, although
+    /// nothing uses them.
     pub fn parameters(&self, unused: bool) -> Vec<Parameter> {
         let architecture = Architecture::new(self.shape());
         let mut list = architecture.parameters();
@@ -266,7 +302,10 @@ impl TryFrom<Rd4adSettings> for Rd4adParams {
 
 impl From<Rd4adParams> for Rd4adSettings {
     fn from(params: Rd4adParams) -> Self {
-        Self { layers: Some(params.layers), ..params.settings }
+        Self {
+            layers: Some(params.layers),
+            ..params.settings
+        }
     }
 }
 
@@ -293,24 +332,53 @@ mod tests {
     use segad_core::Key;
 
     fn key(settings: Rd4adSettings) -> Key {
-        KeyHasher::new("test", 1).field("p", &settings.checked().unwrap()).finish()
+        KeyHasher::new("test", 1)
+            .field("p", &settings.checked().unwrap())
+            .finish()
     }
 
     #[test]
     fn same_meaning_same_key() {
         let d = Rd4adSettings::default;
         let written = Some(["layer1", "layer2", "layer3"].map(str::to_owned).to_vec());
-        assert_eq!(key(d()), key(Rd4adSettings { layers: written, ..d() }));
+        assert_eq!(
+            key(d()),
+            key(Rd4adSettings {
+                layers: written,
+                ..d()
+            })
+        );
         let others = [
-            Rd4adSettings { backbone: BackboneKind::Resnet18, ..d() },
-            Rd4adSettings { image_size: 320, ..d() },
-            Rd4adSettings { bottleneck: BottleneckWidth::Full, ..d() },
-            Rd4adSettings { loss: Loss::PerPixel, ..d() },
-            Rd4adSettings { combine: Combine::Multiply, ..d() },
+            Rd4adSettings {
+                backbone: BackboneKind::Resnet18,
+                ..d()
+            },
+            Rd4adSettings {
+                image_size: 320,
+                ..d()
+            },
+            Rd4adSettings {
+                bottleneck: BottleneckWidth::Full,
+                ..d()
+            },
+            Rd4adSettings {
+                loss: Loss::PerPixel,
+                ..d()
+            },
+            Rd4adSettings {
+                combine: Combine::Multiply,
+                ..d()
+            },
             Rd4adSettings { epochs: 1, ..d() },
             Rd4adSettings { batch: 32, ..d() },
-            Rd4adSettings { learning_rate: 0.001, ..d() },
-            Rd4adSettings { betas: [0.5, 0.99], ..d() },
+            Rd4adSettings {
+                learning_rate: 0.001,
+                ..d()
+            },
+            Rd4adSettings {
+                betas: [0.5, 0.99],
+                ..d()
+            },
         ];
         for other in others {
             assert_ne!(key(d()), key(other.clone()), "{other:?}");
@@ -325,22 +393,68 @@ mod tests {
         };
         let d = Rd4adSettings::default;
         let layers = |names: &[&str]| Some(names.iter().map(|&n| n.to_owned()).collect());
-        says(Rd4adSettings { image_size: 250, ..d() }, "image_size = 250: expected a multiple of 32");
-        says(Rd4adSettings { image_size: 32, ..d() }, "from 64 to 4096");
+        says(
+            Rd4adSettings {
+                image_size: 250,
+                ..d()
+            },
+            "image_size = 250: expected a multiple of 32",
+        );
+        says(
+            Rd4adSettings {
+                image_size: 32,
+                ..d()
+            },
+            "from 64 to 4096",
+        );
         says(Rd4adSettings { epochs: 0, ..d() }, "epochs = 0");
         says(Rd4adSettings { batch: 0, ..d() }, "batch = 0");
-        says(Rd4adSettings { learning_rate: f64::NAN, ..d() }, "learning_rate = NaN");
-        says(Rd4adSettings { betas: [0.5, 1.0], ..d() }, "betas = [0.5, 1.0]");
-        says(Rd4adSettings { layers: layers(&["layer1", "layer2"]), ..d() }, "three layers");
-        says(Rd4adSettings { layers: layers(&["layer3", "layer2", "layer1"]), ..d() }, "finest first");
-        says(Rd4adSettings { layers: layers(&["layer1", "layer2", "layer9"]), ..d() }, "layer4");
+        says(
+            Rd4adSettings {
+                learning_rate: f64::NAN,
+                ..d()
+            },
+            "learning_rate = NaN",
+        );
+        says(
+            Rd4adSettings {
+                betas: [0.5, 1.0],
+                ..d()
+            },
+            "betas = [0.5, 1.0]",
+        );
+        says(
+            Rd4adSettings {
+                layers: layers(&["layer1", "layer2"]),
+                ..d()
+            },
+            "three layers",
+        );
+        says(
+            Rd4adSettings {
+                layers: layers(&["layer3", "layer2", "layer1"]),
+                ..d()
+            },
+            "finest first",
+        );
+        says(
+            Rd4adSettings {
+                layers: layers(&["layer1", "layer2", "layer9"]),
+                ..d()
+            },
+            "layer4",
+        );
         assert!(serde_json::from_str::<Rd4adSettings>(r#"{"lr": 1}"#).is_err());
         assert!(serde_json::from_str::<Rd4adParams>(r#"{"epochs": 0}"#).is_err());
     }
 
     #[test]
     fn checked_settings_read_back() {
-        let s = Rd4adSettings { loss: Loss::PerPixel, combine: Combine::Multiply, ..Default::default() };
+        let s = Rd4adSettings {
+            loss: Loss::PerPixel,
+            combine: Combine::Multiply,
+            ..Default::default()
+        };
         let p = s.checked().unwrap();
         let text = serde_json::to_string(&p).unwrap();
         assert!(text.contains(r#""per-pixel""#), "{text}");
@@ -349,16 +463,39 @@ mod tests {
 
     #[test]
     fn sizes_follow_the_encoder() {
-        let shape = |backbone| Rd4adSettings { backbone, ..Default::default() }.checked().unwrap().shape();
+        let shape = |backbone| {
+            Rd4adSettings {
+                backbone,
+                ..Default::default()
+            }
+            .checked()
+            .unwrap()
+            .shape()
+        };
         let s = shape(BackboneKind::EfficientnetLite2);
-        assert_eq!((s.channels, s.width, s.rectified), ([24, 48, 120], 60, [false; 3]));
+        assert_eq!(
+            (s.channels, s.width, s.rectified),
+            ([24, 48, 120], 60, [false; 3])
+        );
         let s = shape(BackboneKind::Resnet18);
-        assert_eq!((s.channels, s.width, s.rectified), ([64, 128, 256], 128, [true; 3]));
+        assert_eq!(
+            (s.channels, s.width, s.rectified),
+            ([64, 128, 256], 128, [true; 3])
+        );
         let s = shape(BackboneKind::WideResnet50_2);
         assert_eq!((s.channels, s.width), ([256, 512, 1024], 512));
         for backbone in BackboneKind::ALL {
-            let p = Rd4adSettings { backbone, ..Default::default() }.checked().unwrap();
-            assert_eq!(p.feature_sizes(), [(64, 64), (32, 32), (16, 16)], "{backbone}");
+            let p = Rd4adSettings {
+                backbone,
+                ..Default::default()
+            }
+            .checked()
+            .unwrap();
+            assert_eq!(
+                p.feature_sizes(),
+                [(64, 64), (32, 32), (16, 16)],
+                "{backbone}"
+            );
         }
     }
 }

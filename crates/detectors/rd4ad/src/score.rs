@@ -20,7 +20,10 @@ impl Encoder {
         device: Device,
         precision: Precision,
     ) -> Result<Self, Rd4adError> {
-        let (kind, last) = (params.backbone(), params.layers().last().map(String::as_str));
+        let (kind, last) = (
+            params.backbone(),
+            params.layers().last().map(String::as_str),
+        );
         weights.check(kind, last).map_err(Rd4adError::Weights)?;
         Ok(Self {
             backbone: Backbone::new(kind, params.layers(), weights, device, precision)?,
@@ -65,9 +68,20 @@ impl Inference {
     ) -> Result<Self, Rd4adError> {
         let size = params.image_size();
         let device = encoder.backbone.device();
-        let scorer = Scorer::new(params.combine(), params.feature_sizes(), (size, size), device)?;
+        let scorer = Scorer::new(
+            params.combine(),
+            params.feature_sizes(),
+            (size, size),
+            device,
+        )?;
         let student = Folded::new(student, encoder.backbone.precision())?;
-        Ok(Self { encoder, student, scorer, size, batch: batch.max(1) })
+        Ok(Self {
+            encoder,
+            student,
+            scorer,
+            size,
+            batch: batch.max(1),
+        })
     }
 
     /// From network input to maps, N×S×S.
@@ -85,7 +99,10 @@ impl Inference {
             let values = to_vec(&self.network(&self.encoder.input(chunk)?)?)?;
             for (i, values) in values.chunks_exact(self.size * self.size).enumerate() {
                 let map = AnomalyMap::new(self.size, self.size, values.to_vec());
-                maps.push(map.map_err(|source| Rd4adError::Map { index: b * self.batch + i, source })?);
+                maps.push(map.map_err(|source| Rd4adError::Map {
+                    index: b * self.batch + i,
+                    source,
+                })?);
             }
         }
         Ok(maps)

@@ -1,4 +1,5 @@
-//! The trainable student: variables, their first values, and the pass that batch normalisation sees.
+//! The trainable student: variables, their first values, and the pass that batch normalisation
+//! sees.
 
 use crate::architecture::{Architecture, Op, Run, Shape, Unit};
 use segad_core::Seed;
@@ -45,17 +46,28 @@ impl Student {
                 variance: norm.f_ones_no_train("running_var", &n)?,
             })
         };
-        let units = architecture.units.iter().map(state).collect::<Result<_, _>>()?;
-        Ok(Self { architecture, store, units })
+        let units = architecture
+            .units
+            .iter()
+            .map(state)
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            architecture,
+            store,
+            units,
+        })
     }
 
-    /// Sets the first values. Convolutions: normal with variance 2/(C_out·k²) (Kaiming, fan-out); transposed ones, which
-    /// the published code leaves alone: uniform within ±1/√(4·C_out), PyTorch's default; normalisations change nothing.
+    /// Sets the first values. Convolutions: normal with variance 2/(C_out·k²) (Kaiming, fan-out);
+    /// transposed ones, which the published code leaves alone: uniform within ±1/√(4·C_out),
+    /// PyTorch's default; normalisations change nothing.
     pub fn initialise(&self, seed: Seed) -> Result<(), NnError> {
         let convolutions = self.architecture.units.iter().map(|unit| {
             let fan = unit.output as f64;
             let initial = match unit.op {
-                Op::Conv { kernel, .. } => Initial::Normal((2.0 / (fan * (kernel * kernel) as f64)).sqrt()),
+                Op::Conv { kernel, .. } => {
+                    Initial::Normal((2.0 / (fan * (kernel * kernel) as f64)).sqrt())
+                }
                 Op::Double => Initial::Uniform(1.0 / (4.0 * fan).sqrt()),
             };
             (format!("{}.weight", unit.conv), initial)
@@ -63,13 +75,19 @@ impl Student {
         let convolutions: BTreeMap<String, Initial> = convolutions.collect();
         initialise(&self.store, seed, |name, _| match convolutions.get(name) {
             Some(initial) => *initial,
-            None if name.ends_with("weight") || name.ends_with("running_var") => Initial::Constant(1.0),
+            None if name.ends_with("weight") || name.ends_with("running_var") => {
+                Initial::Constant(1.0)
+            }
             None => Initial::Constant(0.0),
         })
     }
 
-    /// Sets all of its state, each tensor to what `take` gives for it; shapes must have been checked.
-    pub fn read(&self, mut take: impl FnMut(&Parameter) -> Result<Tensor, NnError>) -> Result<(), NnError> {
+    /// Sets all of its state, each tensor to what `take` gives for it; shapes must have been
+    /// checked.
+    pub fn read(
+        &self,
+        mut take: impl FnMut(&Parameter) -> Result<Tensor, NnError>,
+    ) -> Result<(), NnError> {
         let variables = self.store.variables();
         for parameter in self.architecture.parameters() {
             let value = take(&parameter)?;
@@ -91,10 +109,13 @@ impl Student {
         self.architecture.units.iter().zip(&self.units)
     }
 
-    /// The decoder's features for the encoder's, with the statistics of this batch if `train`, which then move the
-    /// running ones.
+    /// The decoder's features for the encoder's, with the statistics of this batch if `train`,
+    /// which then move the running ones.
     pub fn forward(&self, features: &[Tensor; 3], train: bool) -> Result<[Tensor; 3], NnError> {
-        let pass = Pass { student: self, train };
+        let pass = Pass {
+            student: self,
+            train,
+        };
         let embedding = self.architecture.embed(&pass, features)?;
         self.architecture.decode(&pass, embedding)
     }
@@ -107,11 +128,16 @@ struct Pass<'a> {
 
 impl Run for Pass<'_> {
     fn unit(&self, index: usize, x: &Tensor) -> Result<Tensor, NnError> {
-        let (unit, s) = (&self.student.architecture.units[index], &self.student.units[index]);
+        let (unit, s) = (
+            &self.student.architecture.units[index],
+            &self.student.units[index],
+        );
         let y = unit.convolve(x, &s.weight, None)?;
         let (weight, bias) = (Some(&s.scale), Some(&s.shift));
         let (mean, variance) = (Some(&s.mean), Some(&s.variance));
-        let mut y = y.f_batch_norm(weight, bias, mean, variance, self.train, MOMENTUM, EPSILON, true)?;
+        let mut y = y.f_batch_norm(
+            weight, bias, mean, variance, self.train, MOMENTUM, EPSILON, true,
+        )?;
         Ok(if unit.relu { y.f_relu_()? } else { y })
     }
 }
@@ -122,7 +148,11 @@ mod tests {
     use segad_nn::to_vec;
 
     fn student(seed: u64) -> Student {
-        let shape = Shape { channels: [8, 16, 32], rectified: [true; 3], width: 16 };
+        let shape = Shape {
+            channels: [8, 16, 32],
+            rectified: [true; 3],
+            width: 16,
+        };
         let s = Student::new(shape, tch::Device::Cpu).unwrap();
         s.initialise(Seed(seed)).unwrap();
         s
@@ -138,25 +168,47 @@ mod tests {
         let moments = |v: &[f32]| {
             let n = v.len() as f64;
             let mean = v.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
-            let power = |p| v.iter().map(|&x| (f64::from(x) - mean).powi(p)).sum::<f64>() / n;
+            let power = |p| {
+                v.iter()
+                    .map(|&x| (f64::from(x) - mean).powi(p))
+                    .sum::<f64>()
+                    / n
+            };
             (mean, power(2), power(4) / power(2).powi(2))
         };
-        // 16·96 values with variance 2/16, 32·16·9 with 2/(32·9): means within 4 of their standard errors.
+        // 16·96 values with variance 2/16, 32·16·9 with 2/(32·9): means within 4 of their standard
+        // errors.
         let v = values(&s, "bottleneck.conv3.weight");
         let (mean, variance, fourth) = moments(&v);
         let expected = 2.0 / (32.0 * 9.0);
-        assert!(mean.abs() < 4.0 * (expected / v.len() as f64).sqrt(), "{mean}");
-        assert!((variance / expected - 1.0).abs() < 4.0 * (2.0 / v.len() as f64).sqrt(), "{variance}");
-        assert!((fourth - 3.0).abs() < 4.0 * (24.0 / v.len() as f64).sqrt(), "{fourth}");
+        assert!(
+            mean.abs() < 4.0 * (expected / v.len() as f64).sqrt(),
+            "{mean}"
+        );
+        assert!(
+            (variance / expected - 1.0).abs() < 4.0 * (2.0 / v.len() as f64).sqrt(),
+            "{variance}"
+        );
+        assert!(
+            (fourth - 3.0).abs() < 4.0 * (24.0 / v.len() as f64).sqrt(),
+            "{fourth}"
+        );
 
         let v = values(&s, "decoder.layer1.0.upsample.0.weight");
         let bound = 1.0 / (4.0f32 * 32.0).sqrt();
         assert_eq!(v.len(), 64 * 32 * 4);
         assert!(v.iter().all(|x| x.abs() <= bound));
         let (_, variance, fourth) = moments(&v);
-        assert!((variance * 3.0 / f64::from(bound * bound) - 1.0).abs() < 0.05, "{variance}");
+        assert!(
+            (variance * 3.0 / f64::from(bound * bound) - 1.0).abs() < 0.05,
+            "{variance}"
+        );
         assert!((fourth - 1.8).abs() < 0.05, "{fourth}");
-        assert!(values(&s, "bottleneck.bn2.weight").iter().all(|&x| x == 1.0));
+        assert!(
+            values(&s, "bottleneck.bn2.weight")
+                .iter()
+                .all(|&x| x == 1.0)
+        );
         assert!(values(&s, "bottleneck.bn2.bias").iter().all(|&x| x == 0.0));
     }
 
@@ -164,7 +216,10 @@ mod tests {
     fn a_seed_gives_the_same_bytes() {
         let all = |seed| {
             let tensors = student(seed).tensors();
-            tensors.values().map(|t| to_vec(t).unwrap()).collect::<Vec<_>>()
+            tensors
+                .values()
+                .map(|t| to_vec(t).unwrap())
+                .collect::<Vec<_>>()
         };
         assert_eq!(all(1), all(1));
         let name = "decoder.layer2.1.conv2.weight";

@@ -65,7 +65,8 @@ pub enum Task {
         /// The features that it scores, if not the images.
         embed: Option<CellId>,
     },
-    /// Score every image of `split.classifier` with the classifier that was fitted without its fold.
+    /// Score every image of `split.classifier` with the classifier that was fitted without its
+    /// fold.
     OutOfFold {
         /// One fitted classifier a fold.
         fits: Vec<CellId>,
@@ -86,7 +87,8 @@ pub enum Task {
         labels: Option<CellId>,
         /// Parameters of the statistics.
         features: Table,
-        /// Of several detectors: the statistics of each, which are put side by side. Empty if there is one.
+        /// Of several detectors: the statistics of each, which are put side by side. Empty if there
+        /// is one.
         parts: Vec<CellId>,
     },
     /// Fit on `split.forest`, score every row.

@@ -1,5 +1,6 @@
-//! Reading and writing `.npy` files (format versions 1 to 3): label maps and anomaly maps of other programs. Arrays of
-//! Python objects, which numpy stores as pickles, are refused; nothing is ever executed.
+//! Reading and writing `.npy` files (format versions 1 to 3): label maps and anomaly maps of other
+//! programs. Arrays of Python objects, which numpy stores as pickles, are refused; nothing is ever
+//! executed.
 //!
 //! ```
 //! use segad_imaging::npy::{read_npy, write_f32};
@@ -67,20 +68,29 @@ impl NpyArray {
         }
     }
 
-    /// All values as integers; floats are accepted where they are whole. Otherwise the position (in C order) and value of
-    /// the first one that is not.
+    /// All values as integers; floats are accepted where they are whole. Otherwise the position (in
+    /// C order) and value of the first one that is not.
     ///
     /// # Errors
     /// The first position and value that is no whole number.
     pub fn to_integers(&self) -> Result<Vec<i64>, (usize, f64)> {
         let whole = |(i, x): (usize, f64)| {
             // Up to here every whole f64 is one i64 exactly.
-            if x.fract() == 0.0 && x.abs() <= 9_007_199_254_740_992.0 { Ok(x as i64) } else { Err((i, x)) }
+            if x.fract() == 0.0 && x.abs() <= 9_007_199_254_740_992.0 {
+                Ok(x as i64)
+            } else {
+                Err((i, x))
+            }
         };
         match &self.data {
             NpyData::Bool(v) => Ok(v.iter().map(|&b| i64::from(b)).collect()),
             NpyData::I64(v) => Ok(v.clone()),
-            NpyData::F32(v) => v.iter().map(|&x| f64::from(x)).enumerate().map(whole).collect(),
+            NpyData::F32(v) => v
+                .iter()
+                .map(|&x| f64::from(x))
+                .enumerate()
+                .map(whole)
+                .collect(),
             NpyData::F64(v) => v.iter().copied().enumerate().map(whole).collect(),
         }
     }
@@ -94,23 +104,42 @@ pub fn open(path: &Path) -> Result<NpyArray, ImagingError> {
     read_npy(&read_file(path)?).map_err(|e| e.at(path))
 }
 
-/// Parses the bytes of one `.npy` file: booleans, integers and floats, either byte order, C or Fortran order.
+/// Parses the bytes of one `.npy` file: booleans, integers and floats, either byte order, C or
+/// Fortran order.
 ///
 /// # Errors
-/// [`ImagingError::ZeroBytes`], [`ImagingError::Truncated`], [`ImagingError::Damaged`], or [`ImagingError::NpyType`] for
-/// objects, structures, texts and complex numbers.
+/// [`ImagingError::ZeroBytes`], [`ImagingError::Truncated`], [`ImagingError::Damaged`], or
+/// [`ImagingError::NpyType`] for objects, structures, texts and complex numbers.
 pub fn read_npy(bytes: &[u8]) -> Result<NpyArray, ImagingError> {
     let (header, body) = header::parse(bytes)?;
-    let Header { kind, size, big_endian, fortran, shape } = header;
+    let Header {
+        kind,
+        size,
+        big_endian,
+        fortran,
+        shape,
+    } = header;
     let too_large = || damaged(format!("shape {shape:?} overflows"));
-    let count = shape.iter().try_fold(1_usize, |n, &s| n.checked_mul(s)).ok_or_else(too_large)?;
+    let count = shape
+        .iter()
+        .try_fold(1_usize, |n, &s| n.checked_mul(s))
+        .ok_or_else(too_large)?;
     let expected = count.checked_mul(size).ok_or_else(too_large)?;
     if body.len() < expected {
-        let detail = format!("shape {shape:?} needs {expected} bytes of values, got {}", body.len());
-        return Err(ImagingError::Truncated { format: "npy", detail });
+        let detail = format!(
+            "shape {shape:?} needs {expected} bytes of values, got {}",
+            body.len()
+        );
+        return Err(ImagingError::Truncated {
+            format: "npy",
+            detail,
+        });
     }
     if body.len() > expected {
-        return Err(damaged(format!("{} bytes follow the values", body.len() - expected)));
+        return Err(damaged(format!(
+            "{} bytes follow the values",
+            body.len() - expected
+        )));
     }
     let mut raw = match size {
         1 => words::<1>(body, big_endian),
@@ -125,7 +154,11 @@ pub fn read_npy(bytes: &[u8]) -> Result<NpyArray, ImagingError> {
         ('b', _) => NpyData::Bool(raw.iter().map(|&v| v != 0).collect()),
         ('i', _) => {
             let unused = 64 - 8 * size as u32;
-            NpyData::I64(raw.iter().map(|&v| (v << unused).cast_signed() >> unused).collect())
+            NpyData::I64(
+                raw.iter()
+                    .map(|&v| (v << unused).cast_signed() >> unused)
+                    .collect(),
+            )
         }
         ('u', _) => {
             if let Some(v) = raw.iter().find(|&&v| i64::try_from(v).is_err()) {
@@ -145,7 +178,12 @@ pub fn read_npy(bytes: &[u8]) -> Result<NpyArray, ImagingError> {
 /// # Errors
 /// [`ImagingError::Damaged`] unless `values` fills `shape`.
 pub fn write_f32(shape: &[usize], values: &[f32]) -> Result<Vec<u8>, ImagingError> {
-    write(shape, "<f4", values.len(), values.iter().flat_map(|v| v.to_le_bytes()))
+    write(
+        shape,
+        "<f4",
+        values.len(),
+        values.iter().flat_map(|v| v.to_le_bytes()),
+    )
 }
 
 /// The bytes that `numpy.save` writes for a C-ordered `uint8` array.
@@ -171,7 +209,10 @@ fn write(
 }
 
 fn damaged(detail: String) -> ImagingError {
-    ImagingError::Damaged { format: "npy", detail }
+    ImagingError::Damaged {
+        format: "npy",
+        detail,
+    }
 }
 
 /// From first axis fastest to last axis fastest.
@@ -184,7 +225,9 @@ fn c_order(raw: &[u64], shape: &[usize]) -> Vec<u64> {
             Some(this)
         })
         .collect();
-    let Some((&last, outer)) = shape.split_last() else { return raw.to_vec() };
+    let Some((&last, outer)) = shape.split_last() else {
+        return raw.to_vec();
+    };
     let step = strides[outer.len()];
     let mut index = vec![0; outer.len()];
     let mut out = Vec::with_capacity(raw.len());

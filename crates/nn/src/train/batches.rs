@@ -2,8 +2,8 @@ use super::TrainError;
 use rand::Rng;
 use segad_core::Seed;
 
-/// Says which samples each step sees. The answer depends on epoch and step alone, so that a training can go on from
-/// any step without replaying those before.
+/// Says which samples each step sees. The answer depends on epoch and step alone, so that a
+/// training can go on from any step without replaying those before.
 pub trait Sampler {
     /// Steps of one epoch, at least 1.
     fn steps_per_epoch(&self) -> u64;
@@ -34,19 +34,34 @@ pub struct ShuffledBatches {
 }
 
 impl ShuffledBatches {
-    /// Batches of `batch` of the samples 0…`samples`−1; the last, smaller batch of an epoch is left out with
-    /// `drop_last`.
+    /// Batches of `batch` of the samples 0…`samples`−1; the last, smaller batch of an epoch is left
+    /// out with `drop_last`.
     ///
     /// # Errors
     /// [`TrainError::TooFewSamples`] if that leaves no batch.
-    pub fn new(samples: usize, batch: usize, drop_last: bool, seed: Seed) -> Result<Self, TrainError> {
+    pub fn new(
+        samples: usize,
+        batch: usize,
+        drop_last: bool,
+        seed: Seed,
+    ) -> Result<Self, TrainError> {
         let size = batch.max(1);
-        let per_epoch = if drop_last { samples / size } else { samples.div_ceil(size) };
+        let per_epoch = if drop_last {
+            samples / size
+        } else {
+            samples.div_ceil(size)
+        };
         if per_epoch == 0 || batch == 0 {
             return Err(TrainError::TooFewSamples { samples, batch });
         }
         let order = (0..samples).collect();
-        Ok(Self { batch, per_epoch: per_epoch as u64, seed, epoch: None, order })
+        Ok(Self {
+            batch,
+            per_epoch: per_epoch as u64,
+            seed,
+            epoch: None,
+            order,
+        })
     }
 }
 
@@ -84,7 +99,10 @@ mod tests {
         let new = || ShuffledBatches::new(7, 3, false, Seed(4)).unwrap();
         let (mut a, mut b) = (new(), new());
         let all: Vec<Vec<usize>> = (0..6).map(|s| a.batch(s / 3, s % 3)).collect();
-        assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 1, 3, 3, 1]);
+        assert_eq!(
+            all.iter().map(Vec::len).collect::<Vec<_>>(),
+            [3, 3, 1, 3, 3, 1]
+        );
         assert_ne!(all[..3], all[3..]);
         assert_eq!(b.batch(1, 1), all[4]);
         assert_eq!(b.batch(0, 2), all[2]);
@@ -111,6 +129,9 @@ mod tests {
             shuffle(&mut items, Seed(seed));
             counts[items[0] * 2 + usize::from(items[1] > items[2])] += 1;
         }
-        assert!(counts.iter().all(|&c| (140..260).contains(&c)), "{counts:?}");
+        assert!(
+            counts.iter().all(|&c| (140..260).contains(&c)),
+            "{counts:?}"
+        );
     }
 }

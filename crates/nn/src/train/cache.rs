@@ -2,8 +2,9 @@ use crate::{NnError, autocast};
 use segad_core::Precision;
 use tch::{Device, Kind, Tensor};
 
-/// What a frozen network makes of each sample, kept in memory as far as a budget goes and worked out again where it
-/// does not. Each sample is worked out by itself, so that batches are the same bit for bit whatever is kept.
+/// What a frozen network makes of each sample, kept in memory as far as a budget goes and worked
+/// out again where it does not. Each sample is worked out by itself, so that batches are the same
+/// bit for bit whatever is kept.
 pub struct FrozenCache<'a, E> {
     compute: Box<dyn FnMut(usize) -> Result<Vec<Tensor>, E> + 'a>,
     kept: Vec<Option<Vec<Tensor>>>,
@@ -13,9 +14,10 @@ pub struct FrozenCache<'a, E> {
 }
 
 impl<'a, E: From<NnError>> FrozenCache<'a, E> {
-    /// For the samples 0…`samples`−1: `compute` gives one or more tensors of a sample, each 1×…; they are kept in main
-    /// memory, in at most `budget` bytes. With [`Precision::Bf16`] they are rounded to bf16, which loses nothing of a
-    /// bf16 network's output. Batches are f32 and lie on `device`.
+    /// For the samples 0…`samples`−1: `compute` gives one or more tensors of a sample, each 1×…;
+    /// they are kept in main memory, in at most `budget` bytes. With [`Precision::Bf16`] they are
+    /// rounded to bf16, which loses nothing of a bf16 network's output. Batches are f32 and lie on
+    /// `device`.
     pub fn new(
         samples: usize,
         budget: u64,
@@ -24,11 +26,17 @@ impl<'a, E: From<NnError>> FrozenCache<'a, E> {
         compute: impl FnMut(usize) -> Result<Vec<Tensor>, E> + 'a,
     ) -> Self {
         let kept = (0..samples).map(|_| None).collect();
-        Self { compute: Box::new(compute), kept, left: budget, kind: crate::torch_kind(precision), device }
+        Self {
+            compute: Box::new(compute),
+            kept,
+            left: budget,
+            kind: crate::torch_kind(precision),
+            device,
+        }
     }
 
-    /// The samples' tensors, stacked along the first dimension, row after row: training steps of convolutions over
-    /// channels-last input took up to a quarter longer on a processor.
+    /// The samples' tensors, stacked along the first dimension, row after row: training steps of
+    /// convolutions over channels-last input took up to a quarter longer on a processor.
     ///
     /// # Errors
     /// [`NnError::EmptyBatch`] for no or an unknown sample, else `compute`'s.
@@ -40,7 +48,10 @@ impl<'a, E: From<NnError>> FrozenCache<'a, E> {
         let parts = rows.first().ok_or(NnError::EmptyBatch)?.len();
         let stack = |k: usize| -> Result<Tensor, NnError> {
             let column: Vec<&Tensor> = rows.iter().filter_map(|r| r.get(k)).collect();
-            Ok(Tensor::f_cat(&column, 0)?.f_to_device(self.device)?.f_to_kind(Kind::Float)?.f_contiguous()?)
+            Ok(Tensor::f_cat(&column, 0)?
+                .f_to_device(self.device)?
+                .f_to_kind(Kind::Float)?
+                .f_contiguous()?)
         };
         Ok((0..parts).map(stack).collect::<Result<_, _>>()?)
     }
@@ -55,10 +66,13 @@ impl<'a, E: From<NnError>> FrozenCache<'a, E> {
         if let Some(list) = self.kept.get(i).ok_or(NnError::EmptyBatch)? {
             return Ok(share(list));
         }
-        // A training's autocast must not reach a frozen network, which is the same in training and scoring.
+        // A training's autocast must not reach a frozen network, which is the same in training and
+        // scoring.
         let compute = &mut self.compute;
         let list = autocast(self.device, Precision::F32, || tch::no_grad(|| compute(i)))?;
-        let list = list.iter().map(|t| Ok(t.f_to_device(Device::Cpu)?.f_to_kind(self.kind)?));
+        let list = list
+            .iter()
+            .map(|t| Ok(t.f_to_device(Device::Cpu)?.f_to_kind(self.kind)?));
         let list: Vec<Tensor> = list.collect::<Result<_, NnError>>()?;
         let size = self.kind.elt_size_in_bytes() as u64;
         let bytes: u64 = list.iter().map(|t| t.numel() as u64 * size).sum();
@@ -82,7 +96,10 @@ mod tests {
             let mut cache = FrozenCache::new(4, budget, precision, Device::Cpu, |i| {
                 calls += 1;
                 let v = i as f32 + 0.1;
-                Ok::<_, NnError>(vec![from_slice(&[v, -v], &[1, 2])?, from_slice(&[v; 3], &[1, 3])?])
+                Ok::<_, NnError>(vec![
+                    from_slice(&[v, -v], &[1, 2])?,
+                    from_slice(&[v; 3], &[1, 3])?,
+                ])
             });
             let mut seen = vec![];
             for batch in [[0, 3], [1, 0], [3, 1], [2, 2]] {
@@ -97,7 +114,10 @@ mod tests {
         };
         let (all, kept, calls) = run(80, Precision::F32);
         assert_eq!((kept, calls), (4, 4));
-        assert_eq!(all[..10], [0.1, -0.1, 3.1, -3.1, 0.1, 0.1, 0.1, 3.1, 3.1, 3.1]);
+        assert_eq!(
+            all[..10],
+            [0.1, -0.1, 3.1, -3.1, 0.1, 0.1, 0.1, 3.1, 3.1, 3.1]
+        );
         let (some, kept, calls) = run(40, Precision::F32);
         assert_eq!((kept, calls), (2, 6));
         assert_eq!(some, all);

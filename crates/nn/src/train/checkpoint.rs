@@ -14,7 +14,8 @@ const SCHEMA: u32 = 1;
 /// The one entry of the file's metadata.
 const ENTRY: &str = "segad checkpoint";
 
-/// Where a training stands, beside its tensors. Random streams are functions of the step, so the step is their state.
+/// Where a training stands, beside its tensors. Random streams are functions of the step, so the
+/// step is their state.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Position {
     pub step: u64,
@@ -33,8 +34,8 @@ struct Entry {
     position: Position,
 }
 
-/// The file that a training is kept in: variables, the optimiser's memory and the position, in one safetensors file
-/// that is replaced whole.
+/// The file that a training is kept in: variables, the optimiser's memory and the position, in one
+/// safetensors file that is replaced whole.
 pub(super) struct Checkpoint {
     path: PathBuf,
     identity: Key,
@@ -46,8 +47,10 @@ pub(super) fn state<'a>(
     trainable: &'a [usize],
     slots: &'a [Slot],
 ) -> Vec<(String, &'a Tensor)> {
-    let mut list: Vec<(String, &Tensor)> =
-        variables.iter().map(|(name, t)| (format!("variable/{name}"), t)).collect();
+    let mut list: Vec<(String, &Tensor)> = variables
+        .iter()
+        .map(|(name, t)| (format!("variable/{name}"), t))
+        .collect();
     for (slot, &i) in slots.iter().zip(trainable) {
         let name = &variables[i].0;
         list.push((format!("first/{name}"), &slot.first));
@@ -84,7 +87,9 @@ fn digest<'a>(parts: impl Iterator<Item = (&'a str, &'a [usize], &'a [u8])>) -> 
     parts.sort_unstable_by_key(|p| p.0);
     let mut hasher = KeyHasher::new("checkpoint", SCHEMA);
     for (name, shape, bytes) in parts {
-        hasher.field(name, shape).field("bytes", &Key::of_bytes(bytes));
+        hasher
+            .field(name, shape)
+            .field("bytes", &Key::of_bytes(bytes));
     }
     hasher.finish()
 }
@@ -92,9 +97,18 @@ fn digest<'a>(parts: impl Iterator<Item = (&'a str, &'a [usize], &'a [u8])>) -> 
 impl Checkpoint {
     /// The checkpoint called `name` in `folder`.
     pub fn new(folder: &Path, name: &str, identity: Key) -> Self {
-        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+        let plain = |c: char| {
+            if c.is_ascii_alphanumeric() || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        };
         let file: String = name.chars().map(plain).collect();
-        Self { path: folder.join(format!("{file}.safetensors")), identity }
+        Self {
+            path: folder.join(format!("{file}.safetensors")),
+            identity,
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -102,15 +116,23 @@ impl Checkpoint {
     }
 
     fn error(&self, problem: impl std::fmt::Display) -> TrainError {
-        TrainError::Checkpoint { path: self.path.clone(), problem: problem.to_string() }
+        TrainError::Checkpoint {
+            path: self.path.clone(),
+            problem: problem.to_string(),
+        }
     }
 
-    /// Replaces the file: written under another name, synced, renamed. A kill at any time leaves the old or the new.
+    /// Replaces the file: written under another name, synced, renamed. A kill at any time leaves
+    /// the old or the new.
     #[expect(
         clippy::disallowed_methods,
         reason = "a checkpoint belongs to the training that writes it, not to the store"
     )]
-    pub fn write(&self, state: &[(String, &Tensor)], position: &Position) -> Result<(), TrainError> {
+    pub fn write(
+        &self,
+        state: &[(String, &Tensor)],
+        position: &Position,
+    ) -> Result<(), TrainError> {
         let mut views = Vec::with_capacity(state.len());
         for (name, tensor) in state {
             let tensor = tensor.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
@@ -119,9 +141,17 @@ impl Checkpoint {
             let shape = tensor.size().iter().map(|&n| n as usize).collect();
             views.push((name.clone(), Bytes { shape, bytes }));
         }
-        let digest =
-            digest(views.iter().map(|(name, b)| (name.as_str(), b.shape.as_slice(), b.bytes.as_slice())));
-        let entry = Entry { schema: SCHEMA, identity: self.identity, digest, position: position.clone() };
+        let digest = digest(
+            views
+                .iter()
+                .map(|(name, b)| (name.as_str(), b.shape.as_slice(), b.bytes.as_slice())),
+        );
+        let entry = Entry {
+            schema: SCHEMA,
+            identity: self.identity,
+            digest,
+            position: position.clone(),
+        };
         let entry = serde_json::to_string(&entry).map_err(|e| self.error(e))?;
         let meta = HashMap::from([(ENTRY.to_owned(), entry)]);
         let folder = self.path.parent().unwrap_or(Path::new("."));
@@ -130,7 +160,11 @@ impl Checkpoint {
         std::fs::create_dir_all(folder).map_err(io)?;
         safetensors::serialize_to_file(views, Some(meta), &part)
             .map_err(|e| self.error(format!("cannot be written: {e}")))?;
-        std::fs::OpenOptions::new().write(true).open(&part).and_then(|f| f.sync_all()).map_err(io)?;
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open(&part)
+            .and_then(|f| f.sync_all())
+            .map_err(io)?;
         std::fs::rename(&part, &self.path).map_err(io)?;
         // A folder can be synced on Unix; where not, the rename is at worst lost, not torn.
         if let Ok(folder) = std::fs::File::open(folder) {
@@ -148,7 +182,9 @@ impl Checkpoint {
             Err(e) => return Err(self.error(format!("cannot be read: {e}"))),
         };
         let damaged = |e: &dyn std::fmt::Display| {
-            self.error(format!("is damaged ({e}); delete it to train from the start"))
+            self.error(format!(
+                "is damaged ({e}); delete it to train from the start"
+            ))
         };
         let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&e))?;
         let (_, meta) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
@@ -170,9 +206,13 @@ impl Checkpoint {
             let view = file.tensor(name).map_err(|e| damaged(&e))?;
             let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
             if shape != tensor.size() {
-                return Err(damaged(&format!("{name} is {shape:?}, expected {:?}", tensor.size())));
+                return Err(damaged(&format!(
+                    "{name} is {shape:?}, expected {:?}",
+                    tensor.size()
+                )));
             }
-            let value = Tensor::f_from_data_size(view.data(), &shape, Kind::Float).map_err(NnError::from)?;
+            let value = Tensor::f_from_data_size(view.data(), &shape, Kind::Float)
+                .map_err(NnError::from)?;
             tensor.shallow_clone().f_copy_(&value)?;
         }
         Ok(Some(entry.position))

@@ -30,7 +30,11 @@ impl Recorder {
     /// Closes the points that are open.
     pub fn close(&mut self, step: u64) {
         for (name, sum, count) in self.open.drain(..) {
-            self.points.push(CurvePoint { step, name, value: sum / count as f64 });
+            self.points.push(CurvePoint {
+                step,
+                name,
+                value: sum / count as f64,
+            });
         }
     }
 }

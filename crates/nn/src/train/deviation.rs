@@ -1,5 +1,5 @@
-//! What DevNet and DRA have in common: a score that is trained to deviate from a Gaussian reference, the largest places
-//! of a score map, the same image at several sizes.
+//! What DevNet and DRA have in common: a score that is trained to deviate from a Gaussian
+//! reference, the largest places of a score map, the same image at several sizes.
 
 use super::{focal_loss, uniform};
 use crate::{NnError, from_slice};
@@ -14,8 +14,8 @@ pub const REFERENCE_SAMPLES: usize = 5000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Criterion {
-    /// The deviation loss of DevNet (Pang et al., KDD 2019): good scores at the reference's mean, bad ones at least
-    /// `margin` deviations above it.
+    /// The deviation loss of DevNet (Pang et al., KDD 2019): good scores at the reference's mean,
+    /// bad ones at least `margin` deviations above it.
     #[default]
     Deviation,
     /// Binary cross-entropy, the score taken as a logit.
@@ -28,8 +28,8 @@ pub enum Criterion {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reference {
-    /// Mean and standard deviation (n − 1) of 5000 numbers from N(0, 1), drawn anew at every call, as published. They
-    /// are within some ±0.014 of 0 and ±1 % of 1.
+    /// Mean and standard deviation (n − 1) of 5000 numbers from N(0, 1), drawn anew at every call,
+    /// as published. They are within some ±0.014 of 0 and ±1 % of 1.
     #[default]
     Sampled,
     /// 0 and 1, what the samples stand for.
@@ -84,9 +84,11 @@ pub struct Objective {
 }
 
 impl Objective {
-    /// The loss of `scores` (B values), `bad` (B) saying which should be high; `seed` draws the reference.
+    /// The loss of `scores` (B values), `bad` (B) saying which should be high; `seed` draws the
+    /// reference.
     ///
-    /// Deviation: with d = (y − μ)/σ, the mean of |d| for good and max(0, margin − d) for bad images.
+    /// Deviation: with d = (y − μ)/σ, the mean of |d| for good and max(0, margin − d) for bad
+    /// images.
     ///
     /// # Errors
     /// [`NnError::Shape`] unless there is one label a score and at least one, else libtorch's.
@@ -94,7 +96,11 @@ impl Objective {
         let n = bad.len() as i64;
         if scores.size() != [n] || n == 0 {
             let expected = format!("[{n}], one score a label, at least one");
-            return Err(NnError::Shape { what: "scores of a loss", actual: scores.size(), expected });
+            return Err(NnError::Shape {
+                what: "scores of a loss",
+                actual: scores.size(),
+                expected,
+            });
         }
         let targets: Vec<f32> = bad.iter().map(|&b| f32::from(u8::from(b))).collect();
         let targets = from_slice(&targets, &[n])?.f_to_device(scores.device())?;
@@ -114,8 +120,8 @@ impl Objective {
     }
 }
 
-/// One score an image from score maps N×1×H×W: the mean of the ⌊share·H·W⌋ (at least one) largest absolute values; with
-/// a share of 0 the mean of all, signs kept.
+/// One score an image from score maps N×1×H×W: the mean of the ⌊share·H·W⌋ (at least one) largest
+/// absolute values; with a share of 0 the mean of all, signs kept.
 ///
 /// # Errors
 /// libtorch's.
@@ -131,8 +137,8 @@ pub fn top_mean(maps: &Tensor, share: f64) -> Result<Tensor, NnError> {
     Ok(chosen.f_mean_dim([1i64].as_slice(), false, None)?)
 }
 
-/// The input at scale `s`: every 2ˢ-th row and column, which is what nearest-neighbour resizing to 1/2ˢ of a size that
-/// 2ˢ divides gives.
+/// The input at scale `s`: every 2ˢ-th row and column, which is what nearest-neighbour resizing to
+/// 1/2ˢ of a size that 2ˢ divides gives.
 ///
 /// # Errors
 /// libtorch's.
@@ -141,7 +147,9 @@ pub fn at_scale(images: &Tensor, s: u32) -> Result<Tensor, NnError> {
         return Ok(images.shallow_clone());
     }
     let step = 1i64 << s;
-    Ok(images.f_slice(2, None, None, step)?.f_slice(3, None, None, step)?)
+    Ok(images
+        .f_slice(2, None, None, step)?
+        .f_slice(3, None, None, step)?)
 }
 
 #[cfg(test)]
@@ -149,42 +157,64 @@ mod tests {
     use super::*;
     use crate::to_vec;
 
-    const STANDARD: Objective =
-        Objective { criterion: Criterion::Deviation, reference: Reference::Standard, margin: 5.0 };
+    const STANDARD: Objective = Objective {
+        criterion: Criterion::Deviation,
+        reference: Reference::Standard,
+        margin: 5.0,
+    };
 
     fn close(actual: f64, expected: f64) {
-        assert!((actual - expected).abs() < 1e-6 * expected.abs().max(1.0), "{actual} is not {expected}");
+        assert!(
+            (actual - expected).abs() < 1e-6 * expected.abs().max(1.0),
+            "{actual} is not {expected}"
+        );
     }
 
     #[test]
     fn the_deviation_loss_by_hand() {
         // Good: |0.5|, |−2|; bad: 5 − 1, and 0 for one beyond the margin.
-        let y = from_slice(&[0.5, -2.0, 1.0, 7.0], &[4]).unwrap().set_requires_grad(true);
+        let y = from_slice(&[0.5, -2.0, 1.0, 7.0], &[4])
+            .unwrap()
+            .set_requires_grad(true);
         let bad = [false, false, true, true];
         let loss = STANDARD.loss(&y, &bad, Seed(1)).unwrap();
         close(loss.double_value(&[]), (0.5 + 2.0 + 4.0 + 0.0) / 4.0);
         let g = Tensor::run_backward(&[&loss], &[&y], false, false).remove(0);
         assert_eq!(to_vec(&g).unwrap(), [0.25, -0.25, -0.25, 0.0]);
         // With a sampled reference: (y − μ)/σ.
-        let sampled = Objective { reference: Reference::Sampled, ..STANDARD };
+        let sampled = Objective {
+            reference: Reference::Sampled,
+            ..STANDARD
+        };
         let (m, s) = Reference::Sampled.moments(Seed(9));
         let expected = ((0.5 - m) / s + (2.0 + m) / s + 5.0 - (1.0 - m) / s) / 4.0;
-        close(sampled.loss(&y, &bad, Seed(9)).unwrap().double_value(&[]), expected);
+        close(
+            sampled.loss(&y, &bad, Seed(9)).unwrap().double_value(&[]),
+            expected,
+        );
         assert!(STANDARD.loss(&y, &bad[..3], Seed(1)).is_err());
     }
 
     #[test]
     fn the_reference_is_drawn_from_a_normal_distribution() {
-        let all: Vec<(f64, f64)> = (0..200).map(|s| Reference::Sampled.moments(Seed(s))).collect();
+        let all: Vec<(f64, f64)> = (0..200)
+            .map(|s| Reference::Sampled.moments(Seed(s)))
+            .collect();
         let spread = |v: &[f64]| {
             let m = v.iter().sum::<f64>() / v.len() as f64;
-            (m, (v.iter().map(|x| (x - m).powi(2)).sum::<f64>() / v.len() as f64).sqrt())
+            (
+                m,
+                (v.iter().map(|x| (x - m).powi(2)).sum::<f64>() / v.len() as f64).sqrt(),
+            )
         };
         // Standard errors: 1/√5000 = 0.0141 of a mean, 1/√10000 = 0.01 of a deviation.
         let (m, s) = spread(&all.iter().map(|a| a.0).collect::<Vec<_>>());
         assert!(m.abs() < 0.004 && (0.012..0.0165).contains(&s), "{m} {s}");
         let (m, s) = spread(&all.iter().map(|a| a.1).collect::<Vec<_>>());
-        assert!((m - 1.0).abs() < 0.003 && (0.0085..0.0117).contains(&s), "{m} {s}");
+        assert!(
+            (m - 1.0).abs() < 0.003 && (0.0085..0.0117).contains(&s),
+            "{m} {s}"
+        );
         assert_eq!(Reference::Sampled.moments(Seed(3)), all[3]);
     }
 
@@ -195,10 +225,19 @@ mod tests {
         let p = 1.0 / (1.0 + 2f64.exp());
         let each = [2f64.ln(), -p.ln(), 60.0];
         let of = |criterion| {
-            Objective { criterion, ..STANDARD }.loss(&z, &bad, Seed(0)).unwrap().double_value(&[])
+            Objective {
+                criterion,
+                ..STANDARD
+            }
+            .loss(&z, &bad, Seed(0))
+            .unwrap()
+            .double_value(&[])
         };
         close(of(Criterion::Bce), each.iter().sum::<f64>() / 3.0);
-        close(of(Criterion::Focal), (0.25 * each[0] + (1.0 - p).powi(2) * each[1] + 60.0) / 3.0);
+        close(
+            of(Criterion::Focal),
+            (0.25 * each[0] + (1.0 - p).powi(2) * each[1] + 60.0) / 3.0,
+        );
     }
 
     #[test]
@@ -213,23 +252,37 @@ mod tests {
             let n = (side * side) as usize;
             let values: Vec<f32> = (0..n).map(|i| if i < k { 1.0 } else { 0.0 }).collect();
             let score = |v: &[f32]| {
-                to_vec(&top_mean(&from_slice(v, &[1, 1, side, side]).unwrap(), 0.1).unwrap()).unwrap()[0]
+                to_vec(&top_mean(&from_slice(v, &[1, 1, side, side]).unwrap(), 0.1).unwrap())
+                    .unwrap()[0]
             };
             assert_eq!(score(&values), 1.0);
             let mut more = values.clone();
             more[0] = 0.0;
-            assert!((score(&more) - (k as f32 - 1.0) / k as f32).abs() < 1e-6, "{side}");
+            assert!(
+                (score(&more) - (k as f32 - 1.0) / k as f32).abs() < 1e-6,
+                "{side}"
+            );
         }
     }
 
     #[test]
     fn smaller_scales_are_nearest_neighbours() {
-        let x = from_slice(&(0..2 * 16).map(|i| i as f32).collect::<Vec<_>>(), &[1, 2, 4, 4]).unwrap();
-        assert_eq!(to_vec(&at_scale(&x, 0).unwrap()).unwrap(), to_vec(&x).unwrap());
+        let x = from_slice(
+            &(0..2 * 16).map(|i| i as f32).collect::<Vec<_>>(),
+            &[1, 2, 4, 4],
+        )
+        .unwrap();
+        assert_eq!(
+            to_vec(&at_scale(&x, 0).unwrap()).unwrap(),
+            to_vec(&x).unwrap()
+        );
         for s in 1..=2u32 {
             let side = 4 >> s;
             let nearest = x.upsample_nearest2d([side, side], None, None);
-            assert_eq!(to_vec(&at_scale(&x, s).unwrap()).unwrap(), to_vec(&nearest).unwrap());
+            assert_eq!(
+                to_vec(&at_scale(&x, s).unwrap()).unwrap(),
+                to_vec(&nearest).unwrap()
+            );
         }
     }
 }

@@ -16,8 +16,8 @@ pub enum Initial {
     Normal(f64),
 }
 
-/// Sets every variable of a store, trained or not, to what `choose` says of its name and shape; a variable's numbers
-/// depend on the seed and its name alone, not on libtorch's generator.
+/// Sets every variable of a store, trained or not, to what `choose` says of its name and shape; a
+/// variable's numbers depend on the seed and its name alone, not on libtorch's generator.
 ///
 /// # Errors
 /// libtorch's.
@@ -34,19 +34,27 @@ pub fn initialise(
     Ok(())
 }
 
-/// What PyTorch's layers start with: weights and biases of convolutions, transposed convolutions and linear layers
-/// evenly within ±1/√fan-in, where fan-in is the number of values below the weight's first dimension; normalisations
-/// with weight and variance 1, bias and mean 0. Weights of 3 dimensions are those of layer normalisations over C×H×W.
+/// What PyTorch's layers start with: weights and biases of convolutions, transposed convolutions
+/// and linear layers evenly within ±1/√fan-in, where fan-in is the number of values below the
+/// weight's first dimension; normalisations with weight and variance 1, bias and mean 0. Weights of
+/// 3 dimensions are those of layer normalisations over C×H×W.
 pub fn pytorch_default(store: &VarStore) -> impl Fn(&str, &[i64]) -> Initial + use<> {
-    let shapes: BTreeMap<String, Vec<i64>> =
-        store.variables().into_iter().map(|(name, t)| (name, t.size())).collect();
+    let shapes: BTreeMap<String, Vec<i64>> = store
+        .variables()
+        .into_iter()
+        .map(|(name, t)| (name, t.size()))
+        .collect();
     move |name, shape| {
         let (stem, part) = name.rsplit_once('.').unwrap_or(("", name));
         let within = |weight: &[i64]| match weight.len() {
             2 | 4 => Some(1.0 / (weight[1..].iter().product::<i64>() as f64).sqrt()),
             _ => None,
         };
-        let sibling = || shapes.get(&format!("{stem}.weight")).and_then(|w| within(w));
+        let sibling = || {
+            shapes
+                .get(&format!("{stem}.weight"))
+                .and_then(|w| within(w))
+        };
         match part {
             "weight" => within(shape).map_or(Initial::Constant(1.0), Initial::Uniform),
             "running_var" => Initial::Constant(1.0),
@@ -62,7 +70,9 @@ fn draw(initial: Initial, shape: &[i64], seed: Seed) -> Result<Tensor, NnError> 
     let mut unit = || uniform(&mut rng, 0.0, 1.0);
     let values: Vec<f32> = match initial {
         Initial::Constant(c) => vec![c as f32; n],
-        Initial::Uniform(bound) => (0..n).map(|_| ((2.0 * unit() - 1.0) * bound) as f32).collect(),
+        Initial::Uniform(bound) => (0..n)
+            .map(|_| ((2.0 * unit() - 1.0) * bound) as f32)
+            .collect(),
         Initial::Normal(deviation) => (0..n)
             .map(|_| {
                 // Box and Muller; 1 − u is never 0.
@@ -79,20 +89,34 @@ pub fn uniform(rng: &mut impl Rng, low: f64, high: f64) -> f64 {
     low + (high - low) * (f64::from(rng.next_u32()) / 4_294_967_296.0)
 }
 
-/// Dropout with a mask from a seed: each value becomes 0 with probability `rate`, else itself/(1 − rate).
+/// Dropout with a mask from a seed: each value becomes 0 with probability `rate`, else itself/(1 −
+/// rate).
 ///
 /// # Errors
 /// libtorch's.
 pub fn dropout(x: &Tensor, rate: f64, seed: Seed) -> Result<Tensor, NnError> {
     let limit = (rate.clamp(0.0, 1.0) * 4_294_967_296.0) as u64;
-    let keep = if rate < 1.0 { (1.0 / (1.0 - rate)) as f32 } else { 0.0 };
+    let keep = if rate < 1.0 {
+        (1.0 / (1.0 - rate)) as f32
+    } else {
+        0.0
+    };
     let mut rng = seed.rng();
-    let values: Vec<f32> =
-        (0..x.numel()).map(|_| if u64::from(rng.next_u32()) < limit { 0.0 } else { keep }).collect();
-    let mask = from_slice(&values, &x.size())?.f_to_device(x.device())?.f_to_kind(match x.kind() {
-        Kind::BFloat16 => Kind::BFloat16,
-        _ => Kind::Float,
-    })?;
+    let values: Vec<f32> = (0..x.numel())
+        .map(|_| {
+            if u64::from(rng.next_u32()) < limit {
+                0.0
+            } else {
+                keep
+            }
+        })
+        .collect();
+    let mask = from_slice(&values, &x.size())?
+        .f_to_device(x.device())?
+        .f_to_kind(match x.kind() {
+            Kind::BFloat16 => Kind::BFloat16,
+            _ => Kind::Float,
+        })?;
     Ok(x.f_mul(&mask)?)
 }
 
@@ -112,11 +136,17 @@ mod tests {
     fn numbers_are_spread_as_said() {
         let v = to_vec(&draw(Initial::Uniform(0.5), &[100, 100], Seed(1)).unwrap()).unwrap();
         let (mean, deviation) = moments(&v);
-        assert!(mean.abs() < 0.01 && (deviation - 0.5 / 3f64.sqrt()).abs() < 0.01, "{mean} {deviation}");
+        assert!(
+            mean.abs() < 0.01 && (deviation - 0.5 / 3f64.sqrt()).abs() < 0.01,
+            "{mean} {deviation}"
+        );
         assert!(v.iter().all(|x| x.abs() <= 0.5));
         let v = to_vec(&draw(Initial::Normal(2.0), &[10_000], Seed(1)).unwrap()).unwrap();
         let (mean, deviation) = moments(&v);
-        assert!(mean.abs() < 0.08 && (deviation - 2.0).abs() < 0.06, "{mean} {deviation}");
+        assert!(
+            mean.abs() < 0.08 && (deviation - 2.0).abs() < 0.06,
+            "{mean} {deviation}"
+        );
         let beyond = v.iter().filter(|x| x.abs() > 4.0).count();
         assert!((380..540).contains(&beyond), "{beyond}");
     }
@@ -129,7 +159,10 @@ mod tests {
             if extra {
                 let _ = root.zeros("another", &[3]);
             }
-            let config = nn::ConvConfig { ws_init: nn::Init::Const(0.0), ..Default::default() };
+            let config = nn::ConvConfig {
+                ws_init: nn::Init::Const(0.0),
+                ..Default::default()
+            };
             let _ = nn::conv2d(&root / "c", 4, 9, 3, config);
             let _ = nn::batch_norm2d(&root / "n", 9, Default::default());
             let _ = (&root / "l").zeros("weight", &[2, 3, 3]);
@@ -164,6 +197,9 @@ mod tests {
         assert!(v.iter().all(|&x| x == 0.0 || x == 1.25));
         assert!((moments(&v).0 - 1.0).abs() < 0.02);
         assert_eq!(v, to_vec(&dropout(&x, 0.2, Seed(1)).unwrap()).unwrap());
-        assert_eq!(to_vec(&dropout(&x, 0.0, Seed(1)).unwrap()).unwrap(), vec![1.0; 10_000]);
+        assert_eq!(
+            to_vec(&dropout(&x, 0.0, Seed(1)).unwrap()).unwrap(),
+            vec![1.0; 10_000]
+        );
     }
 }

@@ -7,7 +7,8 @@ pub(super) struct Slot {
     pub first: Tensor,
     /// Adam: mean of squared gradients.
     pub second: Option<Tensor>,
-    /// Updates that this variable has had; a variable without gradient has none in that step, as in PyTorch.
+    /// Updates that this variable has had; a variable without gradient has none in that step, as in
+    /// PyTorch.
     pub updates: u64,
 }
 
@@ -17,7 +18,11 @@ impl Slot {
             Optimiser::Adam { .. } => Some(variable.f_zeros_like()?),
             Optimiser::Sgd { .. } => None,
         };
-        Ok(Self { first: variable.f_zeros_like()?, second, updates: 0 })
+        Ok(Self {
+            first: variable.f_zeros_like()?,
+            second,
+            updates: 0,
+        })
     }
 
     /// One update of `variable`; call it under `no_grad`.
@@ -37,7 +42,14 @@ impl Slot {
             })
         };
         match (*optimiser, &mut self.second) {
-            (Optimiser::Adam { betas: (b1, b2), epsilon, weight_decay }, Some(second)) => {
+            (
+                Optimiser::Adam {
+                    betas: (b1, b2),
+                    epsilon,
+                    weight_decay,
+                },
+                Some(second),
+            ) => {
                 let g = decayed(weight_decay)?;
                 let _ = self.first.f_lerp_(&g, 1.0 - b1)?;
                 let _ = second.f_lerp_(&g.f_square()?, 1.0 - b2)?;
@@ -46,11 +58,20 @@ impl Slot {
                 if step > 0.0 {
                     // w − step·m/(√v/√(1−β₂ᵗ) + ε), with the factor −1/step taken into the divisor.
                     let scale = -1.0 / ((1.0 - b2.powf(t)).sqrt() * step);
-                    let divisor = second.f_sqrt()?.f_mul_scalar_(scale)?.f_add_scalar_(-epsilon / step)?;
+                    let divisor = second
+                        .f_sqrt()?
+                        .f_mul_scalar_(scale)?
+                        .f_add_scalar_(-epsilon / step)?;
                     let _ = variable.f_addcdiv_(&self.first, &divisor)?;
                 }
             }
-            (Optimiser::Sgd { momentum, weight_decay }, _) => {
+            (
+                Optimiser::Sgd {
+                    momentum,
+                    weight_decay,
+                },
+                _,
+            ) => {
                 let g = decayed(weight_decay)?;
                 let _ = self.first.f_mul_scalar_(momentum)?.f_add_(&g)?;
                 let _ = variable.f_sub_(&self.first.f_mul_scalar(rate)?)?;
@@ -61,7 +82,8 @@ impl Slot {
     }
 }
 
-/// Scales gradients so that the norm over all of them is at most `limit`: by limit/(norm + 1e-6) where that is below 1.
+/// Scales gradients so that the norm over all of them is at most `limit`: by limit/(norm + 1e-6)
+/// where that is below 1.
 pub(super) fn clip(gradients: &mut [Option<Tensor>], limit: f64) -> Result<(), TrainError> {
     let mut square = 0.0;
     for g in gradients.iter().flatten() {
@@ -100,7 +122,10 @@ mod tests {
 
     fn close(actual: &[f32], expected: &[f64]) {
         for (a, e) in actual.iter().zip(expected) {
-            assert!((f64::from(*a) - e).abs() < 2e-6 * e.abs().max(0.1), "{actual:?} is not {expected:?}");
+            assert!(
+                (f64::from(*a) - e).abs() < 2e-6 * e.abs().max(0.1),
+                "{actual:?} is not {expected:?}"
+            );
         }
     }
 
@@ -119,8 +144,20 @@ mod tests {
                 w[i] -= rate * m_hat / (v_hat.sqrt() + epsilon);
             }
         }
-        close(&run(Optimiser::Adam { betas: (b1, b2), epsilon, weight_decay: decay }, rate, 7), &w);
-        // The first update by hand: m̂ = g, v̂ = g², so each weight moves by the rate against its gradient's sign.
+        close(
+            &run(
+                Optimiser::Adam {
+                    betas: (b1, b2),
+                    epsilon,
+                    weight_decay: decay,
+                },
+                rate,
+                7,
+            ),
+            &w,
+        );
+        // The first update by hand: m̂ = g, v̂ = g², so each weight moves by the rate against its
+        // gradient's sign.
         close(&run(Optimiser::adam(0.0), 0.02, 1), &[0.48, -1.27, 2.02]);
     }
 
@@ -134,13 +171,28 @@ mod tests {
                 w[i] -= rate * u[i];
             }
         }
-        close(&run(Optimiser::Sgd { momentum, weight_decay: decay }, rate, 7), &w);
+        close(
+            &run(
+                Optimiser::Sgd {
+                    momentum,
+                    weight_decay: decay,
+                },
+                rate,
+                7,
+            ),
+            &w,
+        );
     }
 
     #[test]
     fn clipping_is_over_all_gradients() {
-        let make =
-            || [Some(from_slice(&[3.0], &[1]).unwrap()), None, Some(from_slice(&[4.0], &[1]).unwrap())];
+        let make = || {
+            [
+                Some(from_slice(&[3.0], &[1]).unwrap()),
+                None,
+                Some(from_slice(&[4.0], &[1]).unwrap()),
+            ]
+        };
         let mut g = make();
         clip(&mut g, 10.0).unwrap();
         assert_eq!(to_vec(g[0].as_ref().unwrap()).unwrap(), [3.0]);

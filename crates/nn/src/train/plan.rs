@@ -1,8 +1,8 @@
 use super::TrainError;
 use segad_core::{CacheKey, KeyHasher};
 
-/// How weights follow their gradients. Weight decay is L2-coupled: its term joins the gradient, as in PyTorch's `Adam`
-/// and `SGD`.
+/// How weights follow their gradients. Weight decay is L2-coupled: its term joins the gradient, as
+/// in PyTorch's `Adam` and `SGD`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Optimiser {
     /// Adam (Kingma & Ba, 2015) with bias correction.
@@ -26,11 +26,16 @@ pub enum Optimiser {
 impl Optimiser {
     /// Adam with PyTorch's defaults: β 0.9 and 0.999, ε 1e-8.
     pub fn adam(weight_decay: f64) -> Self {
-        Self::Adam { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay }
+        Self::Adam {
+            betas: (0.9, 0.999),
+            epsilon: 1e-8,
+            weight_decay,
+        }
     }
 }
 
-/// How the learning rate changes. `t` counts steps, or epochs where [`TrainPlan::schedule_by_epoch`] says so.
+/// How the learning rate changes. `t` counts steps, or epochs where
+/// [`TrainPlan::schedule_by_epoch`] says so.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Schedule {
     /// Never.
@@ -42,7 +47,8 @@ pub enum Schedule {
         /// Factor of a change.
         gamma: f64,
     },
-    /// rate · gamma^⌊(t + 1)/every⌋: what code trains with that steps its scheduler before an epoch instead of after.
+    /// rate · gamma^⌊(t + 1)/every⌋: what code trains with that steps its scheduler before an epoch
+    /// instead of after.
     StepEarly {
         /// Steps or epochs between changes; the first comes one early.
         every: u64,
@@ -65,7 +71,8 @@ pub enum Length {
     Steps(u64),
 }
 
-/// A training: what decides the weights, and how often to note the loss and to write checkpoints, which does not.
+/// A training: what decides the weights, and how often to note the loss and to write checkpoints,
+/// which does not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainPlan {
     /// How weights follow their gradients.
@@ -80,7 +87,8 @@ pub struct TrainPlan {
     pub clip_norm: Option<f64>,
     /// How long.
     pub length: Length,
-    /// Steps whose mean loss makes one point of the curve; `None`: so many that there are about 1000 points.
+    /// Steps whose mean loss makes one point of the curve; `None`: so many that there are about
+    /// 1000 points.
     pub record_every: Option<u64>,
     /// Seconds between checkpoints.
     pub checkpoint_seconds: f64,
@@ -115,24 +123,54 @@ impl TrainPlan {
             value: &dyn ToString,
             expected: &'static str,
         ) -> Result<(), TrainError> {
-            if ok { Ok(()) } else { Err(TrainError::Setting { field, value: value.to_string(), expected }) }
+            if ok {
+                Ok(())
+            } else {
+                Err(TrainError::Setting {
+                    field,
+                    value: value.to_string(),
+                    expected,
+                })
+            }
         }
         let positive = |v: f64| v > 0.0 && v.is_finite();
         let share = |v: f64| (0.0..1.0).contains(&v);
-        expect(positive(self.rate), "learning_rate", &self.rate, "more than 0")?;
+        expect(
+            positive(self.rate),
+            "learning_rate",
+            &self.rate,
+            "more than 0",
+        )?;
         let decay = match self.optimiser {
-            Optimiser::Adam { betas, epsilon, weight_decay } => {
+            Optimiser::Adam {
+                betas,
+                epsilon,
+                weight_decay,
+            } => {
                 expect(share(betas.0), "beta1", &betas.0, "at least 0, less than 1")?;
                 expect(share(betas.1), "beta2", &betas.1, "at least 0, less than 1")?;
                 expect(positive(epsilon), "epsilon", &epsilon, "more than 0")?;
                 weight_decay
             }
-            Optimiser::Sgd { momentum, weight_decay } => {
-                expect(share(momentum), "momentum", &momentum, "at least 0, less than 1")?;
+            Optimiser::Sgd {
+                momentum,
+                weight_decay,
+            } => {
+                expect(
+                    share(momentum),
+                    "momentum",
+                    &momentum,
+                    "at least 0, less than 1",
+                )?;
                 weight_decay
             }
         };
-        expect(decay >= 0.0 && decay.is_finite(), "weight_decay", &decay, "at least 0")?;
+        expect(
+            decay >= 0.0 && decay.is_finite(),
+            "weight_decay",
+            &decay,
+            "at least 0",
+        )?;
         match self.schedule {
             Schedule::Constant => {}
             Schedule::Step { every, gamma } | Schedule::StepEarly { every, gamma } => {
@@ -150,8 +188,18 @@ impl TrainPlan {
             Length::Epochs(n) => expect(n >= 1, "epochs", &n, "at least 1")?,
             Length::Steps(n) => expect(n >= 1, "steps", &n, "at least 1")?,
         }
-        expect(self.record_every != Some(0), "record_every", &0, "at least 1")?;
-        expect(self.checkpoint_steps != Some(0), "checkpoint_steps", &0, "at least 1")?;
+        expect(
+            self.record_every != Some(0),
+            "record_every",
+            &0,
+            "at least 1",
+        )?;
+        expect(
+            self.checkpoint_steps != Some(0),
+            "checkpoint_steps",
+            &0,
+            "at least 1",
+        )?;
         let seconds = self.checkpoint_seconds;
         expect(seconds >= 0.0, "checkpoint_seconds", &seconds, "at least 0")
     }
@@ -176,7 +224,9 @@ impl TrainPlan {
         match self.schedule {
             Schedule::Constant => self.rate,
             Schedule::Step { every, gamma } => self.rate * gamma.powf((t / every.max(1)) as f64),
-            Schedule::StepEarly { every, gamma } => self.rate * gamma.powf(((t + 1) / every.max(1)) as f64),
+            Schedule::StepEarly { every, gamma } => {
+                self.rate * gamma.powf(((t + 1) / every.max(1)) as f64)
+            }
             Schedule::Cosine { minimum } => {
                 let turn = std::f64::consts::PI * t as f64 / length.max(1) as f64;
                 minimum + (self.rate - minimum) * (1.0 + turn.cos()) / 2.0
@@ -189,26 +239,37 @@ impl TrainPlan {
 impl CacheKey for TrainPlan {
     fn feed(&self, hasher: &mut KeyHasher) {
         match self.optimiser {
-            Optimiser::Adam { betas, epsilon, weight_decay } => hasher
+            Optimiser::Adam {
+                betas,
+                epsilon,
+                weight_decay,
+            } => hasher
                 .field("optimiser", "adam")
                 .field("beta1", &betas.0)
                 .field("beta2", &betas.1)
                 .field("epsilon", &epsilon)
                 .field("weight_decay", &weight_decay),
-            Optimiser::Sgd { momentum, weight_decay } => hasher
+            Optimiser::Sgd {
+                momentum,
+                weight_decay,
+            } => hasher
                 .field("optimiser", "sgd")
                 .field("momentum", &momentum)
                 .field("weight_decay", &weight_decay),
         };
         match self.schedule {
             Schedule::Constant => hasher.field("schedule", "constant"),
-            Schedule::Step { every, gamma } => {
-                hasher.field("schedule", "step").field("every", &every).field("gamma", &gamma)
-            }
-            Schedule::StepEarly { every, gamma } => {
-                hasher.field("schedule", "step early").field("every", &every).field("gamma", &gamma)
-            }
-            Schedule::Cosine { minimum } => hasher.field("schedule", "cosine").field("minimum", &minimum),
+            Schedule::Step { every, gamma } => hasher
+                .field("schedule", "step")
+                .field("every", &every)
+                .field("gamma", &gamma),
+            Schedule::StepEarly { every, gamma } => hasher
+                .field("schedule", "step early")
+                .field("every", &every)
+                .field("gamma", &gamma),
+            Schedule::Cosine { minimum } => hasher
+                .field("schedule", "cosine")
+                .field("minimum", &minimum),
         };
         let (unit, length) = match self.length {
             Length::Epochs(n) => ("epochs", n),
@@ -234,29 +295,68 @@ mod tests {
     fn rates_follow_their_schedule() {
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-15, "{a} is not {b}");
         // EfficientAD: 70 000 steps, a tenth of the rate from step 66 500 on.
-        let step = Schedule::Step { every: 66_500, gamma: 0.1 };
-        let p = TrainPlan { schedule: step, length: Length::Steps(70_000), ..plan() };
+        let step = Schedule::Step {
+            every: 66_500,
+            gamma: 0.1,
+        };
+        let p = TrainPlan {
+            schedule: step,
+            length: Length::Steps(70_000),
+            ..plan()
+        };
         close(p.rate_at(66_499, 9), 1e-3);
         close(p.rate_at(66_500, 9), 1e-4);
         let p = TrainPlan {
-            schedule: Schedule::Step { every: 2, gamma: 0.5 },
+            schedule: Schedule::Step {
+                every: 2,
+                gamma: 0.5,
+            },
             schedule_by_epoch: true,
             ..plan()
         };
         close(p.rate_at(19, 10), 1e-3);
         close(p.rate_at(20, 10), 5e-4);
-        // DRA's code: 9 epochs at the full rate, 10 at a tenth, 10 at a hundredth, 1 at a thousandth.
-        let schedule = Schedule::StepEarly { every: 10, gamma: 0.1 };
+        // DRA's code: 9 epochs at the full rate, 10 at a tenth, 10 at a hundredth, 1 at a
+        // thousandth.
+        let schedule = Schedule::StepEarly {
+            every: 10,
+            gamma: 0.1,
+        };
         let length = Length::Epochs(30);
-        let p = TrainPlan { schedule, schedule_by_epoch: true, rate: 2e-4, length, ..plan() };
-        let late = TrainPlan { schedule: Schedule::Step { every: 10, gamma: 0.1 }, ..p.clone() };
-        for (epoch, early_tenths, tenths) in
-            [(0, 0, 0), (8, 0, 0), (9, 1, 0), (10, 1, 1), (18, 1, 1), (19, 2, 1), (28, 2, 2), (29, 3, 2)]
-        {
-            close(p.rate_at(epoch * 20 + 19, 20), 2e-4 * 0.1f64.powi(early_tenths));
+        let p = TrainPlan {
+            schedule,
+            schedule_by_epoch: true,
+            rate: 2e-4,
+            length,
+            ..plan()
+        };
+        let late = TrainPlan {
+            schedule: Schedule::Step {
+                every: 10,
+                gamma: 0.1,
+            },
+            ..p.clone()
+        };
+        for (epoch, early_tenths, tenths) in [
+            (0, 0, 0),
+            (8, 0, 0),
+            (9, 1, 0),
+            (10, 1, 1),
+            (18, 1, 1),
+            (19, 2, 1),
+            (28, 2, 2),
+            (29, 3, 2),
+        ] {
+            close(
+                p.rate_at(epoch * 20 + 19, 20),
+                2e-4 * 0.1f64.powi(early_tenths),
+            );
             close(late.rate_at(epoch * 20, 20), 2e-4 * 0.1f64.powi(tenths));
         }
-        let p = TrainPlan { schedule: Schedule::Cosine { minimum: 1e-4 }, ..plan() };
+        let p = TrainPlan {
+            schedule: Schedule::Cosine { minimum: 1e-4 },
+            ..plan()
+        };
         close(p.rate_at(0, 10), 1e-3);
         close(p.rate_at(20, 10), 5.5e-4);
         close(p.rate_at(40, 10), 1e-4);
@@ -269,25 +369,81 @@ mod tests {
             assert!(e.contains(text), "{e}");
         };
         plan().check().unwrap();
-        says(TrainPlan { rate: f64::NAN, ..plan() }, "learning_rate = NaN");
-        says(TrainPlan { length: Length::Epochs(0), ..plan() }, "epochs = 0");
-        says(TrainPlan { clip_norm: Some(0.0), ..plan() }, "clip_norm = 0");
-        let adam = Optimiser::Adam { betas: (0.9, 1.0), epsilon: 1e-8, weight_decay: 0.0 };
-        says(TrainPlan { optimiser: adam, ..plan() }, "beta2 = 1");
         says(
-            TrainPlan { optimiser: Optimiser::Sgd { momentum: 0.9, weight_decay: -1.0 }, ..plan() },
+            TrainPlan {
+                rate: f64::NAN,
+                ..plan()
+            },
+            "learning_rate = NaN",
+        );
+        says(
+            TrainPlan {
+                length: Length::Epochs(0),
+                ..plan()
+            },
+            "epochs = 0",
+        );
+        says(
+            TrainPlan {
+                clip_norm: Some(0.0),
+                ..plan()
+            },
+            "clip_norm = 0",
+        );
+        let adam = Optimiser::Adam {
+            betas: (0.9, 1.0),
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+        };
+        says(
+            TrainPlan {
+                optimiser: adam,
+                ..plan()
+            },
+            "beta2 = 1",
+        );
+        says(
+            TrainPlan {
+                optimiser: Optimiser::Sgd {
+                    momentum: 0.9,
+                    weight_decay: -1.0,
+                },
+                ..plan()
+            },
             "weight_decay",
         );
-        says(TrainPlan { schedule: Schedule::Cosine { minimum: 1.0 }, ..plan() }, "schedule.minimum = 1");
+        says(
+            TrainPlan {
+                schedule: Schedule::Cosine { minimum: 1.0 },
+                ..plan()
+            },
+            "schedule.minimum = 1",
+        );
     }
 
     #[test]
     fn notes_and_checkpoints_are_not_in_the_key() {
         let key = |p: &TrainPlan| KeyHasher::new("test", 1).field("plan", p).finish();
         let a = plan();
-        let b = TrainPlan { checkpoint_seconds: 1.0, record_every: Some(3), ..plan() };
+        let b = TrainPlan {
+            checkpoint_seconds: 1.0,
+            record_every: Some(3),
+            ..plan()
+        };
         assert_eq!(key(&a), key(&b));
-        assert_ne!(key(&a), key(&TrainPlan { rate: 2e-3, ..plan() }));
-        assert_ne!(key(&a), key(&TrainPlan { length: Length::Steps(4), ..plan() }));
+        assert_ne!(
+            key(&a),
+            key(&TrainPlan {
+                rate: 2e-3,
+                ..plan()
+            })
+        );
+        assert_ne!(
+            key(&a),
+            key(&TrainPlan {
+                length: Length::Steps(4),
+                ..plan()
+            })
+        );
     }
 }

@@ -3,8 +3,8 @@ use crate::NnError;
 use segad_core::{Image, Seed, TrainLabelled};
 use segad_imaging::{resize_bilinear, rotate_nearest};
 
-/// Training images at the size of a network's input, 8 bits a channel, kept in memory as far as a budget goes and loaded
-/// again where it does not.
+/// Training images at the size of a network's input, 8 bits a channel, kept in memory as far as a
+/// budget goes and loaded again where it does not.
 pub struct ResizedImages<'a> {
     train: &'a TrainLabelled<'a>,
     side: usize,
@@ -15,7 +15,12 @@ pub struct ResizedImages<'a> {
 impl<'a> ResizedImages<'a> {
     /// Of `side`×`side` pixels (the aspect is not kept), in at most `budget` bytes.
     pub fn new(train: &'a TrainLabelled<'a>, side: usize, budget: u64) -> Self {
-        Self { train, side, kept: vec![None; train.len()], left: budget }
+        Self {
+            train,
+            side,
+            kept: vec![None; train.len()],
+            left: budget,
+        }
     }
 
     /// Image number `i`.
@@ -25,12 +30,18 @@ impl<'a> ResizedImages<'a> {
     pub fn get(&mut self, i: usize) -> Result<Image, TrainError> {
         let Some(sample) = self.train.samples().get(i) else {
             let source = format!("there are {} images", self.train.len()).into();
-            return Err(TrainError::Image { id: format!("number {i}"), source });
+            return Err(TrainError::Image {
+                id: format!("number {i}"),
+                source,
+            });
         };
         if let Some(image) = &self.kept[i] {
             return Ok(image.clone());
         }
-        let failed = |source| TrainError::Image { id: sample.id.to_string(), source };
+        let failed = |source| TrainError::Image {
+            id: sample.id.to_string(),
+            source,
+        };
         let image = self.train.load(i).map_err(failed)?;
         let image = resize_bilinear(&image, self.side, self.side).map_err(|e| failed(e.into()))?;
         let bytes = image.rgb().len() as u64;
@@ -42,14 +53,17 @@ impl<'a> ResizedImages<'a> {
     }
 }
 
-/// The image turned by an angle drawn evenly from a full turn: nearest neighbour, black outside, as torchvision's
-/// `RandomRotation(180)`.
+/// The image turned by an angle drawn evenly from a full turn: nearest neighbour, black outside, as
+/// torchvision's `RandomRotation(180)`.
 ///
 /// # Errors
 /// None for images as `segad-core` makes them.
 pub fn turned(image: &Image, seed: Seed) -> Result<Image, NnError> {
     let degrees = uniform(&mut seed.rng(), -180.0, 180.0);
-    rotate_nearest(image, degrees).map_err(|e| NnError::Image { index: 0, source: e.into() })
+    rotate_nearest(image, degrees).map_err(|e| NnError::Image {
+        index: 0,
+        source: e.into(),
+    })
 }
 
 #[cfg(test)]
@@ -100,6 +114,12 @@ mod tests {
         let mut images = ResizedImages::new(&train, 4, 1000);
         let e = images.get(2).unwrap_err().to_string();
         assert!(e.contains("training image x"), "{e}");
-        assert!(images.get(3).unwrap_err().to_string().contains("there are 3 images"));
+        assert!(
+            images
+                .get(3)
+                .unwrap_err()
+                .to_string()
+                .contains("there are 3 images")
+        );
     }
 }

@@ -19,8 +19,8 @@ pub struct Run<'a> {
     pub plan: &'a TrainPlan,
     /// Decides [`Step::seed`]; the sampler and the initial weights have seeds of their own.
     pub seed: Seed,
-    /// What else decides the weights: parameters, images, frozen weights, revisions. A checkpoint of another identity
-    /// is refused.
+    /// What else decides the weights: parameters, images, frozen weights, revisions. A checkpoint
+    /// of another identity is refused.
     pub identity: Key,
     /// Device, precision, progress, cancellation, checkpoint folder.
     pub ctx: &'a FitContext,
@@ -50,7 +50,10 @@ pub struct Loss {
 
 impl From<Tensor> for Loss {
     fn from(total: Tensor) -> Self {
-        Self { total, parts: vec![] }
+        Self {
+            total,
+            parts: vec![],
+        }
     }
 }
 
@@ -65,13 +68,14 @@ pub struct Trained {
     pub resumed: Option<u64>,
 }
 
-/// Trains the variables of a store that require gradients. The loss function runs under [`autocast`] of the context's
-/// precision; backward pass and update are f32.
+/// Trains the variables of a store that require gradients. The loss function runs under
+/// [`autocast`] of the context's precision; backward pass and update are f32.
 ///
-/// The weights are a function of the initial weights, plan, sampler, seed and loss function alone (on one device and
-/// number of threads). With a checkpoint folder, the store, the optimiser's memory and the position are written there
-/// now and then, on cancellation and at the end; a later call goes on from there, to the same weights bit for bit. The
-/// last checkpoint stays, so that nothing is lost until the result is stored; whoever owns the folder deletes it.
+/// The weights are a function of the initial weights, plan, sampler, seed and loss function alone
+/// (on one device and number of threads). With a checkpoint folder, the store, the optimiser's
+/// memory and the position are written there now and then, on cancellation and at the end; a later
+/// call goes on from there, to the same weights bit for bit. The last checkpoint stays, so that
+/// nothing is lost until the result is stored; whoever owns the folder deletes it.
 ///
 /// # Errors
 /// [`TrainError`], as `E`; the loss function's own.
@@ -89,13 +93,22 @@ pub fn train<E: From<TrainError>>(
         if run.ctx.cancel.is_cancelled() {
             training.write()?;
             let step = training.position.step;
-            return Err(TrainError::Cancelled { name: run.name.to_owned(), step }.into());
+            return Err(TrainError::Cancelled {
+                name: run.name.to_owned(),
+                step,
+            }
+            .into());
         }
         let index = training.position.step;
         let epoch = index / training.per_epoch;
         let samples = sampler.batch(epoch, index % training.per_epoch);
         let seed = run.seed.derive(&format!("step {index}"));
-        let step = Step { index, epoch, samples: &samples, seed };
+        let step = Step {
+            index,
+            epoch,
+            samples: &samples,
+            seed,
+        };
         let found = autocast(store.device(), run.ctx.precision, || loss(&step))?;
         let value = training.step(found)?;
         task.advance(1);
@@ -105,7 +118,11 @@ pub fn train<E: From<TrainError>>(
         training.write()?;
     }
     let Position { step, recorder, .. } = training.position;
-    Ok(Trained { steps: step, curve: recorder.points, resumed })
+    Ok(Trained {
+        steps: step,
+        curve: recorder.points,
+        resumed,
+    })
 }
 
 struct Training<'a> {
@@ -126,7 +143,10 @@ struct Training<'a> {
     written: (Instant, Option<u64>),
 }
 
-#[expect(clippy::disallowed_methods, reason = "only decides when a checkpoint is written")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "only decides when a checkpoint is written"
+)]
 fn now() -> Instant {
     Instant::now()
 }
@@ -140,42 +160,72 @@ impl<'a> Training<'a> {
         if let Some((name, _)) = variables.iter().find(|(_, t)| t.kind() != Kind::Float) {
             return Err(TrainError::Kind(name.clone()));
         }
-        let trainable: Vec<usize> =
-            (0..variables.len()).filter(|&i| variables[i].1.requires_grad()).collect();
-        let slots = trainable.iter().map(|&i| Slot::new(&run.plan.optimiser, &variables[i].1));
+        let trainable: Vec<usize> = (0..variables.len())
+            .filter(|&i| variables[i].1.requires_grad())
+            .collect();
+        let slots = trainable
+            .iter()
+            .map(|&i| Slot::new(&run.plan.optimiser, &variables[i].1));
         let slots = slots.collect::<Result<Vec<_>, _>>()?;
         let mut hasher = KeyHasher::new("training", super::REVISION);
-        hasher.field("of", &run.identity).field("name", run.name).field("plan", run.plan);
-        hasher.field("seed", &run.seed).field("precision", &run.ctx.precision).field("per_epoch", &per_epoch);
+        hasher
+            .field("of", &run.identity)
+            .field("name", run.name)
+            .field("plan", run.plan);
+        hasher
+            .field("seed", &run.seed)
+            .field("precision", &run.ctx.precision)
+            .field("per_epoch", &per_epoch);
         for (name, tensor) in &variables {
-            hasher.field(name, &tensor.size()).field("trained", &tensor.requires_grad());
+            hasher
+                .field(name, &tensor.size())
+                .field("trained", &tensor.requires_grad());
         }
         let identity = hasher.finish();
         let total = run.plan.steps(per_epoch);
         Ok(Self {
             run,
-            position: Position { updates: vec![0; slots.len()], ..Position::default() },
+            position: Position {
+                updates: vec![0; slots.len()],
+                ..Position::default()
+            },
             variables,
             trainable,
             slots,
             per_epoch,
             total,
-            record_every: run.plan.record_every.unwrap_or(total.div_ceil(POINTS)).max(1),
-            checkpoint: run.ctx.checkpoints.as_ref().map(|f| Checkpoint::new(f, run.name, identity)),
+            record_every: run
+                .plan
+                .record_every
+                .unwrap_or(total.div_ceil(POINTS))
+                .max(1),
+            checkpoint: run
+                .ctx
+                .checkpoints
+                .as_ref()
+                .map(|f| Checkpoint::new(f, run.name, identity)),
             unwritten: false,
             written: (now(), None),
         })
     }
 
     fn resume(&mut self) -> Result<Option<u64>, TrainError> {
-        let Some(checkpoint) = &self.checkpoint else { return Ok(None) };
+        let Some(checkpoint) = &self.checkpoint else {
+            return Ok(None);
+        };
         let tensors = state(&self.variables, &self.trainable, &self.slots);
-        let Some(position) = tch::no_grad(|| checkpoint.read(&tensors))? else { return Ok(None) };
+        let Some(position) = tch::no_grad(|| checkpoint.read(&tensors))? else {
+            return Ok(None);
+        };
         for (slot, &updates) in self.slots.iter_mut().zip(&position.updates) {
             slot.updates = updates;
         }
         let step = position.step;
-        tracing::info!(name = self.run.name, step, "training goes on from a checkpoint");
+        tracing::info!(
+            name = self.run.name,
+            step,
+            "training goes on from a checkpoint"
+        );
         self.written.1 = Some(step);
         self.position = position;
         Ok(Some(step))
@@ -193,12 +243,18 @@ impl<'a> Training<'a> {
         self.position.recorder.add("loss", value);
         let plan = self.run.plan;
         let rate = plan.rate_at(self.position.step, self.per_epoch);
-        let inputs: Vec<&Tensor> = self.trainable.iter().map(|&i| &self.variables[i].1).collect();
+        let inputs: Vec<&Tensor> = self
+            .trainable
+            .iter()
+            .map(|&i| &self.variables[i].1)
+            .collect();
         let gradients = Tensor::f_run_backward(&[&loss.total], &inputs, false, false)?;
         drop(loss);
         // A variable that the loss does not depend on has no gradient.
-        let mut gradients: Vec<Option<Tensor>> =
-            gradients.into_iter().map(|g| if g.defined() { Some(g) } else { None }).collect();
+        let mut gradients: Vec<Option<Tensor>> = gradients
+            .into_iter()
+            .map(|g| if g.defined() { Some(g) } else { None })
+            .collect();
         tch::no_grad(|| {
             if let Some(limit) = plan.clip_norm {
                 clip(&mut gradients, limit)?;
@@ -217,7 +273,9 @@ impl<'a> Training<'a> {
         if step.is_multiple_of(self.record_every) || step == self.total {
             self.position.recorder.close(step);
         }
-        let by_steps = plan.checkpoint_steps.is_some_and(|n| step.is_multiple_of(n));
+        let by_steps = plan
+            .checkpoint_steps
+            .is_some_and(|n| step.is_multiple_of(n));
         let due = by_steps || self.written.0.elapsed().as_secs_f64() >= plan.checkpoint_seconds;
         if due || step == self.total {
             self.write()?;
@@ -225,7 +283,8 @@ impl<'a> Training<'a> {
         Ok(value)
     }
 
-    /// Writes a checkpoint if a folder was given, after a check of the weights: a checkpoint is always good.
+    /// Writes a checkpoint if a folder was given, after a check of the weights: a checkpoint is
+    /// always good.
     fn write(&mut self) -> Result<(), TrainError> {
         for (name, tensor) in &self.variables {
             if tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
@@ -249,11 +308,20 @@ impl<'a> Training<'a> {
         }
         let kept = match (&self.checkpoint, self.written.1) {
             (Some(c), Some(step)) => {
-                format!("the last good checkpoint, of step {step}, is {}", c.path().display())
+                format!(
+                    "the last good checkpoint, of step {step}, is {}",
+                    c.path().display()
+                )
             }
             _ => "no checkpoint was written".to_owned(),
         };
         let (name, step) = (self.run.name.to_owned(), self.position.step);
-        Err(TrainError::Diverged { name, what: what.to_owned(), value, step, kept })
+        Err(TrainError::Diverged {
+            name,
+            what: what.to_owned(),
+            value,
+            step,
+            kept,
+        })
     }
 }

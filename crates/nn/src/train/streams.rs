@@ -1,8 +1,8 @@
 use super::{Sampler, TrainError, shuffle};
 use segad_core::Seed;
 
-/// An endless row of samples: fresh random orders of them, one behind the other. Within an order each sample comes
-/// once; what is taken at a time may span two orders. Any place can be asked for.
+/// An endless row of samples: fresh random orders of them, one behind the other. Within an order
+/// each sample comes once; what is taken at a time may span two orders. Any place can be asked for.
 ///
 /// ```
 /// use segad_core::Seed;
@@ -29,15 +29,24 @@ impl Stream {
     /// [`TrainError::TooFewSamples`] if there is none.
     pub fn new(items: Vec<usize>, seed: Seed) -> Result<Self, TrainError> {
         if items.is_empty() {
-            return Err(TrainError::TooFewSamples { samples: 0, batch: 1 });
+            return Err(TrainError::TooFewSamples {
+                samples: 0,
+                batch: 1,
+            });
         }
-        Ok(Self { items, seed, order: None })
+        Ok(Self {
+            items,
+            seed,
+            order: None,
+        })
     }
 
     /// `count` samples from the place `from` on.
     pub fn take(&mut self, from: u64, count: usize) -> Vec<usize> {
         let n = self.items.len() as u64;
-        (from..from + count as u64).map(|place| self.order(place / n)[(place % n) as usize]).collect()
+        (from..from + count as u64)
+            .map(|place| self.order(place / n)[(place % n) as usize])
+            .collect()
     }
 
     fn order(&mut self, pass: u64) -> &[usize] {
@@ -50,8 +59,9 @@ impl Stream {
     }
 }
 
-/// Batches with a fixed number of samples of each of several groups, e.g. good and bad, each from a [`Stream`] of its
-/// own that runs on from epoch to epoch. An epoch is a number of steps, not a pass over the samples.
+/// Batches with a fixed number of samples of each of several groups, e.g. good and bad, each from a
+/// [`Stream`] of its own that runs on from epoch to epoch. An epoch is a number of steps, not a
+/// pass over the samples.
 #[derive(Clone, Debug)]
 pub struct BalancedBatches {
     groups: Vec<(Stream, usize)>,
@@ -63,16 +73,28 @@ impl BalancedBatches {
     ///
     /// # Errors
     /// [`TrainError::TooFewSamples`] for a group without samples, or if nothing is drawn.
-    pub fn new(groups: Vec<(Vec<usize>, usize)>, per_epoch: u64, seed: Seed) -> Result<Self, TrainError> {
+    pub fn new(
+        groups: Vec<(Vec<usize>, usize)>,
+        per_epoch: u64,
+        seed: Seed,
+    ) -> Result<Self, TrainError> {
         let batch = groups.iter().map(|g| g.1).sum();
         if batch == 0 || per_epoch == 0 {
-            return Err(TrainError::TooFewSamples { samples: groups.iter().map(|g| g.0.len()).sum(), batch });
+            return Err(TrainError::TooFewSamples {
+                samples: groups.iter().map(|g| g.0.len()).sum(),
+                batch,
+            });
         }
-        let streams = groups
-            .into_iter()
-            .enumerate()
-            .map(|(g, (items, count))| Ok((Stream::new(items, seed.derive(&format!("group {g}")))?, count)));
-        Ok(Self { groups: streams.collect::<Result<_, TrainError>>()?, per_epoch })
+        let streams = groups.into_iter().enumerate().map(|(g, (items, count))| {
+            Ok((
+                Stream::new(items, seed.derive(&format!("group {g}")))?,
+                count,
+            ))
+        });
+        Ok(Self {
+            groups: streams.collect::<Result<_, TrainError>>()?,
+            per_epoch,
+        })
     }
 }
 
@@ -83,7 +105,10 @@ impl Sampler for BalancedBatches {
 
     fn batch(&mut self, epoch: u64, step: u64) -> Vec<usize> {
         let step = epoch * self.per_epoch + step;
-        self.groups.iter_mut().flat_map(|(stream, count)| stream.take(step * *count as u64, *count)).collect()
+        self.groups
+            .iter_mut()
+            .flat_map(|(stream, count)| stream.take(step * *count as u64, *count))
+            .collect()
     }
 }
 
@@ -92,13 +117,17 @@ mod tests {
     use super::*;
 
     fn batches(good: usize, bad: usize, counts: [usize; 2]) -> BalancedBatches {
-        let groups = vec![((0..good).collect(), counts[0]), ((good..good + bad).collect(), counts[1])];
+        let groups = vec![
+            ((0..good).collect(), counts[0]),
+            ((good..good + bad).collect(), counts[1]),
+        ];
         BalancedBatches::new(groups, 20, Seed(3)).unwrap()
     }
 
     #[test]
     fn samples_come_as_often_as_the_draws_say() {
-        // 100 steps of 24 + 24 of 60 good and 10 bad images: 40 passes over the good, 240 over the bad, all whole.
+        // 100 steps of 24 + 24 of 60 good and 10 bad images: 40 passes over the good, 240 over the
+        // bad, all whole.
         let mut b = batches(60, 10, [24, 24]);
         let mut seen = [0; 70];
         for step in 0..100 {
@@ -111,7 +140,10 @@ mod tests {
             }
             batch.iter().for_each(|&i| seen[i] += 1);
         }
-        assert!(seen[..60].iter().all(|&n| n == 40) && seen[60..].iter().all(|&n| n == 240), "{seen:?}");
+        assert!(
+            seen[..60].iter().all(|&n| n == 40) && seen[60..].iter().all(|&n| n == 240),
+            "{seen:?}"
+        );
     }
 
     #[test]
@@ -125,7 +157,10 @@ mod tests {
             assert_eq!(sorted, (0..50).collect::<Vec<_>>());
         }
         assert_ne!(a, b);
-        assert_ne!(a, Stream::new((0..50).collect(), Seed(2)).unwrap().take(0, 50));
+        assert_ne!(
+            a,
+            Stream::new((0..50).collect(), Seed(2)).unwrap().take(0, 50)
+        );
         // Which sample comes first is evenly spread: 1200 orders of three.
         let mut s = Stream::new(vec![0, 1, 2], Seed(1)).unwrap();
         let mut first = [0; 3];
@@ -145,9 +180,12 @@ mod tests {
 
     #[test]
     fn nothing_to_draw_from_is_an_error() {
-        for (groups, per_epoch) in
-            [(vec![(vec![], 1)], 1), (vec![(vec![1], 0)], 1), (vec![], 1), (vec![(vec![1], 1)], 0)]
-        {
+        for (groups, per_epoch) in [
+            (vec![(vec![], 1)], 1),
+            (vec![(vec![1], 0)], 1),
+            (vec![], 1),
+            (vec![(vec![1], 1)], 0),
+        ] {
             let e = BalancedBatches::new(groups, per_epoch, Seed(0)).unwrap_err();
             assert!(matches!(e, TrainError::TooFewSamples { .. }), "{e}");
         }

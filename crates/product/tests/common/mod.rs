@@ -31,7 +31,10 @@ pub fn plate(name: &str) -> Image {
     };
     let grey: Vec<u8> = (0..height * width).map(pixel).collect();
     if n % 7 == 6 {
-        let rgb = grey.iter().flat_map(|&g| [g, g.saturating_sub(4), g]).collect();
+        let rgb = grey
+            .iter()
+            .flat_map(|&g| [g, g.saturating_sub(4), g])
+            .collect();
         return Image::from_rgb(height, width, rgb).unwrap();
     }
     Image::from_grey(height, width, &grey).unwrap()
@@ -45,11 +48,16 @@ impl ImageLoader for Plates {
 
 pub fn items(good: usize, scratches: usize, dents: usize) -> Vec<Item> {
     let item = |name: String, label: Label, kind: &str| Item {
-        sample: Sample { id: ImageId::new(name), label, group: kind.to_owned() },
+        sample: Sample {
+            id: ImageId::new(name),
+            label,
+            group: kind.to_owned(),
+        },
         unit: None,
     };
     let good = (0..good).map(|n| item(format!("good/{n}.png"), Label::Good, "good"));
-    let scratches = (0..scratches).map(|n| item(format!("bad/scratch/{n}.png"), Label::Bad, "scratch"));
+    let scratches =
+        (0..scratches).map(|n| item(format!("bad/scratch/{n}.png"), Label::Bad, "scratch"));
     let dents = (0..dents).map(|n| item(format!("bad/dent/{n}.png"), Label::Bad, "dent"));
     good.chain(scratches).chain(dents).collect()
 }
@@ -63,7 +71,11 @@ impl WeightsSource for Random {
         assert_eq!(kind, BackboneKind::Resnet18);
         let bytes = BYTES.get_or_init(|| {
             let weights = Weights::random(kind, None, segad_core::Seed(1)).unwrap();
-            let list: Vec<_> = weights.tensors().iter().map(|(n, t)| (n.as_str(), t)).collect();
+            let list: Vec<_> = weights
+                .tensors()
+                .iter()
+                .map(|(n, t)| (n.as_str(), t))
+                .collect();
             write_tensors(&list).unwrap()
         });
         Ok(bytes.clone())
@@ -76,5 +88,8 @@ impl WeightsSource for Random {
 
 pub fn settings() -> FitSettings {
     let detector = DetectorSettings::named("patchcore", BackboneKind::Resnet18, SIDE).unwrap();
-    FitSettings { folds: 3, ..FitSettings::new("plate", vec![detector]) }
+    FitSettings {
+        folds: 3,
+        ..FitSettings::new("plate", vec![detector])
+    }
 }

@@ -67,10 +67,20 @@ fn answer(
         head.push(byte[0]);
     }
     let head = String::from_utf8_lossy(&head).into_owned();
-    let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
-    let range =
-        head.lines().find_map(|l| l.to_ascii_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
-    let start = range.as_deref().and_then(|r| r.trim_end_matches('-').parse::<usize>().ok());
+    let line = head
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(" HTTP/1.1")
+        .to_owned();
+    let range = head.lines().find_map(|l| {
+        l.to_ascii_lowercase()
+            .strip_prefix("range: bytes=")
+            .map(str::to_owned)
+    });
+    let start = range
+        .as_deref()
+        .and_then(|r| r.trim_end_matches('-').parse::<usize>().ok());
     log.lock().unwrap().push(match start {
         Some(start) => format!("{line} from {start}"),
         None => line,
@@ -79,17 +89,26 @@ fn answer(
     let (status, more, body): (u16, String, &[u8]) = match (behave, start) {
         (Behave::Status(status), _) => (*status, String::new(), b"sorry"),
         (Behave::Redirect(to), _) => (302, format!("Location: {to}\r\n"), b""),
-        (_, Some(start)) if known && start >= content.len() => {
-            (416, format!("Content-Range: bytes */{}\r\n", content.len()), b"")
-        }
+        (_, Some(start)) if known && start >= content.len() => (
+            416,
+            format!("Content-Range: bytes */{}\r\n", content.len()),
+            b"",
+        ),
         (_, Some(start)) if known => {
             let (last, all) = (content.len() - 1, content.len());
-            (206, format!("Content-Range: bytes {start}-{last}/{all}\r\n"), &content[start..])
+            (
+                206,
+                format!("Content-Range: bytes {start}-{last}/{all}\r\n"),
+                &content[start..],
+            )
         }
         _ => (200, String::new(), content),
     };
     let length = body.len();
-    write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n{more}\r\n")?;
+    write!(
+        stream,
+        "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n{more}\r\n"
+    )?;
     match behave {
         Behave::BreakAfter(n) => stream.write_all(&body[..*n.min(&body.len())]),
         Behave::Stall(n) => {

@@ -48,9 +48,21 @@ pub struct SimilarPatch {
 
 /// The explanation as one HTML file without scripts.
 pub fn explanation_html(e: &Explanation) -> String {
-    let title = escape(&format!("{}: {}", e.image, if e.bad { "bad" } else { "good" }));
-    let (verdict, class) = if e.bad { ("bad", "no") } else { ("good", "yes") };
-    let sign = if e.score >= e.threshold { "≥" } else { "&lt;" };
+    let title = escape(&format!(
+        "{}: {}",
+        e.image,
+        if e.bad { "bad" } else { "good" }
+    ));
+    let (verdict, class) = if e.bad {
+        ("bad", "no")
+    } else {
+        ("good", "yes")
+    };
+    let sign = if e.score >= e.threshold {
+        "≥"
+    } else {
+        "&lt;"
+    };
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -114,7 +126,11 @@ fn table(out: &mut String, segments: &[(String, f64)]) {
     let most = segments.iter().map(|s| s.1.abs()).fold(0.0, f64::max);
     out.push_str("<table class=\"drivers\"><thead><tr><th>segment</th><th></th><th>pushes</th></tr></thead>\n<tbody>\n");
     for (name, push) in segments {
-        let share = if most > 0.0 { 100.0 * push.abs() / most } else { 0.0 };
+        let share = if most > 0.0 {
+            100.0 * push.abs() / most
+        } else {
+            0.0
+        };
         let _ = writeln!(
             out,
             "<tr><td>{}</td><td></td><td class=\"push\"><i class=\"{}\" style=\"width:{}%\"></i>{}{}</td></tr>",
@@ -144,11 +160,18 @@ mod tests {
             pictures: vec![("map".to_owned(), vec![1, 2, 3])],
             segments: vec![("busbar".to_owned(), 0.5), (String::new(), -0.25)],
             drivers: vec![],
-            patches: vec![SimilarPatch { centre: [3, 4], distance: 2.0, here: vec![1], nearest: vec![2] }],
+            patches: vec![SimilarPatch {
+                centre: [3, 4],
+                distance: 2.0,
+                here: vec![1],
+                nearest: vec![2],
+            }],
             notes: vec!["a < b".to_owned()],
         });
         assert!(!page.contains("<script>") && page.contains("&lt;script&gt;"));
-        assert!(page.contains("m&amp;m") && page.contains("a &lt; b") && page.contains("whole image"));
+        assert!(
+            page.contains("m&amp;m") && page.contains("a &lt; b") && page.contains("whole image")
+        );
         assert!(page.contains("data:image/png;base64,AQID") && !page.contains("http"));
         assert!(page.contains("score 1.5") && page.contains("≥"));
     }

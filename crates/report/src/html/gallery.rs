@@ -21,9 +21,11 @@ pub struct WrongImage {
     pub group: String,
     /// Its score.
     pub score: f32,
-    /// The threshold that it is on the wrong side of; an image is called bad if its score is at or above it.
+    /// The threshold that it is on the wrong side of; an image is called bad if its score is at or
+    /// above it.
     pub threshold: f32,
-    /// PNG files to show side by side with what each shows, e.g. the photograph with segment outlines and the heat map.
+    /// PNG files to show side by side with what each shows, e.g. the photograph with segment
+    /// outlines and the heat map.
     pub pictures: Vec<(String, Vec<u8>)>,
     /// The segment statistics that drove its score, the strongest first.
     pub drivers: Vec<Driver>,
@@ -93,7 +95,12 @@ pub(crate) fn gallery(out: &mut String, images: &[WrongImage]) {
             image.label,
             escape(&image.group),
             significant(f64::from(image.score)),
-            if image.score >= image.threshold { "≥" } else { "<" }.replace('<', "&lt;"),
+            if image.score >= image.threshold {
+                "≥"
+            } else {
+                "<"
+            }
+            .replace('<', "&lt;"),
             significant(f64::from(image.threshold)),
             escape(&image.row),
             escape(&image.class),
@@ -112,11 +119,22 @@ pub(super) fn drivers(out: &mut String, drivers: &[Driver]) {
         "<table class=\"drivers\"><thead><tr><th>segment</th><th>statistic</th><th>value</th><th>pushes</th></tr>\
          </thead>\n<tbody>\n",
     );
-    let most = drivers.iter().map(|d| d.contribution.abs()).fold(0.0, f64::max);
+    let most = drivers
+        .iter()
+        .map(|d| d.contribution.abs())
+        .fold(0.0, f64::max);
     for d in drivers {
-        let share = if most > 0.0 { 100.0 * d.contribution.abs() / most } else { 0.0 };
+        let share = if most > 0.0 {
+            100.0 * d.contribution.abs() / most
+        } else {
+            0.0
+        };
         let class = if d.contribution >= 0.0 { "up" } else { "down" };
-        let segment = if d.segment.is_empty() { "image" } else { &d.segment };
+        let segment = if d.segment.is_empty() {
+            "image"
+        } else {
+            &d.segment
+        };
         let _ = writeln!(
             out,
             "<tr><td>{}</td><td>{} {}</td><td>{}</td><td class=\"push\"><i class=\"{class}\" \

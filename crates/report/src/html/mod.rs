@@ -12,8 +12,8 @@ pub use gallery::{Driver, WrongImage, WrongKind};
 pub use page::{Figure, Note, Report, report_html, standard_figures};
 pub use sections::{FeatureDrift, Importance};
 
-/// Escapes text for HTML and SVG, within elements and within quoted attributes. Control characters, which XML forbids,
-/// become `�`.
+/// Escapes text for HTML and SVG, within elements and within quoted attributes. Control characters,
+/// which XML forbids, become `�`.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

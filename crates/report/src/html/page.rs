@@ -64,9 +64,9 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The plots that every experiment with scores can have: the ROC curves of each class (means over seeds); bars of the
-/// first metric where there is more than one class; for each class the histograms of all rows (of the first seed that
-/// has scores).
+/// The plots that every experiment with scores can have: the ROC curves of each class (means over
+/// seeds); bars of the first metric where there is more than one class; for each class the
+/// histograms of all rows (of the first seed that has scores).
 ///
 /// # Errors
 /// [`ReportError::Csv`].
@@ -78,7 +78,13 @@ pub fn standard_figures(
     let (mut roc, mut bars, mut histograms) = (Vec::new(), Vec::new(), Vec::new());
     let several = experiment.classes.len() > 1;
     for (index, class) in experiment.classes.iter().enumerate() {
-        let of = |before: &str| if several { format!("{before}{class}") } else { String::new() };
+        let of = |before: &str| {
+            if several {
+                format!("{before}{class}")
+            } else {
+                String::new()
+            }
+        };
         let curves = roc_curves(experiment, scores, class);
         if !curves.is_empty() {
             roc.push(roc_plot(&format!("ROC{}", of(": ")), &curves)?);
@@ -108,11 +114,22 @@ pub fn standard_figures(
             Err(e) => return Err(e),
         }
     }
-    let figure =
-        |title: &str, text: &str, plots| Figure { title: title.to_owned(), text: text.to_owned(), plots };
+    let figure = |title: &str, text: &str, plots| Figure {
+        title: title.to_owned(),
+        text: text.to_owned(),
+        plots,
+    };
     let mut figures = vec![
-        figure("ROC curves", "Means over the seeds, with the mean AUROC in percent.", roc),
-        figure("Classes side by side", "Means over the seeds ± one standard deviation.", bars),
+        figure(
+            "ROC curves",
+            "Means over the seeds, with the mean AUROC in percent.",
+            roc,
+        ),
+        figure(
+            "Classes side by side",
+            "Means over the seeds ± one standard deviation.",
+            bars,
+        ),
     ];
     figures.retain(|f| !f.plots.is_empty());
     figures.extend(histograms);
@@ -148,7 +165,9 @@ pub fn report_html(report: &Report<'_>) -> Result<String, ReportError> {
         add("Most wrong images", &|out| gallery(out, &report.wrong));
     }
     if !report.importance.is_empty() {
-        add("What the forests used", &|out| importance(out, &report.importance));
+        add("What the forests used", &|out| {
+            importance(out, &report.importance)
+        });
     }
     if !report.drift.is_empty() {
         add("Feature drift", &|out| drift(out, &report.drift));
@@ -164,7 +183,10 @@ pub fn report_html(report: &Report<'_>) -> Result<String, ReportError> {
          <body>\n<header>\n<h1>{title}</h1>\n<p class=\"dim\">Experiment <code>{}</code>{}</p>\n",
         plot_css(),
         escape(&e.name),
-        e.paper.as_ref().map(|p| format!(", compared with {}", escape(&paper_name(p)))).unwrap_or_default()
+        e.paper
+            .as_ref()
+            .map(|p| format!(", compared with {}", escape(&paper_name(p))))
+            .unwrap_or_default()
     );
     paragraphs(&mut out, &report.summary);
     out.push_str("<nav>");
@@ -205,7 +227,11 @@ fn results_section(report: &Report<'_>, laid_out: &Tables) -> String {
     for table in &laid_out.tables {
         tables::table(&mut out, table);
     }
-    let _ = writeln!(out, "<p class=\"legend\">{}</p>", escape(&laid_out.legend.join(" ")));
+    let _ = writeln!(
+        out,
+        "<p class=\"legend\">{}</p>",
+        escape(&laid_out.legend.join(" "))
+    );
     if !laid_out.notes.is_empty() {
         out.push_str("<ol class=\"legend\">\n");
         for note in &laid_out.notes {
@@ -226,8 +252,16 @@ fn results_section(report: &Report<'_>, laid_out: &Tables) -> String {
 /// Figures with many plots are folded, but for the first three.
 fn figures(out: &mut String, figures: &[Figure]) {
     for (i, figure) in figures.iter().enumerate() {
-        let open = if i < 3 || figure.plots.len() <= 2 { " open" } else { "" };
-        let _ = writeln!(out, "<details{open}><summary><h3>{}</h3></summary>", escape(&figure.title));
+        let open = if i < 3 || figure.plots.len() <= 2 {
+            " open"
+        } else {
+            ""
+        };
+        let _ = writeln!(
+            out,
+            "<details{open}><summary><h3>{}</h3></summary>",
+            escape(&figure.title)
+        );
         if !figure.text.is_empty() {
             let _ = writeln!(out, "<p class=\"legend\">{}</p>", escape(&figure.text));
         }

@@ -40,7 +40,8 @@ pub struct FeatureDrift {
 /// Features that the drift table shows; the strongest.
 const DRIFT_ROWS: usize = 25;
 
-/// One matrix a row of the experiment: (detector, segment) × statistic, shares of the gain in percent.
+/// One matrix a row of the experiment: (detector, segment) × statistic, shares of the gain in
+/// percent.
 pub(crate) fn importance(out: &mut String, list: &[Importance]) {
     let mut rows: Vec<&str> = Vec::new();
     for i in list {
@@ -51,15 +52,24 @@ pub(crate) fn importance(out: &mut String, list: &[Importance]) {
     for row in rows {
         let own: Vec<&Importance> = list.iter().filter(|i| i.row == row).collect();
         let total: f64 = own.iter().map(|i| i.gain).sum();
-        let share = |gain: f64| if total > 0.0 { 100.0 * gain / total } else { 0.0 };
+        let share = |gain: f64| {
+            if total > 0.0 {
+                100.0 * gain / total
+            } else {
+                0.0
+            }
+        };
         let mut statistics: Vec<&str> = Vec::new();
         let mut segments: BTreeMap<(&str, &str), BTreeMap<&str, f64>> = BTreeMap::new();
         for i in &own {
             if !statistics.contains(&i.statistic.as_str()) {
                 statistics.push(&i.statistic);
             }
-            *segments.entry((&i.detector, &i.segment)).or_default().entry(&i.statistic).or_default() +=
-                i.gain;
+            *segments
+                .entry((&i.detector, &i.segment))
+                .or_default()
+                .entry(&i.statistic)
+                .or_default() += i.gain;
         }
         let sum = |m: &BTreeMap<&str, f64>| m.values().sum::<f64>();
         let mut ordered: Vec<_> = segments.iter().collect();
@@ -96,7 +106,11 @@ pub(crate) fn importance(out: &mut String, list: &[Importance]) {
         }
         out.push_str("<tr><th scope=\"row\" colspan=\"2\">sum</th>");
         for s in &statistics {
-            let by: f64 = own.iter().filter(|i| i.statistic == *s).map(|i| i.gain).sum();
+            let by: f64 = own
+                .iter()
+                .filter(|i| i.statistic == *s)
+                .map(|i| i.gain)
+                .sum();
             let _ = write!(out, "<td><b>{}</b></td>", fixed(share(by), 1));
         }
         out.push_str("<td></td></tr>\n</tbody></table></div>\n");
@@ -132,7 +146,11 @@ pub(crate) fn drift(out: &mut String, list: &[FeatureDrift]) {
             fixed(d.ks, 3)
         );
         if psi {
-            let _ = write!(out, "<td>{}</td>", d.psi.map(|p| fixed(p, 3)).unwrap_or_default());
+            let _ = write!(
+                out,
+                "<td>{}</td>",
+                d.psi.map(|p| fixed(p, 3)).unwrap_or_default()
+            );
         }
         out.push_str("</tr>\n");
     }
@@ -150,33 +168,71 @@ pub(crate) fn provenance(out: &mut String, p: &Provenance) {
     let gib = |bytes: u64| format!("{} GiB", short(bytes as f64 / f64::from(1 << 30), 2));
     item(
         "command",
-        if p.command.is_empty() { String::new() } else { format!("<code>{}</code>", escape(&p.command)) },
+        if p.command.is_empty() {
+            String::new()
+        } else {
+            format!("<code>{}</code>", escape(&p.command))
+        },
     );
-    item("commit", p.commit.as_ref().map(|c| format!("<code>{}</code>", escape(c))).unwrap_or_default());
-    let versions: Vec<String> = p.versions.iter().map(|(n, v)| escape(&format!("{n} {v}"))).collect();
+    item(
+        "commit",
+        p.commit
+            .as_ref()
+            .map(|c| format!("<code>{}</code>", escape(c)))
+            .unwrap_or_default(),
+    );
+    let versions: Vec<String> = p
+        .versions
+        .iter()
+        .map(|(n, v)| escape(&format!("{n} {v}")))
+        .collect();
     item("versions", versions.join(" · "));
     let host = [
         p.host.cpu.clone(),
-        p.host.threads.map(|t| format!("{t} {}", if t == 1 { "thread" } else { "threads" })),
+        p.host
+            .threads
+            .map(|t| format!("{t} {}", if t == 1 { "thread" } else { "threads" })),
         p.host.memory.map(gib),
         p.host.gpu.clone(),
         p.host.os.clone(),
     ];
-    item("machine", host.into_iter().flatten().map(|h| escape(&h)).collect::<Vec<_>>().join(" · "));
+    item(
+        "machine",
+        host.into_iter()
+            .flatten()
+            .map(|h| escape(&h))
+            .collect::<Vec<_>>()
+            .join(" · "),
+    );
     item("peak memory", p.peak_memory.map(gib).unwrap_or_default());
     let stage = |s: &crate::Stage| {
         let cells = if s.cells == 1 { "cell" } else { "cells" };
-        escape(&format!("{} {} s ({} {cells})", s.name, significant(s.seconds), s.cells))
+        escape(&format!(
+            "{} {} s ({} {cells})",
+            s.name,
+            significant(s.seconds),
+            s.cells
+        ))
     };
-    item("time", p.stages.iter().map(stage).collect::<Vec<_>>().join(" · "));
+    item(
+        "time",
+        p.stages.iter().map(stage).collect::<Vec<_>>().join(" · "),
+    );
     out.push_str("</dl>\n");
     if !p.cells.is_empty() {
-        let _ = writeln!(out, "<details><summary>Keys of {} stored cells</summary>\n<pre>", p.cells.len());
+        let _ = writeln!(
+            out,
+            "<details><summary>Keys of {} stored cells</summary>\n<pre>",
+            p.cells.len()
+        );
         for c in &p.cells {
             let _ = writeln!(
                 out,
                 "{}",
-                escape(&format!("{}  {} · {} · {} · seed {}", c.key, c.kind, c.row, c.class, c.seed))
+                escape(&format!(
+                    "{}  {} · {} · {} · seed {}",
+                    c.key, c.kind, c.row, c.class, c.seed
+                ))
             );
         }
         out.push_str("</pre></details>\n");

@@ -70,19 +70,31 @@ fn entry(out: &mut String, entry: &Entry, start: bool) {
             class.push("failed");
             "failed".to_owned()
         }
-        Entry::Value { mean, std, partial, rank } => {
+        Entry::Value {
+            mean,
+            std,
+            partial,
+            rank,
+        } => {
             let mean = match rank {
                 Rank::None => escape(mean),
                 Rank::Best => format!("<b>{}</b>", escape(mean)),
                 Rank::Second => format!("<u>{}</u>", escape(mean)),
             };
-            let std = std.as_ref().map(|s| format!(" <small>± {}</small>", escape(s))).unwrap_or_default();
+            let std = std
+                .as_ref()
+                .map(|s| format!(" <small>± {}</small>", escape(s)))
+                .unwrap_or_default();
             let partial = partial
                 .map(|(n, planned)| format!(" <small class=\"failed\">({n}/{planned})</small>"))
                 .unwrap_or_default();
             mean + &std + &partial
         }
-        Entry::Paper { text, verdict, note } => {
+        Entry::Paper {
+            text,
+            verdict,
+            note,
+        } => {
             class.push("paper");
             let mark = verdict.map(|v| {
                 let kind = match v {
@@ -96,6 +108,10 @@ fn entry(out: &mut String, entry: &Entry, start: bool) {
             escape(text) + &mark.unwrap_or_default() + &note
         }
     };
-    let class = if class.is_empty() { String::new() } else { format!(" class=\"{}\"", class.join(" ")) };
+    let class = if class.is_empty() {
+        String::new()
+    } else {
+        format!(" class=\"{}\"", class.join(" "))
+    };
     let _ = write!(out, "<td{class}>{text}</td>");
 }

@@ -13,9 +13,11 @@ pub(crate) const PLOT_CSS: &str = "\
 @media(prefers-color-scheme:dark){.plot .bg{fill:#0d1117}.plot text{fill:#e6edf3}.plot .dim{fill:#9198a1}\
 .plot .axis{stroke:#9198a1}.plot .grid{stroke:#2a3038}.plot .rule{stroke:#e6edf3}.plot .mark{fill:#e6edf3}}";
 
-/// Colours of series that have no meaning of their own (Okabe and Ito's, which colour-blind readers can tell apart).
-pub(crate) const PALETTE: [&str; 8] =
-    ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#7f7f7f"];
+/// Colours of series that have no meaning of their own (Okabe and Ito's, which colour-blind readers
+/// can tell apart).
+pub(crate) const PALETTE: [&str; 8] = [
+    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#7f7f7f",
+];
 
 /// A linear scale from values to pixels.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +37,11 @@ impl Scale {
     pub fn ticks(&self, count: usize) -> Vec<f64> {
         let raw = (self.max - self.min) / count as f64;
         let power = 10f64.powf(raw.log10().floor());
-        let step =
-            [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= raw * 0.999).unwrap_or(raw);
+        let step = [1.0, 2.0, 5.0, 10.0]
+            .into_iter()
+            .map(|m| m * power)
+            .find(|s| *s >= raw * 0.999)
+            .unwrap_or(raw);
         let first = (self.min / step - 1e-9).ceil();
         let mut ticks = Vec::new();
         let mut k = first;
@@ -84,7 +89,11 @@ impl Canvas {
 
     /// `anchor`: `start`, `middle` or `end`; `class`: `dim` or nothing.
     pub fn text(&mut self, class: &str, anchor: &str, x: f64, y: f64, text: &str) {
-        let class = if class.is_empty() { String::new() } else { format!(r#" class="{class}""#) };
+        let class = if class.is_empty() {
+            String::new()
+        } else {
+            format!(r#" class="{class}""#)
+        };
         let _ = writeln!(
             self.body,
             r#"<text{class} text-anchor="{anchor}" x="{}" y="{}">{}</text>"#,
@@ -113,7 +122,11 @@ impl Canvas {
     }
 
     pub fn rect(&mut self, colour: &str, x: f64, y: f64, width: f64, height: f64, hint: &str) {
-        let hint = if hint.is_empty() { String::new() } else { format!("<title>{}</title>", escape(hint)) };
+        let hint = if hint.is_empty() {
+            String::new()
+        } else {
+            format!("<title>{}</title>", escape(hint))
+        };
         let _ = writeln!(
             self.body,
             r#"<rect fill="{colour}" x="{}" y="{}" width="{}" height="{}">{hint}</rect>"#,
@@ -136,7 +149,14 @@ impl Canvas {
     }
 
     /// Horizontal grid lines with numbers at their left.
-    pub fn y_axis(&mut self, y: &Scale, ticks: &[(f64, String)], left: f64, right: f64, title: &str) {
+    pub fn y_axis(
+        &mut self,
+        y: &Scale,
+        ticks: &[(f64, String)],
+        left: f64,
+        right: f64,
+        title: &str,
+    ) {
         for (value, text) in ticks {
             let at = y.at(*value);
             self.line("grid", left, at, right, at);
@@ -155,7 +175,13 @@ impl Canvas {
             self.line("axis", at, bottom, at, bottom + 4.0);
             self.text("dim", "middle", at, bottom + 17.0, text);
         }
-        self.text("", "middle", f64::midpoint(x.from, x.to), bottom + 35.0, title);
+        self.text(
+            "",
+            "middle",
+            f64::midpoint(x.from, x.to),
+            bottom + 35.0,
+            title,
+        );
     }
 
     /// A row of coloured names; a new line where the width is used up. Returns the y below it.
@@ -183,10 +209,21 @@ pub(crate) fn text_width(text: &str) -> f64 {
 /// Ticks with the fewest decimals that tell them apart.
 pub(crate) fn labelled(ticks: Vec<f64>) -> Vec<(f64, String)> {
     let step = ticks.windows(2).map(|w| w[1] - w[0]).next().unwrap_or(1.0);
-    let digits = if step > 0.0 { (-step.log10().floor()).clamp(0.0, 9.0) } else { 0.0 };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 9")]
+    let digits = if step > 0.0 {
+        (-step.log10().floor()).clamp(0.0, 9.0)
+    } else {
+        0.0
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and 9"
+    )]
     let digits = digits as usize;
-    ticks.into_iter().map(|t| (t, format!("{:.digits$}", crate::rounded(t, digits)))).collect()
+    ticks
+        .into_iter()
+        .map(|t| (t, format!("{:.digits$}", crate::rounded(t, digits))))
+        .collect()
 }
 
 #[cfg(test)]
@@ -195,9 +232,19 @@ mod tests {
 
     #[test]
     fn ticks_are_round() {
-        let s = Scale { min: 0.0, max: 97.0, from: 0.0, to: 1.0 };
+        let s = Scale {
+            min: 0.0,
+            max: 97.0,
+            from: 0.0,
+            to: 1.0,
+        };
         assert_eq!(s.ticks(5), [0.0, 20.0, 40.0, 60.0, 80.0]);
-        let s = Scale { min: -0.13, max: 0.31, from: 0.0, to: 1.0 };
+        let s = Scale {
+            min: -0.13,
+            max: 0.31,
+            from: 0.0,
+            to: 1.0,
+        };
         let texts: Vec<String> = labelled(s.ticks(5)).into_iter().map(|t| t.1).collect();
         assert_eq!(texts, ["-0.1", "0.0", "0.1", "0.2", "0.3"]);
     }

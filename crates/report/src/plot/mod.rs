@@ -1,4 +1,5 @@
-//! Plots as SVG, each with its numbers as CSV. Text, axes and background follow the reader's light or dark mode.
+//! Plots as SVG, each with its numbers as CSV. Text, axes and background follow the reader's light
+//! or dark mode.
 
 mod bars;
 mod canvas;

@@ -13,8 +13,8 @@ pub const ROC_STEPS: usize = 200;
 pub struct RocCurve {
     /// Row of the experiment.
     pub row: String,
-    /// TPR (0 to 1) at FPR 0, 1/200, …, 1: the mean over the seeds of the curve's highest point at that FPR, straight
-    /// between its points.
+    /// TPR (0 to 1) at FPR 0, 1/200, …, 1: the mean over the seeds of the curve's highest point at
+    /// that FPR, straight between its points.
     pub tpr: Vec<f64>,
     /// Mean AUROC over the seeds, 0 to 1.
     pub auroc: f64,
@@ -24,14 +24,21 @@ pub struct RocCurve {
 
 /// The curves of all rows of one class that have scores of both labels.
 pub fn roc_curves(experiment: &Experiment, scores: &ScoreTable, class: &str) -> Vec<RocCurve> {
-    let Some(class) = experiment.classes.iter().position(|c| c == class) else { return Vec::new() };
+    let Some(class) = experiment.classes.iter().position(|c| c == class) else {
+        return Vec::new();
+    };
     let mut curves = Vec::new();
     for (index, row) in experiment.rows.iter().enumerate() {
         let mut tpr = vec![0.0; ROC_STEPS + 1];
         let (mut auroc, mut seeds) = (0.0, 0);
-        for cell in scores.cells().filter(|c| c.row == index && c.class == class) {
+        for cell in scores
+            .cells()
+            .filter(|c| c.row == index && c.class == class)
+        {
             let (good, bad) = cell.headline();
-            let Ok(scored) = Scores::split(&good, &bad) else { continue };
+            let Ok(scored) = Scores::split(&good, &bad) else {
+                continue;
+            };
             let points = scored.roc_curve();
             for (i, t) in tpr.iter_mut().enumerate() {
                 *t += at_fpr(&points, i as f64 / ROC_STEPS as f64);
@@ -42,7 +49,12 @@ pub fn roc_curves(experiment: &Experiment, scores: &ScoreTable, class: &str) -> 
         if seeds > 0 {
             let n = f64::from(seeds);
             tpr.iter_mut().for_each(|t| *t /= n);
-            curves.push(RocCurve { row: row.name.clone(), tpr, auroc: auroc / n, seeds: seeds as usize });
+            curves.push(RocCurve {
+                row: row.name.clone(),
+                tpr,
+                auroc: auroc / n,
+                seeds: seeds as usize,
+            });
         }
     }
     curves
@@ -51,7 +63,9 @@ pub fn roc_curves(experiment: &Experiment, scores: &ScoreTable, class: &str) -> 
 /// The curve's highest TPR at this FPR.
 fn at_fpr(points: &[RocPoint], fpr: f64) -> f64 {
     let above = points.partition_point(|p| p.fpr <= fpr);
-    let Some(a) = above.checked_sub(1).map(|i| points[i]) else { return 0.0 };
+    let Some(a) = above.checked_sub(1).map(|i| points[i]) else {
+        return 0.0;
+    };
     match points.get(above) {
         Some(b) => a.tpr + (b.tpr - a.tpr) * (fpr - a.fpr) / (b.fpr - a.fpr),
         None => a.tpr,
@@ -64,30 +78,65 @@ fn at_fpr(points: &[RocPoint], fpr: f64) -> f64 {
 /// [`ReportError::Empty`] without a curve, [`ReportError::Csv`].
 pub fn roc_plot(title: &str, curves: &[RocCurve]) -> Result<Plot, ReportError> {
     if curves.is_empty() {
-        return Err(ReportError::Empty { plot: title.to_owned(), what: "curve" });
+        return Err(ReportError::Empty {
+            plot: title.to_owned(),
+            what: "curve",
+        });
     }
-    let names: Vec<String> =
-        curves.iter().map(|c| format!("{} ({})", c.row, fixed(100.0 * c.auroc, TABLE))).collect();
+    let names: Vec<String> = curves
+        .iter()
+        .map(|c| format!("{} ({})", c.row, fixed(100.0 * c.auroc, TABLE)))
+        .collect();
     let widest = names.iter().map(|n| text_width(n)).fold(0.0, f64::max);
     let side = 300.0;
     let width = 56.0 + side + 24.0 + 20.0 + widest + 8.0;
     let mut c = Canvas::default();
     c.title(12.0, title);
     let (top, bottom) = (34.0, 34.0 + side);
-    let x = Scale { min: 0.0, max: 100.0, from: 56.0, to: 56.0 + side };
-    let y = Scale { min: 0.0, max: 100.0, from: bottom, to: top };
-    c.y_axis(&y, &labelled(y.ticks(5)), x.from, x.to, "bad found (TPR, %)");
+    let x = Scale {
+        min: 0.0,
+        max: 100.0,
+        from: 56.0,
+        to: 56.0 + side,
+    };
+    let y = Scale {
+        min: 0.0,
+        max: 100.0,
+        from: bottom,
+        to: top,
+    };
+    c.y_axis(
+        &y,
+        &labelled(y.ticks(5)),
+        x.from,
+        x.to,
+        "bad found (TPR, %)",
+    );
     c.x_axis(&x, &labelled(x.ticks(5)), bottom, "false alarms (FPR, %)");
     c.dashed("grid", x.from, y.from, x.to, y.to);
     c.dashed("axis", x.from, y.at(95.0), x.to, y.at(95.0));
     c.text("dim", "end", x.to - 4.0, y.at(95.0) + 14.0, "TPR 95 %");
     for (i, curve) in curves.iter().enumerate() {
         let colour = PALETTE[i % PALETTE.len()];
-        let dash = if i < PALETTE.len() { "" } else { r#" stroke-dasharray="6 3""# };
+        let dash = if i < PALETTE.len() {
+            ""
+        } else {
+            r#" stroke-dasharray="6 3""#
+        };
         let step = 100.0 / ROC_STEPS as f64;
         let mut points = vec![(x.at(0.0), y.at(0.0))];
-        points.extend(curve.tpr.iter().enumerate().map(|(k, t)| (x.at(k as f64 * step), y.at(100.0 * t))));
-        c.path(&format!(r#"fill="none" stroke="{colour}" stroke-width="1.8"{dash}"#), &points, false);
+        points.extend(
+            curve
+                .tpr
+                .iter()
+                .enumerate()
+                .map(|(k, t)| (x.at(k as f64 * step), y.at(100.0 * t))),
+        );
+        c.path(
+            &format!(r#"fill="none" stroke="{colour}" stroke-width="1.8"{dash}"#),
+            &points,
+            false,
+        );
         let at = top + 10.0 + 20.0 * i as f64;
         c.path(
             &format!(r#"fill="none" stroke="{colour}" stroke-width="3"{dash}"#),
@@ -96,15 +145,25 @@ pub fn roc_plot(title: &str, curves: &[RocCurve]) -> Result<Plot, ReportError> {
         );
         c.text("", "start", x.to + 44.0, at + 4.0, &names[i]);
     }
-    let records =
-        curves.iter().flat_map(|curve| {
-            curve.tpr.iter().enumerate().map(|(k, t)| {
-                [curve.row.clone(), fixed(k as f64 / ROC_STEPS as f64, EXACT), fixed(*t, EXACT)]
-            })
-        });
+    let records = curves.iter().flat_map(|curve| {
+        curve.tpr.iter().enumerate().map(|(k, t)| {
+            [
+                curve.row.clone(),
+                fixed(k as f64 / ROC_STEPS as f64, EXACT),
+                fixed(*t, EXACT),
+            ]
+        })
+    });
     let below = top + 20.0 * curves.len() as f64 + 10.0;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
-    let (width, height) = (width.ceil() as u32, (bottom + 46.0).max(below).ceil() as u32);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a small positive number"
+    )]
+    let (width, height) = (
+        width.ceil() as u32,
+        (bottom + 46.0).max(below).ceil() as u32,
+    );
     Ok(Plot {
         name: format!("roc-{}", slug(title)),
         title: title.to_owned(),
@@ -122,7 +181,12 @@ mod tests {
     #[test]
     fn curves_are_read_at_their_highest_point() {
         // By hand: a vertical step at FPR 0 to ½, then a slope over a tie, to (½, 1).
-        let s = Scores::split(&[0.1f32, 0.5], &[0.5, 0.9]).unwrap().roc_curve();
-        assert_eq!([0.0, 0.25, 0.5, 1.0].map(|f| at_fpr(&s, f)), [0.5, 0.75, 1.0, 1.0]);
+        let s = Scores::split(&[0.1f32, 0.5], &[0.5, 0.9])
+            .unwrap()
+            .roc_curve();
+        assert_eq!(
+            [0.0, 0.25, 0.5, 1.0].map(|f| at_fpr(&s, f)),
+            [0.5, 0.75, 1.0, 1.0]
+        );
     }
 }

@@ -2,7 +2,8 @@ use super::{Entry, Line, Table, Tables, layout};
 use crate::{Rank, ReportError, Results, Verdict};
 use std::fmt::Write;
 
-/// Opens a document unless one is open already, so that the file compiles by itself and can be `\input`.
+/// Opens a document unless one is open already, so that the file compiles by itself and can be
+/// `\input`.
 const HEAD: &str = r"% Needs booktabs; compiles by itself and can be \input.
 \expandafter\ifx\csname @twoclasseserror\endcsname\documentclass
   \def\segadtableend{\relax}
@@ -36,9 +37,26 @@ pub fn table_tex(results: &Results) -> Result<String, ReportError> {
 }
 
 fn write_notes(out: &mut String, tables: &Tables, verdicts: Option<String>) {
-    let mut notes: Vec<String> = tables.legend.iter().cloned().chain(verdicts).map(|l| escape(&l)).collect();
-    notes.extend(tables.notes.iter().enumerate().map(|(i, n)| format!("$^{{{}}}$~{}", i + 1, escape(n))));
-    notes.extend(tables.failures.iter().map(|f| format!("Without a result: {}.", escape(f))));
+    let mut notes: Vec<String> = tables
+        .legend
+        .iter()
+        .cloned()
+        .chain(verdicts)
+        .map(|l| escape(&l))
+        .collect();
+    notes.extend(
+        tables
+            .notes
+            .iter()
+            .enumerate()
+            .map(|(i, n)| format!("$^{{{}}}$~{}", i + 1, escape(n))),
+    );
+    notes.extend(
+        tables
+            .failures
+            .iter()
+            .map(|f| format!("Without a result: {}.", escape(f))),
+    );
     let _ = writeln!(
         out,
         "\n  \\smallskip\n  \\parbox{{0.95\\linewidth}}{{\\footnotesize\n  {}}}",
@@ -53,8 +71,9 @@ fn write_table(out: &mut String, table: &Table) {
     if wide {
         out.push_str("  \\footnotesize\\setlength{\\tabcolsep}{3pt}\n");
     }
-    let columns: String =
-        std::iter::once('l').chain(std::iter::repeat_n('r', table.heads.len() - 1)).collect();
+    let columns: String = std::iter::once('l')
+        .chain(std::iter::repeat_n('r', table.heads.len() - 1))
+        .collect();
     let _ = writeln!(out, "  \\begin{{tabular}}{{{columns}}}\n    \\toprule");
     if !table.groups.is_empty() {
         let mut first = 1;
@@ -101,7 +120,12 @@ fn entry(entry: &Entry) -> String {
         Entry::Tick(true) => "$\\surd$".to_owned(),
         Entry::Tick(false) | Entry::Empty => String::new(),
         Entry::Failed => "failed".to_owned(),
-        Entry::Value { mean, std, partial, rank } => {
+        Entry::Value {
+            mean,
+            std,
+            partial,
+            rank,
+        } => {
             let mut text = match rank {
                 Rank::None => mean.clone(),
                 Rank::Best => format!("\\textbf{{{mean}}}"),
@@ -115,7 +139,11 @@ fn entry(entry: &Entry) -> String {
             }
             text
         }
-        Entry::Paper { text, verdict, note } => {
+        Entry::Paper {
+            text,
+            verdict,
+            note,
+        } => {
             let mut text = escape(text);
             if let Some(verdict) = verdict {
                 let space = if text.is_empty() { "" } else { "~" };
@@ -175,8 +203,11 @@ fn escape(text: &str) -> String {
                 let _ = write!(out, "{{{c}}}");
             }
             c if c.is_control() => {}
-            // What pdflatex knows without further packages; anything else is named by its code point.
-            c if c.is_ascii() || (('\u{c0}'..='\u{17f}').contains(&c) && !UNKNOWN.contains(c)) => out.push(c),
+            // What pdflatex knows without further packages; anything else is named by its code
+            // point.
+            c if c.is_ascii() || (('\u{c0}'..='\u{17f}').contains(&c) && !UNKNOWN.contains(c)) => {
+                out.push(c)
+            }
             c => {
                 let _ = write!(out, "(U+{:04X})", u32::from(c));
             }

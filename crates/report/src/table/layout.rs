@@ -29,7 +29,11 @@ pub fn layout(results: &Results) -> Result<Tables, ReportError> {
         measures: results.measures(),
         notes: Vec::new(),
         ticks: e.tick_columns.clone(),
-        row_ticks: e.rows.iter().map(|r| (r.name.clone(), r.ticks.clone())).collect(),
+        row_ticks: e
+            .rows
+            .iter()
+            .map(|r| (r.name.clone(), r.ticks.clone()))
+            .collect(),
     };
     if let (Some(id), true) = (&e.paper, b.ticks.is_empty()) {
         let table = paper.table(id)?;
@@ -46,44 +50,72 @@ pub fn layout(results: &Results) -> Result<Tables, ReportError> {
     let tables = match shape {
         Shape::Metrics => {
             let caption = |class: &str| {
-                if classes.len() > 1 { format!("{}: {class}", e.title) } else { e.title.clone() }
+                if classes.len() > 1 {
+                    format!("{}: {class}", e.title)
+                } else {
+                    e.title.clone()
+                }
             };
-            classes.iter().map(|c| b.by_metric(&caption(c), c, &measures, false)).collect()
+            classes
+                .iter()
+                .map(|c| b.by_metric(&caption(c), c, &measures, false))
+                .collect()
         }
         Shape::Means | Shape::Ablation => {
             let class = if classes.len() > 1 { MEAN } else { classes[0] };
             vec![b.by_metric(&e.title, class, &measures, shape == Shape::Ablation)]
         }
         Shape::PerClass | Shape::Auto => {
-            let classes: Vec<&str> =
-                classes.iter().copied().chain(e.has_class_mean().then_some(MEAN)).collect();
-            // Each class has kinds of defects of its own; a table for each kind would bury the paper's.
-            let overall = measures.iter().filter(|m| m.group.is_none() || e.paper.is_none());
+            let classes: Vec<&str> = classes
+                .iter()
+                .copied()
+                .chain(e.has_class_mean().then_some(MEAN))
+                .collect();
+            // Each class has kinds of defects of its own; a table for each kind would bury the
+            // paper's.
+            let overall = measures
+                .iter()
+                .filter(|m| m.group.is_none() || e.paper.is_none());
             overall.flat_map(|m| b.by_class(&classes, m)).collect()
         }
         Shape::Protocols => b.by_protocol(&classes, &measures),
     };
     let notes = std::mem::take(&mut b.notes);
-    Ok(Tables { tables, notes, legend: legend(results), failures: failures(results) })
+    Ok(Tables {
+        tables,
+        notes,
+        legend: legend(results),
+        failures: failures(results),
+    })
 }
 
 impl<'a> Builder<'a> {
     fn cell(&self, row: &RowSpec, column: &Column<'_>) -> Option<&'a Cell> {
-        self.results.cell(&row.name, column.class, &column.measure.to_string())
+        self.results
+            .cell(&row.name, column.class, &column.measure.to_string())
     }
 
     /// The footnote's number of a cell, where the paper's number needs one.
     fn note(&mut self, cell: &Cell) -> Option<usize> {
         let note = cell.note.as_ref()?;
-        let place = self.notes.iter().position(|n| n == note).unwrap_or_else(|| {
-            self.notes.push(note.clone());
-            self.notes.len() - 1
-        });
+        let place = self
+            .notes
+            .iter()
+            .position(|n| n == note)
+            .unwrap_or_else(|| {
+                self.notes.push(note.clone());
+                self.notes.len() - 1
+            });
         Some(place + 1)
     }
 
     fn printed(&self, column: &Column<'_>) -> bool {
-        self.results.experiment.rows.iter().filter_map(|r| self.cell(r, column)).any(|c| c.paper.is_some())
+        self.results
+            .experiment
+            .rows
+            .iter()
+            .filter_map(|r| self.cell(r, column))
+            .any(|c| c.paper.is_some())
     }
 
     fn lines(
@@ -103,7 +135,8 @@ impl<'a> Builder<'a> {
             if ticks {
                 let own = self.row_ticks.get(&row.name).cloned().unwrap_or_default();
                 line.extend(
-                    (0..self.ticks.len()).map(|i| own.get(i).map_or(Entry::Empty, |&t| Entry::Tick(t))),
+                    (0..self.ticks.len())
+                        .map(|i| own.get(i).map_or(Entry::Empty, |&t| Entry::Tick(t))),
                 );
             }
             line.extend(entries(self, row));
@@ -112,15 +145,31 @@ impl<'a> Builder<'a> {
         lines
     }
 
-    /// Method × metric for one class: ours, and beside it the paper's number and the difference where it prints some.
-    fn by_metric(&mut self, caption: &str, class: &str, measures: &[Measure], ticks: bool) -> Table {
+    /// Method × metric for one class: ours, and beside it the paper's number and the difference
+    /// where it prints some.
+    fn by_metric(
+        &mut self,
+        caption: &str,
+        class: &str,
+        measures: &[Measure],
+        ticks: bool,
+    ) -> Table {
         let measures: Vec<&Measure> = measures.iter().filter(|m| self.exists(class, m)).collect();
         let ticks = ticks || self.row_ticks.values().any(|t| !t.is_empty());
         let groups = &self.results.experiment.groups;
-        let tick_heads = if ticks { self.ticks.clone() } else { Vec::new() };
-        let columns: Vec<Column<'_>> = measures.iter().map(|measure| Column { class, measure }).collect();
+        let tick_heads = if ticks {
+            self.ticks.clone()
+        } else {
+            Vec::new()
+        };
+        let columns: Vec<Column<'_>> = measures
+            .iter()
+            .map(|measure| Column { class, measure })
+            .collect();
         let with_paper: Vec<bool> = columns.iter().map(|c| self.printed(c)).collect();
-        let mut heads: Vec<String> = std::iter::once("Method".to_owned()).chain(tick_heads).collect();
+        let mut heads: Vec<String> = std::iter::once("Method".to_owned())
+            .chain(tick_heads)
+            .collect();
         let mut over = vec![(String::new(), heads.len())];
         for (measure, &paper) in measures.iter().zip(&with_paper) {
             let title = format!("{} {}", measure.title(groups), measure.arrow());
@@ -144,13 +193,25 @@ impl<'a> Builder<'a> {
             }
             entries
         });
-        let over = if with_paper.contains(&true) { over } else { Vec::new() };
-        Table { caption: caption.to_owned(), groups: over, heads, rows }
+        let over = if with_paper.contains(&true) {
+            over
+        } else {
+            Vec::new()
+        };
+        Table {
+            caption: caption.to_owned(),
+            groups: over,
+            heads,
+            rows,
+        }
     }
 
     fn exists(&self, class: &str, measure: &Measure) -> bool {
         let name = measure.to_string();
-        self.results.cells.iter().any(|c| c.class == class && c.metric == name)
+        self.results
+            .cells
+            .iter()
+            .any(|c| c.class == class && c.metric == name)
     }
 
     /// Method × class for one metric, and the differences from the paper as a second table.
@@ -161,15 +222,35 @@ impl<'a> Builder<'a> {
             .map(|&class| Column { class, measure })
             .collect();
         let e = &self.results.experiment;
-        let caption = format!("{}: {} {}", e.title, measure.title(&e.groups), measure.arrow());
-        let name = |c: &Column<'_>| if c.class == MEAN { "Mean".to_owned() } else { c.class.to_owned() };
-        let heads: Vec<String> =
-            std::iter::once("Method".to_owned()).chain(columns.iter().map(name)).collect();
-        let rows = self.lines(false, |b, row| columns.iter().map(|c| value(b.cell(row, c))).collect());
-        let mut tables =
-            vec![Table { caption: caption.clone(), groups: Vec::new(), heads: heads.clone(), rows }];
+        let caption = format!(
+            "{}: {} {}",
+            e.title,
+            measure.title(&e.groups),
+            measure.arrow()
+        );
+        let name = |c: &Column<'_>| {
+            if c.class == MEAN {
+                "Mean".to_owned()
+            } else {
+                c.class.to_owned()
+            }
+        };
+        let heads: Vec<String> = std::iter::once("Method".to_owned())
+            .chain(columns.iter().map(name))
+            .collect();
+        let rows = self.lines(false, |b, row| {
+            columns.iter().map(|c| value(b.cell(row, c))).collect()
+        });
+        let mut tables = vec![Table {
+            caption: caption.clone(),
+            groups: Vec::new(),
+            heads: heads.clone(),
+            rows,
+        }];
         if columns.iter().any(|c| self.printed(c)) {
-            let rows = self.lines(false, |b, row| columns.iter().map(|c| b.delta(b.cell(row, c))).collect());
+            let rows = self.lines(false, |b, row| {
+                columns.iter().map(|c| b.delta(b.cell(row, c))).collect()
+            });
             tables.push(Table {
                 caption: format!("{caption}, ours − paper"),
                 groups: Vec::new(),
@@ -187,40 +268,77 @@ impl<'a> Builder<'a> {
         for &class in classes {
             let before = columns.len();
             columns.extend(
-                measures.iter().filter(|m| self.exists(class, m)).map(|measure| Column { class, measure }),
+                measures
+                    .iter()
+                    .filter(|m| self.exists(class, m))
+                    .map(|measure| Column { class, measure }),
             );
             over.push((class.to_owned(), columns.len() - before));
         }
         let e = &self.results.experiment;
         let head = |c: &Column<'_>| format!("{} {}", c.measure.title(&e.groups), c.measure.arrow());
-        let heads: Vec<String> =
-            std::iter::once("Method".to_owned()).chain(columns.iter().map(head)).collect();
-        let rows = self.lines(false, |b, row| columns.iter().map(|c| value(b.cell(row, c))).collect());
-        vec![Table { caption: e.title.clone(), groups: over, heads, rows }]
+        let heads: Vec<String> = std::iter::once("Method".to_owned())
+            .chain(columns.iter().map(head))
+            .collect();
+        let rows = self.lines(false, |b, row| {
+            columns.iter().map(|c| value(b.cell(row, c))).collect()
+        });
+        vec![Table {
+            caption: e.title.clone(),
+            groups: over,
+            heads,
+            rows,
+        }]
     }
 
     fn paper(&mut self, cell: Option<&Cell>) -> Entry {
-        let Some((cell, paper)) = cell.and_then(|c| Some((c, c.paper?))) else { return Entry::Empty };
-        let std = cell.paper_std.map(|s| format!(" ± {}", fixed(s, TABLE))).unwrap_or_default();
-        Entry::Paper { text: format!("{}{std}", fixed(paper, TABLE)), verdict: None, note: self.note(cell) }
+        let Some((cell, paper)) = cell.and_then(|c| Some((c, c.paper?))) else {
+            return Entry::Empty;
+        };
+        let std = cell
+            .paper_std
+            .map(|s| format!(" ± {}", fixed(s, TABLE)))
+            .unwrap_or_default();
+        Entry::Paper {
+            text: format!("{}{std}", fixed(paper, TABLE)),
+            verdict: None,
+            note: self.note(cell),
+        }
     }
 
     fn delta(&mut self, cell: Option<&Cell>) -> Entry {
-        let Some((cell, _)) = cell.and_then(|c| Some((c, c.paper?))) else { return Entry::Empty };
+        let Some((cell, _)) = cell.and_then(|c| Some((c, c.paper?))) else {
+            return Entry::Empty;
+        };
         let text = cell.delta.map(|d| signed(d, TABLE)).unwrap_or_default();
-        // Where the paper's own number has a column, the footnote stands there as well; once a cell is enough.
-        let note =
-            if self.results.experiment.resolved_shape() == Shape::PerClass { self.note(cell) } else { None };
-        Entry::Paper { text, verdict: cell.verdict, note }
+        // Where the paper's own number has a column, the footnote stands there as well; once a cell
+        // is enough.
+        let note = if self.results.experiment.resolved_shape() == Shape::PerClass {
+            self.note(cell)
+        } else {
+            None
+        };
+        Entry::Paper {
+            text,
+            verdict: cell.verdict,
+            note,
+        }
     }
 }
 
 fn value(cell: Option<&Cell>) -> Entry {
-    let Some(cell) = cell else { return Entry::Empty };
-    let Some(mean) = cell.mean else { return Entry::Failed };
+    let Some(cell) = cell else {
+        return Entry::Empty;
+    };
+    let Some(mean) = cell.mean else {
+        return Entry::Failed;
+    };
     Entry::Value {
         mean: fixed(mean, TABLE),
-        std: cell.std.filter(|_| cell.planned > 1).map(|s| fixed(s, TABLE)),
+        std: cell
+            .std
+            .filter(|_| cell.planned > 1)
+            .map(|s| fixed(s, TABLE)),
         partial: (cell.n < cell.planned).then_some((cell.n, cell.planned)),
         rank: cell.rank,
     }
@@ -255,7 +373,11 @@ fn legend(results: &Results) -> Vec<String> {
             if t.sigmas > 0.0 { " std is the paper's where it prints one, otherwise ours." } else { "" }
         ));
     }
-    if results.cells.iter().any(|c| c.mean.is_some() && c.n < c.planned) {
+    if results
+        .cells
+        .iter()
+        .any(|c| c.mean.is_some() && c.n < c.planned)
+    {
         legend.push("(n/m): only n of m seeds have a result.".to_owned());
     }
     legend
@@ -266,7 +388,10 @@ fn failures(results: &Results) -> Vec<String> {
     let mut merged: Vec<(&str, &str, &str, Vec<String>)> = Vec::new();
     for f in &results.failures {
         let seed = f.seed.to_string();
-        match merged.iter_mut().find(|m| (m.0, m.1, m.2) == (&f.row, &f.class, &f.reason)) {
+        match merged
+            .iter_mut()
+            .find(|m| (m.0, m.1, m.2) == (&f.row, &f.class, &f.reason))
+        {
             Some(m) => m.3.push(seed),
             None => merged.push((&f.row, &f.class, &f.reason, vec![seed])),
         }
@@ -281,9 +406,16 @@ fn failures(results: &Results) -> Vec<String> {
 }
 
 impl Tables {
-    /// How many cells the paper prints, and how many of them have which verdict, as a sentence; `None` without any.
+    /// How many cells the paper prints, and how many of them have which verdict, as a sentence;
+    /// `None` without any.
     pub fn verdicts(results: &Results) -> Option<String> {
-        let count = |v: Verdict| results.cells.iter().filter(|c| c.verdict == Some(v)).count();
+        let count = |v: Verdict| {
+            results
+                .cells
+                .iter()
+                .filter(|c| c.verdict == Some(v))
+                .count()
+        };
         let all = results.cells.iter().filter(|c| c.verdict.is_some()).count();
         (all > 0).then(|| {
             format!(

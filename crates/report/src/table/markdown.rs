@@ -15,7 +15,11 @@ pub fn table_md(results: &Results) -> Result<String, ReportError> {
         write_table(&mut out, table);
         out.push('\n');
     }
-    let legend = tables.legend.iter().cloned().chain(Tables::verdicts(results));
+    let legend = tables
+        .legend
+        .iter()
+        .cloned()
+        .chain(Tables::verdicts(results));
     let _ = writeln!(out, "{}", escape(&legend.collect::<Vec<_>>().join(" ")));
     if !tables.notes.is_empty() {
         out.push('\n');
@@ -44,19 +48,37 @@ fn write_table(out: &mut String, table: &Table) {
         }
         column += width;
     }
-    let numeric =
-        |i: usize| match table.rows.iter().find_map(|l| if let Line::Row(r) = l { Some(r) } else { None }) {
-            Some(row) => !matches!(row.get(i), Some(Entry::Name(_))),
-            None => false,
-        };
-    let _ = writeln!(out, "| {} |", heads.iter().map(|h| escape(h)).collect::<Vec<_>>().join(" | "));
-    let rule: Vec<&str> = (0..heads.len()).map(|i| if numeric(i) { "---:" } else { ":---" }).collect();
+    let numeric = |i: usize| match table
+        .rows
+        .iter()
+        .find_map(|l| if let Line::Row(r) = l { Some(r) } else { None })
+    {
+        Some(row) => !matches!(row.get(i), Some(Entry::Name(_))),
+        None => false,
+    };
+    let _ = writeln!(
+        out,
+        "| {} |",
+        heads
+            .iter()
+            .map(|h| escape(h))
+            .collect::<Vec<_>>()
+            .join(" | ")
+    );
+    let rule: Vec<&str> = (0..heads.len())
+        .map(|i| if numeric(i) { "---:" } else { ":---" })
+        .collect();
     let _ = writeln!(out, "| {} |", rule.join(" | "));
     for line in &table.rows {
         match line {
             Line::Section(name) if name.is_empty() => {}
             Line::Section(name) => {
-                let _ = writeln!(out, "| *{}* |{}", escape(name), " |".repeat(heads.len() - 1));
+                let _ = writeln!(
+                    out,
+                    "| *{}* |{}",
+                    escape(name),
+                    " |".repeat(heads.len() - 1)
+                );
             }
             Line::Row(entries) => {
                 let texts: Vec<String> = entries.iter().map(entry).collect();
@@ -72,16 +94,27 @@ fn entry(entry: &Entry) -> String {
         Entry::Tick(true) => "✓".to_owned(),
         Entry::Tick(false) | Entry::Empty => String::new(),
         Entry::Failed => "failed".to_owned(),
-        Entry::Value { mean, std, partial, rank } => {
+        Entry::Value {
+            mean,
+            std,
+            partial,
+            rank,
+        } => {
             let std = std.as_ref().map(|s| format!(" ± {s}")).unwrap_or_default();
             let text = match rank {
                 Rank::None => format!("{mean}{std}"),
                 Rank::Best => format!("**{mean}**{std}"),
                 Rank::Second => format!("<u>{mean}</u>{std}"),
             };
-            partial.map_or(text.clone(), |(n, planned)| format!("{text} ({n}/{planned})"))
+            partial.map_or(text.clone(), |(n, planned)| {
+                format!("{text} ({n}/{planned})")
+            })
         }
-        Entry::Paper { text, verdict, note } => {
+        Entry::Paper {
+            text,
+            verdict,
+            note,
+        } => {
             let mark = verdict
                 .map(|v| format!("{}{}", if text.is_empty() { "" } else { " " }, v.mark()))
                 .unwrap_or_default();

@@ -72,9 +72,20 @@ pub fn synthetic(experiment: &Experiment, seeds: &[u64], n: usize) -> Vec<ScoreR
 }
 
 pub fn value(row: &str, class: &str, seed: u64, metric: &str, value: f64) -> MetricValue {
-    MetricValue { row: row.into(), class: class.into(), seed, metric: metric.into(), value }
+    MetricValue {
+        row: row.into(),
+        class: class.into(),
+        seed,
+        metric: metric.into(),
+        value,
+    }
 }
 
 pub fn failure(row: &str, class: &str, seed: u64, reason: &str) -> Failure {
-    Failure { row: row.into(), class: class.into(), seed, reason: reason.into() }
+    Failure {
+        row: row.into(),
+        class: class.into(),
+        seed,
+        reason: reason.into(),
+    }
 }

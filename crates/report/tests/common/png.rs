@@ -4,7 +4,11 @@ fn crc(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |mut c, &b| {
         c ^= u32::from(b);
         for _ in 0..8 {
-            c = if c & 1 == 1 { 0xedb8_8320 ^ (c >> 1) } else { c >> 1 };
+            c = if c & 1 == 1 {
+                0xedb8_8320 ^ (c >> 1)
+            } else {
+                c >> 1
+            };
         }
         c
     })
@@ -17,7 +21,8 @@ fn chunk(out: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
     out.extend(crc(&body).to_be_bytes());
 }
 
-/// A square picture from a function of column and row; side at most 140, so that one stored block holds it.
+/// A square picture from a function of column and row; side at most 140, so that one stored block
+/// holds it.
 pub fn png(side: u16, colour: impl Fn(u16, u16) -> [u8; 3]) -> Vec<u8> {
     let mut raw = Vec::new();
     for y in 0..side {
@@ -37,7 +42,11 @@ pub fn png(side: u16, colour: impl Fn(u16, u16) -> [u8; 3]) -> Vec<u8> {
     data.extend((b << 16 | a).to_be_bytes());
     let side = u32::from(side).to_be_bytes();
     let mut out = b"\x89PNG\r\n\x1a\n".to_vec();
-    chunk(&mut out, b"IHDR", &[side.as_slice(), &side, &[8, 2, 0, 0, 0]].concat());
+    chunk(
+        &mut out,
+        b"IHDR",
+        &[side.as_slice(), &side, &[8, 2, 0, 0, 0]].concat(),
+    );
     chunk(&mut out, b"IDAT", &data);
     chunk(&mut out, b"IEND", &[]);
     out

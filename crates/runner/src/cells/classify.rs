@@ -17,7 +17,8 @@ pub(super) fn run(
     write(at, at.cell.split.mapped.clone(), scores)
 }
 
-/// Scores of the classifier's training images, each by the classifier that was fitted without its fold.
+/// Scores of the classifier's training images, each by the classifier that was fitted without its
+/// fold.
 pub(super) fn out_of_fold(
     at: &At<'_>,
     fits: &[CellId],
@@ -30,7 +31,11 @@ pub(super) fn out_of_fold(
     for (fold, &fit) in fits.iter().enumerate() {
         let positions: Vec<usize> = (0..ids.len()).filter(|&i| fold_of[i] == fold).collect();
         let held_out: Vec<ImageId> = positions.iter().map(|&i| ids[i].clone()).collect();
-        for (i, score) in positions.into_iter().zip(scores(at, fit, def, features.as_ref(), &held_out)?) {
+        for (i, score) in
+            positions
+                .into_iter()
+                .zip(scores(at, fit, def, features.as_ref(), &held_out)?)
+        {
             all[i] = score;
         }
     }
@@ -53,9 +58,14 @@ fn scores(
     ids: &[ImageId],
 ) -> Result<Vec<f32>, BoxError> {
     let ctx = at.context();
-    match (classifiers::load(def, &saved_model(&at.input(fit)?)?, &ctx)?, features) {
+    match (
+        classifiers::load(def, &saved_model(&at.input(fit)?)?, &ctx)?,
+        features,
+    ) {
         (Classifier::Features(classifier), Some(table)) => classifier.scores(&select(table, ids)?),
-        (Classifier::Features(_), None) => Err("the classifier's features are not in the plan".into()),
+        (Classifier::Features(_), None) => {
+            Err("the classifier's features are not in the plan".into())
+        }
         (Classifier::Images(classifier), _) => {
             let loader = at.bench.loader();
             let task = ctx.progress.start(&at.cell.name, Some(ids.len() as u64));

@@ -16,7 +16,10 @@ pub(super) fn run(at: &At<'_>, def: &DetectorDef) -> Result<Draft, BoxError> {
         if ctx.cancel.is_cancelled() {
             return Err("interrupted".into());
         }
-        let images = chunk.par_iter().map(|id| loader.load(id)).collect::<Result<Vec<Image>, BoxError>>()?;
+        let images = chunk
+            .par_iter()
+            .map(|id| loader.load(id))
+            .collect::<Result<Vec<Image>, BoxError>>()?;
         rows.extend(embedder.rows(&images)?);
         task.advance(chunk.len() as u64);
     }

@@ -10,16 +10,31 @@ pub(super) fn run(at: &At<'_>, source: CellId, head: Head) -> Result<Draft, BoxE
     let of: HashMap<ImageId, f32> = match head {
         Head::Max => {
             let reader = MapsReader::open(&entry.path("maps.parquet")?)?;
-            reader.iter(50).map(|r| r.map(|r| (r.id, r.map.max()))).collect::<Result<_, _>>()?
+            reader
+                .iter(50)
+                .map(|r| r.map(|r| (r.id, r.map.max())))
+                .collect::<Result<_, _>>()?
         }
         Head::Forest | Head::Classifier => {
             let scores = segad_store::read_features(&entry.path("scores.parquet")?)?;
-            scores.ids().iter().cloned().zip(scores.values().iter().copied()).collect()
+            scores
+                .ids()
+                .iter()
+                .cloned()
+                .zip(scores.values().iter().copied())
+                .collect()
         }
     };
     let ids = at.cell.split.test.ids();
-    let score = |id: &ImageId| of.get(id).copied().ok_or_else(|| format!("{id} is tested but has no score"));
-    let scores = ids.iter().map(score).collect::<Result<Vec<f32>, String>>()?;
+    let score = |id: &ImageId| {
+        of.get(id)
+            .copied()
+            .ok_or_else(|| format!("{id} is tested but has no score"))
+    };
+    let scores = ids
+        .iter()
+        .map(score)
+        .collect::<Result<Vec<f32>, String>>()?;
     let draft = at.draft()?;
     let table = FeatureTable::new(vec!["score".to_owned()], ids, scores)?;
     segad_store::write_features(&draft.path("scores.parquet")?, &table)?;

@@ -25,7 +25,10 @@ pub(super) fn run(
     let extractor = FeatureExtractor::new(params.check()?, &[detector.to_owned()], labels.names())?;
     let shared = labels.one().map(SegmentIndex::new).transpose()?;
     let mut small = Small::new(labels.names());
-    labels.one().into_iter().for_each(|map| small.add(&map.areas()));
+    labels
+        .one()
+        .into_iter()
+        .for_each(|map| small.add(&map.areas()));
     let mut table = TableBuilder::new(&extractor);
     for start in (0..reader.len()).step_by(BATCH) {
         if at.cancel.is_cancelled() {
@@ -39,7 +42,11 @@ pub(super) fn run(
                 .collect::<Result<_, BoxError>>()?,
         };
         for index in &own {
-            small.add(&(0..index.segments()).map(|s| index.pixels(s).len()).collect::<Vec<_>>());
+            small.add(
+                &(0..index.segments())
+                    .map(|s| index.pixels(s).len())
+                    .collect::<Vec<_>>(),
+            );
         }
         let images: Vec<ImageMaps<'_>> = (records.iter().enumerate())
             .map(|(i, record)| ImageMaps {
@@ -59,10 +66,15 @@ pub(super) fn run(
 /// The statistics of several detectors side by side.
 pub(super) fn join(at: &At<'_>, parts: &[CellId]) -> Result<Draft, BoxError> {
     let read = |&id| -> Result<_, BoxError> {
-        Ok(segad_store::read_features(&at.input(id)?.path("features.parquet")?)?)
+        Ok(segad_store::read_features(
+            &at.input(id)?.path("features.parquet")?,
+        )?)
     };
     let tables = parts.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let draft = at.draft()?;
-    segad_store::write_features(&draft.path("features.parquet")?, &segad_features::join(&tables)?)?;
+    segad_store::write_features(
+        &draft.path("features.parquet")?,
+        &segad_features::join(&tables)?,
+    )?;
     Ok(draft)
 }

@@ -12,8 +12,14 @@ pub(super) fn detector(at: &At<'_>, def: &DetectorDef) -> Result<Draft, BoxError
     let good = at.cell.split.detector.good(&*loader);
     let holdout = at.cell.split.holdout.as_ref().map(|h| h.good(&*loader));
     let ctx = at.context();
-    let (model, curve) =
-        detectors::fit(at.bench, def, &good, holdout.as_ref(), at.cell.split.detector_seed, &ctx)?;
+    let (model, curve) = detectors::fit(
+        at.bench,
+        def,
+        &good,
+        holdout.as_ref(),
+        at.cell.split.detector_seed,
+        &ctx,
+    )?;
     write(at, &model, curve)
 }
 
@@ -30,7 +36,11 @@ pub(super) fn classifier(
         None => all,
         Some(Fold { index, of }) => {
             let fold_of = at.folds(of)?;
-            all.subset(&(0..all.len()).filter(|&i| fold_of[i] != index).collect::<Vec<_>>())
+            all.subset(
+                &(0..all.len())
+                    .filter(|&i| fold_of[i] != index)
+                    .collect::<Vec<_>>(),
+            )
         }
     };
     let fit = |training: &Training<'_>| classifiers::fit(at.bench, def, training, split.seed, &ctx);
@@ -38,7 +48,10 @@ pub(super) fn classifier(
         None => fit(&Training::Images(&train))?,
         Some(features) => {
             let ids: Vec<ImageId> = train.samples().iter().map(|s| s.id.clone()).collect();
-            fit(&Training::Features(&select(&features, &ids)?, &train.labels()))?
+            fit(&Training::Features(
+                &select(&features, &ids)?,
+                &train.labels(),
+            ))?
         }
     };
     write(at, &model, curve)
@@ -53,8 +66,11 @@ fn write(
     draft.write("model.json", model.header.as_bytes())?;
     draft.write("model.safetensors", &model.tensors)?;
     if !curve.is_empty() {
-        let point =
-            |p: segad_nn::train::CurvePoint| CurvePoint { step: p.step, name: p.name, value: p.value };
+        let point = |p: segad_nn::train::CurvePoint| CurvePoint {
+            step: p.step,
+            name: p.name,
+            value: p.value,
+        };
         let curve: Vec<CurvePoint> = curve.into_iter().map(point).collect();
         segad_store::write_curves(&draft.path("curve.parquet")?, &curve)?;
     }

@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use toml::Value;
 
-/// Fits a forest on the split's rows and scores every row of the table. With out-of-fold scores, those stand in the
-/// classifier's column where the forest is fitted, and the classifier's own where it scores.
+/// Fits a forest on the split's rows and scores every row of the table. With out-of-fold scores,
+/// those stand in the classifier's column where the forest is fitted, and the classifier's own
+/// where it scores.
 pub(super) fn run(
     at: &At<'_>,
     features: Option<CellId>,
@@ -24,7 +25,14 @@ pub(super) fn run(
     if let Some(id) = out_of_fold {
         train = with_honest_scores(&train, &scores(at, id)?)?;
     }
-    let labels: Vec<Label> = at.cell.split.forest.samples().iter().map(|s| s.label).collect();
+    let labels: Vec<Label> = at
+        .cell
+        .split
+        .forest
+        .samples()
+        .iter()
+        .map(|s| s.label)
+        .collect();
     let monotone = crate::params::monotone(forest, table.names());
     let one = NonZeroUsize::MIN;
     let seed = at.cell.split.seed;
@@ -44,17 +52,23 @@ fn table(
     features: Option<CellId>,
     classify: Option<(CellId, &str)>,
 ) -> Result<FeatureTable, BoxError> {
-    let column =
-        classify.map(|(_, name)| FeatureName::Classifier { classifier: name.to_owned() }.to_string());
+    let column = classify.map(|(_, name)| {
+        FeatureName::Classifier {
+            classifier: name.to_owned(),
+        }
+        .to_string()
+    });
     let column = column.unwrap_or_default();
     let features = at.features(features)?;
     let scores = classify.map(|(id, _)| scores(at, id)).transpose()?;
     match (features, scores) {
         (Some(features), None) => Ok(features),
         (Some(features), Some(scores)) => with_scores(&features, &column, &scores),
-        (None, Some(scores)) => {
-            Ok(FeatureTable::new(vec![column], scores.ids().to_vec(), scores.values().to_vec())?)
-        }
+        (None, Some(scores)) => Ok(FeatureTable::new(
+            vec![column],
+            scores.ids().to_vec(),
+            scores.values().to_vec(),
+        )?),
         (None, None) => Err("a forest needs a detector or a classifier".into()),
     }
 }
@@ -65,39 +79,67 @@ pub(crate) fn with_scores(
     column: &str,
     scores: &FeatureTable,
 ) -> Result<FeatureTable, BoxError> {
-    let of: HashMap<&ImageId, f32> =
-        scores.ids().iter().zip(scores.values()).map(|(id, &v)| (id, v)).collect();
+    let of: HashMap<&ImageId, f32> = scores
+        .ids()
+        .iter()
+        .zip(scores.values())
+        .map(|(id, &v)| (id, v))
+        .collect();
     let values = features
         .ids()
         .iter()
-        .map(|id| of.get(id).copied().ok_or_else(|| format!("{id} has no classifier score").into()))
+        .map(|id| {
+            of.get(id)
+                .copied()
+                .ok_or_else(|| format!("{id} has no classifier score").into())
+        })
         .collect::<Result<Vec<f32>, BoxError>>()?;
     Ok(features.with_column(column, &values)?)
 }
 
 fn scores(at: &At<'_>, id: CellId) -> Result<FeatureTable, BoxError> {
-    Ok(segad_store::read_features(&at.input(id)?.path("scores.parquet")?)?)
+    Ok(segad_store::read_features(
+        &at.input(id)?.path("scores.parquet")?,
+    )?)
 }
 
-/// The table with its last column, the classifier's, replaced where there is an out-of-fold score. The classifier did not
-/// train on the others, so theirs is honest already.
-fn with_honest_scores(train: &FeatureTable, honest: &FeatureTable) -> Result<FeatureTable, BoxError> {
-    let of: HashMap<&ImageId, f32> =
-        honest.ids().iter().zip(honest.values()).map(|(id, &v)| (id, v)).collect();
+/// The table with its last column, the classifier's, replaced where there is an out-of-fold score.
+/// The classifier did not train on the others, so theirs is honest already.
+fn with_honest_scores(
+    train: &FeatureTable,
+    honest: &FeatureTable,
+) -> Result<FeatureTable, BoxError> {
+    let of: HashMap<&ImageId, f32> = honest
+        .ids()
+        .iter()
+        .zip(honest.values())
+        .map(|(id, &v)| (id, v))
+        .collect();
     let mut values = train.values().to_vec();
     for (row, id) in values.chunks_exact_mut(train.columns()).zip(train.ids()) {
         if let (Some(last), Some(score)) = (row.last_mut(), of.get(id)) {
             *last = *score;
         }
     }
-    Ok(FeatureTable::new(train.names().to_vec(), train.ids().to_vec(), values)?)
+    Ok(FeatureTable::new(
+        train.names().to_vec(),
+        train.ids().to_vec(),
+        values,
+    )?)
 }
 
 /// Positions of the training images, in the order of the split.
 fn training_rows(table: &FeatureTable, train: &TrainSplit) -> Result<Vec<usize>, BoxError> {
-    let row: HashMap<&ImageId, usize> = table.ids().iter().enumerate().map(|(i, id)| (id, i)).collect();
+    let row: HashMap<&ImageId, usize> = table
+        .ids()
+        .iter()
+        .enumerate()
+        .map(|(i, id)| (id, i))
+        .collect();
     let position = |s: &segad_core::Sample| {
-        row.get(&s.id).copied().ok_or_else(|| format!("{} trains the forest but has no map", s.id).into())
+        row.get(&s.id)
+            .copied()
+            .ok_or_else(|| format!("{} trains the forest but has no map", s.id).into())
     };
     train.samples().iter().map(position).collect()
 }
@@ -110,9 +152,14 @@ mod tests {
     fn honest_scores_take_the_place_of_others_by_name() {
         let ids = |names: &[&str]| names.iter().map(|n| ImageId::new(*n)).collect::<Vec<_>>();
         let names = vec!["p/max".to_owned(), "g/score".to_owned()];
-        let train = FeatureTable::new(names, ids(&["a", "b", "c"]), vec![1., 9., 2., 8., 3., 7.]).unwrap();
-        let honest =
-            FeatureTable::new(vec!["score".into()], ids(&["c", "x", "a"]), vec![-3., 0., -1.]).unwrap();
+        let train =
+            FeatureTable::new(names, ids(&["a", "b", "c"]), vec![1., 9., 2., 8., 3., 7.]).unwrap();
+        let honest = FeatureTable::new(
+            vec!["score".into()],
+            ids(&["c", "x", "a"]),
+            vec![-3., 0., -1.],
+        )
+        .unwrap();
         let new = with_honest_scores(&train, &honest).unwrap();
         assert_eq!(new.values(), [1., -1., 2., 8., 3., -3.]);
         assert_eq!((new.names(), new.ids()), (train.names(), train.ids()));

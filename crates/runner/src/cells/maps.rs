@@ -8,7 +8,8 @@ use segad_grid::{CellId, DetectorDef};
 use segad_store::{Draft, MapRecord, MapsWriter};
 use std::collections::HashMap;
 
-/// Maps of every image that the detector did not train on, streamed batch by batch into one Parquet file.
+/// Maps of every image that the detector did not train on, streamed batch by batch into one Parquet
+/// file.
 pub(super) fn run(at: &At<'_>, fit: CellId, def: &DetectorDef) -> Result<Draft, BoxError> {
     let model = super::saved_model(&at.input(fit)?)?;
     let ctx = at.context();
@@ -16,16 +17,27 @@ pub(super) fn run(at: &At<'_>, fit: CellId, def: &DetectorDef) -> Result<Draft, 
     let loader = at.bench.loader();
     let index = at.bench.index(&at.cell.class)?;
     let entries: HashMap<&ImageId, &Entry> = index.entries().iter().map(|e| (&e.id, e)).collect();
-    let forest = at.cell.split.forest.samples().iter().filter(|s| s.group == GROUP);
+    let forest = at
+        .cell
+        .split
+        .forest
+        .samples()
+        .iter()
+        .filter(|s| s.group == GROUP);
     let generated: HashMap<&ImageId, &Sample> = forest.map(|s| (&s.id, s)).collect();
     let draft = at.draft()?;
     let mut writer: Option<MapsWriter> = None;
-    let task = ctx.progress.start(&at.cell.name, Some(at.cell.split.mapped.len() as u64));
+    let task = ctx
+        .progress
+        .start(&at.cell.name, Some(at.cell.split.mapped.len() as u64));
     for ids in at.cell.split.mapped.chunks(ctx.batch.max(1)) {
         if ctx.cancel.is_cancelled() {
             return Err("interrupted".into());
         }
-        let images = ids.par_iter().map(|id| loader.load(id)).collect::<Result<Vec<Image>, BoxError>>()?;
+        let images = ids
+            .par_iter()
+            .map(|id| loader.load(id))
+            .collect::<Result<Vec<Image>, BoxError>>()?;
         for (id, map) in ids.iter().zip(detector.maps(&images)?) {
             let writer = match &mut writer {
                 Some(writer) => writer,
@@ -35,14 +47,26 @@ pub(super) fn run(at: &At<'_>, fit: CellId, def: &DetectorDef) -> Result<Draft, 
                 }
             };
             let (label, group, split) = match (entries.get(id), generated.get(id)) {
-                (Some(listed), _) => (listed.label, listed.group.clone(), listed.part.as_str().to_owned()),
+                (Some(listed), _) => (
+                    listed.label,
+                    listed.group.clone(),
+                    listed.part.as_str().to_owned(),
+                ),
                 (None, Some(sample)) => (sample.label, sample.group.clone(), "train".to_owned()),
                 (None, None) => return Err(format!("{id} is not in the data set").into()),
             };
-            writer.push(&MapRecord { id: id.clone(), label, group, split, map })?;
+            writer.push(&MapRecord {
+                id: id.clone(),
+                label,
+                group,
+                split,
+                map,
+            })?;
         }
         task.advance(ids.len() as u64);
     }
-    writer.ok_or("no image to map: the protocol trains on all of them")?.finish()?;
+    writer
+        .ok_or("no image to map: the protocol trains on all of them")?
+        .finish()?;
     Ok(draft)
 }

@@ -47,7 +47,10 @@ impl At<'_> {
 
     /// Something that was decided on the way and belongs into the provenance.
     pub fn note(&self, text: String) {
-        self.notes.lock().unwrap_or_else(|e| e.into_inner()).push(text);
+        self.notes
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .push(text);
     }
 
     pub fn context(&self) -> FitContext {
@@ -57,7 +60,9 @@ impl At<'_> {
     /// The table of an `embed` cell.
     pub fn features(&self, embed: Option<CellId>) -> Result<Option<FeatureTable>, BoxError> {
         let read = |id| -> Result<FeatureTable, BoxError> {
-            Ok(segad_store::read_features(&self.input(id)?.path("features.parquet")?)?)
+            Ok(segad_store::read_features(
+                &self.input(id)?.path("features.parquet")?,
+            )?)
         };
         embed.map(read).transpose()
     }
@@ -66,7 +71,12 @@ impl At<'_> {
     pub fn folds(&self, of: usize) -> Result<Vec<usize>, BoxError> {
         let split = &self.cell.split;
         let labels: Vec<Label> = split.classifier.samples().iter().map(|s| s.label).collect();
-        Ok(segad_datasets::folds::assign(&labels, &split.classifier_units, of, split.seed)?)
+        Ok(segad_datasets::folds::assign(
+            &labels,
+            &split.classifier_units,
+            of,
+            split.seed,
+        )?)
     }
 }
 
@@ -80,40 +90,74 @@ fn saved_model(entry: &Entry) -> Result<SavedModel, BoxError> {
 
 /// The rows of these images, in their order.
 fn select(table: &FeatureTable, ids: &[ImageId]) -> Result<FeatureTable, BoxError> {
-    let row: HashMap<&ImageId, usize> = table.ids().iter().enumerate().map(|(i, id)| (id, i)).collect();
-    let position = |id: &ImageId| row.get(id).copied().ok_or_else(|| format!("{id} has no features"));
+    let row: HashMap<&ImageId, usize> = table
+        .ids()
+        .iter()
+        .enumerate()
+        .map(|(i, id)| (id, i))
+        .collect();
+    let position = |id: &ImageId| {
+        row.get(id)
+            .copied()
+            .ok_or_else(|| format!("{id} has no features"))
+    };
     Ok(table.select_rows(&ids.iter().map(position).collect::<Result<Vec<_>, _>>()?))
 }
 
 impl Execute for Workbench {
     fn execute(&self, plan: &Plan, id: CellId, cancel: &Cancel) -> Result<(), String> {
         let cell = &plan.cells[id.0];
-        let at = At { bench: self, plan, cell, cancel, notes: Mutex::default() };
+        let at = At {
+            bench: self,
+            plan,
+            cell,
+            cancel,
+            notes: Mutex::default(),
+        };
         let watch = Stopwatch::start();
         let done = match &cell.task {
             Task::FitDetector { def } => fit::detector(&at, def),
             Task::Embed { def } => embed::run(&at, def),
             Task::FitClassifier { def, embed, fold } => fit::classifier(&at, def, *embed, *fold),
             Task::Maps { fit, def } => maps::run(&at, *fit, def),
-            Task::ImportedMaps => Err("these maps come from outside and are not in the store".into()),
+            Task::ImportedMaps => {
+                Err("these maps come from outside and are not in the store".into())
+            }
             Task::FitSegments { maps, segments } => segments::fit(&at, maps, segments),
             Task::LabelMaps { fit, segments } => segments::label_maps(&at, *fit, segments),
             Task::Classify { fit, def, embed } => classify::run(&at, *fit, def, *embed),
             Task::OutOfFold { fits, def, embed } => classify::out_of_fold(&at, fits, def, *embed),
-            Task::Features { maps, detectors, segments, labels, features, parts } => {
+            Task::Features {
+                maps,
+                detectors,
+                segments,
+                labels,
+                features,
+                parts,
+            } => {
                 let segments = (segments.as_ref(), *labels);
                 match (&maps[..], &detectors[..]) {
                     ([maps], [detector]) => features::run(&at, *maps, detector, segments, features),
                     _ => features::join(&at, parts),
                 }
             }
-            Task::Forest { features, classify, out_of_fold, classifier, forest } => {
+            Task::Forest {
+                features,
+                classify,
+                out_of_fold,
+                classifier,
+                forest,
+            } => {
                 let classify = classify.zip(classifier.as_deref());
                 forest::run(&at, *features, classify, *out_of_fold, forest.as_ref())
             }
             Task::Evaluate { source, head } => evaluate::run(&at, *source, *head),
         };
-        let publish = |draft: Draft| draft.commit(provenance(&at, watch.seconds())).map_err(BoxError::from);
+        let publish = |draft: Draft| {
+            draft
+                .commit(provenance(&at, watch.seconds()))
+                .map_err(BoxError::from)
+        };
         let done = done.and_then(publish).map(|_| ()).map_err(|e| chain(&*e));
         let checkpoints = self.checkpoints(&cell.key);
         if done.is_ok() && checkpoints.exists() {
@@ -127,7 +171,12 @@ impl Execute for Workbench {
 
 /// What is recorded beside every result.
 fn provenance(at: &At<'_>, seconds: f64) -> serde_json::Value {
-    let inputs: Vec<Key> = at.cell.needs.iter().map(|id| at.plan.cells[id.0].key).collect();
+    let inputs: Vec<Key> = at
+        .cell
+        .needs
+        .iter()
+        .map(|id| at.plan.cells[id.0].key)
+        .collect();
     json!({
         "name": at.cell.name,
         "class": at.cell.class,

@@ -22,23 +22,39 @@ fn clustered(segments: &Value, class: &str) -> Result<ClusteredParams, BoxError>
     }
 }
 
-/// Learns segments from the good images that the forest trains on: those that no detector was fitted on.
+/// Learns segments from the good images that the forest trains on: those that no detector was
+/// fitted on.
 pub(super) fn fit(at: &At<'_>, maps: &[CellId], segments: &Value) -> Result<Draft, BoxError> {
     let params = clustered(segments, &at.cell.class)?;
     let split = &at.cell.split;
-    let ids: Vec<ImageId> =
-        split.forest.samples().iter().filter(|s| !s.label.is_bad()).map(|s| s.id.clone()).collect();
+    let ids: Vec<ImageId> = split
+        .forest
+        .samples()
+        .iter()
+        .filter(|s| !s.label.is_bad())
+        .map(|s| s.id.clone())
+        .collect();
     let seed = split.detector_seed;
     let network = segmenter::features(at.bench, &params, seed)?;
-    let entries = maps.iter().map(|&id| at.input(id)).collect::<Result<Vec<_>, _>>()?;
+    let entries = maps
+        .iter()
+        .map(|&id| at.input(id))
+        .collect::<Result<Vec<_>, _>>()?;
     let readers: Vec<MapsReader> = entries
         .iter()
         .map(|e| Ok(MapsReader::open(&e.path("maps.parquet")?)?))
         .collect::<Result<_, BoxError>>()?;
-    let task = at.context().progress.start(&at.cell.name, Some(ids.len() as u64));
+    let task = at
+        .context()
+        .progress
+        .start(&at.cell.name, Some(ids.len() as u64));
     let of = |id: &ImageId| -> Result<Vec<AnomalyMap>, BoxError> {
         let find = |r: &MapsReader| -> Result<AnomalyMap, BoxError> {
-            Ok(r.get(r.find(id).ok_or_else(|| format!("{id} has no anomaly map"))?)?.map)
+            Ok(r.get(
+                r.find(id)
+                    .ok_or_else(|| format!("{id} has no anomaly map"))?,
+            )?
+            .map)
         };
         readers.iter().map(find).collect()
     };
@@ -57,7 +73,14 @@ pub(super) fn fit(at: &At<'_>, maps: &[CellId], segments: &Value) -> Result<Draf
     let draft = at.draft()?;
     match clusters {
         Clusters::One(found) => {
-            draft.write_json(INDEX, &Index { schema: 1, names: found.names, one: true })?;
+            draft.write_json(
+                INDEX,
+                &Index {
+                    schema: 1,
+                    names: found.names,
+                    one: true,
+                },
+            )?;
             let mut writer = LabelMapsWriter::create(&draft.path(MAPS)?, params.size, params.size)?;
             writer.push(&ImageId::new("all"), &found.map)?;
             writer.finish()?;
@@ -70,7 +93,11 @@ pub(super) fn fit(at: &At<'_>, maps: &[CellId], segments: &Value) -> Result<Draf
 }
 
 /// A label map of every mapped image.
-pub(super) fn label_maps(at: &At<'_>, fit: Option<CellId>, segments: &Value) -> Result<Draft, BoxError> {
+pub(super) fn label_maps(
+    at: &At<'_>,
+    fit: Option<CellId>,
+    segments: &Value,
+) -> Result<Draft, BoxError> {
     let own = of_class(Some(segments), &at.cell.class)?;
     let table = segmenter::made(own)?.ok_or("these segments are made in no cell")?;
     let settings = &at.bench.settings;
@@ -79,12 +106,13 @@ pub(super) fn label_maps(at: &At<'_>, fit: Option<CellId>, segments: &Value) -> 
     match (table, fit) {
         (SegmentsTable::Clustered(params), Some(fit)) => {
             let clusters: PatchClusters = serde_json::from_slice(&at.input(fit)?.read(MODEL)?)?;
-            let network =
-                segmenter::features(at.bench, &params, seed)?.ok_or("a map per image needs a backbone")?;
+            let network = segmenter::features(at.bench, &params, seed)?
+                .ok_or("a map per image needs a backbone")?;
             let (grid, size) = ((network.side(), network.side()), params.size);
             write(at, size, &clusters.names, |_, images| {
                 let features = network.of(images)?;
-                let one = |v: &Vec<f32>| Ok(clusters.label_map(v, grid, params.smooth, size, size)?);
+                let one =
+                    |v: &Vec<f32>| Ok(clusters.label_map(v, grid, params.smooth, size, size)?);
                 features.par_iter().map(one).collect()
             })
         }
@@ -118,10 +146,20 @@ fn write(
     mut make: impl FnMut(&[ImageId], &[Image]) -> Result<Vec<LabelMap>, BoxError>,
 ) -> Result<Draft, BoxError> {
     let draft = at.draft()?;
-    draft.write_json(INDEX, &Index { schema: 1, names: names.to_vec(), one: false })?;
+    draft.write_json(
+        INDEX,
+        &Index {
+            schema: 1,
+            names: names.to_vec(),
+            one: false,
+        },
+    )?;
     let mut writer = LabelMapsWriter::create(&draft.path(MAPS)?, size, size)?;
     let mapped = &at.cell.split.mapped;
-    let task = at.context().progress.start(&at.cell.name, Some(mapped.len() as u64));
+    let task = at
+        .context()
+        .progress
+        .start(&at.cell.name, Some(mapped.len() as u64));
     for ids in mapped.chunks(at.bench.settings.batch.max(1)) {
         going(at)?;
         for (id, map) in ids.iter().zip(make(ids, &load(at, ids)?)?) {
@@ -134,7 +172,11 @@ fn write(
 }
 
 fn going(at: &At<'_>) -> Result<(), BoxError> {
-    if at.cancel.is_cancelled() { Err("interrupted".into()) } else { Ok(()) }
+    if at.cancel.is_cancelled() {
+        Err("interrupted".into())
+    } else {
+        Ok(())
+    }
 }
 
 fn load(at: &At<'_>, ids: &[ImageId]) -> Result<Vec<Image>, BoxError> {

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 /// How to fit a product.
 #[derive(Clone, Debug, Args)]
 pub struct FitProduct {
-    /// The images: a folder with good/ and bad/ (sub-folders of bad/ are kinds of defect), one arranged as VAD or MVTec
-    /// AD, or a list (CSV: path,label and optionally type, group).
+    /// The images: a folder with good/ and bad/ (sub-folders of bad/ are kinds of defect), one
+    /// arranged as VAD or MVTec AD, or a list (CSV: path,label and optionally type, group).
     pub data: PathBuf,
     /// Where to write the model.
     #[arg(long, value_name = "MODEL.segad")]
@@ -20,13 +20,16 @@ pub struct FitProduct {
     /// The product's name; by default that of the folder.
     #[arg(long)]
     pub name: Option<String>,
-    /// The parts of the product: auto, whole, foreground, the name of a shipped map, or a file of shapes (TOML).
+    /// The parts of the product: auto, whole, foreground, the name of a shipped map, or a file of
+    /// shapes (TOML).
     #[arg(long, default_value = "auto")]
     pub segments: String,
-    /// Detectors, separated by commas: patchcore, fastflow, rd4ad, efficientad; by default what the latency allows.
+    /// Detectors, separated by commas: patchcore, fastflow, rd4ad, efficientad; by default what the
+    /// latency allows.
     #[arg(long, value_delimiter = ',')]
     pub detectors: Vec<String>,
-    /// The backbone of the detectors; by default the strongest that is there and that the latency allows.
+    /// The backbone of the detectors; by default the strongest that is there and that the latency
+    /// allows.
     #[arg(long)]
     pub backbone: Option<BackboneKind>,
     /// Milliseconds that the networks may take for an image on one core of a usual server.
@@ -44,7 +47,8 @@ pub struct FitProduct {
     /// Promise: at most this share of the bad images is called good, e.g. 0.05.
     #[arg(long, value_name = "SHARE", group = "rule")]
     pub max_miss: Option<f64>,
-    /// Cost of a false alarm and of a miss, e.g. 1:20; without any of these rules both cost the same.
+    /// Cost of a false alarm and of a miss, e.g. 1:20; without any of these rules both cost the
+    /// same.
     #[arg(long, value_name = "FALSE_ALARM:MISS", value_parser = cost, group = "rule")]
     pub cost: Option<(f64, f64)>,
     /// Share of bad images to come, for the cost.
@@ -78,7 +82,8 @@ pub struct FitProduct {
 pub struct Inspect {
     /// The model.
     pub model: PathBuf,
-    /// Images, folders of images, or - for standard input: pictures one behind the other, or one path a line.
+    /// Images, folders of images, or - for standard input: pictures one behind the other, or one
+    /// path a line.
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,
     /// One JSON object a line.
@@ -93,13 +98,15 @@ pub struct Inspect {
     /// Reasons for each image, at most.
     #[arg(long, default_value_t = 3)]
     pub reasons: usize,
-    /// The one path is labelled, arranged as for fit; the verdicts are compared with the labels at the end.
+    /// The one path is labelled, arranged as for fit; the verdicts are compared with the labels at
+    /// the end.
     #[arg(long, conflicts_with = "watch")]
     pub labelled: bool,
     /// Go on with files that appear in the folders, until Ctrl-C.
     #[arg(long, conflicts_with = "latency")]
     pub watch: bool,
-    /// One image at a time with all threads, for the shortest answer; by default many side by side, for the most images.
+    /// One image at a time with all threads, for the shortest answer; by default many side by side,
+    /// for the most images.
     #[arg(long)]
     pub latency: bool,
     /// Threads; by default all.
@@ -161,5 +168,8 @@ pub struct Bench {
 fn cost(text: &str) -> Result<(f64, f64), String> {
     let bad = || format!("{text:?}: expected two numbers, e.g. 1:20");
     let (a, b) = text.split_once(':').ok_or_else(bad)?;
-    Ok((a.trim().parse().map_err(|_| bad())?, b.trim().parse().map_err(|_| bad())?))
+    Ok((
+        a.trim().parse().map_err(|_| bad())?,
+        b.trim().parse().map_err(|_| bad())?,
+    ))
 }

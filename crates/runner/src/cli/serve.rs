@@ -14,10 +14,12 @@ pub struct Serve {
     /// Where to listen; port 0 takes a free one. By default this machine alone can reach it.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
-    /// A host name that requests may be addressed to, beside localhost and the address; may be repeated.
+    /// A host name that requests may be addressed to, beside localhost and the address; may be
+    /// repeated.
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
-    /// The folder of photographs: the one that the model was fitted on, or that of the data set. Nothing else is read.
+    /// The folder of photographs: the one that the model was fitted on, or that of the data set.
+    /// Nothing else is read.
     #[arg(long, value_name = "DIR")]
     pub images: Option<PathBuf>,
     /// Of a store: the segments to show, a name, a file of shapes, or a table.

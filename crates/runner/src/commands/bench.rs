@@ -22,19 +22,34 @@ pub(super) fn run(args: &Bench) -> Result<(), Failure> {
     let load = watch.seconds();
     let images = images(args, &model)?;
     let image = |n: usize| &images[n % images.len()];
-    let threads =
-        NonZeroUsize::new(setup::threads(args.threads.map(Into::into))).unwrap_or(NonZeroUsize::MIN);
+    let threads = NonZeroUsize::new(setup::threads(args.threads.map(Into::into)))
+        .unwrap_or(NonZeroUsize::MIN);
 
-    let whole = repeat(args.seconds, |n| inspector.inspect(image(n)).map(drop).map_err(failure))?;
-    let maps = images.iter().map(|i| inspector.maps(i)).collect::<Result<Vec<_>, _>>().map_err(failure)?;
-    let logits = images.iter().map(|i| inspector.logit(i)).collect::<Result<Vec<_>, _>>().map_err(failure)?;
+    let whole = repeat(args.seconds, |n| {
+        inspector.inspect(image(n)).map(drop).map_err(failure)
+    })?;
+    let maps = images
+        .iter()
+        .map(|i| inspector.maps(i))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(failure)?;
+    let logits = images
+        .iter()
+        .map(|i| inspector.logit(i))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(failure)?;
     let mut scratch = Default::default();
     let own = repeat(args.seconds, |n| {
         let (maps, logit) = (&maps[n % maps.len()], logits[n % logits.len()]);
-        inspector.score(image(n), maps, logit, &mut scratch).map(drop).map_err(failure)
+        inspector
+            .score(image(n), maps, logit, &mut scratch)
+            .map(drop)
+            .map_err(failure)
     })?;
     segad_nn::set_threads(threads.get());
-    let wide = repeat(args.seconds, |n| inspector.inspect(image(n)).map(drop).map_err(failure))?;
+    let wide = repeat(args.seconds, |n| {
+        inspector.inspect(image(n)).map(drop).map_err(failure)
+    })?;
     segad_nn::set_threads(1);
     let count = throughput(args.seconds, threads, &model, &images)?;
 
@@ -52,7 +67,12 @@ pub(super) fn run(args: &Bench) -> Result<(), Failure> {
         return super::print(&format!("{result}\n"));
     }
     let line = |what: &str, t: &Times| {
-        format!("{what}: {:.3} ms (95 % within {:.3} ms, {} runs)\n", t.at(0.5), t.at(0.95), t.0.len())
+        format!(
+            "{what}: {:.3} ms (95 % within {:.3} ms, {} runs)\n",
+            t.at(0.5),
+            t.at(0.95),
+            t.0.len()
+        )
     };
     super::print(&format!(
         "load: {:.2} s\n{}{}{}throughput, {threads} threads: {count:.1} images/s\npeak memory: {} MiB\n",
@@ -78,7 +98,9 @@ fn images(args: &Bench, model: &Model) -> Result<Vec<Image>, Failure> {
         }
     };
     if images.is_empty() {
-        return Err(Failure::NothingSelected("there is no image to measure with".to_owned()));
+        return Err(Failure::NothingSelected(
+            "there is no image to measure with".to_owned(),
+        ));
     }
     Ok(images)
 }
@@ -97,7 +119,10 @@ impl Times {
 }
 
 /// Runs it for so long, at least three times, after one run that does not count.
-fn repeat(seconds: f64, mut run: impl FnMut(usize) -> Result<(), Failure>) -> Result<Times, Failure> {
+fn repeat(
+    seconds: f64,
+    mut run: impl FnMut(usize) -> Result<(), Failure>,
+) -> Result<Times, Failure> {
     run(0)?;
     let (whole, mut times) = (Stopwatch::start(), Vec::new());
     while times.len() < 3 || whole.seconds() < seconds {
@@ -110,11 +135,18 @@ fn repeat(seconds: f64, mut run: impl FnMut(usize) -> Result<(), Failure>) -> Re
 }
 
 /// Images a second with all threads, each with an image of its own.
-fn throughput(seconds: f64, threads: NonZeroUsize, model: &Model, images: &[Image]) -> Result<f64, Failure> {
+fn throughput(
+    seconds: f64,
+    threads: NonZeroUsize,
+    model: &Model,
+    images: &[Image],
+) -> Result<f64, Failure> {
     let (mut watch, mut count, mut end) = (Stopwatch::start(), 0usize, 0.0);
     let warm = 2 * threads.get();
     let start = || Inspector::new(model, Device::Cpu);
-    let work = |inspector: &mut Inspector, n: usize| inspector.inspect(&images[n % images.len()]).map(drop);
+    let work = |inspector: &mut Inspector, n: usize| {
+        inspector.inspect(&images[n % images.len()]).map(drop)
+    };
     let mut problem = None;
     let sink = |done: segad_product::Result<()>| {
         if let Err(e) = done {

@@ -18,10 +18,21 @@ pub(super) fn run(command: Data, bars: &Bars) -> Result<(), Failure> {
     match command {
         Data::Verify { dataset, data } => verify(&opened(&dataset, data.as_deref(), bars)?, bars),
         Data::Miniature { folder, size, seed } => {
-            let params = segad_miniature::Params { size, seed: segad_core::Seed(seed) };
+            let params = segad_miniature::Params {
+                size,
+                seed: segad_core::Seed(seed),
+            };
             segad_miniature::write(&folder, &params, bars).map_err(Failure::input)
         }
-        Data::Split { dataset, out, class, protocol, seed, run, data } => {
+        Data::Split {
+            dataset,
+            out,
+            class,
+            protocol,
+            seed,
+            run,
+            data,
+        } => {
             let dataset = opened(&dataset, data.as_deref(), bars)?;
             split(&dataset, &out, class.as_deref(), protocol, Seed(seed), run)
         }
@@ -35,15 +46,34 @@ fn verify(dataset: &Dataset, bars: &Bars) -> Result<(), Failure> {
     for class in dataset.classes() {
         let report = dataset.verify(class, bars).map_err(Failure::input)?;
         wrong += usize::from(!report.is_ok());
-        let verdict = if report.is_ok() { "as it should be" } else { "not as it should be" };
+        let verdict = if report.is_ok() {
+            "as it should be"
+        } else {
+            "not as it should be"
+        };
         text.push_str(&format!("{class}: {} images, {verdict}\n", report.images));
-        list(&mut text, "missing", report.missing.iter().map(ToString::to_string).collect());
+        list(
+            &mut text,
+            "missing",
+            report.missing.iter().map(ToString::to_string).collect(),
+        );
         list(&mut text, "extra", report.extra);
-        let unreadable = report.unreadable.iter().map(|(id, why)| format!("{id}: {why}")).collect();
+        let unreadable = report
+            .unreadable
+            .iter()
+            .map(|(id, why)| format!("{id}: {why}"))
+            .collect();
         list(&mut text, "unreadable", unreadable);
         let counts = report.counts.iter();
-        let counts = counts
-            .map(|c| format!("{} {}: {} expected, {} found", c.part.as_str(), c.group, c.expected, c.found));
+        let counts = counts.map(|c| {
+            format!(
+                "{} {}: {} expected, {} found",
+                c.part.as_str(),
+                c.group,
+                c.expected,
+                c.found
+            )
+        });
         list(&mut text, "count", counts.collect());
         list(&mut text, "fault", report.faults);
     }
@@ -72,29 +102,53 @@ fn split(
     run: usize,
 ) -> Result<(), Failure> {
     if run == 0 {
-        return Err(Failure::Configuration("--run 0: expected at least 1".to_owned()));
+        return Err(Failure::Configuration(
+            "--run 0: expected at least 1".to_owned(),
+        ));
     }
     let classes = dataset.classes();
     let class = class.or(classes.first().copied()).unwrap_or_default();
     let index = dataset.index(class).map_err(Failure::configuration)?;
-    let split = protocol.split(&index, seed, &ProtocolParams::default()).map_err(Failure::configuration)?;
+    let split = protocol
+        .split(&index, seed, &ProtocolParams::default())
+        .map_err(Failure::configuration)?;
     let entries: HashMap<&ImageId, &Entry> = index.entries().iter().map(|e| (&e.id, e)).collect();
-    let mut train: Vec<&Sample> = split.detector.samples().iter().chain(split.forest.samples()).collect();
+    let mut train: Vec<&Sample> = split
+        .detector
+        .samples()
+        .iter()
+        .chain(split.forest.samples())
+        .collect();
     let mut seen = HashSet::new();
     train.retain(|s| seen.insert(&s.id));
-    let test: Vec<&Sample> = split.test.samples().iter().filter(|s| split.is_headline(s)).collect();
+    let test: Vec<&Sample> = split
+        .test
+        .samples()
+        .iter()
+        .filter(|s| split.is_headline(s))
+        .collect();
     let mut text = String::new();
     for (list, samples) in [("train.csv", train), ("test.csv", test)] {
         let mut lines = "path,label,type,group\n".to_owned();
         for sample in &samples {
             let name = sample.id.as_str().rsplit('/').next().unwrap_or_default();
             let below = format!("images/{name}");
-            let group = entries
-                .get(&sample.id)
-                .map(|e| e.unit.clone().unwrap_or_else(|| format!("run {}", e.order / run)));
+            let group = entries.get(&sample.id).map(|e| {
+                e.unit
+                    .clone()
+                    .unwrap_or_else(|| format!("run {}", e.order / run))
+            });
             // The label is no kind of defect.
-            let kind = if sample.group == sample.label.as_str() { "" } else { &sample.group };
-            lines.push_str(&format!("{below},{},{kind},{}\n", sample.label, group.unwrap_or_default()));
+            let kind = if sample.group == sample.label.as_str() {
+                ""
+            } else {
+                &sample.group
+            };
+            lines.push_str(&format!(
+                "{below},{},{kind},{}\n",
+                sample.label,
+                group.unwrap_or_default()
+            ));
             let place = out.join(&below);
             atomic::create_dir(place.parent().unwrap_or(out)).map_err(Failure::input)?;
             let bytes = atomic::read(&dataset.path(&sample.id)).map_err(Failure::input)?;
@@ -103,7 +157,10 @@ fn split(
         atomic::write_atomic(&out.join(list), lines.as_bytes()).map_err(Failure::input)?;
         let bad = samples.iter().filter(|s| s.label.is_bad()).count();
         let good = samples.len() - bad;
-        text.push_str(&format!("{}: {good} good, {bad} bad\n", out.join(list).display()));
+        text.push_str(&format!(
+            "{}: {good} good, {bad} bad\n",
+            out.join(list).display()
+        ));
     }
     super::print(&text)
 }

@@ -15,9 +15,16 @@ const COLUMNS: usize = 2;
 
 pub(super) fn preview(args: &Preview) -> Result<(), Failure> {
     let Value::Table(table) = super::value(&args.defects) else {
-        return Err(Failure::Configuration(format!("--defects {}: expected a table", args.defects)));
+        return Err(Failure::Configuration(format!(
+            "--defects {}: expected a table",
+            args.defects
+        )));
     };
-    let recipe = Recipe::new(Some(&table), Path::new("datasets/segments"), Seed(args.seed));
+    let recipe = Recipe::new(
+        Some(&table),
+        Path::new("datasets/segments"),
+        Seed(args.seed),
+    );
     let recipe = recipe.map_err(Failure::configuration)?;
     let folder = ImageFolder::open(&args.images).map_err(Failure::input)?;
     let images = folder.images();
@@ -31,18 +38,23 @@ pub(super) fn preview(args: &Preview) -> Result<(), Failure> {
         let mask = mask(&made)?;
         if let Some(folder) = &args.save {
             let name = id.as_str().replace('/', "_");
-            let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+            let stem = name
+                .rsplit_once('.')
+                .map_or(name.as_str(), |(stem, _)| stem);
             atomic::create_dir(folder).map_err(Failure::input)?;
             write(&folder.join(format!("{stem}.png")), &made.image)?;
             write(&folder.join(format!("{stem}_mask.png")), &white(&made)?)?;
         }
-        let outlined = segad_imaging::outline(&made.image, &mask, [255, 0, 0]).map_err(Failure::input)?;
+        let outlined =
+            segad_imaging::outline(&made.image, &mask, [255, 0, 0]).map_err(Failure::input)?;
         pictures.extend([image, made.image, outlined]);
     }
     if let Some(folder) = &args.save {
-        atomic::write_atomic(&folder.join("defects.jsonl"), lines.as_bytes()).map_err(Failure::input)?;
+        atomic::write_atomic(&folder.join("defects.jsonl"), lines.as_bytes())
+            .map_err(Failure::input)?;
     }
-    let sheet = segad_imaging::contact_sheet(&pictures, 3 * COLUMNS, 4, [255; 3]).map_err(Failure::input)?;
+    let sheet = segad_imaging::contact_sheet(&pictures, 3 * COLUMNS, 4, [255; 3])
+        .map_err(Failure::input)?;
     write(&args.out, &sheet)?;
     super::print(&lines)
 }

@@ -23,19 +23,23 @@ pub(super) fn run(args: &Explain) -> Result<(), Failure> {
     let outlined = outline(&image, &seen.segments, [255, 200, 0]).map_err(Failure::input)?;
     let mut pictures = vec![
         ("the image".to_owned(), png(&image)?),
-        ("the map over it; bright is beyond what good images reach".to_owned(), {
-            png(&seen.picture(&image).map_err(failure)?)?
-        }),
+        (
+            "the map over it; bright is beyond what good images reach".to_owned(),
+            { png(&seen.picture(&image).map_err(failure)?)? },
+        ),
     ];
     if seen.segments.segments() > 1 {
         pictures.push(("the segments".to_owned(), png(&outlined)?));
     }
     for (map, card) in seen.maps.iter().zip(&inspector.card().detectors) {
         let [low, high] = card.scale;
-        let heat = segad_imaging::heatmap(map, low, low + 2.0 * (high - low)).map_err(Failure::input)?;
+        let heat =
+            segad_imaging::heatmap(map, low, low + 2.0 * (high - low)).map_err(Failure::input)?;
         pictures.push((format!("{}, raw", card.name), png(&heat)?));
     }
-    let patches = inspector.neighbours(&model, &image, PLACES).map_err(failure)?;
+    let patches = inspector
+        .neighbours(&model, &image, PLACES)
+        .map_err(failure)?;
     let patches = patches
         .iter()
         .map(|p| {
@@ -68,13 +72,27 @@ pub(super) fn run(args: &Explain) -> Result<(), Failure> {
         threshold: card.operating.threshold,
         probability: seen.probability,
         pictures,
-        segments: seen.segments_by_weight.iter().map(|w| (w.segment.clone(), w.contribution)).collect(),
+        segments: seen
+            .segments_by_weight
+            .iter()
+            .map(|w| (w.segment.clone(), w.contribution))
+            .collect(),
         drivers: strongest.iter().take(args.reasons).map(driver).collect(),
         patches,
-        notes: card.summary().lines().filter(|l| !l.trim().is_empty()).map(str::to_owned).collect(),
+        notes: card
+            .summary()
+            .lines()
+            .filter(|l| !l.trim().is_empty())
+            .map(str::to_owned)
+            .collect(),
     });
     let out = args.out.clone().unwrap_or_else(|| {
-        let stem = args.image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let stem = args
+            .image
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         PathBuf::from(format!("{stem}.html"))
     });
     atomic::write_atomic(&out, page.as_bytes()).map_err(Failure::input)?;

@@ -18,7 +18,9 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
     let samples = model.samples().map_err(failure)?;
     atomic::create_dir(&args.out).map_err(Failure::input)?;
     let path = |name: &str| args.out.join(name);
-    let recorded = inspector.export(&samples, |name| path(&format!("{name}.pt"))).map_err(failure)?;
+    let recorded = inspector
+        .export(&samples, |name| path(&format!("{name}.pt")))
+        .map_err(failure)?;
     let mut text = String::new();
     for Recorded { name, apart } in &recorded {
         text.push_str(&format!(
@@ -35,7 +37,8 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
             )));
         }
     }
-    let write = |name: &str, bytes: &[u8]| atomic::write_atomic(&path(name), bytes).map_err(Failure::input);
+    let write =
+        |name: &str, bytes: &[u8]| atomic::write_atomic(&path(name), bytes).map_err(Failure::input);
     if let Some(forest) = model.forest().map_err(failure)? {
         write("forest.json", forest.xgboost_json())?;
         let columns: Vec<&String> = forest.columns().iter().collect();
@@ -43,11 +46,15 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
     }
     if let Some(trees) = inspector.classifier_trees() {
         write("classifier-trees.json", trees.xgboost_json())?;
-        atomic::write_json(&path("classifier-columns.json"), &trees.columns()).map_err(Failure::input)?;
+        atomic::write_json(&path("classifier-columns.json"), &trees.columns())
+            .map_err(Failure::input)?;
     }
     if let Some(first) = samples.first() {
         let map = inspector.segments(first).map_err(failure)?;
-        write("segments.png", &encode_labels_png(&map).map_err(Failure::input)?)?;
+        write(
+            "segments.png",
+            &encode_labels_png(&map).map_err(Failure::input)?,
+        )?;
     }
     let card = model.card();
     atomic::write_json(&path("card.json"), card).map_err(Failure::input)?;
@@ -58,7 +65,12 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
 
 /// What a recorded network takes.
 fn input(p: &Preprocess) -> String {
-    let Preprocess { height, width, mean, std } = p;
+    let Preprocess {
+        height,
+        width,
+        mean,
+        std,
+    } = p;
     format!(
         "TorchScript, from an 8-bit RGB image, resized to {height}×{width} (Pillow's antialiased bilinear, the aspect is not \
          kept), (x/255 − mean)/std with mean {mean:?} and std {std:?} for R, G, B, 1×3×{height}×{width} `float32`, recorded for \
@@ -68,7 +80,10 @@ fn input(p: &Preprocess) -> String {
 
 /// How the exported parts give the score.
 fn definition(card: &Card) -> String {
-    let mut out = format!("# {}\n\nHow the files of this folder give a score:\n\n", card.name);
+    let mut out = format!(
+        "# {}\n\nHow the files of this folder give a score:\n\n",
+        card.name
+    );
     for d in &card.detectors {
         out.push_str(&format!(
             "- `{}.pt`: {}; to the anomaly map, 1×M×M `float32`.\n",

@@ -38,12 +38,21 @@ pub(super) fn run(args: &FitProduct, bars: &Bars) -> Result<(), Failure> {
     let weights = CachedWeights(cache.root().to_owned());
     let dataset = open(&args.data, args.name.as_deref())?;
     let settings = settings(args, &dataset, &weights)?;
-    let index = dataset.index(&dataset.manifest().name).map_err(Failure::input)?;
-    let item = |e: &segad_datasets::Entry| Item { sample: e.sample(), unit: e.unit.clone() };
+    let index = dataset
+        .index(&dataset.manifest().name)
+        .map_err(Failure::input)?;
+    let item = |e: &segad_datasets::Entry| Item {
+        sample: e.sample(),
+        unit: e.unit.clone(),
+    };
     let loader = dataset.loader();
-    let data = Data { items: index.entries().iter().map(item).collect(), loader: &loader };
+    let data = Data {
+        items: index.entries().iter().map(item).collect(),
+        loader: &loader,
+    };
     segad_nn::torch_device(args.device).map_err(Failure::configuration)?;
-    // Folds and forests run side by side; one thread for each network makes the model the same for any number.
+    // Folds and forests run side by side; one thread for each network makes the model the same for
+    // any number.
     segad_nn::set_threads(1);
     let tell = bars.clone();
     let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
@@ -55,7 +64,9 @@ pub(super) fn run(args: &FitProduct, bars: &Bars) -> Result<(), Failure> {
         ..FitContext::default()
     };
     let pool = super::pool(setup::threads(args.threads.map(Into::into)))?;
-    let model = pool.install(|| segad_product::fit(&data, &settings, &weights, &ctx)).map_err(failure)?;
+    let model = pool
+        .install(|| segad_product::fit(&data, &settings, &weights, &ctx))
+        .map_err(failure)?;
     let bytes = model.to_bytes();
     atomic::write_atomic(&args.out, &bytes).map_err(Failure::input)?;
     if args.json {
@@ -76,7 +87,9 @@ pub(super) fn run(args: &FitProduct, bars: &Bars) -> Result<(), Failure> {
 pub(super) fn failure(error: ProductError) -> Failure {
     match error {
         ProductError::Cancelled => Failure::Interrupted("stopped; nothing was written".to_owned()),
-        ProductError::Setting { .. } | ProductError::Promise { .. } => Failure::configuration(error),
+        ProductError::Setting { .. } | ProductError::Promise { .. } => {
+            Failure::configuration(error)
+        }
         error => Failure::input(error),
     }
 }
@@ -88,21 +101,36 @@ pub(super) fn open(path: &Path, name: Option<&str>) -> Result<Dataset, Failure> 
     } else if path.join("good").is_dir() {
         Layout::GoodBad
     } else if path.join("train/good").is_dir() {
-        // VAD's arrangement is a case of MVTec AD's: any folder of test/ but good/ holds a kind of defect.
+        // VAD's arrangement is a case of MVTec AD's: any folder of test/ but good/ holds a kind of
+        // defect.
         Layout::Mvtec
     } else {
-        let what = if path.exists() { "none of these is there" } else { "it is not there" };
+        let what = if path.exists() {
+            "none of these is there"
+        } else {
+            "it is not there"
+        };
         return Err(Failure::Input(format!(
             "{}: expected a folder with good/ and bad/, or train/good/ and test/, or images.csv, or a list; {what}",
             path.display()
         )));
     };
-    let stem = path.file_stem().or(path.file_name()).map(|s| s.to_string_lossy().into_owned());
-    let name = name.map(str::to_owned).or(stem).unwrap_or_else(|| "product".to_owned());
+    let stem = path
+        .file_stem()
+        .or(path.file_name())
+        .map(|s| s.to_string_lossy().into_owned());
+    let name = name
+        .map(str::to_owned)
+        .or(stem)
+        .unwrap_or_else(|| "product".to_owned());
     Dataset::open(Manifest::plain(&name, layout), path).map_err(Failure::input)
 }
 
-fn settings(args: &FitProduct, dataset: &Dataset, weights: &CachedWeights) -> Result<FitSettings, Failure> {
+fn settings(
+    args: &FitProduct,
+    dataset: &Dataset,
+    weights: &CachedWeights,
+) -> Result<FitSettings, Failure> {
     let detectors = match (&args.detectors[..], args.backbone) {
         ([], None) => budget::detectors(args.latency_ms, args.image_size, weights),
         (kinds, backbone) => {
@@ -113,7 +141,10 @@ fn settings(args: &FitProduct, dataset: &Dataset, weights: &CachedWeights) -> Re
             let patchcore = ["patchcore".to_owned()];
             let kinds = if kinds.is_empty() { &patchcore } else { kinds };
             backbone.and_then(|backbone| {
-                kinds.iter().map(|k| DetectorSettings::named(k, backbone, args.image_size)).collect()
+                kinds
+                    .iter()
+                    .map(|k| DetectorSettings::named(k, backbone, args.image_size))
+                    .collect()
             })
         }
     };
@@ -124,15 +155,21 @@ fn settings(args: &FitProduct, dataset: &Dataset, weights: &CachedWeights) -> Re
         (_, Some(rate), _) => Rule::MaxMiss { rate },
         (.., cost) => {
             let (false_alarm, miss) = cost.unwrap_or((1.0, 1.0));
-            Rule::Cost { false_alarm, miss, prevalence: args.prevalence }
+            Rule::Cost {
+                false_alarm,
+                miss,
+                prevalence: args.prevalence,
+            }
         }
     };
     settings.level = args.confidence;
     settings.calibration = args.calibration;
     settings.folds = args.folds;
     settings.seed = Seed(args.seed);
-    settings.versions =
-        crate::versions::versions().into_iter().map(|(name, version)| (name.to_owned(), version)).collect();
+    settings.versions = crate::versions::versions()
+        .into_iter()
+        .map(|(name, version)| (name.to_owned(), version))
+        .collect();
     Ok(settings)
 }
 
@@ -145,7 +182,11 @@ fn segments(spec: &str) -> Result<Option<Segments>, Failure> {
     if path.extension().is_some_and(|e| e == "toml") || path.is_file() {
         let text = atomic::read_to_string(path).map_err(Failure::input)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        return Ok(Some(Segments::from_text(&name, &text).map_err(Failure::configuration)?));
+        return Ok(Some(
+            Segments::from_text(&name, &text).map_err(Failure::configuration)?,
+        ));
     }
-    Ok(Some(spec.parse::<Segments>().map_err(Failure::configuration)?))
+    Ok(Some(
+        spec.parse::<Segments>().map_err(Failure::configuration)?,
+    ))
 }

@@ -12,9 +12,21 @@ use serde_json::json;
 use std::path::Path;
 
 pub(super) fn run(command: ImportCommand, bars: &Bars) -> Result<(), Failure> {
-    let ImportCommand::Maps { folder, layout, dataset, manifest, store } = command;
+    let ImportCommand::Maps {
+        folder,
+        layout,
+        dataset,
+        manifest,
+        store,
+    } = command;
     let cache = Cache::from_env().map_err(Failure::configuration)?;
-    let folder = open(&folder, layout, dataset.as_deref(), manifest.as_deref(), &cache)?;
+    let folder = open(
+        &folder,
+        layout,
+        dataset.as_deref(),
+        manifest.as_deref(),
+        &cache,
+    )?;
     let store = setup::store(store.as_deref(), &cache)?;
     let tell = bars.clone();
     let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
@@ -32,8 +44,8 @@ pub(super) fn run(command: ImportCommand, bars: &Bars) -> Result<(), Failure> {
     faults(&report).map_or(Ok(()), Err)
 }
 
-/// Opens a folder of maps. The manifest says what belongs to the data set; a name that no manifest has is fine for a folder
-/// that names its own classes.
+/// Opens a folder of maps. The manifest says what belongs to the data set; a name that no manifest
+/// has is fine for a folder that names its own classes.
 pub(super) fn open(
     root: &Path,
     layout: Option<Layout>,
@@ -50,7 +62,10 @@ pub(super) fn open(
     };
     let place = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
     let name = segad_core::Key::of_bytes(place.as_os_str().as_encoded_bytes()).short();
-    let digests = cache.root().join("digests").join(format!("maps-{name}.txt"));
+    let digests = cache
+        .root()
+        .join("digests")
+        .join(format!("maps-{name}.txt"));
     MapsFolder::open(root, layout, manifest)
         .and_then(|f| f.with_digest_cache(&digests))
         .map_err(Failure::input)
@@ -63,14 +78,20 @@ pub(super) fn import(
     bars: &Bars,
     interrupt: &Interrupt,
 ) -> Result<Report, Failure> {
-    let provenance = json!({ "versions": versions::versions(), "from": folder.base().display().to_string() });
-    let report = folder.import(store, bars, &interrupt.no_more, provenance).map_err(|e| match e {
-        ImportError::Interrupted => Failure::Interrupted(e.to_string()),
-        e => Failure::input(e),
-    })?;
+    let provenance =
+        json!({ "versions": versions::versions(), "from": folder.base().display().to_string() });
+    let report = folder
+        .import(store, bars, &interrupt.no_more, provenance)
+        .map_err(|e| match e {
+            ImportError::Interrupted => Failure::Interrupted(e.to_string()),
+            e => Failure::input(e),
+        })?;
     if !report.absent.is_empty() {
         let (name, absent) = (&folder.manifest().name, report.absent.join(", "));
-        bars.line(&format!("classes of {name} that are not in {}: {absent}", folder.base().display()));
+        bars.line(&format!(
+            "classes of {name} that are not in {}: {absent}",
+            folder.base().display()
+        ));
     }
     for note in &report.notes {
         bars.line(&format!("note: {note}"));
@@ -85,5 +106,7 @@ pub(super) fn import(
 pub(super) fn faults(report: &Report) -> Option<Failure> {
     let first = report.faults.first()?;
     let n = report.faults.len();
-    Some(Failure::Input(format!("{n} faults among the maps, the rest is imported; first: {first}")))
+    Some(Failure::Input(format!(
+        "{n} faults among the maps, the rest is imported; first: {first}"
+    )))
 }

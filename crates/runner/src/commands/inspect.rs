@@ -42,10 +42,13 @@ enum Source {
 pub(super) fn run(args: &Inspect, bars: &Bars) -> Result<(), Failure> {
     let model = open_model(&args.model)?;
     segad_nn::torch_device(args.device).map_err(Failure::configuration)?;
-    let threads =
-        NonZeroUsize::new(setup::threads(args.threads.map(Into::into))).unwrap_or(NonZeroUsize::MIN);
-    let (workers, within) =
-        if args.latency { (NonZeroUsize::MIN, threads) } else { (threads, NonZeroUsize::MIN) };
+    let threads = NonZeroUsize::new(setup::threads(args.threads.map(Into::into)))
+        .unwrap_or(NonZeroUsize::MIN);
+    let (workers, within) = if args.latency {
+        (NonZeroUsize::MIN, threads)
+    } else {
+        (threads, NonZeroUsize::MIN)
+    };
     segad_nn::set_threads(within.get());
     let tell = bars.clone();
     let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
@@ -83,15 +86,16 @@ pub(super) fn run(args: &Inspect, bars: &Bars) -> Result<(), Failure> {
     match (inspected, failed) {
         (0, _) if !args.watch => Err(Failure::NothingSelected("there was no image".to_owned())),
         (_, 0) => Ok(()),
-        (all, n) => {
-            Err(Failure::Cells(format!("{n} of {all} images could not be inspected; their records say why")))
-        }
+        (all, n) => Err(Failure::Cells(format!(
+            "{n} of {all} images could not be inspected; their records say why"
+        ))),
     }
 }
 
 /// Reads a model file.
 pub(super) fn open_model(path: &Path) -> Result<Model, Failure> {
-    Model::open(path).map_err(|e| Failure::Input(format!("{}: {}", path.display(), crate::cells::chain(&e))))
+    Model::open(path)
+        .map_err(|e| Failure::Input(format!("{}: {}", path.display(), crate::cells::chain(&e))))
 }
 
 /// Inspects one image; whatever goes wrong with it becomes its record.
@@ -125,10 +129,17 @@ fn jobs(args: &Inspect, cancel: &Cancel) -> Result<Jobs, Failure> {
         return standard_input();
     }
     if let Some(absent) = args.paths.iter().find(|p| !p.exists()) {
-        return Err(Failure::Input(format!("{}: it is not there", absent.display())));
+        return Err(Failure::Input(format!(
+            "{}: it is not there",
+            absent.display()
+        )));
     }
     if args.watch {
-        let watch = Watch { roots: args.paths.clone(), cancel: cancel.clone(), ..Watch::default() };
+        let watch = Watch {
+            roots: args.paths.clone(),
+            cancel: cancel.clone(),
+            ..Watch::default()
+        };
         return Ok(Box::new(watch));
     }
     let mut jobs = Vec::new();
@@ -141,13 +152,21 @@ fn jobs(args: &Inspect, cancel: &Cancel) -> Result<Jobs, Failure> {
 /// The images of a labelled folder or list, with their labels.
 fn labelled(args: &Inspect, labels: &mut HashMap<String, Label>) -> Result<Jobs, Failure> {
     let [path] = &args.paths[..] else {
-        return Err(Failure::Configuration("--labelled: expected one folder or list".to_owned()));
+        return Err(Failure::Configuration(
+            "--labelled: expected one folder or list".to_owned(),
+        ));
     };
     let dataset = super::fit::open(path, None)?;
-    let index = dataset.index(&dataset.manifest().name).map_err(Failure::input)?;
+    let index = dataset
+        .index(&dataset.manifest().name)
+        .map_err(Failure::input)?;
     let job = |e: &segad_datasets::Entry| file(dataset.path(&e.id), dataset.base());
     let jobs: Vec<Job> = index.entries().iter().map(job).collect();
-    labels.extend(jobs.iter().zip(index.entries()).map(|(j, e)| (j.name.clone(), e.label)));
+    labels.extend(
+        jobs.iter()
+            .zip(index.entries())
+            .map(|(j, e)| (j.name.clone(), e.label)),
+    );
     Ok(Box::new(jobs.into_iter()))
 }
 
@@ -181,14 +200,24 @@ fn compared(model: &Model, judged: &[(f32, Label)]) -> Result<String, Failure> {
 }
 
 fn file(path: PathBuf, root: &Path) -> Job {
-    let below = path.strip_prefix(root).ok().filter(|p| !p.as_os_str().is_empty());
+    let below = path
+        .strip_prefix(root)
+        .ok()
+        .filter(|p| !p.as_os_str().is_empty());
     let below = below.or(path.file_name().map(Path::new)).unwrap_or(&path);
-    Job { name: path.display().to_string(), place: below.with_extension(""), source: Source::File(path) }
+    Job {
+        name: path.display().to_string(),
+        place: below.with_extension(""),
+        source: Source::File(path),
+    }
 }
 
 fn files(root: &Path) -> Result<Vec<Job>, segad_core::BoxError> {
     if root.is_dir() {
-        Ok(image_files(root)?.into_iter().map(|path| file(path, root)).collect())
+        Ok(image_files(root)?
+            .into_iter()
+            .map(|path| file(path, root))
+            .collect())
     } else {
         Ok(vec![file(root.to_owned(), root)])
     }
@@ -199,13 +228,18 @@ fn standard_input() -> Result<Jobs, Failure> {
     let mut input = BufReader::with_capacity(1 << 20, std::io::stdin());
     let head = input.fill_buf().map_err(Failure::input)?;
     if looks_like_a_picture(&head[..head.len().min(4)]) {
-        return Ok(Box::new(Frames::new(input).enumerate().map(|(n, frame)| Job {
-            name: format!("frame {n}"),
-            place: PathBuf::from(format!("frame-{n:06}")),
-            source: frame.map_or_else(Source::Failed, Source::Bytes),
-        })));
+        return Ok(Box::new(Frames::new(input).enumerate().map(
+            |(n, frame)| Job {
+                name: format!("frame {n}"),
+                place: PathBuf::from(format!("frame-{n:06}")),
+                source: frame.map_or_else(Source::Failed, Source::Bytes),
+            },
+        )));
     }
-    let lines = input.lines().map_while(Result::ok).filter(|line| !line.trim().is_empty());
+    let lines = input
+        .lines()
+        .map_while(Result::ok)
+        .filter(|line| !line.trim().is_empty());
     Ok(Box::new(lines.map(|line| {
         let path = PathBuf::from(line);
         let root = path.clone();
@@ -228,11 +262,15 @@ impl Watch {
         for root in self.roots.clone() {
             // A folder that is away for a moment is looked at again later.
             for job in files(&root).unwrap_or_default() {
-                let Source::File(path) = &job.source else { continue };
+                let Source::File(path) = &job.source else {
+                    continue;
+                };
                 if self.taken.contains(path) {
                     continue;
                 }
-                let Ok((size, time)) = atomic::size_and_time(path) else { continue };
+                let Ok((size, time)) = atomic::size_and_time(path) else {
+                    continue;
+                };
                 let state = (size, Some(time));
                 if self.seen.insert(path.clone(), state) == Some(state) {
                     self.seen.remove(path);
@@ -273,7 +311,10 @@ enum Output {
 impl Output {
     fn new(args: &Inspect) -> Result<Self, Failure> {
         Ok(match &args.out {
-            None => Self::Lines { out: std::io::stdout(), json: args.json },
+            None => Self::Lines {
+                out: std::io::stdout(),
+                json: args.json,
+            },
             Some(path) if path.extension().is_some_and(|e| e == "parquet") => {
                 Self::Parquet(path.clone(), Vec::new())
             }

@@ -6,7 +6,8 @@ use segad_miniature::{DATASETS, Params};
 use segad_provision::Cache;
 use std::path::{Path, PathBuf};
 
-/// Stands for the miniature sets where a folder of data is asked for; `./mini` is a folder of that name.
+/// Stands for the miniature sets where a folder of data is asked for; `./mini` is a folder of that
+/// name.
 pub(super) const MINI: &str = "mini";
 
 /// What is known about a data set's place; nothing for the default one.
@@ -20,8 +21,8 @@ pub(super) struct Place {
     pub maps: Option<PathBuf>,
 }
 
-/// Finds the data set `name`. A folder that holds `<name>.toml` holds the data set of that manifest in `<name>/`, and may
-/// hold `maps/` of it.
+/// Finds the data set `name`. A folder that holds `<name>.toml` holds the data set of that manifest
+/// in `<name>/`, and may hold `maps/` of it.
 ///
 /// # Errors
 /// If there is no miniature of the data set, or it cannot be made.
@@ -35,9 +36,10 @@ pub(super) fn find(
     let owned = |p: Option<&Path>| p.map(Path::to_owned);
     let mini = data == Some(Path::new(MINI));
     let folder = match data {
-        Some(_) if mini => {
-            Some(segad_miniature::provide(cache.root(), &Params::default(), bars).map_err(Failure::input)?)
-        }
+        Some(_) if mini => Some(
+            segad_miniature::provide(cache.root(), &Params::default(), bars)
+                .map_err(Failure::input)?,
+        ),
         data => owned(data),
     };
     let own = |folder: &PathBuf| folder.join(format!("{name}.toml")).is_file();
@@ -53,7 +55,11 @@ pub(super) fn find(
                 "--data mini: there is no miniature of {name}; of {known} there is"
             )))
         }
-        None => Ok(Place { manifest: owned(manifest), root: owned(data), maps: None }),
+        None => Ok(Place {
+            manifest: owned(manifest),
+            root: owned(data),
+            maps: None,
+        }),
     }
 }
 
@@ -66,18 +72,31 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::at(dir.path().join("cache"));
         let find = |name, data: Option<&str>| {
-            find(name, None, data.map(Path::new), &cache, &Bars::new(true)).map_err(|e| e.to_string())
+            find(name, None, data.map(Path::new), &cache, &Bars::new(true))
+                .map_err(|e| e.to_string())
         };
         assert_eq!(find("vad", None).unwrap(), Place::default());
-        let elsewhere = Place { root: Some("x".into()), ..Place::default() };
+        let elsewhere = Place {
+            root: Some("x".into()),
+            ..Place::default()
+        };
         assert_eq!(find("vad", Some("x")).unwrap(), elsewhere);
         let mini = find("visa", Some("mini")).unwrap();
         let manifest = mini.manifest.unwrap();
-        assert_eq!((manifest.file_name().unwrap(), manifest.is_file()), ("visa.toml".as_ref(), true));
+        assert_eq!(
+            (manifest.file_name().unwrap(), manifest.is_file()),
+            ("visa.toml".as_ref(), true)
+        );
         assert!(mini.root.unwrap().join("candle").is_dir() && mini.maps.unwrap().is_dir());
         let sets = manifest.parent().unwrap().to_str();
-        assert_eq!(find("vad", sets).unwrap(), find("vad", Some("mini")).unwrap());
+        assert_eq!(
+            find("vad", sets).unwrap(),
+            find("vad", Some("mini")).unwrap()
+        );
         let error = find("elpv", Some("mini")).unwrap_err();
-        assert!(error.contains("no miniature of elpv") && error.contains("vad"), "{error}");
+        assert!(
+            error.contains("no miniature of elpv") && error.contains("vad"),
+            "{error}"
+        );
     }
 }

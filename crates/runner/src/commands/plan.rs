@@ -13,16 +13,22 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// What a run would compute. Hit: in the store. Miss: would be computed. Missing: an input is not there. Failed: an earlier
-/// run tried in vain, and the next would not try again. Unused: not in the store, but nothing that is missing needs it.
+/// What a run would compute. Hit: in the store. Miss: would be computed. Missing: an input is not
+/// there. Failed: an earlier run tried in vain, and the next would not try again. Unused: not in
+/// the store, but nothing that is missing needs it.
 pub(super) fn plan(file: &Path, args: &Run, json: bool, bars: &Bars) -> Result<(), Failure> {
-    let Prepared { experiment, bench, .. } = setup::prepare(file, args, bars)?;
+    let Prepared {
+        experiment, bench, ..
+    } = setup::prepare(file, args, bars)?;
     let plan = Plan::new(&experiment, &bench)
         .map_err(|m| Failure::Configuration(format!("{}: {m}", file.display())))?;
     let has = |kind, key: &segad_core::Key| bench.store.contains(kind, key);
     let needed: BTreeSet<_> = plan.needed(has).into_iter().collect();
     let policy = args.policy();
-    let mut kinds: Vec<CellKind> = needed.iter().map(|id: &CellId| plan.cells[id.0].kind).collect();
+    let mut kinds: Vec<CellKind> = needed
+        .iter()
+        .map(|id: &CellId| plan.cells[id.0].kind)
+        .collect();
     kinds.sort_unstable();
     kinds.dedup();
     let past = Past::read(&bench.store, &kinds).map_err(Failure::input)?;
@@ -31,11 +37,24 @@ pub(super) fn plan(file: &Path, args: &Run, json: bool, bars: &Bars) -> Result<(
     let mut totals: BTreeMap<CellKind, Total> = BTreeMap::new();
     for (i, cell) in plan.cells.iter().enumerate() {
         let (stored, needed) = (has(cell.kind, &cell.key), needed.contains(&CellId(i)));
-        let failed = if needed { policy.standing(&bench.store, cell.kind, &cell.key) } else { None };
+        let failed = if needed {
+            policy.standing(&bench.store, cell.kind, &cell.key)
+        } else {
+            None
+        };
         let (state, why) = state(cell, stored, needed, failed.as_ref());
-        let estimate = if state == "miss" { past.estimate(cell) } else { None };
+        let estimate = if state == "miss" {
+            past.estimate(cell)
+        } else {
+            None
+        };
         totals.entry(cell.kind).or_default().add(state, estimate);
-        lines.push_str(&format!("{state:<8} {} {}{}\n", cell.key.short(), cell.name, why));
+        lines.push_str(&format!(
+            "{state:<8} {} {}{}\n",
+            cell.key.short(),
+            cell.name,
+            why
+        ));
         objects.push(json!({
             "kind": cell.kind, "key": cell.key, "name": cell.name, "state": state,
             "missing": cell.missing, "failed": failed.map(|f| f.reason),
@@ -44,7 +63,11 @@ pub(super) fn plan(file: &Path, args: &Run, json: bool, bars: &Bars) -> Result<(
             "needs": cell.needs.iter().map(|n| plan.cells[n.0].key).collect::<Vec<_>>(),
         }));
     }
-    let faults: Vec<&String> = plan.results.iter().filter_map(|r| r.cell.as_ref().err()).collect();
+    let faults: Vec<&String> = plan
+        .results
+        .iter()
+        .filter_map(|r| r.cell.as_ref().err())
+        .collect();
     if json {
         let all = json!({ "schema": 1, "experiment": experiment.name, "cells": objects, "faults": faults });
         return super::print(&(all.to_string() + "\n"));
@@ -58,7 +81,12 @@ pub(super) fn plan(file: &Path, args: &Run, json: bool, bars: &Bars) -> Result<(
     super::print(&lines)
 }
 
-fn state(cell: &Cell, stored: bool, needed: bool, failed: Option<&FailedCell>) -> (&'static str, String) {
+fn state(
+    cell: &Cell,
+    stored: bool,
+    needed: bool,
+    failed: Option<&FailedCell>,
+) -> (&'static str, String) {
     match (&cell.missing, stored, needed, failed) {
         (_, true, ..) => ("hit", String::new()),
         (Some(missing), ..) => ("missing", format!(": {missing}")),
@@ -96,9 +124,18 @@ impl std::fmt::Display for Total {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} cells, {} to compute", self.cells, self.to_compute)?;
         if self.seconds > 0.0 {
-            write!(f, ", about {} at up to {} MiB", time(self.seconds), self.memory_mib)?;
+            write!(
+                f,
+                ", about {} at up to {} MiB",
+                time(self.seconds),
+                self.memory_mib
+            )?;
             if self.without_estimate > 0 {
-                write!(f, " and {} cells of a sort that never ran here", self.without_estimate)?;
+                write!(
+                    f,
+                    " and {} cells of a sort that never ran here",
+                    self.without_estimate
+                )?;
             }
         }
         Ok(())
@@ -120,7 +157,11 @@ pub(super) fn config(file: &Path, args: &Run, origin: bool) -> Result<(), Failur
     layers.experiment().map_err(Failure::configuration)?;
     let mut text = String::new();
     for o in layers.origins() {
-        let from = if origin { format!("  # {}", o.origin) } else { String::new() };
+        let from = if origin {
+            format!("  # {}", o.origin)
+        } else {
+            String::new()
+        };
         text.push_str(&format!("{} = {}{from}\n", o.key, o.value));
     }
     super::print(&text)

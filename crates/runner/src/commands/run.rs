@@ -11,16 +11,20 @@ use crate::schedule::{self, Policy};
 use segad_grid::Plan;
 use std::path::{Path, PathBuf};
 
-/// What `all` stands for: the paper's tables and figure, the numbers of its text and of the authors' README. Those that
-/// train come before those that use what they trained.
-const ALL: [&str; 10] =
-    ["table2", "table3", "table4", "table6", "fig6", "text", "table5", "table8", "table9", "readme"];
+/// What `all` stands for: the paper's tables and figure, the numbers of its text and of the
+/// authors' README. Those that train come before those that use what they trained.
+const ALL: [&str; 10] = [
+    "table2", "table3", "table4", "table6", "fig6", "text", "table5", "table8", "table9", "readme",
+];
 
 /// Runs the named experiments; faults of one do not keep the others from running.
 pub(super) fn tables(names: &[String], args: &Run, bars: &Bars) -> Result<(), Failure> {
     let all = names.iter().any(|n| n == "all");
-    let files: Vec<PathBuf> =
-        if all { ALL.map(named).into() } else { names.iter().map(|name| named(name)).collect() };
+    let files: Vec<PathBuf> = if all {
+        ALL.map(named).into()
+    } else {
+        names.iter().map(|name| named(name)).collect()
+    };
     let mut worst: Option<Failure> = None;
     for file in &files {
         let mut args = args.clone();
@@ -32,7 +36,9 @@ pub(super) fn tables(names: &[String], args: &Run, bars: &Bars) -> Result<(), Fa
             Err(Failure::Interrupted(m)) => return Err(Failure::Interrupted(m)),
             Err(failure) if files.len() > 1 => {
                 bars.line(&format!("{}: {failure}", file.display()));
-                let more = worst.as_ref().is_none_or(|w| failure.exit_code() > w.exit_code());
+                let more = worst
+                    .as_ref()
+                    .is_none_or(|w| failure.exit_code() > w.exit_code());
                 worst = if more { Some(failure) } else { worst };
             }
             Err(failure) => return Err(failure),
@@ -49,25 +55,49 @@ fn named(name: &str) -> PathBuf {
 /// Runs one experiment and writes its tables and report.
 pub(super) fn experiment(file: &Path, args: &Run, bars: &Bars) -> Result<(), Failure> {
     let watch = Stopwatch::start();
-    let Prepared { experiment, bench, out } = setup::prepare(file, args, bars)?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(bench.settings.threads).build();
+    let Prepared {
+        experiment,
+        bench,
+        out,
+    } = setup::prepare(file, args, bars)?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(bench.settings.threads)
+        .build();
     let pool = pool.map_err(Failure::input)?;
-    let import = |folder| pool.install(|| import::import(folder, &bench.store, bars, &bench.interrupt));
+    let import =
+        |folder| pool.install(|| import::import(folder, &bench.store, bars, &bench.interrupt));
     let imported = bench.source.maps().map(import).transpose()?;
     let plan = Plan::new(&experiment, &bench)
         .map_err(|m| Failure::Configuration(format!("{}: {m}", file.display())))?;
     let digests = bench.source.save_digests();
     digests.unwrap_or_else(|e| bars.line(&format!("digests are taken again next time: {e}")));
-    let outcome =
-        pool.install(|| schedule::run(&plan, &bench.store, bars, &bench.interrupt, &args.policy(), &bench));
+    let outcome = pool.install(|| {
+        schedule::run(
+            &plan,
+            &bench.store,
+            bars,
+            &bench.interrupt,
+            &args.policy(),
+            &bench,
+        )
+    });
     let seconds = watch.seconds();
     if outcome.interrupted {
         let left = plan.cells.len() - outcome.stored - outcome.computed;
-        let message = format!("interrupted; {left} cells are left, the same command goes on from here");
+        let message =
+            format!("interrupted; {left} cells are left, the same command goes on from here");
         return Err(Failure::Interrupted(message));
     }
     let command = command_line(file, args);
-    let written = results::write(&experiment, &plan, &outcome, &bench, &out, &command, args.check)?;
+    let written = results::write(
+        &experiment,
+        &plan,
+        &outcome,
+        &bench,
+        &out,
+        &command,
+        args.check,
+    )?;
     super::print(&written.table)?;
     bars.line(&format!(
         "{} cells computed, {} from the store, {:.1} s, peak memory {} MiB; report: {}",
@@ -85,8 +115,13 @@ pub(super) fn experiment(file: &Path, args: &Run, bars: &Bars) -> Result<(), Fai
         let first = &written.failures[0];
         let message = format!("{n} results are missing, the others are written; first: {first}");
         // Where nothing went wrong but inputs are not there, that is what the exit code says.
-        let absent = outcome.missing_inputs_only(&plan) && plan.results.iter().all(|r| r.cell.is_ok());
-        return Err(if absent { Failure::Input(message) } else { Failure::Cells(message) });
+        let absent =
+            outcome.missing_inputs_only(&plan) && plan.results.iter().all(|r| r.cell.is_ok());
+        return Err(if absent {
+            Failure::Input(message)
+        } else {
+            Failure::Cells(message)
+        });
     }
     match written.drift {
         Some(drift) => Err(Failure::Differs(drift)),
@@ -98,8 +133,14 @@ impl Run {
     /// What to do about cells that fail.
     pub(super) fn policy(&self) -> Policy {
         let program = crate::versions::build();
-        let (retries, time_limit, rerun_failed) = (self.retries, self.time_limit, self.rerun_failed);
-        Policy { retries, time_limit, rerun_failed, program }
+        let (retries, time_limit, rerun_failed) =
+            (self.retries, self.time_limit, self.rerun_failed);
+        Policy {
+            retries,
+            time_limit,
+            rerun_failed,
+            program,
+        }
     }
 }
 
@@ -125,7 +166,10 @@ fn command_line(file: &Path, args: &Run) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "reads the project's own experiments")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "reads the project's own experiments"
+)]
 mod tests {
     use super::*;
 
@@ -133,9 +177,16 @@ mod tests {
     fn all_are_the_papers() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments");
         let mut known: Vec<String> = ALL.map(str::to_owned).into();
-        for file in std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()) {
+        for file in std::fs::read_dir(folder)
+            .unwrap()
+            .map(|f| f.unwrap().path())
+        {
             let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
-            let listed = known.iter().position(|n| *n == name).map(|i| known.remove(i)).is_some();
+            let listed = known
+                .iter()
+                .position(|n| *n == name)
+                .map(|i| known.remove(i))
+                .is_some();
             let of_paper = std::fs::read_to_string(&file).is_ok_and(|t| t.contains("\npaper = "));
             assert_eq!(listed, of_paper || name == "fig6", "{name}");
         }

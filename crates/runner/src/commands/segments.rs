@@ -29,7 +29,14 @@ struct Shown {
 }
 
 pub(super) fn run(command: &SegmentsCommand) -> Result<(), Failure> {
-    let SegmentsCommand::Show { source, image, good, seed, out, json } = command;
+    let SegmentsCommand::Show {
+        source,
+        image,
+        good,
+        seed,
+        out,
+        json,
+    } = command;
     let picture = segad_imaging::open(image).map_err(Failure::input)?;
     let id = ImageId::new(image.display().to_string());
     let good = good.as_deref().map(|folder| (folder, Seed(*seed)));
@@ -53,12 +60,17 @@ pub(super) fn run(command: &SegmentsCommand) -> Result<(), Failure> {
     let mut text = String::new();
     for s in &report.segments {
         let (name, pixels, share) = (&s.name, s.pixels, 100.0 * s.fraction);
-        let pieces =
-            if s.components == 1 { "1 piece".to_owned() } else { format!("{} pieces", s.components) };
+        let pieces = if s.components == 1 {
+            "1 piece".to_owned()
+        } else {
+            format!("{} pieces", s.components)
+        };
         text.push_str(&format!("{name}: {pixels} px, {share:.1} %, {pieces}\n"));
     }
     if let Some(iou) = report.foreground_iou {
-        text.push_str(&format!("overlap of all but the first with a foreground by threshold: {iou:.2}\n"));
+        text.push_str(&format!(
+            "overlap of all but the first with a foreground by threshold: {iou:.2}\n"
+        ));
     }
     for warning in &report.warnings {
         text.push_str(&format!("note: {warning}\n"));
@@ -66,12 +78,19 @@ pub(super) fn run(command: &SegmentsCommand) -> Result<(), Failure> {
     super::print(&text)
 }
 
-fn shown(spec: &Value, id: &ImageId, picture: &Image, good: Option<(&Path, Seed)>) -> Result<Shown, Failure> {
+fn shown(
+    spec: &Value,
+    id: &ImageId,
+    picture: &Image,
+    good: Option<(&Path, Seed)>,
+) -> Result<Shown, Failure> {
     let base = Path::new("datasets/segments");
     let (height, width) = (picture.height(), picture.width());
     let made = segmenter::made(Some(spec)).map_err(Failure::configuration)?;
     if let (Some(_), false) = (good, matches!(made, Some(SegmentsTable::Clustered(_)))) {
-        return Err(Failure::Configuration("--good: only segments of kind clustered are learned".to_owned()));
+        return Err(Failure::Configuration(
+            "--good: only segments of kind clustered are learned".to_owned(),
+        ));
     }
     let (map, names, notes) = match made {
         Some(SegmentsTable::TorchScript(params)) => {
@@ -82,7 +101,8 @@ fn shown(spec: &Value, id: &ImageId, picture: &Image, good: Option<(&Path, Seed)
         Some(SegmentsTable::Clustered(params)) => learned(params, picture, good)?,
         _ => {
             let spec: SegmentsSpec = spec.clone().try_into().map_err(Failure::configuration)?;
-            let source = segad_segments::open(&spec, base, height, width).map_err(Failure::configuration)?;
+            let source =
+                segad_segments::open(&spec, base, height, width).map_err(Failure::configuration)?;
             let map = source.label_map(id, picture).map_err(Failure::input)?;
             (map, source.names().to_vec(), Vec::new())
         }
@@ -109,14 +129,28 @@ fn learned(
     let folder = ImageFolder::open(folder).map_err(Failure::input)?;
     let cache = Cache::from_env().map_err(Failure::configuration)?;
     let weights = read_weights(cache.root(), kind).map_err(Failure::input)?;
-    let (side, channels, place) = (params.image_size, params.channels, (Device::Cpu, Precision::F32));
+    let (side, channels, place) = (
+        params.image_size,
+        params.channels,
+        (Device::Cpu, Precision::F32),
+    );
     let network = PatchFeatures::new(kind, &params.layers, &weights, side, channels, seed, place);
     let network = network.map_err(Failure::input)?;
     let images = folder.images();
-    let load =
-        |ids: &[ImageId]| ids.par_iter().map(|id| segad_core::ImageLoader::load(&folder, id)).collect();
+    let load = |ids: &[ImageId]| {
+        ids.par_iter()
+            .map(|id| segad_core::ImageLoader::load(&folder, id))
+            .collect()
+    };
     let (ids, maps, next) = (images.ids(), &|_: &ImageId| Ok(Vec::new()), &|_| Ok(()));
-    let good = Good { ids, batch: BATCH, images: &load, detectors: 0, maps, next };
+    let good = Good {
+        ids,
+        batch: BATCH,
+        images: &load,
+        detectors: 0,
+        maps,
+        next,
+    };
     let (clusters, report) = learn(&params, Some(&network), &good, seed).map_err(Failure::input)?;
     let mut notes = report.notes;
     if params.maps {
@@ -127,7 +161,9 @@ fn learned(
     Ok(match clusters {
         Clusters::One(found) => (found.map, found.names, notes),
         Clusters::Each(clusters) => {
-            let features = network.of(std::slice::from_ref(picture)).map_err(Failure::input)?;
+            let features = network
+                .of(std::slice::from_ref(picture))
+                .map_err(Failure::input)?;
             let (grid, size) = ((network.side(), network.side()), params.size);
             let map = clusters.label_map(&features[0], grid, params.smooth, size, size);
             (map.map_err(Failure::input)?, clusters.names, notes)

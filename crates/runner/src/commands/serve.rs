@@ -18,7 +18,11 @@ pub(super) fn run(args: &Serve, bars: &Bars) -> Result<(), Failure> {
         queue: args.queue,
         ..Limits::default()
     };
-    let settings = Settings { listen: args.listen, hosts: args.allow_host.clone(), limits };
+    let settings = Settings {
+        listen: args.listen,
+        hosts: args.allow_host.clone(),
+        limits,
+    };
     let server = Server::bind(settings, content).map_err(Failure::configuration)?;
     let tell = bars.clone();
     let interrupt = Interrupt::listen(move |_| tell.line("Stopping; requests that run may end."));
@@ -33,19 +37,33 @@ pub(super) fn run(args: &Serve, bars: &Bars) -> Result<(), Failure> {
 
 /// What the path holds: a model, a store, or without one nothing but the editor.
 fn content(args: &Serve) -> Result<Content, Failure> {
-    let photos = args.images.as_deref().map(Photos::open).transpose().map_err(Failure::input)?;
+    let photos = args
+        .images
+        .as_deref()
+        .map(Photos::open)
+        .transpose()
+        .map_err(Failure::input)?;
     let segments: Option<SegmentsSpec> = args.segments.as_deref().map(segments).transpose()?;
-    let Some(path) = &args.path else { return Ok(Content::default()) };
+    let Some(path) = &args.path else {
+        return Ok(Content::default());
+    };
     if path.is_dir() {
-        let experiments = Experiments::open(path, &args.only, photos, segments).map_err(Failure::input)?;
-        return Ok(Content { inspector: None, gallery: Some(Arc::new(experiments)) });
+        let experiments =
+            Experiments::open(path, &args.only, photos, segments).map_err(Failure::input)?;
+        return Ok(Content {
+            inspector: None,
+            gallery: Some(Arc::new(experiments)),
+        });
     }
     segad_nn::set_threads(setup::threads(args.threads));
     let named = |e| Failure::Input(format!("{}: {}", path.display(), crate::cells::chain(&e)));
     let model = super::inspect::open_model(path)?;
     let worker = Arc::new(Worker::new(&model, args.device, args.workers).map_err(named)?);
     let gallery = FittedOn::new(worker.clone(), photos);
-    Ok(Content { inspector: Some(worker), gallery: Some(Arc::new(gallery)) })
+    Ok(Content {
+        inspector: Some(worker),
+        gallery: Some(Arc::new(gallery)),
+    })
 }
 
 /// Segments as the command line names them: a file of shapes, a name, or a table.
@@ -53,7 +71,11 @@ fn segments(source: &str) -> Result<SegmentsSpec, Failure> {
     if source.ends_with(".toml") {
         // A path on the command line starts where the command does.
         let path = std::path::absolute(source).map_err(Failure::input)?;
-        return Ok(SegmentsSpec::Table(SegmentsTable::Static(StaticParams { path })));
+        return Ok(SegmentsSpec::Table(SegmentsTable::Static(StaticParams {
+            path,
+        })));
     }
-    super::value(source).try_into().map_err(Failure::configuration)
+    super::value(source)
+        .try_into()
+        .map_err(Failure::configuration)
 }

@@ -25,7 +25,13 @@ pub(super) struct Prepared {
 pub(super) fn layers(file: &Path, args: &Run) -> Result<Layers, Failure> {
     let text = atomic::read_to_string(file).map_err(Failure::input)?;
     let mut layers = Layers::new(&file.display().to_string(), &text)
-        .and_then(|l| if args.maps.is_some() { l.on_maps(&args.profile) } else { l.profile(&args.profile) })
+        .and_then(|l| {
+            if args.maps.is_some() {
+                l.on_maps(&args.profile)
+            } else {
+                l.profile(&args.profile)
+            }
+        })
         .and_then(|l| l.environment(environment()))
         .map_err(Failure::configuration)?;
     for argument in &args.set {
@@ -41,7 +47,9 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 
 /// The experiment after `--only` and `--exclude`.
 pub(super) fn experiment(file: &Path, args: &Run) -> Result<Experiment, Failure> {
-    let mut experiment = layers(file, args)?.experiment().map_err(Failure::configuration)?;
+    let mut experiment = layers(file, args)?
+        .experiment()
+        .map_err(Failure::configuration)?;
     let all: Vec<String> = experiment.rows.iter().map(|r| r.name.clone()).collect();
     let kept = |name: &str| {
         (args.only.is_empty() || args.only.iter().any(|o| name.contains(o.as_str())))
@@ -50,7 +58,10 @@ pub(super) fn experiment(file: &Path, args: &Run) -> Result<Experiment, Failure>
     experiment.rows.retain(|row| kept(&row.name));
     if experiment.rows.is_empty() {
         let rows = all.join(", ");
-        return Err(Failure::NothingSelected(format!("{}: no row is left; it has: {rows}", file.display())));
+        return Err(Failure::NothingSelected(format!(
+            "{}: no row is left; it has: {rows}",
+            file.display()
+        )));
     }
     results::metrics(&experiment)?;
     Ok(experiment)
@@ -62,7 +73,8 @@ pub(super) fn store(chosen: Option<&Path>, cache: &Cache) -> Result<Store, Failu
     Store::open(&root).map_err(Failure::input)
 }
 
-/// A data set by the name of its manifest. Fails only if the manifest does; images are looked at later.
+/// A data set by the name of its manifest. Fails only if the manifest does; images are looked at
+/// later.
 pub(super) fn dataset(
     name: &str,
     manifest: Option<&Path>,
@@ -79,17 +91,32 @@ pub(super) fn dataset(
         None => Manifest::shipped(name),
     };
     let manifest = manifest.map_err(Failure::configuration)?;
-    let root = place.root.unwrap_or_else(|| cache.root().join("data").join(&manifest.name));
-    let digests = cache.root().join("digests").join(format!("{}.csv", manifest.name));
-    let advice = format!("`cargo xtask fetch {}` brings it, or --data says where it lies", manifest.name);
+    let root = place
+        .root
+        .unwrap_or_else(|| cache.root().join("data").join(&manifest.name));
+    let digests = cache
+        .root()
+        .join("digests")
+        .join(format!("{}.csv", manifest.name));
+    let advice = format!(
+        "`cargo xtask fetch {}` brings it, or --data says where it lies",
+        manifest.name
+    );
     let dataset = Dataset::open(manifest, &root).and_then(|d| d.with_digest_cache(&digests));
-    dataset
-        .map_err(|e| if root.exists() { Failure::input(e) } else { Failure::Input(format!("{e}; {advice}")) })
+    dataset.map_err(|e| {
+        if root.exists() {
+            Failure::input(e)
+        } else {
+            Failure::Input(format!("{e}; {advice}"))
+        }
+    })
 }
 
 /// Threads that this process may use.
 pub(super) fn threads(chosen: Option<usize>) -> usize {
-    chosen.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into)).max(1)
+    chosen
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
+        .max(1)
 }
 
 /// Everything for one run of an experiment.
@@ -100,20 +127,44 @@ pub(super) fn prepare(file: &Path, args: &Run, bars: &Bars) -> Result<Prepared, 
     let imports = experiment.detectors.values().any(|d| d.kind == IMPORTED);
     // Maps may come with the data.
     let found = match imports && args.maps.is_none() {
-        true => place::find(&experiment.dataset, manifest, args.data.as_deref(), &cache, bars)?,
-        false => place::Place { manifest: args.manifest.clone(), maps: args.maps.clone(), root: None },
+        true => place::find(
+            &experiment.dataset,
+            manifest,
+            args.data.as_deref(),
+            &cache,
+            bars,
+        )?,
+        false => place::Place {
+            manifest: args.manifest.clone(),
+            maps: args.maps.clone(),
+            root: None,
+        },
     };
     let source = match &found.maps {
         Some(maps) => {
             let manifest = found.manifest.as_deref();
-            Source::Maps(import::open(maps, None, Some(&experiment.dataset), manifest, &cache)?)
+            Source::Maps(import::open(
+                maps,
+                None,
+                Some(&experiment.dataset),
+                manifest,
+                &cache,
+            )?)
         }
         None if imports => {
-            let message =
-                format!("{}: reads maps that others computed; say where with --maps DIR", file.display());
+            let message = format!(
+                "{}: reads maps that others computed; say where with --maps DIR",
+                file.display()
+            );
             return Err(Failure::Input(message));
         }
-        None => Source::Images(dataset(&experiment.dataset, manifest, args.data.as_deref(), &cache, bars)?),
+        None => Source::Images(dataset(
+            &experiment.dataset,
+            manifest,
+            args.data.as_deref(),
+            &cache,
+            bars,
+        )?),
     };
     let store = store(args.store.as_deref(), &cache)?;
     let threads = threads(args.machine.threads);
@@ -130,28 +181,44 @@ pub(super) fn prepare(file: &Path, args: &Run, bars: &Bars) -> Result<Prepared, 
     };
     let tell = bars.clone();
     let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
-    let out = args.out.clone().unwrap_or_else(|| results_folder(file, &experiment.name, &args.profile));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| results_folder(file, &experiment.name, &args.profile));
     let bench = Workbench::new(settings, store, source, bars.clone(), interrupt);
-    Ok(Prepared { experiment, bench, out })
+    Ok(Prepared {
+        experiment,
+        bench,
+        out,
+    })
 }
 
 fn device_works(device: Device) -> Result<(), Failure> {
-    segad_nn::torch_device(device).map(|_| ()).map_err(Failure::configuration)
+    segad_nn::torch_device(device)
+        .map(|_| ())
+        .map_err(Failure::configuration)
 }
 
-/// Segment files are named relative to the folder `datasets/segments` beside the experiment's folder, or else to the
-/// experiment file.
+/// Segment files are named relative to the folder `datasets/segments` beside the experiment's
+/// folder, or else to the experiment file.
 fn segments_folder(file: &Path) -> PathBuf {
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
-    let shipped = ["../datasets/segments", "../../datasets/segments"].map(|below| folder.join(below));
+    let shipped =
+        ["../datasets/segments", "../../datasets/segments"].map(|below| folder.join(below));
     shipped.into_iter().find(|f| f.is_dir()).unwrap_or(folder)
 }
 
-/// `results/` and the file's place below `experiments/`, without extension; `results/smoke/` for profile smoke, whose
-/// numbers mean nothing and must not take the place of those that do.
+/// `results/` and the file's place below `experiments/`, without extension; `results/smoke/` for
+/// profile smoke, whose numbers mean nothing and must not take the place of those that do.
 fn results_folder(file: &Path, name: &str, profile: &str) -> PathBuf {
-    let below = file.strip_prefix("experiments").map(|f| f.with_extension(""));
-    let results = if profile == "smoke" { "results/smoke" } else { "results" };
+    let below = file
+        .strip_prefix("experiments")
+        .map(|f| f.with_extension(""));
+    let results = if profile == "smoke" {
+        "results/smoke"
+    } else {
+        "results"
+    };
     Path::new(results).join(below.unwrap_or_else(|_| name.into()))
 }
 
@@ -166,7 +233,10 @@ mod tests {
             of("experiments/ablations/quantile.toml", "paper"),
             Path::new("results/ablations/quantile")
         );
-        assert_eq!(of("experiments/demo.toml", "smoke"), Path::new("results/smoke/demo"));
+        assert_eq!(
+            of("experiments/demo.toml", "smoke"),
+            Path::new("results/smoke/demo")
+        );
         assert_eq!(of("/home/me/mine.toml", "quick"), Path::new("results/mine"));
     }
 }

@@ -9,28 +9,48 @@ use segad_provision::Cache;
 use segad_store::Report;
 use std::path::PathBuf;
 
-pub(super) fn run(command: StoreCommand, store: Option<PathBuf>, bars: &Bars) -> Result<(), Failure> {
+pub(super) fn run(
+    command: StoreCommand,
+    store: Option<PathBuf>,
+    bars: &Bars,
+) -> Result<(), Failure> {
     let cache = Cache::from_env().map_err(Failure::configuration)?;
     let store = setup::store(store.as_deref(), &cache)?;
     let tell = bars.clone();
-    let cancel = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?.no_more;
+    let cancel = Interrupt::listen(move |line| tell.line(line))
+        .map_err(Failure::input)?
+        .no_more;
     let report = match command {
         StoreCommand::Ls => {
             let mut text = String::new();
             for cell in store.ls().map_err(Failure::input)? {
                 let name = match &cell.meta {
-                    Ok(meta) => meta.provenance.get("name").and_then(|n| n.as_str()).unwrap_or("").to_owned(),
+                    Ok(meta) => meta
+                        .provenance
+                        .get("name")
+                        .and_then(|n| n.as_str())
+                        .unwrap_or("")
+                        .to_owned(),
                     Err(e) => format!("damaged: {e}"),
                 };
                 let (id, bytes) = (cell.id, cell.bytes());
-                text.push_str(&format!("{:<9} {} {bytes:>12} {name}\n", id.kind.to_string(), id.key.short()));
+                text.push_str(&format!(
+                    "{:<9} {} {bytes:>12} {name}\n",
+                    id.kind.to_string(),
+                    id.key.short()
+                ));
             }
             return super::print(&text);
         }
         StoreCommand::Verify => store.verify(bars, &cancel),
         StoreCommand::Prune { keep, dry_run } => store.prune_to_size(keep, dry_run),
         StoreCommand::Export { folder } => {
-            let cells: Vec<_> = store.ls().map_err(Failure::input)?.into_iter().map(|c| c.id).collect();
+            let cells: Vec<_> = store
+                .ls()
+                .map_err(Failure::input)?
+                .into_iter()
+                .map(|c| c.id)
+                .collect();
             store.export(&cells, &folder, bars, &cancel)
         }
         StoreCommand::Import { folder } => store.import(&folder, bars, &cancel),

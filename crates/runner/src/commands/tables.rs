@@ -1,4 +1,5 @@
-//! `tables`: makes the tables of `results/` again out of their metrics, or checks that they are what the metrics give.
+//! `tables`: makes the tables of `results/` again out of their metrics, or checks that they are
+//! what the metrics give.
 
 use crate::Failure;
 use crate::progress::Bars;
@@ -19,12 +20,27 @@ const WRITERS: [Writer; 4] = [
     ("table.json", segad_report::table_json),
 ];
 
-/// Goes through the named folders of `results`, or all; faults of one do not keep the others from being done.
-pub(super) fn run(names: &[String], results: &Path, check: bool, bars: &Bars) -> Result<(), Failure> {
+/// Goes through the named folders of `results`, or all; faults of one do not keep the others from
+/// being done.
+pub(super) fn run(
+    names: &[String],
+    results: &Path,
+    check: bool,
+    bars: &Bars,
+) -> Result<(), Failure> {
     let mut folders = Vec::new();
     find(results, &mut folders)?;
-    let name = |folder: &Path| folder.strip_prefix(results).unwrap_or(folder).display().to_string();
-    if let Some(unknown) = names.iter().find(|n| !folders.iter().any(|f| name(f) == **n)) {
+    let name = |folder: &Path| {
+        folder
+            .strip_prefix(results)
+            .unwrap_or(folder)
+            .display()
+            .to_string()
+    };
+    if let Some(unknown) = names
+        .iter()
+        .find(|n| !folders.iter().any(|f| name(f) == **n))
+    {
         let known: Vec<String> = folders.iter().map(|f| name(f)).collect();
         let message = format!(
             "{}: no results are called {unknown:?}; there are {}",
@@ -35,15 +51,23 @@ pub(super) fn run(names: &[String], results: &Path, check: bool, bars: &Bars) ->
     }
     folders.retain(|f| names.is_empty() || names.contains(&name(f)));
     if folders.is_empty() {
-        return Err(Failure::NothingSelected(format!("{}: no results are there", results.display())));
+        return Err(Failure::NothingSelected(format!(
+            "{}: no results are there",
+            results.display()
+        )));
     }
     let mut worst: Option<Failure> = None;
     for folder in &folders {
         match one(folder, check) {
-            Ok(()) => bars.line(&format!("{}: the tables are those of metrics.csv", folder.display())),
+            Ok(()) => bars.line(&format!(
+                "{}: the tables are those of metrics.csv",
+                folder.display()
+            )),
             Err(failure) => {
                 bars.line(&format!("{}: {failure}", folder.display()));
-                let more = worst.as_ref().is_none_or(|w| failure.exit_code() > w.exit_code());
+                let more = worst
+                    .as_ref()
+                    .is_none_or(|w| failure.exit_code() > w.exit_code());
                 worst = if more { Some(failure) } else { worst };
             }
         }
@@ -58,7 +82,10 @@ fn find(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
     }
     let mut inside = atomic::list_dir(folder).map_err(Failure::input)?;
     inside.sort();
-    inside.iter().filter(|path| path.is_dir()).try_for_each(|path| find(path, found))
+    inside
+        .iter()
+        .filter(|path| path.is_dir())
+        .try_for_each(|path| find(path, found))
 }
 
 fn one(folder: &Path, check: bool) -> Result<(), Failure> {
@@ -70,7 +97,11 @@ fn one(folder: &Path, check: bool) -> Result<(), Failure> {
     for (name, write) in WRITERS {
         let now = write(&results).map_err(named)?;
         let path = folder.join(name);
-        let before = if path.is_file() { read(name)? } else { String::new() };
+        let before = if path.is_file() {
+            read(name)?
+        } else {
+            String::new()
+        };
         if before == now {
             continue;
         }
@@ -84,5 +115,9 @@ fn one(folder: &Path, check: bool) -> Result<(), Failure> {
             differing.extend(drifts.into_iter().map(|drift| drift.to_string()));
         }
     }
-    if differing.is_empty() { Ok(()) } else { Err(Failure::Differs(differing.join("\n"))) }
+    if differing.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Differs(differing.join("\n")))
+    }
 }

@@ -1,4 +1,5 @@
-//! `fit efficientad-teacher`: makes the teacher that EfficientAD needs where the published one cannot be had.
+//! `fit efficientad-teacher`: makes the teacher that EfficientAD needs where the published one
+//! cannot be had.
 
 use super::setup;
 use crate::Failure;
@@ -26,7 +27,10 @@ pub(super) fn run(args: &Teacher, bars: &Bars) -> Result<(), Failure> {
         ..defaults
     };
     let params = settings.checked().map_err(Failure::configuration)?;
-    let out = args.out.clone().unwrap_or_else(|| teacher_path(cache.root(), args.network));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| teacher_path(cache.root(), args.network));
     if out.exists() {
         let message = format!(
             "{}: a teacher is there already; remove it, or name another file with --out",
@@ -39,11 +43,18 @@ pub(super) fn run(args: &Teacher, bars: &Bars) -> Result<(), Failure> {
     let folder = ImageFolder::open(&args.images).map_err(Failure::input)?;
     let weights = read_weights(cache.root(), args.backbone).map_err(Failure::input)?;
     let mut hasher = KeyHasher::new("teacher", FIT_REVISION);
-    hasher.field("params", &params).field("images", &folder.digest()).field("seed", &args.seed);
-    let key = hasher.field("weights", &weights.digest()).field("precision", &args.machine.precision).finish();
+    hasher
+        .field("params", &params)
+        .field("images", &folder.digest())
+        .field("seed", &args.seed);
+    let key = hasher
+        .field("weights", &weights.digest())
+        .field("precision", &args.machine.precision)
+        .finish();
     let tell = bars.clone();
     let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
-    // A training has no other work to finish first, so the first Ctrl-C stops it, with a checkpoint.
+    // A training has no other work to finish first, so the first Ctrl-C stops it, with a
+    // checkpoint.
     let ctx = FitContext {
         progress: Arc::new(bars.clone()),
         cancel: interrupt.no_more,
@@ -53,12 +64,15 @@ pub(super) fn run(args: &Teacher, bars: &Bars) -> Result<(), Failure> {
         checkpoints: Some(cache.root().join("checkpoints").join(key.to_string())),
         ..FitContext::default()
     };
-    let made = distill(&folder.images(), &params, &weights, Seed(args.seed), &ctx).map_err(|e| {
-        if ctx.cancel.is_cancelled() {
-            return Failure::Interrupted("stopped; the same command goes on from the checkpoint".to_owned());
-        }
-        Failure::input(e)
-    })?;
+    let made =
+        distill(&folder.images(), &params, &weights, Seed(args.seed), &ctx).map_err(|e| {
+            if ctx.cancel.is_cancelled() {
+                return Failure::Interrupted(
+                    "stopped; the same command goes on from the checkpoint".to_owned(),
+                );
+            }
+            Failure::input(e)
+        })?;
     if let Some(folder) = out.parent().filter(|f| !f.as_os_str().is_empty()) {
         atomic::create_dir(folder).map_err(Failure::input)?;
     }
@@ -67,5 +81,9 @@ pub(super) fn run(args: &Teacher, bars: &Bars) -> Result<(), Failure> {
         atomic::remove(folder).map_err(Failure::input)?;
     }
     let loss = made.curve.last().map_or(f64::NAN, |p| p.value);
-    super::print(&format!("{} (loss {loss:.4}, {} images)\n", out.display(), folder.images().len()))
+    super::print(&format!(
+        "{} (loss {loss:.4}, {} images)\n",
+        out.display(),
+        folder.images().len()
+    ))
 }

@@ -1,4 +1,5 @@
-//! What `serve` shows: a model at work, the images that it was fitted on, the experiments of a store.
+//! What `serve` shows: a model at work, the images that it was fitted on, the experiments of a
+//! store.
 
 mod model;
 mod photos;
@@ -21,5 +22,9 @@ fn outlined(map: &LabelMap) -> Result<Image, BoxError> {
 }
 
 fn black(map: &LabelMap) -> Result<Image, BoxError> {
-    Ok(Image::from_grey(map.height(), map.width(), &vec![0; map.labels().len()])?)
+    Ok(Image::from_grey(
+        map.height(),
+        map.width(),
+        &vec![0; map.labels().len()],
+    )?)
 }

@@ -1,4 +1,5 @@
-//! A model file: it inspects images, and its card tells how the images that it was fitted on scored out of fold.
+//! A model file: it inspects images, and its card tells how the images that it was fitted on scored
+//! out of fold.
 
 use super::{Photos, coloured, outlined};
 use crate::cells::chain;
@@ -31,7 +32,11 @@ struct Taken<'a> {
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         if let Some(inspector) = self.inspector.take() {
-            self.from.idle.lock().unwrap_or_else(PoisonError::into_inner).push(inspector);
+            self.from
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(inspector);
             self.from.freed.notify_one();
         }
     }
@@ -43,26 +48,53 @@ impl Worker {
     /// # Errors
     /// The model's.
     pub fn new(model: &Model, device: Device, count: usize) -> Result<Self, ProductError> {
-        let idle = (0..count.max(1)).map(|_| Inspector::new(model, device)).collect::<Result<_, _>>()?;
-        Ok(Self { card: model.card().clone(), idle: Mutex::new(idle), freed: Condvar::new() })
+        let idle = (0..count.max(1))
+            .map(|_| Inspector::new(model, device))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            card: model.card().clone(),
+            idle: Mutex::new(idle),
+            freed: Condvar::new(),
+        })
     }
 
     fn inspect_image(&self, image: &Image) -> Result<Inspection, ProductError> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = loop {
             match idle.pop() {
-                Some(inspector) => break Taken { from: self, inspector: Some(inspector) },
-                None => idle = self.freed.wait(idle).unwrap_or_else(PoisonError::into_inner),
+                Some(inspector) => {
+                    break Taken {
+                        from: self,
+                        inspector: Some(inspector),
+                    };
+                }
+                None => {
+                    idle = self
+                        .freed
+                        .wait(idle)
+                        .unwrap_or_else(PoisonError::into_inner)
+                }
             }
         };
         drop(idle);
-        taken.inspector.as_ref().ok_or(ProductError::Worker)?.inspect(image)
+        taken
+            .inspector
+            .as_ref()
+            .ok_or(ProductError::Worker)?
+            .inspect(image)
     }
 }
 
 impl Inspect for Worker {
     fn about(&self) -> About {
-        let Card { name, operating, segment_names, detectors, data, .. } = &self.card;
+        let Card {
+            name,
+            operating,
+            segment_names,
+            detectors,
+            data,
+            ..
+        } = &self.card;
         let rate = |r: &segad_product::threshold::RateEstimate| {
             format!(
                 "{:.1} % ({} of {}; {:.1} to {:.1} %)",
@@ -74,15 +106,26 @@ impl Inspect for Worker {
             )
         };
         let mut facts = vec![
-            ("Fitted on".to_owned(), format!("{} good and {} bad images", data.good, data.bad)),
+            (
+                "Fitted on".to_owned(),
+                format!("{} good and {} bad images", data.good, data.bad),
+            ),
             ("False alarms".to_owned(), rate(&operating.false_alarms)),
             ("Misses".to_owned(), rate(&operating.misses)),
         ];
         if let Some(chosen) = self.card.chosen() {
-            let interval = format!("{:.3} ({:.3} to {:.3})", chosen.auroc, chosen.low, chosen.high);
+            let interval = format!(
+                "{:.3} ({:.3} to {:.3})",
+                chosen.auroc, chosen.low, chosen.high
+            );
             facts.insert(1, (format!("AUROC out of fold, {}", chosen.name), interval));
         }
-        facts.extend(self.card.lacks.iter().map(|l| ("Lacks".to_owned(), l.clone())));
+        facts.extend(
+            self.card
+                .lacks
+                .iter()
+                .map(|l| ("Lacks".to_owned(), l.clone())),
+        );
         About {
             name: name.clone(),
             threshold: operating.threshold,
@@ -99,7 +142,16 @@ impl Inspect for Worker {
             ProductError::Segments(e) => Refusal::Image(e.to_string()),
             other => Refusal::Internal(chain(&other)),
         })?;
-        let Inspection { score, verdict, probability, mut reasons, map, maps, segments, .. } = inspection;
+        let Inspection {
+            score,
+            verdict,
+            probability,
+            mut reasons,
+            map,
+            maps,
+            segments,
+            ..
+        } = inspection;
         reasons.retain(|r| r.contribution > 0.0);
         reasons.truncate(REASONS);
         let reason = |r: segad_product::Reason| Reason {
@@ -110,17 +162,37 @@ impl Inspect for Worker {
             usual: r.usual,
             contribution: r.contribution,
         };
-        let own = maps.into_iter().zip(&self.card.detectors).map(|(map, card)| {
-            let [low, high] = card.scale;
-            MapPicture { detector: card.name.clone(), map, low, high }
-        });
+        let own = maps
+            .into_iter()
+            .zip(&self.card.detectors)
+            .map(|(map, card)| {
+                let [low, high] = card.scale;
+                MapPicture {
+                    detector: card.name.clone(),
+                    map,
+                    low,
+                    high,
+                }
+            });
         let mut maps: Vec<MapPicture> = own.collect();
         if maps.len() > 1 {
-            maps.insert(0, MapPicture { detector: "all detectors".to_owned(), map, low: 0.0, high: 1.0 });
+            maps.insert(
+                0,
+                MapPicture {
+                    detector: "all detectors".to_owned(),
+                    map,
+                    low: 0.0,
+                    high: 1.0,
+                },
+            );
         }
         Ok(Answer {
             score,
-            verdict: if verdict == Verdict::Bad { Label::Bad } else { Label::Good },
+            verdict: if verdict == Verdict::Bad {
+                Label::Bad
+            } else {
+                Label::Good
+            },
             probability: Some(probability),
             reasons: reasons.into_iter().map(reason).collect(),
             maps,
@@ -150,7 +222,10 @@ impl FittedOn {
             group: s.kind.clone(),
             score: s.score,
         };
-        let layer = |name: &str, kind| Layer { name: name.to_owned(), kind };
+        let layer = |name: &str, kind| Layer {
+            name: name.to_owned(),
+            kind,
+        };
         let layers = vec![
             layer("image", LayerKind::Photo),
             layer("map", LayerKind::Map),
@@ -168,11 +243,20 @@ impl FittedOn {
             items: card.images.iter().map(item).collect(),
         };
         let name = format!("{}, images it was fitted on", card.name);
-        Self { run: Arc::new(run), name, photos, worker, kept: Mutex::default() }
+        Self {
+            run: Arc::new(run),
+            name,
+            photos,
+            worker,
+            kept: Mutex::default(),
+        }
     }
 
     fn photo(&self, item: usize) -> Result<Image, BoxError> {
-        self.photos.as_ref().ok_or("there are no photographs")?.load(&self.run.items[item].id)
+        self.photos
+            .as_ref()
+            .ok_or("there are no photographs")?
+            .load(&self.run.items[item].id)
     }
 
     fn maps(&self, item: usize) -> Result<Arc<(AnomalyMap, LabelMap)>, BoxError> {

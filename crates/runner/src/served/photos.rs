@@ -10,25 +10,41 @@ impl Photos {
     /// # Errors
     /// If it is no folder.
     pub fn open(folder: &Path) -> Result<Self, BoxError> {
-        let root = folder.canonicalize().map_err(|e| format!("{}: {e}", folder.display()))?;
-        if root.is_dir() { Ok(Self { root }) } else { Err(format!("{}: no folder", folder.display()).into()) }
+        let root = folder
+            .canonicalize()
+            .map_err(|e| format!("{}: {e}", folder.display()))?;
+        if root.is_dir() {
+            Ok(Self { root })
+        } else {
+            Err(format!("{}: no folder", folder.display()).into())
+        }
     }
 
     /// The photograph of that name.
     ///
     /// # Errors
-    /// For a name that leads out of the folder, by itself or by a link, and an image that cannot be read.
+    /// For a name that leads out of the folder, by itself or by a link, and an image that cannot be
+    /// read.
     pub fn load(&self, name: &str) -> Result<Image, BoxError> {
         let below = Path::new(name);
-        if name.is_empty() || !below.components().all(|c| matches!(c, Component::Normal(_))) {
+        if name.is_empty()
+            || !below
+                .components()
+                .all(|c| matches!(c, Component::Normal(_)))
+        {
             return Err(format!("{name}: no name of a file below the folder of images").into());
         }
-        let path = self.root.join(below).canonicalize().map_err(|e| format!("{name}: {e}"))?;
+        let path = self
+            .root
+            .join(below)
+            .canonicalize()
+            .map_err(|e| format!("{name}: {e}"))?;
         if !path.starts_with(&self.root) {
             return Err(format!("{name}: a link that leads out of the folder of images").into());
         }
         // The message names the image, not the folder.
-        let bytes = segad_imaging::read_file(&path).map_err(|_| format!("{name}: cannot be read"))?;
+        let bytes =
+            segad_imaging::read_file(&path).map_err(|_| format!("{name}: cannot be read"))?;
         segad_imaging::decode(&bytes).map_err(|e| format!("{name}: {e}").into())
     }
 }

@@ -1,4 +1,5 @@
-//! The experiments of a store: every evaluated row, with the labels and maps that its scores came from.
+//! The experiments of a store: every evaluated row, with the labels and maps that its scores came
+//! from.
 
 use super::{Photos, coloured, outlined};
 use segad_core::{BoxError, CellKind, Image, ImageId, Key, LabelMap, SegmentSource};
@@ -48,7 +49,8 @@ pub(crate) struct Experiments {
 }
 
 impl Experiments {
-    /// Reads the commit marks of a store. `only`: rows whose name contains one of these; all if there is none.
+    /// Reads the commit marks of a store. `only`: rows whose name contains one of these; all if
+    /// there is none.
     ///
     /// # Errors
     /// If there is no store, or no evaluated row in it.
@@ -63,16 +65,34 @@ impl Experiments {
         for listed in store.ls()? {
             // Damaged cells are reported where something needs them.
             let Ok(meta) = &listed.meta else { continue };
-            let text =
-                |key: &str| meta.provenance.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let text = |key: &str| {
+                meta.provenance
+                    .get(key)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
             let inputs = meta.provenance.get("inputs").and_then(Value::as_array);
-            let inputs = inputs.into_iter().flatten().filter_map(|k| k.as_str()?.parse().ok()).collect();
-            let known = Known { kind: meta.kind, name: text("name"), class: text("class"), inputs };
+            let inputs = inputs
+                .into_iter()
+                .flatten()
+                .filter_map(|k| k.as_str()?.parse().ok())
+                .collect();
+            let known = Known {
+                kind: meta.kind,
+                name: text("name"),
+                class: text("class"),
+                inputs,
+            };
             cells.insert(listed.id.key, known);
         }
         let title = |known: &Known, key: &Key| {
             let name = known.name.strip_prefix("evaluate ").unwrap_or(&known.name);
-            if name.is_empty() { key.short() } else { name.to_owned() }
+            if name.is_empty() {
+                key.short()
+            } else {
+                name.to_owned()
+            }
         };
         let mut rows: Vec<(String, Key)> = (cells.iter())
             .filter(|(_, known)| known.kind == CellKind::Evaluate)
@@ -81,32 +101,64 @@ impl Experiments {
             .collect();
         rows.sort();
         if rows.is_empty() {
-            let why = if only.is_empty() { "no evaluated row is in it" } else { "no evaluated row is left" };
-            return Err(format!("{}: {why}; `segad store ls` lists what is there", root.display()).into());
+            let why = if only.is_empty() {
+                "no evaluated row is in it"
+            } else {
+                "no evaluated row is left"
+            };
+            return Err(format!(
+                "{}: {why}; `segad store ls` lists what is there",
+                root.display()
+            )
+            .into());
         }
         let (maps, opened) = Default::default();
-        Ok(Self { store, cells, rows, photos, segments, maps, opened })
+        Ok(Self {
+            store,
+            cells,
+            rows,
+            photos,
+            segments,
+            maps,
+            opened,
+        })
     }
 
     /// The maps behind a cell, in the order of the columns.
     fn behind(&self, key: &Key, found: &mut Vec<Key>) {
-        let Some(known) = self.cells.get(key) else { return };
+        let Some(known) = self.cells.get(key) else {
+            return;
+        };
         match known.kind {
             CellKind::Maps if !found.contains(key) => found.push(*key),
             CellKind::Evaluate | CellKind::Forest | CellKind::Features => {
-                known.inputs.iter().for_each(|input| self.behind(input, found));
+                known
+                    .inputs
+                    .iter()
+                    .for_each(|input| self.behind(input, found));
             }
             _ => {}
         }
     }
 
     fn maps(&self, key: &Key) -> Result<Arc<Maps>, BoxError> {
-        if let Some(maps) = self.maps.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+        if let Some(maps) = self
+            .maps
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+        {
             return Ok(maps.clone());
         }
-        let name = self.cells.get(key).map(|k| k.name.as_str()).unwrap_or_default();
-        let entry =
-            self.store.entry(CellKind::Maps, key)?.ok_or_else(|| format!("{name}: left the store"))?;
+        let name = self
+            .cells
+            .get(key)
+            .map(|k| k.name.as_str())
+            .unwrap_or_default();
+        let entry = self
+            .store
+            .entry(CellKind::Maps, key)?
+            .ok_or_else(|| format!("{name}: left the store"))?;
         let reader = MapsReader::open(&entry.path("maps.parquet")?)?;
         let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
         for record in reader.iter(50).take(SCALED) {
@@ -114,47 +166,87 @@ impl Experiments {
             low = map.values().iter().copied().fold(low, f32::min);
             high = high.max(map.max());
         }
-        let detector =
-            name.strip_prefix("maps ").and_then(|n| n.split(" · ").next()).unwrap_or("map").to_owned();
-        let maps = Arc::new(Maps { detector, reader, low, high });
-        self.maps.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, maps.clone());
+        let detector = name
+            .strip_prefix("maps ")
+            .and_then(|n| n.split(" · ").next())
+            .unwrap_or("map")
+            .to_owned();
+        let maps = Arc::new(Maps {
+            detector,
+            reader,
+            low,
+            high,
+        });
+        self.maps
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(*key, maps.clone());
         Ok(maps)
     }
 
     fn opened(&self, row: usize) -> Result<Arc<Opened>, BoxError> {
-        if let Some(opened) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(&row) {
+        if let Some(opened) = self
+            .opened
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&row)
+        {
             return Ok(opened.clone());
         }
         let opened = Arc::new(self.read(row)?);
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(row, opened.clone());
+        self.opened
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(row, opened.clone());
         Ok(opened)
     }
 
     fn read(&self, row: usize) -> Result<Opened, BoxError> {
         let (name, key) = &self.rows[row];
-        let entry =
-            self.store.entry(CellKind::Evaluate, key)?.ok_or_else(|| format!("{name}: left the store"))?;
+        let entry = self
+            .store
+            .entry(CellKind::Evaluate, key)?
+            .ok_or_else(|| format!("{name}: left the store"))?;
         let table = segad_store::read_features(&entry.path("scores.parquet")?)?;
         let mut keys = Vec::new();
         self.behind(key, &mut keys);
-        let maps = keys.iter().map(|k| self.maps(k)).collect::<Result<Vec<_>, _>>()?;
+        let maps = keys
+            .iter()
+            .map(|k| self.maps(k))
+            .collect::<Result<Vec<_>, _>>()?;
         let labels = match maps.first() {
             Some(maps) => maps.clone(),
             None => self.labels(key, table.ids())?,
         };
         let mut items = Vec::with_capacity(table.rows());
         for (id, &score) in table.ids().iter().zip(table.values()) {
-            let at = labels.reader.find(id).ok_or_else(|| format!("{id} is scored but has no map"))?;
+            let at = labels
+                .reader
+                .find(id)
+                .ok_or_else(|| format!("{id} is scored but has no map"))?;
             let info = &labels.reader.infos()[at];
-            items.push(Item { id: id.to_string(), label: info.label, group: info.group.clone(), score });
+            items.push(Item {
+                id: id.to_string(),
+                label: info.label,
+                group: info.group.clone(),
+                score,
+            });
         }
-        let layer = |name: &str, kind| Layer { name: name.to_owned(), kind };
-        let mut layers: Vec<Layer> = maps.iter().map(|m| layer(&m.detector, LayerKind::Map)).collect();
+        let layer = |name: &str, kind| Layer {
+            name: name.to_owned(),
+            kind,
+        };
+        let mut layers: Vec<Layer> = maps
+            .iter()
+            .map(|m| layer(&m.detector, LayerKind::Map))
+            .collect();
         if self.photos.is_some() {
             layers.insert(0, layer("image", LayerKind::Photo));
         }
         let open = |spec: &SegmentsSpec| {
-            let (height, width) = maps.first().map_or((256, 256), |m| (m.reader.height(), m.reader.width()));
+            let (height, width) = maps
+                .first()
+                .map_or((256, 256), |m| (m.reader.height(), m.reader.width()));
             segad_segments::open(spec, Path::new("datasets/segments"), height, width)
         };
         let segments = self.segments.as_ref().map(open).transpose()?;
@@ -167,12 +259,25 @@ impl Experiments {
         } else {
             vec!["Start with --images DIR to see the photographs.".to_owned()]
         };
-        Ok(Opened { run: Arc::new(Run { notes, threshold: None, layers, items }), maps, segments })
+        Ok(Opened {
+            run: Arc::new(Run {
+                notes,
+                threshold: None,
+                layers,
+                items,
+            }),
+            maps,
+            segments,
+        })
     }
 
     /// Maps that know the labels of a row that has none of its own, as that of a classifier alone.
     fn labels(&self, row: &Key, ids: &[ImageId]) -> Result<Arc<Maps>, BoxError> {
-        let class = self.cells.get(row).map(|k| k.class.as_str()).unwrap_or_default();
+        let class = self
+            .cells
+            .get(row)
+            .map(|k| k.class.as_str())
+            .unwrap_or_default();
         let of_class: BTreeMap<&str, &Key> = (self.cells.iter())
             .filter(|(_, k)| k.kind == CellKind::Maps && k.class == class)
             .map(|(key, known)| (known.name.as_str(), key))
@@ -187,11 +292,18 @@ impl Experiments {
     }
 
     fn photo(&self, id: &str) -> Result<Image, BoxError> {
-        self.photos.as_ref().ok_or("there are no photographs; --images says where they lie")?.load(id)
+        self.photos
+            .as_ref()
+            .ok_or("there are no photographs; --images says where they lie")?
+            .load(id)
     }
 
     fn label_map(&self, source: &Source, id: &str) -> Result<LabelMap, BoxError> {
-        let image = if source.looks_at_pixels() { self.photo(id)? } else { Image::from_grey(1, 1, &[0])? };
+        let image = if source.looks_at_pixels() {
+            self.photo(id)?
+        } else {
+            Image::from_grey(1, 1, &[0])?
+        };
         Ok(source.label_map(&ImageId::new(id), &image)?)
     }
 }
@@ -206,15 +318,26 @@ impl Gallery for Experiments {
     }
 
     fn picture(&self, run: usize, item: usize, layer: usize) -> Result<Image, BoxError> {
-        let Opened { run, maps, segments } = &*self.opened(run)?;
+        let Opened {
+            run,
+            maps,
+            segments,
+        } = &*self.opened(run)?;
         let id = &run.items[item].id;
-        let source = || segments.as_ref().ok_or_else(|| BoxError::from("there are no segments"));
+        let source = || {
+            segments
+                .as_ref()
+                .ok_or_else(|| BoxError::from("there are no segments"))
+        };
         match run.layers[layer].kind {
             LayerKind::Photo => self.photo(id),
             LayerKind::Map => {
                 let maps = &maps[layer - usize::from(self.photos.is_some())];
                 let row = maps.reader.find(&ImageId::new(id.as_str()));
-                let map = maps.reader.get(row.ok_or_else(|| format!("{id} has no map"))?)?.map;
+                let map = maps
+                    .reader
+                    .get(row.ok_or_else(|| format!("{id} has no map"))?)?
+                    .map;
                 Ok(segad_imaging::heatmap(&map, maps.low, maps.high)?)
             }
             LayerKind::Segments => coloured(&self.label_map(source()?, id)?),

@@ -1,4 +1,5 @@
-//! Fields of distances over a grid: one plane a cluster, smoothed, enlarged, and turned into labels.
+//! Fields of distances over a grid: one plane a cluster, smoothed, enlarged, and turned into
+//! labels.
 
 /// One plane of `height` × `width` squared distances per cluster.
 #[derive(Clone, Debug)]
@@ -19,18 +20,21 @@ impl Field {
         let kernel: Vec<f64> = (0..=2 * radius).map(weight).collect();
         let total: f64 = kernel.iter().sum();
         let (height, width) = (self.height, self.width);
-        let along = |from: &[f32], at: &dyn Fn(usize, usize) -> usize, lines: usize, count: usize| {
-            let mut to = vec![0.0f32; from.len()];
-            for line in 0..lines {
-                for i in 0..count {
-                    let place = |j: usize| (i + j).saturating_sub(radius).min(count - 1);
-                    let terms = kernel.iter().enumerate();
-                    let sum: f64 = terms.map(|(j, k)| k * f64::from(from[at(line, place(j))])).sum();
-                    to[at(line, i)] = (sum / total) as f32;
+        let along =
+            |from: &[f32], at: &dyn Fn(usize, usize) -> usize, lines: usize, count: usize| {
+                let mut to = vec![0.0f32; from.len()];
+                for line in 0..lines {
+                    for i in 0..count {
+                        let place = |j: usize| (i + j).saturating_sub(radius).min(count - 1);
+                        let terms = kernel.iter().enumerate();
+                        let sum: f64 = terms
+                            .map(|(j, k)| k * f64::from(from[at(line, place(j))]))
+                            .sum();
+                        to[at(line, i)] = (sum / total) as f32;
+                    }
                 }
-            }
-            to
-        };
+                to
+            };
         for plane in &mut self.planes {
             let rows = along(plane, &|y, x| y * width + x, height, width);
             *plane = along(&rows, &|x, y| y * width + x, width, height);
@@ -43,7 +47,8 @@ impl Field {
         // Left neighbour, right neighbour, weight of the right one.
         let taps = |from: usize, to: usize| -> Vec<(usize, usize, f32)> {
             let one = |i: usize| {
-                let x = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).clamp(0.0, from as f64 - 1.0);
+                let x = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5)
+                    .clamp(0.0, from as f64 - 1.0);
                 let left = x.floor() as usize;
                 (left, (left + 1).min(from - 1), (x - left as f64) as f32)
             };
@@ -61,7 +66,11 @@ impl Field {
             }
             out
         };
-        Self { height, width, planes: self.planes.iter().map(enlarge).collect() }
+        Self {
+            height,
+            width,
+            planes: self.planes.iter().map(enlarge).collect(),
+        }
     }
 
     /// The plane of the smallest value at each place, among `kept`; the first of equals.
@@ -87,16 +96,27 @@ mod tests {
     fn blur_keeps_constants_and_totals() {
         let mut plane = vec![0.0f32; 15 * 15];
         plane[7 * 15 + 7] = 1.0;
-        let field = Field { height: 15, width: 15, planes: vec![plane, vec![3.0; 225]] }.blurred(1.0);
+        let field = Field {
+            height: 15,
+            width: 15,
+            planes: vec![plane, vec![3.0; 225]],
+        }
+        .blurred(1.0);
         assert!((field.planes[0].iter().sum::<f32>() - 1.0).abs() < 1e-5);
-        // The middle of a two-dimensional Gaussian of spread 1, cut at three: 1/(2π·0.9973²) within the cut.
+        // The middle of a two-dimensional Gaussian of spread 1, cut at three: 1/(2π·0.9973²) within
+        // the cut.
         assert!((field.planes[0][7 * 15 + 7] - 0.1592).abs() < 1e-3);
         assert!(field.planes[1].iter().all(|v| (v - 3.0).abs() < 1e-6));
     }
 
     #[test]
     fn enlarging_is_linear_between_centres() {
-        let field = Field { height: 1, width: 2, planes: vec![vec![0.0, 4.0]] }.enlarged(2, 4);
+        let field = Field {
+            height: 1,
+            width: 2,
+            planes: vec![vec![0.0, 4.0]],
+        }
+        .enlarged(2, 4);
         assert_eq!(field.planes[0], [0.0, 1.0, 3.0, 4.0, 0.0, 1.0, 3.0, 4.0]);
     }
 
@@ -105,7 +125,11 @@ mod tests {
         let field = Field {
             height: 1,
             width: 3,
-            planes: vec![vec![1.0, 2.0, 5.0], vec![1.0, 1.0, 4.0], vec![0.0, 9.0, 9.0]],
+            planes: vec![
+                vec![1.0, 2.0, 5.0],
+                vec![1.0, 1.0, 4.0],
+                vec![0.0, 9.0, 9.0],
+            ],
         };
         assert_eq!(field.labels(&[0, 1, 2]), [2, 1, 1]);
         assert_eq!(field.labels(&[0, 1]), [0, 1, 1]);

@@ -1,4 +1,5 @@
-//! k-means (Lloyd's algorithm with k-means++ starts) on rows of `f32`, the same to the bit for the same seed.
+//! k-means (Lloyd's algorithm with k-means++ starts) on rows of `f32`, the same to the bit for the
+//! same seed.
 
 use rand::Rng;
 use segad_core::Seed;
@@ -35,7 +36,12 @@ impl<'a> Points<'a> {
 /// Squared distance, in eight lanes so that it vectorises without changing its order of additions.
 pub(super) fn distance(a: &[f32], b: &[f32]) -> f32 {
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f32 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| (x - y) * (x - y)).sum();
+    let rest: f32 = a8
+        .remainder()
+        .iter()
+        .zip(b8.remainder())
+        .map(|(x, y)| (x - y) * (x - y))
+        .sum();
     let mut lanes = [0.0f32; 8];
     for (x, y) in a8.zip(b8) {
         for i in 0..8 {
@@ -85,7 +91,9 @@ fn once(points: Points<'_>, count: usize, seed: Seed) -> Clusters {
                 farthest = (i, d);
             }
             let sum = &mut sums[k * points.dim..(k + 1) * points.dim];
-            sum.iter_mut().zip(points.row(i)).for_each(|(s, &v)| *s += f64::from(v));
+            sum.iter_mut()
+                .zip(points.row(i))
+                .for_each(|(s, &v)| *s += f64::from(v));
         }
         for k in 0..count {
             let centre = &mut centres[k * points.dim..(k + 1) * points.dim];
@@ -103,11 +111,14 @@ fn once(points: Points<'_>, count: usize, seed: Seed) -> Clusters {
         }
         last = inertia;
     }
-    let inertia = (0..points.len()).map(|i| f64::from(nearest(points.row(i), &centres).1)).sum();
+    let inertia = (0..points.len())
+        .map(|i| f64::from(nearest(points.row(i), &centres).1))
+        .sum();
     Clusters { centres, inertia }
 }
 
-/// k-means++: each further centre is a point drawn with a probability that grows with its squared distance.
+/// k-means++: each further centre is a point drawn with a probability that grows with its squared
+/// distance.
 fn start(points: Points<'_>, count: usize, seed: Seed) -> Vec<f32> {
     let mut rng = seed.rng();
     let mut unit = || (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
@@ -147,14 +158,20 @@ mod tests {
                 [x + (i % 7) as f32 * 0.1, y + (i % 5) as f32 * 0.1]
             })
             .collect();
-        let points = Points { values: &values, dim: 2 };
+        let points = Points {
+            values: &values,
+            dim: 2,
+        };
         let found = kmeans(points, 3, 4, Seed(1));
         let label = |i| nearest(points.row(i), &found.centres).0;
         assert!((3..60).all(|i| label(i) == label(i % 3)));
         assert!(label(0) != label(1) && label(1) != label(2) && label(0) != label(2));
         // Means by hand: offsets average 0.1·mean(i mod 7), 0.1·mean(i mod 5) over 20 points each.
         let mean = |k: usize, c: usize| {
-            let own: Vec<f32> = (0..60).filter(|i| label(*i) == k).map(|i| points.row(i)[c]).collect();
+            let own: Vec<f32> = (0..60)
+                .filter(|i| label(*i) == k)
+                .map(|i| points.row(i)[c])
+                .collect();
             own.iter().sum::<f32>() / own.len() as f32
         };
         for k in 0..3 {
@@ -167,13 +184,24 @@ mod tests {
     #[test]
     fn more_clusters_than_distinct_points_do_no_harm() {
         let values = [1.0f32, 1.0, 1.0, 2.0];
-        let found = kmeans(Points { values: &values, dim: 1 }, 3, 2, Seed(0));
+        let found = kmeans(
+            Points {
+                values: &values,
+                dim: 1,
+            },
+            3,
+            2,
+            Seed(0),
+        );
         assert!(found.inertia < 1e-12 && found.centres.iter().all(|c| c.is_finite()));
     }
 
     #[test]
     fn distances_beyond_eight_values() {
         let (a, b): (Vec<f32>, Vec<f32>) = ((0..19).map(|i| i as f32).collect(), vec![0.0; 19]);
-        assert_eq!(distance(&a, &b), (0..19).map(|i| (i * i) as f32).sum::<f32>());
+        assert_eq!(
+            distance(&a, &b),
+            (0..19).map(|i| (i * i) as f32).sum::<f32>()
+        );
     }
 }

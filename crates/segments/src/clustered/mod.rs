@@ -1,12 +1,14 @@
 //! Segments found from good images alone: no labels, no drawing.
 //!
-//! **One map** (parts that always lie alike): at each place of a grid the mean and the spread, over good images, of backbone
-//! features and of every detector's anomaly map, together with the position, are clustered by k-means, each group of them weighted by how far its pattern repeats from one half of the
-//! images to the other; distances to the
-//! centres are smoothed over the grid, enlarged, and the nearest centre names the segment. **A map per image** (parts that
-//! lie anyhow): features of single patches are clustered, and each patch of an image takes its nearest centre.
+//! **One map** (parts that always lie alike): at each place of a grid the mean and the spread, over
+//! good images, of backbone features and of every detector's anomaly map, together with the
+//! position, are clustered by k-means, each group of them weighted by how far its pattern repeats
+//! from one half of the images to the other; distances to the centres are smoothed over the grid,
+//! enlarged, and the nearest centre names the segment. **A map per image** (parts that lie anyhow):
+//! features of single patches are clustered, and each patch of an image takes its nearest centre.
 //!
-//! The number of segments is the largest on which random halves of the images agree (adjusted Rand index of their maps).
+//! The number of segments is the largest on which random halves of the images agree (adjusted Rand
+//! index of their maps).
 
 mod agreement;
 mod field;
@@ -33,7 +35,8 @@ pub struct ClusteredReport {
     pub images: usize,
     /// Segments in the end.
     pub segments: usize,
-    /// Agreement of halves for each number of segments that was tried; empty if the number was given.
+    /// Agreement of halves for each number of segments that was tried; empty if the number was
+    /// given.
     pub stability: Vec<Stability>,
     /// What was decided on the way, in words.
     pub notes: Vec<String>,

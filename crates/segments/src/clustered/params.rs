@@ -39,7 +39,8 @@ pub struct ClusteredParams {
     pub position: f64,
     /// Spread of the smoothing, as a share of the map's side.
     pub smooth: f64,
-    /// Side of the label maps in pixels (mode image; they are enlarged to the anomaly maps' by the nearest pixel).
+    /// Side of the label maps in pixels (mode image; they are enlarged to the anomaly maps' by the
+    /// nearest pixel).
     pub size: usize,
     /// Patches that are clustered at most (mode image).
     pub patches: usize,
@@ -71,7 +72,13 @@ impl ClusteredParams {
     /// # Errors
     /// [`SegmentsError::Parameter`] naming the setting.
     pub fn check(&self) -> Result<(), SegmentsError> {
-        let fail = |name, value: String, expected| Err(SegmentsError::Parameter { name, value, expected });
+        let fail = |name, value: String, expected| {
+            Err(SegmentsError::Parameter {
+                name,
+                value,
+                expected,
+            })
+        };
         let in_range = |n: usize| (2..=64).contains(&n);
         if self.segments.is_some_and(|n| !in_range(n)) {
             return fail("segments", format!("{:?}", self.segments), "2 to 64");
@@ -92,7 +99,11 @@ impl ClusteredParams {
             return fail("patches", self.patches.to_string(), "1000 to 1000000");
         }
         if !(self.stability > 0.0 && self.stability <= 1.0) {
-            return fail("stability", self.stability.to_string(), "above 0, at most 1");
+            return fail(
+                "stability",
+                self.stability.to_string(),
+                "above 0, at most 1",
+            );
         }
         if !(self.position >= 0.0 && self.position.is_finite()) {
             return fail("position", self.position.to_string(), "0 or more");
@@ -106,9 +117,11 @@ impl ClusteredParams {
                 "none".to_owned(),
                 "the name of a backbone, whose features a map per image needs",
             ),
-            (ClusteredMode::Static, None) if !self.maps => {
-                fail("maps", "false".to_owned(), "true, or a backbone: something must be clustered")
-            }
+            (ClusteredMode::Static, None) if !self.maps => fail(
+                "maps",
+                "false".to_owned(),
+                "true, or a backbone: something must be clustered",
+            ),
             _ => Ok(()),
         }
     }
@@ -121,11 +134,24 @@ impl ClusteredParams {
 
 impl CacheKey for ClusteredParams {
     fn feed(&self, hasher: &mut KeyHasher) {
-        hasher.field("image", &(self.mode == ClusteredMode::Image)).field("backbone", &self.backbone);
-        hasher.field("layers", &self.layers).field("image_size", &self.image_size);
-        hasher.field("channels", &self.channels).field("segments", &self.segments);
-        hasher.field("most", &self.most).field("stability", &self.stability).field("maps", &self.maps);
-        hasher.field("position", &self.position).field("smooth", &self.smooth);
-        hasher.field("size", &self.size).field("patches", &self.patches);
+        hasher
+            .field("image", &(self.mode == ClusteredMode::Image))
+            .field("backbone", &self.backbone);
+        hasher
+            .field("layers", &self.layers)
+            .field("image_size", &self.image_size);
+        hasher
+            .field("channels", &self.channels)
+            .field("segments", &self.segments);
+        hasher
+            .field("most", &self.most)
+            .field("stability", &self.stability)
+            .field("maps", &self.maps);
+        hasher
+            .field("position", &self.position)
+            .field("smooth", &self.smooth);
+        hasher
+            .field("size", &self.size)
+            .field("patches", &self.patches);
     }
 }

@@ -8,7 +8,8 @@ use segad_core::{LabelMap, Seed};
 /// Runs of k-means, of which the best counts.
 const RESTARTS: usize = 8;
 
-/// Sums over good images of every channel at every place of a grid, kept apart in folds of neighbouring images.
+/// Sums over good images of every channel at every place of a grid, kept apart in folds of
+/// neighbouring images.
 #[derive(Clone, Debug)]
 pub struct PlaceSums {
     height: usize,
@@ -39,14 +40,24 @@ pub struct PlaceMap {
 }
 
 impl PlaceSums {
-    /// Sums for `images` images on a grid of `height` × `width` places. `groups` is the number of channels of each group
-    /// (the backbone's features, each detector's map); groups weigh alike, however many channels they have.
+    /// Sums for `images` images on a grid of `height` × `width` places. `groups` is the number of
+    /// channels of each group (the backbone's features, each detector's map); groups weigh alike,
+    /// however many channels they have.
     ///
     /// # Errors
-    /// [`SegmentsError::TooFewGood`] for fewer than 4 images; [`SegmentsError::Parameter`] for a grid or group of size 0.
-    pub fn new(height: usize, width: usize, groups: &[usize], images: usize) -> Result<Self, SegmentsError> {
+    /// [`SegmentsError::TooFewGood`] for fewer than 4 images; [`SegmentsError::Parameter`] for a
+    /// grid or group of size 0.
+    pub fn new(
+        height: usize,
+        width: usize,
+        groups: &[usize],
+        images: usize,
+    ) -> Result<Self, SegmentsError> {
         if images < 4 {
-            return Err(SegmentsError::TooFewGood { found: images, needed: 4 });
+            return Err(SegmentsError::TooFewGood {
+                found: images,
+                needed: 4,
+            });
         }
         if height == 0 || width == 0 || groups.is_empty() || groups.contains(&0) {
             return Err(SegmentsError::Parameter {
@@ -57,9 +68,21 @@ impl PlaceSums {
         }
         let channels = groups.iter().sum();
         let size = height * width * channels;
-        let fold = Fold { images: 0, sums: vec![0.0; size], squares: vec![0.0; size] };
+        let fold = Fold {
+            images: 0,
+            sums: vec![0.0; size],
+            squares: vec![0.0; size],
+        };
         let folds = vec![fold; FOLDS.min(images)];
-        Ok(Self { height, width, groups: groups.to_vec(), channels, images, pushed: 0, folds })
+        Ok(Self {
+            height,
+            width,
+            groups: groups.to_vec(),
+            channels,
+            images,
+            pushed: 0,
+            folds,
+        })
     }
 
     /// Adds the next image: for each place, row-major, the channels of all groups.
@@ -69,7 +92,11 @@ impl PlaceSums {
     pub fn push(&mut self, values: &[f32]) -> Result<(), SegmentsError> {
         let expected = self.height * self.width * self.channels;
         if values.len() != expected || self.pushed == self.images {
-            return Err(SegmentsError::Channels { actual: values.len(), expected, images: self.images });
+            return Err(SegmentsError::Channels {
+                actual: values.len(),
+                expected,
+                images: self.images,
+            });
         }
         let fold = self.pushed * self.folds.len() / self.images;
         let fold = &mut self.folds[fold];
@@ -83,11 +110,12 @@ impl PlaceSums {
         Ok(())
     }
 
-    /// Clusters the places into a map of `map_height` × `map_width` pixels. Runs side by side in the caller's rayon pool;
-    /// the result does not depend on the number of threads.
+    /// Clusters the places into a map of `map_height` × `map_width` pixels. Runs side by side in
+    /// the caller's rayon pool; the result does not depend on the number of threads.
     ///
     /// # Errors
-    /// [`SegmentsError::TooFewGood`] if fewer images were added than announced; [`SegmentsError::Parameter`].
+    /// [`SegmentsError::TooFewGood`] if fewer images were added than announced;
+    /// [`SegmentsError::Parameter`].
     pub fn cluster(
         &self,
         params: &ClusteredParams,
@@ -97,18 +125,33 @@ impl PlaceSums {
     ) -> Result<PlaceMap, SegmentsError> {
         params.check()?;
         if self.pushed < self.images {
-            return Err(SegmentsError::TooFewGood { found: self.pushed, needed: self.images });
+            return Err(SegmentsError::TooFewGood {
+                found: self.pushed,
+                needed: self.images,
+            });
         }
         let seed = seed.derive("clustered segments");
         let sigma = params.smooth * self.height.min(self.width) as f64;
         let weights = self.reliability();
         let field = |half: &[bool], count: usize, seed: Seed| {
             let (values, dim) = self.columns(half, &weights, params.position);
-            let points = Points { values: &values, dim };
+            let points = Points {
+                values: &values,
+                dim,
+            };
             let centres = kmeans(points, count, RESTARTS, seed).centres;
-            let plane = |c: &[f32]| (0..points.len()).map(|i| distance(points.row(i), c)).collect();
+            let plane = |c: &[f32]| {
+                (0..points.len())
+                    .map(|i| distance(points.row(i), c))
+                    .collect()
+            };
             let planes = centres.chunks_exact(dim).map(plane).collect();
-            Field { height: self.height, width: self.width, planes }.blurred(sigma)
+            Field {
+                height: self.height,
+                width: self.width,
+                planes,
+            }
+            .blurred(sigma)
         };
         let label = |half: &[bool], count: usize, seed: Seed| {
             field(half, count, seed).labels(&(0..count).collect::<Vec<_>>())
@@ -129,7 +172,12 @@ impl PlaceSums {
         let labels = in_order(labels);
         let names = names(kept);
         let map = LabelMap::new(map_height, map_width, labels, kept as u8)?;
-        let report = ClusteredReport { images: self.images, segments: kept, stability, notes };
+        let report = ClusteredReport {
+            images: self.images,
+            segments: kept,
+            stability,
+            notes,
+        };
         Ok(PlaceMap { map, names, report })
     }
 
@@ -139,7 +187,10 @@ impl PlaceSums {
         let (mut sums, mut squares, mut n) = (vec![0.0; size], vec![0.0; size], 0usize);
         for (fold, _) in self.folds.iter().zip(chosen).filter(|(_, c)| **c) {
             sums.iter_mut().zip(&fold.sums).for_each(|(a, b)| *a += b);
-            squares.iter_mut().zip(&fold.squares).for_each(|(a, b)| *a += b);
+            squares
+                .iter_mut()
+                .zip(&fold.squares)
+                .for_each(|(a, b)| *a += b);
             n += fold.images;
         }
         let n = n.max(1) as f64;
@@ -149,8 +200,9 @@ impl PlaceSums {
         [means, spreads]
     }
 
-    /// How far the groups' patterns repeat from one half of the images to the other: correlation over places and channels, 0
-    /// where it is negative. First the means of each group, then the spreads.
+    /// How far the groups' patterns repeat from one half of the images to the other: correlation
+    /// over places and channels, 0 where it is negative. First the means of each group, then the
+    /// spreads.
     fn reliability(&self) -> [Vec<f64>; 2] {
         let odd: Vec<bool> = (0..self.folds.len()).map(|i| i % 2 == 1).collect();
         let even: Vec<bool> = odd.iter().map(|o| !o).collect();
@@ -158,24 +210,36 @@ impl PlaceSums {
         [0, 1].map(|i| {
             let mut first = 0;
             let mut one = |&count: &usize| {
-                let [x, y] = [&a[i], &b[i]].map(|table| self.centred(table, self.channels, first, count));
+                let [x, y] =
+                    [&a[i], &b[i]].map(|table| self.centred(table, self.channels, first, count));
                 first += count;
-                let product = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
+                let product =
+                    |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
                 let (xx, yy) = (product(&x, &x), product(&y, &y));
-                if xx > 0.0 && yy > 0.0 { (product(&x, &y) / (xx * yy).sqrt()).max(0.0) } else { 0.0 }
+                if xx > 0.0 && yy > 0.0 {
+                    (product(&x, &y) / (xx * yy).sqrt()).max(0.0)
+                } else {
+                    0.0
+                }
             };
             self.groups.iter().map(&mut one).collect()
         })
     }
 
-    /// `count` columns of `table` (rows of `stride`, from `first` on), each less its mean over places.
+    /// `count` columns of `table` (rows of `stride`, from `first` on), each less its mean over
+    /// places.
     fn centred(&self, table: &[f64], stride: usize, first: usize, count: usize) -> Vec<f64> {
         let places = self.height * self.width;
         let part = |row: &[f64]| row[first..first + count].to_vec();
         let mut out: Vec<f64> = table.chunks_exact(stride).flat_map(part).collect();
         for c in 0..count {
             let mean = out.iter().skip(c).step_by(count).sum::<f64>() / places as f64;
-            let size = out.iter().skip(c).step_by(count).map(|v| v.abs()).fold(0.0, f64::max);
+            let size = out
+                .iter()
+                .skip(c)
+                .step_by(count)
+                .map(|v| v.abs())
+                .fold(0.0, f64::max);
             for v in out.iter_mut().skip(c).step_by(count) {
                 *v -= mean;
                 // Rounding of a constant column is no structure.
@@ -187,9 +251,15 @@ impl PlaceSums {
         out
     }
 
-    /// The table that is clustered: a row per place; means, spreads and the position. A group's total variance is the square
-    /// of its weight; weights are how far a group's pattern repeats, so that noise counts for nothing.
-    fn columns(&self, chosen: &[bool], weights: &[Vec<f64>; 2], position: f64) -> (Vec<f32>, usize) {
+    /// The table that is clustered: a row per place; means, spreads and the position. A group's
+    /// total variance is the square of its weight; weights are how far a group's pattern repeats,
+    /// so that noise counts for nothing.
+    fn columns(
+        &self,
+        chosen: &[bool],
+        weights: &[Vec<f64>; 2],
+        position: f64,
+    ) -> (Vec<f32>, usize) {
         let places = self.height * self.width;
         let moments = self.moments(chosen);
         let dim = 2 * self.channels + 2;
@@ -197,27 +267,42 @@ impl PlaceSums {
         let mut put = |centred: &[f64], to: usize, weight: f64| {
             let count = centred.len() / places;
             let deviation = (centred.iter().map(|v| v * v).sum::<f64>() / places as f64).sqrt();
-            let factor = if deviation > 0.0 { weight / deviation } else { 0.0 };
+            let factor = if deviation > 0.0 {
+                weight / deviation
+            } else {
+                0.0
+            };
             for (row, from) in out.chunks_exact_mut(dim).zip(centred.chunks_exact(count)) {
-                row[to..to + count].iter_mut().zip(from).for_each(|(o, v)| *o = (v * factor) as f32);
+                row[to..to + count]
+                    .iter_mut()
+                    .zip(from)
+                    .for_each(|(o, v)| *o = (v * factor) as f32);
             }
         };
         for (i, table) in moments.iter().enumerate() {
             let mut first = 0;
             for (&count, &weight) in self.groups.iter().zip(&weights[i]) {
-                put(&self.centred(table, self.channels, first, count), i * self.channels + first, weight);
+                put(
+                    &self.centred(table, self.channels, first, count),
+                    i * self.channels + first,
+                    weight,
+                );
                 first += count;
             }
         }
         let at = |i: usize| [(i % self.width) as f64, (i / self.width) as f64];
         let positions: Vec<f64> = (0..places).flat_map(at).collect();
-        put(&self.centred(&positions, 2, 0, 2), 2 * self.channels, position);
+        put(
+            &self.centred(&positions, 2, 0, 2),
+            2 * self.channels,
+            position,
+        );
         (out, dim)
     }
 }
 
-/// Labels of the pixels, where segments of fewer than [`SMALL_SEGMENT`] pixels fell to their neighbours one after the other,
-/// and the number of segments that are left.
+/// Labels of the pixels, where segments of fewer than [`SMALL_SEGMENT`] pixels fell to their
+/// neighbours one after the other, and the number of segments that are left.
 fn without_small(field: &Field, notes: &mut Vec<String>) -> (Vec<usize>, usize) {
     let mut kept: Vec<usize> = (0..field.planes.len()).collect();
     loop {

@@ -5,7 +5,8 @@ use rayon::prelude::*;
 use segad_core::Seed;
 use serde::{Deserialize, Serialize};
 
-/// Groups of neighbouring images that halves are drawn from: images that follow each other are alike, so they stay together.
+/// Groups of neighbouring images that halves are drawn from: images that follow each other are
+/// alike, so they stay together.
 pub(super) const FOLDS: usize = 10;
 
 /// Pairs of halves that are compared.
@@ -23,8 +24,8 @@ pub struct Stability {
 /// Labels of places, clustered by the flagged folds into a number of segments.
 type Cluster<'a> = dyn Fn(&[bool], usize, Seed) -> Vec<usize> + Sync + 'a;
 
-/// Tries each number of segments. `cluster` labels places (the same ones whatever the half) with centres learned from the
-/// folds whose flag is set.
+/// Tries each number of segments. `cluster` labels places (the same ones whatever the half) with
+/// centres learned from the folds whose flag is set.
 pub(super) fn measure(
     params: &ClusteredParams,
     folds: usize,
@@ -36,15 +37,23 @@ pub(super) fn measure(
         let half = half(folds, seed.derive(&format!("half {pair}")));
         let other: Vec<bool> = half.iter().map(|h| !h).collect();
         let seed = seed.derive(&format!("{count} segments, pair {pair}"));
-        let [a, b] =
-            [(&half, "a"), (&other, "b")].map(|(half, side)| cluster(half, count, seed.derive(side)));
+        let [a, b] = [(&half, "a"), (&other, "b")]
+            .map(|(half, side)| cluster(half, count, seed.derive(side)));
         adjusted_rand(&a, &b)
     };
-    let jobs: Vec<(usize, usize)> = counts.iter().flat_map(|&c| (0..PAIRS).map(move |p| (c, p))).collect();
+    let jobs: Vec<(usize, usize)> = counts
+        .iter()
+        .flat_map(|&c| (0..PAIRS).map(move |p| (c, p)))
+        .collect();
     let agreements: Vec<f64> = jobs.par_iter().map(one).collect();
     let mean = |a: &[f64]| a.iter().sum::<f64>() / a.len() as f64;
     let pairs = counts.iter().zip(agreements.chunks(PAIRS));
-    pairs.map(|(&segments, a)| Stability { segments, agreement: mean(a) }).collect()
+    pairs
+        .map(|(&segments, a)| Stability {
+            segments,
+            agreement: mean(a),
+        })
+        .collect()
 }
 
 /// The largest stable number; where none is, the most stable one, and a remark.
@@ -82,11 +91,19 @@ mod tests {
     #[test]
     fn the_largest_stable_number_wins() {
         let of = |list: &[(usize, f64)]| {
-            let found: Vec<_> =
-                list.iter().map(|&(segments, agreement)| Stability { segments, agreement }).collect();
+            let found: Vec<_> = list
+                .iter()
+                .map(|&(segments, agreement)| Stability {
+                    segments,
+                    agreement,
+                })
+                .collect();
             choose(&found, 0.9)
         };
-        assert_eq!(of(&[(2, 0.99), (3, 0.91), (4, 0.5), (5, 0.92), (6, 0.2)]), (5, None));
+        assert_eq!(
+            of(&[(2, 0.99), (3, 0.91), (4, 0.5), (5, 0.92), (6, 0.2)]),
+            (5, None)
+        );
         let (chosen, note) = of(&[(2, 0.5), (3, 0.7), (4, 0.7)]);
         assert_eq!(chosen, 3);
         assert!(note.is_some_and(|n| n.contains("0.70")));

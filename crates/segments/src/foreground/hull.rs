@@ -10,7 +10,9 @@ fn cross(o: Point, a: Point, b: Point) -> f64 {
 pub(crate) fn hull(mask: &[bool], width: usize) -> Vec<Point> {
     let mut points: Vec<Point> = Vec::new();
     for (y, row) in mask.chunks_exact(width).enumerate() {
-        if let (Some(first), Some(last)) = (row.iter().position(|&m| m), row.iter().rposition(|&m| m)) {
+        if let (Some(first), Some(last)) =
+            (row.iter().position(|&m| m), row.iter().rposition(|&m| m))
+        {
             for edge in [y as f64, y as f64 + 1.0] {
                 points.extend([[first as f64, edge], [last as f64 + 1.0, edge]]);
             }
@@ -21,7 +23,8 @@ pub(crate) fn hull(mask: &[bool], width: usize) -> Vec<Point> {
     let half = |points: &mut dyn Iterator<Item = Point>| {
         let mut chain: Vec<Point> = Vec::new();
         for p in points {
-            while chain.len() > 1 && cross(chain[chain.len() - 2], chain[chain.len() - 1], p) <= 0.0 {
+            while chain.len() > 1 && cross(chain[chain.len() - 2], chain[chain.len() - 1], p) <= 0.0
+            {
                 chain.pop();
             }
             chain.push(p);
@@ -59,11 +62,13 @@ pub(crate) struct Rectangle {
     pub(crate) centre: Point,
     /// Size along its own first axis and across it.
     pub(crate) size: [f64; 2],
-    /// Angle of the first axis, in radians, clockwise as y points down, −π/4 to π/4: the axis nearest to x.
+    /// Angle of the first axis, in radians, clockwise as y points down, −π/4 to π/4: the axis
+    /// nearest to x.
     pub(crate) angle: f64,
 }
 
-/// The rectangle of least area around a mask (one of its sides lies along a side of the hull); `None` for an empty mask.
+/// The rectangle of least area around a mask (one of its sides lies along a side of the hull);
+/// `None` for an empty mask.
 pub(crate) fn smallest_rectangle(mask: &[bool], width: usize) -> Option<Rectangle> {
     let corners = hull(mask, width);
     let mut best: Option<Rectangle> = None;
@@ -73,15 +78,29 @@ pub(crate) fn smallest_rectangle(mask: &[bool], width: usize) -> Option<Rectangl
         let angle = (y1 - y0).atan2(x1 - x0);
         let angle = angle - (angle / quarter).round() * quarter;
         let (sin, cos) = angle.sin_cos();
-        let mut span = [f64::INFINITY, f64::NEG_INFINITY, f64::INFINITY, f64::NEG_INFINITY];
+        let mut span = [
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+        ];
         for &[x, y] in &corners {
             let (u, v) = (x * cos + y * sin, y * cos - x * sin);
-            span = [span[0].min(u), span[1].max(u), span[2].min(v), span[3].max(v)];
+            span = [
+                span[0].min(u),
+                span[1].max(u),
+                span[2].min(v),
+                span[3].max(v),
+            ];
         }
         let size = [span[1] - span[0], span[3] - span[2]];
         if best.is_none_or(|b| size[0] * size[1] < b.size[0] * b.size[1] - 1e-9) {
             let (u, v) = ((span[0] + span[1]) / 2.0, (span[2] + span[3]) / 2.0);
-            best = Some(Rectangle { centre: [u * cos - v * sin, u * sin + v * cos], size, angle });
+            best = Some(Rectangle {
+                centre: [u * cos - v * sin, u * sin + v * cos],
+                size,
+                angle,
+            });
         }
     }
     best
@@ -96,8 +115,12 @@ mod tests {
         let mut mask = [true, false, false, true, false, false, true, true, true].to_vec();
         assert_eq!(hull(&mask, 3).len(), 5);
         fill(&mut mask, 3);
-        // From (1, 0) to (3, 2) the hull runs through the centres of two pixels, which count as inside.
-        assert_eq!(mask, [true, true, false, true, true, true, true, true, true]);
+        // From (1, 0) to (3, 2) the hull runs through the centres of two pixels, which count as
+        // inside.
+        assert_eq!(
+            mask,
+            [true, true, false, true, true, true, true, true, true]
+        );
         assert!(hull(&[false; 9], 3).is_empty());
         assert_eq!(smallest_rectangle(&[false; 9], 3), None);
     }
@@ -108,13 +131,22 @@ mod tests {
         let (sin, cos) = 20_f64.to_radians().sin_cos();
         let mask: Vec<bool> = (0..height * width)
             .map(|i| {
-                let (dx, dy) = ((i % width) as f64 + 0.5 - 150.0, (i / width) as f64 + 0.5 - 90.0);
+                let (dx, dy) = (
+                    (i % width) as f64 + 0.5 - 150.0,
+                    (i / width) as f64 + 0.5 - 90.0,
+                );
                 (dx * cos + dy * sin).abs() < 100.0 && (dy * cos - dx * sin).abs() < 30.0
             })
             .collect();
         let found = smallest_rectangle(&mask, width).unwrap();
         assert!((found.angle.to_degrees() - 20.0).abs() < 0.5, "{found:?}");
-        assert!((found.size[0] - 200.0).abs() < 2.5 && (found.size[1] - 60.0).abs() < 2.5, "{found:?}");
-        assert!((found.centre[0] - 150.0).abs() < 0.7 && (found.centre[1] - 90.0).abs() < 0.7, "{found:?}");
+        assert!(
+            (found.size[0] - 200.0).abs() < 2.5 && (found.size[1] - 60.0).abs() < 2.5,
+            "{found:?}"
+        );
+        assert!(
+            (found.centre[0] - 150.0).abs() < 0.7 && (found.centre[1] - 90.0).abs() < 0.7,
+            "{found:?}"
+        );
     }
 }

@@ -7,12 +7,20 @@ pub(super) fn from_srgb(image: &Image) -> Vec<[f32; 3]> {
     let linear: Vec<f32> = (0..=255_u8)
         .map(|v| {
             let v = f64::from(v) / 255.0;
-            (if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }) as f32
+            (if v <= 0.04045 {
+                v / 12.92
+            } else {
+                ((v + 0.055) / 1.055).powf(2.4)
+            }) as f32
         })
         .collect();
     let f = |t: f32| {
         const EDGE: f32 = 6.0 / 29.0;
-        if t > EDGE * EDGE * EDGE { t.cbrt() } else { t / (3.0 * EDGE * EDGE) + 4.0 / 29.0 }
+        if t > EDGE * EDGE * EDGE {
+            t.cbrt()
+        } else {
+            t / (3.0 * EDGE * EDGE) + 4.0 / 29.0
+        }
     };
     let convert = |p: &[u8]| {
         let [r, g, b] = [0, 1, 2].map(|c| linear[usize::from(p[c])]);
@@ -40,7 +48,10 @@ mod tests {
         ] {
             let found = from_srgb(&Image::from_rgb(1, 1, rgb.to_vec()).unwrap())[0];
             assert!(
-                found.iter().zip(lab).all(|(a, b): (&f32, f32)| (a - b).abs() < 0.03),
+                found
+                    .iter()
+                    .zip(lab)
+                    .all(|(a, b): (&f32, f32)| (a - b).abs() < 0.03),
                 "{rgb:?}: {found:?}"
             );
         }

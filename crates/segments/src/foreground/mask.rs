@@ -1,8 +1,10 @@
 //! Operations on masks: row-major, one `bool` a pixel.
 
-/// Grows (`grow`) or shrinks a mask by a square of side 2·radius + 1. Beyond the image lies background.
+/// Grows (`grow`) or shrinks a mask by a square of side 2·radius + 1. Beyond the image lies
+/// background.
 fn square(mask: &[bool], height: usize, width: usize, radius: usize, grow: bool) -> Vec<bool> {
-    // Along one line: a pixel is set where a `grow`-valued pixel lies within the radius. Shrinking is growing the rest.
+    // Along one line: a pixel is set where a `grow`-valued pixel lies within the radius. Shrinking
+    // is growing the rest.
     let line = |start: usize, step: usize, count: usize, from: &[bool], to: &mut [bool]| {
         let value = |i: usize| from[start + i * step] == grow;
         let mut within = (0..radius.min(count)).filter(|&i| value(i)).count();
@@ -33,7 +35,13 @@ pub(crate) fn open(mask: &[bool], height: usize, width: usize, radius: usize) ->
     if radius == 0 {
         return mask.to_vec();
     }
-    square(&square(mask, height, width, radius, false), height, width, radius, true)
+    square(
+        &square(mask, height, width, radius, false),
+        height,
+        width,
+        radius,
+        true,
+    )
 }
 
 /// Grows, then shrinks: closes gaps thinner than 2·radius + 1.
@@ -44,16 +52,31 @@ pub(crate) fn close(mask: &[bool], height: usize, width: usize, radius: usize) -
     // What grows beyond the image must be there when it shrinks again.
     let (tall, wide) = (height + 2 * radius, width + 2 * radius);
     let mut padded = vec![false; tall * wide];
-    for (row, target) in mask.chunks_exact(width).zip(padded.chunks_exact_mut(wide).skip(radius)) {
+    for (row, target) in mask
+        .chunks_exact(width)
+        .zip(padded.chunks_exact_mut(wide).skip(radius))
+    {
         target[radius..radius + width].copy_from_slice(row);
     }
-    let closed = square(&square(&padded, tall, wide, radius, true), tall, wide, radius, false);
+    let closed = square(
+        &square(&padded, tall, wide, radius, true),
+        tall,
+        wide,
+        radius,
+        false,
+    );
     let rows = closed.chunks_exact(wide).skip(radius).take(height);
-    rows.flat_map(|row| row[radius..radius + width].iter().copied()).collect()
+    rows.flat_map(|row| row[radius..radius + width].iter().copied())
+        .collect()
 }
 
 /// Connected pieces of the set pixels, as lists of positions, in the order of their first pixels.
-pub(crate) fn components(mask: &[bool], height: usize, width: usize, diagonal: bool) -> Vec<Vec<usize>> {
+pub(crate) fn components(
+    mask: &[bool],
+    height: usize,
+    width: usize,
+    diagonal: bool,
+) -> Vec<Vec<usize>> {
     let mut seen: Vec<bool> = mask.iter().map(|m| !m).collect();
     let mut pieces = Vec::new();
     for start in 0..mask.len() {
@@ -81,7 +104,8 @@ pub(crate) fn components(mask: &[bool], height: usize, width: usize, diagonal: b
     pieces
 }
 
-/// Sets unset pieces (4 neighbours) that do not touch the border; returns how many pixels that were.
+/// Sets unset pieces (4 neighbours) that do not touch the border; returns how many pixels that
+/// were.
 pub(crate) fn fill_holes(mask: &mut [bool], height: usize, width: usize) -> usize {
     let unset: Vec<bool> = mask.iter().map(|m| !m).collect();
     let at_border = |&i: &usize| {
@@ -103,7 +127,9 @@ mod tests {
     use super::*;
 
     fn mask(rows: &[&str]) -> Vec<bool> {
-        rows.iter().flat_map(|r| r.bytes().map(|b| b == b'#')).collect()
+        rows.iter()
+            .flat_map(|r| r.bytes().map(|b| b == b'#'))
+            .collect()
     }
 
     #[test]
@@ -114,7 +140,8 @@ mod tests {
         let gap = mask(&["......", ".#.##.", ".#.##.", "......"]);
         let closed = mask(&["......", ".####.", ".####.", "......"]);
         assert_eq!(close(&gap, 4, 6, 1), closed);
-        // At the border: what touches it stays, a line along it goes, a gap beside it is not bridged.
+        // At the border: what touches it stays, a line along it goes, a gap beside it is not
+        // bridged.
         let edge = mask(&["###...", "###...", "###...", "....##"]);
         let kept = mask(&["###...", "###...", "###...", "......"]);
         assert_eq!(open(&edge, 4, 6, 1), kept);
@@ -137,7 +164,9 @@ mod tests {
     fn as_scipy_does() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/masks.npy");
         let planes = segad_imaging::npy::open(path.as_ref()).unwrap();
-        let &[_, height, width] = planes.shape() else { panic!() };
+        let &[_, height, width] = planes.shape() else {
+            panic!()
+        };
         let values = planes.to_integers().unwrap();
         let plane = |i: usize| &values[i * height * width..][..height * width];
         let set = |i: usize| plane(i).iter().map(|&v| v != 0).collect::<Vec<_>>();
@@ -151,8 +180,13 @@ mod tests {
         assert_eq!(filled, set(5));
         for (i, diagonal) in [(6, true), (7, false)] {
             let mut numbers = vec![0; mask.len()];
-            for (n, piece) in components(&mask, height, width, diagonal).into_iter().enumerate() {
-                piece.into_iter().for_each(|p| numbers[p] = (n as i64 + 1) % 256);
+            for (n, piece) in components(&mask, height, width, diagonal)
+                .into_iter()
+                .enumerate()
+            {
+                piece
+                    .into_iter()
+                    .for_each(|p| numbers[p] = (n as i64 + 1) % 256);
             }
             assert_eq!(numbers, plane(i));
         }

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 pub struct ForegroundParams {
     /// Width of the strip along the border whose median colour is the background's.
     pub border: f64,
-    /// Distance in Lab from that colour beyond which a pixel is foreground; absent: Otsu's threshold of the image's
-    /// distances, though not below `least_threshold`.
+    /// Distance in Lab from that colour beyond which a pixel is foreground; absent: Otsu's
+    /// threshold of the image's distances, though not below `least_threshold`.
     pub threshold: Option<f64>,
     /// Lower bound of Otsu's threshold, so that the noise of an empty picture is not cut in two.
     pub least_threshold: f64,
@@ -32,7 +32,8 @@ pub struct ForegroundParams {
     pub pieces: Option<usize>,
     /// Fills enclosed background.
     pub fill_holes: bool,
-    /// Fills the convex hull of all that is kept, as the first version of the SegAD code did with its masks.
+    /// Fills the convex hull of all that is kept, as the first version of the SegAD code did with
+    /// its masks.
     pub hull: bool,
     /// Share of the image that the foreground must cover at least.
     pub least_area: f64,
@@ -57,11 +58,21 @@ impl Default for ForegroundParams {
 
 impl CacheKey for ForegroundParams {
     fn feed(&self, hasher: &mut KeyHasher) {
-        hasher.field("border", &self.border).field("threshold", &self.threshold);
-        hasher.field("least_threshold", &self.least_threshold).field("open", &self.open);
-        hasher.field("close", &self.close).field("least_piece", &self.least_piece);
-        hasher.field("pieces", &self.pieces).field("fill_holes", &self.fill_holes);
-        hasher.field("hull", &self.hull).field("least_area", &self.least_area);
+        hasher
+            .field("border", &self.border)
+            .field("threshold", &self.threshold);
+        hasher
+            .field("least_threshold", &self.least_threshold)
+            .field("open", &self.open);
+        hasher
+            .field("close", &self.close)
+            .field("least_piece", &self.least_piece);
+        hasher
+            .field("pieces", &self.pieces)
+            .field("fill_holes", &self.fill_holes);
+        hasher
+            .field("hull", &self.hull)
+            .field("least_area", &self.least_area);
     }
 }
 
@@ -72,8 +83,8 @@ pub struct ForegroundReport {
     pub border_lab: [f32; 3],
     /// Distance in Lab that was exceeded.
     pub threshold: f64,
-    /// Share of the border itself that lies beyond it: high where the product touches the border, or the background is
-    /// not of one colour.
+    /// Share of the border itself that lies beyond it: high where the product touches the border,
+    /// or the background is not of one colour.
     pub border_beyond: f64,
     /// Pieces after morphology, and how many of them were kept.
     pub pieces: [usize; 2],
@@ -115,8 +126,18 @@ impl Foreground {
     ///
     /// # Errors
     /// [`SegmentsError::Parameter`] naming the setting.
-    pub fn new(params: ForegroundParams, height: usize, width: usize) -> Result<Self, SegmentsError> {
-        let fail = |name, value: String, expected| Err(SegmentsError::Parameter { name, value, expected });
+    pub fn new(
+        params: ForegroundParams,
+        height: usize,
+        width: usize,
+    ) -> Result<Self, SegmentsError> {
+        let fail = |name, value: String, expected| {
+            Err(SegmentsError::Parameter {
+                name,
+                value,
+                expected,
+            })
+        };
         let p = &params;
         if !(p.border > 0.0 && p.border <= 0.5) {
             return fail("border", p.border.to_string(), "above 0, at most 0.5");
@@ -131,7 +152,10 @@ impl Foreground {
                 return fail(name, value.to_string(), "0 or more, below 1");
             }
         }
-        for (name, value) in [("threshold", p.threshold), ("least_threshold", Some(p.least_threshold))] {
+        for (name, value) in [
+            ("threshold", p.threshold),
+            ("least_threshold", Some(p.least_threshold)),
+        ] {
             if value.is_some_and(|t| !(t > 0.0 && t.is_finite())) {
                 return fail(name, format!("{value:?}"), "above 0");
             }
@@ -140,7 +164,12 @@ impl Foreground {
             return fail("pieces", "0".to_owned(), "1 or more");
         }
         let names = ["background", "foreground"].map(str::to_owned).to_vec();
-        Ok(Self { params, height, width, names })
+        Ok(Self {
+            params,
+            height,
+            width,
+            names,
+        })
     }
 
     /// The label map of an image, and how it came about.
@@ -155,7 +184,10 @@ impl Foreground {
         let Found { mask, report } = self.find(id, image)?;
         let labels = mask.into_iter().map(u8::from).collect();
         let map = LabelMap::new(image.height(), image.width(), labels, 2)?;
-        Ok((segad_imaging::resize_labels(&map, self.height, self.width)?, report))
+        Ok((
+            segad_imaging::resize_labels(&map, self.height, self.width)?,
+            report,
+        ))
     }
 
     /// The pieces of an image's foreground, the largest first.
@@ -167,11 +199,15 @@ impl Foreground {
         let width = image.width();
         let mut pieces = components(&found.mask, image.height(), width, true);
         pieces.sort_by_key(|piece| std::cmp::Reverse(piece.len()));
-        Ok(pieces.iter().map(|pixels| Piece::of(pixels, width)).collect())
+        Ok(pieces
+            .iter()
+            .map(|pixels| Piece::of(pixels, width))
+            .collect())
     }
 
-    /// Turns a network's mask at the image's own size into a label map as this source would: enclosed background filled and
-    /// the convex hull taken, where the settings say so, then brought to the size of the anomaly maps.
+    /// Turns a network's mask at the image's own size into a label map as this source would:
+    /// enclosed background filled and the convex hull taken, where the settings say so, then
+    /// brought to the size of the anomaly maps.
     ///
     /// # Errors
     /// [`SegmentsError::EmptyForeground`] for a mask of fewer pixels than `least_area` asks for.
@@ -192,7 +228,12 @@ impl Foreground {
         let least = self.params.least_area;
         if fraction < least || fraction == 0.0 {
             let image = id.to_string();
-            return Err(SegmentsError::EmptyForeground { image, fraction, threshold: 0.0, least });
+            return Err(SegmentsError::EmptyForeground {
+                image,
+                fraction,
+                threshold: 0.0,
+                least,
+            });
         }
         let map = LabelMap::new(height, width, mask.into_iter().map(u8::from).collect(), 2)?;
         Ok(segad_imaging::resize_labels(&map, self.height, self.width)?)
@@ -215,8 +256,13 @@ impl Foreground {
             (d[0] * d[0] + d[1] * d[1] + d[2] * d[2]).sqrt()
         };
         let distances: Vec<f32> = lab.iter().map(distance).collect();
-        let threshold = p.threshold.unwrap_or_else(|| otsu(&distances).max(p.least_threshold));
-        let raw: Vec<bool> = distances.iter().map(|&d| f64::from(d) > threshold).collect();
+        let threshold = p
+            .threshold
+            .unwrap_or_else(|| otsu(&distances).max(p.least_threshold));
+        let raw: Vec<bool> = distances
+            .iter()
+            .map(|&d| f64::from(d) > threshold)
+            .collect();
         let radius = |share: f64| (share * short).round() as usize;
         let opened = mask::open(&raw, height, width, radius(p.open));
         let closed = mask::close(&opened, height, width, radius(p.close));
@@ -228,7 +274,11 @@ impl Foreground {
         pieces.truncate(p.pieces.unwrap_or(usize::MAX));
         let mut mask = vec![false; lab.len()];
         pieces.iter().flatten().for_each(|&i| mask[i] = true);
-        let filled = if p.fill_holes { mask::fill_holes(&mut mask, height, width) } else { 0 };
+        let filled = if p.fill_holes {
+            mask::fill_holes(&mut mask, height, width)
+        } else {
+            0
+        };
         if p.hull {
             hull::fill(&mut mask, width);
         }
@@ -253,14 +303,24 @@ impl Foreground {
             warnings.push(format!("{:.0} % of the image are foreground", area * 100.0));
         }
         let pieces = [found, pieces.len()];
-        let report =
-            ForegroundReport { border_lab, threshold, border_beyond, pieces, filled, area, warnings };
+        let report = ForegroundReport {
+            border_lab,
+            threshold,
+            border_beyond,
+            pieces,
+            filled,
+            area,
+            warnings,
+        };
         Ok(Found { mask, report })
     }
 
     pub(crate) fn digest(&self) -> Key {
         let mut hasher = KeyHasher::new("segments/foreground", crate::REVISION);
-        hasher.field("params", &self.params).field("height", &self.height).field("width", &self.width);
+        hasher
+            .field("params", &self.params)
+            .field("height", &self.height)
+            .field("width", &self.width);
         hasher.finish()
     }
 }
@@ -272,13 +332,25 @@ impl Piece {
         let mut sum = [0.0; 2];
         for &i in pixels {
             let [x, y] = at(i);
-            bounds = [bounds[0].min(x), bounds[1].min(y), bounds[2].max(x), bounds[3].max(y)];
+            bounds = [
+                bounds[0].min(x),
+                bounds[1].min(y),
+                bounds[2].max(x),
+                bounds[3].max(y),
+            ];
             sum = [sum[0] + x as f64, sum[1] + y as f64];
         }
         let mean = sum.map(|s| s / pixels.len() as f64);
-        let off = |i: usize| (at(i)[0] as f64 - mean[0]).powi(2) + (at(i)[1] as f64 - mean[1]).powi(2);
-        let nearest = pixels.iter().copied().min_by(|&a, &b| off(a).total_cmp(&off(b)));
-        Self { bounds, inside: at(nearest.unwrap_or(0)) }
+        let off =
+            |i: usize| (at(i)[0] as f64 - mean[0]).powi(2) + (at(i)[1] as f64 - mean[1]).powi(2);
+        let nearest = pixels
+            .iter()
+            .copied()
+            .min_by(|&a, &b| off(a).total_cmp(&off(b)));
+        Self {
+            bounds,
+            inside: at(nearest.unwrap_or(0)),
+        }
     }
 }
 
@@ -287,8 +359,9 @@ fn median(mut values: Vec<f32>) -> f32 {
     *values.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
-/// The cut that separates the values best into two classes (largest variance between them), over 256 bins; 0 where all
-/// are equal. Where no value lies between the classes every cut there is as good, and the middle one is taken.
+/// The cut that separates the values best into two classes (largest variance between them), over
+/// 256 bins; 0 where all are equal. Where no value lies between the classes every cut there is as
+/// good, and the middle one is taken.
 fn otsu(values: &[f32]) -> f64 {
     const BINS: usize = 256;
     let largest = f64::from(values.iter().copied().fold(0.0, f32::max));

@@ -29,7 +29,11 @@ impl Browser {
         let profile = tempfile::tempdir().unwrap();
         // The browser reads file descriptor 3 and writes 4.
         let mut command = Command::new("sh");
-        command.args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1", file]);
+        command.args([
+            "-c",
+            "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1",
+            file,
+        ]);
         command.args([
             "--headless=new",
             "--no-sandbox",
@@ -41,20 +45,36 @@ impl Browser {
             "--window-size=1400,1000",
             "--remote-debugging-pipe",
         ]);
-        command.arg(format!("--user-data-dir={}", profile.path().display())).arg("about:blank");
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        command
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg("about:blank");
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let (to, out) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let (send, from) = mpsc::channel();
         thread::spawn(move || {
             for message in BufReader::new(out).split(0) {
                 let Ok(message) = message else { break };
-                if send.send(serde_json::from_slice(&message).unwrap()).is_err() {
+                if send
+                    .send(serde_json::from_slice(&message).unwrap())
+                    .is_err()
+                {
                     break;
                 }
             }
         });
-        let mut browser =
-            Self { child, to, from, session: None, next: 0, console: Vec::new(), _profile: profile };
+        let mut browser = Self {
+            child,
+            to,
+            from,
+            session: None,
+            next: 0,
+            console: Vec::new(),
+            _profile: profile,
+        };
         let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
         let attached = browser.call("Target.attachToTarget", attach);
@@ -64,7 +84,8 @@ impl Browser {
         browser.call("Runtime.enable", json!({}));
         browser.call("Log.enable", json!({}));
         browser.call("Page.enable", json!({}));
-        let size = json!({ "width": 1400, "height": 1000, "deviceScaleFactor": 1, "mobile": false });
+        let size =
+            json!({ "width": 1400, "height": 1000, "deviceScaleFactor": 1, "mobile": false });
         browser.call("Emulation.setDeviceMetricsOverride", size);
         browser.call("Page.navigate", json!({ "url": url }));
         browser.wait("document.body?.dataset.ready === 'yes'");
@@ -79,7 +100,10 @@ impl Browser {
         if let Some(session) = &self.session {
             message["sessionId"] = json!(session);
         }
-        let sent = self.to.write_all(format!("{message}\0").as_bytes()).and_then(|()| self.to.flush());
+        let sent = self
+            .to
+            .write_all(format!("{message}\0").as_bytes())
+            .and_then(|()| self.to.flush());
         sent.unwrap_or_else(|e| {
             panic!("the browser does not listen ({e}); is it installed? SEGAD_BROWSER says which")
         });
@@ -91,7 +115,9 @@ impl Browser {
                 )
             });
             let told = message["method"].as_str();
-            if let Some("Runtime.consoleAPICalled" | "Runtime.exceptionThrown" | "Log.entryAdded") = told {
+            if let Some("Runtime.consoleAPICalled" | "Runtime.exceptionThrown" | "Log.entryAdded") =
+                told
+            {
                 self.console.push(message["params"].to_string());
             }
             if message["id"] == json!(id) {
@@ -106,7 +132,10 @@ impl Browser {
         let wrapped = format!("(() => ({expression}))()");
         let asked = json!({ "expression": wrapped, "returnByValue": true, "awaitPromise": true });
         let result = self.call("Runtime.evaluate", asked);
-        assert!(result.get("exceptionDetails").is_none(), "{expression}: {result}");
+        assert!(
+            result.get("exceptionDetails").is_none(),
+            "{expression}: {result}"
+        );
         result["result"]["value"].clone()
     }
 
@@ -114,7 +143,11 @@ impl Browser {
     pub fn wait(&mut self, expression: &str) {
         let start = Instant::now();
         while self.eval(expression) != json!(true) {
-            assert!(start.elapsed() < PATIENCE, "{expression} stays false; console: {:?}", self.console);
+            assert!(
+                start.elapsed() < PATIENCE,
+                "{expression} stays false; console: {:?}",
+                self.console
+            );
             thread::sleep(Duration::from_millis(30));
         }
     }
@@ -129,10 +162,13 @@ impl Browser {
     }
 
     fn mouse(&mut self, kind: &str, [x, y]: [f64; 2], clicks: u32) {
-        let button = if kind == "mouseMoved" && clicks == 0 { "none" } else { "left" };
+        let button = if kind == "mouseMoved" && clicks == 0 {
+            "none"
+        } else {
+            "left"
+        };
         let held = u32::from(clicks > 0 && kind != "mouseReleased");
-        let event =
-            json!({ "type": kind, "x": x, "y": y, "button": button, "buttons": held, "clickCount": clicks });
+        let event = json!({ "type": kind, "x": x, "y": y, "button": button, "buttons": held, "clickCount": clicks });
         self.call("Input.dispatchMouseEvent", event);
     }
 
@@ -142,7 +178,11 @@ impl Browser {
         self.mouse("mousePressed", from, 1);
         for i in 1..=4 {
             let part = f64::from(i) / 4.0;
-            self.mouse("mouseMoved", [0, 1].map(|k| from[k] + (to[k] - from[k]) * part), 1);
+            self.mouse(
+                "mouseMoved",
+                [0, 1].map(|k| from[k] + (to[k] - from[k]) * part),
+                1,
+            );
         }
         self.mouse("mouseReleased", to, 1);
     }
@@ -160,7 +200,10 @@ impl Browser {
 
     pub fn press(&mut self, key: &str) {
         for kind in ["keyDown", "keyUp"] {
-            self.call("Input.dispatchKeyEvent", json!({ "type": kind, "key": key, "code": key }));
+            self.call(
+                "Input.dispatchKeyEvent",
+                json!({ "type": kind, "key": key, "code": key }),
+            );
         }
     }
 
@@ -177,15 +220,23 @@ impl Browser {
     pub fn choose(&mut self, selector: &str, file: &Path) {
         let document = self.call("DOM.getDocument", json!({}));
         let root = &document["root"]["nodeId"];
-        let node = self.call("DOM.querySelector", json!({ "nodeId": root, "selector": selector }));
-        self.call("DOM.setFileInputFiles", json!({ "files": [file], "nodeId": node["nodeId"] }));
+        let node = self.call(
+            "DOM.querySelector",
+            json!({ "nodeId": root, "selector": selector }),
+        );
+        self.call(
+            "DOM.setFileInputFiles",
+            json!({ "files": [file], "nodeId": node["nodeId"] }),
+        );
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         // Its own word first, so that its children end too.
-        let _ = self.to.write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
+        let _ = self
+            .to
+            .write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(5) {
             if matches!(self.child.try_wait(), Ok(Some(_))) {

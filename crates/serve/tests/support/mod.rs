@@ -4,8 +4,8 @@
 use segad_core::{AnomalyMap, BoxError, Cancel, Image, Label, LabelMap};
 use segad_imaging::{Limits as ImageLimits, decode_with, encode_png};
 use segad_serve::{
-    About, Answer, Content, Gallery, Inspect, Item, Layer, LayerKind, Limits, MapPicture, Reason, Refusal,
-    Run, Server, Settings,
+    About, Answer, Content, Gallery, Inspect, Item, Layer, LayerKind, Limits, MapPicture, Reason,
+    Refusal, Run, Server, Settings,
 };
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -31,19 +31,30 @@ impl Inspect for Means {
 
     fn inspect(&self, bytes: &[u8]) -> Result<Answer, Refusal> {
         thread::sleep(self.delay);
-        let image =
-            decode_with(bytes, ImageLimits { pixels: 1 << 20 }).map_err(|e| Refusal::Image(e.to_string()))?;
+        let image = decode_with(bytes, ImageLimits { pixels: 1 << 20 })
+            .map_err(|e| Refusal::Image(e.to_string()))?;
         if image.pixel(0, 0) == Some([1, 2, 3]) {
             panic!("an inspector with a bug");
         }
         let (height, width) = (image.height(), image.width());
-        let values: Vec<f32> = image.rgb().chunks_exact(3).map(|p| f32::from(p[0]) / 255.0).collect();
-        let score = (values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64) as f32;
-        let labels = (0..height * width).map(|i| u8::from(i / width >= height / 2)).collect();
+        let values: Vec<f32> = image
+            .rgb()
+            .chunks_exact(3)
+            .map(|p| f32::from(p[0]) / 255.0)
+            .collect();
+        let score =
+            (values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64) as f32;
+        let labels = (0..height * width)
+            .map(|i| u8::from(i / width >= height / 2))
+            .collect();
         let wrong = |e: segad_core::CoreError| Refusal::Internal(e.to_string());
         Ok(Answer {
             score,
-            verdict: if score >= 0.5 { Label::Bad } else { Label::Good },
+            verdict: if score >= 0.5 {
+                Label::Bad
+            } else {
+                Label::Good
+            },
             probability: Some(f64::from(score)),
             reasons: vec![Reason {
                 segment: "upper".into(),
@@ -77,18 +88,46 @@ pub struct Pictures(Arc<Run>);
 
 impl Pictures {
     pub fn new() -> Self {
-        let item =
-            |label, group: &str, score: f32, id: String| Item { id, label, group: group.into(), score };
-        let mut items: Vec<Item> =
-            (0..10).map(|i| item(Label::Good, "good", i as f32 / 10.0, format!("good/{i}.png"))).collect();
-        items.extend(
-            (0..4).map(|i| item(Label::Bad, "crack", 0.5 + i as f32 / 10.0, format!("crack/{i}.png"))),
-        );
+        let item = |label, group: &str, score: f32, id: String| Item {
+            id,
+            label,
+            group: group.into(),
+            score,
+        };
+        let mut items: Vec<Item> = (0..10)
+            .map(|i| {
+                item(
+                    Label::Good,
+                    "good",
+                    i as f32 / 10.0,
+                    format!("good/{i}.png"),
+                )
+            })
+            .collect();
+        items.extend((0..4).map(|i| {
+            item(
+                Label::Bad,
+                "crack",
+                0.5 + i as f32 / 10.0,
+                format!("crack/{i}.png"),
+            )
+        }));
         items.push(item(Label::Bad, NASTY, 0.1, format!("../../etc/{NASTY}")));
-        let layer = |name: &str, kind| Layer { name: name.into(), kind };
-        let layers = vec![layer("photo", LayerKind::Photo), layer("heat", LayerKind::Map)];
+        let layer = |name: &str, kind| Layer {
+            name: name.into(),
+            kind,
+        };
+        let layers = vec![
+            layer("photo", LayerKind::Photo),
+            layer("heat", LayerKind::Map),
+        ];
         let notes = vec![format!("note {NASTY}")];
-        Self(Arc::new(Run { notes, threshold: Some(0.45), layers, items }))
+        Self(Arc::new(Run {
+            notes,
+            threshold: Some(0.45),
+            layers,
+            items,
+        }))
     }
 }
 
@@ -98,7 +137,11 @@ impl Gallery for Pictures {
     }
 
     fn run(&self, run: usize) -> Result<Arc<Run>, BoxError> {
-        if run == 2 { Err("scores.parquet is damaged".into()) } else { Ok(self.0.clone()) }
+        if run == 2 {
+            Err("scores.parquet is damaged".into())
+        } else {
+            Ok(self.0.clone())
+        }
     }
 
     fn picture(&self, _: usize, item: usize, layer: usize) -> Result<Image, BoxError> {
@@ -106,7 +149,11 @@ impl Gallery for Pictures {
         if item == 9 {
             return Err("good/9.png: the file is empty".into());
         }
-        Ok(Image::from_rgb(30, 60, [(score * 255.0) as u8, layer as u8, 0].repeat(30 * 60))?)
+        Ok(Image::from_rgb(
+            30,
+            60,
+            [(score * 255.0) as u8, layer as u8, 0].repeat(30 * 60),
+        )?)
     }
 }
 
@@ -119,22 +166,37 @@ pub struct Running {
 
 impl Running {
     pub fn start(limits: Limits, inspector: Means) -> Self {
-        let content =
-            Content { inspector: Some(Arc::new(inspector)), gallery: Some(Arc::new(Pictures::new())) };
+        let content = Content {
+            inspector: Some(Arc::new(inspector)),
+            gallery: Some(Arc::new(Pictures::new())),
+        };
         Self::serve(limits, content)
     }
 
     pub fn serve(limits: Limits, content: Content) -> Self {
-        let settings = Settings { listen: "127.0.0.1:0".parse().unwrap(), limits, ..Settings::default() };
+        let settings = Settings {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            limits,
+            ..Settings::default()
+        };
         let server = Server::bind(settings, content).unwrap();
         let (address, stop) = (server.address(), Cancel::default());
         let shared = stop.clone();
         let thread = thread::spawn(move || server.run(&shared).unwrap());
-        Self { address, stop, thread: Some(thread) }
+        Self {
+            address,
+            stop,
+            thread: Some(thread),
+        }
     }
 
     pub fn quick() -> Self {
-        Self::start(Limits::default(), Means { delay: Duration::ZERO })
+        Self::start(
+            Limits::default(),
+            Means {
+                delay: Duration::ZERO,
+            },
+        )
     }
 
     /// Asks the server to stop, without waiting.
@@ -166,7 +228,9 @@ impl Running {
     }
 
     pub fn post(&self, path: &str, kind: &str, body: &[u8]) -> Reply {
-        self.connect().ask("POST", path, &[("content-type", kind)], body).unwrap()
+        self.connect()
+            .ask("POST", path, &[("content-type", kind)], body)
+            .unwrap()
     }
 }
 
@@ -185,7 +249,10 @@ pub struct Reply {
 
 impl Reply {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 
     pub fn text(&self) -> &str {
@@ -208,10 +275,18 @@ impl Client {
     pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        stream.set_write_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        stream
+            .set_write_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
         let reader = BufReader::new(stream.try_clone().unwrap());
-        Self { stream, reader, host: address.to_string() }
+        Self {
+            stream,
+            reader,
+            host: address.to_string(),
+        }
     }
 
     /// One request and its answer; the connection may be used again.
@@ -232,7 +307,9 @@ impl Client {
         if !body.is_empty() {
             head.push_str(&format!("content-length: {}\r\n", body.len()));
         }
-        let sent = self.send(format!("{head}\r\n").as_bytes()).and_then(|()| self.send(body));
+        let sent = self
+            .send(format!("{head}\r\n").as_bytes())
+            .and_then(|()| self.send(body));
         // A server that refuses answers before it has read everything.
         self.reply().map_err(|e| sent.err().unwrap_or(e))
     }
@@ -247,18 +324,31 @@ impl Client {
         if self.reader.read_line(&mut line)? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
-        let status = line.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(|| broken(&line))?;
+        let status = line
+            .split(' ')
+            .nth(1)
+            .and_then(|s| s.parse().ok())
+            .ok_or_else(|| broken(&line))?;
         let mut headers = Vec::new();
         loop {
             let mut line = String::new();
             self.reader.read_line(&mut line)?;
-            let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+            let Some((name, value)) = line.trim_end().split_once(": ") else {
+                break;
+            };
             headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
-        let length = headers.iter().find(|(n, _)| n == "content-length").and_then(|(_, v)| v.parse().ok());
+        let length = headers
+            .iter()
+            .find(|(n, _)| n == "content-length")
+            .and_then(|(_, v)| v.parse().ok());
         let mut body = vec![0; length.unwrap_or(0)];
         self.reader.read_exact(&mut body)?;
-        Ok(Reply { status, headers, body })
+        Ok(Reply {
+            status,
+            headers,
+            body,
+        })
     }
 
     /// True if the server closes the connection without a further word.

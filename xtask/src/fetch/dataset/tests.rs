@@ -16,7 +16,10 @@ use crate::setup::Context;
 /// Small miniature sets.
 fn sets(dir: &Path) -> PathBuf {
     let sets = dir.join("sets");
-    let params = segad_miniature::Params { size: 32, ..Default::default() };
+    let params = segad_miniature::Params {
+        size: 32,
+        ..Default::default()
+    };
     segad_miniature::write(&sets, &params, &NoProgress).unwrap();
     sets
 }
@@ -38,7 +41,12 @@ fn files_of(folder: &Path) -> Vec<(String, Vec<u8>)> {
             if path.is_dir() {
                 open.push(path);
             } else {
-                let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+                let name = path
+                    .strip_prefix(folder)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
                 found.push((name, files::read(&path).unwrap()));
             }
         }
@@ -54,7 +62,8 @@ fn tar(folder: &Path, top: &str) -> Vec<u8> {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
-        tar.append_data(&mut header, format!("{top}{name}"), bytes.as_slice()).unwrap();
+        tar.append_data(&mut header, format!("{top}{name}"), bytes.as_slice())
+            .unwrap();
     }
     tar.into_inner().unwrap()
 }
@@ -63,7 +72,11 @@ fn tar(folder: &Path, top: &str) -> Vec<u8> {
 pub fn zip(folder: &Path, top: &str, to: &Path) {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in files_of(folder) {
-        zip.start_file(format!("{top}/{name}"), zip::write::SimpleFileOptions::default()).unwrap();
+        zip.start_file(
+            format!("{top}/{name}"),
+            zip::write::SimpleFileOptions::default(),
+        )
+        .unwrap();
         zip.write_all(&bytes).unwrap();
     }
     files::write_atomic(to, zip.finish().unwrap().get_ref()).unwrap();
@@ -91,7 +104,11 @@ fn fetched(
 ) -> (Result<PathBuf, XtaskError>, Server, Manifest) {
     let server = Server::start(bytes.to_vec(), behaviour);
     let manifest = manifest(sets, name, file, &server.url(file), bytes);
-    (provide_as(&context.provisioner, manifest.clone(), None), server, manifest)
+    (
+        provide_as(&context.provisioner, manifest.clone(), None),
+        server,
+        manifest,
+    )
 }
 
 #[test]
@@ -102,7 +119,11 @@ fn each_data_set_comes_out_of_its_kind_of_archive() {
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gz.write_all(&tar(&sets.join("mvtec"), "./")).unwrap();
     for (name, file, bytes) in [
-        ("vad", "VAD.zip", files::read(&dir.path().join("VAD.zip")).unwrap()),
+        (
+            "vad",
+            "VAD.zip",
+            files::read(&dir.path().join("VAD.zip")).unwrap(),
+        ),
         ("visa", "VisA_20220922.tar", tar(&sets.join("visa"), "")),
         ("mvtec", "mvtec.tar.gz", gz.finish().unwrap()),
     ] {
@@ -120,7 +141,10 @@ fn each_data_set_comes_out_of_its_kind_of_archive() {
             let report = dataset.verify(class, &NoProgress).unwrap();
             assert!(report.is_ok(), "{name}: {report:?}");
         }
-        assert!(!context.provisioner.cache.download(file).exists(), "the archive is not needed any more");
+        assert!(
+            !context.provisioner.cache.download(file).exists(),
+            "the archive is not needed any more"
+        );
         // The second time nothing is asked for.
         provide_as(&context.provisioner, manifest, None).unwrap();
         assert_eq!(server.requests().len(), 2);
@@ -128,7 +152,10 @@ fn each_data_set_comes_out_of_its_kind_of_archive() {
     // VisA was arranged: the images are the same, and masks lie beside them.
     let visa = context.provisioner.cache.data("visa");
     let was = sets.join("visa/pcb2/Data/Images/Anomaly/003.JPG");
-    assert_eq!(files::read(&visa.join("pcb2/test/bad/003.JPG")).unwrap(), files::read(&was).unwrap());
+    assert_eq!(
+        files::read(&visa.join("pcb2/test/bad/003.JPG")).unwrap(),
+        files::read(&was).unwrap()
+    );
     assert!(
         visa.join("pcb2/ground_truth/bad/003.png").is_file()
             && !visa.join("pcb2/Data/Images/Normal/000.JPG").exists()
@@ -141,7 +168,13 @@ fn where_to_get_it_by_hand_is_said_and_what_was_saved_is_taken() {
     let (context, sets) = (context(dir.path(), false), sets(dir.path()));
     let p = &context.provisioner;
     let file = p.cache.download("VAD.zip");
-    let gone = fetched(&context, &sets, ("vad", "VAD.zip"), b"x", vec![Behave::Status(403)]);
+    let gone = fetched(
+        &context,
+        &sets,
+        ("vad", "VAD.zip"),
+        b"x",
+        vec![Behave::Status(403)],
+    );
     let error = gone.0.unwrap_err();
     let text = error.to_string();
     for part in ["403", "drive.google.com", file.to_str().unwrap(), "--from"] {
@@ -157,16 +190,27 @@ fn where_to_get_it_by_hand_is_said_and_what_was_saved_is_taken() {
     files::write_atomic(&image, &whole[..whole.len() / 2]).unwrap();
     zip(&vad, "vad", &file);
     let text = provide_as(p, gone.2.clone(), None).unwrap_err().to_string();
-    assert!(text.contains("1 image(s) cannot be read, first test/good/0041.png"), "{text}");
-    assert!(!p.cache.data("vad").exists(), "nothing half-made is published");
+    assert!(
+        text.contains("1 image(s) cannot be read, first test/good/0041.png"),
+        "{text}"
+    );
+    assert!(
+        !p.cache.data("vad").exists(),
+        "nothing half-made is published"
+    );
     files::write_atomic(&image, &whole).unwrap();
     let own = dir.path().join("mine.zip");
     zip(&vad, "anything", &own);
-    let text = provide_as(p, gone.2.clone(), own.to_str()).unwrap_err().to_string();
+    let text = provide_as(p, gone.2.clone(), own.to_str())
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("not a vad folder"), "{text}");
     zip(&vad, "VAD", &own);
     let place = provide_as(p, gone.2, own.to_str()).unwrap();
-    assert!(place.join("VAD/train/bad").is_dir() && own.exists(), "the user's file stays");
+    assert!(
+        place.join("VAD/train/bad").is_dir() && own.exists(),
+        "the user's file stays"
+    );
 }
 
 #[test]
@@ -176,10 +220,23 @@ fn what_the_user_put_there_is_not_replaced() {
     let manifest = manifest(&sets, "visa", "v.tar", "http://127.0.0.1:1/v.tar", b"");
     let p = &context.provisioner;
     copy(&sets.join("visa"), &p.cache.data("visa"));
-    assert!(provide_as(p, manifest.clone(), None).is_ok(), "by hand is as good");
-    std::fs::remove_file(p.cache.data("visa").join("candle/Data/Images/Normal/003.JPG")).unwrap();
-    let text = provide_as(p, manifest.clone(), None).unwrap_err().to_string();
-    assert!(text.contains("Normal/003.JPG") && text.contains("complete it"), "{text}");
+    assert!(
+        provide_as(p, manifest.clone(), None).is_ok(),
+        "by hand is as good"
+    );
+    std::fs::remove_file(
+        p.cache
+            .data("visa")
+            .join("candle/Data/Images/Normal/003.JPG"),
+    )
+    .unwrap();
+    let text = provide_as(p, manifest.clone(), None)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("Normal/003.JPG") && text.contains("complete it"),
+        "{text}"
+    );
     // This program's own folder is brought anew, if it can be.
     files::write_atomic(&p.cache.data("visa").join(RECORD), b"{}").unwrap();
     let text = provide_as(p, manifest, None).unwrap_err().to_string();
@@ -202,7 +259,8 @@ fn hostile_archives_leave_nothing_behind() {
         let mut whole = tar(&sets.join("visa/split_csv"), "split_csv/");
         whole.truncate(whole.len() - 1024);
         let mut tar = tar::Builder::new(whole);
-        tar.append(&header, if kind.is_file() { &b"evil"[..] } else { b"" }).unwrap();
+        tar.append(&header, if kind.is_file() { &b"evil"[..] } else { b"" })
+            .unwrap();
         tar.into_inner().unwrap()
     };
     use tar::EntryType;
@@ -211,11 +269,23 @@ fn hostile_archives_leave_nothing_behind() {
         (raw("candle/../../evil", EntryType::Regular, ""), "outside"),
         (raw("/tmp/segad-evil", EntryType::Regular, ""), "outside"),
         (raw("link", EntryType::Symlink, "/etc/passwd"), "is a link"),
-        (raw("hard", EntryType::Link, "split_csv/1cls.csv"), "is a link"),
+        (
+            raw("hard", EntryType::Link, "split_csv/1cls.csv"),
+            "is a link",
+        ),
         (raw("pipe", EntryType::Fifo, ""), "no plain file"),
-        (raw("split_csv/1cls.csv", EntryType::Regular, ""), "stands there twice"),
+        (
+            raw("split_csv/1cls.csv", EntryType::Regular, ""),
+            "stands there twice",
+        ),
     ] {
-        let (place, ..) = fetched(&context, &sets, ("visa", "v.tar"), &bytes, vec![Behave::Well]);
+        let (place, ..) = fetched(
+            &context,
+            &sets,
+            ("visa", "v.tar"),
+            &bytes,
+            vec![Behave::Well],
+        );
         let error = place.unwrap_err();
         assert!(error.to_string().contains(message), "{message}: {error}");
         assert_eq!(error.exit_code(), exit::INPUT);
@@ -231,8 +301,17 @@ fn hostile_archives_leave_nothing_behind() {
 fn a_class_that_is_missing_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let (context, sets) = (context(dir.path(), false), sets(dir.path()));
-    let bytes = tar(&sets.join("mvtec/bottle"), "mvtec_anomaly_detection/bottle/");
-    let (place, ..) = fetched(&context, &sets, ("mvtec", "m.tar"), &bytes, vec![Behave::Well]);
+    let bytes = tar(
+        &sets.join("mvtec/bottle"),
+        "mvtec_anomaly_detection/bottle/",
+    );
+    let (place, ..) = fetched(
+        &context,
+        &sets,
+        ("mvtec", "m.tar"),
+        &bytes,
+        vec![Behave::Well],
+    );
     let text = place.unwrap_err().to_string();
     assert!(text.contains("class cable is missing"), "{text}");
 }

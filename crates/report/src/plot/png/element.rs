@@ -1,4 +1,5 @@
-//! Reads back what a canvas writes: one element a line, attributes in double quotes, hints as `<title>` inside.
+//! Reads back what a canvas writes: one element a line, attributes in double quotes, hints as
+//! `<title>` inside.
 
 /// One element.
 pub(super) struct Element<'a> {
@@ -10,7 +11,10 @@ pub(super) struct Element<'a> {
 
 /// All elements of a drawing.
 pub(super) fn elements(body: &str) -> Result<Vec<Element<'_>>, String> {
-    body.lines().filter(|line| !line.is_empty()).map(Element::read).collect()
+    body.lines()
+        .filter(|line| !line.is_empty())
+        .map(Element::read)
+        .collect()
 }
 
 impl<'a> Element<'a> {
@@ -22,12 +26,22 @@ impl<'a> Element<'a> {
         loop {
             rest = rest.trim_start();
             if let Some(inside) = rest.strip_prefix('>') {
-                let (text, _) = inside.rsplit_once(&format!("</{name}>")).ok_or_else(fault)?;
+                let (text, _) = inside
+                    .rsplit_once(&format!("</{name}>"))
+                    .ok_or_else(fault)?;
                 let text = text.split("<title>").next().unwrap_or_default();
-                return Ok(Self { name, attributes, text: unescape(text) });
+                return Ok(Self {
+                    name,
+                    attributes,
+                    text: unescape(text),
+                });
             }
             if rest.starts_with("/>") {
-                return Ok(Self { name, attributes, text: String::new() });
+                return Ok(Self {
+                    name,
+                    attributes,
+                    text: String::new(),
+                });
             }
             let (key, after) = rest.split_once("=\"").ok_or_else(fault)?;
             let (value, after) = after.split_once('"').ok_or_else(fault)?;
@@ -37,25 +51,41 @@ impl<'a> Element<'a> {
     }
 
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        self.attributes.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+        self.attributes
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| *value)
     }
 
     pub fn number(&self, name: &str) -> Result<f32, String> {
-        let text = self.get(name).ok_or_else(|| format!("a {} without {name}", self.name))?;
-        text.parse().map_err(|_| format!("{name}={text:?} of a {} is no number", self.name))
+        let text = self
+            .get(name)
+            .ok_or_else(|| format!("a {} without {name}", self.name))?;
+        text.parse()
+            .map_err(|_| format!("{name}={text:?} of a {} is no number", self.name))
     }
 
     /// Lengths of strokes and gaps in turn; none for a whole line.
     pub fn dashes(&self, scale: f32) -> Result<Vec<f32>, String> {
-        let Some(list) = self.get("stroke-dasharray") else { return Ok(Vec::new()) };
-        let length = |t: &str| t.parse::<f32>().map(|v| v * scale).map_err(|_| format!("dashes {list:?}"));
+        let Some(list) = self.get("stroke-dasharray") else {
+            return Ok(Vec::new());
+        };
+        let length = |t: &str| {
+            t.parse::<f32>()
+                .map(|v| v * scale)
+                .map_err(|_| format!("dashes {list:?}"))
+        };
         list.split(' ').map(length).collect()
     }
 
     /// Degrees of `rotate(degrees x y)` around the text's own place.
     pub fn rotation(&self) -> Result<f32, String> {
-        let Some(text) = self.get("transform") else { return Ok(0.0) };
-        let degrees = text.strip_prefix("rotate(").and_then(|t| t.split(' ').next()?.parse().ok());
+        let Some(text) = self.get("transform") else {
+            return Ok(0.0);
+        };
+        let degrees = text
+            .strip_prefix("rotate(")
+            .and_then(|t| t.split(' ').next()?.parse().ok());
         degrees.ok_or_else(|| format!("transform {text:?}"))
     }
 
@@ -80,7 +110,9 @@ impl<'a> Element<'a> {
                 .split_whitespace()
                 .map(|t| t.parse().map_err(|_| fault()))
                 .collect::<Result<_, _>>()?;
-            let &[x, y] = numbers.as_slice() else { return Err(fault()) };
+            let &[x, y] = numbers.as_slice() else {
+                return Err(fault());
+            };
             let (x0, y0) = match command {
                 'M' | 'L' => (0.0, 0.0),
                 'l' => *points.last().ok_or_else(fault)?,
@@ -94,7 +126,13 @@ impl<'a> Element<'a> {
 
 fn unescape(text: &str) -> String {
     let mut text = text.to_owned();
-    for (escaped, plain) in [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")] {
+    for (escaped, plain) in [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ] {
         text = text.replace(escaped, plain);
     }
     text

@@ -1,5 +1,6 @@
-//! Plots as PNG, for places that show no SVG. Draws the few elements that [`super::canvas::Canvas`] writes, in light colours, with fonts that
-//! come with the program, so that the same plot is the same picture on every machine.
+//! Plots as PNG, for places that show no SVG. Draws the few elements that [`super::canvas::Canvas`]
+//! writes, in light colours, with fonts that come with the program, so that the same plot is the
+//! same picture on every machine.
 
 mod element;
 mod raster;
@@ -19,7 +20,10 @@ impl Plot {
     /// # Errors
     /// [`ReportError::Picture`] naming the plot.
     pub fn png(&self) -> Result<Vec<u8>, ReportError> {
-        let fault = |problem: String| ReportError::Picture { plot: self.name.clone(), problem };
+        let fault = |problem: String| ReportError::Picture {
+            plot: self.name.clone(),
+            problem,
+        };
         let (width, height) = (self.width * SCALE as u32, self.height * SCALE as u32);
         let mut pixels = Pixels::new(width as usize, height as usize);
         for element in elements(&self.body).map_err(fault)? {
@@ -31,7 +35,9 @@ impl Plot {
         encoder.set_depth(png::BitDepth::Eight);
         // Mostly flat colour: the quick way makes files as small, and a run writes dozens.
         encoder.set_compression(png::Compression::Fast);
-        let written = encoder.write_header().and_then(|mut w| w.write_image_data(&pixels.bytes()));
+        let written = encoder
+            .write_header()
+            .and_then(|mut w| w.write_image_data(&pixels.bytes()));
         written.map_err(|e| fault(e.to_string()))?;
         Ok(file)
     }
@@ -78,30 +84,49 @@ fn draw(pixels: &mut Pixels, element: &Element<'_>) -> Result<(), String> {
         "rect" => {
             let (x, y, w, h) = (at("x")?, at("y")?, at("width")?, at("height")?);
             if let Some(colour) = colour(element.get("fill").unwrap_or("none"))? {
-                pixels.fill(&[(x, y), (x + w, y), (x + w, y + h), (x, y + h)], colour, 1.0);
+                pixels.fill(
+                    &[(x, y), (x + w, y), (x + w, y + h), (x, y + h)],
+                    colour,
+                    1.0,
+                );
             }
         }
         "path" => {
             let (points, closed) = element.path()?;
-            let mut points: Vec<Point> = points.into_iter().map(|(x, y)| (x * SCALE, y * SCALE)).collect();
+            let mut points: Vec<Point> = points
+                .into_iter()
+                .map(|(x, y)| (x * SCALE, y * SCALE))
+                .collect();
             let fill = match element.get("fill") {
                 Some(text) => colour(text)?,
                 None => fill,
             };
             if let Some(colour) = fill {
-                let opacity =
-                    if element.get("fill-opacity").is_some() { element.number("fill-opacity")? } else { 1.0 };
+                let opacity = if element.get("fill-opacity").is_some() {
+                    element.number("fill-opacity")?
+                } else {
+                    1.0
+                };
                 pixels.fill(&points, colour, opacity);
             }
             if let Some(colour) = element.get("stroke").map(colour).transpose()?.flatten() {
                 if closed {
                     points.extend(points.first().copied());
                 }
-                pixels.stroke(&points, at("stroke-width")?, &element.dashes(SCALE)?, colour);
+                pixels.stroke(
+                    &points,
+                    at("stroke-width")?,
+                    &element.dashes(SCALE)?,
+                    colour,
+                );
             }
         }
         "text" => {
-            let size = if element.get("font-size").is_some() { element.number("font-size")? } else { 12.0 };
+            let size = if element.get("font-size").is_some() {
+                element.number("font-size")?
+            } else {
+                12.0
+            };
             let style = text::Style {
                 size: size * SCALE,
                 bold: element.get("font-weight") == Some("600"),
@@ -122,12 +147,21 @@ mod tests {
 
     fn plot(body: &str) -> Plot {
         let (name, title, csv) = ("p".to_owned(), "p".to_owned(), String::new());
-        Plot { name, title, csv, width: 40, height: 20, body: body.to_owned() }
+        Plot {
+            name,
+            title,
+            csv,
+            width: 40,
+            height: 20,
+            body: body.to_owned(),
+        }
     }
 
     /// Width, height and pixels.
     fn read(file: &[u8]) -> (u32, u32, Vec<[u8; 3]>) {
-        let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(file))
+            .read_info()
+            .unwrap();
         let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
         let info = reader.next_frame(&mut bytes).unwrap();
         (info.width, info.height, bytes.as_chunks::<3>().0.to_vec())
@@ -141,9 +175,15 @@ mod tests {
         assert_eq!((width, height), (80, 40));
         let at = |x: usize, y: usize| pixels[y * 80 + x];
         assert_eq!(at(20, 10), [0x00, 0x72, 0xb2]);
-        assert_eq!((at(39, 29), at(19, 10), at(40, 10)), ([0x00, 0x72, 0xb2], [255; 3], [255; 3]));
+        assert_eq!(
+            (at(39, 29), at(19, 10), at(40, 10)),
+            ([0x00, 0x72, 0xb2], [255; 3], [255; 3])
+        );
         // One unit wide, centred: rows 35 and 36 of the picture.
-        assert_eq!((at(3, 35), at(3, 36), at(3, 34)), ([0x24, 0x29, 0x2f], [0x24, 0x29, 0x2f], [255; 3]));
+        assert_eq!(
+            (at(3, 35), at(3, 36), at(3, 34)),
+            ([0x24, 0x29, 0x2f], [0x24, 0x29, 0x2f], [255; 3])
+        );
         let blue = pixels.iter().filter(|p| **p == [0x00, 0x72, 0xb2]).count();
         assert_eq!(blue, 400);
     }
@@ -156,19 +196,28 @@ mod tests {
         assert_eq!(pixels[0], [128; 3]);
         assert_eq!(pixels[80 * 40 - 1], [255; 3]);
         let dark: f64 = pixels.iter().map(|p| f64::from(255 - p[0]) / 127.5).sum();
-        assert!((dark - 1600.0).abs() < 20.0, "half of 80 × 40 pixels: {dark}");
+        assert!(
+            (dark - 1600.0).abs() < 20.0,
+            "half of 80 × 40 pixels: {dark}"
+        );
         let words = |anchor: &str| {
-            let body = format!("<text text-anchor=\"{anchor}\" x=\"20\" y=\"15\">≥ 5 % &amp;</text>\n");
+            let body =
+                format!("<text text-anchor=\"{anchor}\" x=\"20\" y=\"15\">≥ 5 % &amp;</text>\n");
             read(&plot(&body).png().unwrap()).2
         };
         let middle = |pixels: &[[u8; 3]]| {
-            let dark: Vec<usize> =
-                (0..pixels.len()).filter(|&i| pixels[i][0] < 128).map(|i| i % 80).collect();
+            let dark: Vec<usize> = (0..pixels.len())
+                .filter(|&i| pixels[i][0] < 128)
+                .map(|i| i % 80)
+                .collect();
             assert!(dark.len() > 50, "{} dark pixels", dark.len());
             dark.iter().sum::<usize>() as f64 / dark.len() as f64
         };
         let [start, centred] = ["start", "middle"].map(|a| middle(&words(a)));
-        assert!(start > 50.0 && (centred - 40.0).abs() < 6.0, "{start} {centred}");
+        assert!(
+            start > 50.0 && (centred - 40.0).abs() < 6.0,
+            "{start} {centred}"
+        );
     }
 
     #[test]

@@ -16,19 +16,29 @@ pub(super) struct Pixels {
 impl Pixels {
     /// A white picture.
     pub fn new(width: usize, height: usize) -> Self {
-        Self { width, height, values: vec![[255.0; 3]; width * height] }
+        Self {
+            width,
+            height,
+            values: vec![[255.0; 3]; width * height],
+        }
     }
 
     /// Row by row, red, green and blue.
     pub fn bytes(&self) -> Vec<u8> {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to 255"
+        )]
         let byte = |v: f32| (v + 0.5) as u8;
         self.values.iter().flat_map(|p| p.map(byte)).collect()
     }
 
     /// Lays a colour over a pixel; outside the picture nothing happens.
     pub fn blend(&mut self, x: isize, y: isize, colour: [u8; 3], cover: f32) {
-        let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return };
+        let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else {
+            return;
+        };
         if x < self.width && y < self.height {
             let pixel = &mut self.values[y * self.width + x];
             for (value, new) in pixel.iter_mut().zip(colour) {
@@ -39,10 +49,24 @@ impl Pixels {
 
     /// Fills a polygon, even-odd.
     pub fn fill(&mut self, points: &[Point], colour: [u8; 3], opacity: f32) {
-        let low = points.iter().map(|p| p.1).fold(f32::INFINITY, f32::min).floor().max(0.0);
-        let high = points.iter().map(|p| p.1).fold(0.0, f32::max).ceil().min(self.height as f32);
+        let low = points
+            .iter()
+            .map(|p| p.1)
+            .fold(f32::INFINITY, f32::min)
+            .floor()
+            .max(0.0);
+        let high = points
+            .iter()
+            .map(|p| p.1)
+            .fold(0.0, f32::max)
+            .ceil()
+            .min(self.height as f32);
         let mut cover = vec![0.0f32; self.width];
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the picture")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "within the picture"
+        )]
         for row in low as usize..high.max(low) as usize {
             cover.fill(0.0);
             for line in 0..LINES {
@@ -73,8 +97,9 @@ impl Pixels {
         let mut cover = std::collections::BTreeMap::new();
         for (from, to) in pieces(points, dashes) {
             let reach = width / 2.0 + 1.0;
-            let range =
-                |a: f32, b: f32| (a.min(b) - reach).floor() as isize..=(a.max(b) + reach).ceil() as isize;
+            let range = |a: f32, b: f32| {
+                (a.min(b) - reach).floor() as isize..=(a.max(b) + reach).ceil() as isize
+            };
             for y in range(from.1, to.1) {
                 for x in range(from.0, to.0) {
                     let away = distance((x as f32 + 0.5, y as f32 + 0.5), from, to);
@@ -95,8 +120,13 @@ impl Pixels {
 /// Where a level line crosses the sides of a polygon.
 fn crossings(points: &[Point], y: f32) -> Vec<f32> {
     let next = points.iter().cycle().skip(1);
-    let sides = points.iter().zip(next).filter(|(a, b)| (a.1 <= y) != (b.1 <= y));
-    sides.map(|(a, b)| a.0 + (y - a.1) / (b.1 - a.1) * (b.0 - a.0)).collect()
+    let sides = points
+        .iter()
+        .zip(next)
+        .filter(|(a, b)| (a.1 <= y) != (b.1 <= y));
+    sides
+        .map(|(a, b)| a.0 + (y - a.1) / (b.1 - a.1) * (b.0 - a.0))
+        .collect()
 }
 
 /// The sides of a line, cut into dashes.
@@ -108,7 +138,12 @@ fn pieces(points: &[Point], dashes: &[f32]) -> Vec<(Point, Point)> {
     let (mut which, mut left, mut pieces) = (0, dashes[0], Vec::new());
     for (from, to) in sides {
         let length = (to.0 - from.0).hypot(to.1 - from.1);
-        let at = |t: f32| (from.0 + (to.0 - from.0) * t / length, from.1 + (to.1 - from.1) * t / length);
+        let at = |t: f32| {
+            (
+                from.0 + (to.0 - from.0) * t / length,
+                from.1 + (to.1 - from.1) * t / length,
+            )
+        };
         let mut done = 0.0;
         while done < length {
             let step = left.min(length - done);
@@ -130,7 +165,11 @@ fn pieces(points: &[Point], dashes: &[f32]) -> Vec<(Point, Point)> {
 fn distance(p: Point, from: Point, to: Point) -> f32 {
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
     let square = dx * dx + dy * dy;
-    let t = if square > 0.0 { ((p.0 - from.0) * dx + (p.1 - from.1) * dy) / square } else { 0.0 };
+    let t = if square > 0.0 {
+        ((p.0 - from.0) * dx + (p.1 - from.1) * dy) / square
+    } else {
+        0.0
+    };
     // Ends are cut straight for level and upright lines: beyond them counts like beside them.
     let t = t.clamp(0.0, 1.0);
     (p.0 - from.0 - t * dx).hypot(p.1 - from.1 - t * dy)

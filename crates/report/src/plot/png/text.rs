@@ -29,7 +29,9 @@ pub(super) fn write(
     colour: [u8; 3],
 ) -> Result<(), String> {
     let font = if style.bold { &*BOLD } else { &*REGULAR };
-    let font = font.as_ref().ok_or("the font that comes with the program cannot be read")?;
+    let font = font
+        .as_ref()
+        .ok_or("the font that comes with the program cannot be read")?;
     // The font's own unit is its em; a scale here is the height of a line.
     let em = style.size * font.height_unscaled() / font.units_per_em().unwrap_or(2048.0);
     let scaled = font.as_scaled(PxScale::from(em));
@@ -49,11 +51,21 @@ pub(super) fn write(
     };
     let (sin, cos) = style.degrees.to_radians().sin_cos();
     for glyph in glyphs {
-        let Some(outline) = font.outline_glyph(glyph) else { continue };
+        let Some(outline) = font.outline_glyph(glyph) else {
+            continue;
+        };
         let bounds = outline.px_bounds();
         outline.draw(|px, py, cover| {
-            let (x, y) = (bounds.min.x + px as f32 + 0.5 + shift, bounds.min.y + py as f32 + 0.5);
-            place(pixels, (at.0 + x * cos - y * sin, at.1 + x * sin + y * cos), cover, colour);
+            let (x, y) = (
+                bounds.min.x + px as f32 + 0.5 + shift,
+                bounds.min.y + py as f32 + 0.5,
+            );
+            place(
+                pixels,
+                (at.0 + x * cos - y * sin, at.1 + x * sin + y * cos),
+                cover,
+                colour,
+            );
         });
     }
     Ok(())
@@ -65,9 +77,12 @@ fn place(pixels: &mut Pixels, centre: Point, cover: f32, colour: [u8; 3]) {
     let (fx, fy) = (x - x.floor(), y - y.floor());
     #[expect(clippy::cast_possible_truncation, reason = "a place in a picture")]
     let (x, y) = (x.floor() as isize, y.floor() as isize);
-    for (dx, dy, share) in
-        [(0, 0, (1.0 - fx) * (1.0 - fy)), (1, 0, fx * (1.0 - fy)), (0, 1, (1.0 - fx) * fy), (1, 1, fx * fy)]
-    {
+    for (dx, dy, share) in [
+        (0, 0, (1.0 - fx) * (1.0 - fy)),
+        (1, 0, fx * (1.0 - fy)),
+        (0, 1, (1.0 - fx) * fy),
+        (1, 1, fx * fy),
+    ] {
         pixels.blend(x + dx, y + dy, colour, cover * share);
     }
 }
