@@ -110,23 +110,27 @@ fn native_libraries_and_polars_stay_where_they_belong() {
     let others: Vec<&str> = users("tch").into_iter().filter(|n| !networks(n)).collect();
     assert_eq!(
         others,
-        ["segad-product", "segad-runner"],
-        "only networks, what puts them to work, and the runner link libtorch"
+        ["segad-cli", "segad-product", "segad-runner"],
+        "only networks, what puts them to work, the runner and the command line link libtorch"
     );
     assert_eq!(
         users("xgboost-rs"),
         [
             "segad-classifier-frozen",
+            "segad-cli",
             "segad-forest",
             "segad-product",
             "segad-runner"
         ]
         .into()
     );
-    assert_eq!(users("polars"), ["segad-report", "segad-runner"].into());
+    assert_eq!(
+        users("polars"),
+        ["segad-cli", "segad-report", "segad-runner"].into()
+    );
     assert_eq!(
         users("parquet"),
-        ["segad-import", "segad-runner", "segad-store"].into()
+        ["segad-cli", "segad-import", "segad-runner", "segad-store"].into()
     );
     for light in [
         "segad-core",
@@ -152,7 +156,7 @@ fn native_libraries_and_polars_stay_where_they_belong() {
         );
     }
     assert!(
-        users("axum").is_subset(&["segad-runner", "segad-serve"].into()),
+        users("axum").is_subset(&["segad-cli", "segad-serve"].into()),
         "one crate speaks HTTP"
     );
     for pure in [

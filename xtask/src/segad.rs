@@ -77,7 +77,7 @@ fn split_offline(words: &[OsString]) -> (bool, Vec<OsString>) {
 
 /// Builds `segad`, with cargo's own messages, and returns the path that cargo names.
 pub(crate) fn build(context: &Context, native: &Native) -> Result<PathBuf, XtaskError> {
-    build_target(context, native, ["segad-runner", "--bin", "segad"])
+    build_target(context, native, ["segad-cli", "--bin", "segad"])
 }
 
 /// Builds a target: its package, its kind as cargo's option, its name.

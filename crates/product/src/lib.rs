@@ -73,7 +73,6 @@ mod export;
 mod file;
 mod fit;
 mod folds;
-pub mod frames;
 mod gauge;
 mod heads;
 mod inspector;
@@ -83,7 +82,6 @@ mod parts;
 mod patches;
 mod record;
 mod samples;
-pub mod stream;
 mod survey;
 pub mod threshold;
 

@@ -13,12 +13,10 @@ use segad_core::{Device, FitContext, Image, Label};
 use segad_detector_efficientad::{DistillSettings, EfficientAdSettings, PdnSize};
 use segad_detector_fastflow::FastFlowSettings;
 use segad_detector_rd4ad::Rd4adSettings;
-use segad_product::stream::ordered;
 use segad_product::{
     Data, DetectorSettings, FitSettings, Head, Inspector, Item, Model, ProductError, Result, Rule,
     Segments, Verdict, fit,
 };
-use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 
 const SHAPES: &str = r#"
@@ -148,23 +146,20 @@ fn scores_do_not_depend_on_company_or_threads() {
         .map(|n| alone.inspect(&plate(n)).unwrap().score)
         .collect();
     for threads in [1, 3] {
-        let mut scores = Vec::new();
-        let start = || Inspector::new(model(), Device::Cpu);
-        let work = |inspector: &mut Inspector, name: &String| {
-            inspector.inspect(&plate(name)).unwrap().score
-        };
-        let sink = |score| {
-            scores.push(score);
-            true
-        };
-        ordered(
-            NonZeroUsize::new(threads).unwrap(),
-            names.iter(),
-            start,
-            work,
-            sink,
-        )
-        .unwrap();
+        let scores: Vec<f32> = std::thread::scope(|scope| {
+            let running: Vec<_> = names
+                .chunks(names.len().div_ceil(threads))
+                .map(|names| {
+                    scope.spawn(move || {
+                        let inspector = Inspector::new(model(), Device::Cpu).unwrap();
+                        let score = |name: &String| inspector.inspect(&plate(name)).unwrap().score;
+                        names.iter().map(score).collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            let finished = running.into_iter().map(|thread| thread.join().unwrap());
+            finished.flatten().collect()
+        });
         assert_eq!(scores, expected);
     }
     segad_nn::set_threads(2);

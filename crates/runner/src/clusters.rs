@@ -12,7 +12,7 @@ use segad_segments::{
 const GRID: usize = 32;
 
 /// What was learned.
-pub(crate) enum Clusters {
+pub enum Clusters {
     /// One map for all images.
     One(PlaceMap),
     /// Clusters of patches, for a map per image.
@@ -20,10 +20,10 @@ pub(crate) enum Clusters {
 }
 
 /// Gives the pixels of images.
-pub(crate) type Load<'a> = dyn Fn(&[ImageId]) -> Result<Vec<Image>, BoxError> + 'a;
+pub type Load<'a> = dyn Fn(&[ImageId]) -> Result<Vec<Image>, BoxError> + 'a;
 
 /// Good images and what is known of them.
-pub(crate) struct Good<'a> {
+pub struct Good<'a> {
     /// Which images.
     pub ids: &'a [ImageId],
     /// How many are looked at together.
@@ -39,7 +39,7 @@ pub(crate) struct Good<'a> {
 }
 
 /// Learns segments from the features of good images and from detectors' maps of them.
-pub(crate) fn learn(
+pub fn learn(
     params: &ClusteredParams,
     network: Option<&PatchFeatures>,
     good: &Good<'_>,

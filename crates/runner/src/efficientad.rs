@@ -11,7 +11,7 @@ use segad_store::atomic;
 use std::path::{Path, PathBuf};
 
 /// Where a teacher's weights lie.
-pub(crate) fn teacher_path(cache: &Path, size: PdnSize) -> PathBuf {
+pub fn teacher_path(cache: &Path, size: PdnSize) -> PathBuf {
     cache
         .join("weights")
         .join(format!("{}.safetensors", size.weights_name()))

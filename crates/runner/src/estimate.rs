@@ -79,7 +79,7 @@ pub(crate) fn task(cell: &Cell) -> TaskRecord {
 
 /// An expectation for one cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Estimate {
+pub struct Estimate {
     /// Seconds.
     pub seconds: f64,
     /// Peak memory of the process in MiB.
@@ -112,7 +112,7 @@ impl Sum {
 
 /// What earlier runs recorded.
 #[derive(Debug, Default)]
-pub(crate) struct Past {
+pub struct Past {
     same: HashMap<(CellKind, String, String), Sum>,
     alike: HashMap<(CellKind, String), Sum>,
 }

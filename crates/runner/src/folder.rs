@@ -1,3 +1,5 @@
+//! Folders of images, whatever they show.
+
 use segad_core::{
     BoxError, Image, ImageId, ImageLoader, Key, KeyHasher, Label, Sample, TrainSplit,
 };
@@ -5,7 +7,7 @@ use segad_store::atomic;
 use std::path::{Path, PathBuf};
 
 /// All images of a folder and the folders in it, whatever they show.
-pub(crate) struct ImageFolder {
+pub struct ImageFolder {
     root: PathBuf,
     split: TrainSplit,
     digest: Key,
@@ -58,7 +60,7 @@ impl ImageFolder {
 }
 
 /// All PNG and JPEG files of a folder and the folders in it, sorted by path within each folder.
-pub(crate) fn image_files(folder: &Path) -> Result<Vec<PathBuf>, BoxError> {
+pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>, BoxError> {
     let mut files = Vec::new();
     collect(folder, DEPTH, &mut files)?;
     Ok(files)

@@ -16,7 +16,7 @@ use toml::{Table, Value};
 pub(crate) const GROUP: &str = "generated";
 
 /// How good images are damaged.
-pub(crate) struct Recipe {
+pub struct Recipe {
     params: DefectParams,
     segments: SegmentsSpec,
     base: PathBuf,

@@ -1,7 +1,7 @@
 //! Runs experiments: plans them ([`segad_grid`]), computes what the store lacks, and writes tables
 //! and the report.
 //!
-//! The binary `segad` is a thin layer over this crate. Networks, statistics and forests come from
+//! The command line (`segad-cli`) is a thin layer over this crate. Networks, statistics and forests come from
 //! their own crates; here they meet the data set, the store and the user's settings.
 //!
 //! ```no_run
@@ -14,28 +14,25 @@
 
 pub mod cells;
 pub mod classifiers;
-pub mod cli;
 pub mod clock;
-mod clusters;
-pub mod commands;
+pub mod clusters;
 pub mod detectors;
-mod efficientad;
+pub mod efficientad;
 pub mod error;
-mod estimate;
+pub mod estimate;
 mod findings;
-mod folder;
+pub mod folder;
 mod gallery;
-mod generated;
+pub mod generated;
 mod guard;
 pub mod interrupt;
 mod labels;
 pub mod machine;
 pub mod params;
 pub mod progress;
-mod results;
+pub mod results;
 pub mod schedule;
-mod segmenter;
-mod served;
+pub mod segmenter;
 pub mod source;
 mod training;
 pub mod versions;

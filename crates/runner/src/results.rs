@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What [`write`] has to say.
-pub(crate) struct Written {
+pub struct Written {
     /// The table in Markdown.
     pub table: String,
     /// Results that are missing, for people.
@@ -30,7 +30,7 @@ pub(crate) struct Written {
 }
 
 /// The metrics of an experiment.
-pub(crate) fn metrics(experiment: &Experiment) -> Result<Vec<Metric>, Failure> {
+pub fn metrics(experiment: &Experiment) -> Result<Vec<Metric>, Failure> {
     let parse = |m: &String| {
         m.parse()
             .map_err(|e| Failure::Configuration(format!("metrics: {m}: {e}")))
@@ -141,7 +141,7 @@ fn groups(bench: &Workbench) -> Vec<GroupSpec> {
 }
 
 /// Writes everything that `out` is to hold. Files are replaced one by one, each atomically.
-pub(crate) fn write(
+pub fn write(
     experiment: &Experiment,
     plan: &Plan,
     outcome: &Outcome,

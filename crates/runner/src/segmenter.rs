@@ -14,7 +14,7 @@ use std::path::Path;
 use toml::Value;
 
 /// The settings, if segments of this kind are made in cells.
-pub(crate) fn made(spec: Option<&Value>) -> Result<Option<SegmentsTable>, BoxError> {
+pub fn made(spec: Option<&Value>) -> Result<Option<SegmentsTable>, BoxError> {
     let Some(Value::Table(table)) = spec else {
         return Ok(None);
     };
@@ -98,7 +98,7 @@ pub(crate) fn cells(
 }
 
 /// The network that the settings ask for.
-pub(crate) fn backbone(params: &ClusteredParams) -> Result<Option<BackboneKind>, BoxError> {
+pub fn backbone(params: &ClusteredParams) -> Result<Option<BackboneKind>, BoxError> {
     let kind: Option<BackboneKind> = params.backbone.as_deref().map(str::parse).transpose()?;
     for layer in &params.layers {
         kind.map(|k| k.tap(layer)).transpose()?;
@@ -130,7 +130,7 @@ pub(crate) fn features(
 }
 
 /// A TorchScript module with what it takes to make label maps by it.
-pub(crate) struct Script {
+pub struct Script {
     module: ScriptModule,
     foreground: Foreground,
     params: TorchScriptParams,

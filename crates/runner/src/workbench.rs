@@ -142,6 +142,7 @@ impl Workbench {
     }
 
     /// Where a backbone's weights lie.
+    /// Where the weights of a backbone are kept below the cache folder.
     pub fn weights_path(&self, kind: BackboneKind) -> PathBuf {
         weights_path(&self.settings.cache, kind)
     }
@@ -254,13 +255,18 @@ fn weights_name(kind: BackboneKind) -> String {
     kind.as_str().replace('_', "-")
 }
 
-pub(crate) fn weights_path(cache: &Path, kind: BackboneKind) -> PathBuf {
+/// Where the weights of a backbone are kept below the cache folder.
+pub fn weights_path(cache: &Path, kind: BackboneKind) -> PathBuf {
     cache
         .join("weights")
         .join(format!("{}.safetensors", weights_name(kind)))
 }
 
-pub(crate) fn weights_bytes(cache: &Path, kind: BackboneKind) -> Result<Vec<u8>, BoxError> {
+/// A file of weights from the cache folder.
+///
+/// # Errors
+/// If it is missing or cannot be read.
+pub fn weights_bytes(cache: &Path, kind: BackboneKind) -> Result<Vec<u8>, BoxError> {
     let path = weights_path(cache, kind);
     if !path.exists() {
         let advice = format!("get them with `cargo xtask fetch {}`", weights_name(kind));
@@ -274,7 +280,7 @@ pub(crate) fn weights_bytes(cache: &Path, kind: BackboneKind) -> Result<Vec<u8>,
 }
 
 /// A backbone's weights from the cache folder, or made where there are no trained ones.
-pub(crate) fn read_weights(cache: &Path, kind: BackboneKind) -> Result<Weights, BoxError> {
+pub fn read_weights(cache: &Path, kind: BackboneKind) -> Result<Weights, BoxError> {
     if let Some(made) = Weights::untrained(kind)? {
         return Ok(made);
     }

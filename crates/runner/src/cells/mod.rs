@@ -193,7 +193,7 @@ fn provenance(at: &At<'_>, seconds: f64) -> serde_json::Value {
 }
 
 /// An error with its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -1,15 +1,15 @@
 //! `segments show`: draws label maps.
 
-use crate::Failure;
 use crate::cli::SegmentsCommand;
-use crate::clusters::{Clusters, Good, learn};
-use crate::folder::ImageFolder;
-use crate::segmenter::{self, Script};
-use crate::workbench::read_weights;
 use rayon::prelude::*;
 use segad_core::{Device, Image, ImageId, LabelMap, Precision, Seed, SegmentSource};
 use segad_nn::PatchFeatures;
 use segad_provision::Cache;
+use segad_runner::Failure;
+use segad_runner::clusters::{Clusters, Good, learn};
+use segad_runner::folder::ImageFolder;
+use segad_runner::segmenter::{self, Script};
+use segad_runner::workbench::read_weights;
 use segad_segments::{
     ClusteredParams, Foreground, ForegroundParams, QualityReport, SegmentsSpec, SegmentsTable,
 };

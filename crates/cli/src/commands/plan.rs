@@ -1,13 +1,13 @@
 //! `plan` and `config`: say, do nothing.
 
 use super::setup::{self, Prepared};
-use crate::Failure;
 use crate::cli::Run;
-use crate::estimate::{Estimate, Past};
-use crate::progress::Bars;
-use crate::schedule;
 use segad_core::CellKind;
 use segad_grid::{Cell, CellId, Plan};
+use segad_runner::Failure;
+use segad_runner::estimate::{Estimate, Past};
+use segad_runner::progress::Bars;
+use segad_runner::schedule;
 use segad_store::FailedCell;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,17 +2,17 @@
 
 use super::fit::failure;
 use super::setup;
-use crate::Failure;
 use crate::cli::product::Inspect;
-use crate::folder::image_files;
-use crate::interrupt::Interrupt;
-use crate::progress::Bars;
+use crate::frames::{Frames, looks_like_a_picture};
+use crate::stream::ordered;
 use segad_core::{Cancel, Label};
 use segad_imaging::{decode, encode_png, read_file};
 use segad_metrics::Scores;
-use segad_product::frames::{Frames, looks_like_a_picture};
-use segad_product::stream::ordered;
 use segad_product::{Inspector, Model, RateEstimate, Record, threshold};
+use segad_runner::Failure;
+use segad_runner::folder::image_files;
+use segad_runner::interrupt::Interrupt;
+use segad_runner::progress::Bars;
 use segad_store::atomic::{self, AtomicFile};
 use segad_store::{VerdictRow, write_verdicts};
 use std::collections::{HashMap, HashSet};
@@ -94,8 +94,13 @@ pub(super) fn run(args: &Inspect, bars: &Bars) -> Result<(), Failure> {
 
 /// Reads a model file.
 pub(super) fn open_model(path: &Path) -> Result<Model, Failure> {
-    Model::open(path)
-        .map_err(|e| Failure::Input(format!("{}: {}", path.display(), crate::cells::chain(&e))))
+    Model::open(path).map_err(|e| {
+        Failure::Input(format!(
+            "{}: {}",
+            path.display(),
+            segad_runner::cells::chain(&e)
+        ))
+    })
 }
 
 /// Inspects one image; whatever goes wrong with it becomes its record.
@@ -119,7 +124,7 @@ fn one(inspector: &Inspector, job: Job, args: &Inspect) -> Record {
         Ok(Record::new(name.clone(), &inspection, args.reasons))
     };
     let record = bytes.map_err(Into::into).and_then(inspect);
-    record.unwrap_or_else(|e| Record::failed(name, crate::cells::chain(&*e)))
+    record.unwrap_or_else(|e| Record::failed(name, segad_runner::cells::chain(&*e)))
 }
 
 type Jobs = Box<dyn Iterator<Item = Job> + Send>;

@@ -1,9 +1,9 @@
 //! Where `--data` leads: to a data set, to a folder of several, or to the miniature sets.
 
-use crate::Failure;
-use crate::progress::Bars;
 use segad_miniature::{DATASETS, Params};
 use segad_provision::Cache;
+use segad_runner::Failure;
+use segad_runner::progress::Bars;
 use std::path::{Path, PathBuf};
 
 /// Stands for the miniature sets where a folder of data is asked for; `./mini` is a folder of that

@@ -2,12 +2,12 @@
 
 use super::fit::failure;
 use super::inspect::open_model;
-use crate::Failure;
 use crate::cli::product::Explain;
 use segad_core::Device;
 use segad_imaging::{encode_png, outline};
 use segad_product::Inspector;
 use segad_report::{Driver, Explanation, SimilarPatch, explanation_html};
+use segad_runner::Failure;
 use segad_store::atomic;
 use std::path::PathBuf;
 

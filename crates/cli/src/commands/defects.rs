@@ -1,11 +1,11 @@
 //! `defects preview`: what generated defects look like.
 
-use crate::Failure;
 use crate::cli::Preview;
-use crate::folder::ImageFolder;
-use crate::generated::Recipe;
 use segad_core::{Image, LabelMap, Seed};
 use segad_defects::Generated;
+use segad_runner::Failure;
+use segad_runner::folder::ImageFolder;
+use segad_runner::generated::Recipe;
 use segad_store::atomic;
 use std::path::Path;
 use toml::Value;

@@ -2,16 +2,16 @@
 //! cannot be had.
 
 use super::setup;
-use crate::Failure;
 use crate::cli::Teacher;
-use crate::efficientad::teacher_path;
-use crate::folder::ImageFolder;
-use crate::interrupt::Interrupt;
-use crate::progress::Bars;
-use crate::workbench::read_weights;
 use segad_core::{FitContext, KeyHasher, Seed};
 use segad_detector_efficientad::{DistillSettings, FIT_REVISION, distill};
 use segad_provision::Cache;
+use segad_runner::Failure;
+use segad_runner::efficientad::teacher_path;
+use segad_runner::folder::ImageFolder;
+use segad_runner::interrupt::Interrupt;
+use segad_runner::progress::Bars;
+use segad_runner::workbench::read_weights;
 use segad_store::atomic;
 use std::sync::Arc;
 

@@ -2,13 +2,13 @@
 
 use super::import;
 use super::setup::{self, Prepared};
-use crate::Failure;
 use crate::cli::Run;
-use crate::clock::Stopwatch;
-use crate::progress::Bars;
-use crate::results;
-use crate::schedule::{self, Policy};
 use segad_grid::Plan;
+use segad_runner::Failure;
+use segad_runner::clock::Stopwatch;
+use segad_runner::progress::Bars;
+use segad_runner::results;
+use segad_runner::schedule::{self, Policy};
 use std::path::{Path, PathBuf};
 
 /// What `all` stands for: the paper's tables and figure, the numbers of its text and of the
@@ -104,7 +104,7 @@ pub(super) fn experiment(file: &Path, args: &Run, bars: &Bars) -> Result<(), Fai
         outcome.computed,
         outcome.stored,
         seconds,
-        crate::machine::peak_memory_mib(),
+        segad_runner::machine::peak_memory_mib(),
         out.join("report.html").display()
     ));
     if let Some(failure) = imported.as_ref().and_then(import::faults) {
@@ -132,7 +132,7 @@ pub(super) fn experiment(file: &Path, args: &Run, bars: &Bars) -> Result<(), Fai
 impl Run {
     /// What to do about cells that fail.
     pub(super) fn policy(&self) -> Policy {
-        let program = crate::versions::build();
+        let program = segad_runner::versions::build();
         let (retries, time_limit, rerun_failed) =
             (self.retries, self.time_limit, self.rerun_failed);
         Policy {

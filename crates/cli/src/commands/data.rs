@@ -1,12 +1,12 @@
 //! `data`: look at what goes in.
 
 use super::setup;
-use crate::Failure;
 use crate::cli::Data;
-use crate::progress::Bars;
 use segad_core::{ImageId, Sample, Seed};
 use segad_datasets::{Dataset, Entry, Protocol, ProtocolParams};
 use segad_provision::Cache;
+use segad_runner::Failure;
+use segad_runner::progress::Bars;
 use segad_store::atomic;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! `tables`: makes the tables of `results/` again out of their metrics, or checks that they are
 //! what the metrics give.
 
-use crate::Failure;
-use crate::progress::Bars;
 use segad_report::{ReportError, Results};
+use segad_runner::Failure;
+use segad_runner::progress::Bars;
 use segad_store::atomic;
 use std::path::{Path, PathBuf};
 

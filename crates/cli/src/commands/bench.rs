@@ -3,14 +3,14 @@
 use super::fit::failure;
 use super::inspect::open_model;
 use super::setup;
-use crate::Failure;
 use crate::cli::product::Bench;
-use crate::clock::Stopwatch;
-use crate::folder::image_files;
-use crate::machine;
+use crate::stream::ordered;
 use segad_core::{Device, Image};
-use segad_product::stream::ordered;
 use segad_product::{Inspector, Model};
+use segad_runner::Failure;
+use segad_runner::clock::Stopwatch;
+use segad_runner::folder::image_files;
+use segad_runner::machine;
 use serde_json::json;
 use std::num::NonZeroUsize;
 

@@ -1,11 +1,11 @@
 //! `serve`: a page and an HTTP API on this machine.
 
 use super::setup;
-use crate::Failure;
 use crate::cli::serve::Serve;
-use crate::interrupt::Interrupt;
-use crate::progress::Bars;
 use crate::served::{Experiments, FittedOn, Photos, Worker};
+use segad_runner::Failure;
+use segad_runner::interrupt::Interrupt;
+use segad_runner::progress::Bars;
 use segad_segments::{SegmentsSpec, SegmentsTable, StaticParams};
 use segad_serve::{Content, Limits, Server, Settings};
 use std::sync::Arc;
@@ -56,7 +56,13 @@ fn content(args: &Serve) -> Result<Content, Failure> {
         });
     }
     segad_nn::set_threads(setup::threads(args.threads));
-    let named = |e| Failure::Input(format!("{}: {}", path.display(), crate::cells::chain(&e)));
+    let named = |e| {
+        Failure::Input(format!(
+            "{}: {}",
+            path.display(),
+            segad_runner::cells::chain(&e)
+        ))
+    };
     let model = super::inspect::open_model(path)?;
     let worker = Arc::new(Worker::new(&model, args.device, args.workers).map_err(named)?);
     let gallery = FittedOn::new(worker.clone(), photos);

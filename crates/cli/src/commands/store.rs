@@ -1,11 +1,11 @@
 //! `store`: list, check, clean, copy.
 
 use super::setup;
-use crate::Failure;
 use crate::cli::StoreCommand;
-use crate::interrupt::Interrupt;
-use crate::progress::Bars;
 use segad_provision::Cache;
+use segad_runner::Failure;
+use segad_runner::interrupt::Interrupt;
+use segad_runner::progress::Bars;
 use segad_store::Report;
 use std::path::PathBuf;
 

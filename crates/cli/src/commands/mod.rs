@@ -18,11 +18,11 @@ mod store;
 mod tables;
 mod teacher;
 
-use crate::Failure;
 use crate::cli::{Cli, Command, DefectsCommand, FitCommand};
-use crate::progress::Bars;
 use clap::CommandFactory;
 use segad_core::BoxError;
+use segad_runner::Failure;
+use segad_runner::progress::Bars;
 use std::io::Write;
 
 /// Runs a command.

@@ -2,11 +2,11 @@
 
 use super::setup;
 use crate::cli::ImportCommand;
-use crate::progress::Bars;
-use crate::{Failure, Interrupt, clock, versions};
 use segad_datasets::Manifest;
 use segad_import::{ImportError, Layout, MapsFolder, Report};
 use segad_provision::Cache;
+use segad_runner::progress::Bars;
+use segad_runner::{Failure, Interrupt, clock, versions};
 use segad_store::Store;
 use serde_json::json;
 use std::path::Path;

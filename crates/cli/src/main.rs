@@ -1,9 +1,14 @@
 //! The binary `segad`: reads the command line, runs the command, turns its end into an exit code.
 
+mod cli;
+mod commands;
+mod frames;
+mod served;
+mod stream;
+
 use clap::Parser;
+use cli::Cli;
 use segad_provision::exit;
-use segad_runner::cli::Cli;
-use segad_runner::commands;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 

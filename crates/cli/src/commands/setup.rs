@@ -2,15 +2,15 @@
 
 use super::{import, place};
 use crate::cli::Run;
-use crate::interrupt::Interrupt;
-use crate::progress::Bars;
-use crate::source::Source;
-use crate::workbench::{IMPORTED, Settings, Workbench};
-use crate::{Failure, results};
 use segad_core::Device;
 use segad_datasets::{Dataset, Manifest};
 use segad_grid::{Experiment, Layers};
 use segad_provision::Cache;
+use segad_runner::interrupt::Interrupt;
+use segad_runner::progress::Bars;
+use segad_runner::source::Source;
+use segad_runner::workbench::{IMPORTED, Settings, Workbench};
+use segad_runner::{Failure, results};
 use segad_store::{Store, atomic};
 use std::path::{Path, PathBuf};
 

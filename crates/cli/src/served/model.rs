@@ -2,9 +2,9 @@
 //! out of fold.
 
 use super::{Photos, coloured, outlined};
-use crate::cells::chain;
 use segad_core::{AnomalyMap, BoxError, Device, Image, Label, LabelMap};
 use segad_product::{Card, Inspection, Inspector, Model, ProductError, Verdict};
+use segad_runner::cells::chain;
 use segad_serve::{
     About, Answer, Gallery, Inspect, Item, Layer, LayerKind, MapPicture, Reason, Refusal, Run,
 };

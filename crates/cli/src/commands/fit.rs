@@ -1,13 +1,7 @@
 //! `fit`: a model of one product from good and a few bad images.
 
 use super::setup;
-use crate::Failure;
 use crate::cli::product::FitProduct;
-use crate::clock::Stopwatch;
-use crate::interrupt::Interrupt;
-use crate::machine;
-use crate::progress::Bars;
-use crate::workbench::{weights_bytes, weights_path};
 use segad_core::{BoxError, FitContext, Seed};
 use segad_datasets::{Dataset, Layout, Manifest};
 use segad_nn::BackboneKind;
@@ -15,6 +9,12 @@ use segad_product::{
     Data, DetectorSettings, FitSettings, Item, ProductError, Rule, Segments, WeightsSource, budget,
 };
 use segad_provision::Cache;
+use segad_runner::Failure;
+use segad_runner::clock::Stopwatch;
+use segad_runner::interrupt::Interrupt;
+use segad_runner::machine;
+use segad_runner::progress::Bars;
+use segad_runner::workbench::{weights_bytes, weights_path};
 use segad_store::atomic;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -166,7 +166,7 @@ fn settings(
     settings.calibration = args.calibration;
     settings.folds = args.folds;
     settings.seed = Seed(args.seed);
-    settings.versions = crate::versions::versions()
+    settings.versions = segad_runner::versions::versions()
         .into_iter()
         .map(|(name, version)| (name.to_owned(), version))
         .collect();
