@@ -1,65 +1,104 @@
 //! `cargo xtask test` and `cargo xtask bench`.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use segad_provision::exit;
 use segad_provision::native::Native;
+use segad_provision::{exit, files};
 
 use crate::cargo;
 use crate::error::XtaskError;
 use crate::setup::Context;
 
-/// Runs every check, the tests last so that their summary ends the output; all run even if one
-/// fails.
+/// What is checked before the tests: a name, and cargo's arguments.
+const CHECKS: [(&str, &[&str]); 4] = [
+    ("formatting", &["fmt", "--all", "--check"]),
+    (
+        "lints",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
+    (
+        "documentation",
+        &[
+            "doc",
+            "--workspace",
+            "--no-deps",
+            "--config",
+            "build.rustdocflags=['-D', 'warnings']",
+        ],
+    ),
+    ("documentation tests", &["test", "--doc", "--workspace"]),
+];
+
+/// Checks whose program may be absent. Advisories on dependencies are not among them: they change
+/// without a commit.
+const OPTIONAL: [(&str, &str, &[&str]); 2] = [
+    ("spelling", "typos", &[]),
+    (
+        "dependencies",
+        "cargo-deny",
+        &["check", "bans", "licenses", "sources"],
+    ),
+];
+
+/// Runs every check, even after one has failed; the tests come last, so that their summary ends the
+/// output. With filters, runs only the tests that they select.
 pub(crate) fn run(
     context: &Context,
     native: &Native,
     filters: &[OsString],
 ) -> Result<u8, XtaskError> {
-    let ci = std::env::var_os("CI").is_some_and(|v| !v.is_empty() && v != "false");
-    let cargo = |arguments: &[&str]| {
-        let mut command = cargo::command(&context.root, Some(native));
-        command.args(arguments);
-        command
-    };
-    let mut steps = Vec::new();
-    // With a filter, only the tests that it names are wanted.
-    if filters.is_empty() {
-        steps.push(("formatting", cargo(&["fmt", "--all", "--check"])));
-        steps.push((
-            "lints",
-            cargo(&[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ]),
-        ));
-        steps.push((
-            "documentation tests",
-            cargo(&["test", "--doc", "--workspace"]),
-        ));
-    }
-    let mut tests = cargo(runner(has_nextest(context), ci));
-    tests.args(filters);
-    steps.push(("tests", tests));
-
     let mut failed = Vec::new();
-    for (name, mut command) in steps {
-        eprintln!("── {name}");
-        let seconds = timed(&mut command)?;
-        match seconds {
-            (true, seconds) => eprintln!("── {name}: passed in {seconds:.0} s"),
-            (false, seconds) => {
-                eprintln!("── {name}: FAILED in {seconds:.0} s");
+    if filters.is_empty() {
+        for (name, program, arguments) in OPTIONAL {
+            let mut command = Command::new(program);
+            command.args(arguments).current_dir(&context.root);
+            if !is_installed(Command::new(program)) {
+                eprintln!("── {name}: skipped, {program} is not installed");
+            } else if !passes(name, &mut command)? {
+                failed.push(name);
+            }
+        }
+        for (name, arguments) in CHECKS {
+            let mut command = cargo::command(&context.root, Some(native));
+            if !passes(name, command.args(arguments))? {
                 failed.push(name);
             }
         }
     }
+    // insta appends the path of every snapshot that a test compares with.
+    let references = std::env::temp_dir().join(format!("segad-snapshots-{}", std::process::id()));
+    let mut nextest = cargo::command(&context.root, None);
+    nextest.arg("nextest");
+    let mut tests = cargo::command(&context.root, Some(native));
+    tests
+        .args(test_runner(is_installed(nextest)))
+        .args(filters)
+        .env("INSTA_SNAPSHOT_REFERENCES_FILE", &references);
+    if !passes("tests", &mut tests)? {
+        failed.push("tests");
+    } else if filters.is_empty() {
+        // Only a complete run that passed has come to every snapshot.
+        let list = files::read_text(&references)?.unwrap_or_default();
+        let unused = unused_snapshots(&context.root, &list)?;
+        for path in &unused {
+            eprintln!("{}: no test uses this snapshot", path.display());
+        }
+        if !unused.is_empty() {
+            failed.push("snapshots");
+        }
+    }
+    files::remove(&references)?;
     if failed.is_empty() {
         return Ok(exit::OK);
     }
@@ -67,39 +106,67 @@ pub(crate) fn run(
     Ok(exit::FAILED)
 }
 
-/// cargo's arguments for running the tests.
-fn runner(nextest: bool, ci: bool) -> &'static [&'static str] {
-    match (nextest, ci) {
-        (true, true) => &["nextest", "run", "--workspace", "--profile", "ci"],
-        (true, false) => &["nextest", "run", "--workspace"],
-        // --no-fail-fast as in nextest's profile.
-        (false, true) => &[
+/// cargo's arguments for running the tests; every failure is shown, not only the first.
+fn test_runner(nextest: bool) -> &'static [&'static str] {
+    if nextest {
+        &["nextest", "run", "--workspace", "--no-fail-fast"]
+    } else {
+        &[
             "test",
             "--workspace",
             "--no-fail-fast",
             "--lib",
             "--bins",
             "--tests",
-        ],
-        (false, false) => &["test", "--workspace", "--lib", "--bins", "--tests"],
+        ]
     }
 }
 
-fn has_nextest(context: &Context) -> bool {
-    cargo::command(&context.root, None)
-        .args(["nextest", "--version"])
+fn is_installed(mut program: Command) -> bool {
+    program
+        .arg("--version")
         .output()
         .is_ok_and(|output| output.status.success())
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the seconds of a step are for the user"
+    reason = "the seconds that a check took are for the user"
 )]
-fn timed(command: &mut Command) -> Result<(bool, f64), XtaskError> {
+fn passes(name: &str, command: &mut Command) -> Result<bool, XtaskError> {
+    eprintln!("── {name}");
     let start = Instant::now();
-    let status = cargo::status(command)?;
-    Ok((status.success(), start.elapsed().as_secs_f64()))
+    let passed = cargo::status(command)?.success();
+    let outcome = if passed { "passed" } else { "FAILED" };
+    let seconds = start.elapsed().as_secs_f64();
+    eprintln!("── {name}: {outcome} in {seconds:.0} s");
+    Ok(passed)
+}
+
+/// Snapshots below `root` that are not among the paths in `list`, one per line.
+fn unused_snapshots(root: &Path, list: &str) -> Result<Vec<PathBuf>, XtaskError> {
+    // Tests outside their crate's folder give paths such as crates/x/../../tests/snapshots/y.snap.
+    let used: BTreeSet<PathBuf> = list
+        .lines()
+        .filter_map(|line| Path::new(line).canonicalize().ok())
+        .collect();
+    let mut unused = Vec::new();
+    let mut folders: Vec<PathBuf> = ["crates", "tests", "xtask"].map(|f| root.join(f)).into();
+    while let Some(folder) = folders.pop() {
+        let wrap = |e| XtaskError::Input(format!("{}: {e}", folder.display()));
+        for entry in folder.read_dir().map_err(wrap)? {
+            let path = entry.map_err(wrap)?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "snap")
+                && !used.contains(&path.canonicalize().map_err(wrap)?)
+            {
+                unused.push(path);
+            }
+        }
+    }
+    unused.sort();
+    Ok(unused)
 }
 
 /// Runs one benchmark or all, in the profile that the demo is built in: what users run is what is
@@ -132,9 +199,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ci_has_its_profile_and_nextest_is_not_required() {
-        assert!(runner(true, true).ends_with(&["--profile", "ci"]));
-        assert!(!runner(true, false).contains(&"ci"));
-        assert_eq!(runner(false, true)[0], "test");
+    fn all_failures_are_shown_with_and_without_nextest() {
+        for nextest in [true, false] {
+            assert!(test_runner(nextest).contains(&"--no-fail-fast"));
+        }
+        assert_eq!(test_runner(false)[0], "test");
+    }
+
+    #[test]
+    fn snapshots_that_no_test_uses_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for path in [
+            "crates/a/tests/used.snap",
+            "tests/unused.snap",
+            "xtask/src/main.rs",
+        ] {
+            files::write_atomic(&root.join(path), b"").unwrap();
+        }
+        let list = format!("{}/crates/a/src/../tests/used.snap\n", root.display());
+        files::create_dir(&root.join("crates/a/src")).unwrap();
+        let unused = unused_snapshots(root, &list).unwrap();
+        assert_eq!(unused, [root.join("tests/unused.snap")]);
     }
 }

@@ -103,7 +103,7 @@ pub(crate) fn size(path: &Path) -> u64 {
 ///
 /// # Errors
 /// It cannot be removed; the error names it.
-pub(crate) fn remove(path: &Path) -> Result<(), ProvisionError> {
+pub fn remove(path: &Path) -> Result<(), ProvisionError> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(ProvisionError::io("removing", path, e))
