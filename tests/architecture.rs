@@ -5,15 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// A crate of this workspace.
 struct Package {
     name: String,
     folder: PathBuf,
+    /// What it needs to run: neither what only its tests nor what only its build script needs.
+    direct: BTreeSet<String>,
 }
 
-fn metadata() -> serde_json::Value {
+/// The crates of this workspace, by their manifests alone. With the resolved graph, cargo would ask
+/// for the crates of every platform, which a new machine has not downloaded.
+fn members() -> Vec<Package> {
     let cargo = option_env!("CARGO").unwrap_or("cargo");
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+        .args(["metadata", "--format-version", "1", "--no-deps"])
         .current_dir(root())
         .output()
         .unwrap();
@@ -22,79 +27,70 @@ fn metadata() -> serde_json::Value {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    serde_json::from_slice(&output.stdout).unwrap()
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    packages.iter().map(Package::read).collect()
 }
 
-fn members(metadata: &serde_json::Value) -> Vec<Package> {
-    let members: BTreeSet<&str> = metadata["workspace_members"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|m| m.as_str().unwrap())
-        .collect();
-    let packages = metadata["packages"].as_array().unwrap().iter();
-    packages
-        .filter(|p| members.contains(p["id"].as_str().unwrap()))
-        .map(|p| Package {
-            name: p["name"].as_str().unwrap().to_owned(),
-            folder: Path::new(p["manifest_path"].as_str().unwrap())
-                .parent()
-                .unwrap()
-                .to_owned(),
-        })
-        .collect()
-}
-
-/// Names of all packages that each workspace member needs, directly or not; build scripts' and
-/// tests' needs left out.
-fn needs(metadata: &serde_json::Value) -> BTreeMap<String, BTreeSet<String>> {
-    let name: BTreeMap<&str, &str> = metadata["packages"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|p| (p["id"].as_str().unwrap(), p["name"].as_str().unwrap()))
-        .collect();
-    let direct: BTreeMap<&str, Vec<&str>> = metadata["resolve"]["nodes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|node| {
-            let normal = node["deps"].as_array().unwrap().iter().filter(|d| {
-                d["dep_kinds"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .any(|k| k["kind"].is_null())
-            });
-            (
-                node["id"].as_str().unwrap(),
-                normal.map(|d| d["pkg"].as_str().unwrap()).collect(),
-            )
-        })
-        .collect();
-    let mut all = BTreeMap::new();
-    for member in metadata["workspace_members"].as_array().unwrap() {
-        let id = member.as_str().unwrap();
-        let (mut seen, mut open) = (BTreeSet::new(), vec![id]);
-        while let Some(id) = open.pop() {
-            for &next in &direct[id] {
-                if seen.insert(next) {
-                    open.push(next);
-                }
-            }
+impl Package {
+    fn read(package: &serde_json::Value) -> Self {
+        let dependencies = package["dependencies"].as_array().unwrap();
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+        Self {
+            name: package["name"].as_str().unwrap().to_owned(),
+            folder: manifest.parent().unwrap().to_owned(),
+            direct: dependencies
+                .iter()
+                .filter(|d| d["kind"].is_null())
+                .map(|d| d["name"].as_str().unwrap().to_owned())
+                .collect(),
         }
-        all.insert(
-            name[id].to_owned(),
-            seen.into_iter().map(|id| name[id].to_owned()).collect(),
-        );
+    }
+}
+
+/// What each package in Cargo.lock depends on, on any platform. Versions are merged, which can only
+/// make a rule stricter.
+fn locked() -> BTreeMap<String, BTreeSet<String>> {
+    let text = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let lock: toml::Table = text.parse().unwrap();
+    let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for package in lock["package"].as_array().unwrap() {
+        let needs = all
+            .entry(package["name"].as_str().unwrap().to_owned())
+            .or_default();
+        let listed = package.get("dependencies").and_then(toml::Value::as_array);
+        for dependency in listed.into_iter().flatten() {
+            // "name", or "name version" where there are several.
+            let name = dependency.as_str().unwrap().split(' ').next().unwrap();
+            needs.insert(name.to_owned());
+        }
     }
     all
 }
 
+/// Names of all packages that each workspace member needs, directly or not.
+fn needs() -> BTreeMap<String, BTreeSet<String>> {
+    let members = members();
+    let mut direct = locked();
+    // Cargo.lock mixes a member's tests with what it needs to run.
+    direct.extend(members.iter().map(|m| (m.name.clone(), m.direct.clone())));
+    let closure = |member: &Package| {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![&member.name];
+        while let Some(name) = open.pop() {
+            open.extend(direct[name].iter().filter(|n| seen.insert((*n).clone())));
+        }
+        seen
+    };
+    members
+        .iter()
+        .map(|m| (m.name.clone(), closure(m)))
+        .collect()
+}
+
 #[test]
 fn native_libraries_and_polars_stay_where_they_belong() {
-    let metadata = metadata();
-    let needs = needs(&metadata);
+    let needs = needs();
     let users = |of: &str| -> BTreeSet<&str> {
         needs
             .iter()
@@ -181,7 +177,7 @@ fn native_libraries_and_polars_stay_where_they_belong() {
 #[test]
 fn every_crate_has_a_head_the_workspace_lints_and_a_line_in_the_docs() {
     let docs = std::fs::read_to_string(root().join("docs/architecture.md")).unwrap();
-    for Package { name, folder } in members(&metadata()) {
+    for Package { name, folder, .. } in members() {
         let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
         if name != "xgboost-rs-sys" {
             assert!(
