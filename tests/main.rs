@@ -1,7 +1,6 @@
 //! End-to-end tests of the workspace: the binary `segad` on real and generated images.
 #![allow(
     clippy::disallowed_methods,
-    clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
     reason = "tests fail by panicking and make the files they need"

@@ -1,7 +1,6 @@
 //! Each layout on a tiny tree, and what is said when a tree is wrong.
 #![allow(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
     reason = "tests"

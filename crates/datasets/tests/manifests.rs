@@ -1,7 +1,6 @@
 //! The manifests that come with the project, and what is refused in others.
 #![allow(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
     reason = "tests"

@@ -2,7 +2,6 @@
 //! fixture of 384 splits.
 #![allow(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
     reason = "tests"

@@ -1,7 +1,6 @@
 //! What must hold for every protocol, over random indices.
 #![allow(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
     reason = "tests"

@@ -1,7 +1,6 @@
 //! The shipped ELPV cells: real images through manifest, layout, decoder and protocols.
 #![allow(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
     reason = "tests"

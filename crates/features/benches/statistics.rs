@@ -2,8 +2,6 @@
 //! `statistics_reference.py` times the numpy and scipy loop on the same values; the quotient of the
 //! two is what counts on a machine that others use too.
 
-#![expect(clippy::expect_used, reason = "a benchmark may stop at an error")]
-
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use segad_core::{AnomalyMap, LabelMap};
 use segad_features::{FeatureExtractor, FeatureParams, Numerics, Scratch, SegmentIndex};

@@ -2,8 +2,6 @@
 //! 32×32 places of 64 channels and one anomaly map, every number of segments up to 8 tried.
 //! `cargo xtask bench clustered`.
 
-#![expect(clippy::expect_used, reason = "a benchmark may stop at an error")]
-
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use segad_core::Seed;
 use segad_segments::{ClusteredMode, ClusteredParams, PatchSample, PlaceSums};
