@@ -153,7 +153,7 @@ fn weights_of_another_shape_are_named() {
         .iter()
         .map(|(n, t)| (n.as_str(), if n == name { &wide } else { t }))
         .collect();
-    std::fs::write(&file, write_tensors(&tensors).unwrap()).unwrap();
+    std::fs::write(&file, write_tensors(tensors).unwrap()).unwrap();
     for row_name in ["PatchCore", "FastFlow", "RD4AD", "EfficientAD"] {
         let message = expect(row(&place, "sweep", row_name, &["seeds=[333]"]), 1);
         let shapes = "layer2.0.conv1.weight is [128, 32, 3, 3], expected [128, 64, 3, 3]";

@@ -36,14 +36,9 @@ impl Place {
         std::fs::create_dir_all(&weights).unwrap();
         let kind = segad_nn::BackboneKind::Resnet18;
         let random = segad_nn::Weights::random(kind, None, segad_core::Seed(1)).unwrap();
-        let tensors: Vec<_> = random
-            .tensors()
-            .iter()
-            .map(|(n, t)| (n.as_str(), t))
-            .collect();
         std::fs::write(
             weights.join("resnet18.safetensors"),
-            segad_nn::write_tensors(&tensors).unwrap(),
+            segad_nn::write_tensors(random.tensors()).unwrap(),
         )
         .unwrap();
         place

@@ -23,6 +23,7 @@
 
 mod cell;
 mod context;
+mod curve;
 mod error;
 mod image;
 mod key;
@@ -34,6 +35,7 @@ mod traits;
 
 pub use cell::CellKind;
 pub use context::{Cancel, Device, FitContext, NoProgress, Precision, Progress, Task};
+pub use curve::CurvePoint;
 pub use error::CoreError;
 pub use image::Image;
 pub use key::{CacheKey, Key, KeyHasher};

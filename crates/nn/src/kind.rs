@@ -126,6 +126,17 @@ impl BackboneKind {
         }
     }
 
+    /// The three taps that FastFlow and RD4AD use unless told otherwise: strides 4, 8 and 16.
+    pub fn pyramid_taps(self) -> [&'static str; 3] {
+        let [second, third] = self.default_taps();
+        match self {
+            Self::WideResnet50_2 | Self::Resnet18 | Self::Miniature => ["layer1", second, third],
+            Self::EfficientnetLite0 | Self::EfficientnetLite1 | Self::EfficientnetLite2 => {
+                ["stage1", second, third]
+            }
+        }
+    }
+
     /// The state of the network up to and including the tap `through`, or all of it with the head.
     /// Batch counters (`num_batches_tracked`) are not listed.
     ///

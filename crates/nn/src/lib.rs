@@ -14,6 +14,8 @@
 //! - [`MapOperator`] enlarges and blurs a map by two small matrix products.
 //! - [`PatchFeatures`]: features of several taps on one grid, few channels.
 //! - [`ScriptModule`] runs a TorchScript module of somebody else's, its interface checked.
+//! - [`model`] holds what detectors and classifiers share: settings that are checked once, one error,
+//!   batches.
 //! - [`SavedModel`] is a fitted model as bytes. [`golden`] and [`testing`] serve tests.
 //!
 //! Every function returns an error where libtorch refuses; none panics on a shape.
@@ -47,6 +49,7 @@ pub mod golden;
 mod kind;
 mod layers;
 mod map_operator;
+pub mod model;
 mod module;
 mod patches;
 mod preprocess;

@@ -1,10 +1,15 @@
-use crate::NnError;
+use crate::model::ModelError;
 use crate::weights::{read_tensors, write_tensors};
+use crate::{NnError, Weights};
 use segad_core::Key;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use tch::Tensor;
+
+/// The input under which a model keeps the digest of its backbone's weights.
+const BACKBONE_WEIGHTS: &str = "backbone weights";
 
 /// A fitted model as bytes: a JSON header and a safetensors file. Whoever holds it decides about
 /// files.
@@ -48,7 +53,7 @@ impl SavedModel {
         schema: u32,
         parameters: P,
         inputs: BTreeMap<String, Key>,
-        tensors: &[(&str, &Tensor)],
+        tensors: impl IntoIterator<Item = (impl AsRef<str>, impl Borrow<Tensor>)>,
     ) -> Result<Self, NnError> {
         let tensors = write_tensors(tensors)?;
         let digest = Key::of_bytes(&tensors);
@@ -62,6 +67,35 @@ impl SavedModel {
         let header = serde_json::to_string_pretty(&header)
             .map_err(|e| NnError::Saved(format!("parameters of {kind} cannot be written: {e}")))?;
         Ok(Self { header, tensors })
+    }
+
+    /// The inputs of a model that was made with these backbone weights.
+    pub fn weights_input(weights: Option<Key>) -> BTreeMap<String, Key> {
+        let named = weights.map(|digest| (BACKBONE_WEIGHTS.to_owned(), digest));
+        named.into_iter().collect()
+    }
+
+    /// As [`SavedModel::open`], for a model that needs the backbone weights again that it was made
+    /// with.
+    ///
+    /// # Errors
+    /// [`ModelError::OtherWeights`] for other weights; as [`SavedModel::open`].
+    pub fn open_with_weights<P: DeserializeOwned>(
+        &self,
+        kind: &'static str,
+        schema: u32,
+        weights: &Weights,
+    ) -> Result<Opened<P>, ModelError> {
+        let opened = self.open(kind, schema)?;
+        let actual = weights.digest();
+        match opened.inputs.get(BACKBONE_WEIGHTS) {
+            Some(&expected) if expected != actual => Err(ModelError::OtherWeights {
+                model: kind,
+                expected,
+                actual,
+            }),
+            _ => Ok(opened),
+        }
     }
 
     /// Reads a model back after checking kind, schema and digest.
@@ -129,7 +163,7 @@ mod tests {
             .unwrap()
             .transpose(0, 1);
         let inputs = BTreeMap::from([("weights".to_owned(), Key::of_bytes(b"w"))]);
-        SavedModel::new("toy", 2, vec![0.1f64, 7.0], inputs, &[("t", &t)]).unwrap()
+        SavedModel::new("toy", 2, vec![0.1f64, 7.0], inputs, [("t", &t)]).unwrap()
     }
 
     #[test]

@@ -150,8 +150,7 @@ impl TrainableBackbone {
     /// # Errors
     /// [`NnError::WeightValues`] for values that are not finite.
     pub fn weights(&self) -> Result<Weights, NnError> {
-        let list: Vec<(&str, &Tensor)> = self.state.iter().map(|(k, v)| (k.as_str(), v)).collect();
-        Weights::from_safetensors(&write_tensors(&list)?)
+        Weights::from_safetensors(&write_tensors(&self.state)?)
     }
 }
 

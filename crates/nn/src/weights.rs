@@ -4,6 +4,7 @@ use crate::{BackboneKind, NnError, golden};
 use rand::Rng;
 use safetensors::{Dtype, SafeTensors};
 use segad_core::{Key, KeyHasher, Seed};
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tch::{Kind, Tensor};
@@ -274,21 +275,22 @@ pub fn read_tensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, NnError> {
 ///
 /// # Errors
 /// libtorch's, and [`NnError::SafeTensors`].
-pub fn write_tensors(tensors: &[(&str, &Tensor)]) -> Result<Vec<u8>, NnError> {
-    let mut views = Vec::with_capacity(tensors.len());
+pub fn write_tensors(
+    tensors: impl IntoIterator<Item = (impl AsRef<str>, impl Borrow<Tensor>)>,
+) -> Result<Vec<u8>, NnError> {
+    let mut views = Vec::new();
     for (name, tensor) in tensors {
+        let tensor = tensor.borrow();
         let bytes: Vec<u8> = to_vec(tensor)?
             .iter()
             .flat_map(|v| v.to_le_bytes())
             .collect();
         let shape = tensor.size().iter().map(|&n| n as usize).collect();
-        views.push((
-            (*name).to_owned(),
-            Stored {
-                shape,
-                bytes: Arc::new(bytes),
-            },
-        ));
+        let stored = Stored {
+            shape,
+            bytes: Arc::new(bytes),
+        };
+        views.push((name.as_ref().to_owned(), stored));
     }
     views.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(safetensors::serialize(views, None)?)
@@ -326,12 +328,7 @@ mod tests {
     }
 
     fn bytes(weights: &Weights) -> Vec<u8> {
-        let list: Vec<(&str, &Tensor)> = weights
-            .tensors
-            .iter()
-            .map(|(k, v)| (k.as_str(), v))
-            .collect();
-        write_tensors(&list).unwrap()
+        write_tensors(&weights.tensors).unwrap()
     }
 
     #[test]
@@ -401,7 +398,7 @@ mod tests {
             ));
         }
         let nan = from_slice(&[f32::NAN], &[1]).unwrap();
-        let e = Weights::from_safetensors(&write_tensors(&[("x", &nan)]).unwrap()).unwrap_err();
+        let e = Weights::from_safetensors(&write_tensors([("x", &nan)]).unwrap()).unwrap_err();
         assert!(e.to_string().contains("x holds NaN"), "{e}");
     }
 }

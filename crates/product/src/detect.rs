@@ -303,7 +303,7 @@ impl Backbones {
                 .filter(|(name, _)| kept.contains(name))
                 .map(|(name, tensor)| (name.as_str(), tensor))
                 .collect();
-            backbones.0.insert(kind, write_tensors(&tensors)?);
+            backbones.0.insert(kind, write_tensors(tensors)?);
         }
         Ok(backbones)
     }

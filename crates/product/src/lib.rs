@@ -34,7 +34,7 @@
 //! impl WeightsSource for Random {
 //!     fn weights(&self, kind: BackboneKind) -> Result<Vec<u8>, BoxError> {
 //!         let weights = Weights::random(kind, None, Seed(1))?;
-//!         Ok(write_tensors(&weights.tensors().iter().map(|(n, t)| (n.as_str(), t)).collect::<Vec<_>>())?)
+//!         Ok(write_tensors(weights.tensors().iter().map(|(n, t)| (n.as_str(), t)).collect::<Vec<_>>())?)
 //!     }
 //!     fn has(&self, _: BackboneKind) -> bool {
 //!         true

@@ -89,7 +89,7 @@ pub(crate) fn figures(plan: &Plan, bench: &Workbench) -> Result<Vec<Figure>, Box
 }
 
 /// The curves by name, in the order in which they appear, thinned.
-fn terms(points: Vec<segad_store::CurvePoint>) -> Vec<(String, Vec<(f64, f64)>)> {
+fn terms(points: Vec<segad_core::CurvePoint>) -> Vec<(String, Vec<(f64, f64)>)> {
     let mut terms: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
     for p in points {
         let point = (p.step as f64, p.value);
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn curves_are_told_apart_and_thinned() {
-        let point = |step: u64, name: &str| segad_store::CurvePoint {
+        let point = |step: u64, name: &str| segad_core::CurvePoint {
             step,
             name: name.to_owned(),
             value: step as f64 + if name == "hard" { 0.5 } else { 0.0 },

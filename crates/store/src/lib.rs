@@ -77,7 +77,6 @@ pub use maps::{MapInfo, MapRecord, MapsReader, MapsWriter};
 pub use owner::Owner;
 pub use store::{Store, Verify};
 pub use tables::{
-    CurvePoint, ScoreRow, read_curves, read_features, read_scores, write_curves, write_features,
-    write_scores,
+    ScoreRow, read_curves, read_features, read_scores, write_curves, write_features, write_scores,
 };
 pub use verdicts::{VerdictRow, write_verdicts};

@@ -7,7 +7,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema, UInt8Type, UInt64Type};
 use parquet::basic::Encoding;
 use parquet::schema::types::ColumnPath;
-use segad_core::{FeatureTable, ImageId, Label};
+use segad_core::{CurvePoint, FeatureTable, ImageId, Label};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::Path;
@@ -162,17 +162,6 @@ pub fn read_scores(path: &Path) -> Result<Vec<ScoreRow>> {
             })
         })
         .collect()
-}
-
-/// One point of a training curve, e.g. the loss of a step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CurvePoint {
-    /// Optimiser steps so far.
-    pub step: u64,
-    /// Which curve, e.g. `loss`.
-    pub name: String,
-    /// The value.
-    pub value: f64,
 }
 
 /// Writes training curves, columns `step`, `name`, `value`.

@@ -6,10 +6,10 @@
 )]
 
 use proptest::prelude::*;
-use segad_core::{AnomalyMap, FeatureTable, ImageId, Label, LabelMap};
+use segad_core::{AnomalyMap, CurvePoint, FeatureTable, ImageId, Label, LabelMap};
 use segad_store::{
-    CurvePoint, ErrorKind, LabelMapsReader, LabelMapsWriter, MapRecord, MapsReader, MapsWriter,
-    ScoreRow, read_curves, read_features, read_scores, write_curves, write_features, write_scores,
+    ErrorKind, LabelMapsReader, LabelMapsWriter, MapRecord, MapsReader, MapsWriter, ScoreRow,
+    read_curves, read_features, read_scores, write_curves, write_features, write_scores,
 };
 use std::path::Path;
 

@@ -101,7 +101,7 @@ impl FittedDevNet {
             .collect();
         let tensors = self.tensors();
         let tensors: Vec<(&str, &Tensor)> = tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();
-        Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, &tensors)?)
+        Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, tensors)?)
     }
 
     /// Reads a saved model back. The precision is that of the fit. `batch` images go through the

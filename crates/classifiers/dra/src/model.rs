@@ -115,7 +115,7 @@ impl FittedDra {
             tensors.insert(reference_name(s), reference.shallow_clone());
         }
         let tensors: Vec<(&str, &Tensor)> = tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();
-        Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, &tensors)?)
+        Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, tensors)?)
     }
 
     /// Reads a saved model back. The precision is that of the fit. `batch` images go through the

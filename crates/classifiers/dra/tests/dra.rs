@@ -327,7 +327,7 @@ fn published_states_are_imported() {
             .filter(|(n, _)| *n != without)
             .chain(more.iter().map(|(n, t)| (*n, t)))
             .collect();
-        Weights::from_safetensors(&write_tensors(&list).unwrap()).unwrap()
+        Weights::from_safetensors(&write_tensors(list).unwrap()).unwrap()
     };
     let import = |w: &Weights| {
         FittedDra::import(

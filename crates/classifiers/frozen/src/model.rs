@@ -128,7 +128,7 @@ impl FittedHead {
             SCHEMA,
             saved,
             BTreeMap::new(),
-            &tensors,
+            tensors,
         )?)
     }
 

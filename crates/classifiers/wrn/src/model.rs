@@ -136,7 +136,7 @@ impl FittedWrn {
             SCHEMA,
             saved,
             BTreeMap::new(),
-            &tensors,
+            tensors,
         )?)
     }
 
@@ -162,7 +162,7 @@ impl FittedWrn {
             .iter()
             .map(|(k, v)| (k.as_str(), v))
             .collect();
-        let weights = Weights::from_safetensors(&write_tensors(&rest)?)?;
+        let weights = Weights::from_safetensors(&write_tensors(rest)?)?;
         weights
             .check(settings.backbone(), Some(&settings.tap()))
             .map_err(|e| NnError::Saved(e.to_string()))?;

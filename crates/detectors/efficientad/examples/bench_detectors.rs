@@ -143,7 +143,7 @@ fn teacher(size: PdnSize) -> Result<Weights, BoxError> {
         .map(make)
         .collect::<Result<Vec<_>, _>>()?;
     let list: Vec<_> = list.iter().map(|(n, t)| (n.as_str(), t)).collect();
-    Ok(Weights::from_safetensors(&write_tensors(&list)?)?)
+    Ok(Weights::from_safetensors(&write_tensors(list)?)?)
 }
 
 impl Bench {
@@ -239,7 +239,7 @@ impl Bench {
         let values: Vec<f32> = maps.iter().flat_map(|m| m.values()).copied().collect();
         let maps = from_slice(&values, &[self.batch as i64, SIZE as i64, SIZE as i64])?;
         let x = Preprocess::imagenet(SIZE, SIZE).batch(&images, torch_device(Device::Cpu)?)?;
-        std::fs::write(inputs, write_tensors(&[("images", &x), ("maps", &maps)])?)?;
+        std::fs::write(inputs, write_tensors([("images", &x), ("maps", &maps)])?)?;
         Ok(())
     }
 
@@ -378,7 +378,7 @@ fn backbone(folder: &Path) -> Result<Weights, BoxError> {
             .iter()
             .map(|(n, t)| (n.as_str(), t))
             .collect();
-        std::fs::write(&file, write_tensors(&tensors)?)?;
+        std::fs::write(&file, write_tensors(tensors)?)?;
     }
     Ok(Weights::from_safetensors(&std::fs::read(&file)?)?)
 }

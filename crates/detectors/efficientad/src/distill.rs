@@ -134,10 +134,9 @@ pub fn distill(
     })?;
     let mut tensors: Vec<(String, Tensor)> = store.variables().into_iter().collect();
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
-    let tensors: Vec<(&str, &Tensor)> = tensors.iter().map(|(n, t)| (n.as_str(), t)).collect();
     Ok(DistilledTeacher {
         size: s.network,
-        file: write_tensors(&tensors)?,
+        file: write_tensors(tensors)?,
         curve: trained.curve,
     })
 }

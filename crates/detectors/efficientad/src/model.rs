@@ -195,7 +195,7 @@ impl FittedEfficientAd {
             SCHEMA,
             saved,
             BTreeMap::new(),
-            &tensors,
+            tensors,
         )?)
     }
 

@@ -93,8 +93,7 @@ mod tests {
                 ))
             })
             .collect();
-        let list: Vec<(&str, &Tensor)> = list.iter().map(|(n, t)| (n.as_str(), t)).collect();
-        Weights::from_safetensors(&write_tensors(&list).unwrap()).unwrap()
+        Weights::from_safetensors(&write_tensors(list).unwrap()).unwrap()
     }
 
     #[test]
@@ -131,7 +130,7 @@ mod tests {
             .to_string();
         assert!(e.contains("12.weight"), "{e}");
         let small = Weights::from_safetensors(
-            &write_tensors(&[("0.weight", &golden::input("x", &[2, 2]).unwrap())]).unwrap(),
+            &write_tensors([("0.weight", &golden::input("x", &[2, 2]).unwrap())]).unwrap(),
         );
         assert!(teacher_tensors(PdnSize::Small, &small.unwrap()).is_err());
     }

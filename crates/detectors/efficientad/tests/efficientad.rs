@@ -36,7 +36,7 @@ fn teacher() -> Weights {
             })
             .collect();
         let list: Vec<(&str, &Tensor)> = list.iter().map(|(n, t)| (n.as_str(), t)).collect();
-        write_tensors(&list).unwrap()
+        write_tensors(list).unwrap()
     };
     Weights::from_safetensors(FILE.get_or_init(make)).unwrap()
 }

@@ -162,7 +162,7 @@ impl FittedFastFlow {
         }
         let tensors: Vec<(&str, &Tensor)> =
             tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
-        Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, &tensors)?)
+        Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, tensors)?)
     }
 
     /// Reads a saved model back; `weights` are the backbone's, those that it was fitted with. The

@@ -206,7 +206,7 @@ impl FittedPatchCore {
             SCHEMA,
             saved,
             inputs,
-            &[(BANK, &self.bank.rows)],
+            [(BANK, &self.bank.rows)],
         )?)
     }
 

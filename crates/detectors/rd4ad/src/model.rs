@@ -112,7 +112,7 @@ impl FittedRd4ad {
             BTreeMap::from([(WEIGHTS.to_owned(), self.inference.encoder.backbone.digest())]);
         let tensors = self.student.tensors();
         let tensors: Vec<(&str, &Tensor)> = tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();
-        Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, &tensors)?)
+        Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, tensors)?)
     }
 
     /// Reads a saved model back; `weights` are the encoder's, those that it was trained with. The
@@ -170,7 +170,7 @@ impl FittedRd4ad {
             .filter(|(n, _)| !n.starts_with("encoder."))
             .collect();
         let named: Vec<(&str, &Tensor)> = renamed.iter().map(|(n, t)| (n.as_str(), *t)).collect();
-        let state = Weights::from_safetensors(&write_tensors(&named)?)?;
+        let state = Weights::from_safetensors(&write_tensors(named)?)?;
         state.check_against("rd4ad", &params.parameters(false), &params.parameters(true))?;
 
         let encoder = Encoder::new(&params, weights, device, precision)?;

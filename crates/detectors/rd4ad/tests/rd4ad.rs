@@ -241,7 +241,7 @@ fn published_states_are_imported() {
                 .map(|(name, t)| (name.clone(), t.shallow_clone())),
         );
         let list: Vec<(&str, &Tensor)> = list.iter().map(|(name, t)| (name.as_str(), t)).collect();
-        Weights::from_safetensors(&write_tensors(&list).unwrap()).unwrap()
+        Weights::from_safetensors(&write_tensors(list).unwrap()).unwrap()
     };
     let zeros = |shape: &[i64]| Tensor::zeros(shape, (tch::Kind::Float, tch::Device::Cpu));
     let import = |state: &Weights| {

@@ -1,15 +1,5 @@
+use segad_core::CurvePoint;
 use serde::{Deserialize, Serialize};
-
-/// A point of a loss curve.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CurvePoint {
-    /// Steps done.
-    pub step: u64,
-    /// What it is, e.g. `loss`.
-    pub name: String,
-    /// The mean over the steps since the point before.
-    pub value: f64,
-}
 
 /// Makes points from the values of single steps.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ pub enum TrainError {
     #[error(transparent)]
     Nn(#[from] NnError),
     /// A setting that makes no sense.
-    #[error("training setting {field} = {value}: expected {expected}")]
+    #[error("{field} = {value}: expected {expected}")]
     Setting {
         /// Which setting.
         field: &'static str,

@@ -52,13 +52,13 @@ mod streams;
 
 pub use batches::{Sampler, ShuffledBatches, shuffle};
 pub use cache::FrozenCache;
-pub use curve::CurvePoint;
 pub use error::TrainError;
 pub use focal::focal_loss;
 pub use init::{Initial, dropout, initialise, pytorch_default, uniform};
 pub use plan::{Length, Optimiser, Schedule, TrainPlan};
 pub use resized::{ResizedImages, turned};
 pub use run::{Loss, Run, Step, Trained, train};
+pub use segad_core::CurvePoint;
 pub use streams::{BalancedBatches, Stream};
 
 /// Raised when the same training gives other weights; part of the keys of all that is trained.

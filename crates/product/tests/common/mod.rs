@@ -76,7 +76,7 @@ impl WeightsSource for Random {
                 .iter()
                 .map(|(n, t)| (n.as_str(), t))
                 .collect();
-            write_tensors(&list).unwrap()
+            write_tensors(list).unwrap()
         });
         Ok(bytes.clone())
     }

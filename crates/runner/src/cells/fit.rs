@@ -1,10 +1,10 @@
 use super::{At, select};
 use crate::classifiers::{self, Training};
 use crate::detectors;
-use segad_core::{BoxError, ImageId};
+use segad_core::{BoxError, CurvePoint, ImageId};
 use segad_grid::{CellId, DetectorDef, Fold};
 use segad_nn::SavedModel;
-use segad_store::{CurvePoint, Draft};
+use segad_store::Draft;
 
 /// Fits a detector on the split's good images.
 pub(super) fn detector(at: &At<'_>, def: &DetectorDef) -> Result<Draft, BoxError> {
@@ -57,21 +57,11 @@ pub(super) fn classifier(
     write(at, &model, curve)
 }
 
-fn write(
-    at: &At<'_>,
-    model: &SavedModel,
-    curve: Vec<segad_nn::train::CurvePoint>,
-) -> Result<Draft, BoxError> {
+fn write(at: &At<'_>, model: &SavedModel, curve: Vec<CurvePoint>) -> Result<Draft, BoxError> {
     let draft = at.draft()?;
     draft.write("model.json", model.header.as_bytes())?;
     draft.write("model.safetensors", &model.tensors)?;
     if !curve.is_empty() {
-        let point = |p: segad_nn::train::CurvePoint| CurvePoint {
-            step: p.step,
-            name: p.name,
-            value: p.value,
-        };
-        let curve: Vec<CurvePoint> = curve.into_iter().map(point).collect();
         segad_store::write_curves(&draft.path("curve.parquet")?, &curve)?;
     }
     Ok(draft)
