@@ -1,4 +1,4 @@
-use crate::error::check;
+use crate::interval::expect_level;
 use crate::special::{normal_cdf, normal_quantile};
 use crate::{Interval, MetricError, Score, Scores};
 use segad_core::Label;
@@ -18,12 +18,7 @@ impl AurocEstimate {
     /// # Errors
     /// [`MetricError::Parameter`] unless 0 < `level` < 1.
     pub fn interval(self, level: f64) -> Result<Interval, MetricError> {
-        check(
-            "confidence level",
-            level,
-            "between 0 and 1",
-            level > 0.0 && level < 1.0,
-        )?;
+        expect_level(level)?;
         let half = normal_quantile(0.5 + level / 2.0) * self.std_error;
         Ok(Interval {
             low: (self.auroc - half).max(0.0),
@@ -107,7 +102,7 @@ pub fn delong_test<S: Score>(
 }
 
 /// Share of `sorted` below `score`, ties counting one half.
-fn beaten(sorted: &[f64], score: f64) -> f64 {
+pub(crate) fn beaten(sorted: &[f64], score: f64) -> f64 {
     let below = sorted.partition_point(|&v| v < score);
     let upto = sorted.partition_point(|&v| v <= score);
     0.5 * (below + upto) as f64 / sorted.len() as f64

@@ -1,6 +1,6 @@
 use crate::error::{check, finite};
 use crate::scores::quantile_sorted;
-use crate::special::{beta_quantile, normal_quantile};
+use crate::special::{beta_quantile, normal_quantile, student_t};
 use crate::{MetricError, Scores};
 use rand::Rng;
 use segad_core::Seed;
@@ -59,28 +59,11 @@ impl Rate {
     /// As [`Rate::wilson`].
     pub fn clopper_pearson(self, level: f64) -> Result<Interval, MetricError> {
         self.checked(level)?;
-        let (k, n, tail) = (self.hits as f64, self.total as f64, (1.0 - level) / 2.0);
-        let low = if self.hits == 0 {
-            0.0
-        } else {
-            beta_quantile(k, n - k + 1.0, tail)
-        };
-        // 1 − quantile of the mirrored problem keeps the tail small instead of 1 − tail.
-        let high = if self.hits == self.total {
-            1.0
-        } else {
-            1.0 - beta_quantile(n - k, k + 1.0, tail)
-        };
-        Ok(Interval { low, high })
+        Ok(clopper_pearson(self.hits as f64, self.total as f64, level))
     }
 
     fn checked(self, level: f64) -> Result<(), MetricError> {
-        check(
-            "confidence level",
-            level,
-            "between 0 and 1",
-            level > 0.0 && level < 1.0,
-        )?;
+        expect_level(level)?;
         if self.total == 0 {
             return Err(MetricError::Empty {
                 what: "images of a rate",
@@ -91,6 +74,28 @@ impl Rate {
     }
 }
 
+/// Clopper and Pearson's interval for `hits` of `total`, which need not be whole.
+pub(crate) fn clopper_pearson(hits: f64, total: f64, level: f64) -> Interval {
+    let tail = (1.0 - level) / 2.0;
+    let low = if hits == 0.0 {
+        0.0
+    } else {
+        beta_quantile(hits, total - hits + 1.0, tail)
+    };
+    // 1 − quantile of the mirrored problem keeps the tail small instead of 1 − tail.
+    let high = if hits == total {
+        1.0
+    } else {
+        1.0 - beta_quantile(total - hits, hits + 1.0, tail)
+    };
+    Interval { low, high }
+}
+
+pub(crate) fn expect_level(level: f64) -> Result<(), MetricError> {
+    let holds = level > 0.0 && level < 1.0;
+    check("confidence level", level, "between 0 and 1", holds)
+}
+
 impl Interval {
     /// Student's interval of a mean at a two-sided level: mean ± t·s/√n with n − 1 degrees of
     /// freedom. For differences of two methods pair them by seed first.
@@ -99,12 +104,7 @@ impl Interval {
     /// [`MetricError::Parameter`] unless 0 < `level` < 1 and there are at least 2 values;
     /// [`MetricError::NotFinite`].
     pub fn of_mean(values: &[f64], level: f64) -> Result<Self, MetricError> {
-        check(
-            "confidence level",
-            level,
-            "between 0 and 1",
-            level > 0.0 && level < 1.0,
-        )?;
+        expect_level(level)?;
         check(
             "values of a mean",
             values.len() as f64,
@@ -115,10 +115,7 @@ impl Interval {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        // P(|T| > t) = I(ν/(ν + t²); ν/2, 1/2)
-        let freedom = n - 1.0;
-        let x = beta_quantile(freedom / 2.0, 0.5, 1.0 - level);
-        let half = (freedom * (1.0 - x) / x).sqrt() * (variance / n).sqrt();
+        let half = student_t(level, n - 1.0) * (variance / n).sqrt();
         Ok(Self {
             low: mean - half,
             high: mean + half,
@@ -141,12 +138,7 @@ impl Scores {
         seed: Seed,
     ) -> Result<Interval, MetricError> {
         check("resamples", resamples as f64, "at least 1", resamples >= 1)?;
-        check(
-            "confidence level",
-            level,
-            "between 0 and 1",
-            level > 0.0 && level < 1.0,
-        )?;
+        expect_level(level)?;
         let mut rng = seed.derive("bootstrap").rng();
         let mut drawn = self.clone();
         let mut counts = Vec::new();

@@ -33,6 +33,7 @@
 //! Deviation: scikit-learn, scipy and pandas add floats in other orders, so AUROC, AP and p-values
 //! agree to 1e-12, not to the last bit; FPR@95TPR agrees exactly.
 
+mod clustered;
 mod delong;
 mod drift;
 mod error;
@@ -44,6 +45,7 @@ mod scores;
 mod special;
 mod summary;
 
+pub use clustered::{ClusteredAuroc, ClusteredInterval, clustered_auroc, clustered_difference};
 pub use delong::{AurocDifference, AurocEstimate, delong_test};
 pub use drift::{KolmogorovSmirnov, kolmogorov_smirnov, population_stability};
 pub use error::MetricError;

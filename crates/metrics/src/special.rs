@@ -108,3 +108,10 @@ pub(crate) fn beta_quantile(a: f64, b: f64, p: f64) -> f64 {
         }
     }
 }
+
+/// Student's t that a share `level` of |t| does not exceed, with these degrees of freedom.
+pub(crate) fn student_t(level: f64, freedom: f64) -> f64 {
+    // P(|T| > t) = I(ν/(ν + t²); ν/2, 1/2)
+    let x = beta_quantile(freedom / 2.0, 0.5, 1.0 - level);
+    (freedom * (1.0 - x) / x).sqrt()
+}
