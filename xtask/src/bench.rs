@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use segad_provision::native::Native;
-use segad_provision::{exit, files, programs};
+use segad_provision::{exit, programs};
 
 use crate::cargo;
 use crate::error::XtaskError;
@@ -247,7 +247,7 @@ pub(crate) fn environment(
         ]);
         match programs::run(pip.args(packages)) {
             Ok(_) => {
-                files::write_if_changed(&mark, &packages.join("\n"))?;
+                segad_files::write_if_changed(&mark, &packages.join("\n"))?;
                 return Ok(Some(python));
             }
             Err(e) => eprintln!("{program}: {e}"),

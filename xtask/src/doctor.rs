@@ -4,7 +4,7 @@ use std::process::Command;
 
 use segad_provision::programs::{COMPILER, Need, PIP, READELF};
 use segad_provision::versions::{ELPV_IMAGES, LIBTORCH, WEIGHTS, XGBOOST, XGBOOST_LIBRARY_READY};
-use segad_provision::{CURL, Cache, digest, elpv, exit, files, libtorch, native, xgboost};
+use segad_provision::{CURL, Cache, digest, elpv, exit, libtorch, native, xgboost};
 
 use crate::error::XtaskError;
 use crate::fetch;
@@ -103,7 +103,7 @@ fn rows(context: &Context) -> Result<Vec<Row>, XtaskError> {
 }
 
 fn rust(context: &Context) -> Row {
-    let pinned = files::read_text(&context.root.join("rust-toolchain.toml"))
+    let pinned = segad_files::read_to_string_if_present(&context.root.join("rust-toolchain.toml"))
         .ok()
         .flatten()
         .unwrap_or_default();
@@ -239,7 +239,7 @@ fn natives(context: &Context) -> Result<Vec<Row>, XtaskError> {
             &format!("remove {} and run {SET_UP}", cache.xgboost().display()),
         ),
     };
-    let written = files::read_text(&settings)?;
+    let written = segad_files::read_to_string_if_present(&settings)?;
     let row = |found: &str| Row::good(".cargo/native.toml", "where these lie", found);
     let config = match written {
         Some(text) if text == native.settings() => row("up to date"),

@@ -1,4 +1,5 @@
 use segad_datasets::DatasetError;
+use segad_files::FileError;
 use segad_provision::{ProvisionError, exit};
 use segad_weights::WeightsError;
 use thiserror::Error;
@@ -25,6 +26,12 @@ pub(crate) enum XtaskError {
     Build(String),
     #[error("the command {0:?} is unknown; see cargo xtask --help")]
     Unknown(String),
+}
+
+impl From<FileError> for XtaskError {
+    fn from(e: FileError) -> Self {
+        Self::Provision(e.into())
+    }
 }
 
 impl XtaskError {

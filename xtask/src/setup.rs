@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use segad_provision::native::{self, Native, Shell};
-use segad_provision::{Cache, Patience, Provisioner, files};
+use segad_provision::{Cache, Patience, Provisioner};
 
 use crate::cargo;
 use crate::error::XtaskError;
@@ -42,7 +42,7 @@ pub(crate) fn run(context: &Context) -> Result<Native, XtaskError> {
     let settings = context.settings();
     let native = native::provide(&context.provisioner, &Shell::from_env(&settings)?)?;
     // An unchanged file keeps its time: nothing is rebuilt for it.
-    if files::write_if_changed(&settings, &native.settings())? {
+    if segad_files::write_if_changed(&settings, &native.settings())? {
         (context.provisioner.say)(&format!("wrote {}", settings.display()));
     }
     Ok(native)

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use segad_provision::exit;
 use segad_provision::native::Native;
-use segad_provision::{exit, files};
 
 use crate::cargo;
 use crate::error::XtaskError;
@@ -89,7 +89,7 @@ pub(crate) fn run(
         failed.push("tests");
     } else if filters.is_empty() {
         // Only a complete run that passed has come to every snapshot.
-        let list = files::read_text(&references)?.unwrap_or_default();
+        let list = segad_files::read_to_string_if_present(&references)?.unwrap_or_default();
         let unused = unused_snapshots(&context.root, &list)?;
         for path in &unused {
             eprintln!("{}: no test uses this snapshot", path.display());
@@ -98,7 +98,7 @@ pub(crate) fn run(
             failed.push("snapshots");
         }
     }
-    files::remove(&references)?;
+    segad_files::remove(&references)?;
     if failed.is_empty() {
         return Ok(exit::OK);
     }
@@ -215,10 +215,10 @@ mod tests {
             "tests/unused.snap",
             "xtask/src/main.rs",
         ] {
-            files::write_atomic(&root.join(path), b"").unwrap();
+            segad_files::write_with_parents(&root.join(path), b"").unwrap();
         }
         let list = format!("{}/crates/a/src/../tests/used.snap\n", root.display());
-        files::create_dir(&root.join("crates/a/src")).unwrap();
+        segad_files::create_dir(&root.join("crates/a/src")).unwrap();
         let unused = unused_snapshots(root, &list).unwrap();
         assert_eq!(unused, [root.join("tests/unused.snap")]);
     }

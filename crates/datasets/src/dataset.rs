@@ -1,8 +1,8 @@
-use crate::digest::Digests;
 use crate::layout::{self, Scan};
 use crate::manifest::{Class, Manifest};
 use crate::{DatasetError, Index, Part};
 use segad_core::{BoxError, Image, ImageId, ImageLoader, Key, Label};
+use segad_files::DigestCache;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub struct Dataset {
     manifest: Manifest,
     root: PathBuf,
     base: PathBuf,
-    digests: Digests,
+    digests: DigestCache,
 }
 
 /// A group whose number of images is not the manifest's.
@@ -51,7 +51,7 @@ impl Dataset {
             manifest,
             root: root.to_owned(),
             base,
-            digests: Digests::default(),
+            digests: DigestCache::default(),
         })
     }
 
@@ -59,10 +59,10 @@ impl Dataset {
     /// or time changes.
     ///
     /// # Errors
-    /// [`DatasetError::Io`] if the file is there but cannot be read. Lines that make no sense are
+    /// [`DatasetError::File`] if the file is there but cannot be read. Lines that make no sense are
     /// left out.
     pub fn with_digest_cache(mut self, path: &Path) -> Result<Self, DatasetError> {
-        self.digests = Digests::kept_in(path)?;
+        self.digests = DigestCache::load(path)?;
         Ok(self)
     }
 
@@ -150,18 +150,18 @@ impl Dataset {
     /// The content digest of an image: BLAKE3 of its file.
     ///
     /// # Errors
-    /// [`DatasetError::Io`].
+    /// [`DatasetError::File`].
     pub fn digest(&self, id: &ImageId) -> Result<Key, DatasetError> {
-        self.digests.of(id, &self.path(id))
+        Ok(self.digests.digest(id.as_str(), &self.path(id))?)
     }
 
     /// Writes the digests taken so far to the file of [`Dataset::with_digest_cache`], if there is
     /// one.
     ///
     /// # Errors
-    /// [`DatasetError::Io`].
+    /// [`DatasetError::File`].
     pub fn save_digests(&self) -> Result<(), DatasetError> {
-        self.digests.save()
+        Ok(self.digests.save()?)
     }
 }
 

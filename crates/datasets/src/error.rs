@@ -1,4 +1,5 @@
 use segad_core::{CoreError, Label};
+use segad_files::FileError;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -7,13 +8,8 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum DatasetError {
     /// A file or folder could not be read or written.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// Which file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A manifest does not parse or contradicts itself.
     #[error("manifest {manifest}: {reason}")]
     Manifest {

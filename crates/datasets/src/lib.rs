@@ -15,12 +15,11 @@
 //! ```
 
 mod dataset;
-mod digest;
 mod error;
-mod files;
 pub mod folds;
 mod index;
 mod layout;
+mod listing;
 mod manifest;
 pub mod numpy;
 pub mod protocol;

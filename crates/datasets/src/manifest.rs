@@ -1,5 +1,5 @@
+use crate::DatasetError;
 use crate::error::nearest;
-use crate::{DatasetError, files};
 use segad_core::Label;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
@@ -223,7 +223,10 @@ impl Manifest {
     /// # Errors
     /// [`DatasetError::Io`], or as [`Manifest::parse`].
     pub fn read(path: &Path) -> Result<Self, DatasetError> {
-        Self::parse(&path.display().to_string(), &files::text(path)?)
+        Self::parse(
+            &path.display().to_string(),
+            &segad_files::read_to_string(path)?,
+        )
     }
 
     /// A manifest that comes with this crate.

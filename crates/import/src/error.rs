@@ -1,4 +1,5 @@
 use segad_datasets::DatasetError;
+use segad_files::FileError;
 use segad_store::StoreError;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -43,7 +44,10 @@ pub enum ImportError {
     /// Ctrl-C.
     #[error("interrupted; what was complete is stored")]
     Interrupted,
-    /// The store, or reading a file.
+    /// A file or folder could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Splits or manifests.

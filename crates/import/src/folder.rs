@@ -4,8 +4,9 @@ use crate::listing::{Gather, Listed, Listing, MapSource};
 use crate::{Fault, ImportError};
 use segad_core::{ImageId, Label};
 use segad_datasets::{Entry, Part};
+use segad_files::Result;
 use segad_segments::SegmentsSpec;
-use segad_store::{MapsReader, Result, atomic};
+use segad_store::MapsReader;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -31,7 +32,7 @@ impl Images {
     /// Reads the list.
     pub fn read(base: &Path) -> std::result::Result<Self, ImportError> {
         let path = base.join("images.csv");
-        let text = atomic::read_to_string(&path)?;
+        let text = segad_files::read_to_string(&path)?;
         let wrong = |reason: String| ImportError::Layout {
             path: path.clone(),
             reason,
@@ -135,7 +136,7 @@ fn entry(
 /// The Parquet files of a model: which file has the map of which image.
 fn parquet(base: &Path, model: &str) -> std::result::Result<HashMap<ImageId, String>, String> {
     let mut rows = HashMap::new();
-    for path in atomic::list_dir(&base.join("maps").join(model)).map_err(|e| e.to_string())? {
+    for path in segad_files::list_dir(&base.join("maps").join(model)).map_err(|e| e.to_string())? {
         if path.extension().is_none_or(|e| e != "parquet") {
             continue;
         }
@@ -231,7 +232,7 @@ pub(crate) fn segments(
     if !path.is_file() {
         return Ok(BTreeMap::new());
     }
-    let text = atomic::read_to_string(&path)?;
+    let text = segad_files::read_to_string(&path)?;
     toml::from_str(&text).map_err(|e| ImportError::Segments {
         path,
         reason: e.to_string(),

@@ -132,7 +132,7 @@ impl MapsFolder {
                 .field("width", &width)
                 .finish()
         });
-        if mark.is_some_and(|m| self.digests().is_checked(&m)) {
+        if mark.is_some_and(|m| self.digests().is_verified(&m)) {
             return Ok(());
         }
         let task = progress.start(
@@ -155,7 +155,7 @@ impl MapsFolder {
             .collect();
         task.advance(list.rows.len() as u64);
         match mark {
-            Some(mark) if faults.is_empty() => self.digests().set_checked(mark),
+            Some(mark) if faults.is_empty() => self.digests().mark_verified(mark),
             _ => report.faults.extend(faults),
         }
         Ok(())

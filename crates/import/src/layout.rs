@@ -84,7 +84,6 @@ impl std::str::FromStr for Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use segad_store::atomic;
 
     #[test]
     fn layouts_are_told_apart() {
@@ -101,14 +100,14 @@ mod tests {
                 .to_string()
                 .contains("no such folder")
         );
-        atomic::create_dir(&root.join("data/anomaly_maps")).unwrap();
+        segad_files::create_dir(&root.join("data/anomaly_maps")).unwrap();
         assert_eq!(
             Layout::find(root, None).unwrap(),
             (Layout::Segad, root.join("data"))
         );
         assert!(Layout::find(root, Some(Layout::Folder)).is_err());
-        atomic::create_dir(&root.join("maps")).unwrap();
-        atomic::write_atomic(&root.join("images.csv"), b"path,label\n").unwrap();
+        segad_files::create_dir(&root.join("maps")).unwrap();
+        segad_files::write_atomic(&root.join("images.csv"), b"path,label\n").unwrap();
         assert_eq!(Layout::find(root, None).unwrap().0, Layout::Folder);
         assert!(Layout::find(root, Some(Layout::Segad)).is_ok());
         assert_eq!("folder".parse::<Layout>().unwrap(), Layout::Folder);

@@ -62,7 +62,6 @@
 //! Deviations: the authors compute statistics of `f64` maps in `f64`, here such maps are rounded to
 //! `f32` first (theirs are `f32`). They ignore labels of L and more; here they are faults.
 
-mod digest;
 mod error;
 mod fault;
 mod folder;

@@ -1,9 +1,10 @@
-use crate::digest::Digests;
 use crate::folder::{self, Images};
 use crate::listing::Listing;
 use crate::{Fault, ImportError, Layout, segad};
+use rayon::prelude::*;
 use segad_core::{ImageId, Key, KeyHasher};
 use segad_datasets::{Class, Index, Manifest};
+use segad_files::{DigestCache, FileError};
 use segad_segments::{FolderParams, SegmentsSpec, SegmentsTable, Source};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ pub struct MapsFolder {
     classes: Vec<String>,
     lists: BTreeMap<(String, String), Result<Listing, Vec<Fault>>>,
     segments: BTreeMap<String, SegmentsSpec>,
-    digests: Digests,
+    digests: DigestCache,
 }
 
 impl MapsFolder {
@@ -87,7 +88,7 @@ impl MapsFolder {
             classes,
             lists,
             segments,
-            digests: Digests::default(),
+            digests: DigestCache::default(),
         };
         folder.compare_models();
         Ok(folder)
@@ -97,9 +98,9 @@ impl MapsFolder {
     /// or time changes.
     ///
     /// # Errors
-    /// [`ImportError::Store`] if the file is there but cannot be read.
+    /// [`ImportError::File`] if the file exists but cannot be read.
     pub fn with_digest_cache(mut self, path: &Path) -> Result<Self, ImportError> {
-        self.digests = Digests::kept_in(path)?;
+        self.digests = DigestCache::load(path)?;
         Ok(self)
     }
 
@@ -107,7 +108,7 @@ impl MapsFolder {
     /// is one.
     ///
     /// # Errors
-    /// [`ImportError::Store`].
+    /// [`ImportError::File`].
     pub fn save_digests(&self) -> Result<(), ImportError> {
         Ok(self.digests.save()?)
     }
@@ -141,7 +142,7 @@ impl MapsFolder {
         &self.lists
     }
 
-    pub(crate) fn digests(&self) -> &Digests {
+    pub(crate) fn digests(&self) -> &DigestCache {
         &self.digests
     }
 
@@ -192,7 +193,7 @@ impl MapsFolder {
     /// the content of their files.
     ///
     /// # Errors
-    /// As [`MapsFolder::index`], and [`ImportError::Store`] for a file that cannot be read.
+    /// As [`MapsFolder::index`], and [`ImportError::File`] for a file that cannot be read.
     pub fn key(&self, model: &str, class: &str) -> Result<Key, ImportError> {
         Ok(self.keys(self.list(model, class)?)?.0)
     }
@@ -200,7 +201,7 @@ impl MapsFolder {
     /// The key of a list, and the digest of each row's file.
     pub(crate) fn keys(&self, list: &Listing) -> Result<(Key, Vec<Key>), ImportError> {
         let names: Vec<String> = list.rows.iter().map(|r| r.map.file().to_owned()).collect();
-        let digests = self.digests.of(&self.base, &names)?;
+        let digests = self.digests_of(&names)?;
         let mut hasher = KeyHasher::new("imported-maps", REVISION);
         hasher.field("rows", &list.rows.len());
         for (row, digest) in list.rows.iter().zip(&digests) {
@@ -212,20 +213,12 @@ impl MapsFolder {
         Ok((hasher.finish(), digests))
     }
 
-    /// The digest of what is listed about the images of a class (not of their pixels, which are not
-    /// here).
-    ///
-    /// # Errors
-    /// As [`MapsFolder::index`].
-    pub fn index_key(&self, class: &str) -> Result<Key, ImportError> {
-        let index = self.index(class)?;
-        let mut hasher = KeyHasher::new("imported-index", REVISION);
-        for entry in index.entries() {
-            hasher
-                .field("sample", &entry.sample())
-                .field("part", entry.part.as_str());
-        }
-        Ok(hasher.finish())
+    /// The digests of these files below the folder, several read at a time.
+    fn digests_of(&self, names: &[String]) -> Result<Vec<Key>, FileError> {
+        names
+            .par_iter()
+            .map(|name| self.digests.digest(name, &self.base.join(name)))
+            .collect()
     }
 
     /// How the images of a class are cut into segments; paths are relative to [`MapsFolder::base`].
@@ -301,7 +294,7 @@ impl MapsFolder {
                     .to_string(),
             );
         }
-        let digests = self.digests.of(&self.base, &names)?;
+        let digests = self.digests_of(&names)?;
         let mut hasher = KeyHasher::new("imported-segments", segad_segments::REVISION);
         hasher
             .field("spec", &self.segments_text(class)?)

@@ -3,7 +3,7 @@
 use crate::listing::{Listing, MapSource};
 use segad_core::{AnomalyMap, ImageId, Key};
 use segad_imaging::npy::{NpyArray, read_npy};
-use segad_store::{MapsReader, atomic};
+use segad_store::MapsReader;
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -43,7 +43,7 @@ pub(crate) fn map(
         }
         MapSource::File(name) => {
             let at = |problem: String| format!("{name}: {problem}");
-            let bytes = atomic::read(&base.join(name)).map_err(|e| e.to_string())?;
+            let bytes = segad_files::read(&base.join(name)).map_err(|e| e.to_string())?;
             if Key::of_bytes(&bytes) != *digest {
                 return Err(at("changed while it was read; import again".to_owned()));
             }

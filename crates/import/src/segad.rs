@@ -4,7 +4,7 @@ use crate::Fault;
 use crate::listing::{Gather, Listed, Listing, MapSource};
 use segad_core::{ImageId, Label};
 use segad_datasets::{Entry, Part};
-use segad_store::{Result, atomic};
+use segad_files::Result;
 use std::path::Path;
 
 const LISTS: [(&str, Part); 2] = [
@@ -15,7 +15,7 @@ const COLUMNS: [&str; 3] = ["filepath", "an_map_path", "label"];
 
 /// Names of the folders in a folder, sorted.
 pub(crate) fn folders(path: &Path) -> Result<Vec<String>> {
-    let entries = atomic::list_dir(path)?;
+    let entries = segad_files::list_dir(path)?;
     let names = entries
         .iter()
         .filter(|p| p.is_dir())
@@ -60,7 +60,7 @@ fn read(
     if !path.is_file() {
         return Err("this list is not there".to_owned());
     }
-    let text = atomic::read_to_string(path).map_err(|e| e.to_string())?;
+    let text = segad_files::read_to_string(path).map_err(|e| e.to_string())?;
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());

@@ -1,3 +1,4 @@
+use segad_files::FileError;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -15,13 +16,8 @@ pub enum MiniatureError {
         path: PathBuf,
     },
     /// A file or folder could not be written.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// An image could not be made or encoded.
     #[error("{path}: {reason}")]
     Image {

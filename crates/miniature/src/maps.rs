@@ -1,10 +1,9 @@
 //! Anomaly maps and masks out of an integer formula, the same here and in
 //! `tests/fixtures/segad_maps/make.py`.
-#![expect(clippy::disallowed_methods, reason = "writes test data, not results")]
 
+use segad_files::Result;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io;
 use std::path::Path;
 
 /// One class: its name, number of segments, training images, good and bad test images.
@@ -175,8 +174,8 @@ fn mask_file(image: u32, labels: &[u8], size: u32) -> Vec<u8> {
 /// Writes everything below `root`; gives a checksum of the maps of each `model/class`.
 ///
 /// # Errors
-/// The system's.
-pub fn write(root: &Path, size: u32, classes: &[Class]) -> io::Result<BTreeMap<String, u64>> {
+/// [`FileError`](segad_files::FileError) naming the file or folder that cannot be written.
+pub fn write(root: &Path, size: u32, classes: &[Class]) -> Result<BTreeMap<String, u64>> {
     let mut sums = BTreeMap::new();
     for (c, &(name, segments, train, good, bad)) in (0..).zip(classes) {
         let mut training: Vec<u32> = (0..train).collect();
@@ -185,20 +184,20 @@ pub fn write(root: &Path, size: u32, classes: &[Class]) -> io::Result<BTreeMap<S
         let segm = root.join("visa_segm").join(name);
         let label = |i: u32| if i >= 1000 { "bad" } else { "good" };
         for folder in ["good", "bad"] {
-            std::fs::create_dir_all(segm.join(folder))?;
+            segad_files::create_dir(&segm.join(folder))?;
         }
         for &i in training.iter().chain(&test) {
             let labels = mask(c, i, segments, size);
-            std::fs::write(
-                segm.join(label(i)).join(format!("{:03}.npy", i % 1000)),
-                mask_file(i, &labels, size),
+            segad_files::write_atomic(
+                &segm.join(label(i)).join(format!("{:03}.npy", i % 1000)),
+                &mask_file(i, &labels, size),
             )?;
         }
         for (m, model) in (0..).zip(MODELS) {
             let folder = root.join("anomaly_maps").join(model).join(name);
             let maps = folder.join("anomaly_maps");
             for label in ["good", "bad"] {
-                std::fs::create_dir_all(maps.join(label))?;
+                segad_files::create_dir(&maps.join(label))?;
             }
             let mut sum = 0u64;
             for (images, part, file) in [
@@ -219,12 +218,12 @@ pub fn write(root: &Path, size: u32, classes: &[Class]) -> io::Result<BTreeMap<S
                         csv,
                         "{row},visa/{name}/{part}/{label}/{stem}.JPG,{path},{bad},{max}"
                     );
-                    std::fs::write(
-                        maps.join(label).join(format!("{stem}.npy")),
-                        map_file(i, &values, size),
+                    segad_files::write_atomic(
+                        &maps.join(label).join(format!("{stem}.npy")),
+                        &map_file(i, &values, size),
                     )?;
                 }
-                std::fs::write(folder.join(file), csv)?;
+                segad_files::write_atomic(&folder.join(file), csv.as_bytes())?;
             }
             sums.insert(format!("{model}/{name}"), sum);
         }

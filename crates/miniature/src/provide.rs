@@ -46,12 +46,7 @@ pub fn write(root: &Path, params: &Params, progress: &dyn Progress) -> Result<()
     mvtec::write(&tree, params, &*task)?;
     elpv::write(&tree, params, &*task)?;
     let folder = tree.root().join("maps");
-    maps::write(&folder, params.size as u32, &maps::MINIATURE).map_err(|source| {
-        MiniatureError::Io {
-            path: folder,
-            source,
-        }
-    })?;
+    maps::write(&folder, params.size as u32, &maps::MINIATURE)?;
     tree.publish()
 }
 

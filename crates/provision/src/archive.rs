@@ -10,11 +10,11 @@ use std::path::{Component, Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
+use segad_files::FileError;
 use tar::EntryType;
 use zip::ZipArchive;
 
 use crate::error::ProvisionError;
-use crate::files;
 
 /// Memory that an xz archive may ask for, in KiB; the strongest preset asks for 64 MiB.
 const XZ_MEMORY: u32 = 256 << 10;
@@ -40,12 +40,13 @@ pub fn unpack(
         left: max_bytes,
         taken: HashSet::new(),
     };
-    let mut reader = BufReader::with_capacity(1 << 20, files::open(archive)?);
+    let mut reader = BufReader::with_capacity(1 << 20, segad_files::open(archive)?);
     let mut magic = [0; 6];
-    let n = fill(&mut reader, &mut magic).map_err(|e| ProvisionError::io("reading", archive, e))?;
+    let n =
+        fill(&mut reader, &mut magic).map_err(|e| FileError::new("read the file", archive, e))?;
     reader
         .seek(SeekFrom::Start(0))
-        .map_err(|e| ProvisionError::io("reading", archive, e))?;
+        .map_err(|e| FileError::new("read the file", archive, e))?;
     match &magic[..n] {
         [b'P', b'K', 3 | 5, 4 | 6, ..] => out.zip(reader, select)?,
         [0x1f, 0x8b, ..] => out.tar(MultiGzDecoder::new(reader), select)?,
@@ -154,14 +155,14 @@ impl Unpacker<'_> {
             return Err(self.wrong(format!("entry {name:?} stands there twice")));
         }
         if let Some(folder) = path.parent() {
-            files::create_dir(folder)?;
+            segad_files::create_dir(folder)?;
         }
-        let mut file = files::create(&path)?;
+        let mut file = segad_files::create(&path)?;
         // One byte more than allowed tells that there is more.
         let mut limited = from.take(self.left.saturating_add(1));
         let written = copy(&mut limited, &mut file).map_err(|e| match e {
             CopyError::Read(e) => self.wrong(format!("entry {name:?}: {e}; get the archive again")),
-            CopyError::Write(e) => ProvisionError::io("writing", &path, e),
+            CopyError::Write(e) => FileError::new("write the file", &path, e).into(),
         })?;
         self.left = self.left.checked_sub(written).ok_or_else(|| {
             self.wrong(format!(
@@ -216,7 +217,7 @@ mod tests {
     fn archive(entries: &[(&str, &[u8])]) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.whl");
-        let mut zip = ZipWriter::new(files::create(&path).unwrap());
+        let mut zip = ZipWriter::new(segad_files::create(&path).unwrap());
         for (name, data) in entries {
             zip.start_file(*name, SimpleFileOptions::default()).unwrap();
             zip.write_all(data).unwrap();
@@ -251,15 +252,18 @@ mod tests {
         for bytes in [plain, gz.finish().unwrap(), XZ.to_vec()] {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("archive");
-            files::write_atomic(&path, &bytes).unwrap();
+            segad_files::write_with_parents(&path, &bytes).unwrap();
             assert_eq!(unpack(&path, &dir.path().join("out"), 3, all).unwrap(), 2);
-            assert_eq!(files::read(&dir.path().join("out/d/b.txt")).unwrap(), b"bb");
+            assert_eq!(
+                segad_files::read(&dir.path().join("out/d/b.txt")).unwrap(),
+                b"bb"
+            );
             let error = unpack(&path, &dir.path().join("less"), 2, all)
                 .unwrap_err()
                 .to_string();
             assert!(error.contains("limit of 2 bytes"), "{error}");
             let half = &bytes[..bytes.len() / 2];
-            files::write_atomic(&path, half).unwrap();
+            segad_files::write_with_parents(&path, half).unwrap();
             // Half a plain archive may end between two entries; then what is missing is found by
             // counting.
             let unpacked = unpack(&path, &dir.path().join("half"), 10, all);
@@ -267,7 +271,7 @@ mod tests {
                 unpacked.as_ref().is_ok_and(|&n| n < 2) || unpacked.is_err(),
                 "{unpacked:?}"
             );
-            files::write_atomic(&path, b"neither").unwrap();
+            segad_files::write_with_parents(&path, b"neither").unwrap();
             let error = unpack(&path, dir.path(), 10, all).unwrap_err().to_string();
             assert!(error.contains("get it again"), "{error}");
         }
@@ -281,7 +285,7 @@ mod tests {
             name.strip_prefix("p/").map(PathBuf::from)
         });
         assert_eq!(n.unwrap(), 2);
-        assert_eq!(files::read(&into.join("b.txt")).unwrap(), b"b");
+        assert_eq!(segad_files::read(&into.join("b.txt")).unwrap(), b"b");
         assert!(!into.join("q").exists());
     }
 
@@ -300,7 +304,7 @@ mod tests {
     fn refuses_links_bombs_and_damage() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("link.zip");
-        let mut zip = ZipWriter::new(files::create(&path).unwrap());
+        let mut zip = ZipWriter::new(segad_files::create(&path).unwrap());
         zip.add_symlink("link", "/etc/passwd", SimpleFileOptions::default())
             .unwrap();
         zip.finish().unwrap();
@@ -315,9 +319,9 @@ mod tests {
         assert!(error.contains("limit of 99999"), "{error}");
         assert_eq!(unpack(&path, dir.path(), 100_000, all).unwrap(), 1);
 
-        let whole = files::read(&path).unwrap();
+        let whole = segad_files::read(&path).unwrap();
         for end in 0..whole.len() {
-            files::write_atomic(&path, &whole[..end]).unwrap();
+            segad_files::write_with_parents(&path, &whole[..end]).unwrap();
             assert!(unpack(&path, dir.path(), 1 << 20, all).is_err());
         }
     }

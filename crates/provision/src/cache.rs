@@ -1,20 +1,13 @@
 //! The folder for downloads and what is made from them.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this module is where this crate touches the disk"
-)]
 
 use std::ffi::OsString;
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use crate::error::ProvisionError;
-use crate::files;
-use crate::versions;
+use segad_files::FileError;
 
-/// Marks the folder for backup programs (<https://bford.info/cachedir/>).
-const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
-# Downloads and results of segad; everything here can be made again.\n";
+use crate::error::ProvisionError;
+use crate::versions;
 
 /// The cache folder and the places in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +43,8 @@ impl Cache {
     ) -> Result<Self, ProvisionError> {
         let set = |value: Option<OsString>| value.filter(|v| !v.is_empty()).map(PathBuf::from);
         if let Some(root) = set(own) {
-            let root =
-                std::path::absolute(&root).map_err(|e| ProvisionError::io("finding", &root, e))?;
+            let root = std::path::absolute(&root)
+                .map_err(|e| FileError::new("locate the folder", &root, e))?;
             return Ok(Self { root });
         }
         // The XDG rules ignore a relative path.
@@ -127,12 +120,8 @@ impl Cache {
     /// # Errors
     /// The folder cannot be created or written to.
     pub fn prepare(&self) -> Result<(), ProvisionError> {
-        files::create_dir(&self.root)?;
-        let tag = self.root.join("CACHEDIR.TAG");
-        if !tag.exists() {
-            files::write_atomic(&tag, TAG.as_bytes())?;
-        }
-        Ok(())
+        segad_files::create_dir(&self.root)?;
+        Ok(segad_files::tag_cache_dir(&self.root)?)
     }
 
     /// A folder to make things in before they are published. One process at a time has it: another
@@ -143,20 +132,20 @@ impl Cache {
     pub fn stage(&self, waiting: impl FnOnce()) -> Result<Stage, ProvisionError> {
         self.prepare()?;
         let lock_path = self.root.join("partial.lock");
-        let wrap = |e| ProvisionError::io("locking", &lock_path, e);
+        let wrap = |e| FileError::new("lock the file", &lock_path, e);
         // The system frees the lock when its holder ends, however it ends.
-        let lock = File::create(&lock_path).map_err(wrap)?;
+        let lock = segad_files::create(&lock_path)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 waiting();
                 lock.lock().map_err(wrap)?;
             }
-            Err(TryLockError::Error(e)) => return Err(wrap(e)),
+            Err(TryLockError::Error(e)) => return Err(wrap(e).into()),
         }
         let dir = self.root.join("partial");
-        files::remove_dir(&dir)?;
-        files::create_dir(&dir)?;
+        segad_files::remove(&dir)?;
+        segad_files::create_dir(&dir)?;
         Ok(Stage { dir, _lock: lock })
     }
 }
@@ -180,23 +169,21 @@ impl Stage {
     /// # Errors
     /// The place cannot be written to.
     pub fn publish(&self, from: &Path, to: &Path) -> Result<(), ProvisionError> {
-        if let Some(parent) = to.parent() {
-            files::create_dir(parent)?;
-        }
+        segad_files::create_dir(segad_files::parent(to))?;
         // A file replaces a file by renaming; a folder must first make way.
         if to.is_dir() {
             let aside = self.dir.join("replaced");
-            files::remove_dir(&aside)?;
-            fs::rename(to, &aside).map_err(|e| ProvisionError::io("moving aside", to, e))?;
+            segad_files::remove(&aside)?;
+            segad_files::rename(to, &aside)?;
         }
-        fs::rename(from, to).map_err(|e| ProvisionError::io("publishing", to, e))
+        Ok(segad_files::publish(from, to)?)
     }
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
         // What cannot be removed now is removed by the next run.
-        drop(files::remove_dir(&self.dir));
+        drop(segad_files::remove(&self.dir));
     }
 }
 
@@ -225,18 +212,18 @@ mod tests {
     fn leftovers_are_removed_and_publishing_replaces() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::at(dir.path().join("cache"));
-        files::write_atomic(&cache.root.join("partial/torch.whl"), b"half").unwrap();
+        segad_files::write_with_parents(&cache.root.join("partial/torch.whl"), b"half").unwrap();
         let stage = cache.stage(|| panic!("nobody else is here")).unwrap();
-        assert_eq!(fs::read_dir(stage.path()).unwrap().count(), 0);
-        let tag = files::read_text(&cache.root.join("CACHEDIR.TAG")).unwrap();
+        assert!(segad_files::list_all(stage.path()).unwrap().is_empty());
+        let tag = segad_files::read_to_string_if_present(&cache.root.join("CACHEDIR.TAG")).unwrap();
         assert!(tag.unwrap().starts_with("Signature: 8a477f59"));
 
         let place = cache.data("x");
         for content in [b"one", b"two"] {
             let made = stage.path().join("made");
-            files::write_atomic(&made.join("file"), content).unwrap();
+            segad_files::write_with_parents(&made.join("file"), content).unwrap();
             stage.publish(&made, &place).unwrap();
-            assert_eq!(files::read(&place.join("file")).unwrap(), content);
+            assert_eq!(segad_files::read(&place.join("file")).unwrap(), content);
         }
         let partial = stage.path().to_path_buf();
         drop(stage);

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::io::Read;
 use std::path::Path;
 
+use segad_files::FileError;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use crate::error::ProvisionError;
-use crate::files;
 
 /// SHA-256 of the bytes, as 64 lower-case hexadecimal digits.
 #[must_use]
@@ -62,7 +62,7 @@ pub fn sha256_file(path: &Path) -> Result<String, ProvisionError> {
     Ok(hex(&digest_file(
         Sha256::new(),
         path,
-        &mut files::open(path)?,
+        &mut segad_files::open(path)?,
     )?))
 }
 
@@ -71,10 +71,10 @@ pub fn sha256_file(path: &Path) -> Result<String, ProvisionError> {
 /// # Errors
 /// The file cannot be read.
 pub fn git_blob_file(path: &Path) -> Result<String, ProvisionError> {
-    let mut file = files::open(path)?;
+    let mut file = segad_files::open(path)?;
     let size = file
         .metadata()
-        .map_err(|e| ProvisionError::io("reading", path, e))?
+        .map_err(|e| FileError::new("read the file", path, e))?
         .len();
     let start = Sha1::new().chain_update(format!("blob {size}\0"));
     Ok(hex(&digest_file(start, path, &mut file)?))
@@ -89,7 +89,7 @@ fn digest_file<D: Digest>(
     loop {
         let n = file
             .read(&mut buffer)
-            .map_err(|e| ProvisionError::io("reading", path, e))?;
+            .map_err(|e| FileError::new("read the file", path, e))?;
         if n == 0 {
             return Ok(hasher.finalize().to_vec());
         }

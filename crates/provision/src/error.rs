@@ -1,6 +1,7 @@
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use segad_files::{FileError, is_disk_full};
 use thiserror::Error;
 
 use crate::exit;
@@ -12,34 +13,9 @@ pub enum ProvisionError {
     /// Neither `SEGAD_CACHE_DIR` nor a home folder is known.
     #[error("no cache folder: HOME is not set; set SEGAD_CACHE_DIR to a folder for downloads")]
     NoHome,
-    /// The file system is full.
-    #[error("no space left on the device while {doing} {}; free some or set SEGAD_CACHE_DIR to another disk", path.display())]
-    NoSpace {
-        /// What was being done, as "writing".
-        doing: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-    },
-    /// The folder cannot be written to.
-    #[error("{doing} {}: the folder is not writable ({source}); make it so or set SEGAD_CACHE_DIR to one that is", path.display())]
-    ReadOnly {
-        /// What was being done, as "writing".
-        doing: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Any other failure of the file system.
-    #[error("{doing} {}: {source}", path.display())]
-    Io {
-        /// What was being done, as "writing".
-        doing: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// A file operation failed.
+    #[error("{0}{advice}", advice = advice(.0))]
+    File(#[from] FileError),
     /// A file's digest is another one than expected.
     #[error("{}: {kind} is {actual}, expected {expected}; the file is damaged or another version, get it again", path.display())]
     Digest {
@@ -130,31 +106,6 @@ pub enum ProvisionError {
 }
 
 impl ProvisionError {
-    /// Wraps a failure of the file system; a full disk and an unwritable folder get messages of
-    /// their own.
-    pub fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
-        let path = path.to_path_buf();
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::NoSpace { doing, path }
-            }
-            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
-                if doing != "reading" =>
-            {
-                Self::ReadOnly {
-                    doing,
-                    path,
-                    source,
-                }
-            }
-            _ => Self::Io {
-                doing,
-                path,
-                source,
-            },
-        }
-    }
-
     /// The exit code of a program that stops with this error: [`exit::INPUT`] for what is missing
     /// or damaged, [`exit::CONFIGURATION`] for what the user's settings or machine must change.
     #[must_use]
@@ -164,9 +115,26 @@ impl ProvisionError {
             | Self::Offline { .. }
             | Self::Command { .. }
             | Self::Download { .. }
-            | Self::Archive { .. }
-            | Self::Io { .. } => exit::INPUT,
+            | Self::Archive { .. } => exit::INPUT,
+            Self::File(e) if !needs_another_folder(e) => exit::INPUT,
             _ => exit::CONFIGURATION,
         }
+    }
+}
+
+/// True if the user must make room, or name a folder that can be written to.
+fn needs_another_folder(error: &FileError) -> bool {
+    is_disk_full(error.kind())
+        || matches!(
+            error.kind(),
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+        )
+}
+
+fn advice(error: &FileError) -> &'static str {
+    if needs_another_folder(error) {
+        " with SEGAD_CACHE_DIR"
+    } else {
+        ""
     }
 }

@@ -9,7 +9,6 @@ use crate::cache::Stage;
 use crate::digest::Pin;
 use crate::download::{CURL, Provisioner};
 use crate::error::ProvisionError;
-use crate::files;
 
 /// How often and how long a failing server is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,11 +57,11 @@ impl Provisioner<'_> {
             return Ok(target);
         }
         self.ensure(&[CURL])?;
-        files::create_dir(target.parent().unwrap_or(Path::new("")))?;
-        let part = files::beside(&target, ".part");
-        let mut resumed = files::size(&part) > 0;
+        segad_files::create_dir(&self.cache.downloads())?;
+        let part = beside(&target, ".part");
+        let mut resumed = size(&part) > 0;
         let from = if resumed {
-            format!(", from byte {} on", files::size(&part))
+            format!(", from byte {} on", size(&part))
         } else {
             String::new()
         };
@@ -74,16 +73,16 @@ impl Provisioner<'_> {
                 // The beginning may be an older version's.
                 Err(ProvisionError::Digest { .. }) if resumed => {
                     (self.say)("the parts do not fit together; downloading it once more, whole");
-                    files::remove(&part)?;
+                    segad_files::remove(&part)?;
                     resumed = false;
                 }
                 Err(error) => {
-                    files::remove(&part)?;
+                    segad_files::remove(&part)?;
                     return Err(error);
                 }
             }
         }
-        files::rename(&part, &target)?;
+        segad_files::publish(&part, &target)?;
         Ok(target)
     }
 
@@ -93,10 +92,9 @@ impl Provisioner<'_> {
     /// It cannot be removed.
     pub fn discard(&self, file: &Path) -> Result<(), ProvisionError> {
         if file.starts_with(self.cache.downloads()) {
-            files::remove(file)
-        } else {
-            Ok(())
+            segad_files::remove(file)?;
         }
+        Ok(())
     }
 
     /// Completes `part`; returns whether it is made of several pieces.
@@ -110,17 +108,17 @@ impl Provisioner<'_> {
         };
         let (mut fruitless, mut pieces) = (0, false);
         for _ in 0..ATTEMPTS {
-            let had = files::size(part);
+            let had = size(part);
             let problem = match self.attempt(url, part)? {
                 Attempt::Done => return Ok(pieces),
                 Attempt::Useless(problem) => return Err(gone(problem)),
                 Attempt::Again(problem) => problem,
                 Attempt::Anew(problem) => {
-                    files::remove(part)?;
+                    segad_files::remove(part)?;
                     problem
                 }
             };
-            let has = files::size(part);
+            let has = size(part);
             pieces = has > 0;
             fruitless = if has > had { 0 } else { fruitless + 1 };
             if fruitless >= attempts {
@@ -140,7 +138,7 @@ impl Provisioner<'_> {
     }
 
     fn attempt(&self, url: &str, part: &Path) -> Result<Attempt, ProvisionError> {
-        let has = files::size(part);
+        let has = size(part);
         let mut curl = self.command("curl");
         curl.args([
             "--fail",
@@ -196,6 +194,18 @@ impl Provisioner<'_> {
             None => Attempt::Useless(format!("{told} ({})", output.status)),
         })
     }
+}
+
+/// The path with something appended to its file name.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Size of a file; 0 if there is none.
+fn size(path: &Path) -> u64 {
+    path.metadata().map_or(0, |m| m.len())
 }
 
 /// What curl's exit code and the server's status mean where `has` bytes were there before.

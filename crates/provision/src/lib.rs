@@ -28,7 +28,6 @@ pub mod elf;
 pub mod elpv;
 mod error;
 pub mod exit;
-pub mod files;
 mod http;
 pub mod libtorch;
 pub mod native;

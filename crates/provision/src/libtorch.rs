@@ -8,7 +8,6 @@ use crate::cache::Stage;
 use crate::digest::{self, Pin};
 use crate::download::Provisioner;
 use crate::error::ProvisionError;
-use crate::files;
 use crate::programs::{self, COMPILER, READELF};
 use crate::versions::{Download, LIBTORCH, LIBTORCH_ARCHIVE, TORCH_WHEEL};
 
@@ -41,7 +40,7 @@ pub fn problem(folder: &Path) -> Option<String> {
 /// What the folder's `build-version` says.
 #[must_use]
 pub fn version(folder: &Path) -> Option<String> {
-    let text = files::read_text(&folder.join("build-version")).ok()??;
+    let text = segad_files::read_to_string_if_present(&folder.join("build-version")).ok()??;
     Some(text.trim().to_owned())
 }
 
@@ -146,7 +145,7 @@ fn from_wheel(p: &Provisioner<'_>, stage: &Stage) -> Result<PathBuf, ProvisionEr
     })?;
     without_cuda(p, stage, &out.join("lib"))?;
     let marker = out.join("build-version");
-    files::write_atomic(&marker, format!("{LIBTORCH}\n").as_bytes())?;
+    segad_files::write_with_parents(&marker, format!("{LIBTORCH}\n").as_bytes())?;
     Ok(out)
 }
 
@@ -180,9 +179,15 @@ fn without_cuda(p: &Provisioner<'_>, stage: &Stage, lib: &Path) -> Result<(), Pr
             _ => continue,
         };
         let source = stage.path().join("stub.c");
-        files::write_atomic(&source, stub(&imported(&symbols, &needed), code).as_bytes())?;
+        segad_files::write_with_parents(
+            &source,
+            stub(&imported(&symbols, &needed), code).as_bytes(),
+        )?;
         let script = stage.path().join("stub.map");
-        files::write_atomic(&script, format!("{needed} {{ global: *; }};\n").as_bytes())?;
+        segad_files::write_with_parents(
+            &script,
+            format!("{needed} {{ global: *; }};\n").as_bytes(),
+        )?;
         let mut link = String::from("-Wl,--version-script=");
         link.push_str(&script.to_string_lossy());
         let mut cc = p.command("c++");
@@ -197,7 +202,7 @@ fn without_cuda(p: &Provisioner<'_>, stage: &Stage, lib: &Path) -> Result<(), Pr
     let torch = lib.join("libtorch.so");
     if readelf(p, &["--dynamic"], &torch)?.contains("libtorch_cuda") {
         let source = stage.path().join("empty.c");
-        files::write_atomic(&source, b"\n")?;
+        segad_files::write_with_parents(&source, b"\n")?;
         let empty = stage.path().join("libtorch.so");
         let mut cc = p.command("c++");
         cc.args(["-x", "c", "-shared", "-fPIC"])
@@ -333,7 +338,7 @@ mod tests {
         use std::io::Write;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("libtorch.zip");
-        let mut zip = zip::ZipWriter::new(files::create(&path).unwrap());
+        let mut zip = zip::ZipWriter::new(segad_files::create(&path).unwrap());
         for name in [
             "include/torch/csrc/api/include/torch/torch.h",
             "lib/libc10.so",
@@ -388,18 +393,18 @@ mod tests {
             "lib/libtorch_cpu.so",
             "lib/libtorch.so",
         ] {
-            files::write_atomic(&dir.path().join(file), b"x").unwrap();
+            segad_files::write_with_parents(&dir.path().join(file), b"x").unwrap();
         }
         assert!(check_users(dir.path()).is_ok());
         assert!(!is_complete(dir.path()), "the version is not known");
         let marker = dir.path().join("build-version");
-        files::write_atomic(&marker, b"2.11.0+cpu\n").unwrap();
+        segad_files::write_with_parents(&marker, b"2.11.0+cpu\n").unwrap();
         let error = check_users(dir.path()).unwrap_err().to_string();
         assert!(
             error.contains("2.11.0+cpu") && error.contains(LIBTORCH),
             "{error}"
         );
-        files::write_atomic(&marker, format!("{LIBTORCH}+cu130\n").as_bytes()).unwrap();
+        segad_files::write_with_parents(&marker, format!("{LIBTORCH}+cu130\n").as_bytes()).unwrap();
         assert!(is_complete(dir.path()));
     }
 }

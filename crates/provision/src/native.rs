@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use crate::download::Provisioner;
 use crate::error::ProvisionError;
-use crate::files;
 use crate::programs::COMPILER;
 use crate::{libtorch, xgboost};
 
@@ -44,7 +43,7 @@ impl Shell {
     /// # Errors
     /// `settings` exists and cannot be read.
     pub fn from_env(settings: &Path) -> Result<Self, ProvisionError> {
-        let written = files::read_text(settings)?.unwrap_or_default();
+        let written = segad_files::read_to_string_if_present(settings)?.unwrap_or_default();
         let users =
             |name: &str| std::env::var_os(name).filter(|value| is_users(name, value, &written));
         Ok(Self {

@@ -1,5 +1,6 @@
 //! The programs that set-up calls.
 
+use segad_files::FileError;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -152,10 +153,8 @@ pub fn run(command: &mut Command) -> Result<String, ProvisionError> {
         text = String::from_utf8_lossy(&output.stdout).into_owned();
     }
     if text.contains("No space left on device") || text.contains("Errno 28") {
-        return Err(ProvisionError::NoSpace {
-            doing: "running",
-            path: Path::new(&shown).to_path_buf(),
-        });
+        let source = std::io::ErrorKind::StorageFull.into();
+        return Err(FileError::new("run it", Path::new(&shown), source).into());
     }
     let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
     let end = lines[lines.len().saturating_sub(6)..].join("; ");
@@ -210,6 +209,6 @@ mod tests {
             "echo 'OSError: [Errno 28] No space left on device' >&2; exit 1",
         ]);
         let error = run(&mut command).unwrap_err().to_string();
-        assert!(error.contains("no space left"), "{error}");
+        assert!(error.contains("no storage space"), "{error}");
     }
 }

@@ -1,10 +1,9 @@
 //! VisA from the layout of its archive to the one that others' code reads.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::ProvisionError;
-use crate::files;
 
 /// The list in the archive that says which image trains and which tests.
 pub const SPLIT: &str = "split_csv/1cls.csv";
@@ -24,7 +23,7 @@ pub fn prepare(folder: &Path) -> Result<usize, ProvisionError> {
         path: path.clone(),
         problem,
     };
-    let text = files::read_text(&path)?
+    let text = segad_files::read_to_string_if_present(&path)?
         .ok_or_else(|| wrong("the list of the split is missing".to_owned()))?;
     let mut lines = text.lines();
     if lines.next() != Some(HEAD) {
@@ -60,10 +59,10 @@ pub fn prepare(folder: &Path) -> Result<usize, ProvisionError> {
     }
     for class in classes {
         let data = folder.join(class).join("Data");
-        if let Some(left) = files::first_file(&data)? {
+        if let Some(left) = first_file(&data)? {
             return Err(wrong(format!("{} is not in the list", left.display())));
         }
-        files::remove_dir(&data)?;
+        segad_files::remove(&data)?;
     }
     Ok(images)
 }
@@ -78,7 +77,28 @@ fn move_into(folder: &Path, file: &str, place: &str) -> Result<(), String> {
     if !from.is_file() {
         return Err(format!("{file} is not there"));
     }
-    files::rename(&from, &folder.join(place).join(name)).map_err(|e| e.to_string())
+    let to = folder.join(place);
+    segad_files::create_dir(&to)
+        .and_then(|()| segad_files::rename(&from, &to.join(name)))
+        .map_err(|e| e.to_string())
+}
+
+/// Any file in a folder or the folders in it; `None` if there is none, or no such folder.
+fn first_file(folder: &Path) -> Result<Option<PathBuf>, ProvisionError> {
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    for path in segad_files::list_all(folder)? {
+        let found = if path.is_dir() {
+            first_file(&path)?
+        } else {
+            Some(path)
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -93,9 +113,9 @@ mod tests {
             "candle/Data/Images/Anomaly/000.JPG",
             "candle/Data/Masks/Anomaly/000.png",
         ] {
-            files::write_atomic(&dir.path().join(file), file.as_bytes()).unwrap();
+            segad_files::write_with_parents(&dir.path().join(file), file.as_bytes()).unwrap();
         }
-        files::write_atomic(
+        segad_files::write_with_parents(
             &dir.path().join(SPLIT),
             format!("{HEAD}\r\n{list}").as_bytes(),
         )
@@ -115,9 +135,10 @@ mod tests {
             ("test/bad/000.JPG", "Images/Anomaly/000.JPG"),
             ("ground_truth/bad/000.png", "Masks/Anomaly/000.png"),
         ] {
-            let text = files::read_text(&dir.path().join("candle").join(place))
-                .unwrap()
-                .unwrap();
+            let text =
+                segad_files::read_to_string_if_present(&dir.path().join("candle").join(place))
+                    .unwrap()
+                    .unwrap();
             assert_eq!(text, format!("candle/Data/{was}"));
         }
         assert!(!dir.path().join("candle/Data").exists());

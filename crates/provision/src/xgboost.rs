@@ -7,13 +7,12 @@ use crate::digest;
 use crate::download::Provisioner;
 use crate::elf;
 use crate::error::ProvisionError;
-use crate::files;
 use crate::versions::{XGBOOST, XGBOOST_LIBRARY, XGBOOST_WHEEL};
 
 /// What is wrong with a folder of XGBoost's library, or `None`.
 #[must_use]
 pub fn problem(lib: &Path) -> Option<String> {
-    match files::read(&lib.join("libxgboost.so")) {
+    match segad_files::read(&lib.join("libxgboost.so")) {
         Err(_) => Some("libxgboost.so is missing".to_owned()),
         Ok(bytes) if bytes.is_empty() => Some("libxgboost.so is empty".to_owned()),
         Ok(_) => None,
@@ -28,8 +27,8 @@ fn c_interface(name: &[u8]) -> bool {
 /// As [`problem`], for the library in the cache: it must also keep its C++ to itself (see [`elf`]).
 fn own_problem(lib: &Path) -> Option<String> {
     problem(lib).or_else(|| {
-        let hidden =
-            files::read(&lib.join("libxgboost.so")).is_ok_and(|b| elf::is_hidden(&b, c_interface));
+        let hidden = segad_files::read(&lib.join("libxgboost.so"))
+            .is_ok_and(|b| elf::is_hidden(&b, c_interface));
         (!hidden).then(|| "libxgboost.so shows its C++ symbols".to_owned())
     })
 }
@@ -69,7 +68,7 @@ pub fn provide(p: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     })?;
     let file = out.join("xgboost/lib/libxgboost.so");
     digest::check(&file, &digest::sha256_file(&file)?, XGBOOST_LIBRARY)?;
-    let mut bytes = files::read(&file)?;
+    let mut bytes = segad_files::read(&file)?;
     if !elf::hide(&mut bytes, c_interface) {
         return Err(ProvisionError::UserFolder {
             variable: "XGBOOST_LIB_DIR",
@@ -77,7 +76,7 @@ pub fn provide(p: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
             problem: "it has no table of dynamic symbols".to_owned(),
         });
     }
-    files::write_atomic(&file, &bytes)?;
+    segad_files::write_with_parents(&file, &bytes)?;
     stage.publish(&out, &folder)?;
     Ok(lib)
 }

@@ -7,7 +7,6 @@ use segad_core::{BoxError, Key, KeyHasher};
 use segad_datasets::{Layout, Manifest};
 use segad_detector_efficientad::{EfficientAdParams, PdnSize};
 use segad_nn::Weights;
-use segad_store::atomic;
 use std::path::{Path, PathBuf};
 
 /// Where a teacher's weights lie.
@@ -27,7 +26,7 @@ fn teacher(bench: &Workbench, size: PdnSize) -> Result<Vec<u8>, BoxError> {
         )
         .into());
     }
-    Ok(atomic::read(&path)?)
+    Ok(segad_files::read(&path)?)
 }
 
 /// The weights that the parameters ask for.

@@ -3,7 +3,6 @@
 use segad_core::{
     BoxError, Image, ImageId, ImageLoader, Key, KeyHasher, Label, Sample, TrainSplit,
 };
-use segad_store::atomic;
 use std::path::{Path, PathBuf};
 
 /// All images of a folder and the folders in it, whatever they show.
@@ -38,7 +37,7 @@ impl ImageFolder {
                 .unwrap_or(&path)
                 .to_string_lossy()
                 .into_owned();
-            hasher.field(&name, &atomic::size_and_time(&path)?.0);
+            hasher.field(&name, &segad_files::size_and_time(&path)?.0);
             samples.push(Sample::new(ImageId::new(name), Label::Good));
         }
         Ok(Self {
@@ -67,7 +66,7 @@ pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>, BoxError> {
 }
 
 fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), BoxError> {
-    for path in atomic::list_dir(folder)? {
+    for path in segad_files::list_dir(folder)? {
         if path.is_dir() {
             if depth > 0 {
                 collect(&path, depth - 1, files)?;
@@ -110,10 +109,10 @@ mod tests {
         );
         let png = segad_imaging::encode_png(&Image::from_grey(2, 2, &[7; 4]).unwrap()).unwrap();
         for name in ["n01", "n02"] {
-            atomic::create_dir(&dir.path().join(name)).unwrap();
+            segad_files::create_dir(&dir.path().join(name)).unwrap();
         }
         for name in ["n02/b.PNG", "n01/a.png", "n01/notes.txt"] {
-            atomic::write_atomic(&dir.path().join(name), &png).unwrap();
+            segad_files::write_atomic(&dir.path().join(name), &png).unwrap();
         }
         let folder = ImageFolder::open(dir.path()).unwrap();
         let names: Vec<String> = folder
@@ -125,7 +124,7 @@ mod tests {
         assert_eq!(names, ["n01/a.png", "n02/b.PNG"]);
         assert_eq!(folder.images().load(0).unwrap().rgb(), [7; 12]);
         let before = folder.digest();
-        atomic::write_atomic(&dir.path().join("n01/c.png"), &png).unwrap();
+        segad_files::write_atomic(&dir.path().join("n01/c.png"), &png).unwrap();
         assert_ne!(ImageFolder::open(dir.path()).unwrap().digest(), before);
     }
 }

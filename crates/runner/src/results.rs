@@ -15,7 +15,6 @@ use segad_report::{
     CellSource, GroupKind, GroupSpec, Host, Metric, Provenance, Results, RowSpec, ScoreRow,
     ScoreTable, Shape, Stage, Tolerance,
 };
-use segad_store::atomic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -193,10 +192,10 @@ pub fn write(
         guard.note,
     )?;
     let put = |name: &str, text: &str| {
-        atomic::write_atomic(&out.join(name), text.as_bytes()).map_err(Failure::input)
+        segad_files::write_atomic(&out.join(name), text.as_bytes()).map_err(Failure::input)
     };
-    atomic::create_dir(out)
-        .and_then(|()| atomic::sweep(out))
+    segad_files::create_dir(out)
+        .and_then(|()| segad_files::sweep(out))
         .map_err(Failure::input)?;
     put("table.md", &table)?;
     put(
@@ -238,8 +237,8 @@ pub fn write(
 
 /// Every plot as SVG and PNG, and its numbers as CSV.
 fn write_figures(folder: &Path, figures: &[segad_report::Figure]) -> Result<(), Failure> {
-    atomic::create_dir(folder)
-        .and_then(|()| atomic::sweep(folder))
+    segad_files::create_dir(folder)
+        .and_then(|()| segad_files::sweep(folder))
         .map_err(Failure::input)?;
     let mut names = BTreeSet::new();
     let mut plots = Vec::new();
@@ -259,7 +258,7 @@ fn write_figures(folder: &Path, figures: &[segad_report::Figure]) -> Result<(), 
             ("png", &png),
         ] {
             let path = folder.join(format!("{name}.{extension}"));
-            atomic::write_atomic(&path, bytes).map_err(Failure::input)?;
+            segad_files::write_atomic(&path, bytes).map_err(Failure::input)?;
         }
         Ok(())
     })
@@ -434,7 +433,7 @@ fn differences(results: &Results, out: &Path) -> Result<Option<String>, Failure>
     let mut found = Vec::new();
     let path = out.join("table.csv");
     if path.exists() {
-        let before = atomic::read_to_string(&path).map_err(Failure::input)?;
+        let before = segad_files::read_to_string(&path).map_err(Failure::input)?;
         let now = segad_report::table_csv(results).map_err(Failure::input)?;
         let drifts = segad_report::drift(&before, &now).map_err(Failure::input)?;
         found.extend(drifts.into_iter().map(|drift| drift.to_string()));

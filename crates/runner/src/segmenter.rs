@@ -9,7 +9,6 @@ use segad_segments::{
     CLUSTERED_REVISION, ClusteredMode, ClusteredParams, Foreground, Interface, Normalise,
     SegmentsError, SegmentsSpec, SegmentsTable, TorchScriptParams,
 };
-use segad_store::atomic;
 use std::path::Path;
 use toml::Value;
 
@@ -146,7 +145,7 @@ impl Script {
         params.check()?;
         let path = base.join(&params.path);
         let wrong = |e: segad_nn::NnError| format!("{}: {e}", path.display());
-        let module = ScriptModule::from_bytes(&atomic::read(&path)?, device).map_err(wrong)?;
+        let module = ScriptModule::from_bytes(&segad_files::read(&path)?, device).map_err(wrong)?;
         let foreground = Foreground::new(params.foreground.clone(), params.size, params.size)?;
         Ok(Self {
             module,
@@ -237,5 +236,5 @@ pub(crate) fn digest(path: &Path) -> Result<Key, BoxError> {
     if !path.exists() {
         return Err(format!("{}: the TorchScript module is not there", path.display()).into());
     }
-    Ok(Key::of_bytes(&atomic::read(path)?))
+    Ok(Key::of_bytes(&segad_files::read(path)?))
 }

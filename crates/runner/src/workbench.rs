@@ -18,7 +18,7 @@ use segad_grid::{
 };
 use segad_nn::{BackboneKind, Weights};
 use segad_segments::SegmentsSpec;
-use segad_store::{Store, atomic};
+use segad_store::Store;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -276,7 +276,7 @@ pub fn weights_bytes(cache: &Path, kind: BackboneKind) -> Result<Vec<u8>, BoxErr
         )
         .into());
     }
-    Ok(atomic::read(&path)?)
+    Ok(segad_files::read(&path)?)
 }
 
 /// A backbone's weights from the cache folder, or made where there are no trained ones.

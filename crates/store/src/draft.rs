@@ -1,8 +1,7 @@
-use crate::atomic;
 use crate::cell::{CellId, FileMeta, META, Meta, SCHEMA, check_name};
 use crate::error::{Result, StoreError};
-use crate::owner::Owner;
 use crate::store::Store;
+use segad_files::Staging;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub struct Draft {
     store: Store,
     id: CellId,
-    dir: PathBuf,
+    staging: Staging,
 }
 
 /// What became of a commit.
@@ -40,9 +39,8 @@ pub(crate) enum Step {
 impl Draft {
     pub(crate) fn new(store: Store, id: CellId) -> Result<Self> {
         store.check_writable()?;
-        let dir = store.temporary().join(Owner::current().unique_tag());
-        atomic::create_dir(&dir)?;
-        Ok(Self { store, id, dir })
+        let staging = Staging::create_in(&store.temporary())?;
+        Ok(Self { store, id, staging })
     }
 
     /// The cell's address.
@@ -55,16 +53,16 @@ impl Draft {
     /// # Errors
     /// [`StoreError::Invalid`] for a name that is no plain file name.
     pub fn path(&self, name: &str) -> Result<PathBuf> {
-        check_name(&self.dir, name)?;
-        Ok(self.dir.join(name))
+        check_name(self.dir(), name)?;
+        Ok(self.dir().join(name))
     }
 
     /// Writes a data file.
     ///
     /// # Errors
-    /// As [`Draft::path`], [`StoreError::Io`].
+    /// As [`Draft::path`], [`StoreError::File`].
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        atomic::write_atomic(&self.path(name)?, bytes)
+        Ok(segad_files::write_atomic(&self.path(name)?, bytes)?)
     }
 
     /// Writes a value as a JSON data file.
@@ -72,7 +70,7 @@ impl Draft {
     /// # Errors
     /// As [`Draft::write`], [`StoreError::Invalid`] if the value has no JSON form.
     pub fn write_json<T: serde::Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<()> {
-        atomic::write_json(&self.path(name)?, value)
+        Ok(segad_files::write_json(&self.path(name)?, value)?)
     }
 
     /// Publishes the cell: flushes every file, writes the commit mark, renames the folder into
@@ -80,7 +78,7 @@ impl Draft {
     ///
     /// # Errors
     /// [`StoreError::Invalid`] if the folder holds anything but plain data files,
-    /// [`StoreError::Io`]. The store is then as it was.
+    /// [`StoreError::File`]. The store is then as it was.
     pub fn commit(self, provenance: serde_json::Value) -> Result<Published> {
         self.commit_with(provenance, &mut |_| Ok(()))
     }
@@ -91,20 +89,20 @@ impl Draft {
         at: &mut dyn FnMut(Step) -> Result<()>,
     ) -> Result<Published> {
         let mut files = BTreeMap::new();
-        for path in atomic::all_entries(&self.dir)? {
-            let name = atomic::name_of(&path);
+        for path in segad_files::list_all(self.dir())? {
+            let name = segad_files::name_of(&path);
             if name.starts_with('.') {
                 return Err(StoreError::invalid(
                     &path,
                     "still being written; finish the file before the commit",
                 ));
             }
-            check_name(&self.dir, &name)?;
+            check_name(self.dir(), &name)?;
             if !path.is_file() {
                 return Err(StoreError::invalid(&path, "a cell holds plain files alone"));
             }
-            atomic::sync_file(&path)?;
-            let (size, blake3) = atomic::digest(&path)?;
+            segad_files::sync_file(&path)?;
+            let (size, blake3) = segad_files::digest(&path)?;
             files.insert(name, FileMeta { size, blake3 });
         }
         at(Step::DataOnDisk)?;
@@ -116,49 +114,42 @@ impl Draft {
             files,
             provenance,
         };
-        let path = self.dir.join(META);
-        atomic::write_atomic(&path, &meta.encode(&path)?)?;
-        atomic::sync_file(&path)?;
-        atomic::sync_dir(&self.dir)?;
+        let path = self.dir().join(META);
+        segad_files::write_atomic(&path, &meta.encode(&path)?)?;
+        segad_files::sync_file(&path)?;
+        segad_files::sync_dir(self.dir())?;
         at(Step::MetaOnDisk)?;
-        let published = publish(&self.store, &self.dir, &meta)?;
+        let published = publish(&self.store, self.dir(), &meta)?;
         at(Step::Renamed)?;
         Ok(published)
     }
 
     /// The temporary folder, for a copy of a cell whose files come with their own commit mark.
     pub(crate) fn dir(&self) -> &Path {
-        &self.dir
+        self.staging.path()
     }
 
+    /// Flushes such a copy and publishes it.
     pub(crate) fn publish(self, meta: &Meta) -> Result<Published> {
-        publish(&self.store, &self.dir, meta)
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // After a commit the folder has moved and there is nothing to remove.
-        if let Err(e) = atomic::remove(&self.dir) {
-            tracing::warn!(error = %e, "temporary folder stays until the next sweep");
-        }
+        segad_files::sync_tree(self.dir())?;
+        publish(&self.store, self.dir(), meta)
     }
 }
 
 fn publish(store: &Store, from: &Path, meta: &Meta) -> Result<Published> {
     let target = store.cell_dir(meta.kind, &meta.key);
-    let shelf = atomic::parent(&target);
+    let shelf = segad_files::parent(&target);
     if !shelf.is_dir() {
-        atomic::create_dir(shelf)?;
+        segad_files::create_dir(shelf)?;
         // Its own entry must survive a power cut too.
-        atomic::sync_dir(atomic::parent(shelf))?;
+        segad_files::sync_dir(segad_files::parent(shelf))?;
     }
     // Each turn either publishes, finds a good cell, or moves a bad one away; others may interfere,
     // so try again.
     for _ in 0..8 {
-        match atomic::rename(from, &target) {
+        match segad_files::rename(from, &target) {
             Ok(()) => {
-                atomic::sync_dir(shelf)?;
+                segad_files::sync_dir(shelf)?;
                 return Ok(Published::New);
             }
             Err(e)
@@ -168,7 +159,7 @@ fn publish(store: &Store, from: &Path, meta: &Meta) -> Result<Published> {
                         | io::ErrorKind::AlreadyExists
                         | io::ErrorKind::NotADirectory
                 ) => {}
-            Err(e) => return Err(StoreError::io("put the cell in place", &target, e)),
+            Err(e) => return Err(e.into()),
         }
         match store.entry(meta.kind, &meta.key) {
             Ok(Some(there)) => {
@@ -196,6 +187,7 @@ mod tests {
     use super::*;
     use segad_core::CellKind;
     use segad_core::Key;
+    use segad_files::Owner;
 
     fn draft(store: &Store) -> Draft {
         let draft = store.draft(CellKind::Fit, &Key::of_bytes(b"cell")).unwrap();
@@ -216,7 +208,12 @@ mod tests {
         drop(draft(&store));
         let empty = store.draft(CellKind::Fit, &Key::of_bytes(b"cell")).unwrap();
         drop(empty);
-        assert!(!whole(&store) && atomic::all_entries(&store.temporary()).unwrap().is_empty());
+        assert!(
+            !whole(&store)
+                && segad_files::list_all(&store.temporary())
+                    .unwrap()
+                    .is_empty()
+        );
     }
 
     #[test]
@@ -225,7 +222,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let store = Store::open(dir.path()).unwrap();
             let doomed = draft(&store);
-            let folder = doomed.dir.clone();
+            let folder = doomed.dir().to_owned();
             // As a kill leaves it: the folder stays, under the name of a process that is dead.
             let dead = Owner {
                 pid: 0x7fff_fff0,
@@ -237,7 +234,7 @@ mod tests {
                     return Ok(());
                 }
                 if folder.exists() {
-                    atomic::rename(&folder, &left).unwrap();
+                    segad_files::rename(&folder, &left).unwrap();
                 }
                 Err(StoreError::invalid(&folder, "killed here"))
             });

@@ -1,4 +1,3 @@
-use crate::atomic;
 use crate::cell::{CellId, FileMeta, Meta};
 use crate::error::{Damage, Result, StoreError};
 use crate::store::{Store, Verify};
@@ -39,7 +38,7 @@ impl Entry {
     ///
     /// # Errors
     /// [`StoreError::Invalid`] if the cell lists no such file, [`StoreError::Damaged`],
-    /// [`StoreError::Io`].
+    /// [`StoreError::File`].
     pub fn path(&self, name: &str) -> Result<PathBuf> {
         let (path, recorded) = self.listed(name)?;
         check_size(&path, recorded)?;
@@ -62,7 +61,7 @@ impl Entry {
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
         let (path, recorded) = self.listed(name)?;
         check_size(&path, recorded)?;
-        let bytes = atomic::read(&path)?;
+        let bytes = segad_files::read(&path)?;
         compare(
             &path,
             recorded,
@@ -83,7 +82,7 @@ impl Entry {
     /// Checks sizes and digests of all files, whatever the setting and whatever was checked before.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] naming the first bad file, [`StoreError::Io`].
+    /// [`StoreError::Damaged`] naming the first bad file, [`StoreError::File`].
     pub fn verify(&self) -> Result<()> {
         self.meta.files.iter().try_for_each(|(name, recorded)| {
             let path = self.dir.join(name);
@@ -111,7 +110,7 @@ pub(crate) fn check_sizes(dir: &Path, meta: &Meta) -> Result<()> {
 }
 
 fn check_size(path: &Path, recorded: &FileMeta) -> Result<()> {
-    match atomic::size_and_time(path) {
+    match segad_files::size_and_time(path) {
         Ok((actual, _)) if actual == recorded.size => Ok(()),
         Ok((actual, _)) => Err(StoreError::damaged(
             path,
@@ -121,12 +120,12 @@ fn check_size(path: &Path, recorded: &FileMeta) -> Result<()> {
             },
         )),
         Err(e) if e.is_not_found() => Err(StoreError::damaged(path, Damage::Missing)),
-        Err(e) => Err(e),
+        Err(e) => Err(e.into()),
     }
 }
 
 fn check_digest(path: &Path, recorded: &FileMeta) -> Result<()> {
-    compare(path, recorded, atomic::digest(path)?)
+    compare(path, recorded, segad_files::digest(path)?)
 }
 
 pub(crate) fn compare(

@@ -1,3 +1,4 @@
+use segad_files::{FileError, is_disk_full};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,16 +11,9 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The operating system refused.
-    #[error("{}: cannot {action}: {cause}{}", path.display(), advice(cause))]
-    Io {
-        /// What was tried, e.g. `create the file`.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// What the operating system said.
-        cause: io::Error,
-    },
+    /// A file operation failed.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The file is there but not what was written.
     #[error("{}: {damage}", path.display())]
     Damaged {
@@ -131,13 +125,13 @@ impl StoreError {
     /// The kind of failure.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Io { cause, .. } => match cause.kind() {
-                io::ErrorKind::StorageFull
-                | io::ErrorKind::QuotaExceeded
-                | io::ErrorKind::FileTooLarge => ErrorKind::NoSpace,
+            Self::File(e) => match e.kind() {
+                kind if is_disk_full(kind) => ErrorKind::NoSpace,
                 io::ErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,
                 io::ErrorKind::PermissionDenied => ErrorKind::Permission,
                 io::ErrorKind::NotFound => ErrorKind::NotFound,
+                io::ErrorKind::InvalidData => ErrorKind::Damaged,
+                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => ErrorKind::Invalid,
                 _ => ErrorKind::Io,
             },
             Self::Damaged { .. } => ErrorKind::Damaged,
@@ -156,20 +150,12 @@ impl StoreError {
     /// The file or folder, where there is one.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Io { path, .. }
+            Self::File(FileError { path, .. })
             | Self::Damaged { path, .. }
             | Self::NewerSchema { path, .. }
             | Self::Invalid { path, .. }
             | Self::OpenForReading(path)
             | Self::Cancelled(path) => Some(path),
-        }
-    }
-
-    pub(crate) fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
-        Self::Io {
-            action,
-            path: path.to_owned(),
-            cause,
         }
     }
 
@@ -190,21 +176,6 @@ impl StoreError {
             problem: problem.to_string(),
         }
     }
-
-    pub(crate) fn is_not_found(&self) -> bool {
-        self.kind() == ErrorKind::NotFound
-    }
-}
-
-fn advice(cause: &io::Error) -> &'static str {
-    match cause.kind() {
-        io::ErrorKind::StorageFull => "; free some space or choose another folder",
-        io::ErrorKind::QuotaExceeded => "; free some of your quota or choose another folder",
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-            "; choose a folder that you may write to"
-        }
-        _ => "",
-    }
 }
 
 #[cfg(test)]
@@ -213,15 +184,23 @@ mod tests {
 
     #[test]
     fn kinds_follow_the_operating_system() {
-        let of =
-            |code| StoreError::io("write", Path::new("/x"), io::Error::from_raw_os_error(code));
-        assert_eq!(of(28).kind(), ErrorKind::NoSpace); // ENOSPC
-        assert_eq!(of(122).kind(), ErrorKind::NoSpace); // EDQUOT
-        assert_eq!(of(30).kind(), ErrorKind::ReadOnly); // EROFS
-        assert_eq!(of(13).kind(), ErrorKind::Permission); // EACCES
-        assert_eq!(of(2).kind(), ErrorKind::NotFound); // ENOENT
-        assert_eq!(of(5).kind(), ErrorKind::Io); // EIO
-        assert!(of(28).is_input() && of(28).to_string().contains("free some space"));
+        for (code, kind) in [
+            (28, ErrorKind::NoSpace),    // ENOSPC
+            (122, ErrorKind::NoSpace),   // EDQUOT
+            (30, ErrorKind::ReadOnly),   // EROFS
+            (13, ErrorKind::Permission), // EACCES
+            (2, ErrorKind::NotFound),    // ENOENT
+            (5, ErrorKind::Io),          // EIO
+        ] {
+            let source = io::Error::from_raw_os_error(code);
+            let error = StoreError::from(FileError::new("write", Path::new("/x"), source));
+            assert_eq!(error.kind(), kind);
+            assert!(error.is_input());
+            assert_eq!(
+                segad_files::io_error(&error).unwrap().raw_os_error(),
+                Some(code)
+            );
+        }
         assert!(!StoreError::Cancelled("/x".into()).is_input());
     }
 

@@ -1,4 +1,3 @@
-use crate::atomic;
 use crate::cell::CellId;
 use crate::error::{Result, StoreError};
 use crate::store::Store;
@@ -23,35 +22,29 @@ impl Store {
     /// What is known of a failed cell; `None` if it never failed, or if what was written cannot be
     /// read.
     pub fn failure(&self, kind: CellKind, key: &Key) -> Option<FailedCell> {
-        let bytes = atomic::read(&self.failure_path(kind, key)).ok()?;
-        serde_json::from_slice(&bytes).ok()
+        segad_files::read_json(&self.failure_path(kind, key)).ok()
     }
 
     /// Keeps a failure in place of an older one.
     ///
     /// # Errors
-    /// [`StoreError::OpenForReading`], [`StoreError::Io`].
+    /// [`StoreError::OpenForReading`], [`StoreError::File`].
     pub fn keep_failure(&self, kind: CellKind, key: &Key, failure: &FailedCell) -> Result<()> {
         self.check_writable()?;
         let path = self.failure_path(kind, key);
         let bytes =
             serde_json::to_vec_pretty(failure).map_err(|e| StoreError::invalid(&path, e))?;
-        atomic::create_dir(&self.failures())?;
-        atomic::write_atomic(&path, &bytes)
+        segad_files::create_dir(&self.failures())?;
+        Ok(segad_files::write_atomic(&path, &bytes)?)
     }
 
     /// Forgets a failure, if there is one.
     ///
     /// # Errors
-    /// [`StoreError::OpenForReading`], [`StoreError::Io`].
+    /// [`StoreError::OpenForReading`], [`StoreError::File`].
     pub fn forget_failure(&self, kind: CellKind, key: &Key) -> Result<()> {
         self.check_writable()?;
-        let path = self.failure_path(kind, key);
-        if path.exists() {
-            atomic::remove(&path)
-        } else {
-            Ok(())
-        }
+        Ok(segad_files::remove(&self.failure_path(kind, key))?)
     }
 
     fn failure_path(&self, kind: CellKind, key: &Key) -> PathBuf {

@@ -25,7 +25,7 @@ impl LabelMapsWriter {
     /// Starts a file of label maps of the given size in pixels.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for a size of zero or beyond the format, [`StoreError::Io`].
+    /// [`StoreError::Invalid`] for a size of zero or beyond the format, [`StoreError::File`].
     pub fn create(path: &Path, height: usize, width: usize) -> Result<Self> {
         check_shape(path, height, width)?;
         let schema = Schema::new(vec![
@@ -55,7 +55,7 @@ impl LabelMapsWriter {
     ///
     /// # Errors
     /// [`StoreError::Invalid`] for a map of another size or an id that was pushed before,
-    /// [`StoreError::Io`].
+    /// [`StoreError::File`].
     pub fn push(&mut self, id: &ImageId, map: &LabelMap) -> Result<()> {
         self.ids
             .check_size(id, (map.height(), map.width()), (self.height, self.width))?;
@@ -76,7 +76,7 @@ impl LabelMapsWriter {
     /// Flushes the file and puts it in place.
     ///
     /// # Errors
-    /// [`StoreError::Io`].
+    /// [`StoreError::File`].
     pub fn finish(self) -> Result<()> {
         self.file.finish()
     }
@@ -145,7 +145,7 @@ impl LabelMapsReader {
     ///
     /// # Errors
     /// [`StoreError::Invalid`] for a row that is not there or labels beyond L,
-    /// [`StoreError::Damaged`], [`StoreError::Io`].
+    /// [`StoreError::Damaged`], [`StoreError::File`].
     pub fn get(&self, row: usize) -> Result<LabelMap> {
         let batches = self.file.read(row..row.saturating_add(1), &self.columns)?;
         let missing = || StoreError::content(&self.file.path, format!("row {row} is missing"));

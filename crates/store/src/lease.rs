@@ -1,9 +1,8 @@
-use crate::atomic;
 use crate::cell::CellId;
 use crate::error::{Result, StoreError};
-use crate::owner::Owner;
 use crate::store::Store;
 use segad_core::{CellKind, Key};
+use segad_files::Owner;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -46,7 +45,7 @@ impl Store {
     /// on this machine is dead, is taken over.
     ///
     /// # Errors
-    /// [`StoreError::OpenForReading`], [`StoreError::Io`].
+    /// [`StoreError::OpenForReading`], [`StoreError::File`].
     pub fn try_lease(
         &self,
         kind: CellKind,
@@ -65,7 +64,7 @@ impl Store {
         };
         let bytes = encode(&path, &holder)?;
         for _ in 0..8 {
-            if atomic::create_exclusive(&path, &bytes)? {
+            if segad_files::create_exclusive(&path, &bytes)? {
                 return Ok(TryLease::Taken(Lease { id, path, holder }));
             }
             match look(&path, now, ttl)? {
@@ -80,7 +79,7 @@ impl Store {
     /// Who holds the lease of a cell, if anybody does at `now`.
     ///
     /// # Errors
-    /// [`StoreError::Io`].
+    /// [`StoreError::File`].
     pub fn holder(&self, kind: CellKind, key: &Key, now: SystemTime) -> Result<Option<Holder>> {
         match look(
             &self.leases().join(format!("{kind}-{key}.json")),
@@ -96,16 +95,16 @@ impl Store {
     /// put back.
     fn take_away(&self, path: &Path, seen: &[u8]) -> Result<()> {
         let away = self.temporary().join(Owner::current().unique_tag());
-        match atomic::rename(path, &away) {
+        match segad_files::rename(path, &away) {
             Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(StoreError::io("take over the lease", path, e)),
+            Err(e) if e.is_not_found() => return Ok(()),
+            Err(e) => return Err(e.into()),
         }
-        let moved = atomic::read(&away)?;
+        let moved = segad_files::read(&away)?;
         if moved != seen {
-            atomic::create_exclusive(path, &moved)?;
+            segad_files::create_exclusive(path, &moved)?;
         }
-        atomic::remove(&away)
+        Ok(segad_files::remove(&away)?)
     }
 }
 
@@ -116,10 +115,8 @@ enum Look {
 }
 
 fn look(path: &Path, now: SystemTime, ttl: Duration) -> Result<Look> {
-    let bytes = match atomic::read(path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.is_not_found() => return Ok(Look::Gone),
-        Err(e) => return Err(e),
+    let Some(bytes) = segad_files::read_if_present(path)? else {
+        return Ok(Look::Gone);
     };
     match serde_json::from_slice::<Holder>(&bytes) {
         Ok(holder)
@@ -129,11 +126,11 @@ fn look(path: &Path, now: SystemTime, ttl: Duration) -> Result<Look> {
         }
         Ok(_) => Ok(Look::Stale(bytes)),
         // Created and not yet filled, or cut short by a crash: it counts for one time to live.
-        Err(_) => match atomic::size_and_time(path) {
+        Err(_) => match segad_files::size_and_time(path) {
             Ok((_, written)) if written + ttl > now => Ok(Look::Held(None)),
             Ok(_) => Ok(Look::Stale(bytes)),
             Err(e) if e.is_not_found() => Ok(Look::Gone),
-            Err(e) => Err(e),
+            Err(e) => Err(e.into()),
         },
     }
 }
@@ -153,35 +150,28 @@ impl Lease {
     /// it expired; going on is harmless but double work.
     ///
     /// # Errors
-    /// [`StoreError::Io`].
+    /// [`StoreError::File`].
     pub fn refresh(&mut self, now: SystemTime, ttl: Duration) -> Result<bool> {
         if !self.is_ours()? {
             return Ok(false);
         }
         self.holder.expires_ms = millis(now, ttl);
-        atomic::write_atomic(&self.path, &encode(&self.path, &self.holder)?)?;
+        segad_files::write_atomic(&self.path, &encode(&self.path, &self.holder)?)?;
         Ok(true)
     }
 
     fn is_ours(&self) -> Result<bool> {
-        match atomic::read(&self.path) {
-            Ok(bytes) => Ok(serde_json::from_slice::<Holder>(&bytes)
-                .is_ok_and(|h| h.nonce == self.holder.nonce)),
-            Err(e) if e.is_not_found() => Ok(false),
-            Err(e) => Err(e),
-        }
+        let bytes = segad_files::read_if_present(&self.path)?.unwrap_or_default();
+        Ok(serde_json::from_slice::<Holder>(&bytes).is_ok_and(|h| h.nonce == self.holder.nonce))
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let released = self.is_ours().and_then(|ours| {
-            if ours {
-                atomic::remove(&self.path)
-            } else {
-                Ok(())
-            }
-        });
+        let released = match self.is_ours() {
+            Ok(true) => segad_files::remove(&self.path).map_err(StoreError::from),
+            ours => ours.map(|_| ()),
+        };
         if let Err(e) = released {
             tracing::warn!(error = %e, "lease stays until it expires");
         }
@@ -231,7 +221,7 @@ mod tests {
             expires_ms: millis(expires, Duration::ZERO),
             nonce: "other".into(),
         };
-        atomic::write_atomic(&path, &encode(&path, &holder).unwrap()).unwrap();
+        segad_files::write_atomic(&path, &encode(&path, &holder).unwrap()).unwrap();
     }
 
     #[test]
@@ -317,8 +307,8 @@ mod tests {
     fn an_unreadable_lease_counts_for_one_time_to_live() {
         let (_dir, store, key) = fresh();
         let path = store.leases().join(format!("maps-{key}.json"));
-        atomic::write_atomic(&path, b"").unwrap();
-        let (_, written) = atomic::size_and_time(&path).unwrap();
+        segad_files::write_atomic(&path, b"").unwrap();
+        let (_, written) = segad_files::size_and_time(&path).unwrap();
         let lease = store.try_lease(CellKind::Maps, &key, written, TTL).unwrap();
         assert!(matches!(lease, TryLease::Held(None)));
         taken(

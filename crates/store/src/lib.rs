@@ -1,5 +1,5 @@
 //! Results on disk: a content-addressed store that any number of processes and machines may share,
-//! the files in it, and whole-or-absent writes for everything else.
+//! and the files in it.
 //!
 //! **Cells.** A result is a *cell*: a folder `v1/<kind>/<aa>/<key>/` under the store's root, with
 //! data files and `meta.json`, the commit mark, which holds the size and BLAKE3 digest of every
@@ -19,7 +19,6 @@
 //! image. [`LabelMapsWriter`]/[ `LabelMapsReader`]: label maps, `u8`. [`write_features`],
 //! [`write_scores`], [`write_curves`]: tables. All Parquet, bit-exact, the same bytes for the same
 //! content, readable by any Parquet program.
-//! [`atomic`]: every other file.
 //!
 //! ```
 //! use segad_core::{AnomalyMap, CellKind, ImageId, Key, Label};
@@ -47,7 +46,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod atomic;
 mod cell;
 mod draft;
 mod entry;
@@ -57,14 +55,12 @@ mod labels;
 mod lease;
 mod manage;
 mod maps;
-mod owner;
 mod parquet_file;
 mod rows;
 mod store;
 mod tables;
 mod verdicts;
 
-pub use atomic::write_atomic;
 pub use cell::{CellId, FileMeta, Meta, SCHEMA};
 pub use draft::{Draft, Published};
 pub use entry::Entry;
@@ -74,7 +70,7 @@ pub use labels::{LabelMapsReader, LabelMapsWriter};
 pub use lease::{Holder, Lease, TryLease};
 pub use manage::{Listed, Report};
 pub use maps::{MapInfo, MapRecord, MapsReader, MapsWriter};
-pub use owner::Owner;
+pub use segad_files::Owner;
 pub use store::{Store, Verify};
 pub use tables::{
     ScoreRow, read_curves, read_features, read_scores, write_curves, write_features, write_scores,

@@ -1,11 +1,11 @@
-use crate::atomic;
 use crate::cell::{CellId, META, Meta};
 use crate::draft::{Draft, Published};
 use crate::entry::{Entry, compare};
 use crate::error::{Result, StoreError};
-use crate::owner::Owner;
 use crate::store::Store;
 use segad_core::{Cancel, CellKind, Key, Progress};
+use segad_files::{FileError, Owner};
+use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -51,17 +51,17 @@ impl Store {
     /// All committed cells, ordered by kind and key. Reads the commit marks, not the data.
     ///
     /// # Errors
-    /// [`StoreError::Io`] for a folder that cannot be listed; a damaged cell is a line, not an
+    /// [`StoreError::File`] for a folder that cannot be listed; a damaged cell is a line, not an
     /// error.
     pub fn ls(&self) -> Result<Vec<Listed>> {
         let mut cells = Vec::new();
         for kind in CellKind::ALL {
             for shelf in self.list(&self.kind_dir(kind))? {
                 for dir in self.list(&shelf)? {
-                    let Ok(key) = atomic::name_of(&dir).parse::<Key>() else {
+                    let Ok(key) = segad_files::name_of(&dir).parse::<Key>() else {
                         continue;
                     };
-                    match atomic::size_and_time(&dir.join(META)) {
+                    match segad_files::size_and_time(&dir.join(META)) {
                         Ok((_, committed)) => {
                             let meta = self.meta(kind, &key);
                             cells.push(Listed {
@@ -71,7 +71,7 @@ impl Store {
                             });
                         }
                         Err(e) if e.is_not_found() => {}
-                        Err(e) => return Err(e),
+                        Err(e) => return Err(e.into()),
                     }
                 }
             }
@@ -83,7 +83,7 @@ impl Store {
     /// a sample without reading a large store. Damaged cells are left out.
     ///
     /// # Errors
-    /// [`StoreError::Io`] for a folder that cannot be listed.
+    /// [`StoreError::File`] for a folder that cannot be listed.
     pub fn sample(&self, kind: CellKind, limit: usize) -> Result<Vec<Meta>> {
         let mut found = Vec::new();
         for shelf in self.list(&self.kind_dir(kind))? {
@@ -91,7 +91,7 @@ impl Store {
                 if found.len() >= limit {
                     return Ok(found);
                 }
-                let Ok(key) = atomic::name_of(&dir).parse::<Key>() else {
+                let Ok(key) = segad_files::name_of(&dir).parse::<Key>() else {
                     continue;
                 };
                 found.extend(self.meta(kind, &key).ok());
@@ -101,22 +101,22 @@ impl Store {
     }
 
     fn list(&self, folder: &Path) -> Result<Vec<std::path::PathBuf>> {
-        match atomic::list_dir(folder) {
+        match segad_files::list_dir(folder) {
             Err(e) if e.is_not_found() => Ok(Vec::new()),
-            other => other,
+            listed => Ok(listed?),
         }
     }
 
     fn meta(&self, kind: CellKind, key: &Key) -> Result<Meta> {
         let path = self.cell_dir(kind, key).join(META);
-        Meta::decode(&path, &atomic::read(&path)?)
+        Meta::decode(&path, &segad_files::read(&path)?)
     }
 
     /// Reads every file of every cell and compares its digest. Damaged cells are under `failed`,
     /// untouched.
     ///
     /// # Errors
-    /// [`StoreError::Io`] for a folder that cannot be listed, [`StoreError::Cancelled`].
+    /// [`StoreError::File`] for a folder that cannot be listed, [`StoreError::Cancelled`].
     pub fn verify(&self, progress: &dyn Progress, cancel: &Cancel) -> Result<Report> {
         let listed = self.ls()?;
         let task = progress.start("verify", Some(listed.len() as u64));
@@ -135,7 +135,7 @@ impl Store {
     /// Removes the cells for which `remove` says so. With `dry_run` only tells which.
     ///
     /// # Errors
-    /// [`StoreError::OpenForReading`], [`StoreError::Io`] for a folder that cannot be listed.
+    /// [`StoreError::OpenForReading`], [`StoreError::File`] for a folder that cannot be listed.
     pub fn prune(&self, mut remove: impl FnMut(&Listed) -> bool, dry_run: bool) -> Result<Report> {
         self.check_writable()?;
         let mut report = Report::default();
@@ -174,11 +174,11 @@ impl Store {
     /// Removes all quarantined cells; returns how many.
     ///
     /// # Errors
-    /// [`StoreError::OpenForReading`], [`StoreError::Io`].
+    /// [`StoreError::OpenForReading`], [`StoreError::File`].
     pub fn clear_quarantine(&self) -> Result<usize> {
         self.check_writable()?;
         let cells = self.list(&self.quarantined())?;
-        cells.iter().try_for_each(|c| atomic::remove(c))?;
+        cells.iter().try_for_each(|c| segad_files::remove(c))?;
         Ok(cells.len())
     }
 
@@ -186,7 +186,7 @@ impl Store {
     /// verified on the way.
     ///
     /// # Errors
-    /// [`StoreError::Io`] if the other store cannot be opened, [`StoreError::Cancelled`]. A cell
+    /// [`StoreError::File`] if the other store cannot be opened, [`StoreError::Cancelled`]. A cell
     /// that is missing or damaged is under `failed`.
     pub fn export(
         &self,
@@ -250,21 +250,22 @@ impl Store {
         let draft = Draft::new(self.clone(), id)?;
         for (name, recorded) in &meta.files {
             let from = entry.dir().join(name);
-            compare(&from, recorded, atomic::copy(&from, &draft.path(name)?)?)?;
+            compare(
+                &from,
+                recorded,
+                segad_files::copy(&from, &draft.path(name)?)?,
+            )?;
         }
         let path = draft.dir().join(META);
-        atomic::write_atomic(&path, &meta.encode(&path)?)?;
+        segad_files::write_atomic(&path, &meta.encode(&path)?)?;
         let (meta, bytes) = (meta.clone(), meta.bytes());
         Ok((draft.publish(&meta)?, bytes))
     }
 
     fn committed(&self, id: CellId) -> Result<Entry> {
         self.entry(id.kind, &id.key)?.ok_or_else(|| {
-            StoreError::io(
-                "find the cell",
-                &self.cell_dir(id.kind, &id.key),
-                std::io::ErrorKind::NotFound.into(),
-            )
+            let dir = self.cell_dir(id.kind, &id.key);
+            FileError::new("find the cell", &dir, io::ErrorKind::NotFound.into()).into()
         })
     }
 
@@ -272,10 +273,10 @@ impl Store {
         // Away first, in one step: a reader never sees half a cell.
         let dir = self.cell_dir(id.kind, &id.key);
         let away = self.temporary().join(Owner::current().unique_tag());
-        match atomic::rename(&dir, &away) {
-            Ok(()) => atomic::remove(&away)?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(StoreError::io("remove the cell", &dir, e)),
+        match segad_files::rename(&dir, &away) {
+            Ok(()) => segad_files::remove(&away)?,
+            Err(e) if e.is_not_found() => {}
+            Err(e) => return Err(e.into()),
         }
         self.verified().retain(|p| !p.starts_with(&dir));
         Ok(())

@@ -65,7 +65,7 @@ impl MapsWriter {
     /// Starts a file of maps of the given size in pixels.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for a size of zero or beyond the format, [`StoreError::Io`].
+    /// [`StoreError::Invalid`] for a size of zero or beyond the format, [`StoreError::File`].
     pub fn create(path: &Path, height: usize, width: usize) -> Result<Self> {
         let pixels = check_shape(path, height, width)?;
         let item = Arc::new(Field::new("item", DataType::Float32, false));
@@ -105,7 +105,7 @@ impl MapsWriter {
     ///
     /// # Errors
     /// [`StoreError::Invalid`] for a map of another size or an id that was pushed before,
-    /// [`StoreError::Io`].
+    /// [`StoreError::File`].
     pub fn push(&mut self, record: &MapRecord) -> Result<()> {
         let MapRecord {
             id,
@@ -150,7 +150,7 @@ impl MapsWriter {
     /// Flushes the file and puts it in place.
     ///
     /// # Errors
-    /// [`StoreError::Io`].
+    /// [`StoreError::File`].
     pub fn finish(self) -> Result<()> {
         self.file.finish()
     }
@@ -176,7 +176,7 @@ impl MapsReader {
     /// from [`Entry::path`](crate::Entry::path).
     ///
     /// # Errors
-    /// [`StoreError::Io`], [`StoreError::Damaged`], [`StoreError::NewerSchema`],
+    /// [`StoreError::File`], [`StoreError::Damaged`], [`StoreError::NewerSchema`],
     /// [`StoreError::Invalid`] for missing columns, unknown labels, two rows of one image, or maps
     /// of different sizes.
     pub fn open(path: &Path) -> Result<Self> {
@@ -252,7 +252,7 @@ impl MapsReader {
     ///
     /// # Errors
     /// [`StoreError::Invalid`] for a row that is not there, [`StoreError::Damaged`],
-    /// [`StoreError::Io`].
+    /// [`StoreError::File`].
     pub fn get(&self, row: usize) -> Result<MapRecord> {
         let mut records = self.range(row..row.saturating_add(1))?;
         records

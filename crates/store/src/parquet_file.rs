@@ -1,7 +1,6 @@
 //! What all Parquet files of the store share: how they are written, opened, and how their failures
 //! are told.
 
-use crate::atomic::{self, AtomicFile};
 use crate::cell::SCHEMA;
 use crate::error::{Damage, Result, StoreError};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
@@ -18,6 +17,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, PageIndexPolicy};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::file::reader::{ChunkReader, Length};
+use segad_files::{AtomicFile, FileError};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
@@ -100,7 +100,7 @@ impl ParquetWriter {
         let file = writer
             .into_inner()
             .map_err(|e| refusal.or(&path, StoreError::invalid(&path, e)))?;
-        file.inner.commit()
+        Ok(file.inner.commit()?)
     }
 }
 
@@ -132,8 +132,8 @@ impl ParquetFile {
     /// read by its columns.
     pub(crate) fn open(path: &Path, content: &str) -> Result<Self> {
         let (handle, size) = (
-            Arc::new(atomic::open(path)?),
-            atomic::size_and_time(path)?.0,
+            Arc::new(segad_files::open(path)?),
+            segad_files::size_and_time(path)?.0,
         );
         let file = At {
             file: handle,
@@ -411,7 +411,7 @@ impl Refusal {
     /// The refusal, if there was one, else the other error.
     fn or(&self, path: &Path, other: StoreError) -> StoreError {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(cause) => StoreError::io("read or write the file", path, cause),
+            Some(cause) => FileError::new("read or write the file", path, cause).into(),
             None => other,
         }
     }
@@ -448,7 +448,7 @@ fn check_ends(path: &Path, file: &At) -> Result<()> {
         let mut found = [0; 4];
         file.file
             .read_exact_at(&mut found, offset)
-            .map_err(|e| StoreError::io("read the file", path, e))?;
+            .map_err(|e| FileError::new("read the file", path, e))?;
         if found != *MAGIC {
             return Err(StoreError::damaged(path, Damage::Magic("Parquet")));
         }

@@ -1,10 +1,9 @@
-use crate::atomic;
 use crate::cell::{CellId, META, Meta};
 use crate::draft::Draft;
 use crate::entry::{Entry, check_sizes};
 use crate::error::{Result, StoreError};
-use crate::owner::Owner;
 use segad_core::{CellKind, Key};
+use segad_files::{Owner, Staging};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,17 +42,14 @@ impl Store {
     /// processes of this machine left half-made.
     ///
     /// # Errors
-    /// [`StoreError::Io`] naming the folder that cannot be made or written.
+    /// [`StoreError::File`] naming the folder that cannot be made or written.
     pub fn open(root: &Path) -> Result<Self> {
         let store = Self::new(root, true);
         for folder in [store.temporary(), store.leases()] {
-            atomic::create_dir(&folder)?;
+            segad_files::create_dir(&folder)?;
         }
-        let probe = store.temporary().join(Owner::current().unique_tag());
-        atomic::create_dir(&probe)?;
-        let tried = atomic::write_atomic(&probe.join("probe"), &[0; 4096]);
-        let removed = atomic::remove(&probe);
-        tried.and(removed)?;
+        let probe = Staging::create_in(&store.temporary())?;
+        segad_files::write_atomic(&probe.path().join("probe"), &[0; 4096])?;
         store.sweep()?;
         Ok(store)
     }
@@ -61,10 +57,10 @@ impl Store {
     /// Opens a store for reading.
     ///
     /// # Errors
-    /// [`StoreError::Io`] if there is no store at `root`.
+    /// [`StoreError::File`] if there is no store at `root`.
     pub fn open_read_only(root: &Path) -> Result<Self> {
         let store = Self::new(root, false);
-        atomic::list_dir(&store.inner.top)?;
+        segad_files::list_dir(&store.inner.top)?;
         Ok(store)
     }
 
@@ -115,19 +111,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] naming the file: then [`Store::quarantine`] makes room to compute it
-    /// again. [`StoreError::NewerSchema`], [`StoreError::Io`].
+    /// again. [`StoreError::NewerSchema`], [`StoreError::File`].
     pub fn entry(&self, kind: CellKind, key: &Key) -> Result<Option<Entry>> {
         let dir = self.cell_dir(kind, key);
         let path = dir.join(META);
-        let bytes = match atomic::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.is_not_found() => return Ok(None),
-            Err(StoreError::Io { cause, .. })
-                if cause.kind() == std::io::ErrorKind::NotADirectory =>
-            {
-                return Ok(None);
-            }
-            Err(e) => return Err(e),
+        let Some(bytes) = segad_files::read_if_present(&path)? else {
+            return Ok(None);
         };
         let meta = Meta::decode(&path, &bytes)?;
         if meta.kind != kind || meta.key != *key {
@@ -147,7 +136,7 @@ impl Store {
     /// Starts a cell.
     ///
     /// # Errors
-    /// [`StoreError::OpenForReading`], [`StoreError::Io`].
+    /// [`StoreError::OpenForReading`], [`StoreError::File`].
     pub fn draft(&self, kind: CellKind, key: &Key) -> Result<Draft> {
         Draft::new(self.clone(), CellId { kind, key: *key })
     }
@@ -156,21 +145,21 @@ impl Store {
     /// where it lies now, or `None` if there was nothing.
     ///
     /// # Errors
-    /// [`StoreError::OpenForReading`], [`StoreError::Io`].
+    /// [`StoreError::OpenForReading`], [`StoreError::File`].
     pub fn quarantine(&self, kind: CellKind, key: &Key) -> Result<Option<PathBuf>> {
         self.check_writable()?;
         let dir = self.cell_dir(kind, key);
         let folder = self.quarantined();
-        atomic::create_dir(&folder)?;
+        segad_files::create_dir(&folder)?;
         let to = folder.join(format!("{kind}-{key}-{}", Owner::current().unique_tag()));
-        match atomic::rename(&dir, &to) {
+        match segad_files::rename(&dir, &to) {
             Ok(()) => {
                 self.verified().retain(|p| !p.starts_with(&dir));
                 tracing::warn!(cell = %CellId { kind, key: *key }, to = %to.display(), "cell quarantined");
                 Ok(Some(to))
             }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(StoreError::io("quarantine the cell", &dir, e)),
+            Err(e) if e.is_not_found() => Ok(None),
+            Err(e) => Err(e.into()),
         }
     }
 
@@ -178,16 +167,9 @@ impl Store {
     /// files.
     ///
     /// # Errors
-    /// [`StoreError::Io`].
+    /// [`StoreError::File`].
     pub fn sweep(&self) -> Result<usize> {
-        let mut removed = 0;
-        for path in atomic::list_dir(&self.temporary())? {
-            if Owner::from_tag(&atomic::name_of(&path)).is_some_and(|o| o.is_dead()) {
-                atomic::remove(&path)?;
-                removed += 1;
-            }
-        }
-        Ok(removed + atomic::sweep(&self.leases())?)
+        Ok(segad_files::sweep(&self.temporary())? + segad_files::sweep(&self.leases())?)
     }
 
     pub(crate) fn check_writable(&self) -> Result<()> {

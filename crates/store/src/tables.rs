@@ -21,7 +21,7 @@ const ID: &str = "id";
 /// Writes a feature table: column `id`, then one 32-bit float column a feature. NaN keeps its bits.
 ///
 /// # Errors
-/// [`StoreError::Invalid`] if a name stands twice or is `id`, [`StoreError::Io`].
+/// [`StoreError::Invalid`] if a name stands twice or is `id`, [`StoreError::File`].
 pub fn write_features(path: &Path, table: &FeatureTable) -> Result<()> {
     let mut names = HashSet::from([ID]);
     if let Some(twice) = table.names().iter().find(|n| !names.insert(n)) {
@@ -48,7 +48,7 @@ pub fn write_features(path: &Path, table: &FeatureTable) -> Result<()> {
 /// Reads a feature table.
 ///
 /// # Errors
-/// [`StoreError::Io`], [`StoreError::Damaged`], [`StoreError::NewerSchema`],
+/// [`StoreError::File`], [`StoreError::Damaged`], [`StoreError::NewerSchema`],
 /// [`StoreError::Invalid`] for other columns.
 pub fn read_features(path: &Path) -> Result<FeatureTable> {
     let file = ParquetFile::open(path, FEATURES)?;
@@ -100,7 +100,7 @@ pub struct ScoreRow {
 /// Writes scores, columns as the fields of [`ScoreRow`]; `label` is 0 or 1.
 ///
 /// # Errors
-/// [`StoreError::Io`].
+/// [`StoreError::File`].
 pub fn write_scores(path: &Path, rows: &[ScoreRow]) -> Result<()> {
     let text = |f: fn(&ScoreRow) -> &str| {
         Arc::new(StringArray::from_iter_values(rows.iter().map(f))) as ArrayRef
@@ -167,7 +167,7 @@ pub fn read_scores(path: &Path) -> Result<Vec<ScoreRow>> {
 /// Writes training curves, columns `step`, `name`, `value`.
 ///
 /// # Errors
-/// [`StoreError::Io`].
+/// [`StoreError::File`].
 pub fn write_curves(path: &Path, points: &[CurvePoint]) -> Result<()> {
     let schema = Schema::new(vec![
         Field::new("step", DataType::UInt64, false),

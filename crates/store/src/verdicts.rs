@@ -27,7 +27,7 @@ pub struct VerdictRow {
 /// Writes verdicts, columns as the fields of [`VerdictRow`]; what is absent is null.
 ///
 /// # Errors
-/// [`crate::StoreError::Io`].
+/// [`crate::StoreError::File`].
 pub fn write_verdicts(path: &Path, rows: &[VerdictRow]) -> Result<()> {
     let schema = Schema::new(vec![
         Field::new("path", DataType::Utf8, false),

@@ -281,7 +281,7 @@ fn a_draft_that_is_no_cell_is_refused() {
         );
     }
     let path = draft.path("open.bin").unwrap();
-    let open = segad_store::atomic::AtomicFile::create(&path).unwrap();
+    let open = segad_files::AtomicFile::create(&path).unwrap();
     let e = draft.commit(json!(null)).unwrap_err();
     assert!(e.to_string().contains("still being written"), "{e}");
     drop(open);

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use segad_files::FileError;
 use segad_provision::ProvisionError;
 use thiserror::Error;
 
@@ -67,6 +68,12 @@ pub enum WeightsError {
         /// What is wrong with it.
         source: Box<WeightsError>,
     },
+}
+
+impl From<FileError> for WeightsError {
+    fn from(e: FileError) -> Self {
+        Self::File(e.into())
+    }
 }
 
 impl WeightsError {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use safetensors::tensor::View;
-use segad_provision::{digest, files};
+use segad_provision::digest;
 
 use crate::error::WeightsError;
 use crate::{Tensor, Tensors};
@@ -30,13 +30,13 @@ pub struct Imported {
 /// The digest is another one, `source` is refused by [`crate::read`], or `target` cannot be
 /// written; an old `target` then stays as it was.
 pub fn import(source: &Path, expected: &str, target: &Path) -> Result<Imported, WeightsError> {
-    let bytes = files::read(source)?;
+    let bytes = segad_files::read(source)?;
     let source_sha256 = digest::sha256(&bytes);
     digest::check(source, &source_sha256, expected)?;
     let tensors = crate::read_bytes(&bytes).map_err(|e| e.in_file(source))?;
     drop(bytes);
     let written = to_safetensors(&tensors)?;
-    files::write_atomic(target, &written)?;
+    segad_files::write_with_parents(target, &written)?;
     Ok(Imported {
         source_sha256,
         sha256: digest::sha256(&written),
@@ -50,7 +50,7 @@ pub fn import(source: &Path, expected: &str, target: &Path) -> Result<Imported, 
 /// # Errors
 /// A shape does not fit its values, or the file cannot be written.
 pub fn write_safetensors(path: &Path, tensors: &Tensors) -> Result<(), WeightsError> {
-    files::write_atomic(path, &to_safetensors(tensors)?)?;
+    segad_files::write_with_parents(path, &to_safetensors(tensors)?)?;
     Ok(())
 }
 

@@ -61,7 +61,7 @@ pub type Tensors = BTreeMap<String, Tensor>;
 /// The file cannot be read, is truncated or damaged, holds anything but tensors by name, or names
 /// something that is not in [`ALLOWED`].
 pub fn read(path: &Path) -> Result<Tensors, WeightsError> {
-    read_bytes(&segad_provision::files::read(path)?).map_err(|e| e.in_file(path))
+    read_bytes(&segad_files::read(path)?).map_err(|e| e.in_file(path))
 }
 
 /// Reads a PyTorch file that is already in memory; the layout is told by its first bytes.

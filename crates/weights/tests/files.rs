@@ -12,7 +12,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn bytes(name: &str) -> Vec<u8> {
-    segad_provision::files::read(&fixture(name)).unwrap()
+    segad_files::read(&fixture(name)).unwrap()
 }
 
 fn check(tensors: &Tensors, dtype: Dtype) {
@@ -163,8 +163,8 @@ fn import_checks_the_digest_and_writes_the_same_bytes() {
     assert_eq!((imported.tensors, imported.values), (3, 15));
     let again = dir.path().join("again.safetensors");
     write_safetensors(&again, &read(&source).unwrap()).unwrap();
-    let written = segad_provision::files::read(&target).unwrap();
-    assert_eq!(segad_provision::files::read(&again).unwrap(), written);
+    let written = segad_files::read(&target).unwrap();
+    assert_eq!(segad_files::read(&again).unwrap(), written);
     assert_eq!(segad_provision::digest::sha256(&written), imported.sha256);
 
     let loaded = safetensors::SafeTensors::deserialize(&written).unwrap();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use segad_core::NoProgress;
 use segad_datasets::{Dataset, Layout, Manifest, Source};
 use segad_provision::digest::Pin;
-use segad_provision::{Cache, ProvisionError, Provisioner, Stage, archive, files, visa};
+use segad_provision::{Cache, ProvisionError, Provisioner, Stage, archive, visa};
 use serde_json::json;
 
 use crate::error::XtaskError;
@@ -86,7 +86,7 @@ fn provide_as(
     let sha256 = segad_provision::digest::sha256_file(&archive)?;
     let name = archive.file_name().unwrap_or_default().to_string_lossy();
     let record = json!({ "archive": name, "sha256": sha256, "licence": manifest.licence });
-    files::write_atomic(&out.join(RECORD), format!("{record:#}\n").as_bytes())?;
+    segad_files::write_with_parents(&out.join(RECORD), format!("{record:#}\n").as_bytes())?;
     stage.publish(&out, &folder)?;
     if from.is_none_or(|from| from.contains("://")) {
         p.discard(&archive)?;

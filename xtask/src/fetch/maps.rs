@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use segad_datasets::Manifest;
-use segad_provision::{Provisioner, archive, files};
+use segad_provision::{Provisioner, archive};
 
 use crate::error::XtaskError;
 
@@ -102,7 +102,7 @@ fn problem(folder: &Path, classes: &[String]) -> Result<Option<String>, XtaskErr
 /// The first list or map that a class lacks.
 fn missing_map(class: &Path) -> Result<Option<String>, XtaskError> {
     for list in ["df_training.csv", "df_test.csv"] {
-        let Some(text) = files::read_text(&class.join(list))? else {
+        let Some(text) = segad_files::read_to_string_if_present(&class.join(list))? else {
             return Ok(Some(list.to_owned()));
         };
         let mut rows = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
@@ -172,7 +172,7 @@ mod tests {
                 .is_file()
         );
 
-        files::write_atomic(
+        segad_files::write_with_parents(
             &place.join("anomaly_maps/rd4ad/pcb4/df_test.csv"),
             b"filepath,an_map_path\nx,bad/9.npy\n",
         )

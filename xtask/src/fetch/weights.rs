@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use segad_provision::digest::{self, Pin};
 use segad_provision::versions::{Download, Weights, WeightsSource};
-use segad_provision::{Cache, ProvisionError, Provisioner, Stage, archive, files};
+use segad_provision::{Cache, ProvisionError, Provisioner, Stage, archive};
 use serde_json::{Value, json};
 
 use crate::error::XtaskError;
@@ -12,7 +12,8 @@ use crate::error::XtaskError;
 /// What is wrong with weights in the cache, or `None`: the file must have the digest in the record
 /// beside it.
 pub(crate) fn problem(cache: &Cache, pinned: &Weights) -> Result<Option<String>, ProvisionError> {
-    let Some(record) = files::read_text(&cache.weights_record(pinned.name))? else {
+    let Some(record) = segad_files::read_to_string_if_present(&cache.weights_record(pinned.name))?
+    else {
         return Ok(Some("not fetched".to_owned()));
     };
     let record: Value = serde_json::from_str(&record).unwrap_or_default();
@@ -62,7 +63,7 @@ pub(super) fn provide(
     });
     // The record is the mark of completion, so it comes last.
     stage.publish(&made, &target)?;
-    files::write_atomic(
+    segad_files::write_with_parents(
         &p.cache.weights_record(pinned.name),
         format!("{record:#}\n").as_bytes(),
     )?;
@@ -153,7 +154,7 @@ mod tests {
         );
         let path = provide(p, &pinned, fixture.to_str()).unwrap();
         assert_eq!(problem(&p.cache, &pinned).unwrap(), None);
-        let record = files::read_text(&p.cache.weights_record("tiny"))
+        let record = segad_files::read_to_string_if_present(&p.cache.weights_record("tiny"))
             .unwrap()
             .unwrap();
         let record: Value = serde_json::from_str(&record).unwrap();
@@ -161,7 +162,7 @@ mod tests {
         assert_eq!(record["source"]["file"], "legacy_f16.pth");
         assert_eq!(record["tensors"], 3);
 
-        files::write_atomic(&path, b"damaged").unwrap();
+        segad_files::write_with_parents(&path, b"damaged").unwrap();
         let found = problem(&p.cache, &pinned).unwrap();
         assert_eq!(found.as_deref(), Some("the file is damaged"));
     }

@@ -7,7 +7,6 @@ use segad_datasets::{Dataset, Entry, Protocol, ProtocolParams};
 use segad_provision::Cache;
 use segad_runner::Failure;
 use segad_runner::progress::Bars;
-use segad_store::atomic;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -150,11 +149,11 @@ fn split(
                 group.unwrap_or_default()
             ));
             let place = out.join(&below);
-            atomic::create_dir(place.parent().unwrap_or(out)).map_err(Failure::input)?;
-            let bytes = atomic::read(&dataset.path(&sample.id)).map_err(Failure::input)?;
-            atomic::write_atomic(&place, &bytes).map_err(Failure::input)?;
+            segad_files::create_dir(place.parent().unwrap_or(out)).map_err(Failure::input)?;
+            let bytes = segad_files::read(&dataset.path(&sample.id)).map_err(Failure::input)?;
+            segad_files::write_atomic(&place, &bytes).map_err(Failure::input)?;
         }
-        atomic::write_atomic(&out.join(list), lines.as_bytes()).map_err(Failure::input)?;
+        segad_files::write_atomic(&out.join(list), lines.as_bytes()).map_err(Failure::input)?;
         let bad = samples.iter().filter(|s| s.label.is_bad()).count();
         let good = samples.len() - bad;
         text.push_str(&format!(

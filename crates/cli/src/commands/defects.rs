@@ -6,7 +6,6 @@ use segad_defects::Generated;
 use segad_runner::Failure;
 use segad_runner::folder::ImageFolder;
 use segad_runner::generated::Recipe;
-use segad_store::atomic;
 use std::path::Path;
 use toml::Value;
 
@@ -41,7 +40,7 @@ pub(super) fn preview(args: &Preview) -> Result<(), Failure> {
             let stem = name
                 .rsplit_once('.')
                 .map_or(name.as_str(), |(stem, _)| stem);
-            atomic::create_dir(folder).map_err(Failure::input)?;
+            segad_files::create_dir(folder).map_err(Failure::input)?;
             write(&folder.join(format!("{stem}.png")), &made.image)?;
             write(&folder.join(format!("{stem}_mask.png")), &white(&made)?)?;
         }
@@ -50,7 +49,7 @@ pub(super) fn preview(args: &Preview) -> Result<(), Failure> {
         pictures.extend([image, made.image, outlined]);
     }
     if let Some(folder) = &args.save {
-        atomic::write_atomic(&folder.join("defects.jsonl"), lines.as_bytes())
+        segad_files::write_atomic(&folder.join("defects.jsonl"), lines.as_bytes())
             .map_err(Failure::input)?;
     }
     let sheet = segad_imaging::contact_sheet(&pictures, 3 * COLUMNS, 4, [255; 3])
@@ -61,7 +60,7 @@ pub(super) fn preview(args: &Preview) -> Result<(), Failure> {
 
 fn write(path: &Path, image: &Image) -> Result<(), Failure> {
     let png = segad_imaging::encode_png(image).map_err(Failure::input)?;
-    atomic::write_atomic(path, &png).map_err(Failure::input)
+    segad_files::write_atomic(path, &png).map_err(Failure::input)
 }
 
 fn mask(made: &Generated) -> Result<LabelMap, Failure> {

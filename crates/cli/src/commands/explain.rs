@@ -8,7 +8,6 @@ use segad_imaging::{encode_png, outline};
 use segad_product::Inspector;
 use segad_report::{Driver, Explanation, SimilarPatch, explanation_html};
 use segad_runner::Failure;
-use segad_store::atomic;
 use std::path::PathBuf;
 
 /// Suspicious places shown.
@@ -95,6 +94,6 @@ pub(super) fn run(args: &Explain) -> Result<(), Failure> {
             .into_owned();
         PathBuf::from(format!("{stem}.html"))
     });
-    atomic::write_atomic(&out, page.as_bytes()).map_err(Failure::input)?;
+    segad_files::write_atomic(&out, page.as_bytes()).map_err(Failure::input)?;
     super::print(&format!("{}\n", out.display()))
 }

@@ -9,14 +9,13 @@ use segad_imaging::encode_labels_png;
 use segad_nn::Preprocess;
 use segad_product::{Card, Head, Inspector, Recorded};
 use segad_runner::Failure;
-use segad_store::atomic;
 
 pub(super) fn run(args: &Export) -> Result<(), Failure> {
     let model = open_model(&args.model)?;
     segad_nn::set_threads(1);
     let inspector = Inspector::new(&model, Device::Cpu).map_err(failure)?;
     let samples = model.samples().map_err(failure)?;
-    atomic::create_dir(&args.out).map_err(Failure::input)?;
+    segad_files::create_dir(&args.out).map_err(Failure::input)?;
     let path = |name: &str| args.out.join(name);
     let recorded = inspector
         .export(&samples, |name| path(&format!("{name}.pt")))
@@ -29,7 +28,7 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
         ));
         if *apart > args.epsilon {
             // A network that gives something else must not be used.
-            atomic::remove(&path(&format!("{name}.pt"))).map_err(Failure::input)?;
+            segad_files::remove(&path(&format!("{name}.pt"))).map_err(Failure::input)?;
             return Err(Failure::Differs(format!(
                 "{name}: what the exported network gives differs by {apart:.1e} of the largest value, more than {:.1e}; it \
                  was removed",
@@ -37,16 +36,17 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
             )));
         }
     }
-    let write =
-        |name: &str, bytes: &[u8]| atomic::write_atomic(&path(name), bytes).map_err(Failure::input);
+    let write = |name: &str, bytes: &[u8]| {
+        segad_files::write_atomic(&path(name), bytes).map_err(Failure::input)
+    };
     if let Some(forest) = model.forest().map_err(failure)? {
         write("forest.json", forest.xgboost_json())?;
         let columns: Vec<&String> = forest.columns().iter().collect();
-        atomic::write_json(&path("columns.json"), &columns).map_err(Failure::input)?;
+        segad_files::write_json(&path("columns.json"), &columns).map_err(Failure::input)?;
     }
     if let Some(trees) = inspector.classifier_trees() {
         write("classifier-trees.json", trees.xgboost_json())?;
-        atomic::write_json(&path("classifier-columns.json"), &trees.columns())
+        segad_files::write_json(&path("classifier-columns.json"), &trees.columns())
             .map_err(Failure::input)?;
     }
     if let Some(first) = samples.first() {
@@ -57,7 +57,7 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
         )?;
     }
     let card = model.card();
-    atomic::write_json(&path("card.json"), card).map_err(Failure::input)?;
+    segad_files::write_json(&path("card.json"), card).map_err(Failure::input)?;
     write("README.md", definition(card).as_bytes())?;
     text.push_str(&format!("{}\n", args.out.display()));
     super::print(&text)

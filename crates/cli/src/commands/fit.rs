@@ -15,7 +15,6 @@ use segad_runner::interrupt::Interrupt;
 use segad_runner::machine;
 use segad_runner::progress::Bars;
 use segad_runner::workbench::{weights_bytes, weights_path};
-use segad_store::atomic;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -68,7 +67,7 @@ pub(super) fn run(args: &FitProduct, bars: &Bars) -> Result<(), Failure> {
         .install(|| segad_product::fit(&data, &settings, &weights, &ctx))
         .map_err(failure)?;
     let bytes = model.to_bytes();
-    atomic::write_atomic(&args.out, &bytes).map_err(Failure::input)?;
+    segad_files::write_atomic(&args.out, &bytes).map_err(Failure::input)?;
     if args.json {
         let card = serde_json::to_string_pretty(model.card()).map_err(Failure::input)?;
         return super::print(&format!("{card}\n"));
@@ -180,7 +179,7 @@ fn segments(spec: &str) -> Result<Option<Segments>, Failure> {
     }
     let path = Path::new(spec);
     if path.extension().is_some_and(|e| e == "toml") || path.is_file() {
-        let text = atomic::read_to_string(path).map_err(Failure::input)?;
+        let text = segad_files::read_to_string(path).map_err(Failure::input)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         return Ok(Some(
             Segments::from_text(&name, &text).map_err(Failure::configuration)?,

@@ -6,6 +6,7 @@ use crate::cli::product::Inspect;
 use crate::frames::{Frames, looks_like_a_picture};
 use crate::stream::ordered;
 use segad_core::{Cancel, Label};
+use segad_files::AtomicFile;
 use segad_imaging::{decode, encode_png, read_file};
 use segad_metrics::Scores;
 use segad_product::{Inspector, Model, RateEstimate, Record, threshold};
@@ -13,7 +14,6 @@ use segad_runner::Failure;
 use segad_runner::folder::image_files;
 use segad_runner::interrupt::Interrupt;
 use segad_runner::progress::Bars;
-use segad_store::atomic::{self, AtomicFile};
 use segad_store::{VerdictRow, write_verdicts};
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Write};
@@ -118,8 +118,8 @@ fn one(inspector: &Inspector, job: Job, args: &Inspect) -> Record {
             let mut path = folder.join(&job.place).into_os_string();
             path.push(".png");
             let path = PathBuf::from(path);
-            atomic::create_dir(path.parent().unwrap_or(folder))?;
-            atomic::write_atomic(&path, &encode_png(&inspection.picture(&image)?)?)?;
+            segad_files::create_dir(path.parent().unwrap_or(folder))?;
+            segad_files::write_atomic(&path, &encode_png(&inspection.picture(&image)?)?)?;
         }
         Ok(Record::new(name.clone(), &inspection, args.reasons))
     };
@@ -273,7 +273,7 @@ impl Watch {
                 if self.taken.contains(path) {
                     continue;
                 }
-                let Ok((size, time)) = atomic::size_and_time(path) else {
+                let Ok((size, time)) = segad_files::size_and_time(path) else {
                     continue;
                 };
                 let state = (size, Some(time));

@@ -13,7 +13,6 @@ use segad_runner::workbench::read_weights;
 use segad_segments::{
     ClusteredParams, Foreground, ForegroundParams, QualityReport, SegmentsSpec, SegmentsTable,
 };
-use segad_store::atomic;
 use std::path::Path;
 use toml::Value;
 
@@ -52,7 +51,7 @@ pub(super) fn run(command: &SegmentsCommand) -> Result<(), Failure> {
     }
     let drawn = segad_segments::overlay(&picture, &map).map_err(Failure::input)?;
     let png = segad_imaging::encode_png(&drawn).map_err(Failure::input)?;
-    atomic::write_atomic(out, &png).map_err(Failure::input)?;
+    segad_files::write_atomic(out, &png).map_err(Failure::input)?;
     if *json {
         let text = serde_json::to_string(&report).map_err(Failure::input)?;
         return super::print(&(text + "\n"));

@@ -11,7 +11,7 @@ use segad_runner::progress::Bars;
 use segad_runner::source::Source;
 use segad_runner::workbench::{IMPORTED, Settings, Workbench};
 use segad_runner::{Failure, results};
-use segad_store::{Store, atomic};
+use segad_store::Store;
 use std::path::{Path, PathBuf};
 
 /// An experiment with everything it is run with.
@@ -23,7 +23,7 @@ pub(super) struct Prepared {
 
 /// Reads and merges the layers of an experiment.
 pub(super) fn layers(file: &Path, args: &Run) -> Result<Layers, Failure> {
-    let text = atomic::read_to_string(file).map_err(Failure::input)?;
+    let text = segad_files::read_to_string(file).map_err(Failure::input)?;
     let mut layers = Layers::new(&file.display().to_string(), &text)
         .and_then(|l| {
             if args.maps.is_some() {
@@ -85,7 +85,7 @@ pub(super) fn dataset(
     let place = place::find(name, manifest, data, cache, bars)?;
     let manifest = match &place.manifest {
         Some(path) => {
-            let text = atomic::read_to_string(path).map_err(Failure::input)?;
+            let text = segad_files::read_to_string(path).map_err(Failure::input)?;
             Manifest::parse(&path.display().to_string(), &text)
         }
         None => Manifest::shipped(name),

@@ -4,7 +4,6 @@
 use segad_report::{ReportError, Results};
 use segad_runner::Failure;
 use segad_runner::progress::Bars;
-use segad_store::atomic;
 use std::path::{Path, PathBuf};
 
 /// What a folder of results holds that this command needs.
@@ -80,7 +79,7 @@ fn find(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
     if INPUTS.iter().all(|f| folder.join(f).is_file()) {
         found.push(folder.to_owned());
     }
-    let mut inside = atomic::list_dir(folder).map_err(Failure::input)?;
+    let mut inside = segad_files::list_dir(folder).map_err(Failure::input)?;
     inside.sort();
     inside
         .iter()
@@ -89,7 +88,7 @@ fn find(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
 }
 
 fn one(folder: &Path, check: bool) -> Result<(), Failure> {
-    let read = |name: &str| atomic::read_to_string(&folder.join(name)).map_err(Failure::input);
+    let read = |name: &str| segad_files::read_to_string(&folder.join(name)).map_err(Failure::input);
     let [json, metrics] = INPUTS.map(read);
     let named = |e: ReportError| Failure::Input(format!("{}: {e}", folder.display()));
     let results = segad_report::read_table(&json?, &metrics?).map_err(named)?;
@@ -106,7 +105,7 @@ fn one(folder: &Path, check: bool) -> Result<(), Failure> {
             continue;
         }
         if !check {
-            atomic::write_atomic(&path, now.as_bytes()).map_err(Failure::input)?;
+            segad_files::write_atomic(&path, now.as_bytes()).map_err(Failure::input)?;
             continue;
         }
         differing.push(format!("{name} is not what metrics.csv gives"));

@@ -12,7 +12,6 @@ use segad_runner::folder::ImageFolder;
 use segad_runner::interrupt::Interrupt;
 use segad_runner::progress::Bars;
 use segad_runner::workbench::read_weights;
-use segad_store::atomic;
 use std::sync::Arc;
 
 pub(super) fn run(args: &Teacher, bars: &Bars) -> Result<(), Failure> {
@@ -74,11 +73,11 @@ pub(super) fn run(args: &Teacher, bars: &Bars) -> Result<(), Failure> {
             Failure::input(e)
         })?;
     if let Some(folder) = out.parent().filter(|f| !f.as_os_str().is_empty()) {
-        atomic::create_dir(folder).map_err(Failure::input)?;
+        segad_files::create_dir(folder).map_err(Failure::input)?;
     }
-    atomic::write_atomic(&out, &made.file).map_err(Failure::input)?;
+    segad_files::write_atomic(&out, &made.file).map_err(Failure::input)?;
     if let Some(folder) = &ctx.checkpoints {
-        atomic::remove(folder).map_err(Failure::input)?;
+        segad_files::remove(folder).map_err(Failure::input)?;
     }
     let loss = made.curve.last().map_or(f64::NAN, |p| p.value);
     super::print(&format!(

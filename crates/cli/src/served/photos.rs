@@ -52,7 +52,6 @@ impl Photos {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use segad_store::atomic;
 
     #[test]
     fn only_its_own_folder_is_read() {
@@ -60,8 +59,8 @@ mod tests {
         let png = segad_imaging::encode_png(&Image::from_grey(2, 3, &[7; 6]).unwrap()).unwrap();
         for name in ["photos/good/a.png", "outside.png", "photos-too/a.png"] {
             let path = dir.path().join(name);
-            atomic::create_dir(path.parent().unwrap()).unwrap();
-            atomic::write_atomic(&path, &png).unwrap();
+            segad_files::create_dir(path.parent().unwrap()).unwrap();
+            segad_files::write_atomic(&path, &png).unwrap();
         }
         let root = dir.path().join("photos");
         std::os::unix::fs::symlink(dir.path(), root.join("out")).unwrap();

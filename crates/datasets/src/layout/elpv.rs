@@ -1,6 +1,6 @@
 use super::{Scan, listed_id};
 use crate::manifest::{Class, Manifest};
-use crate::{DatasetError, Entry, Part, files};
+use crate::{DatasetError, Entry, Part, listing};
 use segad_core::ImageId;
 use std::collections::HashSet;
 use std::path::Path;
@@ -9,10 +9,10 @@ use std::path::Path;
 /// is the cell type; the order is the number in the file name.
 pub(super) fn scan(manifest: &Manifest, base: &Path, class: &Class) -> Result<Scan, DatasetError> {
     let path = base.join("labels.csv");
-    let text = files::text(&path)?;
+    let text = segad_files::read_to_string(&path)?;
     let mut scan = Scan::new();
     let mut listed = HashSet::new();
-    let present: HashSet<String> = files::list(&base.join("images"))?
+    let present: HashSet<String> = listing::list(&base.join("images"))?
         .files
         .into_iter()
         .map(|f| format!("images/{f}"))

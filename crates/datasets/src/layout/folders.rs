@@ -1,6 +1,6 @@
 use super::{Scan, low_shot};
 use crate::manifest::{Class, Layout, Manifest};
-use crate::{DatasetError, Entry, Part, files};
+use crate::{DatasetError, Entry, Part, listing};
 use segad_core::{ImageId, Label};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -102,7 +102,7 @@ pub(super) fn parts(
     let mut scan = Scan::new();
     for part in [Part::Test, Part::Train] {
         let place = format!("{prefix}{}", part.as_str());
-        let listing = files::list(&require(manifest, base, &place)?)?;
+        let listing = listing::list(&require(manifest, base, &place)?)?;
         scan.extra
             .extend(listing.files.into_iter().map(|f| format!("{place}/{f}")));
         for folder in listing.folders {
@@ -115,7 +115,7 @@ pub(super) fn parts(
                     continue;
                 }
             };
-            let listing = files::list(&base.join(&place).join(&folder))?;
+            let listing = listing::list(&base.join(&place).join(&folder))?;
             scan.extra.extend(
                 listing
                     .folders
@@ -124,7 +124,7 @@ pub(super) fn parts(
             );
             for file in listing.files {
                 let path = format!("{place}/{folder}/{file}");
-                if files::is_image(&file) {
+                if listing::is_image(&file) {
                     scan.entries
                         .push(Entry::new(ImageId::new(path), label, part).with_group(&group));
                 } else {

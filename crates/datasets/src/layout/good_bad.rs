@@ -1,5 +1,5 @@
 use super::Scan;
-use crate::{DatasetError, Entry, Part, files};
+use crate::{DatasetError, Entry, Part, listing};
 use segad_core::{ImageId, Label};
 use std::path::Path;
 
@@ -13,11 +13,11 @@ pub(super) fn scan(base: &Path) -> Result<Scan, DatasetError> {
         if label.is_bad() && !base.join(folder).is_dir() {
             continue;
         }
-        let listing = files::list(&base.join(folder))?;
+        let listing = listing::list(&base.join(folder))?;
         add(&mut scan, folder, listing.files, label, folder);
         for sub in listing.folders {
             let place = format!("{folder}/{sub}");
-            let listing = files::list(&base.join(&place))?;
+            let listing = listing::list(&base.join(&place))?;
             scan.extra
                 .extend(listing.folders.into_iter().map(|f| format!("{place}/{f}/")));
             add(
@@ -42,7 +42,7 @@ pub(super) fn scan(base: &Path) -> Result<Scan, DatasetError> {
 fn add(scan: &mut Scan, place: &str, names: Vec<String>, label: Label, group: &str) {
     for file in names {
         let path = format!("{place}/{file}");
-        if files::is_image(&file) {
+        if listing::is_image(&file) {
             scan.entries
                 .push(Entry::new(ImageId::new(path), label, Part::All).with_group(group));
         } else {

@@ -1,5 +1,5 @@
 use super::Scan;
-use crate::{DatasetError, Entry, Part, files};
+use crate::{DatasetError, Entry, Part, listing};
 use segad_core::{ImageId, Label};
 use std::path::Path;
 
@@ -15,8 +15,8 @@ pub(super) fn scan(base: &Path) -> Result<Scan, DatasetError> {
 }
 
 fn add(scan: &mut Scan, base: &Path, place: &str, depth: usize) -> Result<(), DatasetError> {
-    let listing = files::list(&base.join(place))?;
-    for file in listing.files.iter().filter(|f| files::is_image(f)) {
+    let listing = listing::list(&base.join(place))?;
+    for file in listing.files.iter().filter(|f| listing::is_image(f)) {
         let id = ImageId::new(format!("{place}{file}"));
         scan.entries
             .push(Entry::new(id, Label::Good, Part::All).with_group(Label::Good.as_str()));

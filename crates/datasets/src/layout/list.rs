@@ -1,5 +1,5 @@
 use super::{Scan, listed_id};
-use crate::{DatasetError, Entry, Part, files};
+use crate::{DatasetError, Entry, Part};
 use segad_core::Label;
 use serde::Deserialize;
 use std::collections::HashSet;
@@ -32,7 +32,7 @@ pub(super) fn scan(root: &Path, base: &Path) -> Result<Scan, DatasetError> {
     } else {
         base.join(NAME)
     };
-    let text = files::text(&path)?;
+    let text = segad_files::read_to_string(&path)?;
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());

@@ -1,5 +1,5 @@
 use crate::manifest::LowShot;
-use crate::{Entry, LowShotList, Part, files};
+use crate::{Entry, LowShotList, Part, listing};
 use segad_core::{ImageId, Label};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use std::collections::{BTreeMap, HashSet};
@@ -18,7 +18,7 @@ pub(super) fn read(
 ) -> Result<Vec<LowShotList>, String> {
     let path = base.join(FILE);
     let named = if path.is_file() {
-        let text = files::text(&path).map_err(|e| e.to_string())?;
+        let text = segad_files::read_to_string(&path).map_err(|e| e.to_string())?;
         serde_json::from_str::<Lists>(&text)
             .map_err(|e| format!("{FILE}: {e}; expected lists of file names by key"))?
             .0
@@ -80,16 +80,16 @@ fn resolve(
 }
 
 fn folders(base: &Path) -> Result<Vec<(String, Vec<String>)>, crate::DatasetError> {
-    let keys = files::list(&base.join(FOLDER))?.folders;
+    let keys = listing::list(&base.join(FOLDER))?.folders;
     keys.into_iter()
         .map(|key| {
-            let listing = files::list(&base.join(FOLDER).join(&key).join("bad"))?;
+            let listing = listing::list(&base.join(FOLDER).join(&key).join("bad"))?;
             Ok((
                 key,
                 listing
                     .files
                     .into_iter()
-                    .filter(|f| files::is_image(f))
+                    .filter(|f| listing::is_image(f))
                     .collect(),
             ))
         })

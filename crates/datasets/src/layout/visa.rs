@@ -1,6 +1,6 @@
 use super::{Scan, folders};
 use crate::manifest::{Class, Manifest};
-use crate::{DatasetError, Entry, Part, files};
+use crate::{DatasetError, Entry, Part, listing};
 use segad_core::{ImageId, Label};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -62,7 +62,7 @@ fn numbered(
     total: Option<usize>,
     kind: impl Fn(usize) -> (Label, Part),
 ) -> Result<(), DatasetError> {
-    let listing = files::list(&base.join(folder))?;
+    let listing = listing::list(&base.join(folder))?;
     let mut found = BTreeSet::new();
     let mut width = 3;
     scan.extra.extend(
@@ -79,7 +79,7 @@ fn numbered(
         let number = stem
             .parse::<usize>()
             .ok()
-            .filter(|n| files::is_image(&file) && total.is_none_or(|t| *n < t));
+            .filter(|n| listing::is_image(&file) && total.is_none_or(|t| *n < t));
         match number {
             Some(number) if !found.contains(&number) => {
                 width = width.max(stem.len());

@@ -18,7 +18,7 @@ use crate::workbench::Workbench;
 use segad_core::{BoxError, Cancel, FeatureTable, FitContext, ImageId, Key, Label};
 use segad_grid::{Cell, CellId, Plan, Task};
 use segad_nn::SavedModel;
-use segad_store::{Draft, Entry, atomic};
+use segad_store::{Draft, Entry};
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -162,7 +162,7 @@ impl Execute for Workbench {
         let checkpoints = self.checkpoints(&cell.key);
         if done.is_ok() && checkpoints.exists() {
             // The stored model has taken their place. What cannot be removed only takes space.
-            let removed = atomic::remove(&checkpoints);
+            let removed = segad_files::remove(&checkpoints);
             removed.unwrap_or_else(|e| tracing::warn!("checkpoints of a finished fit remain: {e}"));
         }
         done

@@ -47,7 +47,7 @@ fn files_of(folder: &Path) -> Vec<(String, Vec<u8>)> {
                     .to_str()
                     .unwrap()
                     .to_owned();
-                found.push((name, files::read(&path).unwrap()));
+                found.push((name, segad_files::read(&path).unwrap()));
             }
         }
     }
@@ -79,7 +79,7 @@ pub fn zip(folder: &Path, top: &str, to: &Path) {
         .unwrap();
         zip.write_all(&bytes).unwrap();
     }
-    files::write_atomic(to, zip.finish().unwrap().get_ref()).unwrap();
+    segad_files::write_with_parents(to, zip.finish().unwrap().get_ref()).unwrap();
 }
 
 /// A miniature's manifest under the data set's name, with one source behind `url`.
@@ -122,7 +122,7 @@ fn each_data_set_comes_out_of_its_kind_of_archive() {
         (
             "vad",
             "VAD.zip",
-            files::read(&dir.path().join("VAD.zip")).unwrap(),
+            segad_files::read(&dir.path().join("VAD.zip")).unwrap(),
         ),
         ("visa", "VisA_20220922.tar", tar(&sets.join("visa"), "")),
         ("mvtec", "mvtec.tar.gz", gz.finish().unwrap()),
@@ -153,8 +153,8 @@ fn each_data_set_comes_out_of_its_kind_of_archive() {
     let visa = context.provisioner.cache.data("visa");
     let was = sets.join("visa/pcb2/Data/Images/Anomaly/003.JPG");
     assert_eq!(
-        files::read(&visa.join("pcb2/test/bad/003.JPG")).unwrap(),
-        files::read(&was).unwrap()
+        segad_files::read(&visa.join("pcb2/test/bad/003.JPG")).unwrap(),
+        segad_files::read(&was).unwrap()
     );
     assert!(
         visa.join("pcb2/ground_truth/bad/003.png").is_file()
@@ -186,8 +186,8 @@ fn where_to_get_it_by_hand_is_said_and_what_was_saved_is_taken() {
     let vad = dir.path().join("vad");
     copy(&sets.join("vad"), &vad);
     let image = vad.join("test/good/0041.png");
-    let whole = files::read(&image).unwrap();
-    files::write_atomic(&image, &whole[..whole.len() / 2]).unwrap();
+    let whole = segad_files::read(&image).unwrap();
+    segad_files::write_with_parents(&image, &whole[..whole.len() / 2]).unwrap();
     zip(&vad, "vad", &file);
     let text = provide_as(p, gone.2.clone(), None).unwrap_err().to_string();
     assert!(
@@ -198,7 +198,7 @@ fn where_to_get_it_by_hand_is_said_and_what_was_saved_is_taken() {
         !p.cache.data("vad").exists(),
         "nothing half-made is published"
     );
-    files::write_atomic(&image, &whole).unwrap();
+    segad_files::write_with_parents(&image, &whole).unwrap();
     let own = dir.path().join("mine.zip");
     zip(&vad, "anything", &own);
     let text = provide_as(p, gone.2.clone(), own.to_str())
@@ -238,7 +238,7 @@ fn what_the_user_put_there_is_not_replaced() {
         "{text}"
     );
     // This program's own folder is brought anew, if it can be.
-    files::write_atomic(&p.cache.data("visa").join(RECORD), b"{}").unwrap();
+    segad_files::write_with_parents(&p.cache.data("visa").join(RECORD), b"{}").unwrap();
     let text = provide_as(p, manifest, None).unwrap_err().to_string();
     assert!(text.contains("offline"), "{text}");
 }

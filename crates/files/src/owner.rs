@@ -1,21 +1,21 @@
-use crate::atomic;
+use crate::read::read_to_string;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A process, named so that a process id used again, or the same id in another container, is not
-/// taken for it.
+/// A process, identified so that neither a reused process id nor the same id in another container
+/// is taken for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// Host name, for people.
     pub host: String,
-    /// 16 hexadecimal digits over host name, boot and process-id namespace: only where they agree
-    /// can it be asked whether the process lives.
+    /// 16 hexadecimal digits of a hash of host name, boot and process-id namespace: whether the
+    /// process is alive can only be checked where they agree.
     pub machine: String,
     /// Process id.
     pub pid: u32,
-    /// When the process started, in clock ticks after the boot; 0 where the system does not tell.
+    /// When the process started, in clock ticks after the boot; 0 where the system does not report it.
     pub started: u64,
 }
 
@@ -28,8 +28,8 @@ impl Owner {
                 .nodename()
                 .to_string_lossy()
                 .into_owned();
-            let boot = atomic::read_to_string(Path::new("/proc/sys/kernel/random/boot_id"))
-                .unwrap_or_default();
+            let boot =
+                read_to_string(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
             let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
             let machine =
                 segad_core::Key::of_bytes(format!("{host}\n{boot}\n{namespace:?}").as_bytes());
@@ -44,15 +44,15 @@ impl Owner {
         })
     }
 
-    /// True if the process surely runs no more; false if it runs or cannot be seen from here.
+    /// True if the process has certainly ended; false if it runs or cannot be seen from here.
     pub fn is_dead(&self) -> bool {
         let here = Self::current();
         if self.machine != here.machine {
             return false;
         }
         if here.started == 0 {
-            // No /proc: ask with a signal that does nothing. A process of another user counts as
-            // alive.
+            // No /proc: ask with a signal that does nothing. A process of another user refuses it
+            // and counts as alive.
             let pid = i32::try_from(self.pid)
                 .ok()
                 .and_then(rustix::process::Pid::from_raw);
@@ -60,19 +60,21 @@ impl Owner {
                 rustix::process::test_kill_process(p).is_err_and(|e| e == rustix::io::Errno::SRCH)
             });
         }
-        // A zombie holds nothing any more; another start time is another process.
+        // A zombie holds nothing any more; another start time means that the id was reused.
         process(self.pid)
             .is_none_or(|(state, started)| matches!(state, 'Z' | 'X') || started != self.started)
     }
 
-    /// A name no other caller gets, from which [`Owner::from_tag`] reads the process.
-    pub(crate) fn unique_tag(&self) -> String {
+    /// A name that no other call returns, for temporary files and folders;
+    /// [`Owner::from_tag`] reads the process from it.
+    pub fn unique_tag(&self) -> String {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         format!("{}-{}-{}-{n}", self.machine, self.pid, self.started)
     }
 
-    pub(crate) fn from_tag(tag: &str) -> Option<Self> {
+    /// The process whose [`Owner::unique_tag`] this is, without its host name.
+    pub fn from_tag(tag: &str) -> Option<Self> {
         let mut parts = tag.split('-');
         let machine = parts.next().filter(|m| m.len() == 16)?.to_owned();
         let pid = parts.next()?.parse().ok()?;
@@ -87,18 +89,26 @@ impl Owner {
     }
 }
 
-/// State and start time out of `/proc/<pid>/stat`. The program name in it may hold anything, so
-/// count from its end.
+/// State and start time from `/proc/<pid>/stat`. The program name in it may contain anything, so
+/// the fields are counted from its end.
 fn process(pid: u32) -> Option<(char, u64)> {
-    let stat = atomic::read_to_string(Path::new(&format!("/proc/{pid}/stat"))).ok()?;
+    let stat = read_to_string(Path::new(&format!("/proc/{pid}/stat"))).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?.chars().next()?;
     Some((state, fields.nth(18)?.parse().ok()?))
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A process of this machine that has ended.
+    pub(crate) fn dead() -> Owner {
+        Owner {
+            pid: 0x7fff_fff0,
+            ..Owner::current().clone()
+        }
+    }
 
     #[test]
     fn the_living_and_the_dead() {
