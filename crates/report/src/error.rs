@@ -52,6 +52,24 @@ pub enum ReportError {
         /// Its score.
         score: f32,
     },
+    /// A query names a column that values do not have.
+    #[error("{name:?}: expected one of {known}")]
+    Column {
+        /// The name.
+        name: String,
+        /// The columns.
+        known: String,
+    },
+    /// A query asks for a row, class, … that no experiment has.
+    #[error("{column} = {value}: expected one of {known}")]
+    NoValue {
+        /// The column.
+        column: &'static str,
+        /// The value that was asked for.
+        value: String,
+        /// The values that there are.
+        known: String,
+    },
     /// A plot was asked for where there is nothing to draw.
     #[error("{plot}: no {what} to draw")]
     Empty {

@@ -1,188 +1,326 @@
-//! Group-by and joins over result tables; the only place that knows polars.
+//! Lazy queries over metrics: means and spreads, and differences paired by seed. The only place
+//! that knows polars.
+//!
+//! Every query starts from one long table with the columns of [`Column`] and `value`, in percent;
+//! a null value is a cell that failed.
 
-use crate::ReportError;
+use crate::query::{Filter, Observation};
+use crate::{MEAN, ReportError, Results, Verdict};
 use polars::prelude::*;
+use segad_metrics::Interval;
 use std::collections::BTreeMap;
 
-/// One value of one metric in one cell; names are indices.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Observation {
-    pub row: usize,
-    pub class: usize,
-    pub seed: u64,
-    pub metric: usize,
-    pub value: f64,
-}
-
-/// A mean and its spread.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A cell's values over its seeds.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Summary {
-    pub mean: f64,
+    pub mean: Option<f64>,
+    /// Standard deviation with n in the denominator.
     pub std: Option<f64>,
+    /// The same with n − 1.
     pub std1: Option<f64>,
+    /// Seeds with a value or a failure.
+    pub planned: usize,
+    /// Values by seed, ascending.
+    pub seeds: Vec<(u64, f64)>,
 }
 
-fn frame(observations: &[Observation]) -> Result<LazyFrame, ReportError> {
-    let index = |f: fn(&Observation) -> usize| -> Vec<u64> {
-        observations.iter().map(|o| f(o) as u64).collect()
-    };
+/// The long table, in the order of `observations`.
+pub(crate) fn frame(observations: &[Observation]) -> Result<LazyFrame, ReportError> {
     let frame = df!(
-        "row" => index(|o| o.row),
-        "class" => index(|o| o.class),
-        "metric" => index(|o| o.metric),
-        "seed" => observations.iter().map(|o| o.seed).collect::<Vec<u64>>(),
-        "value" => observations.iter().map(|o| o.value).collect::<Vec<f64>>(),
+        "experiment" => observations.iter().map(|o| o.experiment.as_str()).collect::<Vec<_>>(),
+        "row" => observations.iter().map(|o| o.row.as_str()).collect::<Vec<_>>(),
+        "class" => observations.iter().map(|o| o.class.as_str()).collect::<Vec<_>>(),
+        "seed" => observations.iter().map(|o| o.seed).collect::<Vec<_>>(),
+        "metric" => observations.iter().map(|o| o.metric.as_str()).collect::<Vec<_>>(),
+        "value" => observations.iter().map(|o| o.value).collect::<Vec<_>>(),
     )?;
     Ok(frame.lazy())
 }
 
-fn spread() -> [Expr; 2] {
-    [
+/// By group: mean, both standard deviations, how many values there are and how many are missing,
+/// how many seeds there are, and the values with their seeds.
+pub(crate) fn spread(frame: LazyFrame, by: &[&str]) -> LazyFrame {
+    frame.group_by_stable(columns(by)).agg([
+        col("value").mean().alias("mean"),
         col("value").std(0).alias("std"),
         col("value").std(1).alias("std1"),
-    ]
+        col("value").count().alias("n"),
+        col("value").null_count().alias("missing"),
+        col("seed").n_unique().alias("planned"),
+        col("seed")
+            .filter(col("value").is_not_null())
+            .alias("seeds"),
+        col("value").drop_nulls().alias("values"),
+    ])
 }
 
-/// Mean and standard deviation over seeds, by (row, class, metric).
-pub(crate) fn over_seeds(
-    observations: &[Observation],
-) -> Result<BTreeMap<(usize, usize, usize), Summary>, ReportError> {
-    let [std, std1] = spread();
-    let table = frame(observations)?
-        .group_by_stable([col("row"), col("class"), col("metric")])
-        .agg([col("value").mean().alias("mean"), std, std1])
-        .collect()?;
-    let (row, class, metric) = (
-        indices(&table, "row")?,
-        indices(&table, "class")?,
-        indices(&table, "metric")?,
-    );
-    let summaries = summaries(&table)?;
-    Ok((0..table.height())
-        .map(|i| ((row[i], class[i], metric[i]), summaries[i]))
-        .collect())
-}
-
-/// The mean of the classes' means, by (row, metric), where each of `classes` classes has one;
-/// spread over the seeds' means over all classes, where a seed has every class.
-pub(crate) fn over_classes(
+/// Summaries by row, class and metric; the mean over all `classes` classes has the class [`MEAN`].
+pub(crate) fn summaries(
     observations: &[Observation],
     classes: usize,
-) -> Result<BTreeMap<(usize, usize), Summary>, ReportError> {
-    let all = classes as u64;
-    let complete = |by: &[&str]| -> Result<LazyFrame, ReportError> {
-        let keys: Vec<Expr> = by.iter().map(|&b| col(b)).collect();
-        Ok(frame(observations)?
-            .group_by_stable([col("row"), col("metric"), col("seed"), col("class")])
-            .agg([col("value").mean()])
-            .group_by_stable(keys)
-            .agg([
-                col("value").mean(),
-                col("class")
-                    .n_unique()
-                    .cast(DataType::UInt64)
-                    .alias("classes"),
-            ])
-            .filter(col("classes").eq(lit(all))))
-    };
-    let means = frame(observations)?
-        .group_by_stable([col("row"), col("metric"), col("class")])
+) -> Result<BTreeMap<[String; 3], Summary>, ReportError> {
+    let cell = ["row", "class", "metric"];
+    let numbers_of = ["mean", "std", "std1", "planned", "seeds", "values"];
+    let wanted = columns(&[&cell[..], &numbers_of].concat());
+    let frame = frame(observations)?;
+    let per_class = spread(frame.clone(), &cell).select(wanted.clone());
+    let over_classes = over_classes(frame, classes).select(wanted);
+    let all = concat([per_class, over_classes], UnionArgs::default())?.collect()?;
+    let seeds = lists(&all, "seeds")?;
+    let values = lists(&all, "values")?;
+    let mut summaries = BTreeMap::new();
+    for i in 0..all.height() {
+        let [row, class, metric] = cell.map(|name| text(&all, name, i));
+        let values = values[i].f64()?.into_no_null_iter();
+        let summary = Summary {
+            mean: number(&all, "mean", i)?,
+            std: number(&all, "std", i)?,
+            std1: number(&all, "std1", i)?,
+            planned: count(&all, "planned", i)?,
+            seeds: seeds[i].u64()?.into_no_null_iter().zip(values).collect(),
+        };
+        summaries.insert([row?, class?, metric?], summary);
+    }
+    Ok(summaries)
+}
+
+/// The mean of the classes' means, where every class has one, and the spread of the seeds' means
+/// over all classes. A seed that lacks a class counts as missing: its mean would differ by the
+/// level of that class, not by chance.
+fn over_classes(frame: LazyFrame, classes: usize) -> LazyFrame {
+    let by = ["row", "metric"];
+    let found = col("value").count().alias("found");
+    let complete = col("found").cast(DataType::UInt64).eq(lit(classes as u64));
+    let mean = when(complete).then(col("value")).otherwise(lit(NULL));
+    let per_seed = frame
+        .clone()
+        .group_by_stable(columns(&["row", "metric", "seed"]))
+        .agg([col("value").mean(), found.clone()])
+        .with_column(mean.clone().alias("value"))
+        .sort(["seed"], SortMultipleOptions::default());
+    let means = frame
+        .group_by_stable(columns(&["row", "metric", "class"]))
         .agg([col("value").mean()])
-        .group_by_stable([col("row"), col("metric")])
+        .group_by_stable(columns(&by))
+        .agg([col("value").mean(), found])
+        .select([col("row"), col("metric"), mean.alias("over_classes")]);
+    let args = JoinArgs::new(JoinType::Left);
+    spread(per_seed, &by)
+        .join(means, columns(&by), columns(&by), args)
+        .with_columns([lit(MEAN).alias("class"), col("over_classes").alias("mean")])
+}
+
+/// Every other row's values less those of `base` in the same experiment, class, metric and seed. By
+/// group: their `mean` with Student's 95 % interval (`low95`, `high95`; null below two pairs), the
+/// `least` and the `most`, how many are `larger` than zero, and how many there are (`n`).
+pub(crate) fn differences(
+    frame: LazyFrame,
+    base: &str,
+    by: &[&str],
+) -> Result<DataFrame, ReportError> {
+    let is_base = col("row").eq(lit(base));
+    let theirs = col("value").filter(is_base.clone()).first();
+    let pair = columns(&["experiment", "class", "metric", "seed"]);
+    let mut table = frame
+        .with_columns([theirs.over(pair)?.alias("theirs"), lit(base).alias("base")])
+        .filter(is_base.not())
+        .with_column(col("value") - col("theirs"))
+        .filter(col("value").is_not_null())
+        .group_by_stable(columns(by))
         .agg([
             col("value").mean().alias("mean"),
-            col("class")
-                .n_unique()
-                .cast(DataType::UInt64)
-                .alias("classes"),
+            col("value").min().alias("least"),
+            col("value").max().alias("most"),
+            col("value").gt(lit(0.0)).sum().alias("larger"),
+            col("value").count().alias("n"),
+            col("value").alias("values"),
         ])
-        .filter(col("classes").eq(lit(all)));
-    let spreads = complete(&["row", "metric", "seed"])?
-        .group_by_stable([col("row"), col("metric")])
-        .agg(spread());
-    let keys = [col("row"), col("metric")];
-    let table = means
-        .join(spreads, keys.clone(), keys, JoinArgs::new(JoinType::Left))
         .collect()?;
-    let (row, metric) = (indices(&table, "row")?, indices(&table, "metric")?);
-    let summaries = summaries(&table)?;
-    Ok((0..table.height())
-        .map(|i| ((row[i], metric[i]), summaries[i]))
-        .collect())
+    let mut lows = Vec::new();
+    let mut highs = Vec::new();
+    for values in lists(&table, "values")? {
+        let values: Vec<f64> = values.f64()?.into_no_null_iter().collect();
+        let interval = Interval::of_mean(&values, 0.95).ok();
+        lows.push(interval.map(|i| i.low));
+        highs.push(interval.map(|i| i.high));
+    }
+    table.with_column(Column::new("low95".into(), lows))?;
+    table.with_column(Column::new("high95".into(), highs))?;
+    Ok(table)
 }
 
-fn indices(table: &DataFrame, name: &str) -> Result<Vec<usize>, ReportError> {
-    let column = table.column(name)?.u64()?;
-    Ok(column
-        .into_no_null_iter()
-        .map(|v| usize::try_from(v).unwrap_or(usize::MAX))
-        .collect())
+/// The columns of [`printed`].
+pub(crate) const PRINTED: [&str; 10] = [
+    "experiment",
+    "row",
+    "class",
+    "metric",
+    "mean",
+    "std",
+    "n",
+    "paper",
+    "delta",
+    "verdict",
+];
+
+/// Every cell that the paper prints, with its number.
+pub(crate) fn printed(results: &[(String, Results)]) -> Result<LazyFrame, ReportError> {
+    let mut experiments = Vec::new();
+    let mut cells = Vec::new();
+    for (experiment, results) in results {
+        for cell in results.cells.iter().filter(|c| c.paper.is_some()) {
+            experiments.push(experiment.as_str());
+            cells.push(cell);
+        }
+    }
+    let frame = df!(
+        "experiment" => experiments,
+        "row" => cells.iter().map(|c| c.row.as_str()).collect::<Vec<_>>(),
+        "class" => cells.iter().map(|c| c.class.as_str()).collect::<Vec<_>>(),
+        "metric" => cells.iter().map(|c| c.metric.as_str()).collect::<Vec<_>>(),
+        "mean" => cells.iter().map(|c| c.mean).collect::<Vec<_>>(),
+        "std" => cells.iter().map(|c| c.std).collect::<Vec<_>>(),
+        "n" => cells.iter().map(|c| c.n as u64).collect::<Vec<_>>(),
+        "paper" => cells.iter().map(|c| c.paper).collect::<Vec<_>>(),
+        "delta" => cells.iter().map(|c| c.delta).collect::<Vec<_>>(),
+        "verdict" => cells.iter().map(|c| c.verdict.map(Verdict::as_str)).collect::<Vec<_>>(),
+    )?;
+    Ok(frame.lazy())
 }
 
-fn summaries(table: &DataFrame) -> Result<Vec<Summary>, ReportError> {
-    let (mean, std, std1) = (
-        table.column("mean")?.f64()?,
-        table.column("std")?.f64()?,
-        table.column("std1")?.f64()?,
-    );
-    let summary = |i| Summary {
-        mean: mean.get(i).unwrap_or(f64::NAN),
-        std: std.get(i),
-        std1: std1.get(i),
-    };
-    Ok((0..table.height()).map(summary).collect())
+/// For each column that filters name, one of their values.
+pub(crate) fn holds(filters: &[Filter]) -> Expr {
+    let mut all = lit(true);
+    for (i, filter) in filters.iter().enumerate() {
+        // The first filter of a column stands for all of them.
+        if filters[..i].iter().any(|f| f.column == filter.column) {
+            continue;
+        }
+        let column = col(filter.column.name()).cast(DataType::String);
+        let mut any = lit(false);
+        for other in filters.iter().filter(|f| f.column == filter.column) {
+            any = any.or(column.clone().eq(lit(other.value.as_str())));
+        }
+        all = all.and(any);
+    }
+    all
+}
+
+/// The different values of a column as text, in the order of their first appearance.
+pub(crate) fn values(frame: &LazyFrame, column: &str) -> Result<Vec<String>, ReportError> {
+    let values = frame
+        .clone()
+        .select([col(column).cast(DataType::String)])
+        .unique_stable(None, UniqueKeepStrategy::First)
+        .collect()?;
+    (0..values.height())
+        .map(|i| text(&values, column, i))
+        .collect()
+}
+
+fn columns(names: &[&str]) -> Vec<Expr> {
+    names.iter().map(|&name| col(name)).collect()
+}
+
+/// One field of a column of text without nulls.
+pub(crate) fn text(table: &DataFrame, name: &str, line: usize) -> Result<String, ReportError> {
+    let text = table.column(name)?.str()?.get(line);
+    Ok(text.expect("no query makes a name null").to_owned())
+}
+
+/// One field of a column of numbers.
+pub(crate) fn number(
+    table: &DataFrame,
+    name: &str,
+    line: usize,
+) -> Result<Option<f64>, ReportError> {
+    Ok(table.column(name)?.f64()?.get(line))
+}
+
+/// One field of a column of counts.
+pub(crate) fn count(table: &DataFrame, name: &str, line: usize) -> Result<usize, ReportError> {
+    let count = table.column(name)?.u32()?.get(line);
+    Ok(count.expect("counts are never null") as usize)
+}
+
+/// The lists of a column whose elements are never null.
+fn lists(table: &DataFrame, name: &str) -> Result<Vec<Series>, ReportError> {
+    let lists = table.column(name)?.list()?;
+    let series = (0..lists.len()).map(|i| lists.get_as_series(i));
+    Ok(series
+        .map(|list| list.expect("an aggregate gives every group a list"))
+        .collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn observe(list: &[(usize, u64, f64)]) -> Vec<Observation> {
-        list.iter()
-            .map(|&(class, seed, value)| Observation {
-                row: 0,
-                class,
-                seed,
-                metric: 0,
-                value,
-            })
-            .collect()
+    fn observe(list: &[(&str, u64, f64)]) -> Vec<Observation> {
+        let observation = |&(class, seed, value): &(&str, u64, f64)| Observation {
+            row: "r".into(),
+            class: class.into(),
+            seed,
+            metric: "m".into(),
+            value: (!value.is_nan()).then_some(value),
+            ..Observation::default()
+        };
+        list.iter().map(observation).collect()
+    }
+
+    fn summary(list: &[(&str, u64, f64)], class: &str) -> Summary {
+        let key = ["r", class, "m"].map(str::to_owned);
+        summaries(&observe(list), 2).unwrap()[&key].clone()
     }
 
     #[test]
     fn means_and_spreads_by_hand() {
-        let o = observe(&[(0, 1, 90.0), (0, 2, 92.0), (0, 3, 97.0)]);
-        let s = over_seeds(&o).unwrap()[&(0, 0, 0)];
+        let list = [
+            ("a", 1, 90.0),
+            ("a", 2, 92.0),
+            ("a", 3, 97.0),
+            ("a", 4, f64::NAN),
+        ];
+        let s = summary(&list, "a");
         // mean 93; squared deviations 9, 1, 16: 26/3 and 26/2
-        assert!((s.mean - 93.0).abs() < 1e-12);
+        assert!((s.mean.unwrap() - 93.0).abs() < 1e-12);
         assert!((s.std.unwrap() - (26f64 / 3.0).sqrt()).abs() < 1e-12);
         assert!((s.std1.unwrap() - 13f64.sqrt()).abs() < 1e-12);
-        let one = over_seeds(&o[..1]).unwrap()[&(0, 0, 0)];
+        assert_eq!(
+            (s.planned, s.seeds),
+            (4, vec![(1, 90.0), (2, 92.0), (3, 97.0)])
+        );
+        let one = summary(&list[..1], "a");
         assert_eq!((one.std, one.std1), (Some(0.0), None));
+        let none = summary(&list[3..], "a");
+        assert_eq!((none.mean, none.planned, none.seeds), (None, 1, vec![]));
     }
 
     #[test]
     fn class_mean_is_the_mean_of_class_means() {
-        // Class 1 lacks seed 2: mean (91 + 80)/2, spread over the one seed that both have.
-        let o = observe(&[(0, 1, 90.0), (0, 2, 92.0), (1, 1, 80.0)]);
-        let s = over_classes(&o, 2).unwrap()[&(0, 0)];
-        assert!((s.mean - 85.5).abs() < 1e-12);
-        assert_eq!((s.std, s.std1), (Some(0.0), None));
+        // Class b lacks seed 2: mean (91 + 80)/2, spread over the one seed that both have.
+        let s = summary(&[("a", 1, 90.0), ("a", 2, 92.0), ("b", 1, 80.0)], MEAN);
+        assert!((s.mean.unwrap() - 85.5).abs() < 1e-12);
+        assert_eq!((s.std, s.std1, s.planned), (Some(0.0), None, 2));
+        assert_eq!(s.seeds, [(1, 85.0)]);
         // Seeds' means 85 and 88: std 1.5 over n, √4.5 over n − 1.
-        let o = observe(&[(0, 1, 90.0), (0, 2, 92.0), (1, 1, 80.0), (1, 2, 84.0)]);
-        let s = over_classes(&o, 2).unwrap()[&(0, 0)];
-        assert!((s.mean - 86.5).abs() < 1e-12);
-        assert!(
-            (s.std.unwrap() - 1.5).abs() < 1e-12 && (s.std1.unwrap() - 4.5f64.sqrt()).abs() < 1e-12
+        let s = summary(
+            &[
+                ("a", 2, 92.0),
+                ("a", 1, 90.0),
+                ("b", 1, 80.0),
+                ("b", 2, 84.0),
+            ],
+            MEAN,
         );
+        assert!((s.mean.unwrap() - 86.5).abs() < 1e-12);
+        assert!((s.std.unwrap() - 1.5).abs() < 1e-12);
+        assert!((s.std1.unwrap() - 4.5f64.sqrt()).abs() < 1e-12);
+        assert_eq!(s.seeds, [(1, 85.0), (2, 88.0)]);
         // Without any value in a class there is no mean; with disjoint seeds there is one, but no
         // spread.
-        assert!(
-            over_classes(&observe(&[(0, 1, 90.0)]), 2)
-                .unwrap()
-                .is_empty()
-        );
-        let s = over_classes(&observe(&[(0, 1, 90.0), (1, 2, 80.0)]), 2).unwrap()[&(0, 0)];
-        assert_eq!((s.mean, s.std), (85.0, None));
+        assert_eq!(summary(&[("a", 1, 90.0)], MEAN).mean, None);
+        let s = summary(&[("a", 1, 90.0), ("b", 2, 80.0)], MEAN);
+        assert_eq!((s.mean, s.std), (Some(85.0), None));
     }
 }

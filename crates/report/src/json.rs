@@ -1,8 +1,7 @@
 use crate::round::{EXACT, rounded};
-use crate::text::METRICS_COLUMNS;
 use crate::{
     Experiment, Failure, GroupSpec, MetricValue, Rank, ReportError, Results, RowSpec, Shape,
-    Tolerance, Verdict,
+    Tolerance, Verdict, read_metrics,
 };
 use serde::{Deserialize, Serialize};
 
@@ -47,16 +46,6 @@ struct SavedCell {
 struct SavedSeed {
     seed: u64,
     cell: Option<String>,
-}
-
-/// The line of `metrics.csv`.
-#[derive(Deserialize)]
-struct Line {
-    row: String,
-    class: String,
-    seed: u64,
-    metric: String,
-    value: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -127,8 +116,6 @@ fn exact(value: Option<f64>) -> Option<f64> {
 /// [`ReportError::Json`].
 pub fn table_json(results: &Results) -> Result<String, ReportError> {
     let e = &results.experiment;
-    let cell =
-        |c: &'_ crate::Cell| -> Option<(f64, Option<f64>)> { c.paper.map(|p| (p, c.paper_std)) };
     let document = Document {
         schema: TABLE_SCHEMA,
         experiment: &e.name,
@@ -165,9 +152,9 @@ pub fn table_json(results: &Results) -> Result<String, ReportError> {
                     })
                     .collect(),
                 rank: c.rank,
-                paper: cell(c).map(|(value, std)| PaperOut {
+                paper: c.paper.map(|value| PaperOut {
                     value,
-                    std,
+                    std: c.paper_std,
                     delta: exact(c.delta),
                     verdict: c.verdict,
                     note: c.note.as_deref(),
@@ -217,33 +204,12 @@ pub fn read_table(json: &str, metrics: &str) -> Result<Results, ReportError> {
         tick_columns: layout.tick_columns,
     };
     let mut values = Vec::new();
-    let mut reader = csv::Reader::from_reader(metrics.as_bytes());
-    // Without this check, a file that is empty or lost its first line would read as one without any
-    // value.
-    let found: Vec<String> = match reader.headers() {
-        Ok(headers) => headers.iter().map(str::to_owned).collect(),
-        Err(e) => return Err(ReportError::Csv(format!("metrics.csv: {e}"))),
-    };
-    if found != METRICS_COLUMNS {
-        let (expected, found) = (METRICS_COLUMNS.join(", "), found.join(", "));
-        let problem = format!(
-            "metrics.csv has columns {found:?}, expected {expected:?}; run the experiment again"
-        );
-        return Err(ReportError::Csv(problem));
-    }
-    for line in reader.deserialize::<Line>() {
-        let Line {
-            row,
-            class,
-            seed,
-            metric,
-            value,
-        } = line.map_err(|e| ReportError::Csv(e.to_string()))?;
-        values.extend(value.map(|value| MetricValue {
-            row,
-            class,
-            seed,
-            metric,
+    for observation in read_metrics(&saved.experiment, metrics)? {
+        values.extend(observation.value.map(|value| MetricValue {
+            row: observation.row,
+            class: observation.class,
+            seed: observation.seed,
+            metric: observation.metric,
             value,
         }));
     }

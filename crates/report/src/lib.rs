@@ -54,6 +54,8 @@
 //! classes; group AUROCs (`cl_auroc[GROUP]`) are good images against one group of bad ones, given
 //! where a cell has more than one such group.
 
+mod answer;
+mod difference;
 mod error;
 mod frames;
 mod html;
@@ -63,6 +65,7 @@ mod measure;
 mod paper;
 mod plot;
 mod provenance;
+mod query;
 mod results;
 mod round;
 mod scores;
@@ -70,6 +73,8 @@ mod table;
 mod text;
 mod verdict;
 
+pub use answer::Answer;
+pub use difference::{Difference, differences, differences_csv};
 pub use error::ReportError;
 pub use html::{
     Driver, Explanation, FeatureDrift, Figure, Importance, Note, Report, SimilarPatch, WrongImage,
@@ -86,6 +91,7 @@ pub use plot::{
     plot_css, roc_curves, roc_plot, slug,
 };
 pub use provenance::{CellSource, Host, Provenance, Stage};
+pub use query::{Column, Filter, Observation, Query, read_metrics};
 pub use results::{Cell, MetricValue, Results};
 pub use round::{fixed, rounded, short, signed, significant};
 pub use scores::{ScoreTable, ScoredCell};

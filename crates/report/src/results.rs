@@ -1,4 +1,5 @@
-use crate::frames::{self, Observation};
+use crate::frames;
+use crate::query::Observation;
 use crate::round::{EXACT, rounded};
 use crate::scores::{class_index, complete, row_index};
 use crate::verdict::{Rank, Verdict};
@@ -150,26 +151,14 @@ impl Results {
         }
         let done: BTreeSet<_> = ordered.keys().map(|k| (k.0, k.1, k.2)).collect();
         let failures = complete(experiment, &done, failures)?;
-        let observations: Vec<Observation> = ordered
-            .iter()
-            .filter_map(|(k, v)| {
-                Some(Observation {
-                    row: k.0,
-                    class: k.1,
-                    seed: k.2,
-                    metric: k.3?,
-                    value: v.value,
-                })
-            })
-            .collect();
-        let mut cells = cells(experiment, &measures, &observations, &failures)?;
+        let values: Vec<MetricValue> = ordered.into_values().collect();
+        let mut cells = cells(experiment, &measures, &values, &failures)?;
         for cell in &mut cells {
             crate::verdict::judge(experiment, &paper, cell);
         }
         crate::verdict::rank(&mut cells);
-        let (experiment, values) = (experiment.clone(), ordered.into_values().collect());
         Ok(Self {
-            experiment,
+            experiment: experiment.clone(),
             values,
             cells,
             failures,
@@ -193,8 +182,8 @@ impl Results {
 
     /// The metrics of the tables in order: the experiment's, then AUROC per group.
     pub fn measures(&self) -> Vec<Measure> {
-        // Built from names that were read before, so none is lost here.
-        measures(&self.experiment, &self.values).unwrap_or_default()
+        measures(&self.experiment, &self.values)
+            .expect("`from_values` has read the name of every metric")
     }
 }
 
@@ -228,73 +217,42 @@ fn measures(experiment: &Experiment, values: &[MetricValue]) -> Result<Vec<Measu
     Ok(all)
 }
 
+/// A cell for everything that was planned, whether it has values or not. A group of images that a
+/// class does not have gives no cells there.
 fn cells(
     experiment: &Experiment,
     measures: &[Measure],
-    observations: &[Observation],
+    values: &[MetricValue],
     failures: &[Failure],
 ) -> Result<Vec<Cell>, ReportError> {
-    let means = frames::over_seeds(observations)?;
-    let class_means = frames::over_classes(observations, experiment.classes.len())?;
-    // A group that a class does not have at all gives no cells there; everything else that is
-    // planned gives one.
-    let has = |class: Option<usize>, metric: usize| {
-        measures[metric].group.is_none()
-            || observations
-                .iter()
-                .any(|o| o.metric == metric && class.is_none_or(|c| c == o.class))
-    };
+    let names: Vec<String> = measures.iter().map(ToString::to_string).collect();
+    let observations = observations(values, failures, &names);
+    let mut summaries = frames::summaries(&observations, experiment.classes.len())?;
+    let present: BTreeSet<(&str, &str)> = values
+        .iter()
+        .flat_map(|v| [v.class.as_str(), MEAN].map(|class| (class, v.metric.as_str())))
+        .collect();
+    let mean = experiment.has_class_mean().then_some(MEAN);
     let mut cells = Vec::new();
-    for (row, spec) in experiment.rows.iter().enumerate() {
-        let last = experiment.has_class_mean().then_some(MEAN);
-        let classes = experiment.classes.iter().map(String::as_str).chain(last);
-        for (class, class_name) in classes.enumerate() {
-            let one = (class < experiment.classes.len()).then_some(class);
-            for (metric, measure) in measures.iter().enumerate().filter(|&(m, _)| has(one, m)) {
-                let summary = match one {
-                    Some(class) => means.get(&(row, class, metric)),
-                    None => class_means.get(&(row, metric)),
-                };
-                let mut seeds: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-                for o in observations
-                    .iter()
-                    .filter(|o| o.row == row && o.metric == metric)
-                {
-                    if one.is_none_or(|c| c == o.class) {
-                        seeds.entry(o.seed).or_default().push(o.value);
-                    }
+    for row in &experiment.rows {
+        for class in experiment.classes.iter().map(String::as_str).chain(mean) {
+            for (measure, name) in measures.iter().zip(&names) {
+                if measure.group.is_some() && !present.contains(&(class, name)) {
+                    continue;
                 }
-                let needed = if one.is_some() {
-                    1
-                } else {
-                    experiment.classes.len()
-                };
-                let failed: BTreeSet<u64> = failures
-                    .iter()
-                    .filter(|f| f.row == spec.name && (one.is_none() || f.class == class_name))
-                    .map(|f| f.seed)
-                    .collect();
-                let planned = seeds
-                    .keys()
-                    .copied()
-                    .chain(failed)
-                    .collect::<BTreeSet<_>>()
-                    .len();
-                let seeds: Vec<(u64, f64)> = seeds
-                    .into_iter()
-                    .filter(|(_, v)| v.len() == needed)
-                    .map(|(s, v)| (s, v.iter().sum::<f64>() / v.len() as f64))
-                    .collect();
+                let key = [&row.name, class, name].map(str::to_owned);
+                let summary = summaries.remove(&key).unwrap_or_default();
+                let [row, class, metric] = key;
                 cells.push(Cell {
-                    row: spec.name.clone(),
-                    class: class_name.to_owned(),
-                    metric: measure.to_string(),
-                    mean: summary.map(|s| s.mean),
-                    std: summary.and_then(|s| s.std),
-                    std1: summary.and_then(|s| s.std1),
-                    n: seeds.len(),
-                    planned,
-                    seeds,
+                    row,
+                    class,
+                    metric,
+                    mean: summary.mean,
+                    std: summary.std,
+                    std1: summary.std1,
+                    n: summary.seeds.len(),
+                    planned: summary.planned,
+                    seeds: summary.seeds,
                     paper: None,
                     paper_std: None,
                     delta: None,
@@ -306,4 +264,34 @@ fn cells(
         }
     }
     Ok(cells)
+}
+
+/// The values, and a missing one for every metric of a cell that failed.
+fn observations(
+    values: &[MetricValue],
+    failures: &[Failure],
+    metrics: &[String],
+) -> Vec<Observation> {
+    let mut observations = Vec::new();
+    for v in values {
+        observations.push(Observation {
+            experiment: String::new(),
+            row: v.row.clone(),
+            class: v.class.clone(),
+            seed: v.seed,
+            metric: v.metric.clone(),
+            value: Some(v.value),
+        });
+    }
+    for f in failures {
+        observations.extend(metrics.iter().map(|metric| Observation {
+            experiment: String::new(),
+            row: f.row.clone(),
+            class: f.class.clone(),
+            seed: f.seed,
+            metric: metric.clone(),
+            value: None,
+        }));
+    }
+    observations
 }

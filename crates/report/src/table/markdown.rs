@@ -12,7 +12,7 @@ pub fn table_md(results: &Results) -> Result<String, ReportError> {
     let mut out = String::new();
     for table in &tables.tables {
         let _ = writeln!(out, "### {}\n", escape(&table.caption));
-        write_table(&mut out, table);
+        out.push_str(&markdown_table(table));
         out.push('\n');
     }
     let legend = tables
@@ -36,7 +36,9 @@ pub fn table_md(results: &Results) -> Result<String, ReportError> {
     Ok(out)
 }
 
-fn write_table(out: &mut String, table: &Table) {
+/// One table without its caption.
+pub(crate) fn markdown_table(table: &Table) -> String {
+    let mut out = String::new();
     let mut heads = table.heads.clone();
     // Markdown has no groups of columns: their names go before the headings.
     let mut column = 0;
@@ -48,26 +50,18 @@ fn write_table(out: &mut String, table: &Table) {
         }
         column += width;
     }
-    let numeric = |i: usize| match table
-        .rows
-        .iter()
-        .find_map(|l| if let Line::Row(r) = l { Some(r) } else { None })
-    {
-        Some(row) => !matches!(row.get(i), Some(Entry::Name(_))),
-        None => false,
-    };
-    let _ = writeln!(
-        out,
-        "| {} |",
-        heads
-            .iter()
-            .map(|h| escape(h))
-            .collect::<Vec<_>>()
-            .join(" | ")
-    );
-    let rule: Vec<&str> = (0..heads.len())
-        .map(|i| if numeric(i) { "---:" } else { ":---" })
-        .collect();
+    let first = table.rows.iter().find_map(|line| match line {
+        Line::Row(entries) => Some(entries),
+        Line::Section(_) => None,
+    });
+    let names = first.map_or(0, |row| {
+        row.iter().filter(|e| matches!(e, Entry::Name(_))).count()
+    });
+    let escaped: Vec<String> = heads.iter().map(|h| escape(h)).collect();
+    let _ = writeln!(out, "| {} |", escaped.join(" | "));
+    // Names stand before numbers and read from the left.
+    let mut rule = vec![":---"; names];
+    rule.resize(heads.len(), "---:");
     let _ = writeln!(out, "| {} |", rule.join(" | "));
     for line in &table.rows {
         match line {
@@ -86,6 +80,7 @@ fn write_table(out: &mut String, table: &Table) {
             }
         }
     }
+    out
 }
 
 fn entry(entry: &Entry) -> String {

@@ -8,6 +8,8 @@ pub use latex::table_tex;
 pub use layout::layout;
 pub use markdown::table_md;
 
+pub(crate) use markdown::markdown_table;
+
 use crate::{Rank, Verdict};
 
 /// A table ready to be written: all text is plain and unescaped.
