@@ -100,12 +100,11 @@ pub fn clustered_auroc<S: Score, G: Ord>(
     groups: &[G],
 ) -> Result<ClusteredAuroc, MetricError> {
     let placements = Placements::new(scores, labels, groups)?;
-    let groups_with = |label| placements.groups_with(label);
     Ok(ClusteredAuroc {
         auroc: placements.auroc,
         std_error: root(placements.variance()),
-        good_groups: groups_with(Label::Good),
-        bad_groups: groups_with(Label::Bad),
+        good_groups: placements.groups_with(Label::Good),
+        bad_groups: placements.groups_with(Label::Bad),
     })
 }
 
@@ -185,16 +184,13 @@ impl<'a, G: Ord> Placements<'a, G> {
     }
 
     fn variance(&self) -> f64 {
-        let images = |label| match label {
-            Label::Good => self.good as f64,
-            Label::Bad => self.bad as f64,
-        };
         let sum = |term: fn(&Deviation) -> f64| self.deviations.values().map(term).sum::<f64>();
         let good = correction(self.groups_with(Label::Good)) * sum(|d| d.good * d.good);
         let bad = correction(self.groups_with(Label::Bad)) * sum(|d| d.bad * d.bad);
         // Good and bad images of one group vary together.
         let shared = correction(self.deviations.len()) * sum(|d| d.good * d.bad);
-        let (m, n) = (images(Label::Bad), images(Label::Good));
+        let m = self.bad as f64;
+        let n = self.good as f64;
         bad / (m * m) + good / (n * n) + 2.0 * shared / (m * n)
     }
 }

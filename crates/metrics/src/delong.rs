@@ -66,25 +66,15 @@ pub fn delong_test<S: Score>(
     second: &[S],
     labels: &[Label],
 ) -> Result<AurocDifference, MetricError> {
-    let (a, b) = (Scores::new(first, labels)?, Scores::new(second, labels)?);
-    let components = |scores: &[S], sorted: &Scores, label: Label| -> Vec<f64> {
-        let own = scores
-            .iter()
-            .zip(labels)
-            .filter(|(_, l)| **l == label)
-            .map(|(&s, _)| s.into());
-        match label {
-            Label::Bad => own.map(|s| beaten(&sorted.good, s)).collect(),
-            Label::Good => own.map(|s| 1.0 - beaten(&sorted.bad, s)).collect(),
-        }
-    };
-    let variance: f64 = [Label::Bad, Label::Good]
-        .into_iter()
-        .map(|label| {
-            let (x, y) = (components(first, &a, label), components(second, &b, label));
-            (covariance(&x, &x) + covariance(&y, &y) - 2.0 * covariance(&x, &y)) / x.len() as f64
-        })
-        .sum();
+    let a = Scores::new(first, labels)?;
+    let b = Scores::new(second, labels)?;
+    let mut variance = 0.0;
+    for label in [Label::Bad, Label::Good] {
+        let x = placements(first, &a, labels, label);
+        let y = placements(second, &b, labels, label);
+        variance +=
+            (covariance(&x, &x) + covariance(&y, &y) - 2.0 * covariance(&x, &y)) / x.len() as f64;
+    }
     // Rounding may leave a variance just below 0; a class of one leaves NaN, which must stay.
     let std_error = if variance < 0.0 { 0.0 } else { variance.sqrt() };
     let difference = a.auroc() - b.auroc();
@@ -101,6 +91,17 @@ pub fn delong_test<S: Score>(
     })
 }
 
+/// For each image with this label, in order: the share of the other label's images that it is
+/// ranked right against.
+fn placements<S: Score>(scores: &[S], sorted: &Scores, labels: &[Label], label: Label) -> Vec<f64> {
+    let own = scores.iter().zip(labels).filter(|(_, l)| **l == label);
+    own.map(|(&score, _)| match label {
+        Label::Bad => beaten(&sorted.good, score.into()),
+        Label::Good => 1.0 - beaten(&sorted.bad, score.into()),
+    })
+    .collect()
+}
+
 /// Share of `sorted` below `score`, ties counting one half.
 pub(crate) fn beaten(sorted: &[f64], score: f64) -> f64 {
     let below = sorted.partition_point(|&v| v < score);
@@ -111,12 +112,11 @@ pub(crate) fn beaten(sorted: &[f64], score: f64) -> f64 {
 /// Sample covariance (ddof 1).
 fn covariance(x: &[f64], y: &[f64]) -> f64 {
     let n = x.len() as f64;
-    let (mx, my) = (x.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
-    x.iter()
-        .zip(y)
-        .map(|(a, b)| (a - mx) * (b - my))
-        .sum::<f64>()
-        / (n - 1.0)
+    let mean_x = x.iter().sum::<f64>() / n;
+    let mean_y = y.iter().sum::<f64>() / n;
+    let pairs = x.iter().zip(y);
+    let products = pairs.map(|(a, b)| (a - mean_x) * (b - mean_y));
+    products.sum::<f64>() / (n - 1.0)
 }
 
 #[cfg(test)]

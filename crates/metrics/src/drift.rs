@@ -19,14 +19,17 @@ const EXACT_UP_TO: usize = 10_000;
 /// # Errors
 /// [`MetricError::Empty`] or [`MetricError::NotFinite`].
 pub fn kolmogorov_smirnov(first: &[f64], second: &[f64]) -> Result<KolmogorovSmirnov, MetricError> {
-    let (a, b) = (
-        sorted("first sample", first)?,
-        sorted("second sample", second)?,
-    );
-    let (m, n) = (a.len() as u64, b.len() as u64);
-    // |i/m − j/n| as an integer number of 1/(m·n) steps: no rounding decides which paths count as outside.
-    let (mut i, mut j, mut steps) = (0u64, 0u64, 0u64);
+    let a = sorted("first sample", first)?;
+    let b = sorted("second sample", second)?;
+    let m = a.len() as u64;
+    let n = b.len() as u64;
+    // |i/m − j/n| as an integer number of 1/(m·n) steps, so that no rounding decides which paths
+    // count as outside.
+    let mut steps = 0;
+    let mut i = 0;
+    let mut j = 0;
     while i < m && j < n {
+        // Both functions jump past a tie before they are compared.
         let at = a[i as usize].min(b[j as usize]);
         while i < m && a[i as usize] <= at {
             i += 1;
@@ -51,6 +54,7 @@ pub fn kolmogorov_smirnov(first: &[f64], second: &[f64]) -> Result<KolmogorovSmi
 /// Recursion on a path's last step; only sums of positive terms, so small p-values keep their
 /// precision.
 fn exact_p(m: u64, n: u64, steps: u64) -> f64 {
+    // Row i of the grid of lattice points, made from row i − 1 in place.
     let mut row = vec![0.0f64; n as usize + 1];
     for i in 0..=m {
         for j in 0..=n {
@@ -70,6 +74,7 @@ fn exact_p(m: u64, n: u64, steps: u64) -> f64 {
 
 /// Kolmogorov's limiting distribution, upper tail.
 fn limit_p(x: f64) -> f64 {
+    // The series converges too slowly there, and 1 − p is below 10⁻¹².
     if x < 0.2 {
         return 1.0;
     }
@@ -116,26 +121,27 @@ pub fn population_stability(
             .collect(),
     };
     edges.dedup();
-    let shares = |sample: &[f64]| {
-        let mut counts = vec![0usize; edges.len() + 2];
-        for v in sample {
-            let bin = if v.is_nan() {
-                edges.len() + 1
-            } else {
-                edges.partition_point(|e| e < v)
-            };
-            counts[bin] += 1;
-        }
-        counts
-            .into_iter()
-            .map(|c| (c as f64 / sample.len() as f64).max(1e-4))
-            .collect::<Vec<_>>()
-    };
-    Ok(shares(expected)
-        .iter()
-        .zip(shares(actual))
-        .map(|(e, a)| (a - e) * (a / e).ln())
-        .sum())
+    let pairs = shares(expected, &edges)
+        .into_iter()
+        .zip(shares(actual, &edges));
+    Ok(pairs.map(|(e, a)| (a - e) * (a / e).ln()).sum())
+}
+
+/// Shares of a sample in the bins between edges; the last one is what is missing.
+fn shares(sample: &[f64], edges: &[f64]) -> Vec<f64> {
+    let mut counts = vec![0usize; edges.len() + 2];
+    for v in sample {
+        let bin = if v.is_nan() {
+            edges.len() + 1
+        } else {
+            edges.partition_point(|e| e < v)
+        };
+        counts[bin] += 1;
+    }
+    counts
+        .into_iter()
+        .map(|count| (count as f64 / sample.len() as f64).max(1e-4))
+        .collect()
 }
 
 fn sorted(what: &'static str, values: &[f64]) -> Result<Vec<f64>, MetricError> {

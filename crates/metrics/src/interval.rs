@@ -1,9 +1,6 @@
+use crate::MetricError;
 use crate::error::{check, finite};
-use crate::scores::quantile_sorted;
-use crate::special::{beta_quantile, normal_quantile, student_t};
-use crate::{MetricError, Scores};
-use rand::Rng;
-use segad_core::Seed;
+use crate::special::{beta_quantile, student_t};
 
 /// A confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,40 +26,12 @@ impl Rate {
         self.hits as f64 / self.total as f64
     }
 
-    /// Wilson's score interval at a two-sided level, e.g. 0.95. Ends lie within 0 to 1.
-    ///
-    /// # Errors
-    /// [`MetricError::Parameter`] unless 0 < `level` < 1, [`MetricError::Empty`] for a total of 0.
-    pub fn wilson(self, level: f64) -> Result<Interval, MetricError> {
-        self.checked(level)?;
-        let (n, p) = (self.total as f64, self.value());
-        let z = normal_quantile(0.5 + level / 2.0);
-        let z2 = z * z;
-        let centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
-        let half = z / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-        let low = if self.hits == 0 {
-            0.0
-        } else {
-            (centre - half).max(0.0)
-        };
-        let high = if self.hits == self.total {
-            1.0
-        } else {
-            (centre + half).min(1.0)
-        };
-        Ok(Interval { low, high })
-    }
-
     /// The exact interval of Clopper and Pearson at a two-sided level.
     ///
     /// # Errors
-    /// As [`Rate::wilson`].
+    /// [`MetricError::Parameter`] unless 0 < `level` < 1 and the hits are at most the total;
+    /// [`MetricError::Empty`] for a total of 0.
     pub fn clopper_pearson(self, level: f64) -> Result<Interval, MetricError> {
-        self.checked(level)?;
-        Ok(clopper_pearson(self.hits as f64, self.total as f64, level))
-    }
-
-    fn checked(self, level: f64) -> Result<(), MetricError> {
         expect_level(level)?;
         if self.total == 0 {
             return Err(MetricError::Empty {
@@ -70,7 +39,8 @@ impl Rate {
             });
         }
         let expected = "hits of at most the total";
-        check("hits", self.hits as f64, expected, self.hits <= self.total)
+        check("hits", self.hits as f64, expected, self.hits <= self.total)?;
+        Ok(clopper_pearson(self.hits as f64, self.total as f64, level))
     }
 }
 
@@ -123,56 +93,6 @@ impl Interval {
     }
 }
 
-impl Scores {
-    /// Percentile bootstrap interval of any metric: good and bad images are resampled each among
-    /// themselves (stratified), `resamples` times. The same seed gives the same interval, whatever
-    /// the order of the images.
-    ///
-    /// # Errors
-    /// [`MetricError::Parameter`] unless `resamples` ≥ 1 and 0 < `level` < 1.
-    pub fn bootstrap(
-        &self,
-        metric: impl Fn(&Self) -> f64,
-        resamples: usize,
-        level: f64,
-        seed: Seed,
-    ) -> Result<Interval, MetricError> {
-        check("resamples", resamples as f64, "at least 1", resamples >= 1)?;
-        expect_level(level)?;
-        let mut rng = seed.derive("bootstrap").rng();
-        let mut drawn = self.clone();
-        let mut counts = Vec::new();
-        let mut values = Vec::with_capacity(resamples);
-        for _ in 0..resamples {
-            resample(&self.good, &mut drawn.good, &mut counts, &mut rng);
-            resample(&self.bad, &mut drawn.bad, &mut counts, &mut rng);
-            values.push(metric(&drawn));
-        }
-        values.sort_unstable_by(f64::total_cmp);
-        let tail = (1.0 - level) / 2.0;
-        Ok(Interval {
-            low: quantile_sorted(&values, tail, false),
-            high: quantile_sorted(&values, 1.0 - tail, false),
-        })
-    }
-}
-
-/// Draws with replacement; counting keeps the sample sorted without sorting.
-fn resample(from: &[f64], into: &mut Vec<f64>, counts: &mut Vec<u32>, rng: &mut impl Rng) {
-    counts.clear();
-    counts.resize(from.len(), 0);
-    for _ in 0..from.len() {
-        // The high half of a widening product is uniform to within 2⁻⁶⁴ · n, and stable across
-        // versions of `rand`.
-        let index = (u128::from(rng.next_u64()) * from.len() as u128) >> 64;
-        counts[index as usize] += 1;
-    }
-    into.clear();
-    for (&value, &count) in from.iter().zip(&*counts) {
-        into.extend(std::iter::repeat_n(value, count as usize));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,11 +100,14 @@ mod tests {
     #[test]
     fn rates_need_a_total() {
         let none = Rate { hits: 0, total: 0 };
-        assert!(matches!(none.wilson(0.95), Err(MetricError::Empty { .. })));
+        assert!(matches!(
+            none.clopper_pearson(0.95),
+            Err(MetricError::Empty { .. })
+        ));
         let ten = Rate { hits: 1, total: 10 };
-        assert!(ten.wilson(1.0).is_err());
+        assert!(ten.clopper_pearson(1.0).is_err());
         assert!(ten.clopper_pearson(f64::NAN).is_err());
-        assert!(Rate { hits: 3, total: 2 }.wilson(0.9).is_err());
+        assert!(Rate { hits: 3, total: 2 }.clopper_pearson(0.9).is_err());
     }
 
     #[test]
@@ -203,21 +126,5 @@ mod tests {
         assert!(Interval::of_mean(&[1.0], 0.95).is_err());
         assert!(Interval::of_mean(&five, 1.0).is_err());
         assert!(Interval::of_mean(&[1.0, f64::NAN], 0.9).is_err());
-    }
-
-    #[test]
-    fn bootstrap_repeats_and_covers() {
-        let good: Vec<f32> = (0..60).map(|i| (i * 37 % 60) as f32).collect();
-        let bad: Vec<f32> = (0..40).map(|i| (i * 17 % 40) as f32 + 30.0).collect();
-        let s = Scores::split(&good, &bad).unwrap();
-        let a = s.bootstrap(Scores::auroc, 500, 0.95, Seed(1)).unwrap();
-        assert_eq!(a, s.bootstrap(Scores::auroc, 500, 0.95, Seed(1)).unwrap());
-        assert_ne!(a, s.bootstrap(Scores::auroc, 500, 0.95, Seed(2)).unwrap());
-        assert!(a.low < s.auroc() && s.auroc() < a.high);
-        // DeLong's standard error gives about the same width.
-        let wide = s.auroc_delong().interval(0.95).unwrap();
-        let ratio = (a.high - a.low) / (wide.high - wide.low);
-        assert!((0.8..1.2).contains(&ratio), "{ratio}");
-        assert!(s.bootstrap(Scores::auroc, 0, 0.95, Seed(1)).is_err());
     }
 }

@@ -22,6 +22,7 @@ pub enum Metric {
 
 /// The largest FPR of the partial AUROCs.
 pub const PARTIAL_MAX_FPR: f64 = 0.1;
+const IN_RANGE: &str = "0.1 is above 0 and at most 1";
 
 impl Metric {
     /// All metrics.
@@ -70,8 +71,10 @@ impl Metric {
             Self::Fpr95Tpr => scores.fpr95tpr(),
             Self::Fpr95TprStrict => scores.fpr95tpr_strict(),
             Self::Ap => scores.average_precision(),
-            Self::Pauroc => scores.mcclish(PARTIAL_MAX_FPR),
-            Self::PaurocRaw => scores.area_below(PARTIAL_MAX_FPR) / PARTIAL_MAX_FPR,
+            Self::Pauroc => scores.partial_auroc(PARTIAL_MAX_FPR).expect(IN_RANGE),
+            Self::PaurocRaw => {
+                scores.partial_area(PARTIAL_MAX_FPR).expect(IN_RANGE) / PARTIAL_MAX_FPR
+            }
         }
     }
 

@@ -16,33 +16,30 @@ pub struct OperatingPoint {
 
 impl Scores {
     /// FPR@95TPR as the authors compute it: the threshold is the 5 % quantile of the bad scores
-    /// (pandas, linear), and a good image at or above it is a false positive. See
-    /// [`Scores::fpr_at_miss_rate`].
-    pub fn fpr95tpr(&self) -> f64 {
-        self.fpr_at(self.miss_threshold(0.05))
-    }
-
-    /// As [`Scores::fpr95tpr`] for any share of missed bad images, e.g. 0.05. The quantile may fall
-    /// between two scores, so the true positive rate is not exactly 1 − `miss` (85 of 90 for 90 bad
+    /// (pandas, linear), and a good image at or above it is a false positive. The quantile may fall
+    /// between two scores, so the true positive rate is not exactly 95 % (85 of 90 for 90 bad
     /// images). For `f32` scores the threshold is rounded to `f32` before the comparison, as pandas
     /// does.
-    ///
-    /// # Errors
-    /// [`MetricError::Parameter`] unless 0 ≤ `miss` ≤ 1.
-    pub fn fpr_at_miss_rate(&self, miss: f64) -> Result<f64, MetricError> {
-        check("miss rate", miss, "0 to 1", (0.0..=1.0).contains(&miss))?;
-        Ok(self.fpr_at(self.miss_threshold(miss)))
+    pub fn fpr95tpr(&self) -> f64 {
+        let mut threshold = self.threshold95tpr();
+        if self.single {
+            threshold = f64::from(threshold as f32);
+        }
+        let below = self.good.partition_point(|&s| s < threshold);
+        // The authors' expression, so that the last bit agrees too.
+        1.0 - below as f64 / self.good.len() as f64
     }
 
     /// The threshold of [`Scores::fpr95tpr`]: the 5 % quantile of the bad scores, before rounding
     /// to `f32`.
     pub fn threshold95tpr(&self) -> f64 {
-        self.miss_threshold(0.05)
+        quantile_sorted(&self.bad, 0.05, self.single)
     }
 
     /// Strict FPR@95TPR: the smallest FPR of all ROC points with TPR ≥ 0.95.
     pub fn fpr95tpr_strict(&self) -> f64 {
-        self.fpr_at_recall(0.95)
+        self.fpr_at_tpr_strict(0.95)
+            .expect("0.95 is above 0 and at most 1")
     }
 
     /// As [`Scores::fpr95tpr_strict`] for any recall.
@@ -51,19 +48,17 @@ impl Scores {
     /// [`MetricError::Parameter`] unless 0 < `tpr` ≤ 1.
     pub fn fpr_at_tpr_strict(&self, tpr: f64) -> Result<f64, MetricError> {
         check("tpr", tpr, "above 0, at most 1", tpr > 0.0 && tpr <= 1.0)?;
-        Ok(self.fpr_at_recall(tpr))
+        let p = self.bad.len();
+        let enough = (1..p).find(|&k| k as f64 / p as f64 >= tpr).unwrap_or(p);
+        Ok(self.at(self.bad[p - enough]).false_alarms.value())
     }
 
     /// What a given threshold does.
     pub fn at(&self, threshold: f64) -> OperatingPoint {
-        let called = |class: &[f64]| Rate {
-            hits: (class.len() - class.partition_point(|&s| s < threshold)) as u64,
-            total: class.len() as u64,
-        };
         OperatingPoint {
             threshold,
-            false_alarms: called(&self.good),
-            recall: called(&self.bad),
+            false_alarms: share_from(&self.good, threshold),
+            recall: share_from(&self.bad, threshold),
         }
     }
 
@@ -79,7 +74,11 @@ impl Scores {
             "0 to 1",
             (0.0..=1.0).contains(&rate),
         )?;
-        Ok(self.last_point_with(|p| p.false_alarms.value() <= rate))
+        Ok(self
+            .points()
+            .take_while(|p| p.false_alarms.value() <= rate)
+            .last()
+            .expect("the first point calls nothing bad"))
     }
 
     /// The highest threshold that misses at most this share of the bad images: the fewest false
@@ -89,17 +88,17 @@ impl Scores {
     /// [`MetricError::Parameter`] unless 0 ≤ `rate` ≤ 1.
     pub fn threshold_for_misses(&self, rate: f64) -> Result<OperatingPoint, MetricError> {
         check("miss rate", rate, "0 to 1", (0.0..=1.0).contains(&rate))?;
-        let missed =
-            |p: &OperatingPoint| (p.recall.total - p.recall.hits) as f64 / p.recall.total as f64;
-        // The last point calls everything bad and misses nothing, so there always is one.
+        let enough = |p: &OperatingPoint| {
+            (p.recall.total - p.recall.hits) as f64 / p.recall.total as f64 <= rate
+        };
         Ok(self
             .points()
-            .find(|p| missed(p) <= rate)
-            .unwrap_or_else(|| self.at(f64::NEG_INFINITY)))
+            .find(enough)
+            .expect("the last point calls everything bad and misses nothing"))
     }
 
     /// The threshold with the least expected cost of an image, (1 − π)·FPR·`false_alarm` + π·(1 −
-    /// TPR)·`miss`, and that cost. `prevalence` π is the share of bad images to come; `None` takes
+    /// TPR)·`miss`, and that cost. `prevalence` π is the expected share of bad images; `None` takes
     /// the share among these scores. Of equals, the highest threshold.
     ///
     /// # Errors
@@ -125,65 +124,48 @@ impl Scores {
         let share = self.bad.len() as f64 / (self.good.len() + self.bad.len()) as f64;
         let share = prevalence.unwrap_or(share);
         check("prevalence", share, "0 to 1", (0.0..=1.0).contains(&share))?;
-        let cost = |p: &OperatingPoint| {
-            (1.0 - share) * p.false_alarms.value() * false_alarm
-                + share * (1.0 - p.recall.value()) * miss
-        };
-        let first = self.at(f64::INFINITY);
-        let start = (first, cost(&first));
-        Ok(self.points().fold(start, |best, point| {
-            let price = cost(&point);
-            if price < best.1 { (point, price) } else { best }
-        }))
+        let mut best: Option<(OperatingPoint, f64)> = None;
+        for point in self.points() {
+            let cost = (1.0 - share) * point.false_alarms.value() * false_alarm
+                + share * (1.0 - point.recall.value()) * miss;
+            if best.is_none_or(|(_, least)| cost < least) {
+                best = Some((point, cost));
+            }
+        }
+        Ok(best.expect("there is the point that calls nothing bad"))
     }
 
     /// All operating points from "nothing is bad" to "everything is bad".
     fn points(&self) -> impl Iterator<Item = OperatingPoint> + '_ {
-        let rate = |hits, class: &[f64]| Rate {
-            hits,
-            total: class.len() as u64,
-        };
-        let (mut fp, mut tp) = (0, 0);
+        let good = self.good.len() as u64;
+        let bad = self.bad.len() as u64;
+        let mut fp = 0;
+        let mut tp = 0;
         std::iter::once(self.at(f64::INFINITY)).chain(self.steps().map(
-            move |(threshold, good, bad)| {
-                fp += good as u64;
-                tp += bad as u64;
+            move |(threshold, more_good, more_bad)| {
+                fp += more_good as u64;
+                tp += more_bad as u64;
                 OperatingPoint {
                     threshold,
-                    false_alarms: rate(fp, &self.good),
-                    recall: rate(tp, &self.bad),
+                    false_alarms: Rate {
+                        hits: fp,
+                        total: good,
+                    },
+                    recall: Rate {
+                        hits: tp,
+                        total: bad,
+                    },
                 }
             },
         ))
     }
+}
 
-    fn last_point_with(&self, holds: impl Fn(&OperatingPoint) -> bool) -> OperatingPoint {
-        // The first point, without any alarm, always holds.
-        self.points()
-            .take_while(|p| holds(p))
-            .last()
-            .unwrap_or_else(|| self.at(f64::INFINITY))
-    }
-
-    fn miss_threshold(&self, miss: f64) -> f64 {
-        quantile_sorted(&self.bad, miss, self.single)
-    }
-
-    fn fpr_at(&self, threshold: f64) -> f64 {
-        let threshold = if self.single {
-            f64::from(threshold as f32)
-        } else {
-            threshold
-        };
-        let below = self.good.partition_point(|&s| s < threshold);
-        // The authors' expression, so that the last bit agrees too.
-        1.0 - below as f64 / self.good.len() as f64
-    }
-
-    fn fpr_at_recall(&self, tpr: f64) -> f64 {
-        let p = self.bad.len();
-        let enough = (1..p).find(|&k| k as f64 / p as f64 >= tpr).unwrap_or(p);
-        self.at(self.bad[p - enough]).false_alarms.value()
+/// How many of some ascending scores are at or above a threshold.
+fn share_from(scores: &[f64], threshold: f64) -> Rate {
+    Rate {
+        hits: (scores.len() - scores.partition_point(|&s| s < threshold)) as u64,
+        total: scores.len() as u64,
     }
 }
 
@@ -207,7 +189,6 @@ mod tests {
         assert_eq!(s.fpr95tpr_strict(), 0.4);
         assert_eq!(s.fpr_at_tpr_strict(1.0).unwrap(), 0.5);
         assert!(s.fpr_at_tpr_strict(0.0).is_err());
-        assert!(s.fpr_at_miss_rate(1.1).is_err());
     }
 
     #[test]

@@ -17,7 +17,8 @@ impl Scores {
     /// one half.
     pub fn auroc(&self) -> f64 {
         // Twice the number of won pairs, exact in integers.
-        let (mut won, mut bad_above) = (0u128, 0u128);
+        let mut won = 0u128;
+        let mut bad_above = 0u128;
         for (_, good, bad) in self.steps() {
             won += good as u128 * (2 * bad_above + bad as u128);
             bad_above += bad as u128;
@@ -28,13 +29,15 @@ impl Scores {
     /// The ROC curve, one point for each distinct score, thresholds descending from +∞
     /// (scikit-learn's `roc_curve` with `drop_intermediate=False`).
     pub fn roc_curve(&self) -> Vec<RocPoint> {
-        let (n, p) = (self.good.len() as f64, self.bad.len() as f64);
+        let n = self.good.len() as f64;
+        let p = self.bad.len() as f64;
         let mut curve = vec![RocPoint {
             threshold: f64::INFINITY,
             fpr: 0.0,
             tpr: 0.0,
         }];
-        let (mut fp, mut tp) = (0, 0);
+        let mut fp = 0;
+        let mut tp = 0;
         curve.extend(self.steps().map(|(threshold, good, bad)| {
             fp += good;
             tp += bad;
@@ -52,8 +55,26 @@ impl Scores {
     /// # Errors
     /// [`MetricError::Parameter`] unless 0 < `max_fpr` ≤ 1.
     pub fn partial_area(&self, max_fpr: f64) -> Result<f64, MetricError> {
-        check_max_fpr(max_fpr)?;
-        Ok(self.area_below(max_fpr))
+        let expected = "above 0, at most 1";
+        check(
+            "max_fpr",
+            max_fpr,
+            expected,
+            max_fpr > 0.0 && max_fpr <= 1.0,
+        )?;
+        let mut area = 0.0;
+        for pair in self.roc_curve().windows(2) {
+            let [a, b] = [pair[0], pair[1]];
+            if b.fpr <= max_fpr {
+                area += (b.fpr - a.fpr) * 0.5 * (a.tpr + b.tpr);
+            } else {
+                // The limit falls inside this piece: only the part on its left counts.
+                let tpr = a.tpr + (b.tpr - a.tpr) * (max_fpr - a.fpr) / (b.fpr - a.fpr);
+                area += (max_fpr - a.fpr) * 0.5 * (a.tpr + tpr);
+                break;
+            }
+        }
+        Ok(area)
     }
 
     /// Partial AUROC after McClish (1989), scaled so that chance is ½ and perfection 1
@@ -62,14 +83,20 @@ impl Scores {
     /// # Errors
     /// As [`Scores::partial_area`].
     pub fn partial_auroc(&self, max_fpr: f64) -> Result<f64, MetricError> {
-        check_max_fpr(max_fpr)?;
-        Ok(self.mcclish(max_fpr))
+        let area = self.partial_area(max_fpr)?;
+        if max_fpr == 1.0 {
+            return Ok(self.auroc());
+        }
+        let chance = 0.5 * max_fpr * max_fpr;
+        Ok(0.5 * (1.0 + (area - chance) / (max_fpr - chance)))
     }
 
     /// Average precision: Σ (Rₙ − Rₙ₋₁) Pₙ over the distinct thresholds, no interpolation
     /// (scikit-learn's definition).
     pub fn average_precision(&self) -> f64 {
-        let (mut tp, mut called, mut sum) = (0usize, 0usize, 0.0);
+        let mut tp = 0;
+        let mut called = 0;
+        let mut sum = 0.0;
         for (_, good, bad) in self.steps() {
             tp += bad;
             called += good + bad;
@@ -77,38 +104,6 @@ impl Scores {
         }
         sum / self.bad.len() as f64
     }
-
-    pub(crate) fn area_below(&self, max_fpr: f64) -> f64 {
-        let mut area = 0.0;
-        for pair in self.roc_curve().windows(2) {
-            let (a, b) = (pair[0], pair[1]);
-            if b.fpr <= max_fpr {
-                area += (b.fpr - a.fpr) * 0.5 * (a.tpr + b.tpr);
-            } else {
-                let tpr = a.tpr + (b.tpr - a.tpr) * (max_fpr - a.fpr) / (b.fpr - a.fpr);
-                area += (max_fpr - a.fpr) * 0.5 * (a.tpr + tpr);
-                break;
-            }
-        }
-        area
-    }
-
-    pub(crate) fn mcclish(&self, max_fpr: f64) -> f64 {
-        if max_fpr == 1.0 {
-            return self.auroc();
-        }
-        let (least, most) = (0.5 * max_fpr * max_fpr, max_fpr);
-        0.5 * (1.0 + (self.area_below(max_fpr) - least) / (most - least))
-    }
-}
-
-fn check_max_fpr(max_fpr: f64) -> Result<(), MetricError> {
-    check(
-        "max_fpr",
-        max_fpr,
-        "above 0, at most 1",
-        max_fpr > 0.0 && max_fpr <= 1.0,
-    )
 }
 
 #[cfg(test)]

@@ -49,15 +49,14 @@ impl Scores {
             });
         }
         finite("scores", scores)?;
-        let pick = |label| {
-            scores
-                .iter()
-                .zip(labels)
-                .filter(move |(_, l)| **l == label)
-                .map(|(&s, _)| s)
-        };
-        let good: Vec<S> = pick(Label::Good).collect();
-        let bad: Vec<S> = pick(Label::Bad).collect();
+        let mut good = Vec::new();
+        let mut bad = Vec::new();
+        for (&score, label) in scores.iter().zip(labels) {
+            match label {
+                Label::Good => good.push(score),
+                Label::Bad => bad.push(score),
+            }
+        }
         Self::split(&good, &bad)
     }
 
@@ -77,12 +76,6 @@ impl Scores {
         }
         finite("scores of good images", good)?;
         finite("scores of bad images", bad)?;
-        let sorted = |class: &[S]| {
-            // Adding 0 turns −0 into 0: the two are one score, also for binary searches.
-            let mut values: Vec<f64> = class.iter().map(|&s| s.into() + 0.0).collect();
-            values.sort_unstable_by(f64::total_cmp);
-            values
-        };
         Ok(Self {
             good: sorted(good),
             bad: sorted(bad),
@@ -100,9 +93,11 @@ impl Scores {
         &self.bad
     }
 
-    /// Distinct scores, descending, each with how many good and bad images lie at it.
+    /// Distinct scores, descending, each with the number of good and bad images that have it.
     pub(crate) fn steps(&self) -> impl Iterator<Item = (f64, usize, usize)> + '_ {
-        let (mut g, mut b) = (self.good.len(), self.bad.len());
+        // How many of each are still to come; both lists ascend, so they are used from the end.
+        let mut g = self.good.len();
+        let mut b = self.bad.len();
         std::iter::from_fn(move || {
             let top = match (g, b) {
                 (0, 0) => return None,
@@ -110,7 +105,8 @@ impl Scores {
                 (_, 0) => self.good[g - 1],
                 _ => self.good[g - 1].max(self.bad[b - 1]),
             };
-            let (g0, b0) = (g, b);
+            let g0 = g;
+            let b0 = b;
             while g > 0 && self.good[g - 1] == top {
                 g -= 1;
             }
@@ -122,42 +118,11 @@ impl Scores {
     }
 }
 
-/// Bad images by group, each group against all good images: one [`Scores`] a group, in the order of
-/// the groups' names. The groups of good images play no part.
-///
-/// # Errors
-/// As [`Scores::new`], and [`MetricError::Length`] for the groups.
-pub fn by_bad_group<S: Score>(
-    scores: &[S],
-    labels: &[Label],
-    groups: &[&str],
-) -> Result<Vec<(String, Scores)>, MetricError> {
-    if scores.len() != groups.len() {
-        return Err(MetricError::Length {
-            scores: scores.len(),
-            what: "groups",
-            other: groups.len(),
-        });
-    }
-    let all = Scores::new(scores, labels)?;
-    let mut members = std::collections::BTreeMap::<&str, Vec<f64>>::new();
-    for ((&score, label), group) in scores.iter().zip(labels).zip(groups) {
-        if label.is_bad() {
-            members.entry(group).or_default().push(score.into() + 0.0);
-        }
-    }
-    let against_good = |(name, mut bad): (&str, Vec<f64>)| {
-        bad.sort_unstable_by(f64::total_cmp);
-        (
-            name.to_owned(),
-            Scores {
-                good: all.good.clone(),
-                bad,
-                single: S::SINGLE,
-            },
-        )
-    };
-    Ok(members.into_iter().map(against_good).collect())
+fn sorted<S: Score>(class: &[S]) -> Vec<f64> {
+    // Adding 0 turns −0 into 0: the two are one score, also for binary searches.
+    let mut values: Vec<f64> = class.iter().map(|&s| s.into() + 0.0).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values
 }
 
 /// numpy's linear quantile of ascending values. With `single` the difference of the two neighbours
@@ -166,13 +131,15 @@ pub(crate) fn quantile_sorted(values: &[f64], q: f64, single: bool) -> f64 {
     let last = values.len() - 1;
     let position = last as f64 * q;
     let below = (position.floor() as usize).min(last);
-    let (a, b) = (values[below], values[(below + 1).min(last)]);
+    let a = values[below];
+    let b = values[(below + 1).min(last)];
     let fraction = position - below as f64;
     let step = if single {
         f64::from((b - a) as f32)
     } else {
         b - a
     };
+    // numpy steps from the nearer neighbour; from the other one the last bit may differ.
     if fraction < 0.5 {
         a + step * fraction
     } else {
@@ -231,7 +198,6 @@ mod tests {
             Scores::split(&[0.0f32], &[0.0, f32::INFINITY]),
             Err(MetricError::NotFinite { index: 1, .. })
         ));
-        assert!(by_bad_group(&[0.0f32, 1.0], &[Good, Bad], &["good"]).is_err());
     }
 
     #[test]

@@ -41,12 +41,12 @@ pub(crate) fn normal_quantile(p: f64) -> f64 {
         2.445_134_137_142_996,
         3.754_408_661_907_416,
     ];
-    let horner = |c: &[f64], x: f64| c.iter().fold(0.0, |sum, &k| sum * x + k);
     let mut x = if p < 0.02425 {
         let q = (-2.0 * p.ln()).sqrt();
         horner(&C, q) / (horner(&D, q) * q + 1.0)
     } else {
-        let (q, r) = (p - 0.5, (p - 0.5) * (p - 0.5));
+        let q = p - 0.5;
+        let r = q * q;
         horner(&A, r) * q / (horner(&B, r) * r + 1.0)
     };
     for _ in 0..2 {
@@ -54,6 +54,11 @@ pub(crate) fn normal_quantile(p: f64) -> f64 {
         x -= e / (1.0 + x * e / 2.0);
     }
     x
+}
+
+/// A polynomial with these coefficients, the highest power first.
+fn horner(coefficients: &[f64], x: f64) -> f64 {
+    coefficients.iter().fold(0.0, |sum, &c| sum * x + c)
 }
 
 /// Regularised incomplete beta function I_x(a, b), by Lentz's continued fraction.
@@ -71,7 +76,6 @@ pub(crate) fn beta_cdf(a: f64, b: f64, x: f64) -> f64 {
     let front =
         (libm::lgamma(a + b) - libm::lgamma(a) - libm::lgamma(b) + a * x.ln() + b * (-x).ln_1p())
             .exp();
-    let away_from_zero = |v: f64| if v.abs() < 1e-300 { 1e-300 } else { v };
     let mut c = 1.0;
     let mut d = 1.0 / away_from_zero(1.0 - (a + b) * x / (a + 1.0));
     let mut fraction = d;
@@ -93,9 +97,15 @@ pub(crate) fn beta_cdf(a: f64, b: f64, x: f64) -> f64 {
     front * fraction / a
 }
 
+/// Lentz's remedy for a denominator that happens to vanish.
+fn away_from_zero(v: f64) -> f64 {
+    if v.abs() < 1e-300 { 1e-300 } else { v }
+}
+
 /// Inverse of [`beta_cdf`] in x, by bisection down to neighbouring numbers.
 pub(crate) fn beta_quantile(a: f64, b: f64, p: f64) -> f64 {
-    let (mut low, mut high) = (0.0f64, 1.0f64);
+    let mut low = 0.0f64;
+    let mut high = 1.0f64;
     loop {
         let middle = 0.5 * (low + high);
         if middle <= low || middle >= high {

@@ -2,9 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at an error")]
 
 use proptest::prelude::*;
-use segad_core::Label::{self, Bad, Good};
-use segad_core::Seed;
-use segad_metrics::{Metric, Scores, by_bad_group, kolmogorov_smirnov};
+use segad_metrics::{Metric, Scores, kolmogorov_smirnov};
 
 /// Small integers, so that ties are common.
 fn data() -> impl Strategy<Value = (Vec<f32>, Vec<f32>)> {
@@ -52,27 +50,12 @@ proptest! {
     }
 
     #[test]
-    fn groups_average_to_the_whole((good, bad) in data(), split in 0usize..60) {
-        let scores: Vec<f32> = good.iter().chain(&bad).copied().collect();
-        let labels: Vec<Label> = good.iter().map(|_| Good).chain(bad.iter().map(|_| Bad)).collect();
-        let group = |i: usize| if i < good.len() { "good" } else if i < good.len() + split { "seen" } else { "unseen" };
-        let groups: Vec<&str> = (0..scores.len()).map(group).collect();
-        let parts = by_bad_group(&scores, &labels, &groups).unwrap();
-        prop_assert!(parts.iter().all(|(name, s)| name != "good" && s.good().len() == good.len()));
-        let mean: f64 = parts.iter().map(|(_, s)| s.auroc() * s.bad().len() as f64).sum::<f64>() / bad.len() as f64;
-        let whole = Scores::new(&scores, &labels).unwrap().auroc();
-        prop_assert!((mean - whole).abs() < 1e-12, "{} {}", mean, whole);
-    }
-
-    #[test]
     fn metrics_stay_in_range((good, bad) in data()) {
         let s = Scores::split(&good, &bad).unwrap();
         for m in Metric::ALL {
             let v = m.value(&s);
             prop_assert!((-1e-12..=1.0 + 1e-12).contains(&v), "{} = {}", m, v);
         }
-        let i = s.bootstrap(Scores::auroc, 20, 0.9, Seed(3)).unwrap();
-        prop_assert!(0.0 <= i.low && i.low <= i.high && i.high <= 1.0);
     }
 
     #[test]
@@ -115,7 +98,5 @@ proptest! {
         let turned = |v: &[f32]| v.iter().rev().copied().collect::<Vec<_>>();
         let (a, b) = (Scores::split(&good, &bad).unwrap(), Scores::split(&turned(&good), &turned(&bad)).unwrap());
         prop_assert_eq!(&a, &b);
-        let level = |s: &Scores| s.bootstrap(Scores::fpr95tpr, 30, 0.95, Seed(9)).unwrap();
-        prop_assert_eq!(level(&a), level(&b));
     }
 }
