@@ -170,7 +170,12 @@ fn every_experiment_file_can_be_read_in_every_profile() {
         let file = format!("experiments/{name}.toml");
         let text = std::fs::read_to_string(root().join(&file)).unwrap();
         for profile in ["paper", "smoke"] {
-            let layers = segad_grid::Layers::new(&file, &text).and_then(|l| l.profile(profile));
+            let folder = root().join(&file);
+            let read = |path: &str| -> Result<String, segad_core::BoxError> {
+                Ok(std::fs::read_to_string(folder.with_file_name(path))?)
+            };
+            let layers =
+                segad_grid::Layers::new(&file, &text).and_then(|l| l.profile(profile, &read));
             let experiment = layers.and_then(|l| l.experiment()).unwrap();
             for metric in &experiment.metrics {
                 let known = metric.parse::<segad_metrics::Metric>();

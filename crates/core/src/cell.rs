@@ -18,8 +18,9 @@ pub enum CellKind {
     Features,
     /// A forest and its scores.
     Forest,
-    /// Scores of the test images.
-    Evaluate,
+    /// A row's scores of the test images. Named `evaluate` in stores since their first schema.
+    #[serde(rename = "evaluate")]
+    Scores,
 }
 
 impl CellKind {
@@ -31,7 +32,7 @@ impl CellKind {
         Self::Classify,
         Self::Features,
         Self::Forest,
-        Self::Evaluate,
+        Self::Scores,
     ];
 
     /// The name, which is also the folder's.
@@ -43,7 +44,7 @@ impl CellKind {
             Self::Classify => "classify",
             Self::Features => "features",
             Self::Forest => "forest",
-            Self::Evaluate => "evaluate",
+            Self::Scores => "evaluate",
         }
     }
 }

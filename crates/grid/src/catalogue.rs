@@ -1,15 +1,15 @@
-use crate::DetectorDef;
+use crate::{DetectorDef, Fault};
 use segad_core::{ImageId, Key, KeyHasher, Sample, Seed, TestSplit, TrainSplit};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use toml::{Table, Value};
 
-/// A part of an experiment whose parameters were understood.
+/// A part of an experiment whose parameters are valid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checked {
-    /// Stands for the kind, its revision, the checked parameters and the content of files it needs.
+    /// Covers the kind, its revision, the checked parameters and the content of files it needs.
     pub key: Key,
-    /// An input that is not there (weights, a folder), and how to get it. Cells that need it cannot
+    /// An input that is missing (weights, a folder), and how to get it. Cells that need it cannot
     /// run.
     pub missing: Option<String>,
 }
@@ -29,14 +29,14 @@ pub struct SegmentCells {
     pub per_image: bool,
 }
 
-/// A classifier whose parameters were understood.
+/// A classifier whose parameters are valid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckedClassifier {
     /// The classifier as a whole.
     pub whole: Checked,
-    /// For classifiers that train on features of a frozen network: stands for what decides an
-    /// image's features. They are computed once for all seeds, folds and classifiers that share
-    /// them. `None`: it trains on the images.
+    /// For classifiers that train on features of a frozen network: covers what decides an image's
+    /// features, which are computed once for all seeds, folds and classifiers that share them.
+    /// `None`: it trains on the images.
     pub embedding: Option<Key>,
 }
 
@@ -55,12 +55,12 @@ pub enum GScores {
     },
 }
 
-/// A forest whose parameters were understood.
+/// A forest whose parameters are valid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckedForest {
     /// The forest itself.
     pub forest: Checked,
-    /// What it is told of g.
+    /// Which scores of g it trains on.
     pub g_scores: GScores,
 }
 
@@ -75,12 +75,12 @@ pub struct Split {
     pub forest: TrainSplit,
     /// Images for a supervised classifier.
     pub classifier: TrainSplit,
-    /// For each image of `classifier`, which unit it is of; images of one unit look alike and never
-    /// stand on both sides of a fold.
+    /// The unit that each image of `classifier` belongs to; images of one unit look alike and are
+    /// never split across a fold.
     pub classifier_units: Vec<String>,
     /// Images that are scored and measured.
     pub test: TestSplit,
-    /// Every image that gets a map: all of the class that no detector trained on.
+    /// Every image that gets a map: all images of the class that no detector trained on.
     pub mapped: Vec<ImageId>,
     /// Groups that the headline metrics count; empty: all.
     pub headline: Vec<String>,
@@ -133,92 +133,106 @@ pub struct SplitDigests {
     pub test: Key,
 }
 
+/// The parts of a [`Split`] whose images decide results.
+#[derive(Clone, Copy, Debug)]
+pub struct SplitParts<'a> {
+    /// Good images for the detectors.
+    pub detector: &'a TrainSplit,
+    /// Good images that detectors which need it normalise on.
+    pub holdout: Option<&'a TrainSplit>,
+    /// Images for the forest.
+    pub forest: &'a TrainSplit,
+    /// Images for a supervised classifier.
+    pub classifier: &'a TrainSplit,
+    /// Images that are scored and measured.
+    pub test: &'a TestSplit,
+    /// Images that get a map.
+    pub mapped: &'a [ImageId],
+}
+
 impl SplitDigests {
     /// The digests, where `content` gives the digest of one image's file.
     ///
     /// # Errors
     /// Those of `content`.
     pub fn new<E>(
-        parts: (
-            &TrainSplit,
-            Option<&TrainSplit>,
-            &TrainSplit,
-            &TrainSplit,
-            &TestSplit,
-            &[ImageId],
-        ),
+        parts: SplitParts<'_>,
         mut content: impl FnMut(&ImageId) -> Result<Key, E>,
     ) -> Result<Self, E> {
-        let (detector, holdout, forest, classifier, test, mapped) = parts;
-        let good = forest.samples().iter().filter(|s| !s.label.is_bad());
-        let mut hasher = KeyHasher::new("forest-good-images", 1);
-        for sample in good {
-            hasher
-                .field("id", &sample.id)
+        let content = &mut content;
+        let mut good = KeyHasher::new("forest-good-images", 1);
+        for sample in parts.forest.samples().iter().filter(|s| !s.label.is_bad()) {
+            good.field("id", &sample.id)
                 .field("content", &content(&sample.id)?);
         }
-        let forest_good = hasher.finish();
-        let mut train = |name: &str, splits: &[&TrainSplit]| -> Result<Key, E> {
-            let mut hasher = KeyHasher::new(name, 1);
-            for split in splits {
-                hasher.field("samples", &split.samples().len());
-                for sample in split.samples() {
-                    hasher.field("id", &sample.id).field("label", &sample.label);
-                    hasher.field("content", &content(&sample.id)?);
-                }
-            }
-            Ok(hasher.finish())
-        };
-        let detector: Vec<&TrainSplit> = [Some(detector), holdout].into_iter().flatten().collect();
-        let detector = train("detector-images", &detector)?;
-        let forest = train("forest-images", &[forest])?;
-        let pool = pool(mapped, classifier);
-        let classifier = train("classifier-images", &[classifier])?;
-        let mut images = |name: &str, ids: &[ImageId]| -> Result<Key, E> {
-            let mut hasher = KeyHasher::new(name, 1);
-            for id in ids {
-                hasher.field("id", id).field("content", &content(id)?);
-            }
-            Ok(hasher.finish())
-        };
-        let (mapped, pool) = (
-            images("mapped-images", mapped)?,
-            images("pool-images", &pool)?,
-        );
-        let mut hasher = KeyHasher::new("test-images", 1);
-        for sample in test.samples() {
-            hasher
-                .field("sample", sample)
+        let mut test = KeyHasher::new("test-images", 1);
+        for sample in parts.test.samples() {
+            test.field("sample", sample)
                 .field("content", &content(&sample.id)?);
         }
+        let detector: Vec<&TrainSplit> =
+            [parts.detector].into_iter().chain(parts.holdout).collect();
+        let pool = pool(parts.mapped, parts.classifier);
         Ok(Self {
-            detector,
-            mapped,
-            forest,
-            forest_good,
-            classifier,
-            pool,
-            test: hasher.finish(),
+            detector: train_key("detector-images", &detector, content)?,
+            mapped: images_key("mapped-images", parts.mapped, content)?,
+            forest: train_key("forest-images", &[parts.forest], content)?,
+            forest_good: good.finish(),
+            classifier: train_key("classifier-images", &[parts.classifier], content)?,
+            pool: images_key("pool-images", &pool, content)?,
+            test: test.finish(),
         })
     }
 }
 
-/// What the names in an experiment mean. The runner has one that knows the crates; tests have small
-/// ones. Messages are fragments that follow the key, e.g. "coreset_ratio 2: expected a number in
-/// (0, 1]".
+/// Key of labelled images; the number of samples keeps neighbouring splits apart.
+fn train_key<E>(
+    name: &str,
+    splits: &[&TrainSplit],
+    content: &mut impl FnMut(&ImageId) -> Result<Key, E>,
+) -> Result<Key, E> {
+    let mut hasher = KeyHasher::new(name, 1);
+    for split in splits {
+        hasher.field("samples", &split.samples().len());
+        for sample in split.samples() {
+            hasher.field("id", &sample.id).field("label", &sample.label);
+            hasher.field("content", &content(&sample.id)?);
+        }
+    }
+    Ok(hasher.finish())
+}
+
+/// Key of images without their labels.
+fn images_key<E>(
+    name: &str,
+    ids: &[ImageId],
+    content: &mut impl FnMut(&ImageId) -> Result<Key, E>,
+) -> Result<Key, E> {
+    let mut hasher = KeyHasher::new(name, 1);
+    for id in ids {
+        hasher.field("id", id).field("content", &content(id)?);
+    }
+    Ok(hasher.finish())
+}
+
+/// What the names in an experiment mean. The runner's knows the crates; tests have small ones.
+///
+/// Messages are fragments that follow the key, e.g. `coreset_ratio = 2: expected a number in
+/// (0, 1]`. A [`Fault`] keeps its cause, so that whoever reports it can tell a wrong setting from a
+/// missing file.
 pub trait Catalogue {
     /// Checks a detector's parameters.
     ///
     /// # Errors
     /// What is wrong and what was expected.
-    fn detector(&self, kind: &str, params: &Table) -> Result<Checked, String>;
+    fn detector(&self, kind: &str, params: &Table) -> Result<Checked, Fault>;
 
     /// For detectors whose maps come from outside: the key under which the class's maps are stored.
     /// `None` for all others.
     ///
     /// # Errors
     /// As above.
-    fn imported(&self, kind: &str, params: &Table, class: &str) -> Result<Option<Checked>, String> {
+    fn imported(&self, kind: &str, params: &Table, class: &str) -> Result<Option<Checked>, Fault> {
         let _ = (kind, params, class);
         Ok(None)
     }
@@ -227,13 +241,13 @@ pub trait Catalogue {
     ///
     /// # Errors
     /// As above.
-    fn classifier(&self, kind: &str, params: &Table) -> Result<CheckedClassifier, String>;
+    fn classifier(&self, kind: &str, params: &Table) -> Result<CheckedClassifier, Fault>;
 
     /// Checks a segment source for one class; `None` asks for the data set's own.
     ///
     /// # Errors
     /// As above.
-    fn segments(&self, spec: Option<&Value>, class: &str) -> Result<Checked, String>;
+    fn segments(&self, spec: Option<&Value>, class: &str) -> Result<Checked, Fault>;
 
     /// For segments whose label maps are made in cells of their own, for one class: which cells.
     /// `None` for all others, which [`Catalogue::segments`] checks.
@@ -244,7 +258,7 @@ pub trait Catalogue {
         &self,
         spec: Option<&Value>,
         class: &str,
-    ) -> Result<Option<SegmentCells>, String> {
+    ) -> Result<Option<SegmentCells>, Fault> {
         let _ = (spec, class);
         Ok(None)
     }
@@ -253,30 +267,30 @@ pub trait Catalogue {
     ///
     /// # Errors
     /// As above.
-    fn features(&self, params: &Table) -> Result<Checked, String>;
+    fn features(&self, params: &Table) -> Result<Checked, Fault>;
 
     /// Checks the forest's parameters.
     ///
     /// # Errors
     /// As above.
-    fn forest(&self, spec: Option<&Value>) -> Result<CheckedForest, String>;
+    fn forest(&self, spec: Option<&Value>) -> Result<CheckedForest, Fault>;
 
     /// The classes of the data set, in order.
     ///
     /// # Errors
     /// As above.
-    fn classes(&self) -> Result<Vec<String>, String>;
+    fn classes(&self) -> Result<Vec<String>, Fault>;
 
     /// The seeds of a named list.
     ///
     /// # Errors
     /// As above.
-    fn seeds(&self, name: &str) -> Result<Vec<u64>, String>;
+    fn seeds(&self, name: &str) -> Result<Vec<u64>, Fault>;
 
-    /// Who trains on what. A data set that is not there gives an error, which the plan reports for
-    /// every cell of the class.
+    /// Who trains on what. Where the data set is missing, the plan reports the error for every cell
+    /// of the class.
     ///
     /// # Errors
     /// As above.
-    fn split(&self, class: &str, protocol: &DetectorDef, seed: u64) -> Result<Arc<Split>, String>;
+    fn split(&self, class: &str, protocol: &DetectorDef, seed: u64) -> Result<Arc<Split>, Fault>;
 }

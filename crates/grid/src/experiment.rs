@@ -1,11 +1,11 @@
 use crate::GridError;
-use crate::error::nearest;
+use crate::error::{Wrong, nearest};
 use crate::sweep::Sweep;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
-/// An experiment as its file says it, all layers merged, names checked, sweeps expanded.
+/// An experiment with all layers merged, names checked and sweeps expanded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Experiment {
     /// Name of the file without folder and extension; the folder below `results/`.
@@ -24,7 +24,7 @@ pub struct Experiment {
     pub variants: BTreeMap<String, DetectorDef>,
     /// Which seeds.
     pub seeds: Seeds,
-    /// Metric names, the first is the one that ranks.
+    /// Metric names; the first one ranks the rows.
     pub metrics: Vec<String>,
     /// Paragraphs for the report.
     pub notes: Vec<String>,
@@ -32,14 +32,14 @@ pub struct Experiment {
     pub detectors: BTreeMap<String, DetectorDef>,
     /// Classifiers by the name that rows use.
     pub classifiers: BTreeMap<String, DetectorDef>,
-    /// Detectors that stand for [`EACH`] in turn, each giving a column of its own. Empty: rows run
-    /// as they are.
+    /// Detectors that take the place of [`EACH`] in turn, each giving a column of its own. Empty:
+    /// rows run as they are.
     pub each: Vec<String>,
     /// The table's rows in order.
     pub rows: Vec<Row>,
 }
 
-/// The name that stands for each detector of [`Experiment::each`] in turn.
+/// The name that each detector of [`Experiment::each`] takes the place of in turn.
 pub const EACH: &str = "each";
 
 /// The name of the segments that come with the data, for rows that would otherwise have the
@@ -107,7 +107,7 @@ pub struct Row {
     pub forest: Option<Value>,
 }
 
-/// The file's own shape: everything optional, so that one layer may say little.
+/// The file's own shape: everything is optional, so that a layer may set one key.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
@@ -155,14 +155,23 @@ struct Defaults {
     forest: Option<Value>,
 }
 
+impl Defaults {
+    /// Fills in what a row leaves open.
+    fn complete(&self, row: &mut Row) {
+        row.segments = row.segments.take().or_else(|| self.segments.clone());
+        row.segments.take_if(|s| s.as_str() == Some(OWN));
+        row.forest = row.forest.take().or_else(|| self.forest.clone());
+        let own = std::mem::replace(&mut row.features, self.features.clone());
+        row.features.extend(own);
+    }
+}
+
 impl File {
     pub(crate) fn check(self, name: &str, file: &str) -> Result<Experiment, GridError> {
-        let bad = |key: &str, message: String| GridError::Value {
-            file: file.to_owned(),
-            key: key.to_owned(),
-            message,
-        };
-        let missing = |key: &str| bad(key, "missing; every experiment names it".to_owned());
+        self.checked(name).map_err(|wrong| wrong.in_file(file))
+    }
+
+    fn checked(self, name: &str) -> Result<Experiment, Wrong> {
         let mut protocols = self.protocols;
         protocols.extend(self.protocol);
         if protocols.is_empty() {
@@ -172,31 +181,23 @@ impl File {
         if let Seeds::List(list) = &seeds
             && (list.is_empty() || list.iter().collect::<BTreeSet<_>>().len() != list.len())
         {
-            return Err(bad(
-                "seeds",
-                format!("{list:?}: expected at least one seed, each once"),
-            ));
+            let message = format!("{list:?}: expected at least one seed, each once");
+            return Err(Wrong::new("seeds", message));
         }
         let mut rows = self.row;
         if rows.is_empty() {
             return Err(missing("row"));
         }
-        for row in &mut rows {
-            row.segments = row
-                .segments
-                .take()
-                .or_else(|| self.defaults.segments.clone());
-            row.segments.take_if(|s| s.as_str() == Some(OWN));
-            row.forest = row.forest.take().or_else(|| self.defaults.forest.clone());
-            let mut features = self.defaults.features.clone();
-            features.extend(std::mem::take(&mut row.features));
-            row.features = features;
+        rows.iter_mut().for_each(|row| self.defaults.complete(row));
+        let mut detectors = definitions("detectors", self.detectors)?;
+        let mut classifiers = definitions("classifiers", self.classifiers)?;
+        let rows = self.sweep.expand(rows, &mut detectors, &mut classifiers)?;
+        check_each(&self.each, &rows, &detectors)?;
+        check_rows(&rows, &detectors, &classifiers)?;
+        let mut metrics = self.metrics;
+        if metrics.is_empty() {
+            metrics = vec!["cl_auroc".into(), "fpr95tpr".into()];
         }
-        let (mut detectors, mut classifiers) = (defs(self.detectors), defs(self.classifiers));
-        let rows = self.sweep.expand(rows, &mut detectors, &mut classifiers);
-        let rows = rows.map_err(|(key, message)| bad(&key, message))?;
-        check_each(&self.each, &rows, &detectors, &bad)?;
-        check_rows(&rows, &detectors, &classifiers, &bad)?;
         Ok(Experiment {
             name: name.to_owned(),
             title: self.title.unwrap_or_else(|| name.to_owned()),
@@ -205,13 +206,9 @@ impl File {
             classes: self.classes,
             protocols,
             seeds,
-            metrics: if self.metrics.is_empty() {
-                vec!["cl_auroc".into(), "fpr95tpr".into()]
-            } else {
-                self.metrics
-            },
+            metrics,
             notes: self.notes,
-            variants: defs(self.variants),
+            variants: definitions("variants", self.variants)?,
             detectors,
             classifiers,
             each: self.each,
@@ -220,17 +217,40 @@ impl File {
     }
 }
 
-fn defs(tables: BTreeMap<String, Table>) -> BTreeMap<String, DetectorDef> {
-    tables
-        .into_iter()
-        .map(|(name, mut params)| {
-            let kind = match params.remove("kind") {
-                Some(Value::String(kind)) => kind,
-                _ => name.clone(),
-            };
-            (name, DetectorDef { kind, params })
-        })
-        .collect()
+fn missing(key: &str) -> Wrong {
+    Wrong::new(key, "missing; every experiment needs it")
+}
+
+/// The kind that a definition's table names; by default its own name.
+pub(crate) fn kind<'a>(name: &'a str, definition: &'a Table) -> Result<&'a str, Wrong> {
+    match definition.get("kind") {
+        None => Ok(name),
+        Some(Value::String(kind)) => Ok(kind),
+        Some(other) => Err(Wrong::new(
+            format!("{name}.kind = {other}"),
+            "expected a string",
+        )),
+    }
+}
+
+fn definitions(
+    family: &str,
+    tables: BTreeMap<String, Table>,
+) -> Result<BTreeMap<String, DetectorDef>, Wrong> {
+    let mut found = BTreeMap::new();
+    for (name, mut params) in tables {
+        let kind = kind(&name, &params)
+            .map_err(|wrong| wrong.below(family))?
+            .to_owned();
+        params.remove("kind");
+        found.insert(name, DetectorDef { kind, params });
+    }
+    Ok(found)
+}
+
+/// Path of a row's key, with the row's name for people.
+fn row_key(index: usize, row: &Row, field: &str) -> String {
+    format!("row[{index}] ({}).{field}", row.name)
 }
 
 /// `each` names defined detectors, and then every row has the word in its `detectors`; without it
@@ -239,48 +259,33 @@ fn check_each(
     each: &[String],
     rows: &[Row],
     detectors: &BTreeMap<String, DetectorDef>,
-    bad: &dyn Fn(&str, String) -> GridError,
-) -> Result<(), GridError> {
+) -> Result<(), Wrong> {
     if detectors.contains_key(EACH) {
-        return Err(bad(
+        return Err(Wrong::new(
             "detectors.each",
-            "the name is taken: it stands for each detector of `each`".into(),
+            "this name is reserved for the detectors of `each`",
         ));
     }
     if let Some(unknown) = each.iter().find(|name| !detectors.contains_key(*name)) {
-        return Err(bad(
-            "each",
-            format!("{unknown:?} is not defined in this experiment"),
-        ));
+        let message = format!("{unknown:?} is not defined in this experiment");
+        return Err(Wrong::new("each", message));
     }
     if each.iter().collect::<BTreeSet<_>>().len() != each.len() {
-        return Err(bad(
-            "each",
-            format!("{each:?}: each detector may stand once"),
-        ));
+        let message = format!("{each:?}: expected each detector once");
+        return Err(Wrong::new("each", message));
     }
     for (i, row) in rows.iter().enumerate() {
-        let at = format!("row[{i}] ({}).detectors", row.name);
-        match (row.detectors.iter().any(|d| d == EACH), each.is_empty()) {
-            (true, true) => {
-                return Err(bad(
-                    &at,
-                    "names \"each\", but the experiment has no list `each`".into(),
-                ));
-            }
-            (false, false) => {
-                return Err(bad(
-                    &at,
-                    "lacks \"each\", which every row needs where `each` is given".into(),
-                ));
-            }
-            _ => {}
+        let fault = match (row.detectors.iter().any(|d| d == EACH), each.is_empty()) {
+            (true, true) => Some("names \"each\", but the experiment has no list `each`"),
+            (false, false) => Some("lacks \"each\", which every row needs when `each` is given"),
+            _ => None,
+        };
+        if let Some(fault) = fault {
+            return Err(Wrong::new(row_key(i, row, "detectors"), fault));
         }
         if let Some(twice) = row.detectors.iter().find(|d| each.contains(d)) {
-            return Err(bad(
-                &at,
-                format!("{twice:?} would stand there twice, itself and as \"each\""),
-            ));
+            let message = format!("{twice:?} would appear twice, as itself and as \"each\"");
+            return Err(Wrong::new(row_key(i, row, "detectors"), message));
         }
     }
     Ok(())
@@ -290,42 +295,22 @@ fn check_rows(
     rows: &[Row],
     detectors: &BTreeMap<String, DetectorDef>,
     classifiers: &BTreeMap<String, DetectorDef>,
-    bad: &dyn Fn(&str, String) -> GridError,
-) -> Result<(), GridError> {
+) -> Result<(), Wrong> {
     let mut names = BTreeSet::new();
     for (i, row) in rows.iter().enumerate() {
-        let at = |field: &str| format!("row[{i}] ({}).{field}", row.name);
         if !names.insert(&row.name) {
-            return Err(bad(&at("name"), "two rows have this name".into()));
+            return Err(Wrong::new(
+                row_key(i, row, "name"),
+                "two rows have this name",
+            ));
         }
-        for (field, used, known) in [
-            (
-                "detectors",
-                row.detectors.as_slice(),
-                detectors.keys().collect::<Vec<_>>(),
-            ),
-            (
-                "classifier",
-                row.classifier.as_slice(),
-                classifiers.keys().collect(),
-            ),
-        ] {
-            if let Some(unknown) = used.iter().find(|u| !known.contains(u) && *u != EACH) {
-                let hint = nearest(unknown, known.iter().map(|k| k.as_str()))
-                    .map(|n| format!("; did you mean `{n}`?"))
-                    .unwrap_or_default();
-                return Err(bad(
-                    &at(field),
-                    format!("{unknown:?} is not defined in this experiment{hint}"),
-                ));
-            }
-        }
+        check_defined(&row_key(i, row, "detectors"), &row.detectors, detectors)?;
+        let classifier = row.classifier.as_slice();
+        check_defined(&row_key(i, row, "classifier"), classifier, classifiers)?;
         let distinct: BTreeSet<_> = row.detectors.iter().collect();
         if distinct.len() != row.detectors.len() {
-            return Err(bad(
-                &at("detectors"),
-                format!("{:?}: each detector may stand once", row.detectors),
-            ));
+            let message = format!("{:?}: expected each detector once", row.detectors);
+            return Err(Wrong::new(row_key(i, row, "detectors"), message));
         }
         let fault = match row.head {
             Head::Max if row.detectors.len() != 1 => {
@@ -335,13 +320,31 @@ fn check_rows(
                 Some("head = \"classifier\" needs a classifier")
             }
             Head::Forest if row.detectors.is_empty() && row.classifier.is_none() => {
-                Some("a forest needs at least one detector")
+                Some("head = \"forest\" needs a detector or a classifier")
             }
             _ => None,
         };
         if let Some(fault) = fault {
-            return Err(bad(&at("head"), fault.to_owned()));
+            return Err(Wrong::new(row_key(i, row, "head"), fault));
         }
     }
     Ok(())
+}
+
+/// Every name that a row uses is defined.
+fn check_defined(
+    key: &str,
+    used: &[String],
+    defined: &BTreeMap<String, DetectorDef>,
+) -> Result<(), Wrong> {
+    let Some(unknown) = used
+        .iter()
+        .find(|u| !defined.contains_key(*u) && *u != EACH)
+    else {
+        return Ok(());
+    };
+    let hint = nearest(unknown, defined.keys().map(String::as_str))
+        .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+    let message = format!("{unknown:?} is not defined in this experiment{hint}");
+    Err(Wrong::new(key, message))
 }

@@ -1,16 +1,31 @@
-use crate::error::nearest_in_message;
-use crate::experiment::File;
+use crate::error::{nearest, nearest_in_message};
+use crate::experiment::{self, File};
 use crate::{Experiment, GridError, sweep};
-use figment::Figment;
-use figment::providers::{Format, Toml};
+use figment::error::{Kind, OneOf};
+use figment::providers::Serialized;
+use figment::value::{Dict, Map, Value as Merged};
+use figment::{Figment, Metadata, Profile, Provider};
+use segad_core::BoxError;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use toml::de::{DeTable, Deserializer};
 use toml::{Table, Value};
+
+/// Key of a profile that names the file of settings that it builds on.
+const EXTENDS: &str = "extends";
+
+/// Gives the text of a file that an experiment names; relative paths start at the experiment's
+/// folder.
+pub type ReadFile<'a> = dyn Fn(&str) -> Result<String, BoxError> + 'a;
 
 /// The layers of one experiment, in order; later ones win.
 #[derive(Clone, Debug)]
 pub struct Layers {
     file: String,
     name: String,
-    layers: Vec<(String, Table)>,
+    /// The experiment file's own settings, its profiles included.
+    own: Table,
+    merged: Figment,
 }
 
 /// Where one setting's value came from.
@@ -24,54 +39,75 @@ pub struct Origin {
     pub origin: String,
 }
 
+/// Settings from one place, for figment, which merges them and remembers where each came from.
+struct Layer<'a> {
+    origin: &'a str,
+    settings: &'a Table,
+}
+
+impl Provider for Layer<'_> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.origin.to_owned())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Serialized::defaults(self.settings).data()
+    }
+}
+
 impl Layers {
     /// The experiment file's own layer. `file` is its name, for messages; `text` its content.
     ///
     /// # Errors
     /// [`GridError::File`] with line, column and the nearest known key.
     pub fn new(file: &str, text: &str) -> Result<Self, GridError> {
-        toml::from_str::<File>(text).map_err(|e| file_error(file, e.to_string()))?;
-        let table: Table = toml::from_str(text).map_err(|e| file_error(file, e.to_string()))?;
+        let own = parse(file, text)?;
         let stem = file.rsplit(['/', '\\']).next().unwrap_or(file);
         let name = stem.strip_suffix(".toml").unwrap_or(stem).to_owned();
+        let mut settings = own.clone();
+        settings.remove("profile");
         Ok(Self {
             file: file.to_owned(),
             name,
-            layers: vec![(file.to_owned(), table)],
-        })
+            own,
+            merged: Figment::new(),
+        }
+        .merge(file, &settings))
     }
 
-    /// Adds the file's `[profile.NAME]`.
+    fn merge(mut self, origin: &str, settings: &Table) -> Self {
+        self.merged = self.merged.merge(Layer { origin, settings });
+        self
+    }
+
+    fn profiles(&self) -> impl Iterator<Item = (&String, &Table)> {
+        let all = self.own.get("profile").and_then(Value::as_table);
+        all.into_iter()
+            .flatten()
+            .filter_map(|(name, settings)| Some((name, settings.as_table()?)))
+    }
+
+    /// Adds the file's `[profile.NAME]`, on top of the settings that its `extends` names.
     ///
     /// # Errors
     /// [`GridError::Profile`] if the file has no such profile; `paper` is the file itself and
-    /// always there.
-    pub fn profile(mut self, profile: &str) -> Result<Self, GridError> {
-        let profiles = self.layers[0]
-            .1
-            .get("profile")
-            .and_then(Value::as_table)
-            .cloned()
-            .unwrap_or_default();
-        match profiles.get(profile).and_then(Value::as_table) {
-            Some(table) => self
-                .layers
-                .push((format!("profile {profile}"), table.clone())),
-            None if profile == "paper" => {}
+    /// always exists. [`GridError::Extends`] if the file that it extends cannot be read, and
+    /// [`GridError::File`] if that is not a file of settings.
+    pub fn profile(self, profile: &str, read: &ReadFile<'_>) -> Result<Self, GridError> {
+        let found = self.profiles().find(|(name, _)| *name == profile);
+        match found.map(|(_, settings)| settings.clone()) {
+            Some(settings) => self.add_profile(profile, settings, read),
+            None if profile == "paper" => Ok(self),
             None => {
-                let known = profiles
-                    .keys()
-                    .map(String::as_str)
-                    .chain(["paper"])
-                    .collect::<Vec<_>>();
-                return Err(GridError::Profile {
+                let own = self.profiles().map(|(name, _)| name.as_str());
+                let known: Vec<&str> = own.chain(["paper"]).collect();
+                Err(GridError::Profile {
+                    known: known.join(", "),
                     file: self.file,
                     profile: profile.to_owned(),
-                    known: known.join(", "),
-                });
+                })
             }
         }
-        Ok(self)
     }
 
     /// Adds `[profile.maps]`, for runs on maps instead of images, and `[profile.maps-NAME]` for
@@ -79,27 +115,47 @@ impl Layers {
     ///
     /// # Errors
     /// As [`Layers::profile`].
-    pub fn on_maps(mut self, profile: &str) -> Result<Self, GridError> {
-        let all = self.layers[0]
-            .1
-            .get("profile")
-            .and_then(Value::as_table)
-            .cloned()
-            .unwrap_or_default();
-        let own = format!("maps-{profile}");
-        let found: Vec<_> = ["maps", &own]
-            .iter()
-            .filter_map(|n| Some((*n, all.get(*n)?.as_table()?.clone())))
-            .collect();
-        if found.is_empty() {
-            return self.profile(profile);
+    pub fn on_maps(self, profile: &str, read: &ReadFile<'_>) -> Result<Self, GridError> {
+        let wanted = ["maps".to_owned(), format!("maps-{profile}")];
+        let mut layers = self.clone();
+        let mut found = false;
+        for name in &wanted {
+            if let Some((_, settings)) = self.profiles().find(|(n, _)| *n == name) {
+                layers = layers.add_profile(name, settings.clone(), read)?;
+                found = true;
+            }
         }
-        self.layers.extend(
-            found
-                .into_iter()
-                .map(|(name, table)| (format!("profile {name}"), table)),
-        );
-        Ok(self)
+        if found {
+            Ok(layers)
+        } else {
+            self.profile(profile, read)
+        }
+    }
+
+    fn add_profile(
+        mut self,
+        name: &str,
+        mut settings: Table,
+        read: &ReadFile<'_>,
+    ) -> Result<Self, GridError> {
+        if let Some(base) = settings.remove(EXTENDS) {
+            let Value::String(path) = base else {
+                return Err(GridError::Value {
+                    file: self.file,
+                    key: format!("profile.{name}.{EXTENDS} = {base}"),
+                    message: "expected the path of a file of settings".to_owned(),
+                });
+            };
+            let text = read(&path).map_err(|cause| GridError::Extends {
+                file: self.file.clone(),
+                profile: name.to_owned(),
+                path: path.clone(),
+                cause,
+            })?;
+            let shared = for_kinds(parse(&path, &text)?, &self.own);
+            self = self.merge(&path, &shared);
+        }
+        Ok(self.merge(&format!("profile {name}"), &settings))
     }
 
     /// Adds settings from environment variables given as `(name, value)`:
@@ -114,7 +170,8 @@ impl Layers {
         for (name, value) in variables {
             if let Some(path) = name.strip_prefix("SEGAD_SET_") {
                 let path = path.to_ascii_lowercase().replace("__", ".");
-                self.push_set(&format!("{path}={value}"), &format!("environment {name}"))?;
+                let settings = assignment(&format!("{path}={value}"))?;
+                self = self.merge(&format!("environment {name}"), &settings);
             }
         }
         Ok(self)
@@ -124,29 +181,9 @@ impl Layers {
     ///
     /// # Errors
     /// [`GridError::Set`].
-    pub fn set(mut self, argument: &str) -> Result<Self, GridError> {
-        self.push_set(argument, &format!("--set {argument}"))?;
-        Ok(self)
-    }
-
-    fn push_set(&mut self, argument: &str, origin: &str) -> Result<(), GridError> {
-        let bad = |message: String| GridError::Set {
-            argument: argument.to_owned(),
-            message,
-        };
-        let (path, text) = argument
-            .split_once('=')
-            .ok_or_else(|| bad("expected KEY=VALUE, e.g. --set seeds=[1,2]".to_owned()))?;
-        let value = match toml::from_str::<Table>(&format!("v = {text}")) {
-            Ok(mut table) => table.remove("v").unwrap_or(Value::String(text.to_owned())),
-            Err(_) => Value::String(text.to_owned()),
-        };
-        let mut root = Value::Table(Table::new());
-        sweep::set(&mut root, path.trim(), value).map_err(bad)?;
-        if let Value::Table(table) = root {
-            self.layers.push((origin.to_owned(), table));
-        }
-        Ok(())
+    pub fn set(self, argument: &str) -> Result<Self, GridError> {
+        let settings = assignment(argument)?;
+        Ok(self.merge(&format!("--set {argument}"), &settings))
     }
 
     /// Merges the layers and checks the whole.
@@ -155,69 +192,146 @@ impl Layers {
     /// [`GridError::File`] for unknown keys and wrong types in any layer, [`GridError::Value`] for
     /// impossible values.
     pub fn experiment(&self) -> Result<Experiment, GridError> {
-        for (origin, table) in &self.layers[1..] {
-            let known: Result<File, _> = table.clone().try_into();
-            known.map_err(|e| file_error(origin, e.to_string()))?;
-        }
-        let mut figment = Figment::new();
-        for (_, table) in &self.layers {
-            figment = figment.merge(Toml::string(&table.to_string()));
-        }
-        let file: File = figment
-            .extract()
-            .map_err(|e| file_error(&self.file, e.to_string()))?;
+        let file: File = self.merged.extract().map_err(|e| self.explain(e))?;
         file.check(&self.name, &self.file)
     }
 
     /// Every setting with the layer that set it, sorted by key.
-    pub fn origins(&self) -> Vec<Origin> {
-        let mut flat = std::collections::BTreeMap::new();
-        for (origin, table) in &self.layers {
-            flatten("", &Value::Table(table.clone()), &mut |key, value| {
-                if !key.starts_with("profile.") {
-                    flat.insert(
-                        key.clone(),
-                        Origin {
-                            key,
-                            value,
-                            origin: origin.clone(),
-                        },
-                    );
+    ///
+    /// # Errors
+    /// [`GridError::File`] if a layer cannot be merged.
+    pub fn origins(&self) -> Result<Vec<Origin>, GridError> {
+        let mut found = BTreeMap::new();
+        let data = self.merged.data().map_err(|e| self.explain(e))?;
+        for (key, value) in data.into_values().flatten() {
+            self.collect(key, &value, &mut found)?;
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// The leaves of a merged value. A list of plain values was set as a whole; one of tables, such
+    /// as `row`, is shown table by table.
+    fn collect(
+        &self,
+        key: String,
+        value: &Merged,
+        found: &mut BTreeMap<String, Origin>,
+    ) -> Result<(), GridError> {
+        match value {
+            Merged::Dict(_, table) if !table.is_empty() => {
+                for (inner, value) in table {
+                    self.collect(format!("{key}.{inner}"), value, found)?;
                 }
-            });
-        }
-        flat.into_values().collect()
-    }
-}
-
-fn flatten(path: &str, value: &Value, out: &mut dyn FnMut(String, Value)) {
-    match value {
-        Value::Table(table) if !table.is_empty() => {
-            for (key, value) in table {
-                let path = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
+            }
+            Merged::Array(_, items) if items.iter().any(|item| item.as_dict().is_some()) => {
+                for (i, item) in items.iter().enumerate() {
+                    self.collect(format!("{key}[{i}]"), item, found)?;
+                }
+            }
+            leaf => {
+                let origin = Origin {
+                    key: key.clone(),
+                    value: leaf.deserialize().map_err(|e| self.explain(e))?,
+                    origin: self.layer(leaf),
                 };
-                flatten(&path, value, out);
+                found.insert(key, origin);
             }
         }
-        Value::Array(items) if items.iter().any(Value::is_table) => {
-            for (i, item) in items.iter().enumerate() {
-                flatten(&format!("{path}[{i}]"), item, out);
+        Ok(())
+    }
+
+    /// The name of the layer that set a value.
+    fn layer(&self, value: &Merged) -> String {
+        let metadata = self.merged.get_metadata(value.tag());
+        metadata.map_or_else(|| self.file.clone(), |m| m.name.clone().into_owned())
+    }
+
+    /// What is wrong with the merged settings, and which layer brought it.
+    fn explain(&self, error: figment::Error) -> GridError {
+        let path = error.path.join(".");
+        let (place, message, nearest) = match &error.kind {
+            Kind::UnknownField(name, known) => {
+                let place = [&path, name.as_str()].map(str::to_owned);
+                let place = place.into_iter().filter(|p| !p.is_empty());
+                (
+                    place.collect::<Vec<_>>().join("."),
+                    format!("unknown field `{name}`, expected {}", OneOf(known)),
+                    nearest(name, known.iter().copied()),
+                )
             }
+            kind => (path.clone(), format!("{path}: {kind}"), None),
+        };
+        // An unknown key belongs to a table that several layers share, so the key itself is asked.
+        let found = self
+            .merged
+            .find_metadata(&place)
+            .or(error.metadata.as_ref());
+        GridError::File {
+            file: found.map_or_else(|| self.file.clone(), |m| m.name.clone().into_owned()),
+            message,
+            nearest,
         }
-        leaf => out(path.to_owned(), leaf.clone()),
     }
 }
 
-fn file_error(file: &str, message: String) -> GridError {
-    let nearest = nearest_in_message(&message);
-    GridError::File {
-        file: file.to_owned(),
-        message,
-        nearest,
+/// Parses a file of settings once, and checks that it has the keys and types of an experiment file.
+fn parse(file: &str, text: &str) -> Result<Table, GridError> {
+    let read = || -> Result<Table, toml::de::Error> {
+        let document = DeTable::parse(text)?;
+        // While the places of keys are known, so that a wrong one is reported with its line.
+        File::deserialize(Deserializer::from(document.clone()))?;
+        Table::deserialize(Deserializer::from(document))
+    };
+    read().map_err(|mut error| {
+        error.set_input(Some(text));
+        let message = error.to_string();
+        GridError::File {
+            file: file.to_owned(),
+            nearest: nearest_in_message(&message),
+            message,
+        }
+    })
+}
+
+/// Shared settings for the definitions of one experiment. Those of detectors and classifiers are by
+/// kind: each goes to every definition of that kind, under its name, and to no other.
+fn for_kinds(mut shared: Table, own: &Table) -> Table {
+    for family in ["detectors", "classifiers"] {
+        let Some(Value::Table(by_kind)) = shared.remove(family) else {
+            continue;
+        };
+        let definitions = own.get(family).and_then(Value::as_table);
+        let named = definitions.into_iter().flatten().filter_map(|(name, def)| {
+            let kind = experiment::kind(name, def.as_table()?).ok()?;
+            let settings = by_kind.get(kind)?;
+            Some((name.clone(), settings.clone()))
+        });
+        shared.insert(family.to_owned(), Value::Table(named.collect()));
     }
+    shared
+}
+
+/// `key.path=value` as a table.
+fn assignment(argument: &str) -> Result<Table, GridError> {
+    let mut settings = Table::new();
+    let done = match argument.split_once('=') {
+        Some((path, text)) => sweep::set(&mut settings, path.trim(), value(text)),
+        None => Err("expected KEY=VALUE, e.g. --set seeds=[1,2]".to_owned()),
+    };
+    match done {
+        Ok(()) => Ok(settings),
+        Err(message) => Err(GridError::Set {
+            argument: argument.to_owned(),
+            message,
+        }),
+    }
+}
+
+/// A TOML value; text that is not one is a string.
+pub fn value(text: &str) -> Value {
+    text.trim()
+        .parse()
+        .unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -240,12 +354,17 @@ mod tests {
         detectors.patchcore.coreset_ratio = 0.5
     "#;
 
+    /// No file may be read.
+    fn nothing(path: &str) -> Result<String, BoxError> {
+        Err(format!("{path}: no such file").into())
+    }
+
     #[test]
     fn later_layers_win_and_say_so() {
         let layers = Layers::new("x/t.toml", TEXT).unwrap();
         let e = layers
             .clone()
-            .profile("smoke")
+            .profile("smoke", &nothing)
             .unwrap()
             .set("detectors.patchcore.layers=[\"s3\"]")
             .unwrap();
@@ -255,7 +374,7 @@ mod tests {
             x.detectors["patchcore"].params["coreset_ratio"].as_float(),
             Some(0.5)
         );
-        let origins = e.origins();
+        let origins = e.origins().unwrap();
         let of = |k: &str| {
             origins
                 .iter()
@@ -264,10 +383,58 @@ mod tests {
         };
         assert_eq!(of("seeds").as_deref(), Some("profile smoke"));
         assert_eq!(of("dataset").as_deref(), Some("x/t.toml"));
+        assert_eq!(of("row[0].name").as_deref(), Some("x/t.toml"));
+        let set = "--set detectors.patchcore.layers=[\"s3\"]";
+        assert_eq!(of("detectors.patchcore.layers").as_deref(), Some(set));
+        assert_eq!(of("profile.smoke.seeds"), None);
         assert!(matches!(
-            layers.profile("smok"),
+            layers.profile("smok", &nothing),
             Err(GridError::Profile { .. })
         ));
+    }
+
+    #[test]
+    fn a_profile_extends_settings_that_are_by_kind() {
+        let text = TEXT.replace(
+            "[profile.smoke]",
+            "[profile.smoke]\nextends = 'shared.toml'",
+        );
+        let text = format!("{text}\n[detectors.other]\nkind = 'patchcore'\n");
+        let shared = "seeds = [8]\ntitle = 'shared'\n\
+                      [detectors]\npatchcore = { coreset_ratio = 0.1, size = 3 }\nfastflow = {}\n";
+        let read = |path: &str| match path {
+            "shared.toml" => Ok(shared.to_owned()),
+            other => nothing(other),
+        };
+        let layers = Layers::new("t.toml", &text).unwrap();
+        let smoke = layers.clone().profile("smoke", &read).unwrap();
+        let x = smoke.experiment().unwrap();
+        assert_eq!(
+            (x.title.as_str(), x.seeds),
+            ("shared", Seeds::List(vec![7]))
+        );
+        let names: Vec<&String> = x.detectors.keys().collect();
+        assert_eq!(names, ["other", "patchcore"], "it defines nothing itself");
+        let ratio = |name: &str| x.detectors[name].params["coreset_ratio"].as_float();
+        assert_eq!((ratio("patchcore"), ratio("other")), (Some(0.5), Some(0.1)));
+        let origins = smoke.origins().unwrap();
+        let size = origins.iter().find(|o| o.key == "detectors.patchcore.size");
+        assert_eq!(size.unwrap().origin, "shared.toml");
+        let absent = layers.clone().profile("smoke", &nothing).unwrap_err();
+        assert!(
+            absent
+                .to_string()
+                .contains("profile.smoke.extends = \"shared.toml\""),
+            "{absent}"
+        );
+        let wrong = layers
+            .profile("smoke", &|_| Ok("sedes = [1]".to_owned()))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            wrong.contains("shared.toml") && wrong.contains("line 1"),
+            "{wrong}"
+        );
     }
 
     #[test]
@@ -277,7 +444,7 @@ mod tests {
         let on = |profile: &str| {
             Layers::new("t.toml", &text)
                 .unwrap()
-                .on_maps(profile)
+                .on_maps(profile, &nothing)
                 .unwrap()
                 .experiment()
                 .unwrap()
@@ -289,7 +456,7 @@ mod tests {
         assert_eq!(on("paper").protocols, ["m"]);
         let plain = Layers::new("t.toml", TEXT)
             .unwrap()
-            .on_maps("smoke")
+            .on_maps("smoke", &nothing)
             .unwrap()
             .experiment()
             .unwrap();
@@ -328,7 +495,23 @@ mod tests {
             .unwrap()
             .experiment()
             .unwrap_err();
-        assert!(set.to_string().contains("did you mean `dataset`?"), "{set}");
+        let set = set.to_string();
+        assert!(set.contains("did you mean `dataset`?"), "{set}");
+        assert!(set.starts_with("--set datset=x: "), "{set}");
+        let inner = Layers::new("t.toml", TEXT)
+            .unwrap()
+            .set("defaults.forrest=bt")
+            .and_then(|layers| layers.experiment())
+            .unwrap_err()
+            .to_string();
+        assert!(inner.starts_with("--set defaults.forrest=bt: "), "{inner}");
+        let kind = TEXT.replace("coreset_ratio = 0.01", "kind = 3");
+        let kind = Layers::new("t.toml", &kind).unwrap().experiment();
+        let kind = kind.unwrap_err().to_string();
+        assert!(
+            kind.contains("detectors.patchcore.kind = 3: expected"),
+            "{kind}"
+        );
     }
 
     #[test]

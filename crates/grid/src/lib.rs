@@ -1,16 +1,16 @@
 //! Experiments as TOML, checked, and turned into a plan: a de-duplicated graph of cells, each with
-//! the key under which its result is stored. Knows no tensor, no image and no file.
+//! the key under which its result is stored. This crate handles no tensors, images or files.
 //!
-//! An experiment says which data set, protocols and seeds, and one `[[row]]` per line of its table.
-//! A [`Catalogue`] (the runner's) says what each named part means: it checks parameters and gives
-//! their keys. [`Plan::new`] then walks protocol × class × seed × row and adds the cells that each
+//! An experiment names a data set, protocols and seeds, and has one `[[row]]` per line of its
+//! table. A [`Catalogue`] (the runner's) knows what each named part means: it checks parameters and
+//! gives their keys. [`Plan::new`] then walks protocol × class × seed × row and adds the cells that each
 //! needs, once:
 //!
 //! ```text
-//! fit ─▶ maps ─┬─▶ features ─▶ forest ─▶ evaluate        a row with a forest
-//!              ├─▶ fit ─▶ labels ─▶ features             … whose segments are learned, or made by a network
-//!              └──────────────────────▶ evaluate        a detector alone (maximum of its map)
-//! classify ──────────────────┘  └────▶ evaluate         a classifier alone
+//! fit ─▶ maps ─┬─▶ features ─▶ forest ─▶ test scores   a row with a forest
+//!              ├─▶ fit ─▶ labels ─▶ features           … whose segments are learned or made by a network
+//!              └──────────────────────▶ test scores   a detector alone (maximum of its map)
+//! classify ──────────────────┘  └────▶ test scores    a classifier alone
 //! ```
 //!
 //! ```
@@ -34,8 +34,8 @@
 //! # Ok::<(), segad_grid::GridError>(())
 //! ```
 //!
-//! Layers, later wins: built-in defaults, the experiment file, its `[profile.NAME]`, environment
-//! `SEGAD_*`, `--set`.
+//! Layers, later wins: built-in defaults, the experiment file, the settings that its
+//! `[profile.NAME]` extends, that profile, environment `SEGAD_SET_*`, `--set`.
 
 mod catalogue;
 mod error;
@@ -46,9 +46,9 @@ mod sweep;
 
 pub use catalogue::{
     Catalogue, Checked, CheckedClassifier, CheckedForest, GScores, SegmentCells, Split,
-    SplitDigests,
+    SplitDigests, SplitParts,
 };
-pub use error::GridError;
+pub use error::{Fault, GridError, chain};
 pub use experiment::{DetectorDef, EACH, Experiment, Head, Row, Seeds};
-pub use layers::{Layers, Origin};
-pub use plan::{Cell, CellId, Fold, Plan, RowResult, Task};
+pub use layers::{Layers, Origin, ReadFile, value};
+pub use plan::{Cell, CellIndex, Fold, Label, Plan, RowResult, Task};

@@ -3,17 +3,18 @@
 mod cell;
 mod place;
 
-pub use cell::{Cell, CellId, Fold, RowResult, Task};
+pub use cell::{Cell, CellIndex, Fold, Label, RowResult, Task};
 
 use crate::{
-    Catalogue, Checked, CheckedClassifier, CheckedForest, DetectorDef, EACH, Experiment, Row,
-    Seeds, Split,
+    Catalogue, Checked, CheckedClassifier, CheckedForest, DetectorDef, EACH, Experiment, Fault,
+    Row, Seeds, Split,
 };
 use place::Place;
 use segad_core::{CellKind, Key};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use toml::{Table, Value};
 
 /// All cells of an experiment, each once, every cell after those it needs.
 #[derive(Clone, Debug, Default)]
@@ -31,14 +32,12 @@ impl Plan {
     /// # Errors
     /// A fault that touches everything: unknown seeds list, unreadable list of classes, a class
     /// that the data set does not have.
-    pub fn new(experiment: &Experiment, catalogue: &dyn Catalogue) -> Result<Self, String> {
+    pub fn new(experiment: &Experiment, catalogue: &dyn Catalogue) -> Result<Self, Fault> {
         let all = catalogue.classes()?;
-        let classes = experiment.classes.clone().unwrap_or_else(|| all.clone());
+        let classes = experiment.classes.as_ref().unwrap_or(&all);
         if let Some(unknown) = classes.iter().find(|c| !all.contains(c)) {
-            return Err(format!(
-                "classes: {unknown:?} is not in the data set; it has {}",
-                all.join(", ")
-            ));
+            let known = all.join(", ");
+            return Err(format!("classes = {unknown:?}: expected some of {known}").into());
         }
         let seeds = match &experiment.seeds {
             Seeds::List(list) => list.clone(),
@@ -46,7 +45,7 @@ impl Plan {
         };
         let mut builder = Builder::new(experiment, catalogue);
         let variants = variants(experiment);
-        for class in &classes {
+        for class in classes {
             for protocol in &experiment.protocols {
                 let def = experiment.variants.get(protocol).cloned();
                 let def = def.unwrap_or_else(|| DetectorDef {
@@ -56,23 +55,14 @@ impl Plan {
                 for &seed in &seeds {
                     let split = catalogue.split(class, &def, seed);
                     for (each, rows) in &variants {
-                        let with = each.as_ref().map(|e| format!(" {e}")).unwrap_or_default();
-                        let name = format!("{class} {protocol}{with} seed {seed}");
-                        for (i, row) in rows.iter().enumerate() {
-                            let cell = split
-                                .clone()
-                                .and_then(|split| builder.place(class, &name, split).row(row));
-                            let (class, protocol, each) =
-                                (class.clone(), protocol.clone(), each.clone());
-                            builder.plan.results.push(RowResult {
-                                row: i,
-                                class,
-                                protocol,
-                                seed,
-                                each,
-                                cell,
-                            });
-                        }
+                        let place = Label {
+                            what: String::new(),
+                            class: class.clone(),
+                            protocol: protocol.clone(),
+                            each: each.clone(),
+                            seed,
+                        };
+                        builder.rows(rows, &place, &split);
                     }
                 }
             }
@@ -82,10 +72,10 @@ impl Plan {
 
     /// The cells that must run so that every result is there, in an order that respects
     /// [`Cell::needs`]. `has` says what is stored; a stored cell's inputs are not needed.
-    pub fn needed(&self, has: impl Fn(CellKind, &Key) -> bool) -> Vec<CellId> {
+    pub fn needed(&self, has: impl Fn(CellKind, &Key) -> bool) -> Vec<CellIndex> {
         let mut wanted = vec![false; self.cells.len()];
         for result in &self.results {
-            if let Ok(CellId(i)) = result.cell {
+            if let Ok(CellIndex(i)) = result.cell {
                 wanted[i] = true;
             }
         }
@@ -99,7 +89,7 @@ impl Plan {
         }
         (0..self.cells.len())
             .filter(|&i| wanted[i])
-            .map(CellId)
+            .map(CellIndex)
             .collect()
     }
 }
@@ -109,38 +99,45 @@ fn variants(experiment: &Experiment) -> Vec<(Option<String>, Cow<'_, [Row]>)> {
     if experiment.each.is_empty() {
         return vec![(None, Cow::Borrowed(&experiment.rows))];
     }
-    let with = |each: &String| {
+    let mut variants = Vec::with_capacity(experiment.each.len());
+    for each in &experiment.each {
         let mut rows = experiment.rows.clone();
-        let names = rows.iter_mut().flat_map(|row| &mut row.detectors);
-        names
-            .filter(|name| *name == EACH)
-            .for_each(|name| name.clone_from(each));
-        (Some(each.clone()), Cow::Owned(rows))
-    };
-    experiment.each.iter().map(with).collect()
+        for name in rows.iter_mut().flat_map(|row| &mut row.detectors) {
+            if name == EACH {
+                name.clone_from(each);
+            }
+        }
+        variants.push((Some(each.clone()), Cow::Owned(rows)));
+    }
+    variants
 }
 
-/// Adds cells; the same kind and key is one cell.
+/// Adds cells; the same kind and key is one cell. Each part is checked once, however many rows,
+/// classes and seeds use it.
 struct Builder<'a> {
     catalogue: &'a dyn Catalogue,
     plan: Plan,
-    known: HashMap<(CellKind, Key), CellId>,
-    detectors: BTreeMap<&'a str, (Arc<DetectorDef>, Result<Checked, String>)>,
-    classifiers: BTreeMap<&'a str, (Arc<DetectorDef>, Result<CheckedClassifier, String>)>,
-    parts: HashMap<String, Result<Checked, String>>,
-    forests: HashMap<String, Result<CheckedForest, String>>,
+    known: HashMap<(CellKind, Key), CellIndex>,
+    detectors: BTreeMap<&'a str, (Arc<DetectorDef>, Result<Checked, Fault>)>,
+    classifiers: BTreeMap<&'a str, (Arc<DetectorDef>, Result<CheckedClassifier, Fault>)>,
+    /// By class and text of the settings.
+    segments: HashMap<(String, String), Result<Checked, Fault>>,
+    /// By text of the settings.
+    statistics: HashMap<String, Result<Checked, Fault>>,
+    /// By text of the settings.
+    forests: HashMap<String, Result<CheckedForest, Fault>>,
 }
 
 impl<'a> Builder<'a> {
     fn new(experiment: &'a Experiment, catalogue: &'a dyn Catalogue) -> Self {
         let detectors = experiment.detectors.iter().map(|(name, def)| {
             let checked = catalogue.detector(&def.kind, &def.params);
-            let checked = checked.map_err(|m| format!("detectors.{name}: {m}"));
+            let checked = checked.map_err(|fault| fault.at(format!("detectors.{name}")));
             (name.as_str(), (Arc::new(def.clone()), checked))
         });
         let classifiers = experiment.classifiers.iter().map(|(name, def)| {
             let checked = catalogue.classifier(&def.kind, &def.params);
-            let checked = checked.map_err(|m| format!("classifiers.{name}: {m}"));
+            let checked = checked.map_err(|fault| fault.at(format!("classifiers.{name}")));
             (name.as_str(), (Arc::new(def.clone()), checked))
         });
         Self {
@@ -149,31 +146,66 @@ impl<'a> Builder<'a> {
             known: HashMap::new(),
             detectors: detectors.collect(),
             classifiers: classifiers.collect(),
-            parts: HashMap::new(),
+            segments: HashMap::new(),
+            statistics: HashMap::new(),
             forests: HashMap::new(),
         }
     }
 
-    fn place<'b>(&'b mut self, class: &'b str, name: &'b str, split: Arc<Split>) -> Place<'b, 'a> {
-        Place {
-            builder: self,
-            class,
-            name,
-            split,
+    /// Adds the cells of all rows at one class, protocol and seed.
+    fn rows(&mut self, rows: &[Row], place: &Label, split: &Result<Arc<Split>, Fault>) {
+        for (i, row) in rows.iter().enumerate() {
+            let cell = split.clone().and_then(|split| {
+                Place {
+                    builder: self,
+                    label: place,
+                    split,
+                }
+                .row(row)
+            });
+            self.plan.results.push(RowResult {
+                row: i,
+                class: place.class.clone(),
+                protocol: place.protocol.clone(),
+                seed: place.seed,
+                each: place.each.clone(),
+                cell,
+            });
         }
     }
 
-    /// Checks a part once per distinct text.
-    fn part(
-        &mut self,
-        what: &str,
-        text: String,
-        check: impl FnOnce(&dyn Catalogue) -> Result<Checked, String>,
-    ) -> Result<Checked, String> {
+    fn segments(&mut self, spec: Option<&Value>, class: &str) -> Result<Checked, Fault> {
         let catalogue = self.catalogue;
-        self.parts
-            .entry(format!("{what}\u{0}{text}"))
-            .or_insert_with(|| check(catalogue).map_err(|m| format!("{what}: {m}")))
+        self.segments
+            .entry((class.to_owned(), text(spec)))
+            .or_insert_with(|| {
+                let checked = catalogue.segments(spec, class);
+                checked.map_err(|fault| fault.at("segments"))
+            })
             .clone()
     }
+
+    fn statistics(&mut self, params: &Table) -> Result<Checked, Fault> {
+        let catalogue = self.catalogue;
+        self.statistics
+            .entry(params.to_string())
+            .or_insert_with(|| {
+                let checked = catalogue.features(params);
+                checked.map_err(|fault| fault.at("features"))
+            })
+            .clone()
+    }
+
+    fn forest(&mut self, spec: Option<&Value>) -> Result<CheckedForest, Fault> {
+        let catalogue = self.catalogue;
+        self.forests
+            .entry(text(spec))
+            .or_insert_with(|| catalogue.forest(spec).map_err(|fault| fault.at("forest")))
+            .clone()
+    }
+}
+
+/// Settings as text, to look them up by; empty if there are none.
+fn text(spec: Option<&Value>) -> String {
+    spec.map_or_else(String::new, Value::to_string)
 }

@@ -1,6 +1,7 @@
 //! Sweeps: one row becomes many, one for each combination of values.
 
-use crate::{DetectorDef, Row};
+use crate::error::Wrong;
+use crate::{DetectorDef, Head, Row};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::{Table, Value};
@@ -22,176 +23,180 @@ pub(crate) struct Sweep {
 }
 
 type Point = BTreeMap<String, Value>;
-type Fault = (String, String);
-type Defs = BTreeMap<String, DetectorDef>;
+type Definitions = BTreeMap<String, DetectorDef>;
 
 impl Sweep {
-    /// `detectors.NAME.PARAM` in a path makes a variant of that detector, added to `detectors`; so
-    /// for classifiers.
+    /// The rows, with those that are swept replaced by one row for each point. A path
+    /// `detectors.NAME.PARAM` makes a variant of that detector, added to `detectors`; likewise for
+    /// classifiers.
     pub(crate) fn expand(
         &self,
         rows: Vec<Row>,
-        detectors: &mut Defs,
-        classifiers: &mut Defs,
-    ) -> Result<Vec<Row>, Fault> {
+        detectors: &mut Definitions,
+        classifiers: &mut Definitions,
+    ) -> Result<Vec<Row>, Wrong> {
         let points = self.points()?;
         if points.is_empty() {
             return Ok(rows);
         }
-        if let Some(unknown) = self
-            .rows
-            .iter()
-            .flatten()
-            .find(|name| !rows.iter().any(|row| row.name == **name))
-        {
-            return Err(("sweep.rows".into(), format!("no row is called {unknown:?}")));
+        let mut named = self.rows.iter().flatten();
+        if let Some(unknown) = named.find(|name| !rows.iter().any(|row| row.name == **name)) {
+            let message = format!("no row is called {unknown:?}");
+            return Err(Wrong::new("sweep.rows", message));
         }
         let mut out = Vec::new();
         for row in rows {
             let swept = match &self.rows {
                 Some(names) => names.contains(&row.name),
-                None => row.head == crate::Head::Forest,
+                None => row.head == Head::Forest,
             };
-            if swept {
-                for point in &points {
-                    out.push(apply(&row, point, detectors, classifiers)?);
-                }
-            } else {
+            if !swept {
                 out.push(row);
+                continue;
+            }
+            for point in &points {
+                out.push(apply(&row, point, detectors, classifiers)?);
             }
         }
         Ok(out)
     }
 
-    fn points(&self) -> Result<Vec<Point>, Fault> {
+    /// Every combination of values: the product of all lists, times the zipped lists side by side,
+    /// less those excluded, plus those included.
+    fn points(&self) -> Result<Vec<Point>, Wrong> {
         let mut points = vec![Point::new()];
         for (path, values) in &self.product {
             if values.is_empty() {
-                return Err((
-                    format!("sweep.{path}"),
-                    "an empty list leaves no row".into(),
-                ));
+                let key = format!("sweep.{path}");
+                return Err(Wrong::new(key, "an empty list leaves no row"));
             }
-            points = points
+            let axis: Vec<Point> = values
                 .iter()
-                .flat_map(|p| values.iter().map(move |v| (p, v)))
-                .map(|(p, v)| extended(p, path, v))
+                .map(|value| Point::from([(path.clone(), value.clone())]))
                 .collect();
+            points = product(&points, &axis);
         }
-        if let Some(length) = self.zip.values().map(Vec::len).max() {
-            if let Some((path, list)) = self.zip.iter().find(|(_, l)| l.len() != length) {
-                let message = format!(
-                    "{} values, but another zipped list has {length}",
-                    list.len()
-                );
-                return Err((format!("sweep.zip.{path}"), message));
-            }
-            let zipped =
-                (0..length).map(|i| self.zip.iter().map(move |(k, l)| (k.clone(), l[i].clone())));
-            let zipped: Vec<Point> = zipped.map(Iterator::collect).collect();
-            points = points
-                .iter()
-                .flat_map(|p| {
-                    zipped
-                        .iter()
-                        .map(move |z| p.clone().into_iter().chain(z.clone()).collect())
-                })
-                .collect();
+        if !self.zip.is_empty() {
+            points = product(&points, &self.zipped()?);
         }
-        points.retain(|p| {
-            !self
-                .exclude
-                .iter()
-                .any(|e| !e.is_empty() && e.iter().all(|(k, v)| p.get(k) == Some(v)))
-        });
+        points.retain(|point| !self.exclude.iter().any(|part| matches(point, part)));
         points.extend(self.include.iter().cloned());
-        points.retain(|p| !p.is_empty());
+        // Without any axis the product is one point that changes nothing.
+        points.retain(|point| !point.is_empty());
         if points.is_empty() && !(self.product.is_empty() && self.zip.is_empty()) {
-            return Err((
-                "sweep.exclude".into(),
-                "every combination is excluded".into(),
-            ));
+            let message = "every combination is excluded";
+            return Err(Wrong::new("sweep.exclude", message));
+        }
+        Ok(points)
+    }
+
+    /// One point for each position of the zipped lists, which must be equally long.
+    fn zipped(&self) -> Result<Vec<Point>, Wrong> {
+        let length = self.zip.values().map(Vec::len).max().unwrap_or(0);
+        if let Some((path, list)) = self.zip.iter().find(|(_, list)| list.len() != length) {
+            let given = list.len();
+            let message = format!("{given} values, but another zipped list has {length}");
+            return Err(Wrong::new(format!("sweep.zip.{path}"), message));
+        }
+        let mut points = vec![Point::new(); length];
+        for (path, list) in &self.zip {
+            for (point, value) in points.iter_mut().zip(list) {
+                point.insert(path.clone(), value.clone());
+            }
         }
         Ok(points)
     }
 }
 
-fn extended(point: &Point, path: &str, value: &Value) -> Point {
-    let mut p = point.clone();
-    p.insert(path.to_owned(), value.clone());
-    p
+/// Each of `points` with each of `axis`; the last axis varies fastest.
+fn product(points: &[Point], axis: &[Point]) -> Vec<Point> {
+    let mut all = Vec::with_capacity(points.len() * axis.len());
+    for point in points {
+        for more in axis {
+            let mut both = point.clone();
+            both.extend(more.clone());
+            all.push(both);
+        }
+    }
+    all
+}
+
+/// True if the point has all values of an exclusion. An empty exclusion excludes nothing.
+fn matches(point: &Point, part: &Point) -> bool {
+    !part.is_empty()
+        && part
+            .iter()
+            .all(|(path, value)| point.get(path) == Some(value))
 }
 
 /// The row with the point's values set, named after them.
 fn apply(
     row: &Row,
     point: &Point,
-    detectors: &mut Defs,
-    classifiers: &mut Defs,
-) -> Result<Row, Fault> {
-    let fault = |path: &str, message: String| (format!("sweep.{path}"), message);
-    let mut row = row.clone();
+    detectors: &mut Definitions,
+    classifiers: &mut Definitions,
+) -> Result<Row, Wrong> {
+    let mut swept = row.clone();
     let mut name = row.name.clone();
-    for (path, v) in point {
-        let part = |family: &str| {
-            path.strip_prefix(family)
-                .and_then(|rest| rest.split_once('.'))
-        };
-        if let Some((detector, param)) = part("detectors.") {
-            variant(
-                &row.name,
-                &mut row.detectors,
-                detectors,
-                (detector, param, v),
-            )
-            .map_err(|m| fault(path, m))?;
-        } else if let Some((classifier, param)) = part("classifiers.") {
-            variant(
-                &row.name,
-                row.classifier.as_mut_slice(),
-                classifiers,
-                (classifier, param, v),
-            )
-            .map_err(|m| fault(path, m))?;
-        } else {
-            let mut value = Value::try_from(&row).map_err(|e| fault(path, e.to_string()))?;
-            set(&mut value, path, v.clone()).map_err(|m| fault(path, m))?;
-            row = value
-                .try_into()
-                .map_err(|e: toml::de::Error| fault(path, e.message().to_owned()))?;
-        }
-        name.push_str(&format!(
-            " · {}={}",
-            path.rsplit('.').next().unwrap_or(path),
-            plain(v)
-        ));
+    for (path, value) in point {
+        set_axis(&mut swept, path, value, detectors, classifiers)
+            .map_err(|message| Wrong::new(format!("sweep.{path}"), message))?;
+        let parameter = path.rsplit('.').next().unwrap_or(path);
+        name.push_str(&format!(" · {parameter}={}", plain(value)));
     }
-    row.name = name;
-    Ok(row)
+    swept.name = name;
+    Ok(swept)
+}
+
+/// Sets one value: of a detector's or classifier's variant, or of the row itself.
+fn set_axis(
+    row: &mut Row,
+    path: &str,
+    value: &Value,
+    detectors: &mut Definitions,
+    classifiers: &mut Definitions,
+) -> Result<(), String> {
+    let (used, definitions, rest) = if let Some(rest) = path.strip_prefix("detectors.") {
+        (row.detectors.as_mut_slice(), detectors, rest)
+    } else if let Some(rest) = path.strip_prefix("classifiers.") {
+        (row.classifier.as_mut_slice(), classifiers, rest)
+    } else {
+        // By way of a table, so that a row can be swept over every key that it has.
+        let mut table = Table::try_from(&*row).map_err(|e| e.to_string())?;
+        set(&mut table, path, value.clone())?;
+        *row = table
+            .try_into()
+            .map_err(|e: toml::de::Error| e.message().to_owned())?;
+        return Ok(());
+    };
+    let (name, parameter) = rest
+        .split_once('.')
+        .ok_or_else(|| format!("expected {path}.PARAMETER"))?;
+    make_variant(used, definitions, name, parameter, value)
+        .map_err(|message| format!("row {:?} {message}", row.name))
 }
 
 /// Gives the row its own variant of a detector or classifier with one parameter changed.
-fn variant(
-    row: &str,
-    all_used: &mut [String],
-    defs: &mut Defs,
-    (name, param, value): (&str, &str, &Value),
+fn make_variant(
+    used: &mut [String],
+    definitions: &mut Definitions,
+    name: &str,
+    parameter: &str,
+    value: &Value,
 ) -> Result<(), String> {
-    let is = |used: &String| *used == name || used.starts_with(&format!("{name}["));
-    let Some(used) = all_used.iter_mut().find(|used| is(used)) else {
-        return Err(format!("row {row:?} does not use {name:?}"));
-    };
-    let mut def = defs
+    // An axis before this one may have made a variant already: `a[x=1]` is still an `a`.
+    let variant = format!("{name}[");
+    let used = used
+        .iter_mut()
+        .find(|used| *used == name || used.starts_with(&variant))
+        .ok_or_else(|| format!("does not use {name:?}"))?;
+    let mut definition = definitions
         .get(used.as_str())
         .cloned()
-        .ok_or("it is not defined")?;
-    let mut params = Value::Table(std::mem::take(&mut def.params));
-    set(&mut params, param, value.clone())?;
-    if let Value::Table(table) = params {
-        def.params = table;
-    }
-    *used = format!("{used}[{param}={}]", plain(value));
-    defs.insert(used.clone(), def);
+        .ok_or_else(|| format!("uses {used:?}, which is not defined"))?;
+    set(&mut definition.params, parameter, value.clone())?;
+    *used = format!("{used}[{parameter}={}]", plain(value));
+    definitions.insert(used.clone(), definition);
     Ok(())
 }
 
@@ -203,30 +208,26 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Sets `path` (`a.b.c`) inside a table, making tables on the way. `forest = "brf"` becomes
-/// `{ preset = "brf" }` first.
-pub(crate) fn set(root: &mut Value, path: &str, value: Value) -> Result<(), String> {
+/// Sets `path` (`a.b.c`) inside a table, making tables on the way.
+pub(crate) fn set(root: &mut Table, path: &str, value: Value) -> Result<(), String> {
+    let (tables, last) = match path.rsplit_once('.') {
+        Some((tables, last)) => (tables.split('.').collect(), last),
+        None => (Vec::new(), path),
+    };
     let mut at = root;
-    let mut parts = path.split('.').peekable();
-    while let Some(part) = parts.next() {
-        if let Value::String(preset) = at {
-            *at = Value::Table(Table::from_iter([(
-                "preset".to_owned(),
-                Value::String(preset.clone()),
-            )]));
+    for part in tables {
+        let inner = at.entry(part).or_insert_with(|| Value::Table(Table::new()));
+        // A preset given by name alone: `forest = "brf"` becomes `{ preset = "brf" }`.
+        if inner.is_str() {
+            let preset = std::mem::replace(inner, Value::Table(Table::new()));
+            *inner = Value::Table(Table::from_iter([("preset".to_owned(), preset)]));
         }
-        let Value::Table(table) = at else {
-            return Err(format!("`{path}` leads through a value that is no table"));
-        };
-        if parts.peek().is_none() {
-            table.insert(part.to_owned(), value);
-            return Ok(());
-        }
-        at = table
-            .entry(part.to_owned())
-            .or_insert_with(|| Value::Table(Table::new()));
+        at = inner
+            .as_table_mut()
+            .ok_or_else(|| format!("`{path}` leads through a value that is not a table"))?;
     }
-    Err("an empty path".to_owned())
+    at.insert(last.to_owned(), value);
+    Ok(())
 }
 
 #[cfg(test)]

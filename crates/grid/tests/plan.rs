@@ -7,8 +7,8 @@
 
 use segad_core::{CellKind, ImageId, Key, KeyHasher, Label, Sample, Seed, TestSplit, TrainSplit};
 use segad_grid::{
-    Catalogue, Cell, Checked, CheckedClassifier, CheckedForest, DetectorDef, Experiment, GScores,
-    Layers, Plan, SegmentCells, Split, SplitDigests, Task,
+    Catalogue, Cell, Checked, CheckedClassifier, CheckedForest, DetectorDef, Experiment, Fault,
+    GScores, Layers, Plan, SegmentCells, Split, SplitDigests, SplitParts, Task,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ struct Toy {
     touched: &'static str,
 }
 
-fn keyed(kind: &str, text: impl ToString) -> Result<Checked, String> {
+fn keyed(kind: &str, text: impl ToString) -> Result<Checked, Fault> {
     let mut hasher = KeyHasher::new(kind, 1);
     Ok(Checked {
         key: hasher.field("text", &text.to_string()).finish(),
@@ -32,13 +32,13 @@ fn keyed(kind: &str, text: impl ToString) -> Result<Checked, String> {
 }
 
 impl Catalogue for Toy {
-    fn detector(&self, kind: &str, params: &Table) -> Result<Checked, String> {
+    fn detector(&self, kind: &str, params: &Table) -> Result<Checked, Fault> {
         if params.contains_key("wrong") {
             return Err("unknown parameter `wrong`".into());
         }
         keyed(kind, params)
     }
-    fn classifier(&self, kind: &str, params: &Table) -> Result<CheckedClassifier, String> {
+    fn classifier(&self, kind: &str, params: &Table) -> Result<CheckedClassifier, Fault> {
         let network = params
             .get("network")
             .map(Value::to_string)
@@ -53,10 +53,10 @@ impl Catalogue for Toy {
             embedding,
         })
     }
-    fn segments(&self, spec: Option<&Value>, _: &str) -> Result<Checked, String> {
+    fn segments(&self, spec: Option<&Value>, _: &str) -> Result<Checked, Fault> {
         keyed("segments", spec.map(Value::to_string).unwrap_or_default())
     }
-    fn segment_cells(&self, spec: Option<&Value>, _: &str) -> Result<Option<SegmentCells>, String> {
+    fn segment_cells(&self, spec: Option<&Value>, _: &str) -> Result<Option<SegmentCells>, Fault> {
         let Some(Value::Table(table)) = spec else {
             return Ok(None);
         };
@@ -68,10 +68,10 @@ impl Catalogue for Toy {
             per_image: true,
         }))
     }
-    fn features(&self, params: &Table) -> Result<Checked, String> {
+    fn features(&self, params: &Table) -> Result<Checked, Fault> {
         keyed("features", params)
     }
-    fn forest(&self, spec: Option<&Value>) -> Result<CheckedForest, String> {
+    fn forest(&self, spec: Option<&Value>) -> Result<CheckedForest, Fault> {
         let out = spec.and_then(|s| s.get("g_folds")?.as_integer());
         let g_scores = out.map_or(GScores::InSample, |n| GScores::OutOfFold {
             folds: n as usize,
@@ -84,24 +84,24 @@ impl Catalogue for Toy {
             g_scores,
         })
     }
-    fn classes(&self) -> Result<Vec<String>, String> {
+    fn classes(&self) -> Result<Vec<String>, Fault> {
         Ok(self.classes.clone())
     }
-    fn imported(&self, kind: &str, params: &Table, class: &str) -> Result<Option<Checked>, String> {
+    fn imported(&self, kind: &str, params: &Table, class: &str) -> Result<Option<Checked>, Fault> {
         if kind == "outside" {
             keyed("outside", format!("{class} {params}")).map(Some)
         } else {
             Ok(None)
         }
     }
-    fn seeds(&self, name: &str) -> Result<Vec<u64>, String> {
+    fn seeds(&self, name: &str) -> Result<Vec<u64>, Fault> {
         if name == "vad" {
             Ok(vec![333, 576])
         } else {
-            Err(format!("no list {name:?}"))
+            Err(format!("no list {name:?}").into())
         }
     }
-    fn split(&self, class: &str, protocol: &DetectorDef, seed: u64) -> Result<Arc<Split>, String> {
+    fn split(&self, class: &str, protocol: &DetectorDef, seed: u64) -> Result<Arc<Split>, Fault> {
         if class == "absent" {
             return Err("folder absent/ is not there".into());
         }
@@ -123,13 +123,19 @@ impl Catalogue for Toy {
         )
         .unwrap();
         let mapped: Vec<ImageId> = forest.ids().into_iter().chain(test.ids()).collect();
-        let digests =
-            SplitDigests::new((&detector, None, &forest, &forest, &test, &mapped), |id| {
-                let touched = !self.touched.is_empty() && id.as_str().contains(self.touched);
-                Ok::<_, String>(Key::of_bytes(
-                    format!("{id}{}{touched}", self.content).as_bytes(),
-                ))
-            })?;
+        let parts = SplitParts {
+            detector: &detector,
+            holdout: None,
+            forest: &forest,
+            classifier: &forest,
+            test: &test,
+            mapped: &mapped,
+        };
+        let digests = SplitDigests::new(parts, |id| {
+            let touched = !self.touched.is_empty() && id.as_str().contains(self.touched);
+            let content = format!("{id}{}{touched}", self.content);
+            Ok::<_, Fault>(Key::of_bytes(content.as_bytes()))
+        })?;
         Ok(Arc::new(Split {
             classifier_units: (0..forest.samples().len())
                 .map(|i| format!("{}", i / 2))
@@ -199,7 +205,7 @@ fn keys(text: &str, toy: &Toy) -> BTreeMap<String, Key> {
         .unwrap()
         .cells
         .into_iter()
-        .map(|c| (c.name, c.key))
+        .map(|c| (c.to_string(), c.key))
         .collect()
 }
 
@@ -210,14 +216,13 @@ fn cells_are_shared() {
     // The detectors are fitted once: their images and seed never change. The classifier's images
     // change with the protocol.
     assert_eq!(n[&CellKind::Fit], 2 + 4);
-    assert_eq!(n[&CellKind::Evaluate], 4 * 4);
+    assert_eq!(n[&CellKind::Scores], 4 * 4);
     assert_eq!(n[&CellKind::Forest], 3 * 4);
     assert_eq!(plan.results.len(), 16);
     for (i, cell) in plan.cells.iter().enumerate() {
         assert!(
             cell.needs.iter().all(|n| n.0 < i),
-            "{} comes before what it needs",
-            cell.name
+            "{cell} comes before what it needs"
         );
     }
 }
@@ -288,10 +293,10 @@ fn classifiers_share_features_and_folds_have_cells_of_their_own() {
     }
     let none = HEADS.replace("classifier = \"wrn\"\nforest", "forest");
     let plan = Plan::new(&experiment(&none), &toy(&["x"])).unwrap();
-    let faults: Vec<&String> = plan
+    let faults: Vec<String> = plan
         .results
         .iter()
-        .filter_map(|r| r.cell.as_ref().err())
+        .filter_map(|r| Some(r.cell.as_ref().err()?.to_string()))
         .collect();
     assert_eq!(faults.len(), 2);
     assert!(
@@ -315,7 +320,7 @@ fn a_stored_cell_needs_nothing() {
     assert!(
         forests
             .iter()
-            .all(|id| matches!(plan.cells[id.0].kind, CellKind::Forest | CellKind::Evaluate))
+            .all(|id| matches!(plan.cells[id.0].kind, CellKind::Forest | CellKind::Scores))
     );
 }
 
@@ -332,12 +337,12 @@ fn a_change_touches_what_depends_on_it_and_nothing_else() {
     };
     let a = changed(&TEXT.replace("size = 3", "size = 4"));
     assert!(a.iter().any(|n| n.starts_with("fit a")) && !a.iter().any(|n| n.starts_with("fit b")));
-    assert!(a.iter().any(|n| n.starts_with("evaluate A RF")));
+    assert!(a.iter().any(|n| n.starts_with("scores of A RF")));
     let forest = changed(&TEXT.replace("forest = \"rf\"", "forest = \"bt\""));
     assert!(
         forest
             .iter()
-            .all(|n| n.starts_with("forest A RF") || n.starts_with("evaluate A RF")),
+            .all(|n| n.starts_with("forest A RF") || n.starts_with("scores of A RF")),
         "{forest:?}"
     );
     assert_eq!(
@@ -462,14 +467,14 @@ fn a_changed_parameter_invalidates_exactly_what_depends_on_it() {
             is_features(c, "a", "\"s\"") || is_features(c, "b", "\"s\"")
         }),
         ("forest = \"rf\"", "forest = \"bt\"", "", |c| {
-            c.kind == CellKind::Forest && c.name.contains("M RF")
+            c.kind == CellKind::Forest && c.label.what == "M RF"
         }),
         // Other folds are other cells; only the forest is the same one.
         (
             "preset = \"brf\", g_folds",
             "preset = \"rf\", g_folds",
             "",
-            |c| c.kind == CellKind::Forest && c.name.contains("A + frozen"),
+            |c| c.kind == CellKind::Forest && c.label.what == "A + frozen",
         ),
         // Pixels of training images of the detectors, of those of forest and classifier, and of
         // test images.
@@ -495,7 +500,7 @@ fn a_changed_parameter_invalidates_exactly_what_depends_on_it() {
                     | Task::LabelMaps { .. }
                     | Task::Embed { .. }
                     | Task::Classify { .. }
-                    | Task::Evaluate { .. }
+                    | Task::TestScores { .. }
             )
         }),
     ];
@@ -508,7 +513,7 @@ fn a_changed_parameter_invalidates_exactly_what_depends_on_it() {
             .map(|c| std::mem::discriminant(&c.task))
             .collect()
     };
-    assert_eq!(tasks(&base).len(), 12, "some task has no cell");
+    assert_eq!(tasks(&base).len(), 13, "some task has no cell");
     let mut seen = std::collections::BTreeSet::new();
     for (from, to, touched, direct) in changes {
         let text = if from.is_empty() {
@@ -535,11 +540,7 @@ fn a_changed_parameter_invalidates_exactly_what_depends_on_it() {
                 .filter(|n| base.cells[n.0].kind != CellKind::Embed);
             depends[i] = direct(cell) || read.any(|n| depends[n.0]);
             let changed = cell.key != other.cells[i].key;
-            assert_eq!(
-                changed, depends[i],
-                "{to}{touched}: {} ({})",
-                cell.name, cell.kind
-            );
+            assert_eq!(changed, depends[i], "{to}{touched}: {cell}");
             if changed {
                 seen.insert(cell.kind);
             }
@@ -556,17 +557,16 @@ fn a_changed_parameter_invalidates_exactly_what_depends_on_it() {
     );
 }
 
-fn is_features(cell: &Cell, detector: &str, of: &str) -> bool {
+fn is_features(cell: &Cell, of: &str, spec: &str) -> bool {
     let Task::Features {
-        detectors,
-        segments,
+        detector,
+        segments: Some(segments),
         ..
     } = &cell.task
     else {
         return false;
     };
-    segments.as_ref().is_some_and(|s| s.to_string() == of)
-        && detectors.iter().any(|d| d == detector)
+    detector == of && segments.to_string() == spec
 }
 
 fn fits(cell: &Cell, classifier: &str) -> bool {
@@ -623,7 +623,7 @@ fn after_table_3_no_network_runs_for_table_6() {
     );
     assert_eq!(count(CellKind::Features), 2 * 4 * 2);
     assert_eq!(count(CellKind::Forest), 4 * 4 * 2);
-    assert_eq!(count(CellKind::Evaluate), 5 * 4 * 2);
+    assert_eq!(count(CellKind::Scores), 5 * 4 * 2);
     // And after both, the text's EfficientAD + WRN + Ours and Fig. 6 need no detector.
     for name in ["fig6", "text"] {
         let plan = Plan::new(&shipped(name), &toy).unwrap();
@@ -631,9 +631,11 @@ fn after_table_3_no_network_runs_for_table_6() {
         let fits = needed
             .iter()
             .filter(|id| plan.cells[id.0].kind == CellKind::Fit);
-        let fits: Vec<&str> = fits.map(|id| plan.cells[id.0].name.as_str()).collect();
+        let fits: Vec<&str> = fits
+            .map(|id| plan.cells[id.0].label.what.as_str())
+            .collect();
         assert!(
-            fits.iter().all(|name| name.starts_with("fit dra448")),
+            fits.iter().all(|what| *what == "dra448"),
             "{name}: {fits:?}"
         );
     }
@@ -713,7 +715,7 @@ fn a_fault_stays_where_it_is() {
     let bad: Vec<_> = plan
         .results
         .iter()
-        .filter_map(|r| r.cell.as_ref().err())
+        .filter_map(|r| Some(r.cell.as_ref().err()?.to_string()))
         .collect();
     assert_eq!(bad.len(), 4);
     assert!(

@@ -265,6 +265,7 @@ impl At<'_> {
                 "name".to_owned(),
                 format!("imported maps {} · {}", self.model, self.class).into(),
             );
+            recorded.insert("what".to_owned(), self.model.into());
             recorded.insert("model".to_owned(), self.model.into());
             recorded.insert("class".to_owned(), self.class.into());
             recorded.insert("layout".to_owned(), self.folder.layout().as_str().into());

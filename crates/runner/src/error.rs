@@ -35,12 +35,12 @@ impl Failure {
 
     /// A configuration failure from any error, with its causes.
     pub fn configuration(e: impl Into<BoxError>) -> Self {
-        Self::Configuration(crate::cells::chain(&*e.into()))
+        Self::Configuration(segad_grid::chain(&*e.into()))
     }
 
     /// An input failure from any error, with its causes.
     pub fn input(e: impl Into<BoxError>) -> Self {
-        Self::Input(crate::cells::chain(&*e.into()))
+        Self::Input(segad_grid::chain(&*e.into()))
     }
 }
 

@@ -1,17 +1,19 @@
 //! How long cells will take and how much memory, from what stored cells of the same sort recorded.
 
+use crate::record::Record;
 use segad_core::CellKind;
-use segad_grid::{Cell, Task};
+use segad_grid::{Cell, DetectorDef, Task};
 use segad_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use toml::Value;
 
 /// Stored cells of a kind that are looked at.
 const SAMPLE: usize = 500;
 
 /// What decides how long a cell takes, as its provenance records it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct TaskRecord {
+pub struct TaskRecord {
     /// Kind of detector, classifier or forest; empty for others.
     pub what: String,
     /// Its settings as the experiment gives them.
@@ -20,61 +22,58 @@ pub(crate) struct TaskRecord {
     pub images: usize,
 }
 
-/// What is recorded of a cell.
-pub(crate) fn task(cell: &Cell) -> TaskRecord {
-    let split = &cell.split;
-    let (what, settings, images) = match &cell.task {
-        Task::FitDetector { def } => (
-            def.kind.clone(),
-            def.params.to_string(),
-            split.detector.samples().len(),
-        ),
-        Task::FitClassifier { def, .. } | Task::OutOfFold { def, .. } => (
-            def.kind.clone(),
-            def.params.to_string(),
-            split.classifier.samples().len(),
-        ),
-        Task::Embed { def } => (def.kind.clone(), def.params.to_string(), split.pool().len()),
-        Task::Maps { def, .. } | Task::Classify { def, .. } => {
-            (def.kind.clone(), def.params.to_string(), split.mapped.len())
+impl TaskRecord {
+    /// What is recorded of a cell.
+    pub fn of(cell: &Cell) -> Self {
+        let split = &cell.split;
+        match &cell.task {
+            Task::FitDetector { def } => Self::by(def, split.detector.samples().len()),
+            Task::FitClassifier { def, .. } | Task::OutOfFold { def, .. } => {
+                Self::by(def, split.classifier.samples().len())
+            }
+            Task::Embed { def } => Self::by(def, split.pool().len()),
+            Task::Maps { def, .. } | Task::Classify { def, .. } => {
+                Self::by(def, split.mapped.len())
+            }
+            Task::FitSegments { segments, .. } => {
+                let images = split.forest.samples().len();
+                Self::new("segments", segments.to_string(), images)
+            }
+            Task::LabelMaps { segments, .. } => {
+                Self::new("segments", segments.to_string(), split.mapped.len())
+            }
+            Task::Features {
+                segments, features, ..
+            } => {
+                let settings = format!("{}\n{features}", text(segments.as_ref()));
+                Self::new("", settings, split.mapped.len())
+            }
+            Task::JoinFeatures { parts } => {
+                Self::new("join", String::new(), parts.len() * split.mapped.len())
+            }
+            Task::Forest { forest, .. } => {
+                Self::new("", text(forest.as_ref()), split.forest.samples().len())
+            }
+            Task::ImportedMaps => Self::new("", String::new(), split.mapped.len()),
+            Task::TestScores { .. } => Self::new("", String::new(), split.test.samples().len()),
         }
-        Task::ImportedMaps => (String::new(), String::new(), split.mapped.len()),
-        Task::FitSegments { segments, .. } => (
-            "segments".to_owned(),
-            segments.to_string(),
-            split.forest.samples().len(),
-        ),
-        Task::LabelMaps { segments, .. } => (
-            "segments".to_owned(),
-            segments.to_string(),
-            split.mapped.len(),
-        ),
-        Task::Features {
-            maps,
-            segments,
-            features,
-            ..
-        } => {
-            let settings = format!(
-                "{}\n{features}",
-                segments
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default()
-            );
-            (String::new(), settings, maps.len() * split.mapped.len())
-        }
-        Task::Forest { forest, .. } => {
-            let settings = forest.as_ref().map(ToString::to_string).unwrap_or_default();
-            (String::new(), settings, split.forest.samples().len())
-        }
-        Task::Evaluate { .. } => (String::new(), String::new(), split.test.samples().len()),
-    };
-    TaskRecord {
-        what,
-        settings,
-        images,
     }
+
+    fn new(what: &str, settings: String, images: usize) -> Self {
+        Self {
+            what: what.to_owned(),
+            settings,
+            images,
+        }
+    }
+
+    fn by(def: &DetectorDef, images: usize) -> Self {
+        Self::new(&def.kind, def.params.to_string(), images)
+    }
+}
+
+fn text(settings: Option<&Value>) -> String {
+    settings.map_or_else(String::new, Value::to_string)
 }
 
 /// An expectation for one cell.
@@ -123,19 +122,10 @@ impl Past {
         let mut past = Self::default();
         for &kind in kinds {
             for meta in store.sample(kind, SAMPLE)? {
-                let recorded = &meta.provenance;
-                let task = recorded
-                    .get("task")
-                    .and_then(|t| TaskRecord::deserialize(t).ok());
-                let (Some(task), Some(seconds)) =
-                    (task, recorded.get("seconds").and_then(|s| s.as_f64()))
-                else {
-                    continue;
-                };
-                let memory = recorded
-                    .get("peak_memory_mib")
-                    .and_then(|m| m.as_u64())
-                    .unwrap_or(0);
+                let recorded = Record::of(&meta);
+                let Some(task) = recorded.task else { continue };
+                let seconds = recorded.seconds;
+                let memory = recorded.peak_memory_mib;
                 let alike = past.alike.entry((kind, task.what.clone())).or_default();
                 alike.add(seconds, task.images, memory);
                 let same = past
@@ -155,7 +145,7 @@ impl Past {
             what,
             settings,
             images,
-        } = task(cell);
+        } = TaskRecord::of(cell);
         let alike = self.alike.get(&(cell.kind, what.clone()))?;
         Some(
             self.same

@@ -10,7 +10,7 @@ use crate::workbench::Workbench;
 use segad_core::{BoxError, FeatureTable, ImageId, Label, Sample};
 use segad_features::FeatureName;
 use segad_forest::Forest;
-use segad_grid::{Cell, CellId, Experiment, Head, Plan, Task};
+use segad_grid::{Cell, CellIndex, Experiment, Head, Plan, Task};
 use segad_metrics::Scores;
 use segad_report::{
     Driver, FeatureDrift, Figure, Importance, Note, Provenance, Report, Results, ScoreTable,
@@ -64,7 +64,7 @@ pub(crate) fn page(
             && experiment.rows[r.row].head == Head::Forest
             && !experiment.rows[r.row].detectors.is_empty()
     });
-    if let Some((result, Ok(evaluate))) = first.map(|r| (r, r.cell.as_ref())) {
+    if let Some((result, Ok(scores_cell))) = first.map(|r| (r, r.cell.as_ref())) {
         let several = several_classes(plan);
         let class = column(experiment, several, result);
         let class_index = results
@@ -74,7 +74,7 @@ pub(crate) fn page(
             .position(|c| *c == class)
             .unwrap_or(0);
         if let Some(cell) = scores.cell(result.row, class_index, Some(result.seed)) {
-            let inside = Inside::open(plan, bench, *evaluate).map_err(Failure::input)?;
+            let inside = Inside::open(plan, bench, *scores_cell).map_err(Failure::input)?;
             report.wrong = inside.wrong(bench, &class, &cell).map_err(Failure::input)?;
             let row = &experiment.rows[result.row].name;
             report.importance = inside.importance(row);
@@ -101,14 +101,14 @@ struct Inside<'a> {
 }
 
 impl<'a> Inside<'a> {
-    fn open(plan: &'a Plan, bench: &Workbench, evaluate: CellId) -> Result<Self, BoxError> {
-        let stored = |id: CellId| -> Result<Entry, BoxError> {
+    fn open(plan: &'a Plan, bench: &Workbench, scores: CellIndex) -> Result<Self, BoxError> {
+        let stored = |id: CellIndex| -> Result<Entry, BoxError> {
             let cell = &plan.cells[id.0];
             let entry = bench.store.entry(cell.kind, &cell.key)?;
-            entry.ok_or_else(|| format!("{} is not in the store any more", cell.name).into())
+            entry.ok_or_else(|| format!("{cell} is no longer in the store").into())
         };
         let wrong = || BoxError::from("a row with a forest has no forest cell");
-        let Task::Evaluate { source, .. } = &plan.cells[evaluate.0].task else {
+        let Task::TestScores { source, .. } = &plan.cells[scores.0].task else {
             return Err(wrong());
         };
         let cell = &plan.cells[source.0];
@@ -121,15 +121,9 @@ impl<'a> Inside<'a> {
         else {
             return Err(wrong());
         };
-        let Task::Features {
-            maps,
-            detectors,
-            segments,
-            labels,
-            ..
-        } = &plan.cells[features.0].task
-        else {
-            return Err(wrong());
+        let parts = match &plan.cells[features.0].task {
+            Task::JoinFeatures { parts } => parts.as_slice(),
+            _ => std::slice::from_ref(features),
         };
         let forest = Forest::from_bytes(&stored(*source)?.read("forest.bin")?)?;
         let mut table = segad_store::read_features(&stored(*features)?.path("features.parquet")?)?;
@@ -141,19 +135,36 @@ impl<'a> Inside<'a> {
             .to_string();
             table = crate::cells::with_scores(&table, &column, &scores)?;
         }
-        let readers = detectors
-            .iter()
-            .zip(maps)
-            .map(|(name, id)| {
-                Ok((
-                    name.clone(),
-                    MapsReader::open(&stored(*id)?.path("maps.parquet")?)?,
-                ))
-            })
-            .collect::<Result<Vec<(String, MapsReader)>, BoxError>>()?;
-        let first = &readers.first().ok_or_else(wrong)?.1;
-        let size = (first.height(), first.width());
-        let labels = Labels::open(bench, plan, *labels, segments.as_ref(), &cell.class, size)?;
+        let mut readers = Vec::with_capacity(parts.len());
+        let mut labels = None;
+        for part in parts {
+            let Task::Features {
+                maps,
+                detector,
+                segments,
+                labels: made,
+                ..
+            } = &plan.cells[part.0].task
+            else {
+                return Err(wrong());
+            };
+            let reader = MapsReader::open(&stored(*maps)?.path("maps.parquet")?)?;
+            if labels.is_none() {
+                // The detectors of a row share its segments.
+                let size = (reader.height(), reader.width());
+                let class = &cell.label.class;
+                labels = Some(Labels::open(
+                    bench,
+                    plan,
+                    *made,
+                    segments.as_ref(),
+                    class,
+                    size,
+                )?);
+            }
+            readers.push((detector.clone(), reader));
+        }
+        let labels = labels.ok_or_else(wrong)?;
         Ok(Self {
             cell,
             forest,

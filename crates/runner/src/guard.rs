@@ -6,7 +6,7 @@ use crate::results::{column, several_classes};
 use crate::workbench::Workbench;
 use segad_core::{BoxError, FeatureTable, ImageId, Label};
 use segad_defects::Guard;
-use segad_grid::{Cell, CellId, Experiment, Plan, Task};
+use segad_grid::{Cell, CellIndex, Experiment, Plan, Task};
 use segad_report::Note;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -123,9 +123,9 @@ pub(crate) fn check(
     Ok(findings)
 }
 
-/// The forest cell behind an evaluate cell, and its statistics.
-fn behind(plan: &Plan, evaluate: CellId) -> Option<(&Cell, &Cell)> {
-    let Task::Evaluate { source, .. } = &plan.cells[evaluate.0].task else {
+/// The forest cell behind test scores, and its statistics.
+fn behind(plan: &Plan, scores: CellIndex) -> Option<(&Cell, &Cell)> {
+    let Task::TestScores { source, .. } = &plan.cells[scores.0].task else {
         return None;
     };
     let forest = &plan.cells[source.0];

@@ -2,7 +2,7 @@
 
 use crate::workbench::Workbench;
 use segad_core::{BoxError, ImageId, LabelMap, SegmentSource};
-use segad_grid::{CellId, Plan};
+use segad_grid::{CellIndex, Plan};
 use segad_segments::SMALL_SEGMENT;
 use segad_store::LabelMapsReader;
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ impl Labels {
     pub fn open(
         bench: &Workbench,
         plan: &Plan,
-        cell: Option<CellId>,
+        cell: Option<CellIndex>,
         spec: Option<&Value>,
         class: &str,
         (height, width): (usize, usize),
@@ -55,8 +55,7 @@ impl Labels {
         };
         let cell = &plan.cells[id.0];
         let entry = bench.store.entry(cell.kind, &cell.key)?;
-        let entry = entry
-            .ok_or_else(|| format!("{} is not in the store any more; run again", cell.name))?;
+        let entry = entry.ok_or_else(|| format!("{cell} is no longer in the store; run again"))?;
         let index: Index = serde_json::from_slice(&entry.read(INDEX)?)?;
         let reader = LabelMapsReader::open(&entry.path(MAPS)?)?;
         let one = if index.one {

@@ -12,6 +12,7 @@
 //! # drop(bars);
 //! ```
 
+mod catalogue;
 pub mod cells;
 pub mod classifiers;
 pub mod clock;
@@ -30,6 +31,7 @@ mod labels;
 pub mod machine;
 pub mod params;
 pub mod progress;
+pub mod record;
 pub mod results;
 pub mod schedule;
 pub mod segmenter;

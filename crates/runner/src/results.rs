@@ -4,13 +4,14 @@ use crate::findings;
 use crate::gallery;
 use crate::guard;
 use crate::machine::Machine;
+use crate::record::Record;
 use crate::schedule::Outcome;
 use crate::training;
 use crate::workbench::Workbench;
 use crate::{Failure, versions};
 use rayon::prelude::*;
 use segad_core::{CellKind, ImageId};
-use segad_grid::{CellId, Experiment, Plan, RowResult};
+use segad_grid::{CellIndex, Experiment, Plan, RowResult};
 use segad_report::{
     CellSource, GroupKind, GroupSpec, Host, Metric, Provenance, Results, RowSpec, ScoreRow,
     ScoreTable, Shape, Stage, Tolerance,
@@ -295,12 +296,11 @@ fn collect(
             column(experiment, several, result),
         );
         let cell = match &result.cell {
-            Ok(id) => outcome.failed.get(id).map_or(Ok(*id), Err),
-            Err(reason) => Err(reason),
+            Ok(id) => outcome.failed.get(id).map_or(Ok(*id), |r| Err(r.clone())),
+            Err(fault) => Err(fault.to_string()),
         };
         match cell {
             Err(reason) => {
-                let reason = reason.clone();
                 failures.push(segad_report::Failure {
                     row,
                     class,
@@ -314,8 +314,8 @@ fn collect(
                     .store
                     .entry(cell.kind, &cell.key)
                     .map_err(Failure::input)?;
-                let entry =
-                    entry.ok_or_else(|| Failure::Input(format!("{} left the store", cell.name)))?;
+                let entry = entry
+                    .ok_or_else(|| Failure::Input(format!("{cell} is no longer in the store")))?;
                 let path = entry.path("scores.parquet").map_err(Failure::input)?;
                 let table = segad_store::read_features(&path).map_err(Failure::input)?;
                 for (sample, &score) in cell.split.test.samples().iter().zip(table.values()) {
@@ -354,33 +354,18 @@ fn provenance(
         else {
             continue;
         };
-        let recorded = &entry.meta().provenance;
+        let recorded = Record::of(entry.meta());
         let stage = stages.entry(cell.kind).or_default();
-        stage.0 += recorded
-            .get("seconds")
-            .and_then(|s| s.as_f64())
-            .unwrap_or(0.0);
+        stage.0 += recorded.seconds;
         stage.1 += 1;
-        for note in recorded
-            .get("notes")
-            .and_then(|n| n.as_array())
-            .into_iter()
-            .flatten()
-        {
-            *notes
-                .entry(note.as_str().unwrap_or_default().to_owned())
-                .or_default() += 1;
+        for note in recorded.notes {
+            *notes.entry(note).or_default() += 1;
         }
-        peak = peak.max(
-            recorded
-                .get("peak_memory_mib")
-                .and_then(|m| m.as_u64())
-                .unwrap_or(0),
-        );
+        peak = peak.max(recorded.peak_memory_mib);
     }
     let machine = Machine::here();
     let several = several_classes(plan);
-    let source = |result: &RowResult, id: CellId| CellSource {
+    let source = |result: &RowResult, id: CellIndex| CellSource {
         row: experiment.rows[result.row].name.clone(),
         class: column(experiment, several, result),
         seed: result.seed,

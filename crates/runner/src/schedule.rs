@@ -6,7 +6,7 @@ use crate::interrupt::Interrupt;
 use crate::progress::Bars;
 use rayon::prelude::*;
 use segad_core::{Cancel, CellKind, Key};
-use segad_grid::{CellId, Plan};
+use segad_grid::{CellIndex, Plan};
 use segad_store::{FailedCell, Lease, Store, TryLease};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -26,7 +26,7 @@ pub trait Execute: Sync {
     ///
     /// # Errors
     /// What went wrong, with file or value.
-    fn execute(&self, plan: &Plan, id: CellId, cancel: &Cancel) -> Result<(), String>;
+    fn execute(&self, plan: &Plan, id: CellIndex, cancel: &Cancel) -> Result<(), String>;
 }
 
 /// What to do about cells that fail.
@@ -77,7 +77,7 @@ pub struct Outcome {
     /// Cells that were in the store.
     pub stored: usize,
     /// Cells that failed, or that need one that did, with the reason.
-    pub failed: BTreeMap<CellId, String>,
+    pub failed: BTreeMap<CellIndex, String>,
     /// Seconds spent per kind of cell.
     pub seconds: BTreeMap<CellKind, f64>,
     /// True if Ctrl-C ended it early.
@@ -106,7 +106,7 @@ pub fn run(
     execute: &dyn Execute,
 ) -> Outcome {
     let has = |kind: CellKind, key: &Key| store.contains(kind, key);
-    let mut waiting: BTreeSet<CellId> = plan.needed(has).into_iter().collect();
+    let mut waiting: BTreeSet<CellIndex> = plan.needed(has).into_iter().collect();
     let mut outcome = Outcome {
         stored: plan.cells.len() - waiting.len(),
         ..Outcome::default()
@@ -135,7 +135,7 @@ pub fn run(
         waiting.retain(|&id| match blocked(plan, id, &outcome.failed) {
             Some(reason) => {
                 if plan.cells[id.0].missing.is_some() {
-                    bars.line(&format!("cannot run {}: {reason}", plan.cells[id.0].name));
+                    bars.line(&format!("cannot run {}: {reason}", plan.cells[id.0]));
                 }
                 outcome.failed.insert(id, reason);
                 total.inc(1);
@@ -145,8 +145,8 @@ pub fn run(
         });
         let batch = ready(plan, &waiting);
         let held = Mutex::new(0usize);
-        let results: Vec<(CellId, Option<Result<f64, String>>)> = {
-            let one = |&id: &CellId| {
+        let results: Vec<(CellIndex, Option<Result<f64, String>>)> = {
+            let one = |&id: &CellIndex| {
                 if interrupt.no_more.is_cancelled() {
                     return (id, None);
                 }
@@ -174,7 +174,7 @@ pub fn run(
                     *outcome.seconds.entry(plan.cells[id.0].kind).or_default() += seconds;
                 }
                 Err(reason) => {
-                    bars.line(&format!("failed: {}: {reason}", plan.cells[id.0].name));
+                    bars.line(&format!("failed: {}: {reason}", plan.cells[id.0]));
                     outcome.failed.insert(id, reason);
                 }
             }
@@ -189,7 +189,7 @@ pub fn run(
 }
 
 /// Why a cell can never run, if so.
-fn blocked(plan: &Plan, id: CellId, failed: &BTreeMap<CellId, String>) -> Option<String> {
+fn blocked(plan: &Plan, id: CellIndex, failed: &BTreeMap<CellIndex, String>) -> Option<String> {
     let cell = &plan.cells[id.0];
     if let Some(missing) = &cell.missing {
         return Some(missing.clone());
@@ -199,18 +199,18 @@ fn blocked(plan: &Plan, id: CellId, failed: &BTreeMap<CellId, String>) -> Option
     // The first link of the chain is what helps; the cells between are no news.
     Some(match reason.starts_with(NEEDS) {
         true => reason.clone(),
-        false => format!("{NEEDS}{}, which failed: {reason}", plan.cells[need.0].name),
+        false => format!("{NEEDS}{}, which failed: {reason}", plan.cells[need.0]),
     })
 }
 
 /// The next batch: the first network cell that is ready, or else every ready cell of the earliest
 /// light kind.
-fn ready(plan: &Plan, waiting: &BTreeSet<CellId>) -> Vec<CellId> {
+fn ready(plan: &Plan, waiting: &BTreeSet<CellIndex>) -> Vec<CellIndex> {
     let ready = waiting
         .iter()
         .copied()
         .filter(|id| plan.cells[id.0].needs.iter().all(|n| !waiting.contains(n)));
-    let ready: Vec<CellId> = ready.collect();
+    let ready: Vec<CellIndex> = ready.collect();
     let heavy = |kind: CellKind| {
         matches!(
             kind,
@@ -240,7 +240,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// Runs one cell while holding its lease; `None` if somebody else holds it. Seconds on success,
     /// 0 if it was there.
-    fn leased(&self, id: CellId) -> Option<Result<f64, String>> {
+    fn leased(&self, id: CellIndex) -> Option<Result<f64, String>> {
         let cell = &self.plan.cells[id.0];
         let kind = cell.kind;
         if self.store.contains(kind, &cell.key) {
@@ -262,7 +262,7 @@ impl Work<'_> {
 
     /// Runs one cell as often as the policy says. What failed in the end is remembered, unless it
     /// was stopped.
-    fn tried(&self, id: CellId, beat: &Beat) -> Result<(), String> {
+    fn tried(&self, id: CellIndex, beat: &Beat) -> Result<(), String> {
         let cell = &self.plan.cells[id.0];
         let kind = cell.kind;
         let before = self
@@ -293,8 +293,7 @@ impl Work<'_> {
                 None => reason,
             };
             if attempt < self.policy.retries {
-                self.bars
-                    .line(&format!("trying again: {}: {reason}", cell.name));
+                self.bars.line(&format!("trying again: {cell}: {reason}"));
                 continue;
             }
             let failure = FailedCell {

@@ -30,15 +30,12 @@ pub(crate) fn figures(plan: &Plan, bench: &Workbench) -> Result<Vec<Figure>, Box
         if !entry.meta().files.contains_key("curve.parquet") {
             continue;
         }
-        // "fit fastflow · mono elpv-high-shot seed 333"
-        let name = cell.name.strip_prefix("fit ").unwrap_or(&cell.name);
-        let (what, full) = name.split_once(" · ").unwrap_or((name, ""));
         let label = format!("seed {}", cell.split.seed.0);
         for (term, points) in terms(segad_store::read_curves(&entry.path("curve.parquet")?)?) {
             lines.push(Line {
-                plot: (what.to_owned(), cell.class.clone(), term),
+                plot: (cell.label.what.clone(), cell.label.class.clone(), term),
                 label: label.clone(),
-                full: full.to_owned(),
+                full: cell.label.place(),
                 points,
             });
         }

@@ -1,28 +1,24 @@
 //! What the parts of an experiment mean on this machine: its data set, weights, segment sources and
 //! settings.
 
-use crate::generated::{Loader, Recipe, Recipes};
+use crate::generated::{Loader, Recipes};
 use crate::interrupt::Interrupt;
 use crate::progress::Bars;
+use crate::segmenter;
 use crate::source::Source;
-use crate::{classifiers, detectors, params, segmenter};
 use segad_core::{
-    BoxError, CacheKey, Cancel, CellKind, Device, FitContext, Image, ImageId, ImageLoader, Key,
-    KeyHasher, LabelMap, Precision, Sample, Seed, SegmentSource, TrainSplit,
+    BoxError, Cancel, Device, FitContext, Image, ImageId, ImageLoader, Key, LabelMap, Precision,
+    SegmentSource,
 };
-use segad_datasets::{Index, Protocol, ProtocolParams};
-use segad_features::FeatureParams;
-use segad_grid::{
-    Catalogue, Checked, CheckedClassifier, CheckedForest, DetectorDef, SegmentCells, Split,
-    SplitDigests,
-};
+use segad_datasets::Index;
+use segad_grid::Fault;
 use segad_nn::{BackboneKind, Weights};
 use segad_segments::SegmentsSpec;
 use segad_store::Store;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
-use toml::{Table, Value};
+use toml::Value;
 
 /// The kind of a detector whose maps were computed elsewhere; its parameter `model` says which.
 pub const IMPORTED: &str = "imported";
@@ -61,14 +57,15 @@ pub struct Workbench {
     pub bars: Bars,
     /// Ctrl-C.
     pub interrupt: Interrupt,
-    indexes: Mutex<HashMap<String, Result<Arc<Index>, String>>>,
+    indexes: Mutex<HashMap<String, Result<Arc<Index>, Fault>>>,
     digests: Mutex<HashMap<BackboneKind, Key>>,
-    imported: Mutex<HashMap<(String, String), Result<Key, String>>>,
+    /// Keys of imported maps by model and class.
+    pub(crate) imported: Mutex<HashMap<(String, String), Result<Key, Fault>>>,
     files: Mutex<HashMap<PathBuf, Key>>,
-    recipes: Recipes,
+    pub(crate) recipes: Recipes,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // The maps behind these locks are only ever added to; a panic elsewhere leaves them whole.
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
@@ -104,12 +101,10 @@ impl Workbench {
     pub fn index(&self, class: &str) -> Result<Arc<Index>, BoxError> {
         let mut indexes = lock(&self.indexes);
         let index = indexes.entry(class.to_owned()).or_insert_with(|| {
-            self.source
-                .index(class)
-                .map(Arc::new)
-                .map_err(|e| crate::cells::chain(&*e))
+            let index = self.source.index(class)?;
+            Ok(Arc::new(index))
         });
-        Ok(index.clone()?)
+        index.clone().map_err(Fault::into_error)
     }
 
     /// Brings the pixels of images, generated ones included.
@@ -221,33 +216,6 @@ impl Workbench {
         };
         Ok(source.label_map(&self.recipes.real(id), &image)?)
     }
-
-    /// A bad image for each good one of the forest's.
-    fn generated(
-        &self,
-        table: Option<&Table>,
-        forest: &TrainSplit,
-        seed: u64,
-    ) -> Result<Vec<Sample>, BoxError> {
-        if self.source.maps().is_some() {
-            return Err("defects are generated on images, and with --maps there are none".into());
-        }
-        let recipe = self
-            .recipes
-            .add(Recipe::new(table, &self.settings.base, Seed(seed))?);
-        Ok(forest
-            .samples()
-            .iter()
-            .filter(|s| !s.label.is_bad())
-            .map(|s| recipe.sample(s))
-            .collect())
-    }
-
-    fn maps(&self) -> Result<&segad_import::MapsFolder, String> {
-        self.source
-            .maps()
-            .ok_or_else(|| format!("kind {IMPORTED}: it needs --maps DIR, a folder of maps"))
-    }
 }
 
 /// The name under which weights are fetched and stored.
@@ -330,195 +298,4 @@ fn segments_spec(spec: Option<&Value>) -> Result<SegmentsSpec, BoxError> {
         .cloned()
         .unwrap_or_else(|| Value::String("whole".into()))
         .try_into()?)
-}
-
-fn checked<T: CacheKey + ?Sized>(kind: &str, revision: u32, params: &T) -> Checked {
-    let mut hasher = KeyHasher::new(kind, revision);
-    Checked {
-        key: hasher.field("params", params).finish(),
-        missing: None,
-    }
-}
-
-fn text(e: impl Into<BoxError>) -> String {
-    crate::cells::chain(&*e.into())
-}
-
-/// Which model's maps a detector of kind [`IMPORTED`] takes.
-fn model(params: &Table) -> Result<&str, String> {
-    if let Some(unknown) = params.keys().find(|k| *k != "model") {
-        return Err(format!(
-            "{unknown}: a detector of kind {IMPORTED} has no parameter but model"
-        ));
-    }
-    let model = params.get("model").and_then(Value::as_str);
-    model.ok_or_else(|| "model: expected the name of the folder that holds the maps".to_owned())
-}
-
-impl Catalogue for Workbench {
-    fn detector(&self, kind: &str, params: &Table) -> Result<Checked, String> {
-        if kind == IMPORTED {
-            self.maps()?;
-            model(params)?;
-            return Ok(checked(
-                IMPORTED,
-                segad_import::REVISION,
-                &params.to_string(),
-            ));
-        }
-        if self.source.maps().is_some() {
-            return Err(format!(
-                "kind {kind:?}: it needs images, and with --maps there are none"
-            ));
-        }
-        detectors::check(self, kind, params).map_err(text)
-    }
-
-    fn imported(&self, kind: &str, params: &Table, class: &str) -> Result<Option<Checked>, String> {
-        if kind != IMPORTED {
-            return Ok(None);
-        }
-        let (model, folder) = (model(params)?, self.maps()?);
-        let key = lock(&self.imported)
-            .entry((model.to_owned(), class.to_owned()))
-            .or_insert_with(|| folder.key(model, class).map_err(text))
-            .clone()?;
-        let missing = (!self.store.contains(CellKind::Maps, &key)).then(|| {
-            format!(
-                "the maps of {model} for {class} are not imported; `segad import maps` says why"
-            )
-        });
-        Ok(Some(Checked { key, missing }))
-    }
-
-    fn classifier(&self, kind: &str, params: &Table) -> Result<CheckedClassifier, String> {
-        if self.source.maps().is_some() {
-            return Err(format!(
-                "kind {kind:?}: it needs images, and with --maps there are none"
-            ));
-        }
-        classifiers::check(self, kind, params).map_err(text)
-    }
-
-    fn segments(&self, spec: Option<&Value>, class: &str) -> Result<Checked, String> {
-        let spec = of_class(spec, class).map_err(text)?;
-        if let (None, Some(folder)) = (spec, self.source.maps()) {
-            let key = folder.segments_key(class).map_err(text)?;
-            return Ok(Checked { key, missing: None });
-        }
-        let index = self.index(class).map_err(text)?;
-        let ids: Vec<_> = index.entries().iter().map(|e| e.id.clone()).collect();
-        // The maps' own size is part of their key; any one size serves to tell sources apart.
-        let source = self.segment_source(spec, class, 256, 256).map_err(text)?;
-        Ok(checked(
-            "segments",
-            segad_segments::REVISION,
-            &source.digest(&ids).map_err(text)?,
-        ))
-    }
-
-    fn segment_cells(
-        &self,
-        spec: Option<&Value>,
-        class: &str,
-    ) -> Result<Option<SegmentCells>, String> {
-        segmenter::cells(self, of_class(spec, class).map_err(text)?).map_err(text)
-    }
-
-    fn features(&self, params: &Table) -> Result<Checked, String> {
-        let params: FeatureParams = params.clone().try_into().map_err(text)?;
-        Ok(checked(
-            "features",
-            segad_features::REVISION,
-            &params.check().map_err(text)?,
-        ))
-    }
-
-    fn forest(&self, spec: Option<&Value>) -> Result<CheckedForest, String> {
-        let params = params::forest(spec).map_err(text)?;
-        let mut hasher = KeyHasher::new("forest", segad_forest::REVISION);
-        hasher
-            .field("params", &params)
-            .field("monotone", &params::is_monotone(spec).map_err(text)?);
-        hasher.field("library", &segad_forest::library_version().to_string());
-        let forest = Checked {
-            key: hasher.finish(),
-            missing: None,
-        };
-        Ok(CheckedForest {
-            forest,
-            g_scores: params::g_scores(spec).map_err(text)?,
-        })
-    }
-
-    fn classes(&self) -> Result<Vec<String>, String> {
-        Ok(self
-            .source
-            .manifest()
-            .classes
-            .iter()
-            .map(|c| c.name.clone())
-            .collect())
-    }
-
-    fn seeds(&self, name: &str) -> Result<Vec<u64>, String> {
-        let seeds = self.source.manifest().seeds(name).map(<[u64]>::to_vec);
-        seeds.ok_or_else(|| {
-            format!(
-                "seeds: {} has no list called {name:?}",
-                self.source.manifest().name
-            )
-        })
-    }
-
-    fn split(&self, class: &str, protocol: &DetectorDef, seed: u64) -> Result<Arc<Split>, String> {
-        let index = self.index(class).map_err(text)?;
-        let kind: Protocol = protocol.kind.parse().map_err(text)?;
-        let mut table = protocol.params.clone();
-        let defects = match table.remove("defects") {
-            None => None,
-            Some(Value::Table(table)) => Some(table),
-            Some(other) => return Err(format!("defects {other}: expected a table")),
-        };
-        let params: ProtocolParams = Value::Table(table).try_into().map_err(text)?;
-        let mut split = kind.split(&index, Seed(seed), &params).map_err(text)?;
-        let mut mapped = kind.pool(&index, &split, &params).map_err(text)?;
-        if split.forest_generated > 0 {
-            let generated = self
-                .generated(defects.as_ref(), &split.forest, seed)
-                .map_err(text)?;
-            mapped.extend(generated.iter().map(|s| s.id.clone()));
-            let all = [split.forest.samples(), &generated].concat();
-            split.forest = TrainSplit::new(all).map_err(text)?;
-        } else if defects.is_some() {
-            return Err(format!("defects: protocol {kind} generates none"));
-        }
-        let classifier = split.classifier.unwrap_or_default();
-        let classifier_units = kind
-            .units(&index, classifier.samples(), &params)
-            .map_err(text)?;
-        let parts = (
-            &split.detector,
-            split.holdout.as_ref(),
-            &split.forest,
-            &classifier,
-            &split.test,
-            mapped.as_slice(),
-        );
-        let content = |id: &ImageId| self.recipes.digest(id, |id| self.source.digest(id));
-        let digests = SplitDigests::new(parts, content).map_err(text)?;
-        Ok(Arc::new(Split {
-            detector: split.detector,
-            holdout: split.holdout,
-            forest: split.forest,
-            classifier,
-            classifier_units,
-            test: split.test,
-            mapped,
-            headline: split.headline_groups,
-            detector_seed: split.detector_seed,
-            seed: Seed(seed),
-            digests,
-        }))
-    }
 }

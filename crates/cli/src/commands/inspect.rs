@@ -94,13 +94,8 @@ pub(super) fn run(args: &Inspect, bars: &Bars) -> Result<(), Failure> {
 
 /// Reads a model file.
 pub(super) fn open_model(path: &Path) -> Result<Model, Failure> {
-    Model::open(path).map_err(|e| {
-        Failure::Input(format!(
-            "{}: {}",
-            path.display(),
-            segad_runner::cells::chain(&e)
-        ))
-    })
+    Model::open(path)
+        .map_err(|e| Failure::Input(format!("{}: {}", path.display(), segad_grid::chain(&e))))
 }
 
 /// Inspects one image; whatever goes wrong with it becomes its record.
@@ -124,7 +119,7 @@ fn one(inspector: &Inspector, job: Job, args: &Inspect) -> Record {
         Ok(Record::new(name.clone(), &inspection, args.reasons))
     };
     let record = bytes.map_err(Into::into).and_then(inspect);
-    record.unwrap_or_else(|e| Record::failed(name, segad_runner::cells::chain(&*e)))
+    record.unwrap_or_else(|e| Record::failed(name, segad_grid::chain(&*e)))
 }
 
 type Jobs = Box<dyn Iterator<Item = Job> + Send>;

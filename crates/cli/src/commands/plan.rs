@@ -3,7 +3,7 @@
 use super::setup::{self, Prepared};
 use crate::cli::Run;
 use segad_core::CellKind;
-use segad_grid::{Cell, CellId, Plan};
+use segad_grid::{Cell, CellIndex, Plan};
 use segad_runner::Failure;
 use segad_runner::estimate::{Estimate, Past};
 use segad_runner::progress::Bars;
@@ -27,7 +27,7 @@ pub(super) fn plan(file: &Path, args: &Run, json: bool, bars: &Bars) -> Result<(
     let policy = args.policy();
     let mut kinds: Vec<CellKind> = needed
         .iter()
-        .map(|id: &CellId| plan.cells[id.0].kind)
+        .map(|id: &CellIndex| plan.cells[id.0].kind)
         .collect();
     kinds.sort_unstable();
     kinds.dedup();
@@ -36,7 +36,7 @@ pub(super) fn plan(file: &Path, args: &Run, json: bool, bars: &Bars) -> Result<(
     let mut objects = Vec::new();
     let mut totals: BTreeMap<CellKind, Total> = BTreeMap::new();
     for (i, cell) in plan.cells.iter().enumerate() {
-        let (stored, needed) = (has(cell.kind, &cell.key), needed.contains(&CellId(i)));
+        let (stored, needed) = (has(cell.kind, &cell.key), needed.contains(&CellIndex(i)));
         let failed = if needed {
             policy.standing(&bench.store, cell.kind, &cell.key)
         } else {
@@ -49,24 +49,21 @@ pub(super) fn plan(file: &Path, args: &Run, json: bool, bars: &Bars) -> Result<(
             None
         };
         totals.entry(cell.kind).or_default().add(state, estimate);
-        lines.push_str(&format!(
-            "{state:<8} {} {}{}\n",
-            cell.key.short(),
-            cell.name,
-            why
-        ));
+        lines.push_str(&format!("{state:<8} {} {cell}{why}\n", cell.key.short()));
         objects.push(json!({
-            "kind": cell.kind, "key": cell.key, "name": cell.name, "state": state,
+            "kind": cell.kind, "key": cell.key, "name": cell.to_string(), "state": state,
+            "what": cell.label.what, "class": cell.label.class, "protocol": cell.label.protocol,
+            "each": cell.label.each, "seed": cell.label.seed,
             "missing": cell.missing, "failed": failed.map(|f| f.reason),
             "estimated_seconds": estimate.map(|e| e.seconds),
             "estimated_memory_mib": estimate.map(|e| e.memory_mib),
             "needs": cell.needs.iter().map(|n| plan.cells[n.0].key).collect::<Vec<_>>(),
         }));
     }
-    let faults: Vec<&String> = plan
+    let faults: Vec<String> = plan
         .results
         .iter()
-        .filter_map(|r| r.cell.as_ref().err())
+        .filter_map(|r| Some(r.cell.as_ref().err()?.to_string()))
         .collect();
     if json {
         let all = json!({ "schema": 1, "experiment": experiment.name, "cells": objects, "faults": faults });
@@ -156,7 +153,7 @@ pub(super) fn config(file: &Path, args: &Run, origin: bool) -> Result<(), Failur
     let layers = setup::layers(file, args)?;
     layers.experiment().map_err(Failure::configuration)?;
     let mut text = String::new();
-    for o in layers.origins() {
+    for o in layers.origins().map_err(Failure::configuration)? {
         let from = if origin {
             format!("  # {}", o.origin)
         } else {

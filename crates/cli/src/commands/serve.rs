@@ -56,13 +56,7 @@ fn content(args: &Serve) -> Result<Content, Failure> {
         });
     }
     segad_nn::set_threads(setup::threads(args.threads));
-    let named = |e| {
-        Failure::Input(format!(
-            "{}: {}",
-            path.display(),
-            segad_runner::cells::chain(&e)
-        ))
-    };
+    let named = |e| Failure::Input(format!("{}: {}", path.display(), segad_grid::chain(&e)));
     let model = super::inspect::open_model(path)?;
     let worker = Arc::new(Worker::new(&model, args.device, args.workers).map_err(named)?);
     let gallery = FittedOn::new(worker.clone(), photos);

@@ -24,12 +24,14 @@ pub(super) struct Prepared {
 /// Reads and merges the layers of an experiment.
 pub(super) fn layers(file: &Path, args: &Run) -> Result<Layers, Failure> {
     let text = segad_files::read_to_string(file).map_err(Failure::input)?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let read = |path: &str| Ok(segad_files::read_to_string(&folder.join(path))?);
     let mut layers = Layers::new(&file.display().to_string(), &text)
         .and_then(|l| {
             if args.maps.is_some() {
-                l.on_maps(&args.profile)
+                l.on_maps(&args.profile, &read)
             } else {
-                l.profile(&args.profile)
+                l.profile(&args.profile, &read)
             }
         })
         .and_then(|l| l.environment(environment()))

@@ -6,6 +6,7 @@ use segad_provision::Cache;
 use segad_runner::Failure;
 use segad_runner::interrupt::Interrupt;
 use segad_runner::progress::Bars;
+use segad_runner::record::Record;
 use segad_store::Report;
 use std::path::PathBuf;
 
@@ -25,12 +26,7 @@ pub(super) fn run(
             let mut text = String::new();
             for cell in store.ls().map_err(Failure::input)? {
                 let name = match &cell.meta {
-                    Ok(meta) => meta
-                        .provenance
-                        .get("name")
-                        .and_then(|n| n.as_str())
-                        .unwrap_or("")
-                        .to_owned(),
+                    Ok(meta) => Record::of(meta).name,
                     Err(e) => format!("damaged: {e}"),
                 };
                 let (id, bytes) = (cell.id, cell.bytes());

@@ -3,8 +3,8 @@
 
 use super::{Photos, coloured, outlined};
 use segad_core::{AnomalyMap, BoxError, Device, Image, Label, LabelMap};
+use segad_grid::chain;
 use segad_product::{Card, Inspection, Inspector, Model, ProductError, Verdict};
-use segad_runner::cells::chain;
 use segad_serve::{
     About, Answer, Gallery, Inspect, Item, Layer, LayerKind, MapPicture, Reason, Refusal, Run,
 };

@@ -3,10 +3,10 @@
 
 use super::{Photos, coloured, outlined};
 use segad_core::{BoxError, CellKind, Image, ImageId, Key, LabelMap, SegmentSource};
+use segad_runner::record::Record;
 use segad_segments::{SegmentsSpec, Source};
 use segad_serve::{Gallery, Item, Layer, LayerKind, Run};
 use segad_store::{MapsReader, Store};
-use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,9 +17,7 @@ const SCALED: usize = 200;
 /// What a cell says of itself.
 struct Known {
     kind: CellKind,
-    name: String,
-    class: String,
-    inputs: Vec<Key>,
+    record: Record,
 }
 
 /// Maps of one detector, fit and class.
@@ -65,38 +63,15 @@ impl Experiments {
         for listed in store.ls()? {
             // Damaged cells are reported where something needs them.
             let Ok(meta) = &listed.meta else { continue };
-            let text = |key: &str| {
-                meta.provenance
-                    .get(key)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned()
-            };
-            let inputs = meta.provenance.get("inputs").and_then(Value::as_array);
-            let inputs = inputs
-                .into_iter()
-                .flatten()
-                .filter_map(|k| k.as_str()?.parse().ok())
-                .collect();
             let known = Known {
                 kind: meta.kind,
-                name: text("name"),
-                class: text("class"),
-                inputs,
+                record: Record::of(meta),
             };
             cells.insert(listed.id.key, known);
         }
-        let title = |known: &Known, key: &Key| {
-            let name = known.name.strip_prefix("evaluate ").unwrap_or(&known.name);
-            if name.is_empty() {
-                key.short()
-            } else {
-                name.to_owned()
-            }
-        };
         let mut rows: Vec<(String, Key)> = (cells.iter())
-            .filter(|(_, known)| known.kind == CellKind::Evaluate)
-            .map(|(key, known)| (title(known, key), *key))
+            .filter(|(_, known)| known.kind == CellKind::Scores)
+            .map(|(key, known)| (title(&known.record, key), *key))
             .filter(|(name, _)| only.is_empty() || only.iter().any(|o| name.contains(o.as_str())))
             .collect();
         rows.sort();
@@ -131,8 +106,9 @@ impl Experiments {
         };
         match known.kind {
             CellKind::Maps if !found.contains(key) => found.push(*key),
-            CellKind::Evaluate | CellKind::Forest | CellKind::Features => {
+            CellKind::Scores | CellKind::Forest | CellKind::Features => {
                 known
+                    .record
                     .inputs
                     .iter()
                     .for_each(|input| self.behind(input, found));
@@ -150,15 +126,14 @@ impl Experiments {
         {
             return Ok(maps.clone());
         }
-        let name = self
+        let detector = self
             .cells
             .get(key)
-            .map(|k| k.name.as_str())
-            .unwrap_or_default();
+            .map_or_else(|| key.short(), |known| known.record.part().to_owned());
         let entry = self
             .store
             .entry(CellKind::Maps, key)?
-            .ok_or_else(|| format!("{name}: left the store"))?;
+            .ok_or_else(|| format!("maps of {detector}: no longer in the store"))?;
         let reader = MapsReader::open(&entry.path("maps.parquet")?)?;
         let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
         for record in reader.iter(50).take(SCALED) {
@@ -166,11 +141,6 @@ impl Experiments {
             low = map.values().iter().copied().fold(low, f32::min);
             high = high.max(map.max());
         }
-        let detector = name
-            .strip_prefix("maps ")
-            .and_then(|n| n.split(" · ").next())
-            .unwrap_or("map")
-            .to_owned();
         let maps = Arc::new(Maps {
             detector,
             reader,
@@ -205,7 +175,7 @@ impl Experiments {
         let (name, key) = &self.rows[row];
         let entry = self
             .store
-            .entry(CellKind::Evaluate, key)?
+            .entry(CellKind::Scores, key)?
             .ok_or_else(|| format!("{name}: left the store"))?;
         let table = segad_store::read_features(&entry.path("scores.parquet")?)?;
         let mut keys = Vec::new();
@@ -276,11 +246,11 @@ impl Experiments {
         let class = self
             .cells
             .get(row)
-            .map(|k| k.class.as_str())
+            .map(|k| k.record.class.as_str())
             .unwrap_or_default();
-        let of_class: BTreeMap<&str, &Key> = (self.cells.iter())
-            .filter(|(_, k)| k.kind == CellKind::Maps && k.class == class)
-            .map(|(key, known)| (known.name.as_str(), key))
+        let of_class: BTreeMap<(String, &Key), &Key> = (self.cells.iter())
+            .filter(|(_, k)| k.kind == CellKind::Maps && k.record.class == class)
+            .map(|(key, known)| ((title(&known.record, key), key), key))
             .collect();
         for key in of_class.into_values() {
             let maps = self.maps(key)?;
@@ -305,6 +275,14 @@ impl Experiments {
             Image::from_grey(1, 1, &[0])?
         };
         Ok(source.label_map(&ImageId::new(id), &image)?)
+    }
+}
+
+/// What a row is called; entries of older programs are called by their whole name.
+fn title(record: &Record, key: &Key) -> String {
+    match record.title() {
+        title if title.is_empty() => key.short(),
+        title => title,
     }
 }
 

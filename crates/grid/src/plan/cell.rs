@@ -1,15 +1,16 @@
 //! What one cell is.
 
-use crate::{DetectorDef, Head, Split};
+use crate::{DetectorDef, Fault, Head, Split};
 use segad_core::{CellKind, Key};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 use toml::{Table, Value};
 
 /// Position of a cell in [`Plan::cells`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
-pub struct CellId(pub usize);
+pub struct CellIndex(pub usize);
 
 /// What to run for a cell. Everything that decides the result is in the cell's key as well.
 #[derive(Clone, Debug)]
@@ -29,85 +30,88 @@ pub enum Task {
         /// The classifier.
         def: Arc<DetectorDef>,
         /// The features that it trains on, if not on the images.
-        embed: Option<CellId>,
+        embed: Option<CellIndex>,
         /// The part that it must not see.
         fold: Option<Fold>,
     },
     /// Map every image of `split.mapped` with the detector that `fit` gave.
     Maps {
         /// The fitted detector.
-        fit: CellId,
+        fit: CellIndex,
         /// The detector.
         def: Arc<DetectorDef>,
     },
-    /// Maps that were brought in from outside.
+    /// Maps imported from outside.
     ImportedMaps,
     /// Learn segments from the good images of `split.forest`.
     FitSegments {
         /// The detectors' maps that it looks at.
-        maps: Vec<CellId>,
+        maps: Vec<CellIndex>,
         /// The segment source.
         segments: Value,
     },
     /// A label map of every image of `split.mapped`.
     LabelMaps {
         /// What was learned, if anything is.
-        fit: Option<CellId>,
+        fit: Option<CellIndex>,
         /// The segment source.
         segments: Value,
     },
     /// Score every image of `split.mapped` with the classifier that `fit` gave.
     Classify {
         /// The fitted classifier.
-        fit: CellId,
+        fit: CellIndex,
         /// The classifier.
         def: Arc<DetectorDef>,
         /// The features that it scores, if not the images.
-        embed: Option<CellId>,
+        embed: Option<CellIndex>,
     },
     /// Score every image of `split.classifier` with the classifier that was fitted without its
     /// fold.
     OutOfFold {
-        /// One fitted classifier a fold.
-        fits: Vec<CellId>,
+        /// One fitted classifier per fold.
+        fits: Vec<CellIndex>,
         /// The classifier.
         def: Arc<DetectorDef>,
         /// The features that it scores, if not the images.
-        embed: Option<CellId>,
+        embed: Option<CellIndex>,
     },
-    /// Statistics of the maps inside each segment.
+    /// Statistics of one detector's maps inside each segment.
     Features {
-        /// One per detector, in the order of the columns.
-        maps: Vec<CellId>,
-        /// The detectors' names, for the columns.
-        detectors: Vec<String>,
+        /// The detector's maps.
+        maps: CellIndex,
+        /// The detector's name, for the columns.
+        detector: String,
         /// The segment source; `None`: the data set's own.
         segments: Option<Value>,
         /// The cell that holds the label maps, where they are made in one.
-        labels: Option<CellId>,
+        labels: Option<CellIndex>,
         /// Parameters of the statistics.
         features: Table,
-        /// Of several detectors: the statistics of each, which are put side by side. Empty if there
-        /// is one.
-        parts: Vec<CellId>,
+    },
+    /// The statistics of several detectors side by side.
+    JoinFeatures {
+        /// One [`Task::Features`] per detector, in the order of the columns.
+        parts: Vec<CellIndex>,
     },
     /// Fit on `split.forest`, score every row.
     Forest {
         /// The statistics, unless the row uses a classifier alone.
-        features: Option<CellId>,
+        features: Option<CellIndex>,
         /// The classifier's scores, added as a column.
-        classify: Option<CellId>,
+        classify: Option<CellIndex>,
         /// Scores that take their place in the rows that it is fitted on.
-        out_of_fold: Option<CellId>,
+        out_of_fold: Option<CellIndex>,
         /// The classifier's name, for the column.
         classifier: Option<String>,
         /// Parameters of the forest.
         forest: Option<Value>,
     },
-    /// Scores of `split.test` out of maps (their maximum), classifier scores, or a forest's scores.
-    Evaluate {
+    /// The row's scores of `split.test`: maxima of maps, or scores of a classifier or forest. Kept
+    /// apart because the cells before cover other images too and are shared by several rows.
+    TestScores {
         /// Where the scores come from.
-        source: CellId,
+        source: CellIndex,
         /// What they are.
         head: Head,
     },
@@ -122,25 +126,71 @@ pub struct Fold {
     pub of: usize,
 }
 
-/// One computation.
+/// What a cell is for: the part or row, and where it was first needed. Cells are shared, so a cell
+/// may serve other protocols and seeds as well. For people and provenance; not in the key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Label {
+    /// Detector, classifier, segments or row, as the experiment calls it.
+    pub what: String,
+    /// The class.
+    pub class: String,
+    /// The protocol.
+    pub protocol: String,
+    /// The detector that takes the place of [`crate::EACH`], if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<String>,
+    /// The experiment's seed.
+    pub seed: u64,
+}
+
+impl Label {
+    /// Class, protocol and seed, for people.
+    pub fn place(&self) -> String {
+        let Self {
+            class,
+            protocol,
+            seed,
+            ..
+        } = self;
+        match &self.each {
+            Some(each) => format!("{class} {protocol} {each} seed {seed}"),
+            None => format!("{class} {protocol} seed {seed}"),
+        }
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} · {}", self.what, self.place())
+    }
+}
+
+/// One computation. Displayed as its kind and label.
 #[derive(Clone, Debug)]
 pub struct Cell {
     /// What it computes.
     pub kind: CellKind,
     /// Where its result is stored.
     pub key: Key,
-    /// For people: what, class, protocol, seed.
-    pub name: String,
-    /// The class.
-    pub class: String,
+    /// What it is for.
+    pub label: Label,
     /// How to compute it.
     pub task: Task,
     /// Cells whose results it reads.
-    pub needs: Vec<CellId>,
+    pub needs: Vec<CellIndex>,
     /// Who trains and who is tested.
     pub split: Arc<Split>,
-    /// An input that is not there.
+    /// An input that is missing.
     pub missing: Option<String>,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            CellKind::Scores => write!(f, "scores of {}", self.label),
+            kind => write!(f, "{kind} {}", self.label),
+        }
+    }
 }
 
 /// Where the scores of one row, class, protocol and seed come from.
@@ -154,8 +204,8 @@ pub struct RowResult {
     pub protocol: String,
     /// The seed.
     pub seed: u64,
-    /// The detector that stands for [`EACH`], if the experiment has a list of them.
+    /// The detector that takes the place of [`EACH`], if the experiment has a list of them.
     pub each: Option<String>,
-    /// The evaluate cell, or why there is none.
-    pub cell: Result<CellId, String>,
+    /// The cell of the test scores, or why there is none.
+    pub cell: Result<CellIndex, Fault>,
 }

@@ -2,15 +2,15 @@ use super::{At, saved_model, select};
 use crate::classifiers::{self, Classifier};
 use rayon::prelude::*;
 use segad_core::{BoxError, FeatureTable, Image, ImageId};
-use segad_grid::{CellId, DetectorDef};
+use segad_grid::{CellIndex, DetectorDef};
 use segad_store::Draft;
 
 /// Scores of every mapped image.
 pub(super) fn run(
     at: &At<'_>,
-    fit: CellId,
+    fit: CellIndex,
     def: &DetectorDef,
-    embed: Option<CellId>,
+    embed: Option<CellIndex>,
 ) -> Result<Draft, BoxError> {
     let features = at.features(embed)?;
     let scores = scores(at, fit, def, features.as_ref(), &at.cell.split.mapped)?;
@@ -21,9 +21,9 @@ pub(super) fn run(
 /// fold.
 pub(super) fn out_of_fold(
     at: &At<'_>,
-    fits: &[CellId],
+    fits: &[CellIndex],
     def: &DetectorDef,
-    embed: Option<CellId>,
+    embed: Option<CellIndex>,
 ) -> Result<Draft, BoxError> {
     let features = at.features(embed)?;
     let (ids, fold_of) = (at.cell.split.classifier.ids(), at.folds(fits.len())?);
@@ -52,7 +52,7 @@ fn write(at: &At<'_>, ids: Vec<ImageId>, scores: Vec<f32>) -> Result<Draft, BoxE
 /// Scores of these images by one fitted classifier.
 fn scores(
     at: &At<'_>,
-    fit: CellId,
+    fit: CellIndex,
     def: &DetectorDef,
     features: Option<&FeatureTable>,
     ids: &[ImageId],
@@ -68,7 +68,9 @@ fn scores(
         }
         (Classifier::Images(classifier), _) => {
             let loader = at.bench.loader();
-            let task = ctx.progress.start(&at.cell.name, Some(ids.len() as u64));
+            let task = ctx
+                .progress
+                .start(&at.cell.to_string(), Some(ids.len() as u64));
             let mut scores = Vec::with_capacity(ids.len());
             for chunk in ids.chunks(ctx.batch.max(1)) {
                 if ctx.cancel.is_cancelled() {

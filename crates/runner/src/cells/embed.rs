@@ -10,7 +10,9 @@ pub(super) fn run(at: &At<'_>, def: &DetectorDef) -> Result<Draft, BoxError> {
     let ctx = at.context();
     let embedder = classifiers::embedder(at.bench, def, &ctx)?;
     let (loader, ids) = (at.bench.loader(), at.cell.split.pool());
-    let task = ctx.progress.start(&at.cell.name, Some(ids.len() as u64));
+    let task = ctx
+        .progress
+        .start(&at.cell.to_string(), Some(ids.len() as u64));
     let mut rows = Vec::new();
     for chunk in ids.chunks(ctx.batch.max(1)) {
         if ctx.cancel.is_cancelled() {

@@ -3,7 +3,7 @@ use crate::labels::{Labels, Small};
 use rayon::prelude::*;
 use segad_core::BoxError;
 use segad_features::{FeatureExtractor, FeatureParams, ImageMaps, SegmentIndex, TableBuilder};
-use segad_grid::CellId;
+use segad_grid::CellIndex;
 use segad_store::{Draft, MapsReader};
 use toml::{Table, Value};
 
@@ -13,15 +13,22 @@ const BATCH: usize = 50;
 /// Statistics of each map of one detector inside each segment.
 pub(super) fn run(
     at: &At<'_>,
-    maps: CellId,
+    maps: CellIndex,
     detector: &str,
-    (segments, cell): (Option<&Value>, Option<CellId>),
+    (segments, cell): (Option<&Value>, Option<CellIndex>),
     features: &Table,
 ) -> Result<Draft, BoxError> {
     let params: FeatureParams = features.clone().try_into()?;
     let reader = MapsReader::open(&at.input(maps)?.path("maps.parquet")?)?;
     let size = (reader.height(), reader.width());
-    let labels = Labels::open(at.bench, at.plan, cell, segments, &at.cell.class, size)?;
+    let labels = Labels::open(
+        at.bench,
+        at.plan,
+        cell,
+        segments,
+        &at.cell.label.class,
+        size,
+    )?;
     let extractor = FeatureExtractor::new(params.check()?, &[detector.to_owned()], labels.names())?;
     let shared = labels.one().map(SegmentIndex::new).transpose()?;
     let mut small = Small::new(labels.names());
@@ -64,7 +71,7 @@ pub(super) fn run(
 }
 
 /// The statistics of several detectors side by side.
-pub(super) fn join(at: &At<'_>, parts: &[CellId]) -> Result<Draft, BoxError> {
+pub(super) fn join(at: &At<'_>, parts: &[CellIndex]) -> Result<Draft, BoxError> {
     let read = |&id| -> Result<_, BoxError> {
         Ok(segad_store::read_features(
             &at.input(id)?.path("features.parquet")?,

@@ -2,7 +2,7 @@ use super::{At, select};
 use crate::classifiers::{self, Training};
 use crate::detectors;
 use segad_core::{BoxError, CurvePoint, ImageId};
-use segad_grid::{CellId, DetectorDef, Fold};
+use segad_grid::{CellIndex, DetectorDef, Fold};
 use segad_nn::SavedModel;
 use segad_store::Draft;
 
@@ -27,7 +27,7 @@ pub(super) fn detector(at: &At<'_>, def: &DetectorDef) -> Result<Draft, BoxError
 pub(super) fn classifier(
     at: &At<'_>,
     def: &DetectorDef,
-    embed: Option<CellId>,
+    embed: Option<CellIndex>,
     fold: Option<Fold>,
 ) -> Result<Draft, BoxError> {
     let (loader, ctx, split) = (at.bench.loader(), at.context(), &at.cell.split);

@@ -2,7 +2,7 @@ use super::At;
 use segad_core::{BoxError, FeatureTable, ImageId, Label, TrainSplit};
 use segad_features::FeatureName;
 use segad_forest::Forest;
-use segad_grid::CellId;
+use segad_grid::CellIndex;
 use segad_store::Draft;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -13,9 +13,9 @@ use toml::Value;
 /// where it scores.
 pub(super) fn run(
     at: &At<'_>,
-    features: Option<CellId>,
-    classify: Option<(CellId, &str)>,
-    out_of_fold: Option<CellId>,
+    features: Option<CellIndex>,
+    classify: Option<(CellIndex, &str)>,
+    out_of_fold: Option<CellIndex>,
     forest: Option<&Value>,
 ) -> Result<Draft, BoxError> {
     let params = crate::params::forest(forest)?;
@@ -49,8 +49,8 @@ pub(super) fn run(
 /// The statistics, with the classifier's score as a further column.
 fn table(
     at: &At<'_>,
-    features: Option<CellId>,
-    classify: Option<(CellId, &str)>,
+    features: Option<CellIndex>,
+    classify: Option<(CellIndex, &str)>,
 ) -> Result<FeatureTable, BoxError> {
     let column = classify.map(|(_, name)| {
         FeatureName::Classifier {
@@ -97,7 +97,7 @@ pub(crate) fn with_scores(
     Ok(features.with_column(column, &values)?)
 }
 
-fn scores(at: &At<'_>, id: CellId) -> Result<FeatureTable, BoxError> {
+fn scores(at: &At<'_>, id: CellIndex) -> Result<FeatureTable, BoxError> {
     Ok(segad_store::read_features(
         &at.input(id)?.path("scores.parquet")?,
     )?)

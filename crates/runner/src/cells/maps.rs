@@ -4,18 +4,18 @@ use crate::generated::GROUP;
 use rayon::prelude::*;
 use segad_core::{BoxError, Image, ImageId, Sample};
 use segad_datasets::Entry;
-use segad_grid::{CellId, DetectorDef};
+use segad_grid::{CellIndex, DetectorDef};
 use segad_store::{Draft, MapRecord, MapsWriter};
 use std::collections::HashMap;
 
 /// Maps of every image that the detector did not train on, streamed batch by batch into one Parquet
 /// file.
-pub(super) fn run(at: &At<'_>, fit: CellId, def: &DetectorDef) -> Result<Draft, BoxError> {
+pub(super) fn run(at: &At<'_>, fit: CellIndex, def: &DetectorDef) -> Result<Draft, BoxError> {
     let model = super::saved_model(&at.input(fit)?)?;
     let ctx = at.context();
     let detector = detectors::load(at.bench, def, &model, &ctx)?;
     let loader = at.bench.loader();
-    let index = at.bench.index(&at.cell.class)?;
+    let index = at.bench.index(&at.cell.label.class)?;
     let entries: HashMap<&ImageId, &Entry> = index.entries().iter().map(|e| (&e.id, e)).collect();
     let forest = at
         .cell
@@ -27,9 +27,10 @@ pub(super) fn run(at: &At<'_>, fit: CellId, def: &DetectorDef) -> Result<Draft, 
     let generated: HashMap<&ImageId, &Sample> = forest.map(|s| (&s.id, s)).collect();
     let draft = at.draft()?;
     let mut writer: Option<MapsWriter> = None;
-    let task = ctx
-        .progress
-        .start(&at.cell.name, Some(at.cell.split.mapped.len() as u64));
+    let task = ctx.progress.start(
+        &at.cell.to_string(),
+        Some(at.cell.split.mapped.len() as u64),
+    );
     for ids in at.cell.split.mapped.chunks(ctx.batch.max(1)) {
         if ctx.cancel.is_cancelled() {
             return Err("interrupted".into());

@@ -2,24 +2,24 @@
 
 mod classify;
 mod embed;
-mod evaluate;
 mod features;
 mod fit;
 mod forest;
 mod maps;
+mod scores;
 mod segments;
 
 pub(crate) use forest::with_scores;
 
 use crate::clock::Stopwatch;
 use crate::machine::{self, Machine};
+use crate::record::Record;
 use crate::schedule::Execute;
-use crate::workbench::Workbench;
-use segad_core::{BoxError, Cancel, FeatureTable, FitContext, ImageId, Key, Label};
-use segad_grid::{Cell, CellId, Plan, Task};
+use crate::workbench::{Workbench, lock};
+use segad_core::{BoxError, Cancel, FeatureTable, FitContext, ImageId, Label};
+use segad_grid::{Cell, CellIndex, Plan, Task};
 use segad_nn::SavedModel;
 use segad_store::{Draft, Entry};
-use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
@@ -35,10 +35,10 @@ pub(crate) struct At<'a> {
 
 impl At<'_> {
     /// A cell that this one needs; the scheduler ran it before.
-    pub fn input(&self, id: CellId) -> Result<Entry, BoxError> {
+    pub fn input(&self, id: CellIndex) -> Result<Entry, BoxError> {
         let cell = &self.plan.cells[id.0];
         let entry = self.bench.store.entry(cell.kind, &cell.key)?;
-        entry.ok_or_else(|| format!("{} is not in the store any more; run again", cell.name).into())
+        entry.ok_or_else(|| format!("{cell} is no longer in the store; run again").into())
     }
 
     pub fn draft(&self) -> Result<Draft, BoxError> {
@@ -47,10 +47,7 @@ impl At<'_> {
 
     /// Something that was decided on the way and belongs into the provenance.
     pub fn note(&self, text: String) {
-        self.notes
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .push(text);
+        lock(&self.notes).push(text);
     }
 
     pub fn context(&self) -> FitContext {
@@ -58,7 +55,7 @@ impl At<'_> {
     }
 
     /// The table of an `embed` cell.
-    pub fn features(&self, embed: Option<CellId>) -> Result<Option<FeatureTable>, BoxError> {
+    pub fn features(&self, embed: Option<CellIndex>) -> Result<Option<FeatureTable>, BoxError> {
         let read = |id| -> Result<FeatureTable, BoxError> {
             Ok(segad_store::read_features(
                 &self.input(id)?.path("features.parquet")?,
@@ -105,7 +102,7 @@ fn select(table: &FeatureTable, ids: &[ImageId]) -> Result<FeatureTable, BoxErro
 }
 
 impl Execute for Workbench {
-    fn execute(&self, plan: &Plan, id: CellId, cancel: &Cancel) -> Result<(), String> {
+    fn execute(&self, plan: &Plan, id: CellIndex, cancel: &Cancel) -> Result<(), String> {
         let cell = &plan.cells[id.0];
         let at = At {
             bench: self,
@@ -129,18 +126,15 @@ impl Execute for Workbench {
             Task::OutOfFold { fits, def, embed } => classify::out_of_fold(&at, fits, def, *embed),
             Task::Features {
                 maps,
-                detectors,
+                detector,
                 segments,
                 labels,
                 features,
-                parts,
             } => {
                 let segments = (segments.as_ref(), *labels);
-                match (&maps[..], &detectors[..]) {
-                    ([maps], [detector]) => features::run(&at, *maps, detector, segments, features),
-                    _ => features::join(&at, parts),
-                }
+                features::run(&at, *maps, detector, segments, features)
             }
+            Task::JoinFeatures { parts } => features::join(&at, parts),
             Task::Forest {
                 features,
                 classify,
@@ -151,14 +145,13 @@ impl Execute for Workbench {
                 let classify = classify.zip(classifier.as_deref());
                 forest::run(&at, *features, classify, *out_of_fold, forest.as_ref())
             }
-            Task::Evaluate { source, head } => evaluate::run(&at, *source, *head),
+            Task::TestScores { source, head } => scores::run(&at, *source, *head),
         };
-        let publish = |draft: Draft| {
-            draft
-                .commit(provenance(&at, watch.seconds()))
-                .map_err(BoxError::from)
+        let publish = |draft: Draft| -> Result<(), BoxError> {
+            draft.commit(serde_json::to_value(record(&at, watch.seconds()))?)?;
+            Ok(())
         };
-        let done = done.and_then(publish).map(|_| ()).map_err(|e| chain(&*e));
+        let done = done.and_then(publish).map_err(|e| segad_grid::chain(&*e));
         let checkpoints = self.checkpoints(&cell.key);
         if done.is_ok() && checkpoints.exists() {
             // The stored model has taken their place. What cannot be removed only takes space.
@@ -170,39 +163,18 @@ impl Execute for Workbench {
 }
 
 /// What is recorded beside every result.
-fn provenance(at: &At<'_>, seconds: f64) -> serde_json::Value {
-    let inputs: Vec<Key> = at
-        .cell
-        .needs
-        .iter()
-        .map(|id| at.plan.cells[id.0].key)
-        .collect();
-    json!({
-        "name": at.cell.name,
-        "class": at.cell.class,
-        "inputs": inputs,
-        "seconds": seconds,
-        "task": crate::estimate::task(at.cell),
-        "peak_memory_mib": machine::peak_memory_mib(),
-        "machine": Machine::here(),
-        "versions": crate::versions::versions(),
-        "device": at.bench.settings.device.to_string(),
-        "threads": at.bench.settings.threads,
-        "notes": *at.notes.lock().unwrap_or_else(|e| e.into_inner()),
-    })
-}
-
-/// An error with its causes.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = cause.source();
+fn record(at: &At<'_>, seconds: f64) -> Record {
+    let cells = &at.plan.cells;
+    let inputs = at.cell.needs.iter().map(|id| cells[id.0].key).collect();
+    let versions = crate::versions::versions().into_iter();
+    Record {
+        seconds,
+        peak_memory_mib: machine::peak_memory_mib(),
+        machine: Some(Machine::here()),
+        versions: versions.map(|(name, v)| (name.to_owned(), v)).collect(),
+        device: at.bench.settings.device.to_string(),
+        threads: at.bench.settings.threads,
+        notes: lock(&at.notes).clone(),
+        ..Record::new(at.cell, inputs)
     }
-    text
 }

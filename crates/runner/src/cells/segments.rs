@@ -5,7 +5,7 @@ use crate::segmenter::{self, Script};
 use crate::workbench::of_class;
 use rayon::prelude::*;
 use segad_core::{AnomalyMap, BoxError, Image, ImageId, LabelMap};
-use segad_grid::CellId;
+use segad_grid::CellIndex;
 use segad_segments::{ClusteredParams, PatchClusters, SegmentsTable};
 use segad_store::{Draft, LabelMapsWriter, MapsReader};
 use toml::Value;
@@ -24,8 +24,8 @@ fn clustered(segments: &Value, class: &str) -> Result<ClusteredParams, BoxError>
 
 /// Learns segments from the good images that the forest trains on: those that no detector was
 /// fitted on.
-pub(super) fn fit(at: &At<'_>, maps: &[CellId], segments: &Value) -> Result<Draft, BoxError> {
-    let params = clustered(segments, &at.cell.class)?;
+pub(super) fn fit(at: &At<'_>, maps: &[CellIndex], segments: &Value) -> Result<Draft, BoxError> {
+    let params = clustered(segments, &at.cell.label.class)?;
     let split = &at.cell.split;
     let ids: Vec<ImageId> = split
         .forest
@@ -47,7 +47,7 @@ pub(super) fn fit(at: &At<'_>, maps: &[CellId], segments: &Value) -> Result<Draf
     let task = at
         .context()
         .progress
-        .start(&at.cell.name, Some(ids.len() as u64));
+        .start(&at.cell.to_string(), Some(ids.len() as u64));
     let of = |id: &ImageId| -> Result<Vec<AnomalyMap>, BoxError> {
         let find = |r: &MapsReader| -> Result<AnomalyMap, BoxError> {
             Ok(r.get(
@@ -95,10 +95,10 @@ pub(super) fn fit(at: &At<'_>, maps: &[CellId], segments: &Value) -> Result<Draf
 /// A label map of every mapped image.
 pub(super) fn label_maps(
     at: &At<'_>,
-    fit: Option<CellId>,
+    fit: Option<CellIndex>,
     segments: &Value,
 ) -> Result<Draft, BoxError> {
-    let own = of_class(Some(segments), &at.cell.class)?;
+    let own = of_class(Some(segments), &at.cell.label.class)?;
     let table = segmenter::made(own)?.ok_or("these segments are made in no cell")?;
     let settings = &at.bench.settings;
     let seed = at.cell.split.detector_seed;
@@ -159,7 +159,7 @@ fn write(
     let task = at
         .context()
         .progress
-        .start(&at.cell.name, Some(mapped.len() as u64));
+        .start(&at.cell.to_string(), Some(mapped.len() as u64));
     for ids in mapped.chunks(at.bench.settings.batch.max(1)) {
         going(at)?;
         for (id, map) in ids.iter().zip(make(ids, &load(at, ids)?)?) {

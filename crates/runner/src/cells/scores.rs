@@ -1,11 +1,11 @@
 use super::At;
 use segad_core::{BoxError, FeatureTable, ImageId};
-use segad_grid::{CellId, Head};
+use segad_grid::{CellIndex, Head};
 use segad_store::{Draft, MapsReader};
 use std::collections::HashMap;
 
 /// Scores of the test images, in the order of the test split.
-pub(super) fn run(at: &At<'_>, source: CellId, head: Head) -> Result<Draft, BoxError> {
+pub(super) fn run(at: &At<'_>, source: CellIndex, head: Head) -> Result<Draft, BoxError> {
     let entry = at.input(source)?;
     let of: HashMap<ImageId, f32> = match head {
         Head::Max => {
