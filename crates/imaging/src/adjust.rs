@@ -39,58 +39,68 @@ fn mix(from: u8, to: u8, factor: f32) -> u8 {
 /// # Errors
 /// None for images as `segad-core` makes them.
 pub fn adjust(image: &Image, what: Adjust, factor: f32) -> Result<Image, ImagingError> {
-    let pixels = || image.rgb().chunks_exact(3);
-    let apply = |base: &dyn Fn(&[u8]) -> u8| -> Vec<u8> {
-        pixels()
-            .flat_map(|p| {
-                let from = base(p);
-                [p[0], p[1], p[2]].map(|v| mix(from, v, factor))
-            })
-            .collect()
-    };
-    let rgb = match what {
-        Adjust::Brightness => apply(&|_| 0),
-        Adjust::Saturation => apply(&luma),
-        Adjust::Contrast => {
-            let sum: u64 = pixels().map(|p| u64::from(luma(p))).sum();
-            let mean = (sum as f64 / (image.height() * image.width()) as f64 + 0.5) as u8;
-            apply(&|_| mean)
-        }
-    };
+    let mean = mean_luma(image);
+    let rgb = image
+        .rgb()
+        .chunks_exact(3)
+        .flat_map(|p| {
+            let from = match what {
+                Adjust::Brightness => 0,
+                Adjust::Contrast => mean,
+                Adjust::Saturation => luma(p),
+            };
+            [p[0], p[1], p[2]].map(|v| mix(from, v, factor))
+        })
+        .collect();
     Ok(Image::from_rgb(image.height(), image.width(), rgb)?)
 }
 
+/// Rounded half up, as in Pillow's `ImageEnhance.Contrast`.
+fn mean_luma(image: &Image) -> u8 {
+    let sum: u64 = image
+        .rgb()
+        .chunks_exact(3)
+        .map(|p| u64::from(luma(p)))
+        .sum();
+    (sum as f64 / (image.height() * image.width()) as f64 + 0.5) as u8
+}
+
 /// Turns the hue by `turn` of a full turn, as torchvision's `adjust_hue` on a Pillow image does: in
-/// 8-bit HSV, where hue has 256 steps. The way there and back alone changes most colours by a few
-/// levels; grey stays as it is.
+/// 8-bit HSV, where hue has 256 steps. The conversion to HSV and back already changes most colours
+/// by a few levels; grey does not change.
 ///
 /// # Errors
 /// None for images as `segad-core` makes them.
 pub fn shift_hue(image: &Image, turn: f64) -> Result<Image, ImagingError> {
+    // Through i32, so that a negative turn wraps around instead of saturating at 0.
     let shift = (turn * 255.0) as i32 as u8;
-    let pixel = |p: &[u8]| {
-        let [h, s, v] = to_hsv([p[0], p[1], p[2]]);
-        from_hsv([h.wrapping_add(shift), s, v])
-    };
-    let rgb = image.rgb().chunks_exact(3).flat_map(pixel).collect();
+    let rgb = image
+        .rgb()
+        .chunks_exact(3)
+        .flat_map(|p| {
+            let [h, s, v] = to_hsv([p[0], p[1], p[2]]);
+            from_hsv([h.wrapping_add(shift), s, v])
+        })
+        .collect();
     Ok(Image::from_rgb(image.height(), image.width(), rgb)?)
 }
 
 /// Pillow's RGB to HSV.
 fn to_hsv([r, g, b]: [u8; 3]) -> [u8; 3] {
-    let (high, low) = (r.max(g).max(b), r.min(g).min(b));
+    let high = r.max(g).max(b);
+    let low = r.min(g).min(b);
     if high == low {
         return [0, 0, high];
     }
     let range = f32::from(high - low);
-    let from = |c: u8| f32::from(high - c) / range;
+    let [red, green, blue] = [r, g, b].map(|c| f32::from(high - c) / range);
     // Pillow adds in double precision and keeps the sum in single.
     let hue = if r == high {
-        from(b) - from(g)
+        blue - green
     } else if g == high {
-        (2.0 + f64::from(from(r)) - f64::from(from(b))) as f32
+        (2.0 + f64::from(red) - f64::from(blue)) as f32
     } else {
-        (4.0 + f64::from(from(g)) - f64::from(from(r))) as f32
+        (4.0 + f64::from(green) - f64::from(red)) as f32
     };
     let hue = (f64::from(hue) / 6.0 + 1.0) % 1.0;
     let saturation = range / f32::from(high);
@@ -108,14 +118,12 @@ fn from_hsv([h, s, v]: [u8; 3]) -> [u8; 3] {
     }
     let place = f64::from(f32::from(h) * 6.0) / 255.0;
     let sextant = place.floor();
-    let (f, fs) = ((place - sextant) as f32, (f64::from(s) / 255.0) as f32);
-    let level = |less: f64| (f64::from(v) * (1.0 - less)).round() as u8;
-    let full = f64::from(fs);
-    let (p, q, t) = (
-        level(full),
-        level(f64::from(fs * f)),
-        level(full * (1.0 - f64::from(f))),
-    );
+    let fraction = (place - sextant) as f32;
+    let saturation = (f64::from(s) / 255.0) as f32;
+    // C promotes to double everywhere except in the product of the two floats.
+    let p = darken(v, f64::from(saturation));
+    let q = darken(v, f64::from(saturation * fraction));
+    let t = darken(v, f64::from(saturation) * (1.0 - f64::from(fraction)));
     match sextant as u8 % 6 {
         0 => [v, t, p],
         1 => [q, v, p],
@@ -124,4 +132,8 @@ fn from_hsv([h, s, v]: [u8; 3]) -> [u8; 3] {
         4 => [t, p, v],
         _ => [v, p, q],
     }
+}
+
+fn darken(value: u8, share: f64) -> u8 {
+    (f64::from(value) * (1.0 - share)).round() as u8
 }

@@ -15,7 +15,7 @@ const ANCHORS: [[u8; 3]; 9] = [
     [252, 254, 180],
 ];
 
-/// Colours of segments, told apart easily; label 0, by custom the background, is grey. Label n
+/// Easily distinguished colours of segments. Label 0, by convention the background, is grey; label n
 /// takes colour 1 + (n − 1) mod 12.
 pub const SEGMENT_COLOURS: [[u8; 3]; 13] = [
     [110, 110, 110],
@@ -50,13 +50,14 @@ pub fn colour_map(value: f32) -> [u8; 3] {
     let i = (at as usize).min(ANCHORS.len() - 2);
     let t = at - i as f32;
     std::array::from_fn(|c| {
-        let (a, b) = (f32::from(ANCHORS[i][c]), f32::from(ANCHORS[i + 1][c]));
+        let a = f32::from(ANCHORS[i][c]);
+        let b = f32::from(ANCHORS[i + 1][c]);
         (a + (b - a) * t).round() as u8
     })
 }
 
-/// An anomaly map in colours: `lo` and below is the darkest, `hi` and above the brightest. A map
-/// where `hi` does not exceed `lo` is dark throughout.
+/// An anomaly map in colours: `lo` and below is the darkest, `hi` and above the brightest. The result
+/// is dark throughout unless `hi` exceeds `lo`.
 ///
 /// # Errors
 /// None for maps as `segad-core` makes them.

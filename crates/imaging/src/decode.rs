@@ -93,7 +93,7 @@ pub struct RawLabels {
     pub height: usize,
     /// Width in pixels.
     pub width: usize,
-    /// One label a pixel, row-major.
+    /// One label per pixel, row-major.
     pub labels: Vec<u8>,
 }
 
@@ -131,9 +131,11 @@ pub fn decode_labels(bytes: &[u8]) -> Result<RawLabels, ImagingError> {
         (ColorType::Rgb, _) => return Err(ImagingError::NotLabels("an RGB PNG")),
     }
     let mut labels = Vec::with_capacity(raw.height * raw.width);
-    let (per_byte, mask) = (8 / usize::from(bits), 0xff_u8 >> (8 - bits));
+    let per_byte = 8 / usize::from(bits);
+    let mask = 0xff_u8 >> (8 - bits);
     for row in raw.data.chunks_exact(raw.line) {
         labels.extend((0..raw.width).map(|x| {
+            // PNG packs the leftmost pixel into the highest bits.
             let shift = 8 - usize::from(bits) * (x % per_byte + 1);
             (row[x / per_byte] >> shift) & mask
         }));
@@ -161,28 +163,16 @@ fn read_png(
 ) -> Result<RawPng, ImagingError> {
     let (height, width) = sniff::png_size(bytes)?;
     limits.check(height, width)?;
-    let damaged = |detail: String| ImagingError::Damaged {
-        format: "PNG",
-        detail,
-    };
-    let failed = |e: png::DecodingError| match e {
-        png::DecodingError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-            ImagingError::Truncated {
-                format: "PNG",
-                detail: "the picture is incomplete".to_owned(),
-            }
-        }
-        e => damaged(e.to_string()),
-    };
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
-    // The limit above bounds the picture; this one bounds what ancillary chunks may take beside it.
+    // The limit above bounds the picture; this one also bounds the ancillary chunks.
     let memory = usize::try_from(limits.pixels.saturating_mul(8).saturating_add(64 << 20))
         .unwrap_or(usize::MAX);
     decoder.set_limits(png::Limits { bytes: memory });
     decoder.set_transformations(transform);
+    // Neither reaches the pixels, and a damaged one is no reason to refuse the image.
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
-    let mut reader = decoder.read_info().map_err(failed)?;
+    let mut reader = decoder.read_info().map_err(png_error)?;
     if reader.info().bit_depth == BitDepth::Sixteen {
         return Err(ImagingError::Depth {
             format: "PNG",
@@ -194,9 +184,9 @@ fn read_png(
     }
     let size = reader
         .output_buffer_size()
-        .ok_or_else(|| damaged("its size overflows".to_owned()))?;
+        .ok_or_else(|| ImagingError::damaged("PNG", "its size overflows"))?;
     let mut data = vec![0; size];
-    let info = reader.next_frame(&mut data).map_err(failed)?;
+    let info = reader.next_frame(&mut data).map_err(png_error)?;
     Ok(RawPng {
         height: info.height as usize,
         width: info.width as usize,
@@ -205,6 +195,15 @@ fn read_png(
         line: info.line_size,
         data,
     })
+}
+
+fn png_error(error: png::DecodingError) -> ImagingError {
+    match error {
+        png::DecodingError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+            ImagingError::truncated("PNG", "the picture is incomplete")
+        }
+        e => ImagingError::damaged("PNG", e.to_string()),
+    }
 }
 
 fn decode_png(bytes: &[u8], limits: Limits) -> Result<Image, ImagingError> {
@@ -263,11 +262,11 @@ fn decode_jpeg(bytes: &[u8], limits: Limits) -> Result<Image, ImagingError> {
         .set_max_height(usize::from(u16::MAX))
         .jpeg_set_out_colorspace(space);
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    let pixels = decoder.decode().map_err(|e| ImagingError::Damaged {
-        format: "JPEG",
-        detail: e.to_string().trim().to_owned(),
-    })?;
-    let (height, width) = (usize::from(frame.height), usize::from(frame.width));
+    let pixels = decoder
+        .decode()
+        .map_err(|e| ImagingError::damaged("JPEG", e.to_string().trim()))?;
+    let height = usize::from(frame.height);
+    let width = usize::from(frame.width);
     Ok(if frame.components == 1 {
         Image::from_grey(height, width, &pixels)?
     } else {

@@ -15,14 +15,16 @@ fn fitted<'a>(image: &Image, map: &'a LabelMap) -> Result<Cow<'a, LabelMap>, Ima
     )?))
 }
 
-/// Draws the borders between segments in one colour. A label map of another size is brought to the
+/// Draws the borders between segments in one colour. A label map of another size is resized to the
 /// image's (nearest).
 ///
 /// # Errors
 /// None for images and maps as `segad-core` makes them.
 pub fn outline(image: &Image, map: &LabelMap, colour: [u8; 3]) -> Result<Image, ImagingError> {
     let map = fitted(image, map)?;
-    let (height, width, labels) = (map.height(), map.width(), map.labels());
+    let height = map.height();
+    let width = map.width();
+    let labels = map.labels();
     let mut rgb = image.rgb().to_vec();
     for y in 0..height {
         for x in 0..width {
@@ -37,8 +39,8 @@ pub fn outline(image: &Image, map: &LabelMap, colour: [u8; 3]) -> Result<Image, 
     Ok(Image::from_rgb(height, width, rgb)?)
 }
 
-/// Lays each segment's colour over the image with weight `alpha` (0 shows the image alone, 1 the
-/// colours alone). A label map of another size is brought to the image's (nearest).
+/// Lays each segment's colour over the image with weight `alpha` (0 shows only the image, 1 only the
+/// colours). A label map of another size is resized to the image's (nearest).
 ///
 /// # Errors
 /// None for images and maps as `segad-core` makes them.
@@ -77,11 +79,9 @@ pub fn contact_sheet(
     }
     const LIMIT: u64 = 400_000_000;
     let columns = columns.min(images.len());
-    let side = |tiles: usize, tile: usize| (tiles as u64) * (tile as u64 + gap as u64) + gap as u64;
-    let (height, width) = (
-        side(images.len().div_ceil(columns), tile_height),
-        side(columns, tile_width),
-    );
+    let rows = images.len().div_ceil(columns);
+    let height = sheet_side(rows, tile_height, gap);
+    let width = sheet_side(columns, tile_width, gap);
     if height.saturating_mul(width) > LIMIT {
         return Err(ImagingError::TooLarge {
             height,
@@ -89,7 +89,8 @@ pub fn contact_sheet(
             limit: LIMIT,
         });
     }
-    let (height, width) = (height as usize, width as usize);
+    let height = height as usize;
+    let width = width as usize;
     let mut rgb = background.repeat(height * width);
     for (n, image) in images.iter().enumerate() {
         let top = gap + (n / columns) * (tile_height + gap) + (tile_height - image.height()) / 2;
@@ -100,4 +101,9 @@ pub fn contact_sheet(
         }
     }
     Ok(Image::from_rgb(height, width, rgb)?)
+}
+
+/// In `u64`, so that the limit is checked before anything overflows.
+fn sheet_side(tiles: usize, tile: usize, gap: usize) -> u64 {
+    tiles as u64 * (tile as u64 + gap as u64) + gap as u64
 }

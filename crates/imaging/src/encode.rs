@@ -9,23 +9,30 @@ fn write(
     palette: Option<Vec<u8>>,
     data: &[u8],
 ) -> Result<Vec<u8>, ImagingError> {
-    let side = |n: usize| {
-        u32::try_from(n).map_err(|_| ImagingError::Encode(format!("a side of {n} pixels")))
-    };
-    let failed = |e: png::EncodingError| ImagingError::Encode(e.to_string());
     let mut out = Vec::new();
     let mut encoder = png::Encoder::new(&mut out, side(width)?, side(height)?);
     encoder.set_color(colour);
     encoder.set_depth(BitDepth::Eight);
-    // On cells and overlays 25 times as fast as balanced, and between 3 % smaller and 30 % larger.
+    // On solar cells and overlays, 25 times as fast as `Balanced`; the files are between 3 % smaller
+    // and 30 % larger.
     encoder.set_compression(Compression::Fast);
     if let Some(palette) = palette {
         encoder.set_palette(palette);
     }
-    let mut writer = encoder.write_header().map_err(failed)?;
-    writer.write_image_data(data).map_err(failed)?;
-    writer.finish().map_err(failed)?;
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(data)?;
+    writer.finish()?;
     Ok(out)
+}
+
+fn side(pixels: usize) -> Result<u32, ImagingError> {
+    u32::try_from(pixels).map_err(|_| ImagingError::Encode(format!("a side of {pixels} pixels")))
+}
+
+impl From<png::EncodingError> for ImagingError {
+    fn from(error: png::EncodingError) -> Self {
+        Self::Encode(error.to_string())
+    }
 }
 
 /// An 8-bit PNG, grey where all pixels are. The same image gives the same bytes.
@@ -33,7 +40,9 @@ fn write(
 /// # Errors
 /// [`ImagingError::Encode`] for a side of more than 2³¹ pixels.
 pub fn encode_png(image: &Image) -> Result<Vec<u8>, ImagingError> {
-    let (height, width, rgb) = (image.height(), image.width(), image.rgb());
+    let height = image.height();
+    let width = image.width();
+    let rgb = image.rgb();
     if rgb.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]) {
         let grey: Vec<u8> = rgb.iter().step_by(3).copied().collect();
         return write(height, width, ColorType::Grayscale, None, &grey);

@@ -5,7 +5,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ImagingError {
-    /// Any other error, of this file.
+    /// Any other error, in this file.
     #[error("{path}: {problem}")]
     File {
         /// The file.
@@ -36,14 +36,14 @@ pub enum ImagingError {
         detail: String,
     },
     /// Neither PNG nor JPEG nor any other image format known by name.
-    #[error("no image (starts with {0}); expected PNG or JPEG")]
+    #[error("not an image (starts with {0}); expected PNG or JPEG")]
     NotAnImage(String),
-    /// An image in a format that is not read here.
+    /// An image in an unsupported format.
     #[error("a {0} image; expected PNG or JPEG: convert it to 8-bit PNG")]
     OtherFormat(&'static str),
-    /// More or fewer than 8 bits a channel, where 8 are needed.
+    /// More or fewer than 8 bits per channel.
     #[error(
-        "{format} with {bits} bits a channel; expected 8: convert it to 8 bits with one scaling for all images"
+        "{format} with {bits} bits per channel; expected 8: convert it to 8 bits with one scaling for all images"
     )]
     Depth {
         /// `PNG` or `JPEG`.
@@ -60,14 +60,12 @@ pub enum ImagingError {
     #[error("JPEG with {0} components; expected 1 (grey) or 3 (colour)")]
     Components(u8),
     /// More than one picture in the file.
-    #[error(
-        "animated PNG; expected one picture: save the frame that is meant as a file of its own"
-    )]
+    #[error("animated PNG; expected one picture: save the frame you need as a separate file")]
     Animated,
     /// Pixels that are not opaque.
     #[error(
-        "pixel at row {row}, column {column} is not opaque (alpha {alpha}); what lies behind it is unknown: put the \
-         image on its background and save it without alpha"
+        "pixel at row {row}, column {column} is not opaque (alpha {alpha}), and the background is unknown: flatten the \
+         image onto its background and save it without alpha"
     )]
     Transparent {
         /// Row of the first such pixel.
@@ -94,15 +92,15 @@ pub enum ImagingError {
         "{0} where a label image was expected; save the labels as indexed or 8-bit grey PNG, or as .npy"
     )]
     NotLabels(&'static str),
-    /// A height or width of zero was asked for.
-    #[error("asked for {height}×{width} pixels; both must be at least 1")]
+    /// A height or width of zero was requested.
+    #[error("requested size is {height}×{width} pixels; both must be at least 1")]
     ZeroSize {
         /// Height asked for.
         height: usize,
         /// Width asked for.
         width: usize,
     },
-    /// Two pictures that must be of one size are not.
+    /// Two pictures that must have the same size do not.
     #[error(
         "sizes differ: {left_height}×{left_width} and {right_height}×{right_width}; resize one of them"
     )]
@@ -124,7 +122,7 @@ pub enum ImagingError {
         /// Number of columns.
         columns: usize,
     },
-    /// An array of a kind that is not read here.
+    /// An array of an unsupported type.
     #[error("npy array of type {descr}; expected booleans, integers or floats: {advice}")]
     NpyType {
         /// The type as the file states it.
@@ -133,14 +131,28 @@ pub enum ImagingError {
         advice: &'static str,
     },
     /// The encoder failed.
-    #[error("png could not be written: {0}")]
+    #[error("cannot encode PNG: {0}")]
     Encode(String),
-    /// A value that breaks the promises of the core types.
+    /// A value that violates the invariants of the core types.
     #[error(transparent)]
     Core(#[from] segad_core::CoreError),
 }
 
 impl ImagingError {
+    pub(crate) fn truncated(format: &'static str, detail: impl Into<String>) -> Self {
+        Self::Truncated {
+            format,
+            detail: detail.into(),
+        }
+    }
+
+    pub(crate) fn damaged(format: &'static str, detail: impl Into<String>) -> Self {
+        Self::Damaged {
+            format,
+            detail: detail.into(),
+        }
+    }
+
     /// The same error, naming the file it is about.
     #[must_use]
     pub fn at(self, path: &Path) -> Self {

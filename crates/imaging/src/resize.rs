@@ -8,7 +8,7 @@ const BITS: u32 = 32 - 8 - 2;
 struct Taps {
     /// First input pixel and number of them.
     spans: Vec<(usize, usize)>,
-    /// Weights, `stride` places an output pixel.
+    /// Weights, `stride` of them per output pixel.
     weights: Vec<i32>,
     stride: usize,
 }
@@ -23,6 +23,7 @@ impl Taps {
         let mut weights = vec![0; to * stride];
         let mut exact = vec![0.0; stride];
         for (i, places) in weights.chunks_exact_mut(stride).enumerate() {
+            // Pillow's expressions, term by term: another order rounds some weights differently.
             let centre = (i as f64 + 0.5) * scale;
             let first = (centre - filter + 0.5).max(0.0) as usize;
             let end = ((centre + filter + 0.5) as usize).min(from);
@@ -82,6 +83,7 @@ fn horizontal(rgb: &[u8], width: usize, to: usize) -> Vec<u8> {
             }
         }
         for (x, (first, weights)) in taps.iter().enumerate() {
+            // Half a unit, so that the final shift rounds instead of truncating.
             let mut sums = [1 << (BITS - 1); LANES];
             for (column, &k) in columns[first..].iter().zip(weights) {
                 sums.iter_mut()
@@ -118,7 +120,7 @@ fn vertical(rgb: &[u8], height: usize, to: usize) -> Vec<u8> {
 
 /// Resizes to `height` × `width` as Pillow's `Image.resize((width, height), BILINEAR)` does, to the
 /// bit: a triangle filter in 22-bit fixed point, along rows first, then along columns, rounded to 8
-/// bits in between; an axis that has the size already is left alone. The aspect ratio is not kept.
+/// bits in between; an axis that already has the size is not filtered. The aspect ratio is not kept.
 ///
 /// # Errors
 /// [`ImagingError::ZeroSize`] for a side of zero.
@@ -149,7 +151,6 @@ pub fn resize_labels(
     if height == 0 || width == 0 {
         return Err(ImagingError::ZeroSize { height, width });
     }
-    let nearest = |i: usize, from: usize, to: usize| (2 * i + 1) * from / (2 * to);
     let columns: Vec<usize> = (0..width).map(|x| nearest(x, map.width(), width)).collect();
     let mut labels = Vec::with_capacity(height * width);
     for y in 0..height {
@@ -157,4 +158,9 @@ pub fn resize_labels(
         labels.extend(columns.iter().map(|&x| row[x]));
     }
     Ok(LabelMap::new(height, width, labels, map.segments())?)
+}
+
+/// ⌊(i + ½)·from/to⌋ in integers.
+fn nearest(i: usize, from: usize, to: usize) -> usize {
+    (2 * i + 1) * from / (2 * to)
 }

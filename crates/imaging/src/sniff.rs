@@ -1,8 +1,8 @@
-//! What a file says about itself before anything is allocated.
+//! Checks of a file's own structure, made before anything is allocated.
 
 use crate::ImagingError;
 
-/// Formats told apart by their first bytes.
+/// Formats recognised by their first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Png,
@@ -11,7 +11,7 @@ pub(crate) enum Format {
 
 pub(crate) const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// Tells the format, or why it is none that is read here.
+/// The format, or why it is not supported.
 pub(crate) fn format(bytes: &[u8]) -> Result<Format, ImagingError> {
     if bytes.is_empty() {
         return Err(ImagingError::ZeroBytes);
@@ -24,66 +24,67 @@ pub(crate) fn format(bytes: &[u8]) -> Result<Format, ImagingError> {
     }
     for (format, signature) in [("PNG", PNG_SIGNATURE), ("JPEG", b"\xff\xd8\xff".as_slice())] {
         if signature.starts_with(bytes) {
-            return Err(ImagingError::Truncated {
-                format,
-                detail: format!("{} bytes in all", bytes.len()),
-            });
+            let detail = format!("{} bytes in all", bytes.len());
+            return Err(ImagingError::truncated(format, detail));
         }
     }
-    let at = |offset: usize, magic: &[u8]| bytes.get(offset..offset + magic.len()) == Some(magic);
-    let named = [
-        (at(0, b"GIF8"), "GIF"),
-        (at(0, b"BM") && bytes.len() > 26, "BMP"),
-        (
-            at(0, b"II*\0") || at(0, b"MM\0*") || at(0, b"II+\0") || at(0, b"MM\0+"),
-            "TIFF",
-        ),
-        (at(0, b"RIFF") && at(8, b"WEBP"), "WebP"),
-        (at(4, b"ftypavif") || at(4, b"ftypavis"), "AVIF"),
-        (at(4, b"ftyphei") || at(4, b"ftypmif1"), "HEIF"),
-        (at(4, b"jP  \r\n\x87\n"), "JPEG 2000"),
-        (at(0, b"\0\0\0\x0cJXL ") || at(0, b"\xff\x0a"), "JPEG XL"),
-    ];
-    if let Some((_, name)) = named.into_iter().find(|(hit, _)| *hit) {
+    if let Some(name) = other_format(bytes) {
         return Err(ImagingError::OtherFormat(name));
     }
     let start: Vec<String> = bytes.iter().take(8).map(|b| format!("{b:02x}")).collect();
     Err(ImagingError::NotAnImage(start.join(" ")))
 }
 
-/// Height and width from the first chunk, and that the last chunk is there: without it the file was
-/// cut.
+/// The name of a format that is known but not supported.
+fn other_format(bytes: &[u8]) -> Option<&'static str> {
+    let four: &[u8; 4] = bytes.first_chunk()?;
+    // The formats of the MPEG-4 family start with the length of a box, then its type.
+    let box_type = bytes.get(4..).unwrap_or_default();
+    match four {
+        b"GIF8" => Some("GIF"),
+        // Two letters are a weak signature, so a whole header is required as well.
+        [b'B', b'M', ..] if bytes.len() > 26 => Some("BMP"),
+        b"II*\0" | b"MM\0*" | b"II+\0" | b"MM\0+" => Some("TIFF"),
+        b"RIFF" if bytes.get(8..12) == Some(b"WEBP") => Some("WebP"),
+        [0xff, 0x0a, ..] => Some("JPEG XL"),
+        _ if box_type.starts_with(b"ftypavi") => Some("AVIF"),
+        _ if box_type.starts_with(b"ftyphei") || box_type.starts_with(b"ftypmif1") => Some("HEIF"),
+        _ if box_type.starts_with(b"jP  \r\n\x87\n") => Some("JPEG 2000"),
+        _ if bytes.starts_with(b"\0\0\0\x0cJXL ") => Some("JPEG XL"),
+        _ => None,
+    }
+}
+
+/// Height and width from the first chunk. A file without the last chunk is truncated.
 pub(crate) fn png_size(bytes: &[u8]) -> Result<(u64, u64), ImagingError> {
-    let cut = |detail: &str| ImagingError::Truncated {
-        format: "PNG",
-        detail: detail.to_owned(),
-    };
-    let word = |at: usize| -> Option<u32> {
-        bytes
-            .get(at..at + 4)
-            .and_then(|b| b.try_into().ok())
-            .map(u32::from_be_bytes)
-    };
     if bytes.len() < 33 {
-        return Err(cut("the header is incomplete"));
+        return Err(ImagingError::truncated("PNG", "the header is incomplete"));
     }
     if bytes.get(12..16) != Some(b"IHDR") {
-        return Err(ImagingError::Damaged {
-            format: "PNG",
-            detail: "the first chunk is not IHDR".to_owned(),
-        });
+        return Err(ImagingError::damaged("PNG", "the first chunk is not IHDR"));
     }
-    let width = word(16).ok_or_else(|| cut("no width"))?;
-    let height = word(20).ok_or_else(|| cut("no height"))?;
+    let no_end = || ImagingError::truncated("PNG", "the end chunk is missing");
+    let width = big_endian(bytes, 16).ok_or_else(no_end)?;
+    let height = big_endian(bytes, 20).ok_or_else(no_end)?;
     let mut at = 8;
     while bytes.get(at + 4..at + 8) != Some(b"IEND") {
-        let length = word(at).ok_or_else(|| cut("the end chunk is missing"))? as usize;
+        let length = big_endian(bytes, at).ok_or_else(no_end)? as usize;
+        // A chunk is its length, type, content and checksum. The length may be any number, so the
+        // sum must not overflow.
         at = at.saturating_add(length).saturating_add(12);
         if at.saturating_add(8) > bytes.len() {
-            return Err(cut("the end chunk is missing"));
+            return Err(no_end());
         }
     }
     Ok((u64::from(height), u64::from(width)))
+}
+
+fn big_endian(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes
+        .get(at..)?
+        .first_chunk()
+        .copied()
+        .map(u32::from_be_bytes)
 }
 
 /// The frame header of a JPEG.
@@ -95,31 +96,24 @@ pub(crate) struct JpegFrame {
     pub(crate) components: u8,
 }
 
-/// Walks the segments to the frame header and on to the end marker: decoders paint a cut file grey
-/// instead of failing.
+/// Walks the segments to the frame header and on to the end marker. Decoders fill the rest of a
+/// truncated file with grey instead of failing.
 pub(crate) fn jpeg_frame(bytes: &[u8]) -> Result<JpegFrame, ImagingError> {
-    let cut = |what: &str| ImagingError::Truncated {
-        format: "JPEG",
-        detail: what.to_owned(),
-    };
-    let damaged = |detail: String| ImagingError::Damaged {
-        format: "JPEG",
-        detail,
-    };
-    let byte = |at: usize| bytes.get(at).copied();
-    let mut frame = None;
+    let no_end = || ImagingError::truncated("JPEG", "the end marker is missing");
+    let incomplete = || ImagingError::truncated("JPEG", "a segment is incomplete");
+    let mut frames = Vec::new();
     let mut scans = 0;
     let mut at = 2;
     loop {
-        // To the next marker. Before the first scan only fill bytes may stand here; after it, the
-        // coded picture.
-        while byte(at).ok_or_else(|| cut("the end marker is missing"))? != 0xff {
+        // To the next marker, over the coded picture after a scan header, and over fill bytes.
+        at += bytes
+            .get(at..)
+            .and_then(|rest| rest.iter().position(|&b| b == 0xff))
+            .ok_or_else(no_end)?;
+        while bytes.get(at) == Some(&0xff) {
             at += 1;
         }
-        while byte(at) == Some(0xff) {
-            at += 1;
-        }
-        let marker = byte(at).ok_or_else(|| cut("the end marker is missing"))?;
+        let marker = *bytes.get(at).ok_or_else(no_end)?;
         at += 1;
         match marker {
             // A stuffed zero, TEM, restart markers, a second start: nothing follows them.
@@ -127,38 +121,46 @@ pub(crate) fn jpeg_frame(bytes: &[u8]) -> Result<JpegFrame, ImagingError> {
             0xd9 => break,
             _ => {}
         }
-        let (Some(high), Some(low)) = (byte(at), byte(at + 1)) else {
-            return Err(cut("a segment is incomplete"));
-        };
-        let length = usize::from(u16::from_be_bytes([high, low]));
+        let length = bytes
+            .get(at..)
+            .and_then(<[u8]>::first_chunk)
+            .ok_or_else(incomplete)?;
+        let length = usize::from(u16::from_be_bytes(*length));
         if length < 2 {
-            return Err(damaged(format!("segment {marker:02x} of length {length}")));
+            let detail = format!("segment {marker:02x} of length {length}");
+            return Err(ImagingError::damaged("JPEG", detail));
         }
-        let Some(body) = bytes.get(at + 2..at + length) else {
-            return Err(cut("a segment is incomplete"));
-        };
+        let body = bytes.get(at + 2..at + length).ok_or_else(incomplete)?;
         match marker {
+            // All of them but DHT, JPG and DAC are frame headers.
             0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => {
-                let &[bits, h1, h0, w1, w0, components, ..] = body else {
-                    return Err(damaged("frame header too short".to_owned()));
-                };
-                let found = JpegFrame {
-                    bits,
-                    height: u16::from_be_bytes([h1, h0]),
-                    width: u16::from_be_bytes([w1, w0]),
-                    components,
-                };
-                if frame.replace(found).is_some() {
-                    return Err(damaged("two frame headers".to_owned()));
-                }
+                frames.push(JpegFrame::read(body)?)
             }
             0xda => scans += 1,
             _ => {}
         }
         at += length;
     }
-    match frame {
-        Some(frame) if scans > 0 => Ok(frame),
-        _ => Err(damaged("no picture before the end marker".to_owned())),
+    match frames[..] {
+        [frame] if scans > 0 => Ok(frame),
+        [] | [_] => {
+            let detail = "no picture before the end marker";
+            Err(ImagingError::damaged("JPEG", detail))
+        }
+        _ => Err(ImagingError::damaged("JPEG", "several frame headers")),
+    }
+}
+
+impl JpegFrame {
+    fn read(body: &[u8]) -> Result<Self, ImagingError> {
+        let &[bits, h1, h0, w1, w0, components, ..] = body else {
+            return Err(ImagingError::damaged("JPEG", "frame header too short"));
+        };
+        Ok(Self {
+            bits,
+            height: u16::from_be_bytes([h1, h0]),
+            width: u16::from_be_bytes([w1, w0]),
+            components,
+        })
     }
 }

@@ -97,7 +97,7 @@ fn refusals_name_the_file_and_the_reason() {
             |e| matches!(e, E::OtherFormat("TIFF")),
             "TIFF",
         ),
-        ("make.py", |e| matches!(e, E::NotAnImage(_)), "no image"),
+        ("make.py", |e| matches!(e, E::NotAnImage(_)), "not an image"),
         (
             "missing.png",
             |e| matches!(e, E::File { .. }),

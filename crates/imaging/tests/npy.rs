@@ -62,7 +62,7 @@ fn other_shapes_and_orders() {
 fn refusals() {
     for (name, text) in [
         ("object", "Python objects"),
-        ("struct", "one field"),
+        ("struct", "each field"),
         ("complex", "astype"),
         ("text", "astype"),
         ("big_u8", "9223372036854775808"),

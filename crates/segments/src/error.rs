@@ -2,11 +2,11 @@ use segad_core::CoreError;
 use segad_imaging::ImagingError;
 use thiserror::Error;
 
-/// Why segments could not be had.
+/// Why there are no segments.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SegmentsError {
-    /// A file of shapes is no TOML, or holds an unknown key or a value of the wrong kind.
+    /// A file of shapes is not TOML, or has an unknown key or a value of the wrong type.
     #[error("{file}: {message}")]
     Toml {
         /// The file.
@@ -14,7 +14,7 @@ pub enum SegmentsError {
         /// What the parser says, with the place.
         message: String,
     },
-    /// A name that is no shipped map.
+    /// A name that is not that of a shipped map.
     #[error(
         "segments {name:?}: expected one of {known}, or a table such as {{ kind = \"static\", path = \"map.toml\" }}"
     )]
@@ -25,13 +25,13 @@ pub enum SegmentsError {
         known: String,
     },
     /// A setting outside its range.
-    #[error("segments: {name} = {value}; expected {expected}")]
+    #[error("segments: {name} = {value}: expected {expected}")]
     Parameter {
         /// The setting.
         name: &'static str,
         /// Its value.
         value: String,
-        /// What it may be.
+        /// The values allowed.
         expected: &'static str,
     },
     /// The list of segment names of a file is wrong.
@@ -76,12 +76,12 @@ pub enum SegmentsError {
     Missing {
         /// The image.
         image: String,
-        /// The first place looked at.
+        /// The first candidate.
         first: String,
-        /// The second place looked at.
+        /// The second candidate.
         second: String,
     },
-    /// Two label files for an image.
+    /// Two label files for one image.
     #[error("image {image}: both {first} and {second} exist; remove one")]
     Ambiguous {
         /// The image.
@@ -91,7 +91,7 @@ pub enum SegmentsError {
         /// The other.
         second: String,
     },
-    /// A label file whose content is no label map of the stated segments.
+    /// A label file whose content is not a label map of the declared segments.
     #[error("{file}: {reason}")]
     LabelFile {
         /// The file.
@@ -102,7 +102,7 @@ pub enum SegmentsError {
     /// Nothing stands out from the border's colour.
     #[error(
         "image {image}: empty foreground: {fraction:.4} of the image is farther than {threshold:.1} from the border's \
-         colour, and at least {least} is needed; lower the threshold, or take whole"
+         colour, but at least {least} is required; lower the threshold, or use whole"
     )]
     EmptyForeground {
         /// The image.
@@ -116,8 +116,9 @@ pub enum SegmentsError {
     },
     /// The foreground does not look like the template's outline.
     #[error(
-        "image {image}: the foreground's sides are {long:.0} and {short:.0} pixels (ratio {found:.2}), the template's \
-         ratio is {expected:.2}: over the tolerance of {tolerance}; check the foreground, or raise aspect_tolerance"
+        "image {image}: the foreground's sides are {long:.0} and {short:.0} pixels (ratio {found:.2}), but the \
+         template's ratio is {expected:.2}, beyond the tolerance of {tolerance}; check the foreground, or raise \
+         aspect_tolerance"
     )]
     Pose {
         /// The image.
@@ -134,14 +135,14 @@ pub enum SegmentsError {
         tolerance: f64,
     },
     /// Too few good images to learn segments from.
-    #[error("segments from {found} good images; at least {needed} are needed")]
+    #[error("segments from {found} good images; at least {needed} are required")]
     TooFewGood {
-        /// Images there are.
+        /// Images available.
         found: usize,
-        /// Images needed.
+        /// Images required.
         needed: usize,
     },
-    /// Features whose number does not fit what was announced.
+    /// A number of features other than announced.
     #[error("segments: {actual} feature values; expected {expected}, for one of {images} images")]
     Channels {
         /// Values given.
@@ -153,7 +154,7 @@ pub enum SegmentsError {
     },
     /// Segments that need a network or good images before there is a map.
     #[error(
-        "segments of kind {kind} are made by an experiment, from {from}; they cannot be opened alone"
+        "segments of kind {kind} are made within an experiment, from {from}; they cannot be opened separately"
     )]
     Beforehand {
         /// The kind.
@@ -164,7 +165,24 @@ pub enum SegmentsError {
     /// A file that cannot be read or decoded.
     #[error(transparent)]
     Imaging(#[from] ImagingError),
-    /// A value that breaks the promises of the core types.
+    /// A value that violates the invariants of the core types.
     #[error(transparent)]
     Core(#[from] CoreError),
+}
+
+/// Fails unless `ok`, naming the setting and what it may be.
+pub(crate) fn expect(
+    ok: bool,
+    name: &'static str,
+    value: impl std::fmt::Display,
+    expected: &'static str,
+) -> Result<(), SegmentsError> {
+    if ok {
+        return Ok(());
+    }
+    Err(SegmentsError::Parameter {
+        name,
+        value: value.to_string(),
+        expected,
+    })
 }

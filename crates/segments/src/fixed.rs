@@ -10,7 +10,7 @@ const SHIPPED: [(&str, &str); 2] = [
     ("vad", include_str!("../../../datasets/segments/vad.toml")),
 ];
 
-/// One map for all images, for products that always lie alike.
+/// One map for all images, for products that are always in the same position.
 #[derive(Clone, Debug)]
 pub struct StaticMap {
     map: LabelMap,
@@ -25,7 +25,7 @@ impl StaticMap {
     /// posed maps.
     pub fn new(shapes: &Shapes, height: usize, width: usize) -> Result<Self, SegmentsError> {
         if shapes.inside.is_some() {
-            let reason = "inside is for maps of kind posed; paint a shape instead".to_owned();
+            let reason = "inside applies to maps of kind posed; paint a shape instead".to_owned();
             return Err(SegmentsError::Names {
                 file: shapes.file.clone(),
                 reason,
@@ -37,10 +37,10 @@ impl StaticMap {
         })
     }
 
-    /// A map that was made elsewhere, with a name for each of its segments.
+    /// A map from elsewhere, with a name for each of its segments.
     ///
     /// # Errors
-    /// [`SegmentsError::Names`] unless there are as many names as segments, each of its own.
+    /// [`SegmentsError::Names`] unless there are as many different names as segments.
     pub fn from_map(map: LabelMap, names: &[String]) -> Result<Self, SegmentsError> {
         crate::shapes::check_names("label map", names)?;
         if names.len() != usize::from(map.segments()) {
@@ -81,7 +81,7 @@ pub fn shipped_names() -> impl Iterator<Item = &'static str> {
 /// The shipped map of this name.
 ///
 /// # Errors
-/// [`SegmentsError::UnknownName`] listing the names there are.
+/// [`SegmentsError::UnknownName`] listing the known names.
 pub fn shipped(name: &str) -> Result<Shapes, SegmentsError> {
     Shapes::parse(&format!("{name}.toml"), shipped_text(name)?)
 }

@@ -6,27 +6,26 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Where the label files of images lie and what they hold.
+/// The label files of images: where to find them and what they contain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FolderParams {
-    /// The folder, relative to the one that names it.
+    /// The folder, relative to the folder of the file that names it.
     pub path: PathBuf,
     /// Segment names in the order of their labels; their number is L.
     pub segments: Vec<String>,
-    /// The file of an image, without extension: `{path}` stands for the image's path without
-    /// extension, `{folder}` for the folder the image lies in, `{stem}` for its file name without
-    /// extension. The SegAD authors' layout is `{folder}/{stem}`.
+    /// The file of an image, without extension: `{path}` is the image's path without extension,
+    /// `{folder}` the folder that contains the image, `{stem}` its file name without extension. The
+    /// SegAD authors' layout is `{folder}/{stem}`.
     #[serde(default = "default_file")]
     pub file: String,
     /// Other names for `{folder}`, e.g. `Normal = "good"`.
     #[serde(default)]
     pub rename: BTreeMap<String, String>,
-    /// Brings maps of another size to the right one by the nearest pixel; otherwise another size is
-    /// an error.
+    /// Resizes maps of another size by nearest neighbour; otherwise another size is an error.
     #[serde(default)]
     pub resize: bool,
-    /// Takes maps in which nothing but segment 0 occurs; otherwise that is an error.
+    /// Accepts maps with no pixel outside segment 0, which are otherwise an error.
     #[serde(default)]
     pub allow_empty: bool,
 }
@@ -46,7 +45,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Checks the settings; files are looked for when asked for.
+    /// Checks the settings. Files are only looked up when an image needs them.
     ///
     /// # Errors
     /// [`SegmentsError::Names`], or [`SegmentsError::Parameter`] for an unknown `{…}` in `file`.
@@ -66,7 +65,7 @@ impl Folder {
             return Err(SegmentsError::Parameter {
                 name: "file",
                 value: format!("{:?}", params.file),
-                expected: "a path with {path}, or {stem} and maybe {folder}",
+                expected: "a path with {path}, or with {stem} and optionally {folder}",
             });
         }
         Ok(Self {
@@ -97,21 +96,24 @@ impl Folder {
             .replace("{path}", path)
             .replace("{folder}", folder)
             .replace("{stem}", id.stem());
-        let candidate = |extension: &str| self.root.join(format!("{relative}.{extension}"));
-        let (npy, png) = (candidate("npy"), candidate("png"));
-        let text = |p: &Path| p.display().to_string();
+        // Not `with_extension`, which would cut a stem at its last dot.
+        let npy = self.root.join(format!("{relative}.npy"));
+        let png = self.root.join(format!("{relative}.png"));
+        let image = id.to_string();
+        let first = npy.display().to_string();
+        let second = png.display().to_string();
         match (npy.is_file(), png.is_file()) {
             (true, false) => Ok(npy),
             (false, true) => Ok(png),
             (false, false) => Err(SegmentsError::Missing {
-                image: id.to_string(),
-                first: text(&npy),
-                second: text(&png),
+                image,
+                first,
+                second,
             }),
             (true, true) => Err(SegmentsError::Ambiguous {
-                image: id.to_string(),
-                first: text(&npy),
-                second: text(&png),
+                image,
+                first,
+                second,
             }),
         }
     }
@@ -143,7 +145,7 @@ impl Folder {
         if count > 1 && !self.params.allow_empty && labels.iter().all(|&l| l == 0) {
             let name = &self.params.segments[0];
             return Err(fail(format!(
-                "an empty map: every pixel is segment 0 ({name:?}); expected others too, or allow_empty = true"
+                "empty map: every pixel is segment 0 ({name:?}); expected other segments too, or allow_empty = true"
             )));
         }
         let map = LabelMap::new(height, width, labels, count)?;
@@ -165,10 +167,9 @@ impl Folder {
         let p = &self.params;
         hasher
             .field("segments", &p.segments)
-            .field("resize", &p.resize);
-        // Another setting may turn a failure into a result.
-        hasher.field("allow_empty", &p.allow_empty);
-        hasher
+            .field("resize", &p.resize)
+            // It changes no label, but it may turn a failure into a result.
+            .field("allow_empty", &p.allow_empty)
             .field("height", &self.height)
             .field("width", &self.width);
         for id in ids {
@@ -181,8 +182,15 @@ impl Folder {
 }
 
 fn unknown(label: i64, i: usize, width: usize, count: u8) -> String {
-    let (row, column, max) = (i / width, i % width, count - 1);
-    format!("label {label} at row {row}, column {column}; labels run from 0 to {max}")
+    let max = count - 1;
+    format!(
+        "label {label} at {}; labels run from 0 to {max}",
+        place(i, width)
+    )
+}
+
+fn place(i: usize, width: usize) -> String {
+    format!("row {}, column {}", i / width, i % width)
 }
 
 fn from_npy(array: &npy::NpyArray) -> Result<RawLabels, String> {
@@ -193,17 +201,16 @@ fn from_npy(array: &npy::NpyArray) -> Result<RawLabels, String> {
         ));
     };
     if height == 0 || width == 0 {
-        return Err(format!("an empty map: {height}×{width} labels"));
+        return Err(format!("empty map: {height}×{width} labels"));
     }
-    let place = |i: usize| format!("row {}, column {}", i / width, i % width);
     let values = array
         .to_integers()
-        .map_err(|(i, v)| format!("{v} at {}; labels are whole numbers", place(i)))?;
+        .map_err(|(i, v)| format!("{v} at {}; labels are whole numbers", place(i, width)))?;
     if let Some(i) = values.iter().position(|&v| u8::try_from(v).is_err()) {
         return Err(format!(
             "label {} at {}; labels run from 0 to 254 at most",
             values[i],
-            place(i)
+            place(i, width)
         ));
     }
     Ok(RawLabels {

@@ -1,23 +1,23 @@
-//! Segment sources: which part of the product each pixel belongs to (SegAD, CVPR 2024, section 3:
-//! the anomaly map is cut by a segmentation map and each piece gives statistics of its own).
+//! Segment sources: which part of the product each pixel belongs to (SegAD, CVPR 2024, section 3: a
+//! segmentation map divides the anomaly map, and each piece has its own statistics).
 //!
 //! A source gives a [`LabelMap`](segad_core::LabelMap) of `u8` labels 0…L−1 at the size of the
-//! anomaly maps (256×256), 0 being the background by custom:
+//! anomaly maps (256×256); label 0 is the background by convention:
 //!
 //! - [`StaticMap`]: one map for all images, painted from a TOML file of [`Shapes`]; `elpv-mono` and
 //!   `vad` are [shipped](shipped_names). `whole` is the map of one segment.
 //! - [`Folder`]: a `.npy` or PNG file per image, checked, never interpolated.
 //! - [`Foreground`]: what differs from the border's colour, without any model.
-//! - [`Posed`]: shapes in the coordinates of a board, laid over each image where the board lies.
+//! - [`Posed`]: shapes in the coordinates of a board, placed over the board in each image.
 //!
-//! Two kinds are made before there is a map, by who has what they need (images, networks, a store):
+//! Two kinds have to be computed first, where images, networks and a store are available:
 //!
-//! - [`TorchScriptParams`]: a network says what each pixel is.
-//! - [`ClusteredParams`]: found from good images alone, by [`PlaceSums`] (one map) or
+//! - [`TorchScriptParams`]: a network labels each pixel.
+//! - [`ClusteredParams`]: found from good images only, by [`PlaceSums`] (one map) or
 //!   [`PatchSample`] (one per image).
 //!
 //! [`SegmentsSpec`] is how an experiment file names one, [`open`] opens it, [`Source::digest`] is
-//! its part of a key, [`QualityReport`] and [`overlay`] are for people who check it.
+//! its part of a key, and [`QualityReport`] and [`overlay`] help people to check it.
 //!
 //! ```
 //! use segad_core::SegmentSource as _;
@@ -25,11 +25,11 @@
 //! let source = open(&SegmentsSpec::Named("elpv-mono".into()), "".as_ref(), 256, 256)?;
 //! assert_eq!(source.names()[5], "busbar 1");
 //! let map = source.static_map().ok_or("a drawn map is static")?;
-//! assert_eq!(map.labels()[128 * 256 + 128], 6); // the middle of the cell lies on the middle busbar
+//! assert_eq!(map.labels()[128 * 256 + 128], 6); // the middle of the cell is on the middle busbar
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Deviations: the authors ignore labels of L and more, which hides wrong files; here they are
+//! Deviations: the authors ignore labels of L and above, which hides wrong files; here they are
 //! errors.
 
 mod clustered;
@@ -40,6 +40,7 @@ mod foreground;
 mod posed;
 mod raster;
 mod report;
+mod shape;
 mod shapes;
 mod source;
 mod spec;
@@ -55,7 +56,8 @@ pub use folder::{Folder, FolderParams};
 pub use foreground::{Foreground, ForegroundParams, ForegroundReport, Piece};
 pub use posed::{Pose, Posed};
 pub use report::{QualityReport, SMALL_SEGMENT, SegmentQuality, overlay};
-pub use shapes::{Reference, Shape, Shapes, ShapesFile};
+pub use shape::Shape;
+pub use shapes::{Reference, Shapes, ShapesFile};
 pub use source::Source;
 pub use spec::{PosedParams, SegmentsSpec, SegmentsTable, StaticParams, open};
 pub use torchscript::{Interface, Normalise, TorchScriptParams};

@@ -1,27 +1,28 @@
 use crate::foreground::{Found, Rectangle, smallest_rectangle};
+use crate::raster::centre_of;
 use crate::{Foreground, SegmentsError, Shapes};
 use segad_core::{CacheKey as _, Image, ImageId, Key, KeyHasher, LabelMap, SegmentSource};
 
-/// Where a template lies in an image:
+/// Position of a template in an image:
 /// `image = centre + scale · turn(angle) · (template − template centre)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pose {
-    /// Place of the template's centre in the image: x, y in pixels.
+    /// The template's centre in the image: x, y in pixels.
     pub centre: [f64; 2],
-    /// Image pixels a template pixel.
+    /// Image pixels per template pixel.
     pub scale: f64,
     /// Degrees clockwise.
     pub degrees: f64,
 }
 
-/// Shapes in the coordinates of a board, laid over each image where the board lies: a similarity
-/// from the smallest rectangle around the foreground. The template's reference is the board itself,
-/// edge to edge.
+/// Shapes in the coordinates of a board, placed over the board in each image by a similarity from the
+/// smallest rectangle around the foreground. The template's reference is the board itself, edge to
+/// edge.
 ///
-/// Of the two directions a rectangle leaves open the one nearest to upright is taken, so boards may
-/// be turned by up to 90° (45° where the template is nearly square). Pixels outside the foreground
-/// are segment 0; pixels of the foreground that no shape covers take the segment that the file's
-/// `inside` names, or segment 0 without one.
+/// A rectangle leaves two directions open, of which the one nearest to upright is used, so boards may
+/// be rotated by up to 90° (45° if the template is nearly square). Pixels outside the foreground are
+/// segment 0; pixels of the foreground that no shape covers belong to the segment that the file's
+/// `inside` names, or to segment 0 without one.
 #[derive(Clone, Debug)]
 pub struct Posed {
     shapes: Shapes,
@@ -54,7 +55,7 @@ impl Posed {
             });
         }
         let shapes = Shapes::parse(file, text)?;
-        // Only for its check that no segment is painted over completely.
+        // Only to check that no segment is completely painted over.
         if shapes.inside.is_none() {
             shapes.rasterise(shapes.reference.height, shapes.reference.width)?;
         }
@@ -69,7 +70,7 @@ impl Posed {
         })
     }
 
-    /// Where the board lies in an image.
+    /// Position of the board in an image.
     ///
     /// # Errors
     /// [`SegmentsError::EmptyForeground`], [`SegmentsError::Pose`].
@@ -78,10 +79,8 @@ impl Posed {
     }
 
     fn fit(&self, id: &ImageId, width: usize, found: &Found) -> Result<Pose, SegmentsError> {
-        let (w, h) = (
-            self.shapes.reference.width as f64,
-            self.shapes.reference.height as f64,
-        );
+        let w = self.shapes.reference.width as f64;
+        let h = self.shapes.reference.height as f64;
         let empty = Rectangle {
             centre: [0.0; 2],
             size: [0.0; 2],
@@ -93,7 +92,8 @@ impl Posed {
             angle,
         } = smallest_rectangle(&found.mask, width).unwrap_or(empty);
         let expected = w.max(h) / w.min(h);
-        let (long, short) = (a.max(b), a.min(b));
+        let long = a.max(b);
+        let short = a.min(b);
         let ratio = long / short;
         let off = (ratio / expected - 1.0).abs();
         if off.is_nan() || off > self.tolerance {
@@ -106,10 +106,10 @@ impl Posed {
                 tolerance: self.tolerance,
             });
         }
-        // The rectangle's first axis is the one nearest to x. It is the template's x axis if its
-        // side is the long one as in the template; otherwise the template is turned by a quarter,
-        // whichever way ends nearer to upright. Nearly square boards are told apart by nothing, and
-        // stay as they lie.
+        // The rectangle's first axis is the one nearest to x. It is the template's x axis if it is
+        // the long side in both, or in neither; otherwise the template is rotated by a quarter turn,
+        // whichever way ends nearer to upright. For nearly square boards nothing distinguishes the
+        // axes, so they are not rotated further.
         let square = expected <= 1.0 + self.tolerance;
         let quarter = !square && (a > b) != (w > h);
         let turn = if quarter {
@@ -130,8 +130,7 @@ impl Posed {
         self.key.feed(&mut hasher);
         hasher
             .field("foreground", &self.foreground.digest())
-            .field("tolerance", &self.tolerance);
-        hasher
+            .field("tolerance", &self.tolerance)
             .field("height", &self.height)
             .field("width", &self.width);
         hasher.finish()
@@ -145,25 +144,21 @@ impl SegmentSource for Posed {
         let found = self.foreground.find(id, image)?;
         let pose = self.fit(id, image.width(), &found)?;
         let (sin, cos) = pose.degrees.to_radians().sin_cos();
-        let (w, h) = (
-            self.shapes.reference.width as f64,
-            self.shapes.reference.height as f64,
-        );
+        let w = self.shapes.reference.width as f64;
+        let h = self.shapes.reference.height as f64;
         let inside = self.shapes.inside.unwrap_or(0);
-        let place = |i: usize, from: usize, to: usize| (i as f64 + 0.5) * to as f64 / from as f64;
         let mut labels = Vec::with_capacity(self.height * self.width);
         for row in 0..self.height {
-            let y = place(row, self.height, image.height());
+            let y = centre_of(row, self.height, image.height());
             for column in 0..self.width {
-                let x = place(column, self.width, image.width());
+                let x = centre_of(column, self.width, image.width());
                 if !found.mask[y as usize * image.width() + x as usize] {
                     labels.push(0);
                     continue;
                 }
-                let (dx, dy) = (
-                    (x - pose.centre[0]) / pose.scale,
-                    (y - pose.centre[1]) / pose.scale,
-                );
+                // The pose maps the template to the image; this is its inverse.
+                let dx = (x - pose.centre[0]) / pose.scale;
+                let dy = (y - pose.centre[1]) / pose.scale;
                 let point = [w / 2.0 + dx * cos + dy * sin, h / 2.0 + dy * cos - dx * sin];
                 labels.push(self.shapes.at(point).unwrap_or(inside));
             }

@@ -1,4 +1,4 @@
-//! Which points lie inside a shape.
+//! Which points are inside a shape.
 
 /// A shape's outline in coordinates about its centre.
 #[derive(Clone, Debug)]
@@ -9,7 +9,7 @@ pub(crate) enum Form {
     Polygon { points: Vec<[f64; 2]> },
 }
 
-/// A shape where it lies.
+/// A shape at its position.
 #[derive(Clone, Debug)]
 pub(crate) struct Area {
     centre: [f64; 2],
@@ -33,14 +33,17 @@ impl Area {
     /// True for points inside. Left and upper edges of rectangles and polygons are inside, right
     /// and lower ones outside, so that neighbours share no point.
     pub(crate) fn contains(&self, [x, y]: [f64; 2]) -> bool {
-        let (dx, dy) = (x - self.centre[0], y - self.centre[1]);
-        let (u, v) = (dx * self.cos + dy * self.sin, dy * self.cos - dx * self.sin);
+        let dx = x - self.centre[0];
+        let dy = y - self.centre[1];
+        let u = dx * self.cos + dy * self.sin;
+        let v = dy * self.cos - dx * self.sin;
         let in_ellipse = |[a, b]: [f64; 2]| (u / a).powi(2) + (v / b).powi(2) <= 1.0;
         match &self.form {
             Form::Rectangle { half: [a, b] } => (-a..*a).contains(&u) && (-b..*b).contains(&v),
             Form::Ellipse { radii } => in_ellipse(*radii),
             Form::Ring { outer, inner } => in_ellipse(*outer) && !in_ellipse(*inner),
             Form::Polygon { points } => {
+                // Each edge that a ray to the right crosses changes sides.
                 let mut inside = false;
                 for (i, &[x1, y1]) in points.iter().enumerate() {
                     let [x0, y0] = points[if i == 0 { points.len() - 1 } else { i - 1 }];
@@ -57,7 +60,8 @@ impl Area {
     pub(crate) fn bounds(&self) -> [f64; 4] {
         let [cx, cy] = self.centre;
         let around = |x: f64, y: f64| [cx - x, cy - y, cx + x, cy + y];
-        let (s, c) = (self.sin.abs(), self.cos.abs());
+        let s = self.sin.abs();
+        let c = self.cos.abs();
         match &self.form {
             Form::Rectangle { half: [a, b] } => around(a * c + b * s, a * s + b * c),
             Form::Ellipse { radii: [a, b] } | Form::Ring { outer: [a, b], .. } => {
@@ -71,7 +75,8 @@ impl Area {
                     f64::NEG_INFINITY,
                 ];
                 points.iter().fold(start, |[l, t, r, b], &[x, y]| {
-                    // NaN must come out as NaN, to be refused; min and max would drop it.
+                    // `min` and `max` would drop a NaN, which has to reach the check for finite
+                    // numbers.
                     let nan = (x + y) * 0.0;
                     [
                         l.min(x) + nan,
@@ -83,6 +88,11 @@ impl Area {
             }
         }
     }
+}
+
+/// Centre of pixel `i` of `from`, in the coordinates of an axis of length `to`.
+pub(crate) fn centre_of(i: usize, from: usize, to: usize) -> f64 {
+    (i as f64 + 0.5) * to as f64 / from as f64
 }
 
 #[cfg(test)]

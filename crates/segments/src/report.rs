@@ -2,8 +2,8 @@ use crate::SegmentsError;
 use segad_core::{Image, LabelMap};
 use serde::Serialize;
 
-/// Pixels below which statistics of a segment are hardly worth having: an upper quantile of 99.5 %
-/// of fewer values is their maximum, and skewness and kurtosis are noise.
+/// Pixels below which statistics of a segment are hardly meaningful: the 99.5 % quantile of fewer
+/// values is close to their maximum, and skewness and kurtosis are noise.
 pub const SMALL_SEGMENT: usize = 64;
 
 /// One segment of one map.
@@ -19,7 +19,7 @@ pub struct SegmentQuality {
     pub components: usize,
 }
 
-/// What there is to say about one label map.
+/// The quality of one label map.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct QualityReport {
     /// Height of the map.
@@ -31,7 +31,7 @@ pub struct QualityReport {
     /// Intersection over union of everything but segment 0 with a foreground found by threshold,
     /// where one was compared.
     pub foreground_iou: Option<f64>,
-    /// What deserves a look, in words.
+    /// Anything suspicious, in words.
     pub warnings: Vec<String>,
 }
 
@@ -93,14 +93,10 @@ impl QualityReport {
                 expected: "the size of the label map",
             });
         }
-        let pairs = || {
-            map.labels()
-                .iter()
-                .zip(foreground.labels())
-                .map(|(&a, &b)| (a != 0, b != 0))
-        };
-        let both = pairs().filter(|&(a, b)| a && b).count();
-        let either = pairs().filter(|&(a, b)| a || b).count();
+        let pairs = map.labels().iter().zip(foreground.labels());
+        let pairs = pairs.map(|(&a, &b)| (a != 0, b != 0));
+        let both = pairs.clone().filter(|&(a, b)| a && b).count();
+        let either = pairs.filter(|&(a, b)| a || b).count();
         let iou = if either == 0 {
             1.0
         } else {

@@ -11,14 +11,14 @@ pub enum Source {
     Folder(Folder),
     /// Foreground by colour.
     Foreground(Foreground),
-    /// Shapes laid over each image.
+    /// Shapes placed over each image.
     Posed(Box<Posed>),
 }
 
 impl Source {
-    /// Key of everything but the images' pixels that decides the label maps of these images: of a
-    /// static map its labels and names, of a folder the content of these images' files, of the
-    /// others their settings.
+    /// Key of everything except pixels that determines the label maps of these images: for a static
+    /// map its labels and names, for a folder the content of these images' files, for the others
+    /// their settings.
     ///
     /// # Errors
     /// [`SegmentsError::Missing`] and the like, for a folder.
@@ -29,8 +29,7 @@ impl Source {
                 let map = s.map();
                 hasher
                     .field("names", s.names())
-                    .field("labels", &Key::of_bytes(map.labels()));
-                hasher
+                    .field("labels", &Key::of_bytes(map.labels()))
                     .field("height", &map.height())
                     .field("width", &map.width());
                 Ok(hasher.finish())
@@ -41,8 +40,8 @@ impl Source {
         }
     }
 
-    /// True where label maps depend on the pixels of the image, so that the key of whatever uses
-    /// them must hold the image's content too.
+    /// Whether label maps depend on the pixels of the image, so that the key of whatever uses them
+    /// must include the image's content.
     pub fn looks_at_pixels(&self) -> bool {
         matches!(self, Self::Foreground(_) | Self::Posed(_))
     }

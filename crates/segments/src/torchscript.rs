@@ -1,6 +1,6 @@
-//! Settings of segments that a TorchScript module gives. The module itself runs where libtorch is
-//! linked.
+//! Settings of segments from a TorchScript module. The module itself runs where libtorch is linked.
 
+use crate::error::expect;
 use crate::shapes::check_names;
 use crate::{ForegroundParams, SegmentsError};
 use segad_core::{CacheKey, KeyHasher};
@@ -34,37 +34,37 @@ pub enum Normalise {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TorchScriptParams {
-    /// The module, relative to the folder that names it. It is a program: take it from people you
-    /// trust.
+    /// The module, relative to the folder of the file that names it. A module is a program: only use
+    /// one from a source you trust.
     pub path: PathBuf,
     /// How it is called.
     pub interface: Interface,
     /// Segment names in the order of the logits' channels; `background`, `foreground` where absent.
-    #[serde(default = "two")]
+    #[serde(default = "default_segments")]
     pub segments: Vec<String>,
     /// Interface logits: side of the module's input in pixels.
-    #[serde(default = "side")]
+    #[serde(default = "default_side")]
     pub input: usize,
     /// Interface logits: how pixels become the input.
     #[serde(default)]
     pub normalise: Normalise,
-    /// Interface promptable: how the pieces are found whose boxes and centres are the prompts.
+    /// Interface promptable: how to find the pieces whose boxes and centres are the prompts.
     #[serde(default)]
     pub foreground: ForegroundParams,
-    /// Side of the label maps in pixels; they are brought to the anomaly maps' by the nearest
-    /// pixel.
-    #[serde(default = "side")]
+    /// Side of the label maps in pixels; they are resized to the anomaly maps' size by nearest
+    /// neighbour.
+    #[serde(default = "default_side")]
     pub size: usize,
-    /// Takes maps in which nothing but segment 0 occurs; otherwise that is an error.
+    /// Accepts maps with no pixel outside segment 0, which are otherwise an error.
     #[serde(default)]
     pub allow_empty: bool,
 }
 
-fn two() -> Vec<String> {
+fn default_segments() -> Vec<String> {
     ["background", "foreground"].map(str::to_owned).to_vec()
 }
 
-fn side() -> usize {
+fn default_side() -> usize {
     256
 }
 
@@ -75,42 +75,29 @@ impl TorchScriptParams {
     /// [`SegmentsError::Names`] or [`SegmentsError::Parameter`].
     pub fn check(&self) -> Result<(), SegmentsError> {
         check_names(&self.path.display().to_string(), &self.segments)?;
-        let fail = |name, value: String, expected| {
-            Err(SegmentsError::Parameter {
-                name,
-                value,
-                expected,
-            })
-        };
-        if self.interface == Interface::Promptable && self.segments.len() != 2 {
-            let value = format!("{:?}", self.segments);
-            return fail(
-                "segments",
-                value,
-                "two names, as a promptable module tells foreground from background",
-            );
-        }
+        expect(
+            self.interface == Interface::Logits || self.segments.len() == 2,
+            "segments",
+            format!("{:?}", self.segments),
+            "two names, since a promptable module separates foreground from background",
+        )?;
         for (name, value) in [("input", self.input), ("size", self.size)] {
-            if !(8..=4096).contains(&value) {
-                return fail(name, value.to_string(), "8 to 4096");
-            }
+            expect((8..=4096).contains(&value), name, value, "8 to 4096")?;
         }
         Ok(())
     }
 }
 
 impl CacheKey for TorchScriptParams {
-    /// Everything but the path; the key of what uses a module holds the file's content instead.
+    /// Everything but the path; whatever uses the module adds the content of its file to the key.
     fn feed(&self, hasher: &mut KeyHasher) {
         hasher
             .field("promptable", &(self.interface == Interface::Promptable))
-            .field("segments", &self.segments);
-        hasher
+            .field("segments", &self.segments)
             .field("input", &self.input)
-            .field("unit", &(self.normalise == Normalise::Unit));
-        hasher
+            .field("unit", &(self.normalise == Normalise::Unit))
             .field("foreground", &self.foreground)
-            .field("size", &self.size);
-        hasher.field("allow_empty", &self.allow_empty);
+            .field("size", &self.size)
+            .field("allow_empty", &self.allow_empty);
     }
 }

@@ -130,7 +130,7 @@ fn mistakes_are_named() {
     }
     for (text, parts) in [
         (HEAD.replace("title", "titel"), ["titel", "map.toml"]),
-        (HEAD.replace("'part'", "'back'"), ["stands twice", "back"]),
+        (HEAD.replace("'part'", "'back'"), ["appears twice", "back"]),
         (
             HEAD.replace("['back', 'part']", "[]"),
             ["0 names", "1 to 255"],

@@ -9,7 +9,7 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 pub(super) struct Header {
     /// `b`, `i`, `u` or `f`.
     pub(super) kind: char,
-    /// Bytes an element: 1, 2, 4 or 8.
+    /// Bytes per element: 1, 2, 4 or 8.
     pub(super) size: usize,
     pub(super) big_endian: bool,
     pub(super) fortran: bool,
@@ -21,16 +21,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Header, &[u8]), ImagingError> {
     if bytes.is_empty() {
         return Err(ImagingError::ZeroBytes);
     }
-    let cut = || ImagingError::Truncated {
-        format: "npy",
-        detail: "the header is incomplete".to_owned(),
-    };
+    let cut = || ImagingError::truncated("npy", "the header is incomplete");
     if !bytes.starts_with(MAGIC) {
         let same = bytes.iter().zip(MAGIC).take_while(|(a, b)| a == b).count();
         return Err(if same == bytes.len() {
             cut()
         } else {
-            damaged("it does not start as npy does".into())
+            damaged("it does not start with the magic of npy".into())
         });
     }
     let (length, start): (usize, usize) = match (bytes.get(6), bytes.get(8..12)) {
@@ -43,10 +40,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Header, &[u8]), ImagingError> {
         .get(start..start.saturating_add(length))
         .ok_or_else(cut)?;
     let text =
-        std::str::from_utf8(text).map_err(|_| damaged("the header is no text".to_owned()))?;
+        std::str::from_utf8(text).map_err(|_| damaged("the header is not text".to_owned()))?;
     Ok((dictionary(text)?, &bytes[start + length..]))
 }
 
+/// Parses the dictionary by hand, since it may name only these three keys and a general parser of
+/// Python literals would be larger than the format.
 fn dictionary(text: &str) -> Result<Header, ImagingError> {
     let wrong = || {
         damaged(format!(
@@ -54,7 +53,9 @@ fn dictionary(text: &str) -> Result<Header, ImagingError> {
             text.trim()
         ))
     };
-    let (mut descr, mut fortran, mut shape) = (None, None, None);
+    let mut descr = None;
+    let mut fortran = None;
+    let mut shape = None;
     let mut rest = text
         .trim()
         .strip_prefix('{')
@@ -67,64 +68,60 @@ fn dictionary(text: &str) -> Result<Header, ImagingError> {
             .strip_prefix(':')
             .ok_or_else(wrong)?
             .trim_start();
-        rest = match key {
+        let after = match key {
             "descr" => {
-                let Some((d, after)) = quoted(value) else {
-                    let advice = "save one field as an array of its own";
-                    return Err(ImagingError::NpyType {
-                        descr: "structure".to_owned(),
-                        advice,
-                    });
-                };
-                descr = Some(d);
+                let (text, after) = quoted(value).ok_or(ImagingError::NpyType {
+                    descr: "structure".to_owned(),
+                    advice: "save each field as an array of its own",
+                })?;
+                descr = Some(text);
                 after
             }
             "fortran_order" => {
-                let (flag, after) = if let Some(after) = value.strip_prefix("True") {
-                    (true, after)
-                } else {
-                    (false, value.strip_prefix("False").ok_or_else(wrong)?)
-                };
+                let (flag, after) = boolean(value).ok_or_else(wrong)?;
                 fortran = Some(flag);
                 after
             }
             "shape" => {
-                let (inner, after) = value
-                    .strip_prefix('(')
-                    .and_then(|v| v.split_once(')'))
-                    .ok_or_else(wrong)?;
-                let axes = inner.split(',').map(str::trim).filter(|s| !s.is_empty());
-                // Python 2 wrote long integers with an L.
-                let sizes = axes.map(|s| {
-                    s.trim_end_matches('L')
-                        .parse::<usize>()
-                        .map_err(|_| wrong())
-                });
-                shape = Some(sizes.collect::<Result<Vec<_>, _>>()?);
+                let (sizes, after) = tuple(value).ok_or_else(wrong)?;
+                shape = Some(sizes);
                 after
             }
             _ => return Err(wrong()),
-        }
-        .trim_start();
+        };
+        rest = after.trim_start();
         match rest.strip_prefix(',') {
             Some(after) => rest = after.trim_start(),
             None if rest.starts_with('}') => {}
             None => return Err(wrong()),
         }
     }
-    let (descr, fortran, shape) = (
-        descr.ok_or_else(wrong)?,
-        fortran.ok_or_else(wrong)?,
-        shape.ok_or_else(wrong)?,
-    );
-    let (kind, size, big_endian) = element(descr)?;
+    let (kind, size, big_endian) = element(descr.ok_or_else(wrong)?)?;
     Ok(Header {
         kind,
         size,
         big_endian,
-        fortran,
-        shape,
+        fortran: fortran.ok_or_else(wrong)?,
+        shape: shape.ok_or_else(wrong)?,
     })
+}
+
+fn boolean(text: &str) -> Option<(bool, &str)> {
+    match text.strip_prefix("True") {
+        Some(after) => Some((true, after)),
+        None => Some((false, text.strip_prefix("False")?)),
+    }
+}
+
+/// A tuple of sizes at the start, and what follows it.
+fn tuple(text: &str) -> Option<(Vec<usize>, &str)> {
+    let (inner, after) = text.strip_prefix('(')?.split_once(')')?;
+    let axes = inner.split(',').map(str::trim).filter(|s| !s.is_empty());
+    // Python 2 wrote long integers with an L.
+    let sizes = axes
+        .map(|s| s.trim_end_matches('L').parse().ok())
+        .collect::<Option<_>>()?;
+    Some((sizes, after))
 }
 
 /// A quoted text at the start, and what follows it.
@@ -133,30 +130,30 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
     text[1..].split_once(quote)
 }
 
+/// Kind, bytes and byte order of a type such as `<f4`.
 fn element(descr: &str) -> Result<(char, usize, bool), ImagingError> {
-    let refuse = |advice| {
-        Err(ImagingError::NpyType {
-            descr: format!("{descr:?}"),
-            advice,
-        })
+    let mut chars = descr.chars();
+    let order = chars.next().unwrap_or(' ');
+    let kind = chars.next().unwrap_or(' ');
+    let size = chars.as_str();
+    let sizes: &[&str] = match kind {
+        'b' => &["1"],
+        'i' | 'u' => &["1", "2", "4", "8"],
+        'f' => &["2", "4", "8"],
+        _ => &[],
     };
-    let (order, kind) = descr.split_at_checked(1).unwrap_or_default();
-    match kind {
-        "b1" | "u1" | "i1" | "u2" | "i2" | "u4" | "i4" | "u8" | "i8" | "f2" | "f4" | "f8"
-            if matches!(order, "<" | ">" | "|" | "=") =>
-        {
-            let mut chars = kind.chars();
-            let (kind, size) = (
-                chars.next().unwrap_or_default(),
-                chars.as_str().parse().unwrap_or_default(),
-            );
-            Ok((kind, size, order == ">"))
-        }
-        k if k.starts_with('O') => {
-            refuse("it holds Python objects, which are never executed; save plain numbers")
-        }
-        _ => refuse("convert it with astype and save it again"),
+    if "<>|=".contains(order) && sizes.contains(&size) {
+        let size = size.parse().expect("one of the digits above");
+        return Ok((kind, size, order == '>'));
     }
+    Err(ImagingError::NpyType {
+        descr: format!("{descr:?}"),
+        advice: if kind == 'O' {
+            "it holds Python objects, which are never executed; save plain numbers"
+        } else {
+            "convert it with astype and save it again"
+        },
+    })
 }
 
 /// What `numpy.save` writes before the values: version 1.0, padded so that the values start at a
@@ -182,7 +179,7 @@ pub(super) fn format(shape: &[usize], descr: &str) -> Vec<u8> {
     text.push('\n');
     let mut bytes = MAGIC.to_vec();
     bytes.extend([1, 0]);
-    // A shape of thousands of axes, the only way past 16 bits, cannot be had in numpy (at most 32).
+    // Only a shape of thousands of axes would exceed 16 bits; numpy allows 64 at most.
     bytes.extend((text.len() as u16).to_le_bytes());
     bytes.extend(text.into_bytes());
     bytes

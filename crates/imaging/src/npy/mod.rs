@@ -1,6 +1,6 @@
-//! Reading and writing `.npy` files (format versions 1 to 3): label maps and anomaly maps of other
-//! programs. Arrays of Python objects, which numpy stores as pickles, are refused; nothing is ever
-//! executed.
+//! Reading and writing `.npy` files (format versions 1 to 3), which hold the label maps and anomaly
+//! maps of other programs. Arrays of Python objects, which numpy stores as pickles, are refused;
+//! nothing is ever executed.
 //!
 //! ```
 //! use segad_imaging::npy::{read_npy, write_f32};
@@ -68,31 +68,27 @@ impl NpyArray {
         }
     }
 
-    /// All values as integers; floats are accepted where they are whole. Otherwise the position (in
-    /// C order) and value of the first one that is not.
+    /// All values as integers; floats are accepted where they are whole.
     ///
     /// # Errors
-    /// The first position and value that is no whole number.
+    /// Position (in C order) and value of the first number that is not whole.
     pub fn to_integers(&self) -> Result<Vec<i64>, (usize, f64)> {
-        let whole = |(i, x): (usize, f64)| {
-            // Up to here every whole f64 is one i64 exactly.
-            if x.fract() == 0.0 && x.abs() <= 9_007_199_254_740_992.0 {
-                Ok(x as i64)
-            } else {
-                Err((i, x))
-            }
-        };
         match &self.data {
             NpyData::Bool(v) => Ok(v.iter().map(|&b| i64::from(b)).collect()),
             NpyData::I64(v) => Ok(v.clone()),
-            NpyData::F32(v) => v
-                .iter()
-                .map(|&x| f64::from(x))
-                .enumerate()
-                .map(whole)
-                .collect(),
-            NpyData::F64(v) => v.iter().copied().enumerate().map(whole).collect(),
+            NpyData::F32(_) | NpyData::F64(_) => {
+                self.to_f64().into_iter().enumerate().map(whole).collect()
+            }
         }
+    }
+}
+
+fn whole((i, x): (usize, f64)) -> Result<i64, (usize, f64)> {
+    // Up to 2⁵³ every whole f64 is one i64 exactly.
+    if x.fract() == 0.0 && x.abs() <= 9_007_199_254_740_992.0 {
+        Ok(x as i64)
+    } else {
+        Err((i, x))
     }
 }
 
@@ -130,10 +126,7 @@ pub fn read_npy(bytes: &[u8]) -> Result<NpyArray, ImagingError> {
             "shape {shape:?} needs {expected} bytes of values, got {}",
             body.len()
         );
-        return Err(ImagingError::Truncated {
-            format: "npy",
-            detail,
-        });
+        return Err(ImagingError::truncated("npy", detail));
     }
     if body.len() > expected {
         return Err(damaged(format!(
@@ -153,6 +146,7 @@ pub fn read_npy(bytes: &[u8]) -> Result<NpyArray, ImagingError> {
     let data = match (kind, size) {
         ('b', _) => NpyData::Bool(raw.iter().map(|&v| v != 0).collect()),
         ('i', _) => {
+            // Up and down again, which copies the sign bit into the unused ones.
             let unused = 64 - 8 * size as u32;
             NpyData::I64(
                 raw.iter()
@@ -209,13 +203,10 @@ fn write(
 }
 
 fn damaged(detail: String) -> ImagingError {
-    ImagingError::Damaged {
-        format: "npy",
-        detail,
-    }
+    ImagingError::damaged("npy", detail)
 }
 
-/// From first axis fastest to last axis fastest.
+/// From the first axis fastest (Fortran) to the last axis fastest (C).
 fn c_order(raw: &[u64], shape: &[usize]) -> Vec<u64> {
     let strides: Vec<usize> = shape
         .iter()
@@ -234,6 +225,7 @@ fn c_order(raw: &[u64], shape: &[usize]) -> Vec<u64> {
     while out.len() < raw.len() {
         let start: usize = index.iter().zip(&strides).map(|(i, s)| i * s).sum();
         out.extend((0..last).map(|i| raw[start + i * step]));
+        // Counts up like an odometer, so that no index has to be divided into axes.
         for axis in (0..outer.len()).rev() {
             index[axis] += 1;
             if index[axis] < shape[axis] {
@@ -247,22 +239,25 @@ fn c_order(raw: &[u64], shape: &[usize]) -> Vec<u64> {
 
 /// The bits of each value of `N` bytes.
 fn words<const N: usize>(body: &[u8], big_endian: bool) -> Vec<u64> {
-    let word = |bytes: &[u8]| {
-        let mut le = [0; 8];
-        le[..N].copy_from_slice(bytes);
-        if big_endian {
-            le[..N].reverse();
-        }
-        u64::from_le_bytes(le)
-    };
-    body.chunks_exact(N).map(word).collect()
+    body.chunks_exact(N)
+        .map(|bytes| {
+            let mut le = [0; 8];
+            le[..N].copy_from_slice(bytes);
+            if big_endian {
+                le[..N].reverse();
+            }
+            u64::from_le_bytes(le)
+        })
+        .collect()
 }
 
 /// An IEEE 754 binary16, exactly.
 fn half(bits: u16) -> f32 {
     let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
+    let exponent = i32::from(bits >> 10 & 0x1f);
+    let fraction = f32::from(bits & 0x3ff);
     sign * match exponent {
+        // Subnormal: no implicit leading one.
         0 => fraction * 2_f32.powi(-24),
         31 if fraction == 0.0 => f32::INFINITY,
         31 => f32::NAN,

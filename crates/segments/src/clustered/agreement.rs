@@ -2,21 +2,20 @@
 
 use std::collections::BTreeMap;
 
-/// Adjusted Rand index (Hubert and Arabie 1985): 1 for the same clustering whatever the names, 0 on
-/// average for unrelated ones. Both trivial (one cluster, or all places apart): 1.
+/// Adjusted Rand index (Hubert and Arabie 1985): 1 for the same clustering, whatever the names, and 0
+/// on average for unrelated ones. Where both are trivial (one cluster, or all places apart): 1.
 pub(super) fn adjusted_rand(a: &[usize], b: &[usize]) -> f64 {
-    let pairs = |n: u64| (n * n.saturating_sub(1)) as f64 / 2.0;
-    let (mut both, mut of_a, mut of_b) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut both = BTreeMap::new();
+    let mut of_a = BTreeMap::new();
+    let mut of_b = BTreeMap::new();
     for (&x, &y) in a.iter().zip(b) {
         *both.entry((x, y)).or_insert(0u64) += 1;
         *of_a.entry(x).or_insert(0u64) += 1;
         *of_b.entry(y).or_insert(0u64) += 1;
     }
     let together: f64 = both.values().map(|&n| pairs(n)).sum();
-    let (in_a, in_b) = (
-        of_a.values().map(|&n| pairs(n)).sum::<f64>(),
-        of_b.values().map(|&n| pairs(n)).sum::<f64>(),
-    );
+    let in_a: f64 = of_a.values().map(|&n| pairs(n)).sum();
+    let in_b: f64 = of_b.values().map(|&n| pairs(n)).sum();
     let all = pairs(a.len() as u64);
     let chance = if all == 0.0 { 0.0 } else { in_a * in_b / all };
     let most = (in_a + in_b) / 2.0;
@@ -25,6 +24,10 @@ pub(super) fn adjusted_rand(a: &[usize], b: &[usize]) -> f64 {
     } else {
         (together - chance) / (most - chance)
     }
+}
+
+fn pairs(n: u64) -> f64 {
+    (n * n.saturating_sub(1)) as f64 / 2.0
 }
 
 #[cfg(test)]

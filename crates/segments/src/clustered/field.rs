@@ -1,5 +1,7 @@
-//! Fields of distances over a grid: one plane a cluster, smoothed, enlarged, and turned into
+//! Fields of distances over a grid: one plane per cluster, smoothed, enlarged, and turned into
 //! labels.
+
+use crate::SMALL_SEGMENT;
 
 /// One plane of `height` × `width` squared distances per cluster.
 #[derive(Clone, Debug)]
@@ -10,82 +12,171 @@ pub(super) struct Field {
 }
 
 impl Field {
-    /// Each plane blurred by a Gaussian of this spread in places; the border repeats its edge.
+    /// Each plane blurred by a Gaussian of this spread in places; the edge is repeated beyond the
+    /// border.
     pub fn blurred(mut self, sigma: f64) -> Self {
         if sigma <= 0.0 {
             return self;
         }
         let radius = (3.0 * sigma).ceil() as usize;
-        let weight = |i: usize| (-0.5 * (i as f64 - radius as f64).powi(2) / sigma.powi(2)).exp();
-        let kernel: Vec<f64> = (0..=2 * radius).map(weight).collect();
-        let total: f64 = kernel.iter().sum();
-        let (height, width) = (self.height, self.width);
-        let along =
-            |from: &[f32], at: &dyn Fn(usize, usize) -> usize, lines: usize, count: usize| {
-                let mut to = vec![0.0f32; from.len()];
-                for line in 0..lines {
-                    for i in 0..count {
-                        let place = |j: usize| (i + j).saturating_sub(radius).min(count - 1);
-                        let terms = kernel.iter().enumerate();
-                        let sum: f64 = terms
-                            .map(|(j, k)| k * f64::from(from[at(line, place(j))]))
-                            .sum();
-                        to[at(line, i)] = (sum / total) as f32;
-                    }
-                }
-                to
-            };
+        let kernel: Vec<f64> = (0..=2 * radius)
+            .map(|i| (-0.5 * (i as f64 - radius as f64).powi(2) / sigma.powi(2)).exp())
+            .collect();
+        let rows = Lines {
+            number: self.height,
+            apart: self.width,
+            length: self.width,
+            step: 1,
+        };
+        let columns = Lines {
+            number: self.width,
+            apart: 1,
+            length: self.height,
+            step: self.width,
+        };
         for plane in &mut self.planes {
-            let rows = along(plane, &|y, x| y * width + x, height, width);
-            *plane = along(&rows, &|x, y| y * width + x, width, height);
+            *plane = columns.blurred(&rows.blurred(plane, &kernel), &kernel);
         }
         self
     }
 
-    /// Each plane enlarged linearly; centres of pixels lie as in an image that is resized.
+    /// Each plane enlarged linearly, with pixel centres aligned as when an image is resized.
     pub fn enlarged(&self, height: usize, width: usize) -> Self {
-        // Left neighbour, right neighbour, weight of the right one.
-        let taps = |from: usize, to: usize| -> Vec<(usize, usize, f32)> {
-            let one = |i: usize| {
-                let x = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5)
-                    .clamp(0.0, from as f64 - 1.0);
-                let left = x.floor() as usize;
-                (left, (left + 1).min(from - 1), (x - left as f64) as f32)
-            };
-            (0..to).map(one).collect()
-        };
-        let (rows, columns) = (taps(self.height, height), taps(self.width, width));
-        let enlarge = |plane: &Vec<f32>| {
+        let rows = taps(self.height, height);
+        let columns = taps(self.width, width);
+        let planes = self.planes.iter().map(|plane| {
             let mut out = Vec::with_capacity(height * width);
-            for &(top, bottom, v) in &rows {
-                let (top, bottom) = (&plane[top * self.width..], &plane[bottom * self.width..]);
-                out.extend(columns.iter().map(|&(left, right, u)| {
-                    let mix = |row: &[f32]| row[left] + (row[right] - row[left]) * u;
-                    mix(top) + (mix(bottom) - mix(top)) * v
+            for row in &rows {
+                let top = &plane[row.first * self.width..];
+                let bottom = &plane[row.second * self.width..];
+                out.extend(columns.iter().map(|column| {
+                    let above = column.between(top[column.first], top[column.second]);
+                    let below = column.between(bottom[column.first], bottom[column.second]);
+                    row.between(above, below)
                 }));
             }
             out
-        };
+        });
         Self {
             height,
             width,
-            planes: self.planes.iter().map(enlarge).collect(),
+            planes: planes.collect(),
         }
     }
 
     /// The plane of the smallest value at each place, among `kept`; the first of equals.
     pub fn labels(&self, kept: &[usize]) -> Vec<usize> {
-        let one = |i: usize| {
-            let mut best = (kept[0], f32::INFINITY);
-            for &k in kept {
-                if self.planes[k][i] < best.1 {
-                    best = (k, self.planes[k][i]);
+        (0..self.height * self.width)
+            .map(|i| {
+                let mut best = (kept[0], f32::INFINITY);
+                for &k in kept {
+                    if self.planes[k][i] < best.1 {
+                        best = (k, self.planes[k][i]);
+                    }
                 }
-            }
-            best.0
-        };
-        (0..self.height * self.width).map(one).collect()
+                best.0
+            })
+            .collect()
     }
+
+    /// Labels without segments of fewer than [`SMALL_SEGMENT`] pixels, numbered in the order in
+    /// which they first appear, and the number of segments.
+    pub fn labels_without_small(&self, notes: &mut Vec<String>) -> (Vec<u8>, usize) {
+        let mut kept: Vec<usize> = (0..self.planes.len()).collect();
+        // One at a time, the smallest first: its pixels may lift a neighbour above the limit.
+        loop {
+            let labels = self.labels(&kept);
+            let areas = kept
+                .iter()
+                .map(|&k| (labels.iter().filter(|&&l| l == k).count(), k));
+            match areas.min() {
+                Some((pixels, k)) if pixels < SMALL_SEGMENT && kept.len() > 1 => {
+                    notes.push(format!(
+                        "a cluster of {pixels} pixels, fewer than {SMALL_SEGMENT}, was merged into its neighbours"
+                    ));
+                    kept.retain(|&other| other != k);
+                }
+                _ => return (in_order(&labels), kept.len()),
+            }
+        }
+    }
+}
+
+/// Labels numbered in the order in which they first appear.
+fn in_order(labels: &[usize]) -> Vec<u8> {
+    let mut seen: Vec<usize> = Vec::new();
+    labels
+        .iter()
+        .map(|label| {
+            let known = seen.iter().position(|l| l == label);
+            let number = known.unwrap_or_else(|| {
+                seen.push(*label);
+                seen.len() - 1
+            });
+            number as u8
+        })
+        .collect()
+}
+
+/// The rows of a plane, or its columns.
+struct Lines {
+    number: usize,
+    /// From the start of a line to the start of the next.
+    apart: usize,
+    length: usize,
+    /// From one value of a line to the next.
+    step: usize,
+}
+
+impl Lines {
+    fn blurred(&self, from: &[f32], kernel: &[f64]) -> Vec<f32> {
+        let radius = kernel.len() / 2;
+        let total: f64 = kernel.iter().sum();
+        let mut to = vec![0.0f32; from.len()];
+        for line in 0..self.number {
+            let start = line * self.apart;
+            for i in 0..self.length {
+                let sum: f64 = kernel
+                    .iter()
+                    .enumerate()
+                    .map(|(j, k)| {
+                        let place = (i + j).saturating_sub(radius).min(self.length - 1);
+                        k * f64::from(from[start + place * self.step])
+                    })
+                    .sum();
+                to[start + i * self.step] = (sum / total) as f32;
+            }
+        }
+        to
+    }
+}
+
+/// Two neighbours on a coarse axis, and where a fine place is between them.
+struct Tap {
+    first: usize,
+    second: usize,
+    weight: f32,
+}
+
+impl Tap {
+    fn between(&self, first: f32, second: f32) -> f32 {
+        first + (second - first) * self.weight
+    }
+}
+
+fn taps(from: usize, to: usize) -> Vec<Tap> {
+    (0..to)
+        .map(|i| {
+            let x = (i as f64 + 0.5) * from as f64 / to as f64 - 0.5;
+            let x = x.clamp(0.0, from as f64 - 1.0);
+            let first = x.floor() as usize;
+            Tap {
+                first,
+                second: (first + 1).min(from - 1),
+                weight: (x - first as f64) as f32,
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub(super) struct Clusters {
     pub inertia: f64,
 }
 
-/// Where Lloyd's algorithm stops at the latest; changes are tiny long before.
+/// The limit of Lloyd's algorithm; changes are tiny long before it.
 const ITERATIONS: usize = 60;
 
 impl<'a> Points<'a> {
@@ -31,11 +31,16 @@ impl<'a> Points<'a> {
     pub fn row(&self, i: usize) -> &'a [f32] {
         &self.values[i * self.dim..(i + 1) * self.dim]
     }
+
+    pub fn rows(&self) -> std::slice::ChunksExact<'a, f32> {
+        self.values.chunks_exact(self.dim)
+    }
 }
 
 /// Squared distance, in eight lanes so that it vectorises without changing its order of additions.
 pub(super) fn distance(a: &[f32], b: &[f32]) -> f32 {
-    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
+    let a8 = a.chunks_exact(8);
+    let b8 = b.chunks_exact(8);
     let rest: f32 = a8
         .remainder()
         .iter()
@@ -66,39 +71,43 @@ pub(super) fn nearest(point: &[f32], centres: &[f32]) -> (usize, f32) {
 
 /// The best of `restarts` runs. There must be at least one point and `count` at least 1.
 pub(super) fn kmeans(points: Points<'_>, count: usize, restarts: usize, seed: Seed) -> Clusters {
-    let run = |r: usize| once(points, count, seed.derive(&format!("start {r}")));
-    let mut best = run(0);
-    for r in 1..restarts {
-        let other = run(r);
+    let runs =
+        (0..restarts.max(1)).map(|r| lloyd(points, count, seed.derive(&format!("start {r}"))));
+    // The first of equals, so that the result does not depend on how many runs follow.
+    runs.reduce(|best, other| {
         if other.inertia < best.inertia {
-            best = other;
+            other
+        } else {
+            best
         }
-    }
-    best
+    })
+    .expect("there is at least one run")
 }
 
-fn once(points: Points<'_>, count: usize, seed: Seed) -> Clusters {
+fn lloyd(points: Points<'_>, count: usize, seed: Seed) -> Clusters {
     let mut centres = start(points, count, seed);
     let mut last = f64::INFINITY;
     for _ in 0..ITERATIONS {
-        let (mut sums, mut sizes) = (vec![0.0f64; centres.len()], vec![0usize; count]);
-        let (mut inertia, mut farthest) = (0.0, (0, -1.0));
-        for i in 0..points.len() {
-            let (k, d) = nearest(points.row(i), &centres);
+        // In double precision: thousands of rows are added up.
+        let mut sums = vec![0.0f64; centres.len()];
+        let mut sizes = vec![0usize; count];
+        let mut inertia = 0.0;
+        let mut farthest = (0, -1.0);
+        for (i, row) in points.rows().enumerate() {
+            let (k, d) = nearest(row, &centres);
             inertia += f64::from(d);
             sizes[k] += 1;
             if d > farthest.1 {
                 farthest = (i, d);
             }
-            let sum = &mut sums[k * points.dim..(k + 1) * points.dim];
-            sum.iter_mut()
-                .zip(points.row(i))
-                .for_each(|(s, &v)| *s += f64::from(v));
+            for (s, &v) in sums[k * points.dim..].iter_mut().zip(row) {
+                *s += f64::from(v);
+            }
         }
         for k in 0..count {
             let centre = &mut centres[k * points.dim..(k + 1) * points.dim];
             if sizes[k] == 0 {
-                // A centre that lost all its points moves to the worst served one.
+                // A centre that lost all its points moves to the point farthest from its centre.
                 centre.copy_from_slice(points.row(farthest.0));
                 continue;
             }
@@ -111,8 +120,10 @@ fn once(points: Points<'_>, count: usize, seed: Seed) -> Clusters {
         }
         last = inertia;
     }
-    let inertia = (0..points.len())
-        .map(|i| f64::from(nearest(points.row(i), &centres).1))
+    // Of the centres as they are now, which have moved since the last sum.
+    let inertia = points
+        .rows()
+        .map(|row| f64::from(nearest(row, &centres).1))
         .sum();
     Clusters { centres, inertia }
 }
@@ -121,9 +132,8 @@ fn once(points: Points<'_>, count: usize, seed: Seed) -> Clusters {
 /// distance.
 fn start(points: Points<'_>, count: usize, seed: Seed) -> Vec<f32> {
     let mut rng = seed.rng();
-    let mut unit = || (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
     let n = points.len();
-    let mut chosen = ((unit() * n as f64) as usize).min(n - 1);
+    let mut chosen = ((unit(&mut rng) * n as f64) as usize).min(n - 1);
     let mut centres = points.row(chosen).to_vec();
     let mut weights = vec![f32::INFINITY; n];
     for _ in 1..count {
@@ -131,7 +141,8 @@ fn start(points: Points<'_>, count: usize, seed: Seed) -> Vec<f32> {
             *w = w.min(distance(points.row(i), points.row(chosen)));
         }
         let total: f64 = weights.iter().map(|&w| f64::from(w)).sum();
-        let mut left = unit() * total;
+        let mut left = unit(&mut rng) * total;
+        // Rounding may leave a remainder after the last point.
         chosen = n - 1;
         for (i, &w) in weights.iter().enumerate() {
             left -= f64::from(w);
@@ -143,6 +154,11 @@ fn start(points: Points<'_>, count: usize, seed: Seed) -> Vec<f32> {
         centres.extend_from_slice(points.row(chosen));
     }
     centres
+}
+
+/// A number in 0…1 from the upper 53 bits, all that a double holds.
+fn unit(rng: &mut impl Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]

@@ -1,16 +1,19 @@
-//! Segments found from good images alone: no labels, no drawing.
+//! Segments found from good images only: no labels, no drawing.
 //!
-//! **One map** (parts that always lie alike): at each place of a grid the mean and the spread, over
-//! good images, of backbone features and of every detector's anomaly map, together with the
-//! position, are clustered by k-means, each group of them weighted by how far its pattern repeats
-//! from one half of the images to the other; distances to the centres are smoothed over the grid,
-//! enlarged, and the nearest centre names the segment. **A map per image** (parts that lie anyhow):
-//! features of single patches are clustered, and each patch of an image takes its nearest centre.
+//! **One map** (for parts that are always in the same position): at each place of a grid, the mean
+//! and the spread, over good images, of backbone features and of every detector's anomaly map,
+//! together with the position, are clustered by k-means. Each group of columns is weighted by how far
+//! its pattern repeats from one half of the images to the other. Distances to the centres are
+//! smoothed over the grid and enlarged, and the nearest centre names the segment.
+//!
+//! **A map per image** (for parts in any position): features of single patches are clustered, and
+//! each patch of an image takes its nearest centre.
 //!
 //! The number of segments is the largest on which random halves of the images agree (adjusted Rand
 //! index of their maps).
 
 mod agreement;
+mod columns;
 mod field;
 mod kmeans;
 mod params;
@@ -25,20 +28,20 @@ pub use stability::Stability;
 
 use serde::{Deserialize, Serialize};
 
-/// Raised when clustering gives other labels for the same features.
+/// Raised when clustering gives different labels for the same features.
 pub const CLUSTERED_REVISION: u32 = 1;
 
-/// How clustered segments came about.
+/// How clustered segments were found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClusteredReport {
-    /// Good images that were looked at.
+    /// Good images used.
     pub images: usize,
-    /// Segments in the end.
+    /// Resulting number of segments.
     pub segments: usize,
     /// Agreement of halves for each number of segments that was tried; empty if the number was
     /// given.
     pub stability: Vec<Stability>,
-    /// What was decided on the way, in words.
+    /// Decisions along the way, in words.
     pub notes: Vec<String>,
 }
 

@@ -1,13 +1,13 @@
 use super::field::Field;
 use super::kmeans::{Points, distance, kmeans, nearest};
-use super::stability::{FOLDS, choose, measure};
+use super::stability::{FOLDS, SegmentCount};
 use super::{ClusteredParams, ClusteredReport, names};
 use crate::SegmentsError;
 use rand::Rng;
 use segad_core::{LabelMap, Seed};
 use serde::{Deserialize, Serialize};
 
-/// Runs of k-means, of which the best counts; fewer where halves are compared.
+/// Runs of k-means, of which the best is kept; a single run where halves are compared.
 const RESTARTS: usize = 4;
 
 /// Features of patches drawn from good images.
@@ -37,7 +37,7 @@ pub struct PatchClusters {
 }
 
 impl PatchSample {
-    /// An empty sample for `images` images with features of `dim` channels; `most` patches in all.
+    /// An empty sample for `images` images with features of `dim` channels; `most` patches in total.
     ///
     /// # Errors
     /// [`SegmentsError::TooFewGood`] for fewer than 4 images.
@@ -64,20 +64,20 @@ impl PatchSample {
     /// Draws patches of the next image; `values` holds the channels of each of its places.
     ///
     /// # Errors
-    /// [`SegmentsError::Channels`] for no whole number of places, or one image too many.
+    /// [`SegmentsError::Channels`] for a fraction of a place, or one image too many.
     pub fn push(&mut self, values: &[f32]) -> Result<(), SegmentsError> {
         if values.is_empty() || !values.len().is_multiple_of(self.dim) || self.pushed == self.images
         {
-            let (actual, expected) = (values.len(), self.dim);
             return Err(SegmentsError::Channels {
-                actual,
-                expected,
+                actual: values.len(),
+                expected: self.dim,
                 images: self.images,
             });
         }
         let places = values.len() / self.dim;
         let mut rng = self.seed.derive(&format!("image {}", self.pushed)).rng();
         let fold = (self.pushed * FOLDS.min(self.images) / self.images) as u8;
+        // The first steps of a Fisher–Yates shuffle: distinct places, each with equal chance.
         let mut order: Vec<usize> = (0..places).collect();
         for i in 0..self.each.min(places) {
             order.swap(i, i + (rng.next_u64() % (places - i) as u64) as usize);
@@ -89,7 +89,7 @@ impl PatchSample {
         Ok(())
     }
 
-    /// Clusters the sample, side by side in the caller's rayon pool; the result does not depend on
+    /// Clusters the sample, in parallel in the caller's rayon pool; the result does not depend on
     /// the number of threads.
     ///
     /// # Errors
@@ -109,50 +109,25 @@ impl PatchSample {
         }
         let seed = seed.derive("clustered segments");
         let mean = self.mean();
-        let centred: Vec<f32> = self
-            .values
-            .chunks_exact(self.dim)
-            .flat_map(|row| row.iter().zip(&mean).map(|(v, m)| v - m))
-            .collect();
+        let centred = less_mean(&self.values, &mean);
         let all = Points {
             values: &centred,
             dim: self.dim,
         };
-        let label = |half: &[bool], count: usize, seed: Seed| {
-            let own = self
-                .folds
-                .iter()
-                .enumerate()
-                .filter(|(_, f)| half[usize::from(**f)]);
-            let values: Vec<f32> = own.flat_map(|(i, _)| all.row(i).iter().copied()).collect();
-            let centres = kmeans(
-                Points {
-                    values: &values,
-                    dim: self.dim,
-                },
-                count,
-                1,
-                seed,
-            )
-            .centres;
-            (0..all.len())
-                .map(|i| nearest(all.row(i), &centres).0)
-                .collect()
-        };
-        let (mut stability, mut notes) = (Vec::new(), Vec::new());
-        let count = match params.segments {
-            Some(count) => count,
-            None => {
-                stability = measure(params, FOLDS.min(self.images), seed, &label);
-                let (count, note) = choose(&stability, params.stability);
-                notes.extend(note);
-                count
-            }
-        };
+        let folds = FOLDS.min(self.images);
+        let SegmentCount {
+            count,
+            stability,
+            notes,
+        } = SegmentCount::choose(params, folds, seed, &|half, count, seed| {
+            self.cluster_half(all, half, count, seed)
+        });
         let centres = kmeans(all, count, RESTARTS, seed.derive("all")).centres;
-        // The largest cluster first, as its name says nothing else.
+        // The largest cluster first, since its number is all that its name says.
         let mut sizes = vec![0usize; count];
-        (0..all.len()).for_each(|i| sizes[nearest(all.row(i), &centres).0] += 1);
+        for row in all.rows() {
+            sizes[nearest(row, &centres).0] += 1;
+        }
         let mut order: Vec<usize> = (0..count).collect();
         order.sort_by_key(|&k| std::cmp::Reverse(sizes[k]));
         let centres = order
@@ -165,23 +140,37 @@ impl PatchSample {
             stability,
             notes,
         };
-        Ok((
-            PatchClusters {
-                schema: 1,
-                mean,
-                centres,
-                names: names(count),
-            },
-            report,
-        ))
+        let clusters = PatchClusters {
+            schema: 1,
+            mean,
+            centres,
+            names: names(count),
+        };
+        Ok((clusters, report))
+    }
+
+    /// Labels of all patches by centres learned from the folds of a half.
+    fn cluster_half(&self, all: Points<'_>, half: &[bool], count: usize, seed: Seed) -> Vec<usize> {
+        let rows = all.rows().zip(&self.folds);
+        let values: Vec<f32> = rows
+            .filter(|(_, fold)| half[usize::from(**fold)])
+            .flat_map(|(row, _)| row.iter().copied())
+            .collect();
+        let own = Points {
+            values: &values,
+            dim: self.dim,
+        };
+        // A single run: for each number of segments, sixteen halves are clustered.
+        let centres = kmeans(own, count, 1, seed).centres;
+        all.rows().map(|row| nearest(row, &centres).0).collect()
     }
 
     fn mean(&self) -> Vec<f32> {
         let mut sums = vec![0.0f64; self.dim];
         for row in self.values.chunks_exact(self.dim) {
-            sums.iter_mut()
-                .zip(row)
-                .for_each(|(s, &v)| *s += f64::from(v));
+            for (sum, &v) in sums.iter_mut().zip(row) {
+                *sum += f64::from(v);
+            }
         }
         let n = self.folds.len().max(1) as f64;
         sums.into_iter().map(|s| (s / n) as f32).collect()
@@ -211,17 +200,15 @@ impl PatchClusters {
                 images: 1,
             });
         }
-        let centred: Vec<f32> = values
+        let centred = less_mean(values, &self.mean);
+        let planes = self
+            .centres
             .chunks_exact(dim)
-            .flat_map(|row| row.iter().zip(&self.mean).map(|(v, m)| v - m))
+            .map(|centre| {
+                let rows = centred.chunks_exact(dim);
+                rows.map(|row| distance(row, centre)).collect()
+            })
             .collect();
-        let plane = |c: &[f32]| {
-            centred
-                .chunks_exact(dim)
-                .map(|row| distance(row, c))
-                .collect()
-        };
-        let planes = self.centres.chunks_exact(dim).map(plane).collect();
         let field = Field {
             height: grid.0,
             width: grid.1,
@@ -238,4 +225,12 @@ impl PatchClusters {
             self.names.len() as u8,
         )?)
     }
+}
+
+/// Rows of features, each less `mean`.
+fn less_mean(values: &[f32], mean: &[f32]) -> Vec<f32> {
+    values
+        .chunks_exact(mean.len())
+        .flat_map(|row| row.iter().zip(mean).map(|(v, m)| v - m))
+        .collect()
 }

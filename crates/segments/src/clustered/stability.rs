@@ -4,9 +4,10 @@ use rand::Rng;
 use rayon::prelude::*;
 use segad_core::Seed;
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
-/// Groups of neighbouring images that halves are drawn from: images that follow each other are
-/// alike, so they stay together.
+/// Groups of neighbouring images from which halves are drawn: consecutive images are similar, so they
+/// stay together.
 pub(super) const FOLDS: usize = 10;
 
 /// Pairs of halves that are compared.
@@ -24,40 +25,73 @@ pub struct Stability {
 /// Labels of places, clustered by the flagged folds into a number of segments.
 type Cluster<'a> = dyn Fn(&[bool], usize, Seed) -> Vec<usize> + Sync + 'a;
 
-/// Tries each number of segments. `cluster` labels places (the same ones whatever the half) with
-/// centres learned from the folds whose flag is set.
-pub(super) fn measure(
-    params: &ClusteredParams,
+/// How many segments to make, and why.
+pub(super) struct SegmentCount {
+    pub count: usize,
+    /// Empty if the number was given.
+    pub stability: Vec<Stability>,
+    pub notes: Vec<String>,
+}
+
+impl SegmentCount {
+    /// The number that the settings give, or the largest stable one. `cluster` labels places (the
+    /// same ones whatever the half) with centres learned from the folds whose flag is set.
+    pub fn choose(
+        params: &ClusteredParams,
+        folds: usize,
+        seed: Seed,
+        cluster: &Cluster<'_>,
+    ) -> Self {
+        if let Some(count) = params.segments {
+            return Self {
+                count,
+                stability: Vec::new(),
+                notes: Vec::new(),
+            };
+        }
+        let stability = measure(params.candidates(), folds, seed, cluster);
+        let (count, note) = choose(&stability, params.stability);
+        Self {
+            count,
+            stability,
+            notes: note.into_iter().collect(),
+        }
+    }
+}
+
+fn measure(
+    counts: RangeInclusive<usize>,
     folds: usize,
     seed: Seed,
     cluster: &Cluster<'_>,
 ) -> Vec<Stability> {
-    let counts: Vec<usize> = params.candidates().collect();
-    let one = |&(count, pair): &(usize, usize)| {
-        let half = half(folds, seed.derive(&format!("half {pair}")));
-        let other: Vec<bool> = half.iter().map(|h| !h).collect();
-        let seed = seed.derive(&format!("{count} segments, pair {pair}"));
-        let [a, b] = [(&half, "a"), (&other, "b")]
-            .map(|(half, side)| cluster(half, count, seed.derive(side)));
-        adjusted_rand(&a, &b)
-    };
     let jobs: Vec<(usize, usize)> = counts
-        .iter()
-        .flat_map(|&c| (0..PAIRS).map(move |p| (c, p)))
+        .clone()
+        .flat_map(|count| (0..PAIRS).map(move |pair| (count, pair)))
         .collect();
-    let agreements: Vec<f64> = jobs.par_iter().map(one).collect();
-    let mean = |a: &[f64]| a.iter().sum::<f64>() / a.len() as f64;
-    let pairs = counts.iter().zip(agreements.chunks(PAIRS));
-    pairs
-        .map(|(&segments, a)| Stability {
+    // Seeds come from the names of the jobs, so the order in which threads take them is irrelevant.
+    let agreements: Vec<f64> = jobs
+        .par_iter()
+        .map(|&(count, pair)| {
+            let half = half(folds, seed.derive(&format!("half {pair}")));
+            let other: Vec<bool> = half.iter().map(|h| !h).collect();
+            let seed = seed.derive(&format!("{count} segments, pair {pair}"));
+            let a = cluster(&half, count, seed.derive("a"));
+            let b = cluster(&other, count, seed.derive("b"));
+            adjusted_rand(&a, &b)
+        })
+        .collect();
+    counts
+        .zip(agreements.chunks(PAIRS))
+        .map(|(segments, agreements)| Stability {
             segments,
-            agreement: mean(a),
+            agreement: agreements.iter().sum::<f64>() / PAIRS as f64,
         })
         .collect()
 }
 
-/// The largest stable number; where none is, the most stable one, and a remark.
-pub(super) fn choose(found: &[Stability], level: f64) -> (usize, Option<String>) {
+/// The largest stable number; if there is none, the most stable one, and a remark.
+fn choose(found: &[Stability], level: f64) -> (usize, Option<String>) {
     if let Some(stable) = found.iter().rev().find(|s| s.agreement >= level) {
         return (stable.segments, None);
     }
@@ -67,7 +101,7 @@ pub(super) fn choose(found: &[Stability], level: f64) -> (usize, Option<String>)
     });
     let (segments, agreement) = best.map_or((2, 0.0), |s| (s.segments, s.agreement));
     let note = format!(
-        "no number of segments is stable at {level}; {segments}, on which halves agree best ({agreement:.2}), was taken"
+        "no number of segments is stable at {level}; using {segments}, on which halves agree best ({agreement:.2})"
     );
     (segments, Some(note))
 }

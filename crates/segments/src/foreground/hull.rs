@@ -10,6 +10,7 @@ fn cross(o: Point, a: Point, b: Point) -> f64 {
 pub(crate) fn hull(mask: &[bool], width: usize) -> Vec<Point> {
     let mut points: Vec<Point> = Vec::new();
     for (y, row) in mask.chunks_exact(width).enumerate() {
+        // The hull of a row is that of its outermost pixels.
         if let (Some(first), Some(last)) =
             (row.iter().position(|&m| m), row.iter().rposition(|&m| m))
         {
@@ -18,36 +19,42 @@ pub(crate) fn hull(mask: &[bool], width: usize) -> Vec<Point> {
             }
         }
     }
+    // Andrew's monotone chain.
     points.sort_by(|a, b| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
     points.dedup();
-    let half = |points: &mut dyn Iterator<Item = Point>| {
-        let mut chain: Vec<Point> = Vec::new();
-        for p in points {
-            while chain.len() > 1 && cross(chain[chain.len() - 2], chain[chain.len() - 1], p) <= 0.0
-            {
-                chain.pop();
-            }
-            chain.push(p);
-        }
-        chain.pop();
-        chain
-    };
-    let mut corners = half(&mut points.iter().copied());
-    corners.extend(half(&mut points.iter().rev().copied()));
+    let mut corners = half_hull(points.iter());
+    corners.extend(half_hull(points.iter().rev()));
     corners
 }
 
-/// Sets every pixel whose centre lies in the hull or on its edge.
+fn half_hull<'a>(points: impl Iterator<Item = &'a Point>) -> Vec<Point> {
+    let mut chain: Vec<Point> = Vec::new();
+    for &p in points {
+        while let [.., a, b] = chain[..]
+            && cross(a, b, p) <= 0.0
+        {
+            chain.pop();
+        }
+        chain.push(p);
+    }
+    // The other half starts with it.
+    chain.pop();
+    chain
+}
+
+/// Sets every pixel whose centre is in the hull or on its edge.
 pub(crate) fn fill(mask: &mut [bool], width: usize) {
     let corners = hull(mask, width);
     for (y, row) in mask.chunks_exact_mut(width).enumerate() {
         let v = y as f64 + 0.5;
-        let (mut left, mut right) = (f64::INFINITY, f64::NEG_INFINITY);
+        let mut left = f64::INFINITY;
+        let mut right = f64::NEG_INFINITY;
         for (i, &[x0, y0]) in corners.iter().enumerate() {
             let [x1, y1] = corners[(i + 1) % corners.len()];
             if (y0 > v) != (y1 > v) {
                 let x = x0 + (x1 - x0) * (v - y0) / (y1 - y0);
-                (left, right) = (left.min(x), right.max(x));
+                left = left.min(x);
+                right = right.max(x);
             }
         }
         for (x, m) in row.iter_mut().enumerate() {
@@ -56,19 +63,19 @@ pub(crate) fn fill(mask: &mut [bool], width: usize) {
     }
 }
 
-/// A rectangle that lies anyhow.
+/// A rectangle in any direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Rectangle {
     pub(crate) centre: Point,
-    /// Size along its own first axis and across it.
+    /// Size along its first axis and across it.
     pub(crate) size: [f64; 2],
     /// Angle of the first axis, in radians, clockwise as y points down, −π/4 to π/4: the axis
     /// nearest to x.
     pub(crate) angle: f64,
 }
 
-/// The rectangle of least area around a mask (one of its sides lies along a side of the hull);
-/// `None` for an empty mask.
+/// The rectangle of least area around a mask; `None` for an empty mask. One of its sides is on a side
+/// of the hull, so only those directions are tried.
 pub(crate) fn smallest_rectangle(mask: &[bool], width: usize) -> Option<Rectangle> {
     let corners = hull(mask, width);
     let mut best: Option<Rectangle> = None;
@@ -85,7 +92,8 @@ pub(crate) fn smallest_rectangle(mask: &[bool], width: usize) -> Option<Rectangl
             f64::NEG_INFINITY,
         ];
         for &[x, y] in &corners {
-            let (u, v) = (x * cos + y * sin, y * cos - x * sin);
+            let u = x * cos + y * sin;
+            let v = y * cos - x * sin;
             span = [
                 span[0].min(u),
                 span[1].max(u),
@@ -94,8 +102,10 @@ pub(crate) fn smallest_rectangle(mask: &[bool], width: usize) -> Option<Rectangl
             ];
         }
         let size = [span[1] - span[0], span[3] - span[2]];
+        // A clear gain, so that rounding does not choose between the sides of a rectangle.
         if best.is_none_or(|b| size[0] * size[1] < b.size[0] * b.size[1] - 1e-9) {
-            let (u, v) = ((span[0] + span[1]) / 2.0, (span[2] + span[3]) / 2.0);
+            let u = (span[0] + span[1]) / 2.0;
+            let v = (span[2] + span[3]) / 2.0;
             best = Some(Rectangle {
                 centre: [u * cos - v * sin, u * sin + v * cos],
                 size,

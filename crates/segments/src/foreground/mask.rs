@@ -1,33 +1,43 @@
-//! Operations on masks: row-major, one `bool` a pixel.
+//! Operations on masks: row-major, one `bool` per pixel.
 
-/// Grows (`grow`) or shrinks a mask by a square of side 2·radius + 1. Beyond the image lies
-/// background.
-fn square(mask: &[bool], height: usize, width: usize, radius: usize, grow: bool) -> Vec<bool> {
-    // Along one line: a pixel is set where a `grow`-valued pixel lies within the radius. Shrinking
-    // is growing the rest.
-    let line = |start: usize, step: usize, count: usize, from: &[bool], to: &mut [bool]| {
-        let value = |i: usize| from[start + i * step] == grow;
-        let mut within = (0..radius.min(count)).filter(|&i| value(i)).count();
+/// Grows or shrinks by a square of side 2·radius + 1. Beyond the image is background.
+struct Morphology {
+    radius: usize,
+    grow: bool,
+}
+
+impl Morphology {
+    fn apply(&self, mask: &[bool], height: usize, width: usize) -> Vec<bool> {
+        // A square is a segment along x, then one along y.
+        let mut rows = vec![false; mask.len()];
+        for y in 0..height {
+            self.line(mask, &mut rows, y * width, 1, width);
+        }
+        let mut out = vec![false; mask.len()];
+        for x in 0..width {
+            self.line(&rows, &mut out, x, width, height);
+        }
+        out
+    }
+
+    /// One line of `count` pixels, `step` apart. Shrinking the set pixels is growing the others, so
+    /// a pixel takes the value `grow` if one with that value is within the radius. A running count
+    /// makes the time independent of the radius.
+    fn line(&self, from: &[bool], to: &mut [bool], start: usize, step: usize, count: usize) {
+        let radius = self.radius;
+        let hit = |i: usize| from[start + i * step] == self.grow;
+        let mut within = (0..radius.min(count)).filter(|&i| hit(i)).count();
         for i in 0..count {
             if i + radius < count {
-                within += usize::from(value(i + radius));
+                within += usize::from(hit(i + radius));
             }
-            let outside = !grow && (i < radius || i + radius >= count);
-            to[start + i * step] = (within > 0 || outside) == grow;
+            let outside = !self.grow && (i < radius || i + radius >= count);
+            to[start + i * step] = (within > 0 || outside) == self.grow;
             if i >= radius {
-                within -= usize::from(value(i - radius));
+                within -= usize::from(hit(i - radius));
             }
         }
-    };
-    let mut rows = vec![false; mask.len()];
-    for y in 0..height {
-        line(y * width, 1, width, mask, &mut rows);
     }
-    let mut out = vec![false; mask.len()];
-    for x in 0..width {
-        line(x, width, height, &rows, &mut out);
-    }
-    out
 }
 
 /// Shrinks, then grows: removes what is thinner than 2·radius + 1.
@@ -35,13 +45,12 @@ pub(crate) fn open(mask: &[bool], height: usize, width: usize, radius: usize) ->
     if radius == 0 {
         return mask.to_vec();
     }
-    square(
-        &square(mask, height, width, radius, false),
-        height,
-        width,
+    let shrink = Morphology {
         radius,
-        true,
-    )
+        grow: false,
+    };
+    let grow = Morphology { radius, grow: true };
+    grow.apply(&shrink.apply(mask, height, width), height, width)
 }
 
 /// Grows, then shrinks: closes gaps thinner than 2·radius + 1.
@@ -49,8 +58,9 @@ pub(crate) fn close(mask: &[bool], height: usize, width: usize, radius: usize) -
     if radius == 0 {
         return mask.to_vec();
     }
-    // What grows beyond the image must be there when it shrinks again.
-    let (tall, wide) = (height + 2 * radius, width + 2 * radius);
+    // With a margin, so that what grows beyond the image is still set when it shrinks again.
+    let tall = height + 2 * radius;
+    let wide = width + 2 * radius;
     let mut padded = vec![false; tall * wide];
     for (row, target) in mask
         .chunks_exact(width)
@@ -58,13 +68,12 @@ pub(crate) fn close(mask: &[bool], height: usize, width: usize, radius: usize) -
     {
         target[radius..radius + width].copy_from_slice(row);
     }
-    let closed = square(
-        &square(&padded, tall, wide, radius, true),
-        tall,
-        wide,
+    let grow = Morphology { radius, grow: true };
+    let shrink = Morphology {
         radius,
-        false,
-    );
+        grow: false,
+    };
+    let closed = shrink.apply(&grow.apply(&padded, tall, wide), tall, wide);
     let rows = closed.chunks_exact(wide).skip(radius).take(height);
     rows.flat_map(|row| row[radius..radius + width].iter().copied())
         .collect()
@@ -84,10 +93,12 @@ pub(crate) fn components(
             continue;
         }
         seen[start] = true;
+        // The list is also the queue of a breadth-first search.
         let mut piece = vec![start];
         let mut next = 0;
         while next < piece.len() {
-            let (y, x) = (piece[next] / width, piece[next] % width);
+            let y = piece[next] / width;
+            let x = piece[next] % width;
             next += 1;
             for ny in y.saturating_sub(1)..(y + 2).min(height) {
                 for nx in x.saturating_sub(1)..(x + 2).min(width) {
@@ -104,17 +115,17 @@ pub(crate) fn components(
     pieces
 }
 
-/// Sets unset pieces (4 neighbours) that do not touch the border; returns how many pixels that
-/// were.
+/// Sets unset pieces (4 neighbours) that do not touch the border; returns the number of pixels.
 pub(crate) fn fill_holes(mask: &mut [bool], height: usize, width: usize) -> usize {
     let unset: Vec<bool> = mask.iter().map(|m| !m).collect();
-    let at_border = |&i: &usize| {
-        let (y, x) = (i / width, i % width);
-        y == 0 || x == 0 || y + 1 == height || x + 1 == width
-    };
     let mut filled = 0;
     for hole in components(&unset, height, width, false) {
-        if !hole.iter().any(at_border) {
+        let touches_border = hole.iter().any(|i| {
+            let y = i / width;
+            let x = i % width;
+            y == 0 || x == 0 || y + 1 == height || x + 1 == width
+        });
+        if !touches_border {
             filled += hole.len();
             hole.into_iter().for_each(|i| mask[i] = true);
         }
