@@ -22,8 +22,13 @@ impl ImageId {
 
     /// The file name without folder and extension.
     pub fn stem(&self) -> &str {
-        let name = self.0.rsplit('/').next().unwrap_or(&self.0);
+        let name = self.file_name();
         name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+    }
+
+    /// The file name: the part after the last slash.
+    pub fn file_name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Pixels: shapes with texture on a background. Sines come from `libm`, so that they are the same
-//! on every machine.
+//! Pixels: textured shapes on a background. Sines come from `libm`, so that they are the same on
+//! every machine.
 
 /// Red, green, blue from 0 to 255.
 pub(crate) type Colour = [f32; 3];
@@ -26,7 +26,8 @@ impl Shape {
         match *self {
             Self::Everything => true,
             Self::Ellipse { x, y, rx, ry } => {
-                let (dx, dy) = ((px - x) / rx, (py - y) / ry);
+                let dx = (px - x) / rx;
+                let dy = (py - y) / ry;
                 dx * dx + dy * dy <= 1.0
             }
             Self::Rectangle {
@@ -37,7 +38,9 @@ impl Shape {
                 angle,
             } => {
                 let (sin, cos) = libm::sincosf(angle);
-                let (dx, dy) = (px - x, py - y);
+                let dx = px - x;
+                let dy = py - y;
+                // Rotated back, so that the sides lie along the axes.
                 (dx * cos + dy * sin).abs() <= rx && (dy * cos - dx * sin).abs() <= ry
             }
         }
@@ -70,16 +73,16 @@ impl Shape {
     }
 }
 
-/// What a shape is filled with beside its colour.
+/// The texture on top of a shape's colour.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Pattern {
     Plain,
-    /// So many waves across the image, in this direction.
+    /// This many waves across the image, in this direction.
     Stripes {
         waves: f32,
         angle: f32,
     },
-    /// So many fields across the image.
+    /// A chequerboard with this many fields across the image.
     Fields {
         fields: f32,
     },
@@ -102,13 +105,13 @@ impl Pattern {
     }
 }
 
-/// A shape with its look.
+/// A shape and its appearance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Item {
     pub shape: Shape,
     pub colour: Colour,
     pub pattern: Pattern,
-    /// Height of the pattern and of the grain, in grey levels.
+    /// Amplitude of the pattern and of the grain, in grey levels.
     pub contrast: f32,
 }
 
@@ -123,13 +126,14 @@ pub(crate) struct View {
     pub noise: u32,
 }
 
-/// Paints items in order; gives interleaved RGB, row-major.
+/// Paints items in order; returns interleaved RGB, row-major.
 pub(crate) fn paint(items: &[Item], view: View, height: usize, width: usize) -> Vec<u8> {
     let mut rgb = Vec::with_capacity(height * width * 3);
     for row in 0..height {
         for column in 0..width {
             let x = (column as f32 + 0.5) / width as f32 - view.shift.0;
             let y = (row as f32 + 0.5) / height as f32 - view.shift.1;
+            // The last item painted hides the ones below.
             let Some(item) = items.iter().rev().find(|i| i.shape.contains(x, y)) else {
                 rgb.extend([0; 3]);
                 continue;
@@ -146,13 +150,12 @@ pub(crate) fn paint(items: &[Item], view: View, height: usize, width: usize) -> 
     rgb
 }
 
-/// Positions of the pixels in which two pictures differ by more than two grey levels in any
+/// True for the pixels in which two RGB pictures differ by more than two grey levels in any
 /// channel.
 pub(crate) fn changed(a: &[u8], b: &[u8]) -> Vec<bool> {
-    let differs = |(p, q): (&[u8], &[u8])| p.iter().zip(q).any(|(v, w)| v.abs_diff(*w) > 2);
     a.chunks_exact(3)
         .zip(b.chunks_exact(3))
-        .map(differs)
+        .map(|(p, q)| p.iter().zip(q).any(|(v, w)| v.abs_diff(*w) > 2))
         .collect()
 }
 

@@ -1,7 +1,8 @@
 //! Pictures of a part, good and bad.
 
 use crate::MiniatureError;
-use crate::canvas::{Item, Pattern, Shape, View, changed, paint};
+use crate::canvas::{Colour, Item, Pattern, Shape, View, changed, paint};
+use crate::common::in_file;
 use crate::part::{Draw, Part};
 use segad_core::{Image, Seed};
 
@@ -18,9 +19,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// What is wrong with the surface.
+    /// Defects of the surface.
     pub const STRUCTURAL: [Self; 3] = [Self::Scratch, Self::Spot, Self::Crack];
-    /// All; only parts with components can have the last four, which are logical.
+    /// All kinds; those of components are logical, and only parts with components can have them.
     pub const ALL: [Self; 7] = [
         Self::Scratch,
         Self::Missing,
@@ -59,10 +60,10 @@ pub(crate) struct Picture {
     pub mask: Vec<bool>,
 }
 
-/// A defect that changes fewer pixels is drawn again.
+/// A defect that changes fewer pixels than this is drawn again.
 const VISIBLE: usize = 6;
 
-/// Takes a picture of a part; the seed is the image's own.
+/// Takes a picture of a part. The same seed gives the same picture.
 pub(crate) fn picture(
     part: &Part,
     defect: Option<Kind>,
@@ -77,14 +78,9 @@ pub(crate) fn picture(
         noise: draw.bits(),
     };
     let good = paint(&part.items(), view, height, width);
-    let failed = |reason: String| MiniatureError::Image {
-        path: path.to_owned(),
-        reason,
-    };
-    let image = |rgb| Image::from_rgb(height, width, rgb).map_err(|e| failed(e.to_string()));
     let Some(kind) = defect else {
         return Ok(Picture {
-            image: image(good)?,
+            image: in_file(path, Image::from_rgb(height, width, good))?,
             mask: vec![false; height * width],
         });
     };
@@ -93,92 +89,89 @@ pub(crate) fn picture(
         let mask = changed(&good, &bad);
         if mask.iter().filter(|&&m| m).count() >= VISIBLE {
             return Ok(Picture {
-                image: image(bad)?,
+                image: in_file(path, Image::from_rgb(height, width, bad))?,
                 mask,
             });
         }
     }
-    Err(failed(format!(
-        "a {} cannot be seen at {height}×{width} pixels",
-        kind.name()
-    )))
+    let kind = kind.name();
+    in_file(
+        path,
+        Err(format!(
+            "a {kind} is not visible at {height}×{width} pixels"
+        )),
+    )
 }
 
 /// The items of a damaged part. `kind` must be one of [`Kind::of`] the part.
 fn damaged(part: &Part, kind: Kind, draw: &mut Draw) -> Vec<Item> {
     let mut part = part.clone();
-    let grey = |v: f32| [v; 3];
-    let mark = |shape, colour| Item {
-        shape,
-        colour,
-        pattern: Pattern::Plain,
-        contrast: 4.0,
-    };
-    let (x, y) = (draw.between(0.25, 0.75), draw.between(0.25, 0.75));
-    let chosen = draw.below(part.loose.len().max(1));
+    let loose = &mut part.loose;
+    // Drawn for every kind: the order of draws decides the pixels.
+    let x = draw.between(0.25, 0.75);
+    let y = draw.between(0.25, 0.75);
+    let chosen = draw.below(loose.len().max(1));
     match kind {
         Kind::Scratch => {
             let shade = if draw.below(2) == 0 { 235.0 } else { 15.0 };
-            let (rx, angle) = (draw.between(0.12, 0.25), draw.between(0.0, 3.1));
-            part.loose.push(mark(
-                Shape::Rectangle {
-                    x,
-                    y,
-                    rx,
-                    ry: 0.014,
-                    angle,
-                },
-                grey(shade),
-            ));
+            let rx = draw.between(0.12, 0.25);
+            let angle = draw.between(0.0, 3.1);
+            loose.push(mark(bar(x, y, rx, 0.014, angle), [shade; 3]));
         }
         Kind::Spot => {
-            let (rx, ry) = (draw.between(0.03, 0.07), draw.between(0.03, 0.07));
-            let colour = [
-                draw.between(0.0, 120.0),
-                draw.between(0.0, 90.0),
-                draw.between(0.0, 60.0),
-            ];
-            part.loose
-                .push(mark(Shape::Ellipse { x, y, rx, ry }, colour));
+            let rx = draw.between(0.03, 0.07);
+            let ry = draw.between(0.03, 0.07);
+            let colour = [120.0, 90.0, 60.0].map(|brightest| draw.between(0.0, brightest));
+            loose.push(mark(Shape::Ellipse { x, y, rx, ry }, colour));
         }
         Kind::Crack => {
-            let (mut x, mut y, mut angle) = (x, y, draw.between(0.0, 6.2));
+            let mut x = x;
+            let mut y = y;
+            let mut angle = draw.between(0.0, 6.2);
             for _ in 0..3 {
                 angle += draw.between(-1.0, 1.0);
-                let shape = Shape::Rectangle {
-                    x,
-                    y,
-                    rx: 0.07,
-                    ry: 0.012,
-                    angle,
-                };
-                part.loose.push(mark(shape, grey(5.0)));
-                (x, y) = (x + 0.12 * libm::cosf(angle), y + 0.12 * libm::sinf(angle));
+                loose.push(mark(bar(x, y, 0.07, 0.012, angle), [5.0; 3]));
+                x += 0.12 * libm::cosf(angle);
+                y += 0.12 * libm::sinf(angle);
             }
         }
-        Kind::Missing => drop(part.loose.remove(chosen)),
-        Kind::Displaced => {
-            let angle = draw.between(0.0, 6.2);
-            let item = &mut part.loose[chosen];
-            item.shape = item
-                .shape
-                .moved(0.1 * libm::cosf(angle), 0.1 * libm::sinf(angle));
-        }
-        Kind::Doubled => {
-            let angle = draw.between(0.0, 6.2);
-            let mut item = part.loose[chosen];
-            item.shape = item
-                .shape
-                .moved(0.2 * libm::cosf(angle), 0.2 * libm::sinf(angle));
-            part.loose.push(item);
-        }
+        Kind::Missing => drop(loose.remove(chosen)),
+        Kind::Displaced => loose[chosen] = moved_at_random(loose[chosen], 0.1, draw),
+        Kind::Doubled => loose.push(moved_at_random(loose[chosen], 0.2, draw)),
         Kind::WrongColour => {
-            let item = &mut part.loose[chosen];
+            let item = &mut loose[chosen];
             item.colour = item.colour.map(|c| 255.0 - c);
             item.colour.rotate_left(1);
         }
     }
     part.items()
+}
+
+fn bar(x: f32, y: f32, rx: f32, ry: f32, angle: f32) -> Shape {
+    Shape::Rectangle {
+        x,
+        y,
+        rx,
+        ry,
+        angle,
+    }
+}
+
+fn mark(shape: Shape, colour: Colour) -> Item {
+    Item {
+        shape,
+        colour,
+        pattern: Pattern::Plain,
+        contrast: 4.0,
+    }
+}
+
+fn moved_at_random(item: Item, distance: f32, draw: &mut Draw) -> Item {
+    let angle = draw.between(0.0, 6.2);
+    let shape = item
+        .shape
+        .moved(distance * libm::cosf(angle), distance * libm::sinf(angle));
+    Item { shape, ..item }
 }
 
 #[cfg(test)]

@@ -30,10 +30,10 @@
 //! ```
 
 mod canvas;
+mod common;
 mod defect;
 mod elpv;
 mod error;
-mod files;
 pub mod maps;
 mod mvtec;
 mod part;
@@ -41,8 +41,9 @@ mod provide;
 mod vad;
 mod visa;
 
+pub use common::Params;
 pub use error::MiniatureError;
-pub use provide::{DATASETS, Params, provide, write};
+pub use provide::{DATASETS, provide, write};
 
 /// Raised when the same parameters give other files.
 pub const REVISION: u32 = 2;

@@ -1,12 +1,10 @@
-//! Anomaly maps and masks out of an integer formula, the same here and in
-//! `tests/fixtures/segad_maps/make.py`.
+//! Anomaly maps and masks from an integer formula that `tests/fixtures/segad_maps/make.py` shares.
 
 use segad_files::Result;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
-/// One class: its name, number of segments, training images, good and bad test images.
+/// One class: its name, number of segments, training images, good test images, bad test images.
 pub type Class = (&'static str, u32, u32, u32, u32);
 
 /// VisA: a tenth of the good training images, and the test images, as the authors' split has them.
@@ -25,7 +23,7 @@ pub const VISA: [Class; 12] = [
     ("pipe_fryum", 2, 45, 50, 100),
 ];
 
-/// [`VISA`] with few images: of the bad ones ten train.
+/// [`VISA`] with few images; ten of the bad ones are for training.
 pub const MINIATURE: [Class; 12] = [
     ("candle", 2, 4, 6, 14),
     ("capsules", 2, 4, 6, 14),
@@ -55,47 +53,50 @@ fn unit(x: u32) -> f32 {
     (x >> 8) as f32 * 2f32.powi(-24)
 }
 
+/// Bad images are numbered from 1000.
+fn is_bad(image: u32) -> bool {
+    image >= 1000
+}
+
 fn key(class: u32, image: u32) -> u32 {
     mix(class.wrapping_mul(1_000_003).wrapping_add(image))
 }
 
-/// Labels of an image, row-major; in every fifth the last segment is absent.
+/// Labels of an image, row-major; in every fifth image the last segment is absent.
 pub fn mask(class: u32, image: u32, segments: u32, size: u32) -> Vec<u8> {
     let shift = key(class, image) % 9;
-    let label = |y: u32, x: u32| (x + y / 4 + shift) * segments / size % segments;
-    let label = |y, x| match label(y, x) {
-        last if last == segments - 1 && image.is_multiple_of(5) => 0,
-        label => label as u8,
-    };
-    (0..size)
-        .flat_map(|y| (0..size).map(move |x| label(y, x)))
-        .collect()
+    let mut labels = Vec::with_capacity((size * size) as usize);
+    for y in 0..size {
+        for x in 0..size {
+            let label = (x + y / 4 + shift) * segments / size % segments;
+            let is_absent = label == segments - 1 && image.is_multiple_of(5);
+            labels.push(if is_absent { 0 } else { label as u8 });
+        }
+    }
+    labels
 }
 
-/// The map of an image: noise, a disc that is brighter in bad images (numbers from 1000), and in
-/// every seventh a segment without any variation.
+/// The map of an image: noise, a disc that is brighter in bad images, and in every seventh image a
+/// segment of a single value.
 pub fn map(class: u32, image: u32, model: u32, labels: &[u8], size: u32) -> Vec<f32> {
     let k = key(class, image);
-    let at = |n: u32| mix(k.wrapping_add(n));
-    let strength = unit(at(77 + model)) * if image >= 1000 { 0.75 } else { 0.35 };
-    let (cx, cy, r) = (at(5) % size, at(6) % size, size / 16 + at(7) % (size / 8));
-    (0..size * size)
-        .map(|p| {
-            let v = unit(mix(mix(p).wrapping_mul(2 * model + 1).wrapping_add(k)));
-            let (dy, dx) = ((p / size).abs_diff(cy), (p % size).abs_diff(cx));
-            let v = v * v * 0.5;
-            let v = if dx * dx + dy * dy <= r * r {
-                v + strength
-            } else {
-                v
-            };
-            if image % 7 == 3 && labels[p as usize] == 1 {
-                0.25
-            } else {
-                v
-            }
-        })
-        .collect()
+    let brightest = if is_bad(image) { 0.75 } else { 0.35 };
+    let strength = unit(mix(k.wrapping_add(77 + model))) * brightest;
+    let [cx, cy, r] = [5, 6, 7].map(|n| mix(k.wrapping_add(n)));
+    let [cx, cy, r] = [cx % size, cy % size, size / 16 + r % (size / 8)];
+    let mut values = Vec::with_capacity((size * size) as usize);
+    for p in 0..size * size {
+        if image % 7 == 3 && labels[p as usize] == 1 {
+            values.push(0.25);
+            continue;
+        }
+        let noise = unit(mix(mix(p).wrapping_mul(2 * model + 1).wrapping_add(k)));
+        let dy = (p / size).abs_diff(cy);
+        let dx = (p % size).abs_diff(cx);
+        let in_disc = dx * dx + dy * dy <= r * r;
+        values.push(noise * noise * 0.5 + if in_disc { strength } else { 0.0 });
+    }
+    values
 }
 
 /// A `.npy` file; `values` are those of the file's order.
@@ -171,62 +172,62 @@ fn mask_file(image: u32, labels: &[u8], size: u32) -> Vec<u8> {
     }
 }
 
-/// Writes everything below `root`; gives a checksum of the maps of each `model/class`.
+/// Writes everything below `root`; returns a checksum of the maps of each `model/class`.
 ///
 /// # Errors
 /// [`FileError`](segad_files::FileError) naming the file or folder that cannot be written.
 pub fn write(root: &Path, size: u32, classes: &[Class]) -> Result<BTreeMap<String, u64>> {
     let mut sums = BTreeMap::new();
-    for (c, &(name, segments, train, good, bad)) in (0..).zip(classes) {
+    for (number, class) in (0..).zip(classes) {
+        let &(name, segments, train, good, bad) = class;
         let mut training: Vec<u32> = (0..train).collect();
         training.sort_by_key(|i| mix(i + 13));
         let test: Vec<u32> = (1000..1000 + bad).chain(train..train + good).collect();
-        let segm = root.join("visa_segm").join(name);
-        let label = |i: u32| if i >= 1000 { "bad" } else { "good" };
-        for folder in ["good", "bad"] {
-            segad_files::create_dir(&segm.join(folder))?;
+        let folder = root.join("visa_segm").join(name);
+        for &image in training.iter().chain(&test) {
+            let bytes = mask_file(image, &mask(number, image, segments, size), size);
+            segad_files::write_with_parents(&folder.join(place(image)), &bytes)?;
         }
-        for &i in training.iter().chain(&test) {
-            let labels = mask(c, i, segments, size);
-            segad_files::write_atomic(
-                &segm.join(label(i)).join(format!("{:03}.npy", i % 1000)),
-                &mask_file(i, &labels, size),
-            )?;
-        }
-        for (m, model) in (0..).zip(MODELS) {
-            let folder = root.join("anomaly_maps").join(model).join(name);
-            let maps = folder.join("anomaly_maps");
-            for label in ["good", "bad"] {
-                segad_files::create_dir(&maps.join(label))?;
-            }
+        for (model, model_name) in (0..).zip(MODELS) {
+            let folder = format!("anomaly_maps/{model_name}/{name}");
             let mut sum = 0u64;
-            for (images, part, file) in [
+            for (images, part, list) in [
                 (&training, "train", "df_training.csv"),
                 (&test, "test", "df_test.csv"),
             ] {
                 let mut csv = ",filepath,an_map_path,label,prediction_an_det\n".to_owned();
-                for (row, &i) in images.iter().enumerate() {
-                    let (label, stem) = (label(i), format!("{:03}", i % 1000));
-                    let values = map(c, i, m, &mask(c, i, segments, size), size);
+                for (row, &image) in images.iter().enumerate() {
+                    let values = map(
+                        number,
+                        image,
+                        model,
+                        &mask(number, image, segments, size),
+                        size,
+                    );
                     let bits: u64 = values.iter().map(|v| u64::from(v.to_bits())).sum();
                     sum = sum.wrapping_mul(31).wrapping_add(bits);
                     let max = f64::from(values.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-                    let path =
-                        format!("anomaly_maps/{model}/{name}/anomaly_maps/{label}/{stem}.npy");
-                    let bad = u8::from(i >= 1000);
-                    let _ = writeln!(
-                        csv,
-                        "{row},visa/{name}/{part}/{label}/{stem}.JPG,{path},{bad},{max}"
-                    );
-                    segad_files::write_atomic(
-                        &maps.join(label).join(format!("{stem}.npy")),
-                        &map_file(i, &values, size),
+                    let path = format!("{folder}/anomaly_maps/{}", place(image));
+                    let photo = place(image).replace(".npy", ".JPG");
+                    let label = u8::from(is_bad(image));
+                    csv.push_str(&format!(
+                        "{row},visa/{name}/{part}/{photo},{path},{label},{max}\n"
+                    ));
+                    segad_files::write_with_parents(
+                        &root.join(path),
+                        &map_file(image, &values, size),
                     )?;
                 }
-                segad_files::write_atomic(&folder.join(file), csv.as_bytes())?;
+                segad_files::write_atomic(&root.join(&folder).join(list), csv.as_bytes())?;
             }
-            sums.insert(format!("{model}/{name}"), sum);
+            sums.insert(format!("{model_name}/{name}"), sum);
         }
     }
     Ok(sums)
+}
+
+/// The file of an image's map or mask, below the folder of maps or masks.
+fn place(image: u32) -> String {
+    let label = if is_bad(image) { "bad" } else { "good" };
+    format!("{label}/{:03}.npy", image % 1000)
 }

@@ -1,4 +1,4 @@
-//! What the classes look like.
+//! The appearance of the classes.
 
 use crate::canvas::{Colour, Item, Pattern, Shape};
 use rand::Rng;
@@ -14,7 +14,7 @@ pub(crate) struct Part {
     pub loose: Vec<Item>,
 }
 
-/// Draws numbers.
+/// A random number generator.
 pub(crate) struct Draw(ChaCha8Rng);
 
 impl Draw {
@@ -26,12 +26,12 @@ impl Draw {
         self.0.next_u32()
     }
 
-    /// From `low` up to `high`.
+    /// Uniform from `low` to `high`.
     pub fn between(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * ((self.bits() >> 8) as f32 / (1 << 24) as f32)
     }
 
-    /// One of 0…n − 1.
+    /// Uniform from 0 to `n` − 1.
     pub fn below(&mut self, n: usize) -> usize {
         ((u64::from(self.bits()) * n as u64) >> 32) as usize
     }
@@ -50,18 +50,37 @@ fn plain(shape: Shape, colour: Colour, contrast: f32) -> Item {
     }
 }
 
+/// In pixels of a picture of 512×512.
+fn ellipse(x: f32, y: f32, rx: f32, ry: f32) -> Shape {
+    let [x, y, rx, ry] = [x, y, rx, ry].map(|pixels| pixels / 512.0);
+    Shape::Ellipse { x, y, rx, ry }
+}
+
+/// In pixels of a picture of 512×512; the angle in radians.
+fn bar(x: f32, y: f32, rx: f32, ry: f32, angle: f32) -> Shape {
+    let [x, y, rx, ry] = [x, y, rx, ry].map(|pixels| pixels / 512.0);
+    Shape::Rectangle {
+        x,
+        y,
+        rx,
+        ry,
+        angle,
+    }
+}
+
 impl Part {
     /// All items in the order of painting.
     pub fn items(&self) -> Vec<Item> {
         [self.fixed.as_slice(), &self.loose].concat()
     }
 
-    /// A class of several: a textured body of its own shape and colours with three to five
-    /// components.
+    /// An object: a textured body with three to five components, whose shapes and colours are
+    /// decided by the class's name.
     pub fn object(class: &str) -> Self {
         let mut draw = Draw::new(Seed(0).derive("miniature object").derive(class));
         let background = plain(Shape::Everything, draw.colour(20.0, 70.0), 6.0);
-        let (rx, ry) = (draw.between(0.33, 0.4), draw.between(0.3, 0.4));
+        let rx = draw.between(0.33, 0.4);
+        let ry = draw.between(0.3, 0.4);
         let shape = match draw.below(2) {
             0 => Shape::Ellipse {
                 x: 0.5,
@@ -95,13 +114,13 @@ impl Part {
         };
         let count = 3 + draw.below(3);
         let turn = draw.between(0.0, std::f32::consts::TAU);
-        let loose = (0..count).map(|i| {
+        let mut loose = Vec::with_capacity(count);
+        for i in 0..count {
             let angle = turn + std::f32::consts::TAU * i as f32 / count as f32;
-            let (x, y) = (
-                0.5 + 0.58 * rx * libm::cosf(angle),
-                0.5 + 0.58 * ry * libm::sinf(angle),
-            );
-            let (rx, ry) = (draw.between(0.05, 0.075), draw.between(0.05, 0.075));
+            let x = 0.5 + 0.58 * rx * libm::cosf(angle);
+            let y = 0.5 + 0.58 * ry * libm::sinf(angle);
+            let rx = draw.between(0.05, 0.075);
+            let ry = draw.between(0.05, 0.075);
             let shape = match draw.below(2) {
                 0 => Shape::Ellipse { x, y, rx, ry },
                 _ => Shape::Rectangle {
@@ -112,16 +131,15 @@ impl Part {
                     angle: draw.between(0.0, 1.5),
                 },
             };
-            plain(shape, draw.colour(0.0, 90.0), 5.0)
-        });
-        let loose = loose.collect();
+            loose.push(plain(shape, draw.colour(0.0, 90.0), 5.0));
+        }
         Self {
             fixed: vec![background, body],
             loose,
         }
     }
 
-    /// A class that is a texture: one pattern everywhere.
+    /// A texture: one pattern everywhere.
     pub fn texture(class: &str) -> Self {
         let mut draw = Draw::new(Seed(0).derive("miniature texture").derive(class));
         let pattern = match draw.below(2) {
@@ -145,23 +163,9 @@ impl Part {
         }
     }
 
-    /// VAD's piezo element, after the sizes that can be measured on the picture in the data set's
-    /// README: housing, piezo disc with its rim, two solder dots, two wires, two pins.
+    /// VAD's piezo element, with proportions measured on the picture in the data set's README:
+    /// housing, piezo disc with its rim, two solder dots, two wires, two pins.
     pub fn piezo() -> Self {
-        let unit = |pixels: f32| pixels / 512.0;
-        let ellipse = |x, y, rx, ry| Shape::Ellipse {
-            x: unit(x),
-            y: unit(y),
-            rx: unit(rx),
-            ry: unit(ry),
-        };
-        let bar = |x, y, rx, ry, angle| Shape::Rectangle {
-            x: unit(x),
-            y: unit(y),
-            rx: unit(rx),
-            ry: unit(ry),
-            angle,
-        };
         let fixed = vec![
             plain(Shape::Everything, [35.0, 35.0, 40.0], 6.0),
             plain(ellipse(256.0, 250.0, 256.0, 235.0), [70.0, 72.0, 78.0], 8.0),
@@ -207,8 +211,8 @@ impl Part {
         Self { fixed, loose }
     }
 
-    /// A solar cell: three busbars across a grainy square. They are nobody's component: a cell's
-    /// defects are structural.
+    /// A solar cell: three busbars across a grainy square. Busbars do not count as components,
+    /// since all defects of a cell are structural.
     pub fn cell() -> Self {
         let mut fixed = vec![
             plain(Shape::Everything, [15.0; 3], 3.0),

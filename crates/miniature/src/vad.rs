@@ -1,13 +1,12 @@
 use crate::MiniatureError;
+use crate::common::{Params, Tree, counts, derived, png, write_manifest};
 use crate::defect::{Kind, picture};
-use crate::files::Tree;
 use crate::part::Part;
-use crate::provide::{Counts, Params, counts, derived, encode, manifest_file};
 use segad_core::Task;
 use serde_json::{Map, Value};
 
 const SEEN: [Kind; 4] = [Kind::Scratch, Kind::Missing, Kind::Spot, Kind::Displaced];
-/// Kinds that no training image shows.
+/// Kinds that appear in no training image.
 const UNSEEN: [Kind; 3] = [Kind::Crack, Kind::Doubled, Kind::WrongColour];
 /// Folder, group, images.
 const FOLDERS: [(&str, &str, usize); 5] = [
@@ -24,9 +23,11 @@ pub(crate) fn images() -> usize {
     FOLDERS.iter().map(|f| f.2).sum()
 }
 
-/// `vad/` and its manifest. Files are numbered through, as VAD's are.
+/// `vad/` and its manifest. Files are numbered across folders, as VAD's are.
 pub(crate) fn write(tree: &Tree, params: &Params, task: &dyn Task) -> Result<(), MiniatureError> {
-    let (part, seed) = (Part::piezo(), params.seed.derive("vad"));
+    let part = Part::piezo();
+    let seed = params.seed.derive("vad");
+    let side = (params.size, params.size);
     let mut number = 0;
     for (folder, group, count) in FOLDERS {
         for i in 0..count {
@@ -36,17 +37,8 @@ pub(crate) fn write(tree: &Tree, params: &Params, task: &dyn Task) -> Result<(),
                 "bad" => Some(SEEN[i % SEEN.len()]),
                 _ => Some(UNSEEN[i % UNSEEN.len()]),
             };
-            let made = picture(
-                &part,
-                kind,
-                (params.size, params.size),
-                seed.derive(&path),
-                &path,
-            )?;
-            tree.put(
-                &path,
-                &encode(&path, segad_imaging::encode_png(&made.image))?,
-            )?;
+            let shot = picture(&part, kind, side, seed.derive(&path), &path)?;
+            tree.put(&path, &png(&path, &shot.image)?)?;
             number += 1;
             task.advance(1);
         }
@@ -54,33 +46,27 @@ pub(crate) fn write(tree: &Tree, params: &Params, task: &dyn Task) -> Result<(),
     tree.put("vad/low_shot_train.json", low_shot().to_string().as_bytes())?;
     let mut manifest = derived("vad")?;
     let class = &mut manifest.classes[0];
-    for (part, kept) in [("train/", &mut class.train), ("test/", &mut class.test)] {
-        let own = FOLDERS
-            .iter()
-            .filter(|f| f.0.starts_with(part))
-            .map(|f| (f.1, f.2));
-        *kept = counts(&own.collect::<Counts<'_>>());
+    for (part, counted) in [("train/", &mut class.train), ("test/", &mut class.test)] {
+        let folders = FOLDERS.iter().filter(|f| f.0.starts_with(part));
+        *counted = counts(folders.map(|&(_, group, images)| (group, images)));
     }
     if let Some(low_shot) = &mut manifest.low_shot {
-        (low_shot.lists, low_shot.images) = (LISTS, PER_LIST);
+        low_shot.lists = LISTS;
+        low_shot.images = PER_LIST;
     }
-    manifest_file(tree, "vad", &manifest)
+    write_manifest(tree, "vad", &manifest)
 }
 
 /// Lists that overlap, as five draws from the same images do.
 fn low_shot() -> Value {
-    let (first, count) = (FOLDERS[0].2, FOLDERS[1].2);
-    let list = |l: usize| {
-        let name = |i: usize| {
-            Value::from(format!(
-                "{:04}.png",
-                first + (3 * l + 2 * i + i / 8) % count
-            ))
-        };
-        (
-            format!("split_{}", l + 1),
-            (0..PER_LIST).map(name).collect(),
-        )
-    };
-    Value::Object((0..LISTS).map(list).collect::<Map<_, _>>())
+    // Files are numbered through, so the bad training images come after the good ones.
+    let first = FOLDERS[0].2;
+    let count = FOLDERS[1].2;
+    let mut lists = Map::new();
+    for list in 0..LISTS {
+        let numbers = (0..PER_LIST).map(|i| first + (3 * list + 2 * i + i / 8) % count);
+        let names = numbers.map(|n| Value::from(format!("{n:04}.png")));
+        lists.insert(format!("split_{}", list + 1), names.collect());
+    }
+    Value::Object(lists)
 }
