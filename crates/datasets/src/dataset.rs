@@ -33,15 +33,15 @@ pub struct CountMismatch {
     pub part: Part,
     /// Which group, or `any bad` for all bad groups of the part together.
     pub group: String,
-    /// Images the manifest promises.
+    /// Images according to the manifest.
     pub expected: usize,
-    /// Images there are.
+    /// Images found.
     pub found: usize,
 }
 
 impl Dataset {
-    /// Opens the data set below `root`: the unpacked archive, with or without its top folder, or
-    /// for lists the list.
+    /// Opens the data set at `root`: the folder of the unpacked archive, with or without its top
+    /// folder, or the list itself for layout `csv`.
     ///
     /// # Errors
     /// [`DatasetError::Layout`] if nothing there looks like the manifest's layout.
@@ -59,8 +59,7 @@ impl Dataset {
     /// or time changes.
     ///
     /// # Errors
-    /// [`DatasetError::File`] if the file is there but cannot be read. Lines that make no sense are
-    /// left out.
+    /// [`DatasetError::File`] if the file exists but cannot be read. Damaged lines are skipped.
     pub fn with_digest_cache(mut self, path: &Path) -> Result<Self, DatasetError> {
         self.digests = DigestCache::load(path)?;
         Ok(self)
@@ -76,7 +75,7 @@ impl Dataset {
         &self.base
     }
 
-    /// Names of its classes, whether or not they are there.
+    /// Names of its classes, present or not.
     pub fn classes(&self) -> Vec<&str> {
         self.manifest
             .classes
@@ -90,29 +89,26 @@ impl Dataset {
         self.base.join(id.as_str())
     }
 
-    /// All images of a class, after checking that they are those the manifest and the lists
-    /// promise.
+    /// All images of a class, after checking them against the manifest and the lists.
     ///
     /// # Errors
-    /// A class that is unknown or not there, a bad line in a list, missing or extra files, a wrong
+    /// A class that is unknown or missing, a bad line in a list, missing or extra files, a wrong
     /// count.
     pub fn index(&self, class: &str) -> Result<Index, DatasetError> {
         let class = self.manifest.class(class)?;
         let scan = self.scan(class)?;
         if let Some(first) = scan.missing.first() {
-            let (count, first) = (scan.missing.len(), first.to_string());
             return Err(DatasetError::MissingFiles {
                 class: class.name.clone(),
-                count,
-                first,
+                count: scan.missing.len(),
+                first: first.to_string(),
             });
         }
         if let Some(first) = scan.extra.first() {
-            let (count, first) = (scan.extra.len(), first.clone());
             return Err(DatasetError::ExtraFiles {
                 class: class.name.clone(),
-                count,
-                first,
+                count: scan.extra.len(),
+                first: first.clone(),
             });
         }
         let seeds = self
@@ -140,7 +136,7 @@ impl Dataset {
         layout::scan(&self.manifest, &self.root, &self.base, class)
     }
 
-    /// Brings pixels by id, of any class.
+    /// Loads images by id, of any class.
     pub fn loader(&self) -> Loader {
         Loader {
             base: self.base.clone(),
@@ -188,44 +184,31 @@ pub(crate) fn mismatches(class: &Class, index: &Index) -> Vec<CountMismatch> {
     .into_iter()
     .flat_map(|(part, counts)| counts.iter().map(move |(group, &n)| ((part, group), n)))
     .collect();
-    let mut wrong = Vec::new();
+    let mut checks = Vec::new();
     for (&(part, group), &expected) in &promised {
         let found = found.get(&(part, group.clone())).copied().unwrap_or(0);
-        if found != expected {
-            wrong.push(CountMismatch {
-                part,
-                group: group.clone(),
-                expected,
-                found,
-            });
-        }
+        checks.push((part, group.clone(), expected, found));
     }
     // Without a total for the bad ones, a group that a counted part does not mention must be empty.
-    let counted = |part: Part| promised.keys().any(|(p, _)| *p == part) && class.test_bad.is_none();
     for ((part, group), &found) in &found {
-        if counted(*part) && !promised.contains_key(&(*part, group)) {
-            wrong.push(CountMismatch {
-                part: *part,
-                group: group.clone(),
-                expected: 0,
-                found,
-            });
+        let counted = promised.keys().any(|(p, _)| p == part) && class.test_bad.is_none();
+        if counted && !promised.contains_key(&(*part, group)) {
+            checks.push((*part, group.clone(), 0, found));
         }
     }
     if let Some(expected) = class.test_bad {
-        let found = index
-            .part(Part::Test)
-            .iter()
-            .filter(|e| e.label == Label::Bad)
-            .count();
-        if found != expected {
-            wrong.push(CountMismatch {
-                part: Part::Test,
-                group: "any bad".to_owned(),
-                expected,
-                found,
-            });
-        }
+        let test = index.part(Part::Test);
+        let found = test.iter().filter(|e| e.label == Label::Bad).count();
+        checks.push((Part::Test, "any bad".to_owned(), expected, found));
     }
-    wrong
+    checks
+        .into_iter()
+        .filter(|(_, _, expected, found)| expected != found)
+        .map(|(part, group, expected, found)| CountMismatch {
+            part,
+            group,
+            expected,
+            found,
+        })
+        .collect()
 }

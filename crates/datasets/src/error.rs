@@ -3,7 +3,7 @@ use segad_files::FileError;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// What can be wrong with a data set, its manifest, or a split asked of it.
+/// What can be wrong with a data set, its manifest or a requested split.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DatasetError {
@@ -19,10 +19,7 @@ pub enum DatasetError {
         reason: String,
     },
     /// No manifest of this name is compiled in.
-    #[error(
-        "data set {name:?} is not known{}; known: {known}",
-        did_you_mean(nearest)
-    )]
+    #[error("unknown data set {name:?}{}; known: {known}", did_you_mean(nearest))]
     UnknownDataset {
         /// The name asked for.
         name: String,
@@ -47,10 +44,7 @@ pub enum DatasetError {
         known: String,
     },
     /// There is no protocol of this name.
-    #[error(
-        "protocol {name:?} is not known{}; known: {known}",
-        did_you_mean(nearest)
-    )]
+    #[error("unknown protocol {name:?}{}; known: {known}", did_you_mean(nearest))]
     UnknownProtocol {
         /// The name asked for.
         name: String,
@@ -69,7 +63,7 @@ pub enum DatasetError {
         /// What was looked for and not found, or found and not expected.
         reason: String,
     },
-    /// A class is not there, though the manifest names it.
+    /// A class that the manifest names is missing.
     #[error("{}: class {class} is missing; unpack it there or leave it out", path.display())]
     ClassMissing {
         /// Where it was looked for.
@@ -77,7 +71,7 @@ pub enum DatasetError {
         /// Which class.
         class: String,
     },
-    /// Files that a list names are not there.
+    /// Files that a list names are missing.
     #[error(
         "{class}: {count} file(s) are listed but missing, first {first}; fetch the data set again"
     )]
@@ -89,7 +83,7 @@ pub enum DatasetError {
         /// The first one, relative to the data set.
         first: String,
     },
-    /// Files are there that no list names.
+    /// There are files that no list names.
     #[error("{class}: {count} file(s) are not listed, first {first}; remove them")]
     ExtraFiles {
         /// Which class.
@@ -99,10 +93,10 @@ pub enum DatasetError {
         /// The first one, relative to the data set.
         first: String,
     },
-    /// A folder holds more or fewer images than the manifest says.
+    /// A folder has more or fewer images than the manifest says.
     #[error(
-        "{class}: {part} {group} holds {found} images, the manifest says {expected}; fetch the data set again \
-         or give a manifest that fits"
+        "{class}: {part} {group} has {found} images, but the manifest says {expected}; fetch the \
+         data set again or use a matching manifest"
     )]
     Count {
         /// Which class.
@@ -111,9 +105,9 @@ pub enum DatasetError {
         part: &'static str,
         /// Which group.
         group: String,
-        /// Images the manifest promises.
+        /// Images according to the manifest.
         expected: usize,
-        /// Images there are.
+        /// Images found.
         found: usize,
     },
     /// A line of a list cannot be used.
@@ -145,7 +139,7 @@ pub enum DatasetError {
         /// What does not fit.
         reason: String,
     },
-    /// Images cannot be split into so many folds.
+    /// Images cannot be split into this many folds.
     #[error("{folds} folds: {reason}")]
     Folds {
         /// How many.
@@ -153,8 +147,8 @@ pub enum DatasetError {
         /// What does not fit and what was expected.
         reason: String,
     },
-    /// A parameter of a protocol has no meaning there or an impossible value.
-    #[error("protocol {protocol}: {name}: {reason}")]
+    /// A parameter does not apply to a protocol, or its value is out of range.
+    #[error("protocol {protocol}: {reason}")]
     Param {
         /// Which protocol.
         protocol: &'static str,
@@ -165,7 +159,7 @@ pub enum DatasetError {
     },
     /// A part of a split would hold too few images of a label.
     #[error(
-        "protocol {protocol}, {class}, seed {seed}: {part} needs {needed} {label} images, {found} there"
+        "protocol {protocol}, {class}, seed {seed}: {part} needs {needed} {label} images, found {found}"
     )]
     TooFew {
         /// Which protocol.
@@ -180,7 +174,7 @@ pub enum DatasetError {
         label: Label,
         /// Images needed.
         needed: usize,
-        /// Images there are.
+        /// Images found.
         found: usize,
     },
     /// The protocol needs lists that the data set does not have.
@@ -193,7 +187,7 @@ pub enum DatasetError {
         /// What is missing.
         reason: String,
     },
-    /// A promise of the shared vocabulary is broken, e.g. an image stands twice in a split.
+    /// An invariant of the shared vocabulary is violated, e.g. an image is in a split twice.
     #[error(transparent)]
     Core(#[from] CoreError),
     /// An image cannot be decoded.
@@ -201,7 +195,7 @@ pub enum DatasetError {
     Image {
         /// The file.
         path: PathBuf,
-        /// What the decoder said.
+        /// The decoder's error.
         source: segad_core::BoxError,
     },
 }
@@ -212,7 +206,7 @@ fn did_you_mean(nearest: &Option<String>) -> String {
         .map_or(String::new(), |n| format!(" (did you mean {n:?}?)"))
 }
 
-/// The candidate closest to `name` by edit distance, if close enough to be a slip of the keys.
+/// The candidate closest to `name` by edit distance, if close enough to be a typo.
 pub(crate) fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 /// equal shares of the good and of the bad images.
 ///
 /// Units are put into a random order and placed as scikit-learn's `StratifiedGroupKFold` places
-/// them: those of the most uneven composition first, each into the fold where the shares of both
-/// labels then differ least between folds. (That class's own shuffling, as of 1.5, mixes the groups
+/// them: the most unevenly composed first, each into the fold that then leaves the shares of both
+/// labels most equal between folds. (That class's own shuffling, as of 1.5, mixes the groups
 /// up; the order that it would have with `shuffle=False` on the reordered units is what this
 /// gives.)
 ///
@@ -25,8 +25,8 @@ use std::collections::HashMap;
 /// ```
 ///
 /// # Errors
-/// [`DatasetError::Folds`] for less than two folds or fewer units than folds, and where the images
-/// of the other folds would be of one label alone: nothing can learn to tell good from bad there.
+/// [`DatasetError::Folds`] for less than two folds or fewer units than folds, and where all images of
+/// a label are in one fold: without it, nothing could learn to tell good from bad.
 /// [`DatasetError::Seed`].
 pub fn assign(
     labels: &[Label],
@@ -35,36 +35,27 @@ pub fn assign(
     seed: Seed,
 ) -> Result<Vec<usize>, DatasetError> {
     let mut numbers: HashMap<&str, usize> = HashMap::new();
-    let unit_of: Vec<usize> = units
-        .iter()
-        .map(|unit| {
-            let next = numbers.len();
-            *numbers.entry(unit).or_insert(next)
-        })
-        .collect();
+    let mut unit_of = Vec::with_capacity(units.len());
+    for unit in units {
+        let next = numbers.len();
+        unit_of.push(*numbers.entry(unit).or_insert(next));
+    }
     let count = numbers.len();
-    let error = |reason: String| DatasetError::Folds { folds, reason };
     if labels.len() != units.len() {
-        return Err(error(format!(
-            "{} labels for {} units",
-            labels.len(),
-            units.len()
-        )));
+        let reason = format!("{} labels for {} units", labels.len(), units.len());
+        return Err(DatasetError::Folds { folds, reason });
     }
     if folds < 2 || folds > count {
-        return Err(error(format!(
-            "expected 2 to {count}, the number of units that stay whole"
-        )));
+        let reason = format!("expected 2 to {count}, the number of units that stay whole");
+        return Err(DatasetError::Folds { folds, reason });
     }
     let mut order = RandomState::from_seed(seed)?.permutation(count);
     let mut counts = vec![[0.0f64; 2]; count];
-    labels
-        .iter()
-        .zip(&unit_of)
-        .for_each(|(l, &u)| counts[u][usize::from(l.is_bad())] += 1.0);
-    // The standard deviation of two numbers is half their difference.
-    let uneven = |u: usize| (counts[u][0] - counts[u][1]).abs();
-    order.sort_by(|&a, &b| uneven(b).total_cmp(&uneven(a)));
+    for (label, &unit) in labels.iter().zip(&unit_of) {
+        counts[unit][usize::from(label.is_bad())] += 1.0;
+    }
+    // A stable sort, so that equally uneven units stay in random order.
+    order.sort_by(|&a, &b| unevenness(counts[b]).total_cmp(&unevenness(counts[a])));
     let fold_of = place(&order, &counts, folds);
     let assigned: Vec<usize> = unit_of.iter().map(|&u| fold_of[u]).collect();
     for fold in 0..folds {
@@ -75,11 +66,12 @@ pub fn assign(
                 .any(|(l, f)| *l == label && *f != fold)
             {
                 let all = labels.iter().filter(|l| **l == label).count();
-                return Err(error(format!(
-                    "all {all} {label} images are of units of fold {}, so none is left to train on; \
-                     take scores in sample, or more {label} images of other units",
+                let reason = format!(
+                    "all {all} {label} images are in units of fold {}, so none is left to train on; \
+                     use scores in sample, or add {label} images of other units",
                     fold + 1
-                )));
+                );
+                return Err(DatasetError::Folds { folds, reason });
             }
         }
     }
@@ -88,35 +80,54 @@ pub fn assign(
 
 /// The fold of each unit, placed in this order.
 fn place(order: &[usize], counts: &[[f64; 2]], folds: usize) -> Vec<usize> {
-    let total = |label: usize| counts.iter().map(|c| c[label]).sum::<f64>();
-    let labels: Vec<(usize, f64)> = (0..2)
-        .map(|l| (l, total(l)))
-        .filter(|(_, n)| *n > 0.0)
-        .collect();
+    let totals = [0, 1].map(|label| counts.iter().map(|c| c[label]).sum());
     let mut held = vec![[0.0f64; 2]; folds];
     let mut fold_of = vec![0; counts.len()];
     for &unit in order {
-        let (mut best, mut least, mut size) = (0, f64::INFINITY, f64::INFINITY);
+        let mut best = 0;
+        let mut least = f64::INFINITY;
+        let mut size = f64::INFINITY;
         for fold in 0..folds {
-            let spread = |&(label, total): &(usize, f64)| {
-                let shares = (0..folds).map(|f| {
-                    let more = if f == fold { counts[unit][label] } else { 0.0 };
-                    (held[f][label] + more) / total
-                });
-                deviation(&shares.collect::<Vec<_>>())
-            };
-            let value = labels.iter().map(spread).sum::<f64>() / labels.len() as f64;
+            let mut tried = held.clone();
+            add(&mut tried[fold], counts[unit]);
+            let value = imbalance(&tried, totals);
             let images = held[fold][0] + held[fold][1];
-            // numpy.isclose with its defaults.
+            // numpy.isclose with its defaults: of equally good folds, the emptiest.
             let close = (value - least).abs() <= 1e-8 + 1e-5 * least.abs();
             if value < least || (close && images < size) {
-                (best, least, size) = (fold, value, images);
+                best = fold;
+                least = value;
+                size = images;
             }
         }
-        (0..2).for_each(|label| held[best][label] += counts[unit][label]);
+        add(&mut held[best], counts[unit]);
         fold_of[unit] = best;
     }
     fold_of
+}
+
+fn add(sum: &mut [f64; 2], counts: [f64; 2]) {
+    sum[0] += counts[0];
+    sum[1] += counts[1];
+}
+
+/// Twice the standard deviation of a unit's two counts.
+fn unevenness(counts: [f64; 2]) -> f64 {
+    (counts[0] - counts[1]).abs()
+}
+
+/// The standard deviation between folds of each label's shares, averaged over the labels present.
+fn imbalance(held: &[[f64; 2]], totals: [f64; 2]) -> f64 {
+    let mut sum = 0.0;
+    let mut labels = 0.0;
+    for (label, total) in totals.into_iter().enumerate() {
+        if total > 0.0 {
+            let shares: Vec<f64> = held.iter().map(|h| h[label] / total).collect();
+            sum += deviation(&shares);
+            labels += 1.0;
+        }
+    }
+    sum / labels
 }
 
 fn deviation(values: &[f64]) -> f64 {
@@ -158,10 +169,7 @@ mod tests {
                 .zip(&units)
                 .for_each(|(&l, &u)| counts[u][usize::from(l)] += 1.0);
             let mut order: Vec<usize> = (0..count).collect();
-            order.sort_by(|&a, &b| {
-                let uneven = |u: usize| (counts[u][0] - counts[u][1]).abs();
-                uneven(b).total_cmp(&uneven(a))
-            });
+            order.sort_by(|&a, &b| unevenness(counts[b]).total_cmp(&unevenness(counts[a])));
             let placed = place(&order, &counts, folds);
             assert_eq!(
                 units.iter().map(|&u| placed[u]).collect::<Vec<_>>(),
@@ -211,6 +219,6 @@ mod tests {
         );
         says(&[Good; 6], &own, 2, "all 0 bad images");
         let units = ["a", "b", "c", "d", "e", "e"].map(String::from);
-        says(&labels, &units, 2, "all 2 bad images are of units of fold");
+        says(&labels, &units, 2, "all 2 bad images are in units of fold");
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
-    /// `labels.csv` (path, defect probability, mono or poly, separated by spaces) beside `images/`.
+    /// `labels.csv` (path, defect probability, mono or poly, separated by spaces) and `images/`.
     Elpv,
     /// `{train,test}/<group>/` and `low_shot_train.json`.
     Vad,
@@ -41,7 +41,7 @@ impl Layout {
     }
 }
 
-/// Where a data set can be had.
+/// Where a data set can be obtained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
@@ -80,7 +80,7 @@ pub struct Group {
     pub folder: Option<String>,
     /// The value in a list (`elpv`: the defect probability).
     pub value: Option<String>,
-    /// True if its images never train and headline metrics leave them out.
+    /// True if its images are never used for training and headline metrics leave them out.
     #[serde(default)]
     pub set_aside: bool,
 }
@@ -111,7 +111,7 @@ pub struct Class {
     pub all: BTreeMap<String, usize>,
     /// Bad test images of all groups together, where the number per group is not known.
     pub test_bad: Option<usize>,
-    /// Folders of `test` beside `good` (`mvtec`); any folder if none is named.
+    /// Folders of `test` besides `good` (`mvtec`); any folder if none is named.
     #[serde(default)]
     pub defects: Vec<String>,
     /// Numbers of the normal images that belong to the test set (`visa`, published layout).
@@ -140,8 +140,8 @@ pub struct Manifest {
     pub name: String,
     /// Title for reports.
     pub title: String,
-    /// True if the images are made up, so that figures mean nothing and are not to be compared with
-    /// anybody's.
+    /// True if the images are made up, so that results mean nothing and are not to be compared with
+    /// others.
     #[serde(default)]
     pub made_up: bool,
     /// How the files are arranged.
@@ -160,7 +160,7 @@ pub struct Manifest {
     pub seeds: BTreeMap<String, Vec<u64>>,
     /// Published low-shot lists.
     pub low_shot: Option<LowShot>,
-    /// Where it can be had, best first.
+    /// Where it can be obtained, best first.
     #[serde(default, rename = "source")]
     pub sources: Vec<Source>,
     /// Groups in the order of tables. `good` and `bad` by default.
@@ -203,25 +203,27 @@ impl Manifest {
     /// # Ok::<(), segad_datasets::DatasetError>(())
     /// ```
     pub fn parse(origin: &str, text: &str) -> Result<Self, DatasetError> {
-        let error = |reason: String| DatasetError::Manifest {
+        let parsed: Result<Self, String> = toml::from_str(text).map_err(|e| explain(&e, text));
+        let checked = parsed.and_then(|mut manifest| {
+            if manifest.groups.is_empty() {
+                manifest.groups = [Label::Good, Label::Bad].map(plain_group).to_vec();
+            }
+            match manifest.contradiction() {
+                Some(reason) => Err(reason),
+                None => Ok(manifest),
+            }
+        });
+        checked.map_err(|reason| DatasetError::Manifest {
             manifest: origin.to_owned(),
             reason,
-        };
-        let mut manifest: Self = toml::from_str(text).map_err(|e| error(explain(&e, text)))?;
-        if manifest.groups.is_empty() {
-            manifest.groups = [Label::Good, Label::Bad].map(plain_group).to_vec();
-        }
-        match manifest.contradiction() {
-            Some(reason) => Err(error(reason)),
-            None => Ok(manifest),
-        }
+        })
     }
 
     /// Reads a manifest from a file, e.g. one that describes another copy or selection of a data
     /// set.
     ///
     /// # Errors
-    /// [`DatasetError::Io`], or as [`Manifest::parse`].
+    /// [`DatasetError::File`], or as [`Manifest::parse`].
     pub fn read(path: &Path) -> Result<Self, DatasetError> {
         Self::parse(
             &path.display().to_string(),
@@ -234,12 +236,14 @@ impl Manifest {
     /// # Errors
     /// [`DatasetError::UnknownDataset`].
     pub fn shipped(name: &str) -> Result<Self, DatasetError> {
-        let names = || SHIPPED.iter().map(|(n, _)| *n);
         let found = SHIPPED.iter().find(|(n, _)| *n == name);
-        let (_, text) = found.ok_or_else(|| DatasetError::UnknownDataset {
-            name: name.to_owned(),
-            nearest: nearest(name, names()),
-            known: names().collect::<Vec<_>>().join(", "),
+        let (_, text) = found.ok_or_else(|| {
+            let known = SHIPPED.map(|(n, _)| n);
+            DatasetError::UnknownDataset {
+                name: name.to_owned(),
+                nearest: nearest(name, known),
+                known: known.join(", "),
+            }
         })?;
         Self::parse(&format!("datasets/{name}.toml"), text)
     }
@@ -277,16 +281,15 @@ impl Manifest {
     /// # Errors
     /// [`DatasetError::UnknownClass`] with the nearest.
     pub fn class(&self, name: &str) -> Result<&Class, DatasetError> {
-        let names = || self.classes.iter().map(|c| c.name.as_str());
-        self.classes
-            .iter()
-            .find(|c| c.name == name)
-            .ok_or_else(|| DatasetError::UnknownClass {
+        self.classes.iter().find(|c| c.name == name).ok_or_else(|| {
+            let known: Vec<&str> = self.classes.iter().map(|c| c.name.as_str()).collect();
+            DatasetError::UnknownClass {
                 dataset: self.name.clone(),
                 class: name.to_owned(),
-                nearest: nearest(name, names()),
-                known: names().collect::<Vec<_>>().join(", "),
-            })
+                nearest: nearest(name, known.iter().copied()),
+                known: known.join(", "),
+            }
+        })
     }
 
     /// The seeds of a named list.
@@ -305,10 +308,7 @@ impl Manifest {
 
     fn contradiction(&self) -> Option<String> {
         if self.schema != 1 {
-            return Some(format!(
-                "schema {} is not known; this version reads 1",
-                self.schema
-            ));
+            return Some(format!("schema = {}: expected 1", self.schema));
         }
         if self.classes.is_empty() {
             return Some("at least one [[class]] is needed".to_owned());
@@ -316,73 +316,72 @@ impl Manifest {
         let several = matches!(self.layout, Layout::Elpv | Layout::Visa | Layout::Mvtec);
         if !several && self.classes.len() > 1 {
             return Some(format!(
-                "layout {} holds one class, {} are named",
+                "layout {} holds one class, but {} are named",
                 self.layout.name(),
                 self.classes.len()
             ));
         }
-        if let Some(name) = twice(self.classes.iter().map(|c| c.name.as_str())) {
+        if let Some(name) = repeated(self.classes.iter().map(|c| c.name.as_str())) {
             return Some(format!("class {name:?} is named twice"));
         }
-        if let Some(name) = twice(self.groups.iter().map(|g| g.name.as_str())) {
+        if let Some(name) = repeated(self.groups.iter().map(|g| g.name.as_str())) {
             return Some(format!("group {name:?} is named twice"));
         }
-        if let Some(folder) = twice(self.groups.iter().map(Group::folder)) {
+        if let Some(folder) = repeated(self.groups.iter().map(Group::folder)) {
             return Some(format!("folder {folder:?} belongs to two groups"));
-        }
-        for class in &self.classes {
-            if class.name.is_empty()
-                || class.name.contains(['/', '\\'])
-                || class.name.starts_with('.')
-            {
-                return Some(format!("class {:?} is no folder name", class.name));
-            }
-            let counted = [&class.train, &class.test, &class.all]
-                .into_iter()
-                .flat_map(BTreeMap::keys);
-            let known = |g: &&String| {
-                self.groups.iter().any(|k| k.name == **g) || class.defects.contains(g)
-            };
-            if let Some(group) = counted.into_iter().find(|g| !known(g)) {
-                return Some(format!(
-                    "class {}: counts name group {group:?}, which is not declared",
-                    class.name
-                ));
-            }
         }
         if self.layout == Layout::Elpv && self.groups.iter().any(|g| g.value.is_none()) {
             return Some("layout elpv needs a value for every group".to_owned());
         }
+        self.classes
+            .iter()
+            .find_map(|class| self.class_contradiction(class))
+            .or_else(|| self.seeds_contradiction())
+            .or_else(|| self.sources.iter().find_map(Source::contradiction))
+    }
+
+    fn class_contradiction(&self, class: &Class) -> Option<String> {
+        let name = &class.name;
+        if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
+            return Some(format!("class {name:?} is not a folder name"));
+        }
+        let group = [&class.train, &class.test, &class.all]
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+            .find(|g| {
+                self.groups.iter().all(|known| known.name != **g) && !class.defects.contains(g)
+            })?;
+        Some(format!(
+            "class {name}: counts of group {group:?}, which is not declared"
+        ))
+    }
+
+    fn seeds_contradiction(&self) -> Option<String> {
         for (name, list) in &self.seeds {
+            // numpy's RandomState takes no others.
             if list.is_empty() || list.iter().any(|&s| s > u64::from(u32::MAX)) {
                 return Some(format!(
-                    "seeds {name:?}: numbers from 0 to 4294967295 are needed"
+                    "seeds {name:?}: expected numbers from 0 to 4294967295"
                 ));
             }
-            if let Some(seed) = twice(list.iter()) {
+            if let Some(seed) = repeated(list.iter()) {
                 return Some(format!("seeds {name:?}: {seed} is named twice"));
             }
         }
-        if let Some(low_shot) = &self.low_shot {
-            match self.seeds(&low_shot.seeds) {
-                None => {
-                    return Some(format!(
-                        "low_shot.seeds: there is no list {:?} in [seeds]",
-                        low_shot.seeds
-                    ));
-                }
-                Some(list) if list.len() < low_shot.lists => {
-                    return Some(format!(
-                        "low_shot: {} lists need as many seeds, {:?} has {}",
-                        low_shot.lists,
-                        low_shot.seeds,
-                        list.len()
-                    ));
-                }
-                Some(_) => {}
-            }
+        let low_shot = self.low_shot.as_ref()?;
+        match self.seeds(&low_shot.seeds) {
+            None => Some(format!(
+                "low_shot.seeds = {:?}: expected the name of a list in [seeds]",
+                low_shot.seeds
+            )),
+            Some(list) if list.len() < low_shot.lists => Some(format!(
+                "low_shot: {} lists need as many seeds, {:?} has {}",
+                low_shot.lists,
+                low_shot.seeds,
+                list.len()
+            )),
+            Some(_) => None,
         }
-        self.sources.iter().find_map(Source::contradiction)
     }
 }
 
@@ -400,11 +399,9 @@ impl Source {
                 self.file
             ));
         }
-        let hex =
-            |s: &str| s.len() == 64 && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         match &self.sha256 {
-            Some(digest) if !hex(digest) => Some(format!(
-                "source {}: sha256 needs 64 lower-case hexadecimal digits",
+            Some(digest) if !is_sha256(digest) => Some(format!(
+                "source {}: sha256 = {digest:?}: expected 64 lower-case hexadecimal digits",
                 self.file
             )),
             None if !self.manual => Some(format!(
@@ -414,6 +411,13 @@ impl Source {
             _ => None,
         }
     }
+}
+
+fn is_sha256(digest: &str) -> bool {
+    digest.len() == 64
+        && digest
+            .bytes()
+            .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn plain_group(label: Label) -> Group {
@@ -426,7 +430,8 @@ fn plain_group(label: Label) -> Group {
     }
 }
 
-fn twice<T: std::hash::Hash + Eq + Clone>(mut items: impl Iterator<Item = T>) -> Option<T> {
+/// The first item that was there before.
+fn repeated<T: std::hash::Hash + Eq + Clone>(mut items: impl Iterator<Item = T>) -> Option<T> {
     let mut seen = HashSet::new();
     items.find(|item| !seen.insert(item.clone()))
 }
@@ -434,12 +439,11 @@ fn twice<T: std::hash::Hash + Eq + Clone>(mut items: impl Iterator<Item = T>) ->
 /// The parser's message with its line, and the nearest key where one is unknown.
 fn explain(error: &toml::de::Error, text: &str) -> String {
     let line = error.span().map_or(String::new(), |span| {
-        format!(
-            "line {}: ",
-            text[..span.start.min(text.len())].matches('\n').count() + 1
-        )
+        let before = &text[..span.start.min(text.len())];
+        format!("line {}: ", before.matches('\n').count() + 1)
     });
     let message = error.message();
+    // The message quotes the unknown key first, then those that would be known.
     let mut names = message.split('`').skip(1).step_by(2);
     let hint = match (message.starts_with("unknown"), names.next()) {
         (true, Some(wrong)) => {

@@ -104,7 +104,7 @@ impl RandomState {
 /// scikit-learn's `test_size`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TestSize {
-    /// So many images.
+    /// This many images.
     Count(usize),
     /// This share of the images, rounded up.
     Fraction(f64),
@@ -123,7 +123,7 @@ impl TestSize {
             Self::Fraction(f) => {
                 return Err(DatasetError::SplitSize {
                     n,
-                    reason: format!("share {f} must lie between 0 and 1"),
+                    reason: format!("share {f}: expected a number between 0 and 1"),
                 });
             }
         };

@@ -95,7 +95,7 @@ fn vad_halves_and_lists() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("list 2 is not there; low_shot_train.json holds 2 lists"),
+        error.contains("low_shot_list = 2: expected less than 2, the number of lists"),
         "{error}"
     );
 }
@@ -108,7 +108,7 @@ fn bad_low_shot_lists_stop_only_the_low_shot_protocol() {
     for (json, message) in [
         (
             r#"{"a": ["000.png", "900.png"], "b": ["001.png", "002.png"]}"#,
-            "names 900.png, which train/bad lacks",
+            "900.png is not in train/bad",
         ),
         (
             r#"{"a": ["000.png", "000.png"], "b": ["001.png", "002.png"]}"#,
@@ -122,7 +122,7 @@ fn bad_low_shot_lists_stop_only_the_low_shot_protocol() {
         (r#"{"a": 3}"#, "expected lists of file names by key"),
         (
             r#"{"a": ["000.png", "001.png"], "a": ["002.png", "003.png"]}"#,
-            "stands there twice",
+            "appears twice",
         ),
     ] {
         let root = tempdir().unwrap();
@@ -159,10 +159,7 @@ fn low_shot_folders_serve_as_well() {
         .split(&index, Seed(333), &defaults())
         .unwrap_err()
         .to_string();
-    assert!(
-        error.contains("low_shot_train.json is not there"),
-        "{error}"
-    );
+    assert!(error.contains("low_shot_train.json is missing"), "{error}");
     let files = [
         "1/bad/004.png",
         "1/bad/002.png",
@@ -263,7 +260,7 @@ fn verify_lists_all_that_is_wrong() {
     std::fs::remove_dir(folder.join("test/new_defects")).unwrap();
     let error = vad.index("vad").unwrap_err().to_string();
     assert!(
-        error.starts_with("vad: train good holds 7 images, the manifest says 8"),
+        error.starts_with("vad: train good has 7 images, but the manifest says 8"),
         "{error}"
     );
 }
@@ -319,14 +316,16 @@ fn mvtec_defects_are_groups() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("test folder needs 31 bad images, 30 there"),
+        error.contains("test folder needs 31 bad images, found 30"),
         "{error}"
     );
 
     std::fs::rename(class.join("test"), class.join("not-test")).unwrap();
     let error = mvtec.index("bottle").unwrap_err().to_string();
     assert!(
-        error.contains("bottle/test: not a mvtec folder: it is not there, so only a part"),
+        error.contains(
+            "bottle/test: not a mvtec folder: no such folder, so the data set is incomplete"
+        ),
         "{error}"
     );
     std::fs::rename(class.join("not-test"), class.join("test")).unwrap();
@@ -334,7 +333,7 @@ fn mvtec_defects_are_groups() {
     touch(&class, ["test/hole/099.png"]);
     let error = mvtec.index("bottle").unwrap_err().to_string();
     assert!(
-        error.starts_with("bottle: test any bad holds 31 images, the manifest says 30"),
+        error.starts_with("bottle: test any bad has 31 images, but the manifest says 30"),
         "{error}"
     );
     touch(&class, ["test/scratch/000.png"]);
@@ -425,10 +424,7 @@ fn general_images_may_lie_anywhere() {
     )
     .err()
     .unwrap();
-    assert!(
-        gone.to_string().contains("the folder is not there"),
-        "{gone}"
-    );
+    assert!(gone.to_string().contains("no such folder"), "{gone}");
 }
 
 #[test]

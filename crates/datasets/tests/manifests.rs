@@ -89,7 +89,7 @@ fn contradictions_are_named() {
         ),
         (
             format!("layout = 'vad'\n{class}{class}"),
-            "layout vad holds one class, 2 are named",
+            "layout vad holds one class, but 2 are named",
         ),
         (
             format!("layout = 'mvtec'\n{class}{class}"),
@@ -97,11 +97,11 @@ fn contradictions_are_named() {
         ),
         (
             format!("layout = 'mvtec'\n{class}[[class]]\nname = '../y'"),
-            "class \"../y\" is no folder name",
+            "class \"../y\" is not a folder name",
         ),
         (
             format!("layout = 'vad'\n{class}train = {{ god = 3 }}"),
-            "counts name group \"god\", which is not declared",
+            "counts of group \"god\", which is not declared",
         ),
         (
             format!("layout = 'elpv'\n{class}"),
@@ -113,15 +113,15 @@ fn contradictions_are_named() {
         ),
         (
             format!("layout = 'vad'\nseeds = {{ a = [4294967296] }}\n{class}"),
-            "numbers from 0 to 4294967295",
+            "expected numbers from 0 to 4294967295",
         ),
         (
             format!("layout = 'vad'\nlow_shot = {{ lists = 1, images = 1, seeds = 'b' }}\n{class}"),
-            "there is no list \"b\" in [seeds]",
+            "low_shot.seeds = \"b\": expected the name of a list in [seeds]",
         ),
         (
             source("url = 'https://x'\nsha256 = 'ABC'"),
-            "sha256 needs 64 lower-case hexadecimal digits",
+            "sha256 = \"ABC\": expected 64 lower-case hexadecimal digits",
         ),
         (
             source("url = 'https://x'"),

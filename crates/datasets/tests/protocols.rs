@@ -274,7 +274,7 @@ fn parameters_are_checked() {
                 blocks: Some(3),
                 ..d()
             },
-            "random: blocks: no parameter of this protocol",
+            "random: unknown parameter blocks; known: train_bad",
         ),
         (
             Protocol::ElpvHighShot,
@@ -282,7 +282,7 @@ fn parameters_are_checked() {
                 forest_blocks: Some(8),
                 ..d()
             },
-            "must leave some of 12 for test",
+            "forest_blocks = 8: expected at least 1 each and less than 12 together",
         ),
         (
             Protocol::ElpvHighShot,
@@ -290,7 +290,7 @@ fn parameters_are_checked() {
                 blocks: Some(715),
                 ..d()
             },
-            "715 blocks do not fit",
+            "blocks = 715: expected at most one per cell",
         ),
         (
             Protocol::ElpvHighShot,
@@ -299,17 +299,17 @@ fn parameters_are_checked() {
                 last: Some(2100),
                 ..d()
             },
-            "mono has no cell between",
+            "mono has no cell in this range",
         ),
         (
             Protocol::ElpvHighShot,
             d(),
-            "seed 1: forest needs 1 bad images, 0 there",
+            "seed 1: forest needs 1 bad images, found 0",
         ),
         (
             Protocol::ElpvLowShot10,
             d(),
-            "seed 1: forest needs 10 bad images, 0 there",
+            "seed 1: forest needs 10 bad images, found 0",
         ),
         (
             Protocol::Blocks,
@@ -317,7 +317,7 @@ fn parameters_are_checked() {
                 detector_fraction: Some(0.8),
                 ..d()
             },
-            "nothing is left for test",
+            "something is left for test",
         ),
         (
             Protocol::Blocks,
@@ -325,12 +325,12 @@ fn parameters_are_checked() {
                 train_bad: Some(0),
                 ..d()
             },
-            "train_bad: must be at least 1",
+            "train_bad = 0: expected at least 1",
         ),
         (
             Protocol::VadHighShot,
             d(),
-            "train needs 2 good images, 0 there",
+            "train needs 2 good images, found 0",
         ),
     ] {
         let error = split(p, params);

@@ -125,7 +125,7 @@ fn damaged_label_lists_are_named() {
         ),
         (
             "images/cell0001.png 0.0 poly",
-            "mono: all bad holds 0 images, the manifest says 313",
+            "mono: all bad has 0 images, but the manifest says 313",
         ),
     ] {
         std::fs::write(root.path().join("labels.csv"), text).unwrap();

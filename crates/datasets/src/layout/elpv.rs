@@ -1,3 +1,4 @@
+use super::list::row_error;
 use super::{Scan, listed_id};
 use crate::manifest::{Class, Manifest};
 use crate::{DatasetError, Entry, Part, listing};
@@ -17,23 +18,14 @@ pub(super) fn scan(manifest: &Manifest, base: &Path, class: &Class) -> Result<Sc
         .into_iter()
         .map(|f| format!("images/{f}"))
         .collect();
-    for (i, line) in text
-        .lines()
-        .enumerate()
-        .filter(|(_, l)| !l.trim().is_empty())
-    {
-        let (entry, kind) = row(manifest, line).map_err(|reason| DatasetError::Row {
-            path: path.clone(),
-            line: i as u64 + 1,
-            reason,
-        })?;
+    for (line, text) in (1..).zip(text.lines()) {
+        if text.trim().is_empty() {
+            continue;
+        }
+        let (entry, kind) = row(manifest, text).map_err(|reason| row_error(&path, line, reason))?;
         if !listed.insert(entry.id.clone()) {
             let reason = format!("{} is listed twice", entry.id);
-            return Err(DatasetError::Row {
-                path,
-                line: i as u64 + 1,
-                reason,
-            });
+            return Err(row_error(&path, line, reason));
         }
         if kind != class.name {
             continue;

@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 /// Where a class lies below `base`: its own folder, or `base` itself if the manifest has one class
 /// only. `None` if neither looks like it.
 pub(super) fn class_folder(manifest: &Manifest, base: &Path, class: &Class) -> Option<String> {
-    let fits = |folder: &Path| {
-        folder.join("train/good").is_dir()
-            || manifest.layout == Layout::Visa && folder.join("Data/Images").is_dir()
-    };
-    if fits(&base.join(&class.name)) {
+    if looks_like_class(manifest, &base.join(&class.name)) {
         return Some(format!("{}/", class.name));
     }
-    (manifest.classes.len() == 1 && fits(base)).then(String::new)
+    (manifest.classes.len() == 1 && looks_like_class(manifest, base)).then(String::new)
+}
+
+fn looks_like_class(manifest: &Manifest, folder: &Path) -> bool {
+    folder.join("train/good").is_dir()
+        || manifest.layout == Layout::Visa && folder.join("Data/Images").is_dir()
 }
 
 /// As [`class_folder`].
@@ -33,7 +34,10 @@ pub(super) fn require_class(
     })
 }
 
-/// A folder that a class must have; without it only a part of the data set is here.
+/// The path of a folder that a class must have.
+///
+/// # Errors
+/// [`DatasetError::Layout`] if it does not exist.
 pub(super) fn require(
     manifest: &Manifest,
     base: &Path,
@@ -44,7 +48,7 @@ pub(super) fn require(
         return Ok(path);
     }
     let reason =
-        "it is not there, so only a part of the data set is; fetch the data set again".to_owned();
+        "no such folder, so the data set is incomplete; fetch the data set again".to_owned();
     Err(DatasetError::Layout {
         path,
         layout: manifest.layout.name(),
@@ -69,20 +73,15 @@ pub(super) fn vad(manifest: &Manifest, base: &Path, _: &Class) -> Result<Scan, D
 /// Some copies of VAD hold the unseen defects in `test/bad` a second time; they count once, as
 /// unseen.
 fn drop_repeated(entries: &mut Vec<Entry>) {
-    let name = |e: &Entry| {
-        e.id.as_str()
-            .rsplit('/')
-            .next()
-            .unwrap_or_default()
-            .to_owned()
-    };
     let finer: HashSet<String> = entries
         .iter()
         .filter(|e| e.part == Part::Test && e.label.is_bad() && e.group != "bad")
-        .map(name)
+        .map(|e| e.id.file_name().to_owned())
         .collect();
     let before = entries.len();
-    entries.retain(|e| !(e.part == Part::Test && e.group == "bad" && finer.contains(&name(e))));
+    entries.retain(|e| {
+        !(e.part == Part::Test && e.group == "bad" && finer.contains(e.id.file_name()))
+    });
     if entries.len() < before {
         tracing::warn!(
             dropped = before - entries.len(),

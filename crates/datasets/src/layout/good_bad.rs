@@ -4,7 +4,7 @@ use segad_core::{ImageId, Label};
 use std::path::Path;
 
 /// `good/` and `bad/`, each with images or one level of sub-folders; a sub-folder of `bad` is a
-/// kind of defect. The order is that of the file names, whatever folder they lie in, so that
+/// kind of defect. The order is that of the file names, regardless of the folder, so that
 /// numbered pictures keep their sequence.
 pub(super) fn scan(base: &Path) -> Result<Scan, DatasetError> {
     let mut scan = Scan::new();
@@ -20,22 +20,16 @@ pub(super) fn scan(base: &Path) -> Result<Scan, DatasetError> {
             let listing = listing::list(&base.join(&place))?;
             scan.extra
                 .extend(listing.folders.into_iter().map(|f| format!("{place}/{f}/")));
-            add(
-                &mut scan,
-                &place,
-                listing.files,
-                label,
-                if label.is_bad() { &sub } else { folder },
-            );
+            let group = if label.is_bad() { &sub } else { folder };
+            add(&mut scan, &place, listing.files, label, group);
         }
     }
     scan.entries.sort_by(|a, b| a.id.cmp(&b.id));
     let mut by_name: Vec<usize> = (0..scan.entries.len()).collect();
     by_name.sort_by_key(|&i| (scan.entries[i].id.stem().to_owned(), i));
-    by_name
-        .into_iter()
-        .enumerate()
-        .for_each(|(rank, i)| scan.entries[i].order = rank);
+    for (rank, i) in by_name.into_iter().enumerate() {
+        scan.entries[i].order = rank;
+    }
     Ok(scan)
 }
 

@@ -3,11 +3,11 @@ use crate::{DatasetError, Entry, Part, listing};
 use segad_core::{ImageId, Label};
 use std::path::Path;
 
-/// Folders within folders to look into; links that lead in circles end here.
+/// How deep folders are searched; this also ends links that lead in circles.
 const DEPTH: usize = 8;
 
 /// All images of a folder and the folders in it, whatever they show: each is good and none is a
-/// test image. Other files are left out, since such collections come with lists of their own.
+/// test image. Other files are ignored, since such collections come with lists of their own.
 pub(super) fn scan(base: &Path) -> Result<Scan, DatasetError> {
     let mut scan = Scan::new();
     add(&mut scan, base, "", DEPTH)?;

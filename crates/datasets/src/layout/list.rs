@@ -8,7 +8,7 @@ use std::path::Path;
 /// The list's name where a folder is given.
 pub(super) const NAME: &str = "images.csv";
 
-/// One line of a list.
+/// A line of a list.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
@@ -36,37 +36,33 @@ pub(super) fn scan(root: &Path, base: &Path) -> Result<Scan, DatasetError> {
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
-    let error = |line: u64, reason: String| DatasetError::Row {
-        path: path.clone(),
-        line,
-        reason,
-    };
     let mut scan = Scan::new();
     let mut seen = HashSet::new();
     let headers = reader
         .headers()
-        .map_err(|e| error(1, e.to_string()))?
+        .map_err(|e| row_error(&path, 1, e))?
         .clone();
     for wanted in ["path", "label"] {
         if !headers.iter().any(|h| h == wanted) {
-            return Err(error(
-                1,
-                format!(
-                    "column {wanted} is missing; columns: path, label and optionally type, group, split"
-                ),
-            ));
+            let reason = format!(
+                "column {wanted} is missing; columns: path, label and optionally type, group, split"
+            );
+            return Err(row_error(&path, 1, reason));
         }
     }
     for (order, record) in reader.records().enumerate() {
-        let record = record
-            .map_err(|e| error(e.position().map_or(0, csv::Position::line), e.to_string()))?;
+        let record = record.map_err(|e| {
+            let line = e.position().map_or(0, csv::Position::line);
+            row_error(&path, line, e)
+        })?;
         let line = record.position().map_or(0, csv::Position::line);
         let row: Row = record
             .deserialize(Some(&headers))
-            .map_err(|e| error(line, e.to_string()))?;
-        let entry = entry(row, order).map_err(|reason| error(line, reason))?;
+            .map_err(|e| row_error(&path, line, e))?;
+        let entry = entry(row, order).map_err(|reason| row_error(&path, line, reason))?;
         if !seen.insert(entry.id.clone()) {
-            return Err(error(line, format!("{} is listed twice", entry.id)));
+            let reason = format!("{} is listed twice", entry.id);
+            return Err(row_error(&path, line, reason));
         }
         if base.join(entry.id.as_str()).is_file() {
             scan.entries.push(entry);
@@ -77,26 +73,34 @@ pub(super) fn scan(root: &Path, base: &Path) -> Result<Scan, DatasetError> {
     Ok(scan)
 }
 
+pub(super) fn row_error(path: &Path, line: u64, reason: impl ToString) -> DatasetError {
+    DatasetError::Row {
+        path: path.to_owned(),
+        line,
+        reason: reason.to_string(),
+    }
+}
+
 fn entry(row: Row, order: usize) -> Result<Entry, String> {
     let id = listed_id(&row.path)?;
     let label: Label = row
         .label
         .parse()
         .map_err(|e: segad_core::CoreError| e.to_string())?;
-    let given = |field: Option<String>| field.filter(|f| !f.is_empty());
-    let part = match given(row.split).as_deref() {
-        None => Part::All,
+    let part = match row.split.as_deref() {
+        None | Some("") => Part::All,
         Some("train") => Part::Train,
         Some("test") => Part::Test,
         Some(other) => return Err(format!("split {other:?}: expected train, test or nothing")),
     };
-    let group = given(row.kind).unwrap_or_else(|| label.as_str().to_owned());
+    let kind = row.kind.filter(|kind| !kind.is_empty());
+    let group = kind.unwrap_or_else(|| label.as_str().to_owned());
     Ok(Entry {
         id,
         label,
         group,
         part,
         order,
-        unit: given(row.group),
+        unit: row.group.filter(|unit| !unit.is_empty()),
     })
 }

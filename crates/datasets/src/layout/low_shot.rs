@@ -27,13 +27,11 @@ pub(super) fn read(
     } else {
         return Ok(Vec::new());
     };
-    let mut bad = BTreeMap::new();
-    for e in entries
+    let bad: BTreeMap<&str, &ImageId> = entries
         .iter()
         .filter(|e| e.part == Part::Train && e.label == Label::Bad)
-    {
-        bad.insert(e.id.as_str().rsplit('/').next().unwrap_or_default(), &e.id);
-    }
+        .map(|e| (e.id.file_name(), &e.id))
+        .collect();
     if let Some(low_shot) = expected
         && named.len() != low_shot.lists
     {
@@ -70,7 +68,7 @@ fn resolve(
         let file = item.rsplit(['/', '\\']).next().unwrap_or(item);
         let id = bad
             .get(file)
-            .ok_or_else(|| format!("{FILE}: list {name:?} names {item}, which train/bad lacks"))?;
+            .ok_or_else(|| format!("{FILE}: list {name:?}: {item} is not in train/bad"))?;
         if !seen.insert(file) {
             return Err(format!("{FILE}: list {name:?} names {item} twice"));
         }
@@ -83,20 +81,14 @@ fn folders(base: &Path) -> Result<Vec<(String, Vec<String>)>, crate::DatasetErro
     let keys = listing::list(&base.join(FOLDER))?.folders;
     keys.into_iter()
         .map(|key| {
-            let listing = listing::list(&base.join(FOLDER).join(&key).join("bad"))?;
-            Ok((
-                key,
-                listing
-                    .files
-                    .into_iter()
-                    .filter(|f| listing::is_image(f))
-                    .collect(),
-            ))
+            let mut files = listing::list(&base.join(FOLDER).join(&key).join("bad"))?.files;
+            files.retain(|f| listing::is_image(f));
+            Ok((key, files))
         })
         .collect()
 }
 
-/// A JSON object whose order matters.
+/// A JSON object in the order of the file, in which lists belong to seeds.
 struct Lists(Vec<(String, Vec<String>)>);
 
 impl<'de> Deserialize<'de> for Lists {
@@ -114,7 +106,7 @@ impl<'de> Deserialize<'de> for Lists {
                 while let Some((name, list)) = map.next_entry::<String, Vec<String>>()? {
                     if lists.iter().any(|(n, _)| *n == name) {
                         return Err(serde::de::Error::custom(format!(
-                            "list {name:?} stands there twice"
+                            "list {name:?} appears twice"
                         )));
                     }
                     lists.push((name, list));

@@ -1,4 +1,4 @@
-//! From a folder to the entries of a class. Layouts find what is there and what is not;
+//! From a folder to the entries of a class. Layouts find what is present and what is missing;
 //! [`crate::Dataset`] decides what of it is an error.
 
 mod elpv;
@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Scan {
     /// Images, in canonical order.
     pub entries: Vec<Entry>,
-    /// Images that a list or a gap in the numbers names, but are not there.
+    /// Images that a list or a gap in the numbers names, but that do not exist.
     pub missing: Vec<ImageId>,
-    /// Files and folders in an image folder that belong to nothing.
+    /// Files and folders in an image folder that belong to no group.
     pub extra: Vec<String>,
     /// Low-shot lists, or why they cannot be used.
     pub low_shot: Result<Vec<LowShotList>, String>,
@@ -39,10 +39,9 @@ impl Scan {
     /// Sorts bytewise by path and numbers the entries.
     fn sorted(mut self) -> Self {
         self.entries.sort_by(|a, b| a.id.cmp(&b.id));
-        self.entries
-            .iter_mut()
-            .enumerate()
-            .for_each(|(i, e)| e.order = i);
+        for (i, entry) in self.entries.iter_mut().enumerate() {
+            entry.order = i;
+        }
         self
     }
 }
@@ -50,65 +49,21 @@ impl Scan {
 /// The folder that ids are relative to: `root` or a usual folder name below it, so that an archive
 /// may be unpacked with or without its top folder. For `csv`, `root` may be the list itself.
 pub(crate) fn base(manifest: &Manifest, root: &Path) -> Result<PathBuf, DatasetError> {
-    let (below, wanted): (&[&str], &str) = match manifest.layout {
-        Layout::Elpv => (
-            &[
-                "",
-                "elpv_dataset/data",
-                "data",
-                "elpv-dataset",
-                "src/elpv_dataset/data",
-            ],
-            "labels.csv",
-        ),
-        Layout::Vad => (&["", "vad", "VAD"], "train/good"),
-        Layout::Visa => (
-            &[
-                "",
-                "1cls",
-                "VisA_pytorch/1cls",
-                "visa_pytorch",
-                "VisA",
-                "visa",
-                "VisA_20220922",
-            ],
-            "a folder per class",
-        ),
-        Layout::Mvtec => (
-            &["", "mvtec_anomaly_detection", "mvtec", "MVTecAD"],
-            "a folder per class",
-        ),
-        Layout::GoodBad => (&[""], "good"),
-        Layout::Csv if root.is_file() => {
-            return Ok(root.parent().unwrap_or(Path::new("")).to_owned());
-        }
-        Layout::Csv => (&[""], list::NAME),
-        Layout::Images => (&[""], "folders of images"),
-    };
-    let fits = |folder: &PathBuf| match manifest.layout {
-        Layout::Visa | Layout::Mvtec => manifest
-            .classes
-            .iter()
-            .any(|c| folders::class_folder(manifest, folder, c).is_some()),
-        Layout::Images => folder.is_dir(),
-        _ => folder.join(wanted).exists(),
-    };
-    let candidates = below.iter().map(|b| {
-        if b.is_empty() {
-            root.to_owned()
+    if manifest.layout == Layout::Csv && root.is_file() {
+        return Ok(segad_files::parent(root).to_owned());
+    }
+    if fits(manifest, root) {
+        return Ok(root.to_owned());
+    }
+    let below = usual_folders(manifest.layout);
+    let mut candidates = below.iter().map(|b| root.join(b));
+    candidates.find(|c| fits(manifest, c)).ok_or_else(|| {
+        let wanted = wanted(manifest.layout);
+        let tried: String = below.iter().map(|b| format!(" or {b}/")).collect();
+        let reason = if root.exists() {
+            format!("expected {wanted} there{tried}")
         } else {
-            root.join(b)
-        }
-    });
-    candidates.into_iter().find(fits).ok_or_else(|| {
-        let tried = below
-            .iter()
-            .skip(1)
-            .map(|b| format!(" or {b}/"))
-            .collect::<String>();
-        let reason = match root.exists() {
-            true => format!("expected {wanted} there{tried}"),
-            false => format!("the folder is not there; expected {wanted}"),
+            format!("no such folder; expected {wanted}")
         };
         DatasetError::Layout {
             path: root.to_owned(),
@@ -116,6 +71,53 @@ pub(crate) fn base(manifest: &Manifest, root: &Path) -> Result<PathBuf, DatasetE
             reason,
         }
     })
+}
+
+/// The folders below the user's that an unpacked archive, or a copy of the project that published
+/// it, has the data in.
+fn usual_folders(layout: Layout) -> &'static [&'static str] {
+    match layout {
+        Layout::Elpv => &[
+            "elpv_dataset/data",
+            "data",
+            "elpv-dataset",
+            "src/elpv_dataset/data",
+        ],
+        Layout::Vad => &["vad", "VAD"],
+        Layout::Visa => &[
+            "1cls",
+            "VisA_pytorch/1cls",
+            "visa_pytorch",
+            "VisA",
+            "visa",
+            "VisA_20220922",
+        ],
+        Layout::Mvtec => &["mvtec_anomaly_detection", "mvtec", "MVTecAD"],
+        Layout::GoodBad | Layout::Csv | Layout::Images => &[],
+    }
+}
+
+/// What a folder of the layout is recognised by.
+fn wanted(layout: Layout) -> &'static str {
+    match layout {
+        Layout::Elpv => "labels.csv",
+        Layout::Vad => "train/good",
+        Layout::Visa | Layout::Mvtec => "a folder per class",
+        Layout::GoodBad => "good",
+        Layout::Csv => list::NAME,
+        Layout::Images => "folders of images",
+    }
+}
+
+fn fits(manifest: &Manifest, folder: &Path) -> bool {
+    match manifest.layout {
+        Layout::Visa | Layout::Mvtec => manifest
+            .classes
+            .iter()
+            .any(|c| folders::class_folder(manifest, folder, c).is_some()),
+        Layout::Images => folder.is_dir(),
+        other => folder.join(wanted(other)).exists(),
+    }
 }
 
 /// Reads one class below `base`; `root` is what the user named.

@@ -2,7 +2,7 @@ use super::{Scan, folders};
 use crate::manifest::{Class, Manifest};
 use crate::{DatasetError, Entry, Part, listing};
 use segad_core::{ImageId, Label};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// VisA as published (`<class>/Data/Images/{Normal,Anomaly}/`, with the manifest's numbers for the
@@ -25,31 +25,21 @@ pub(super) fn scan(manifest: &Manifest, base: &Path, class: &Class) -> Result<Sc
             reason,
         });
     };
-    let total = |counts: &BTreeMap<String, usize>, group: &str| counts.get(group).copied();
-    let normals = total(&class.train, "good")
-        .zip(total(&class.test, "good"))
-        .map(|(a, b)| a + b);
-    let mut scan = Scan::new();
-    let folder = |name: &str| format!("{images}/{name}");
-    for name in ["Anomaly", "Normal"] {
-        folders::require(manifest, base, &folder(name))?;
+    let [anomaly, normal] = ["Anomaly", "Normal"].map(|name| format!("{images}/{name}"));
+    for folder in [&anomaly, &normal] {
+        folders::require(manifest, base, folder)?;
     }
-    numbered(
-        &mut scan,
-        base,
-        &folder("Anomaly"),
-        total(&class.test, "bad"),
-        |_| (Label::Bad, Part::Test),
-    )?;
-    numbered(&mut scan, base, &folder("Normal"), normals, |number| {
-        (
-            Label::Good,
-            if test_normal.contains(&number) {
-                Part::Test
-            } else {
-                Part::Train
-            },
-        )
+    let mut scan = Scan::new();
+    let bad = class.test.get("bad").copied();
+    numbered(&mut scan, base, &anomaly, bad, |_| (Label::Bad, Part::Test))?;
+    let good = class.train.get("good").zip(class.test.get("good"));
+    let good = good.map(|(train, test)| train + test);
+    numbered(&mut scan, base, &normal, good, |number| {
+        if test_normal.contains(&number) {
+            (Label::Good, Part::Test)
+        } else {
+            (Label::Good, Part::Train)
+        }
     })?;
     Ok(scan.sorted())
 }
@@ -76,6 +66,7 @@ fn numbered(
         let stem = file
             .rsplit_once('.')
             .map_or(file.as_str(), |(stem, _)| stem);
+        // Numbers beyond the manifest's count, and the second file of a number, are extra.
         let number = stem
             .parse::<usize>()
             .ok()

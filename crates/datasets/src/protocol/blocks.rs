@@ -1,23 +1,23 @@
-use super::{Draw, ProtocolSplit, draw_bad, joined, samples};
+use super::{Draw, ProtocolSplit, draw_bad, joined};
 use crate::numpy::RandomState;
 use crate::{DatasetError, Entry, Index, ProtocolParams};
-use segad_core::{ImageId, Label, Sample, TestSplit, TrainSplit};
+use segad_core::{ImageId, Label, TestSplit, TrainSplit};
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-/// What becomes of a block or unit.
+/// What the images of a block or unit are used for.
 #[derive(Clone, Copy, PartialEq)]
 enum Share {
-    /// Its good images train the detector, its bad ones the forest.
+    /// Good images train the detector, bad ones the forest.
     Detector,
-    /// All its images train the forest.
+    /// All images train the forest.
     Forest,
     /// Test.
     Test,
 }
 
 /// ELPV: neighbouring cells come from the same solar module, and modules differ more than defects
-/// do, so cells are split in contiguous blocks of the numbered order, never one by one.
+/// do, so cells are split into contiguous blocks of the numbered order, never one by one.
 pub(super) fn elpv(
     draw: &Draw<'_>,
     bad_default: Option<usize>,
@@ -25,16 +25,18 @@ pub(super) fn elpv(
     let p = draw.params;
     let (first, last) = elpv_cells(p).into_inner();
     let blocks = elpv_count(p);
-    let (detector, forest) = (p.detector_blocks.unwrap_or(4), p.forest_blocks.unwrap_or(3));
+    let detector = p.detector_blocks.unwrap_or(4);
+    let forest = p.forest_blocks.unwrap_or(3);
     if first > last || blocks > last - first + 1 {
         return Err(draw.error(
             "blocks",
-            format!("{blocks} blocks do not fit into the cells {first}–{last}"),
+            format!("blocks = {blocks}: expected at most one per cell from {first} to {last}"),
         ));
     }
     if detector == 0 || forest == 0 || detector + forest >= blocks {
         let reason = format!(
-            "{detector} for the detector and {forest} for the forest must leave some of {blocks} for test"
+            "detector_blocks = {detector}, forest_blocks = {forest}: expected at least 1 each and \
+             less than {blocks} together, so that some are left for test"
         );
         return Err(draw.error("detector_blocks", reason));
     }
@@ -48,7 +50,7 @@ pub(super) fn elpv(
         return Err(draw.error(
             "first",
             format!(
-                "{} has no cell between {first} and {last}",
+                "first = {first}, last = {last}: {} has no cell in this range",
                 draw.index.class()
             ),
         ));
@@ -93,14 +95,13 @@ fn contiguous_count(params: &ProtocolParams, units: usize) -> usize {
 
 /// The block of each image that the ELPV protocols use.
 pub(super) fn elpv_blocks(index: &Index, params: &ProtocolParams) -> HashMap<ImageId, usize> {
-    let (cells, blocks) = (elpv_cells(params), elpv_count(params));
-    let (first, last) = (*cells.start(), *cells.end());
+    let cells = elpv_cells(params);
+    let first = *cells.start();
+    let count = *cells.end() - first + 1;
     let run = index.entries().iter().filter(|e| cells.contains(&e.order));
     run.map(|e| {
-        (
-            e.id.clone(),
-            block_of(e.order - first, last - first + 1, blocks),
-        )
+        let block = block_of(e.order - first, count, elpv_count(params));
+        (e.id.clone(), block)
     })
     .collect()
 }
@@ -128,17 +129,16 @@ pub(super) fn contiguous(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError>
     })
 }
 
-/// Any data set: unit by unit, those with a bad image and those without drawn apart so that every
-/// part gets its share of both. This reads all labels, those of later test images too, but only to
-/// count; nothing is fitted.
+/// Any data set: unit by unit, drawn separately among units with and without a bad image, so that
+/// every part gets its share of both. This reads all labels, including those of later test images,
+/// but only to count them; nothing is fitted.
 pub(super) fn random(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
     let all = ordered(draw.index);
     let (unit_of, units) = units(&all);
     let mut has_bad = vec![false; units];
-    all.iter()
-        .zip(&unit_of)
-        .filter(|(e, _)| e.label.is_bad())
-        .for_each(|(_, &u)| has_bad[u] = true);
+    for (entry, &unit) in all.iter().zip(&unit_of) {
+        has_bad[unit] |= entry.label.is_bad();
+    }
     let mut shares = vec![Share::Test; units];
     for stratum in [false, true] {
         let members: Vec<usize> = (0..units).filter(|&u| has_bad[u] == stratum).collect();
@@ -146,12 +146,9 @@ pub(super) fn random(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
             continue;
         }
         let (detector, forest) = counts(draw, members.len())?;
-        for (unit, share) in
-            members
-                .iter()
-                .zip(permuted_shares(draw, members.len(), detector, forest)?)
-        {
-            shares[*unit] = share;
+        let drawn = permuted_shares(draw, members.len(), detector, forest)?;
+        for (unit, share) in members.into_iter().zip(drawn) {
+            shares[unit] = share;
         }
     }
     assemble(draw, &all, draw.params.train_bad, |i| shares[unit_of[i]])
@@ -159,6 +156,7 @@ pub(super) fn random(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
 
 /// Block b of `blocks` holds the positions from ⌊b·n/blocks⌋ up to ⌊(b+1)·n/blocks⌋ exclusive.
 fn block_of(position: usize, n: usize, blocks: usize) -> usize {
+    // The largest b with ⌊b·n/blocks⌋ ≤ position, without rounding errors.
     ((position + 1) * blocks - 1) / n
 }
 
@@ -170,20 +168,19 @@ fn ordered(index: &Index) -> Vec<&Entry> {
 
 /// The unit of each entry, numbered by first appearance, and the number of units.
 fn units(entries: &[&Entry]) -> (Vec<usize>, usize) {
-    let mut named = HashMap::new();
-    let mut next = 0;
-    let mut fresh = || {
-        next += 1;
-        next - 1
-    };
-    let unit_of = entries
-        .iter()
-        .map(|e| match &e.unit {
-            Some(unit) => *named.entry(unit.as_str()).or_insert_with(&mut fresh),
-            None => fresh(),
-        })
-        .collect();
-    (unit_of, next)
+    let mut numbers = HashMap::new();
+    let mut count = 0;
+    let mut unit_of = Vec::with_capacity(entries.len());
+    for entry in entries {
+        // An image without a unit is one of its own.
+        let number = match &entry.unit {
+            Some(unit) => *numbers.entry(unit.as_str()).or_insert(count),
+            None => count,
+        };
+        count = count.max(number + 1);
+        unit_of.push(number);
+    }
+    (unit_of, count)
 }
 
 /// How many of `n` blocks or units go to the detector and to the forest, rounded to the nearest.
@@ -192,22 +189,21 @@ fn counts(draw: &Draw<'_>, n: usize) -> Result<(usize, usize), DatasetError> {
     let forest = draw.params.forest_fraction.unwrap_or(0.3);
     for (name, share) in [("detector_fraction", detector), ("forest_fraction", forest)] {
         if !(share > 0.0 && share < 1.0) {
-            return Err(draw.error(name, format!("{share} must lie between 0 and 1")));
+            let reason = format!("{name} = {share}: expected a number between 0 and 1");
+            return Err(draw.error(name, reason));
         }
     }
     if detector + forest >= 1.0 {
         let reason = format!(
-            "with detector_fraction {detector} and forest_fraction {forest} nothing is left for test"
+            "detector_fraction = {detector}, forest_fraction = {forest}: expected less than 1 \
+             together, so that something is left for test"
         );
         return Err(draw.error("forest_fraction", reason));
     }
-    let count = |share: f64| (share * n as f64).round() as usize;
-    Ok((
-        count(detector),
-        count(detector + forest)
-            .min(n)
-            .saturating_sub(count(detector)),
-    ))
+    let for_detector = (detector * n as f64).round() as usize;
+    // Rounding the sum keeps the rest for the test split closest to its share.
+    let for_both = ((detector + forest) * n as f64).round() as usize;
+    Ok((for_detector, for_both.min(n).saturating_sub(for_detector)))
 }
 
 /// A share for each of `n` blocks: the first of a permutation go to the detector, the next to the
@@ -240,26 +236,21 @@ fn assemble(
     train_bad: Option<usize>,
     share: impl Fn(usize) -> Share,
 ) -> Result<ProtocolSplit, DatasetError> {
-    let trains = |wanted: &[Share], label: Label| -> Vec<Sample> {
-        let chosen = entries.iter().enumerate().filter(|(i, e)| {
-            e.label == label && wanted.contains(&share(*i)) && !draw.index.is_set_aside(e)
-        });
-        chosen.map(|(_, e)| e.sample()).collect()
-    };
-    let detector = trains(&[Share::Detector], Label::Good);
-    let good = trains(&[Share::Forest], Label::Good);
-    let bad = draw_bad(
-        draw,
-        trains(&[Share::Detector, Share::Forest], Label::Bad),
-        train_bad,
-    )?;
-    let test: Vec<&Entry> = entries
-        .iter()
-        .enumerate()
-        .filter(|(i, _)| share(*i) == Share::Test)
-        .map(|(_, e)| *e)
-        .collect();
-    let test = samples(&test);
+    let mut detector = Vec::new();
+    let mut good = Vec::new();
+    let mut bad = Vec::new();
+    let mut test = Vec::new();
+    for (i, entry) in entries.iter().enumerate() {
+        match (share(i), entry.label) {
+            (Share::Test, _) => test.push(entry.sample()),
+            _ if draw.index.is_set_aside(entry) => {}
+            (Share::Detector, Label::Good) => detector.push(entry.sample()),
+            (Share::Forest, Label::Good) => good.push(entry.sample()),
+            // The detector learns from good images only, so the bad ones of its blocks are free.
+            (Share::Detector | Share::Forest, Label::Bad) => bad.push(entry.sample()),
+        }
+    }
+    let bad = draw_bad(draw, bad, train_bad)?;
     draw.need("detector", Label::Good, 1, detector.len())?;
     let split = ProtocolSplit {
         classifier: Some(TrainSplit::new(

@@ -1,5 +1,5 @@
-//! Who trains on what: the benchmark protocols of the paper's tables, the ELPV demo's, and two for
-//! plain folders.
+//! Which images train what: the benchmark protocols of the paper's tables, the ELPV demo's, and two
+//! for plain folders.
 //!
 //! A protocol turns an [`Index`], a [`Seed`] and [`ProtocolParams`] into a [`ProtocolSplit`]. All
 //! draws follow numpy's `RandomState` and scikit-learn's `train_test_split` ([`crate::numpy`]), so
@@ -31,9 +31,9 @@
 //! | which images does EfficientAD normalise its maps with? | `holdout` of EfficientAD where the protocol holds none out | a tenth of its own on VAD; the 10 % held out on VisA and MVTec AD |
 //! | which seeds on MVTec AD? | the manifest's `seeds` | the ten of VisA |
 //!
-//! **Nothing from a test split reaches fitting.** Bad training images come out of a test folder in
-//! one place only, `carve.rs`, for the protocols that the paper defines so; [`ProtocolSplit`]
-//! refuses to exist if a test image is in any of its training parts.
+//! **Nothing from a test split reaches fitting.** Bad training images are taken from a test folder
+//! in one place only, `carve.rs`, for the protocols that the paper defines that way; a
+//! [`ProtocolSplit`] with a test image in any of its training parts is an error.
 
 mod blocks;
 mod carve;
@@ -49,7 +49,7 @@ use crate::{DatasetError, Entry, Index};
 use segad_core::{CoreError, ImageId, Label, Sample, Seed, TestSplit, TrainSplit};
 use std::collections::{HashMap, HashSet};
 
-/// Raised whenever a protocol gives other splits for the same index, seed and parameters.
+/// Raised whenever a protocol yields different splits for the same index, seed and parameters.
 pub const REVISION: u32 = 1;
 
 /// The images that each stage may see, under one protocol and seed.
@@ -58,13 +58,13 @@ pub struct ProtocolSplit {
     /// Good images for the one-class detectors. Empty for `segad-maps`, whose detectors were fitted
     /// elsewhere.
     pub detector: TrainSplit,
-    /// Good images, disjoint from `detector`, that EfficientAD normalises its maps with. Where
-    /// there is none, it sets images aside from `detector` itself (900 + 100 on VAD).
+    /// Good images, disjoint from `detector`, with which EfficientAD normalises its maps. Without
+    /// them it sets aside images of `detector` itself (900 + 100 on VAD).
     pub holdout: Option<TrainSplit>,
     /// Good, then bad images for the forest, in the order of the forest's rows.
     pub forest: TrainSplit,
-    /// Number of bad images to be generated from the forest's good ones (one each), beside those in
-    /// `forest`.
+    /// Number of bad images to generate from the forest's good ones (one each), in addition to those
+    /// in `forest`.
     pub forest_generated: usize,
     /// All labelled images that a classifier may train on; none where the benchmark has no
     /// classifier. A classifier that trains on a share of them (the paper's WRN: 80 %) draws it
@@ -72,7 +72,7 @@ pub struct ProtocolSplit {
     pub classifier: Option<TrainSplit>,
     /// The images that are scored.
     pub test: TestSplit,
-    /// The groups of `test` that headline metrics count; others are reported apart.
+    /// The groups of `test` that headline metrics count; others are reported separately.
     pub headline_groups: Vec<String>,
     /// The seed for fitting detectors: the run's seed, or a fixed one where the paper fits them
     /// once for all runs.
@@ -177,7 +177,7 @@ impl Protocol {
     ///
     /// # Errors
     /// A parameter that does not apply or is out of range, too few images for a part, a seed above
-    /// 2³² − 1, or a low-shot list that is not there.
+    /// 2³² − 1, or a missing low-shot list.
     ///
     /// ```
     /// use segad_core::{ImageId, Label, Seed};
@@ -222,8 +222,8 @@ impl Protocol {
     }
 
     /// Every image that this protocol could score or train a forest on under `split`'s draw,
-    /// whatever number of bad images it takes: protocols that differ in that number alone have the
-    /// same pool, and can share anomaly maps.
+    /// regardless of the number of bad images: protocols that differ only in that number have the
+    /// same pool and can share anomaly maps.
     ///
     /// # Errors
     /// A parameter that does not apply or is out of range.
@@ -257,11 +257,9 @@ impl Protocol {
             .filter(|id| scored.contains(id) || !trained.contains(id))
             .collect())
     }
-}
 
-impl Protocol {
-    /// For each of these images, what must not be torn apart between training and scoring: its
-    /// block where the protocol splits by blocks, else its unit, else the image itself.
+    /// For each of these images, the name of what must be kept whole between training and scoring:
+    /// its block where the protocol splits by blocks, else its unit, else the image itself.
     ///
     /// # Errors
     /// An image that is not in the index; a parameter that does not apply or is out of range.
@@ -281,18 +279,20 @@ impl Protocol {
         };
         let entries: HashMap<&ImageId, &Entry> =
             index.entries().iter().map(|e| (&e.id, e)).collect();
-        let unit = |sample: &Sample| {
+        let mut units = Vec::with_capacity(samples.len());
+        for sample in samples {
             let entry = entries.get(&sample.id).ok_or_else(|| DatasetError::Param {
                 protocol: self.name(),
                 name: "units",
                 reason: format!("{} is not in the index of {}", sample.id, index.class()),
             })?;
-            let own = || entry.unit.clone().unwrap_or_else(|| entry.id.to_string());
-            Ok(blocks
-                .get(&entry.id)
-                .map_or_else(own, |block| format!("block {block}")))
-        };
-        samples.iter().map(unit).collect()
+            units.push(match (blocks.get(&entry.id), &entry.unit) {
+                (Some(block), _) => format!("block {block}"),
+                (None, Some(unit)) => unit.clone(),
+                (None, None) => entry.id.to_string(),
+            });
+        }
+        Ok(units)
     }
 }
 
@@ -306,15 +306,15 @@ impl std::str::FromStr for Protocol {
     type Err = DatasetError;
 
     fn from_str(name: &str) -> Result<Self, DatasetError> {
-        let names = || Self::ALL.into_iter().map(Self::name);
-        Self::ALL
-            .into_iter()
-            .find(|p| p.name() == name)
-            .ok_or_else(|| DatasetError::UnknownProtocol {
+        let found = Self::ALL.into_iter().find(|p| p.name() == name);
+        found.ok_or_else(|| {
+            let known = Self::ALL.map(Self::name);
+            DatasetError::UnknownProtocol {
                 name: name.to_owned(),
-                nearest: nearest(name, names()),
-                known: names().collect::<Vec<_>>().join(", "),
-            })
+                nearest: nearest(name, known),
+                known: known.join(", "),
+            }
+        })
     }
 }
 

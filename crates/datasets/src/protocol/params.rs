@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DetectorGood {
-    /// Half A alone (Section 5); the default.
+    /// Half A only (Section 5); the default.
     Half,
     /// All of train/good (Section 3.1), so that the forest's good images were seen by the detector.
     All,
 }
 
-/// Which good images a classifier trains on beside the carved bad ones; the paper does not say.
+/// Which good images a classifier trains on besides the carved bad ones; the paper does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClassifierGood {
@@ -22,7 +22,7 @@ pub enum ClassifierGood {
     Detector,
 }
 
-/// What a protocol leaves open. Nothing set means the protocol's default; a parameter that the
+/// What a protocol leaves open. What is not set has the protocol's default; a parameter that the
 /// protocol does not have is an error.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -138,28 +138,19 @@ impl ProtocolParams {
     /// [`DatasetError::Param`].
     pub fn check(&self, protocol: Protocol) -> Result<(), DatasetError> {
         let known = Self::names(protocol);
-        let error = |name, reason| {
-            Err(DatasetError::Param {
-                protocol: protocol.name(),
-                name,
-                reason,
-            })
+        let (name, reason) = if let Some(name) = self.set().find(|n| !known.contains(n)) {
+            let reason = format!("unknown parameter {name}; known: {}", known.join(", "));
+            (name, reason)
+        } else if self.train_bad == Some(0) {
+            let reason = "train_bad = 0: expected at least 1, as the forest needs bad images";
+            ("train_bad", reason.to_owned())
+        } else {
+            return Ok(());
         };
-        if let Some(name) = self.set().find(|n| !known.contains(n)) {
-            return error(
-                name,
-                format!(
-                    "no parameter of this protocol, which has {}",
-                    known.join(", ")
-                ),
-            );
-        }
-        if self.train_bad == Some(0) {
-            return error(
-                "train_bad",
-                "must be at least 1; the forest needs bad images".to_owned(),
-            );
-        }
-        Ok(())
+        Err(DatasetError::Param {
+            protocol: protocol.name(),
+            name,
+            reason,
+        })
     }
 }

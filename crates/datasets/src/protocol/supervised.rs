@@ -14,7 +14,7 @@ pub(super) fn carved(draw: &Draw<'_>, bad_default: usize) -> Result<ProtocolSpli
     if !(share > 0.0 && share < 1.0) {
         return Err(draw.error(
             "holdout_fraction",
-            format!("{share} must lie between 0 and 1"),
+            format!("holdout_fraction = {share}: expected a number between 0 and 1"),
         ));
     }
     let seed = Seed(draw.params.holdout_seed.unwrap_or(HOLDOUT_SEED));
@@ -23,7 +23,8 @@ pub(super) fn carved(draw: &Draw<'_>, bad_default: usize) -> Result<ProtocolSpli
     let (base, held) = hold_out(good.len(), share, seed)?;
     let bad = draw.index.select(Part::Test, Label::Bad);
     let bad = training_anomalies(draw, &bad, draw.params.train_bad.unwrap_or(bad_default))?;
-    let (detector, held) = (pick(&good, &base), pick(&good, &held));
+    let detector = pick(&good, &base);
+    let held = pick(&good, &held);
     let classifier_good = match draw.params.classifier_good.unwrap_or(ClassifierGood::All) {
         ClassifierGood::All => samples(&good),
         ClassifierGood::Detector => detector.clone(),

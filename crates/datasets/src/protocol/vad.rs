@@ -25,51 +25,53 @@ pub(super) fn high_shot(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> 
 /// Table 4: one published list. The paper's seeds are not published; list i belongs to the i-th
 /// seed of the manifest.
 pub(super) fn low_shot(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
-    let error = |reason: String| DatasetError::LowShot {
-        protocol: draw.protocol.name(),
-        class: draw.index.class().to_owned(),
-        reason,
-    };
     let seeds = draw.index.low_shot_seeds();
     let lists = draw
         .index
         .low_shot()
-        .map_err(|reason| error(reason.to_owned()))?;
+        .map_err(|reason| low_shot_error(draw, reason.to_owned()))?;
     if lists.is_empty() {
-        return Err(error(
-            "low_shot_train.json is not there; fetch the data set again".to_owned(),
-        ));
+        let reason = "low_shot_train.json is missing; fetch the data set again";
+        return Err(low_shot_error(draw, reason.to_owned()));
     }
-    let position = match draw.params.low_shot_list {
-        Some(position) => position,
-        None => seeds.iter().position(|&s| s == draw.seed.0).ok_or_else(|| {
-            error(format!(
-                "no list belongs to seed {}; seeds with a list: {seeds:?}; or set low_shot_list",
-                draw.seed
-            ))
-        })?,
+    let own = seeds.iter().position(|&s| s == draw.seed.0);
+    let Some(position) = draw.params.low_shot_list.or(own) else {
+        let reason = format!(
+            "no list belongs to seed {}; seeds with a list: {seeds:?}; or set low_shot_list",
+            draw.seed
+        );
+        return Err(low_shot_error(draw, reason));
     };
-    let list = lists.get(position).ok_or_else(|| {
-        error(format!(
-            "list {position} is not there; low_shot_train.json holds {} lists",
+    let Some(list) = lists.get(position) else {
+        let reason = format!(
+            "low_shot_list = {position}: expected less than {}, the number of lists in \
+             low_shot_train.json",
             lists.len()
-        ))
-    })?;
+        );
+        return Err(low_shot_error(draw, reason));
+    };
     let bad: HashMap<_, Sample> = draw
         .index
         .select(Part::Train, Label::Bad)
         .into_iter()
         .map(|e| (&e.id, e.sample()))
         .collect();
-    let drawn = list.images.iter().map(|id| {
-        bad.get(id).cloned().ok_or_else(|| {
-            error(format!(
-                "list {:?} names {id}, which is no bad training image",
-                list.name
-            ))
-        })
-    });
-    draw.guard(assemble(draw, &drawn.collect::<Result<Vec<_>, _>>()?)?, 1)
+    let mut drawn = Vec::with_capacity(list.images.len());
+    for id in &list.images {
+        drawn.push(bad.get(id).cloned().ok_or_else(|| {
+            let reason = format!("list {:?}: {id} is not a bad training image", list.name);
+            low_shot_error(draw, reason)
+        })?);
+    }
+    draw.guard(assemble(draw, &drawn)?, 1)
+}
+
+fn low_shot_error(draw: &Draw<'_>, reason: String) -> DatasetError {
+    DatasetError::LowShot {
+        protocol: draw.protocol.name(),
+        class: draw.index.class().to_owned(),
+        reason,
+    }
 }
 
 /// Halves of the good images by a permutation: the first is A, for the detector, the rest is B, for
