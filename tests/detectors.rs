@@ -80,7 +80,7 @@ fn the_penalty_is_a_declared_input() {
         &["detectors.efficientad.penalty=\"my-photographs\""],
     );
     assert!(
-        text.contains("my-photographs: the folder is not there") && text.contains("imagenette"),
+        text.contains("my-photographs: no such folder") && text.contains("imagenette"),
         "{text}"
     );
     expect(row(&place, "sweep", "EfficientAD", &[on]), 0);

@@ -139,14 +139,6 @@ pub enum DatasetError {
         /// What does not fit.
         reason: String,
     },
-    /// Images cannot be split into this many folds.
-    #[error("{folds} folds: {reason}")]
-    Folds {
-        /// How many.
-        folds: usize,
-        /// What does not fit and what was expected.
-        reason: String,
-    },
     /// A parameter does not apply to a protocol, or its value is out of range.
     #[error("protocol {protocol}: {reason}")]
     Param {

@@ -16,7 +16,6 @@
 
 mod dataset;
 mod error;
-pub mod folds;
 mod index;
 mod layout;
 mod listing;

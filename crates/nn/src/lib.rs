@@ -49,6 +49,7 @@ pub mod golden;
 mod kind;
 mod layers;
 mod map_operator;
+pub mod method;
 pub mod model;
 mod module;
 mod patches;

@@ -2,7 +2,7 @@
 
 use crate::generated::Recipe;
 use crate::workbench::{IMPORTED, Workbench, lock, of_class};
-use crate::{classifiers, detectors, params, segmenter};
+use crate::{params, segmenter};
 use segad_core::{CacheKey, CellKind, ImageId, KeyHasher, Sample, Seed, TrainSplit};
 use segad_datasets::{Protocol, ProtocolParams};
 use segad_features::FeatureParams;
@@ -11,6 +11,7 @@ use segad_grid::{
     SplitDigests, SplitParts,
 };
 use segad_import::MapsFolder;
+use segad_methods::MethodKey;
 use std::sync::Arc;
 use toml::{Table, Value};
 
@@ -57,6 +58,10 @@ fn checked<T: CacheKey + ?Sized>(kind: &str, revision: u32, params: &T) -> Check
     }
 }
 
+fn from_key(MethodKey { key, missing }: MethodKey) -> Checked {
+    Checked { key, missing }
+}
+
 /// Which model's maps a detector of kind [`IMPORTED`] takes.
 fn model(params: &Table) -> Result<&str, Fault> {
     if let Some(unknown) = params.keys().find(|k| *k != "model") {
@@ -71,7 +76,10 @@ impl Catalogue for Workbench {
     fn detector(&self, kind: &str, params: &Table) -> Result<Checked, Fault> {
         if kind != IMPORTED {
             self.need_images(kind)?;
-            return Ok(detectors::check(self, kind, params)?);
+            let detector = self.methods.detector(kind, params)?;
+            return Ok(from_key(
+                detector.key(&self.inputs, self.settings.precision),
+            ));
         }
         self.maps()?;
         model(params)?;
@@ -99,7 +107,12 @@ impl Catalogue for Workbench {
 
     fn classifier(&self, kind: &str, params: &Table) -> Result<CheckedClassifier, Fault> {
         self.need_images(kind)?;
-        Ok(classifiers::check(self, kind, params)?)
+        let classifier = self.methods.classifier(kind, params)?;
+        let key = classifier.key(&self.inputs, self.settings.precision);
+        Ok(CheckedClassifier {
+            whole: from_key(key.whole),
+            embedding: key.embedding,
+        })
     }
 
     fn segments(&self, spec: Option<&Value>, class: &str) -> Result<Checked, Fault> {

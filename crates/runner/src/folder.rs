@@ -1,8 +1,9 @@
 //! Folders of images, whatever they show.
 
 use segad_core::{
-    BoxError, Image, ImageId, ImageLoader, Key, KeyHasher, Label, Sample, TrainSplit,
+    BoxError, Image, ImageId, ImageLoader, Key, KeyHasher, Label, Sample, TrainGood, TrainSplit,
 };
+use segad_methods::ImageSet;
 use std::path::{Path, PathBuf};
 
 /// All images of a folder and the folders in it, whatever they show.
@@ -46,14 +47,15 @@ impl ImageFolder {
             digest: hasher.finish(),
         })
     }
+}
 
-    /// The images.
-    pub fn images(&self) -> segad_core::TrainGood<'_> {
+impl ImageSet for ImageFolder {
+    fn images(&self) -> TrainGood<'_> {
         self.split.good(self)
     }
 
     /// Of names and sizes: collections of tens of thousands of photographs are not read for a plan.
-    pub fn digest(&self) -> Key {
+    fn digest(&self) -> Key {
         self.digest
     }
 }

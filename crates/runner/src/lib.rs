@@ -14,11 +14,7 @@
 
 mod catalogue;
 pub mod cells;
-pub mod classifiers;
 pub mod clock;
-pub mod clusters;
-pub mod detectors;
-pub mod efficientad;
 pub mod error;
 pub mod estimate;
 mod findings;
@@ -26,6 +22,7 @@ pub mod folder;
 mod gallery;
 pub mod generated;
 mod guard;
+pub mod inputs;
 pub mod interrupt;
 mod labels;
 pub mod machine;

@@ -1,7 +1,6 @@
 //! From the tables of an experiment to the checked parameters of the crates.
 
 use segad_core::BoxError;
-use segad_features::{FeatureName, Measure};
 use segad_forest::{ForestParams, ForestSettings};
 use segad_grid::GScores;
 use serde::Deserialize;
@@ -71,19 +70,12 @@ pub fn g_scores(spec: Option<&Value>) -> Result<GScores, BoxError> {
     }
 }
 
-/// With `monotone = true`, 1 for every column where more means more evidence of a defect: quantile,
-/// mean, maximum and the classifier's score; 0 for the shape of the distribution. Empty without.
+/// With `monotone = true`, which columns may only raise the score; empty without.
 pub fn monotone(spec: Option<&Value>, columns: &[String]) -> Vec<i8> {
-    if !matches!(is_monotone(spec), Ok(true)) {
-        return Vec::new();
+    match is_monotone(spec) {
+        Ok(true) => segad_methods::columns::rising(columns),
+        _ => Vec::new(),
     }
-    let rises = |column: &String| match column.parse() {
-        Ok(FeatureName::Segment { measure, .. }) => {
-            !matches!(measure, Measure::Skewness | Measure::Kurtosis)
-        }
-        Ok(FeatureName::GlobalMax { .. } | FeatureName::Classifier { .. }) | Err(_) => true,
-    };
-    columns.iter().map(|c| i8::from(rises(c))).collect()
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 //! TorchScript module.
 
 use crate::workbench::Workbench;
-use segad_core::{BoxError, Image, ImageId, Key, KeyHasher, LabelMap, Precision, Seed};
+use segad_core::{BoxError, Image, ImageId, Key, KeyHasher, LabelMap};
 use segad_grid::{Checked, SegmentCells};
-use segad_nn::{BackboneKind, PatchFeatures, Preprocess, Prompt, ScriptModule};
+use segad_methods::{Inputs, Pretrained, clusters};
+use segad_nn::{Preprocess, Prompt, ScriptModule};
 use segad_segments::{
-    CLUSTERED_REVISION, ClusteredMode, ClusteredParams, Foreground, Interface, Normalise,
-    SegmentsError, SegmentsSpec, SegmentsTable, TorchScriptParams,
+    CLUSTERED_REVISION, ClusteredMode, Foreground, Interface, Normalise, SegmentsError,
+    SegmentsSpec, SegmentsTable, TorchScriptParams,
 };
 use std::path::Path;
 use toml::Value;
@@ -49,9 +50,10 @@ pub(crate) fn cells(
             let mut hasher = KeyHasher::new("segments/clustered", CLUSTERED_REVISION);
             hasher.field("params", &params);
             let mut missing = None;
-            if let Some(kind) = backbone(&params)? {
+            if let Some(kind) = clusters::backbone(&params)? {
                 without_images("clustered with a backbone")?;
-                let digest = bench.weights_digest(kind);
+                let weights = Pretrained::backbone(kind, &params.layers);
+                let digest = bench.inputs.weights_digest(&weights);
                 missing = digest.as_ref().err().map(ToString::to_string);
                 hasher
                     .field("weights", &digest.ok())
@@ -94,38 +96,6 @@ pub(crate) fn cells(
         }
         _ => Ok(None),
     }
-}
-
-/// The network that the settings ask for.
-pub fn backbone(params: &ClusteredParams) -> Result<Option<BackboneKind>, BoxError> {
-    let kind: Option<BackboneKind> = params.backbone.as_deref().map(str::parse).transpose()?;
-    for layer in &params.layers {
-        kind.map(|k| k.tap(layer)).transpose()?;
-    }
-    Ok(kind)
-}
-
-/// The network whose features are clustered, if one is asked for.
-pub(crate) fn features(
-    bench: &Workbench,
-    params: &ClusteredParams,
-    seed: Seed,
-) -> Result<Option<PatchFeatures>, BoxError> {
-    let Some(kind) = backbone(params)? else {
-        return Ok(None);
-    };
-    let weights = bench.weights(kind)?;
-    let place: (_, Precision) = (bench.settings.device, bench.settings.precision);
-    let (side, channels) = (params.image_size, params.channels);
-    Ok(Some(PatchFeatures::new(
-        kind,
-        &params.layers,
-        &weights,
-        side,
-        channels,
-        seed,
-        place,
-    )?))
 }
 
 /// A TorchScript module with what it takes to make label maps by it.

@@ -2,6 +2,7 @@
 //! settings.
 
 use crate::generated::{Loader, Recipes};
+use crate::inputs::CachedInputs;
 use crate::interrupt::Interrupt;
 use crate::progress::Bars;
 use crate::segmenter;
@@ -12,7 +13,7 @@ use segad_core::{
 };
 use segad_datasets::Index;
 use segad_grid::Fault;
-use segad_nn::{BackboneKind, Weights};
+use segad_methods::Registry;
 use segad_segments::SegmentsSpec;
 use segad_store::Store;
 use std::collections::HashMap;
@@ -57,8 +58,11 @@ pub struct Workbench {
     pub bars: Bars,
     /// Ctrl-C.
     pub interrupt: Interrupt,
+    /// Detectors and classifiers with the settings that this run has read.
+    pub methods: Registry,
+    /// Weights and images that methods start with.
+    pub inputs: CachedInputs,
     indexes: Mutex<HashMap<String, Result<Arc<Index>, Fault>>>,
-    digests: Mutex<HashMap<BackboneKind, Key>>,
     /// Keys of imported maps by model and class.
     pub(crate) imported: Mutex<HashMap<(String, String), Result<Key, Fault>>>,
     files: Mutex<HashMap<PathBuf, Key>>,
@@ -79,18 +83,18 @@ impl Workbench {
         bars: Bars,
         interrupt: Interrupt,
     ) -> Self {
-        let (indexes, digests, imported, files, recipes) = Default::default();
         Self {
+            inputs: CachedInputs::new(settings.cache.clone(), settings.base.clone()),
             settings,
             store,
             source,
             bars,
             interrupt,
-            indexes,
-            digests,
-            imported,
-            files,
-            recipes,
+            methods: Registry::default(),
+            indexes: Mutex::default(),
+            imported: Mutex::default(),
+            files: Mutex::default(),
+            recipes: Recipes::default(),
         }
     }
 
@@ -134,36 +138,6 @@ impl Workbench {
             .cache
             .join("checkpoints")
             .join(key.to_string())
-    }
-
-    /// Where a backbone's weights lie.
-    /// Where the weights of a backbone are kept below the cache folder.
-    pub fn weights_path(&self, kind: BackboneKind) -> PathBuf {
-        weights_path(&self.settings.cache, kind)
-    }
-
-    /// Digest of a backbone's weights, without reading the tensors.
-    ///
-    /// # Errors
-    /// If the file is not there, with how to get it.
-    pub fn weights_digest(&self, kind: BackboneKind) -> Result<Key, BoxError> {
-        if let Some(key) = lock(&self.digests).get(&kind) {
-            return Ok(*key);
-        }
-        let key = match Weights::untrained(kind)? {
-            Some(made) => made.digest(),
-            None => Key::of_bytes(&weights_bytes(&self.settings.cache, kind)?),
-        };
-        lock(&self.digests).insert(kind, key);
-        Ok(key)
-    }
-
-    /// A backbone's weights.
-    ///
-    /// # Errors
-    /// If the file is not there or damaged.
-    pub fn weights(&self, kind: BackboneKind) -> Result<Weights, BoxError> {
-        read_weights(&self.settings.cache, kind)
     }
 
     /// Digest of the content of a file that cells read, taken once.
@@ -216,44 +190,6 @@ impl Workbench {
         };
         Ok(source.label_map(&self.recipes.real(id), &image)?)
     }
-}
-
-/// The name under which weights are fetched and stored.
-fn weights_name(kind: BackboneKind) -> String {
-    kind.as_str().replace('_', "-")
-}
-
-/// Where the weights of a backbone are kept below the cache folder.
-pub fn weights_path(cache: &Path, kind: BackboneKind) -> PathBuf {
-    cache
-        .join("weights")
-        .join(format!("{}.safetensors", weights_name(kind)))
-}
-
-/// A file of weights from the cache folder.
-///
-/// # Errors
-/// If it is missing or cannot be read.
-pub fn weights_bytes(cache: &Path, kind: BackboneKind) -> Result<Vec<u8>, BoxError> {
-    let path = weights_path(cache, kind);
-    if !path.exists() {
-        let advice = format!("get them with `cargo xtask fetch {}`", weights_name(kind));
-        return Err(format!(
-            "{}: the weights of {kind} are not there; {advice}",
-            path.display()
-        )
-        .into());
-    }
-    Ok(segad_files::read(&path)?)
-}
-
-/// A backbone's weights from the cache folder, or made where there are no trained ones.
-pub fn read_weights(cache: &Path, kind: BackboneKind) -> Result<Weights, BoxError> {
-    if let Some(made) = Weights::untrained(kind)? {
-        return Ok(made);
-    }
-    let read = Weights::from_safetensors(&weights_bytes(cache, kind)?);
-    Ok(read.map_err(|e| format!("{}: {e}", weights_path(cache, kind).display()))?)
 }
 
 /// What a source that does not look at pixels is given.

@@ -60,6 +60,7 @@
 
 mod error;
 mod fit;
+mod method;
 mod model;
 mod params;
 mod score;

@@ -72,6 +72,7 @@ mod augment;
 mod error;
 mod fit;
 mod heads;
+mod method;
 mod model;
 mod params;
 mod score;

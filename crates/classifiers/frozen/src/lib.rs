@@ -47,6 +47,7 @@ mod embed;
 mod error;
 mod fit;
 mod logistic;
+mod method;
 mod model;
 mod params;
 mod score;
@@ -55,6 +56,7 @@ pub use embed::Embedder;
 pub use error::FrozenError;
 pub use fit::{Frozen, fit};
 pub use logistic::{Logistic, LogisticSettings};
+pub use method::FrozenMethod;
 pub use model::{FittedFrozen, FittedHead, Origin};
 pub use params::{Embedding, FrozenParams, FrozenSettings, Head, Pool};
 

@@ -55,6 +55,7 @@
 
 mod error;
 mod fit;
+mod method;
 mod model;
 mod params;
 mod score;

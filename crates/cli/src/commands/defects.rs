@@ -3,6 +3,7 @@
 use crate::cli::Preview;
 use segad_core::{Image, LabelMap, Seed};
 use segad_defects::Generated;
+use segad_methods::ImageSet;
 use segad_runner::Failure;
 use segad_runner::folder::ImageFolder;
 use segad_runner::generated::Recipe;

@@ -3,9 +3,9 @@
 use super::fit::failure;
 use super::inspect::open_model;
 use crate::cli::product::Export;
-use segad_classifier_frozen as frozen;
 use segad_core::Device;
 use segad_imaging::encode_labels_png;
+use segad_methods::frozen;
 use segad_nn::Preprocess;
 use segad_product::{Card, Head, Inspector, Recorded};
 use segad_runner::Failure;

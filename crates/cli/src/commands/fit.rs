@@ -4,6 +4,7 @@ use super::setup;
 use crate::cli::product::FitProduct;
 use segad_core::{BoxError, FitContext, Seed};
 use segad_datasets::{Dataset, Layout, Manifest};
+use segad_methods::Pretrained;
 use segad_nn::BackboneKind;
 use segad_product::{
     Data, DetectorSettings, FitSettings, Item, ProductError, Rule, Segments, WeightsSource, budget,
@@ -11,30 +12,30 @@ use segad_product::{
 use segad_provision::Cache;
 use segad_runner::Failure;
 use segad_runner::clock::Stopwatch;
+use segad_runner::inputs::CachedInputs;
 use segad_runner::interrupt::Interrupt;
 use segad_runner::machine;
 use segad_runner::progress::Bars;
-use segad_runner::workbench::{weights_bytes, weights_path};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Weights in the cache folder.
-struct CachedWeights(PathBuf);
+struct CachedWeights(CachedInputs);
 
 impl WeightsSource for CachedWeights {
     fn weights(&self, kind: BackboneKind) -> Result<Vec<u8>, BoxError> {
-        weights_bytes(&self.0, kind)
+        self.0.file(&Pretrained::backbone(kind, &[]))
     }
 
     fn has(&self, kind: BackboneKind) -> bool {
-        weights_path(&self.0, kind).exists()
+        self.0.path(&Pretrained::backbone(kind, &[])).exists()
     }
 }
 
 pub(super) fn run(args: &FitProduct, bars: &Bars) -> Result<(), Failure> {
     let watch = Stopwatch::start();
     let cache = Cache::from_env().map_err(Failure::configuration)?;
-    let weights = CachedWeights(cache.root().to_owned());
+    let weights = CachedWeights(CachedInputs::new(cache.root().to_owned(), PathBuf::new()));
     let dataset = open(&args.data, args.name.as_deref())?;
     let settings = settings(args, &dataset, &weights)?;
     let index = dataset

@@ -2,18 +2,20 @@
 
 use crate::cli::SegmentsCommand;
 use rayon::prelude::*;
-use segad_core::{Device, Image, ImageId, LabelMap, Precision, Seed, SegmentSource};
-use segad_nn::PatchFeatures;
+use segad_core::{
+    BoxError, Device, Image, ImageId, ImageLoader, LabelMap, Precision, Seed, SegmentSource,
+};
+use segad_methods::ImageSet;
+use segad_methods::clusters::{self, Clusters, GoodImages, learn};
 use segad_provision::Cache;
 use segad_runner::Failure;
-use segad_runner::clusters::{Clusters, Good, learn};
 use segad_runner::folder::ImageFolder;
+use segad_runner::inputs::CachedInputs;
 use segad_runner::segmenter::{self, Script};
-use segad_runner::workbench::read_weights;
 use segad_segments::{
     ClusteredParams, Foreground, ForegroundParams, QualityReport, SegmentsSpec, SegmentsTable,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::Value;
 
 /// Images in one forward pass.
@@ -121,35 +123,18 @@ fn learned(
         return Err(Failure::Configuration(text.to_owned()));
     };
     params.check().map_err(Failure::configuration)?;
-    let Some(kind) = segmenter::backbone(&params).map_err(Failure::configuration)? else {
+    let cache = Cache::from_env().map_err(Failure::configuration)?;
+    let inputs = CachedInputs::new(cache.root().to_owned(), PathBuf::new());
+    clusters::backbone(&params).map_err(Failure::configuration)?;
+    let place = (Device::Cpu, Precision::F32);
+    let network = clusters::network(&params, &inputs, seed, place).map_err(Failure::input)?;
+    let Some(network) = network else {
         let text = "clustered without a backbone: that takes detectors' maps, which only an experiment has; name a backbone";
         return Err(Failure::Configuration(text.to_owned()));
     };
     let folder = ImageFolder::open(folder).map_err(Failure::input)?;
-    let cache = Cache::from_env().map_err(Failure::configuration)?;
-    let weights = read_weights(cache.root(), kind).map_err(Failure::input)?;
-    let (side, channels, place) = (
-        params.image_size,
-        params.channels,
-        (Device::Cpu, Precision::F32),
-    );
-    let network = PatchFeatures::new(kind, &params.layers, &weights, side, channels, seed, place);
-    let network = network.map_err(Failure::input)?;
-    let images = folder.images();
-    let load = |ids: &[ImageId]| {
-        ids.par_iter()
-            .map(|id| segad_core::ImageLoader::load(&folder, id))
-            .collect()
-    };
-    let (ids, maps, next) = (images.ids(), &|_: &ImageId| Ok(Vec::new()), &|_| Ok(()));
-    let good = Good {
-        ids,
-        batch: BATCH,
-        images: &load,
-        detectors: 0,
-        maps,
-        next,
-    };
+    let ids = folder.images().ids().to_vec();
+    let good = Good { ids, folder };
     let (clusters, report) = learn(&params, Some(&network), &good, seed).map_err(Failure::input)?;
     let mut notes = report.notes;
     if params.maps {
@@ -168,4 +153,28 @@ fn learned(
             (map.map_err(Failure::input)?, clusters.names, notes)
         }
     })
+}
+
+/// The good images of a folder.
+struct Good {
+    ids: Vec<ImageId>,
+    folder: ImageFolder,
+}
+
+impl GoodImages<BoxError> for Good {
+    fn ids(&self) -> &[ImageId] {
+        &self.ids
+    }
+
+    fn batch(&self) -> usize {
+        BATCH
+    }
+
+    fn advance(&self, _: usize) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    fn load(&self, ids: &[ImageId]) -> Result<Vec<Image>, BoxError> {
+        ids.par_iter().map(|id| self.folder.load(id)).collect()
+    }
 }

@@ -4,18 +4,20 @@
 use super::setup;
 use crate::cli::Teacher;
 use segad_core::{FitContext, KeyHasher, Seed};
-use segad_detector_efficientad::{DistillSettings, FIT_REVISION, distill};
+use segad_methods::teacher::{DistillSettings, FIT_REVISION, distill, published};
+use segad_methods::{ImageSet, Inputs, Pretrained};
 use segad_provision::Cache;
 use segad_runner::Failure;
-use segad_runner::efficientad::teacher_path;
 use segad_runner::folder::ImageFolder;
+use segad_runner::inputs::CachedInputs;
 use segad_runner::interrupt::Interrupt;
 use segad_runner::progress::Bars;
-use segad_runner::workbench::read_weights;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(super) fn run(args: &Teacher, bars: &Bars) -> Result<(), Failure> {
     let cache = Cache::from_env().map_err(Failure::configuration)?;
+    let inputs = CachedInputs::new(cache.root().to_owned(), PathBuf::new());
     let defaults = DistillSettings::default();
     let settings = DistillSettings {
         network: args.network,
@@ -29,7 +31,7 @@ pub(super) fn run(args: &Teacher, bars: &Bars) -> Result<(), Failure> {
     let out = args
         .out
         .clone()
-        .unwrap_or_else(|| teacher_path(cache.root(), args.network));
+        .unwrap_or_else(|| inputs.path(&published(args.network)));
     if out.exists() {
         let message = format!(
             "{}: a teacher is there already; remove it, or name another file with --out",
@@ -40,7 +42,9 @@ pub(super) fn run(args: &Teacher, bars: &Bars) -> Result<(), Failure> {
     segad_nn::torch_device(args.machine.device).map_err(Failure::configuration)?;
     segad_nn::set_threads(setup::threads(args.machine.threads));
     let folder = ImageFolder::open(&args.images).map_err(Failure::input)?;
-    let weights = read_weights(cache.root(), args.backbone).map_err(Failure::input)?;
+    let weights = inputs
+        .weights(&Pretrained::backbone(args.backbone, &[]))
+        .map_err(Failure::input)?;
     let mut hasher = KeyHasher::new("teacher", FIT_REVISION);
     hasher
         .field("params", &params)

@@ -85,6 +85,7 @@ mod golden;
 mod images;
 mod layer;
 mod loss;
+mod method;
 mod model;
 mod params;
 mod pdn;
@@ -99,6 +100,7 @@ pub use distill::{DistilledTeacher, distill};
 pub use distill_params::{DistillParams, DistillSettings};
 pub use error::EfficientAdError;
 pub use fit::EfficientAd;
+pub use method::published;
 pub use model::{FittedEfficientAd, Origin};
 pub use params::{
     AutoencoderImages, EfficientAdParams, EfficientAdSettings, InputNorm, QuantileMaps, Teacher,

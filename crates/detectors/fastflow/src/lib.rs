@@ -64,6 +64,7 @@
 mod error;
 mod fit;
 mod flow;
+mod method;
 mod model;
 mod params;
 mod score;

@@ -64,6 +64,7 @@ pub mod coreset;
 mod embed;
 mod error;
 mod fit;
+mod method;
 mod model;
 mod params;
 mod projection;

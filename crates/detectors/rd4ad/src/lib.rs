@@ -70,6 +70,7 @@ mod distance;
 mod error;
 mod fit;
 mod folded;
+mod method;
 mod model;
 mod params;
 mod score;

@@ -1,8 +1,8 @@
 use super::{At, saved_model, select};
-use crate::classifiers::{self, Classifier};
 use rayon::prelude::*;
 use segad_core::{BoxError, FeatureTable, Image, ImageId};
 use segad_grid::{CellIndex, DetectorDef};
+use segad_methods::{Classifier, folds};
 use segad_store::Draft;
 
 /// Scores of every mapped image.
@@ -26,19 +26,12 @@ pub(super) fn out_of_fold(
     embed: Option<CellIndex>,
 ) -> Result<Draft, BoxError> {
     let features = at.features(embed)?;
-    let (ids, fold_of) = (at.cell.split.classifier.ids(), at.folds(fits.len())?);
-    let mut all = vec![0.0; ids.len()];
-    for (fold, &fit) in fits.iter().enumerate() {
-        let positions: Vec<usize> = (0..ids.len()).filter(|&i| fold_of[i] == fold).collect();
-        let held_out: Vec<ImageId> = positions.iter().map(|&i| ids[i].clone()).collect();
-        for (i, score) in
-            positions
-                .into_iter()
-                .zip(scores(at, fit, def, features.as_ref(), &held_out)?)
-        {
-            all[i] = score;
-        }
-    }
+    let ids = at.cell.split.classifier.ids();
+    let fold_of = at.folds(fits.len())?;
+    let all = folds::out_of_fold(&fold_of, fits.len(), |fold, inside, _| {
+        let held_out: Vec<ImageId> = inside.iter().map(|&i| ids[i].clone()).collect();
+        scores(at, fits[fold], def, features.as_ref(), &held_out)
+    })?;
     write(at, ids, all)
 }
 
@@ -58,8 +51,9 @@ fn scores(
     ids: &[ImageId],
 ) -> Result<Vec<f32>, BoxError> {
     let ctx = at.context();
+    let classifier = at.bench.methods.classifier(&def.kind, &def.params)?;
     match (
-        classifiers::load(def, &saved_model(&at.input(fit)?)?, &ctx)?,
+        classifier.load(&saved_model(&at.input(fit)?)?, &ctx)?,
         features,
     ) {
         (Classifier::Features(classifier), Some(table)) => classifier.scores(&select(table, ids)?),

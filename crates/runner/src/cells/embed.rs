@@ -1,5 +1,4 @@
 use super::At;
-use crate::classifiers;
 use rayon::prelude::*;
 use segad_core::{BoxError, FeatureTable, Image};
 use segad_grid::DetectorDef;
@@ -8,7 +7,8 @@ use segad_store::Draft;
 /// Features of every image that classifiers train on or score, by a frozen network.
 pub(super) fn run(at: &At<'_>, def: &DetectorDef) -> Result<Draft, BoxError> {
     let ctx = at.context();
-    let embedder = classifiers::embedder(at.bench, def, &ctx)?;
+    let classifier = at.bench.methods.classifier(&def.kind, &def.params)?;
+    let embedder = classifier.embedder(&at.bench.inputs, &ctx)?;
     let (loader, ids) = (at.bench.loader(), at.cell.split.pool());
     let task = ctx
         .progress

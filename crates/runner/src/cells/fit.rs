@@ -1,8 +1,7 @@
 use super::{At, select};
-use crate::classifiers::{self, Training};
-use crate::detectors;
 use segad_core::{BoxError, CurvePoint, ImageId};
 use segad_grid::{CellIndex, DetectorDef, Fold};
+use segad_methods::{Training, folds};
 use segad_nn::SavedModel;
 use segad_store::Draft;
 
@@ -12,15 +11,10 @@ pub(super) fn detector(at: &At<'_>, def: &DetectorDef) -> Result<Draft, BoxError
     let good = at.cell.split.detector.good(&*loader);
     let holdout = at.cell.split.holdout.as_ref().map(|h| h.good(&*loader));
     let ctx = at.context();
-    let (model, curve) = detectors::fit(
-        at.bench,
-        def,
-        &good,
-        holdout.as_ref(),
-        at.cell.split.detector_seed,
-        &ctx,
-    )?;
-    write(at, &model, curve)
+    let detector = at.bench.methods.detector(&def.kind, &def.params)?;
+    let seed = at.cell.split.detector_seed;
+    let fitted = detector.fit(&at.bench.inputs, &good, holdout.as_ref(), seed, &ctx)?;
+    write(at, &fitted.save()?, fitted.curve().to_vec())
 }
 
 /// Fits a classifier on the split's labelled images, or on those that are not of one fold.
@@ -35,23 +29,22 @@ pub(super) fn classifier(
     let train = match fold {
         None => all,
         Some(Fold { index, of }) => {
-            let fold_of = at.folds(of)?;
-            all.subset(
-                &(0..all.len())
-                    .filter(|&i| fold_of[i] != index)
-                    .collect::<Vec<_>>(),
-            )
+            let (_, others) = folds::split(&at.folds(of)?, index);
+            all.subset(&others)
         }
     };
-    let fit = |training: &Training<'_>| classifiers::fit(at.bench, def, training, split.seed, &ctx);
+    let classifier = at.bench.methods.classifier(&def.kind, &def.params)?;
     let (model, curve) = match at.features(embed)? {
-        None => fit(&Training::Images(&train))?,
+        None => {
+            let training = Training::Images(&train);
+            classifier.fit(&at.bench.inputs, &training, split.seed, &ctx)?
+        }
         Some(features) => {
             let ids: Vec<ImageId> = train.samples().iter().map(|s| s.id.clone()).collect();
-            fit(&Training::Features(
-                &select(&features, &ids)?,
-                &train.labels(),
-            ))?
+            let features = select(&features, &ids)?;
+            let labels = train.labels();
+            let training = Training::Features(&features, &labels);
+            classifier.fit(&at.bench.inputs, &training, split.seed, &ctx)?
         }
     };
     write(at, &model, curve)

@@ -1,8 +1,8 @@
 use super::At;
 use segad_core::{BoxError, FeatureTable, ImageId, Label, TrainSplit};
-use segad_features::FeatureName;
 use segad_forest::Forest;
 use segad_grid::CellIndex;
+use segad_methods::columns;
 use segad_store::Draft;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -52,12 +52,7 @@ fn table(
     features: Option<CellIndex>,
     classify: Option<(CellIndex, &str)>,
 ) -> Result<FeatureTable, BoxError> {
-    let column = classify.map(|(_, name)| {
-        FeatureName::Classifier {
-            classifier: name.to_owned(),
-        }
-        .to_string()
-    });
+    let column = classify.map(|(_, name)| columns::of_classifier(name));
     let column = column.unwrap_or_default();
     let features = at.features(features)?;
     let scores = classify.map(|(id, _)| scores(at, id)).transpose()?;

@@ -1,5 +1,4 @@
 use super::At;
-use crate::detectors;
 use crate::generated::GROUP;
 use rayon::prelude::*;
 use segad_core::{BoxError, Image, ImageId, Sample};
@@ -13,7 +12,8 @@ use std::collections::HashMap;
 pub(super) fn run(at: &At<'_>, fit: CellIndex, def: &DetectorDef) -> Result<Draft, BoxError> {
     let model = super::saved_model(&at.input(fit)?)?;
     let ctx = at.context();
-    let detector = detectors::load(at.bench, def, &model, &ctx)?;
+    let detector = at.bench.methods.detector(&def.kind, &def.params)?;
+    let detector = detector.load(&at.bench.inputs, &model, &ctx)?;
     let loader = at.bench.loader();
     let index = at.bench.index(&at.cell.label.class)?;
     let entries: HashMap<&ImageId, &Entry> = index.entries().iter().map(|e| (&e.id, e)).collect();

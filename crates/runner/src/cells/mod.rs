@@ -17,7 +17,9 @@ use crate::record::Record;
 use crate::schedule::Execute;
 use crate::workbench::{Workbench, lock};
 use segad_core::{BoxError, Cancel, FeatureTable, FitContext, ImageId, Label};
+use segad_datasets::numpy::RandomState;
 use segad_grid::{Cell, CellIndex, Plan, Task};
+use segad_methods::folds::{self, Rule};
 use segad_nn::SavedModel;
 use segad_store::{Draft, Entry};
 use std::collections::HashMap;
@@ -68,12 +70,9 @@ impl At<'_> {
     pub fn folds(&self, of: usize) -> Result<Vec<usize>, BoxError> {
         let split = &self.cell.split;
         let labels: Vec<Label> = split.classifier.samples().iter().map(|s| s.label).collect();
-        Ok(segad_datasets::folds::assign(
-            &labels,
-            &split.classifier_units,
-            of,
-            split.seed,
-        )?)
+        let (units, count) = folds::number(&split.classifier_units);
+        let order = RandomState::from_seed(split.seed)?.permutation(count);
+        Ok(folds::assign(&labels, &units, order, of, Rule::Stratified)?)
     }
 }
 

@@ -1,11 +1,13 @@
 use super::At;
-use crate::clusters::{Clusters, Good, learn};
 use crate::labels::{INDEX, Index, MAPS};
 use crate::segmenter::{self, Script};
-use crate::workbench::of_class;
+use crate::workbench::{Settings, of_class};
 use rayon::prelude::*;
 use segad_core::{AnomalyMap, BoxError, Image, ImageId, LabelMap};
 use segad_grid::CellIndex;
+use segad_methods::MethodError;
+use segad_methods::clusters::{self, Clusters, GoodImages, learn};
+use segad_nn::PatchFeatures;
 use segad_segments::{ClusteredParams, PatchClusters, SegmentsTable};
 use segad_store::{Draft, LabelMapsWriter, MapsReader};
 use toml::Value;
@@ -35,39 +37,24 @@ pub(super) fn fit(at: &At<'_>, maps: &[CellIndex], segments: &Value) -> Result<D
         .map(|s| s.id.clone())
         .collect();
     let seed = split.detector_seed;
-    let network = segmenter::features(at.bench, &params, seed)?;
+    let network = network(at, &params)?;
     let entries = maps
         .iter()
         .map(|&id| at.input(id))
         .collect::<Result<Vec<_>, _>>()?;
-    let readers: Vec<MapsReader> = entries
+    let readers = entries
         .iter()
         .map(|e| Ok(MapsReader::open(&e.path("maps.parquet")?)?))
-        .collect::<Result<_, BoxError>>()?;
+        .collect::<Result<Vec<_>, BoxError>>()?;
     let task = at
         .context()
         .progress
         .start(&at.cell.to_string(), Some(ids.len() as u64));
-    let of = |id: &ImageId| -> Result<Vec<AnomalyMap>, BoxError> {
-        let find = |r: &MapsReader| -> Result<AnomalyMap, BoxError> {
-            Ok(r.get(
-                r.find(id)
-                    .ok_or_else(|| format!("{id} has no anomaly map"))?,
-            )?
-            .map)
-        };
-        readers.iter().map(find).collect()
-    };
     let good = Good {
-        ids: &ids,
-        batch: at.bench.settings.batch.max(1),
-        images: &|ids| load(at, ids),
-        detectors: readers.len(),
-        maps: &of,
-        next: &|count| {
-            task.advance(count as u64);
-            going(at)
-        },
+        at,
+        ids,
+        readers,
+        task,
     };
     let (clusters, report) = learn(&params, network.as_ref(), &good, seed)?;
     let draft = at.draft()?;
@@ -101,13 +88,11 @@ pub(super) fn label_maps(
     let own = of_class(Some(segments), &at.cell.label.class)?;
     let table = segmenter::made(own)?.ok_or("these segments are made in no cell")?;
     let settings = &at.bench.settings;
-    let seed = at.cell.split.detector_seed;
     let mut empty = 0;
     match (table, fit) {
         (SegmentsTable::Clustered(params), Some(fit)) => {
             let clusters: PatchClusters = serde_json::from_slice(&at.input(fit)?.read(MODEL)?)?;
-            let network = segmenter::features(at.bench, &params, seed)?
-                .ok_or("a map per image needs a backbone")?;
+            let network = network(at, &params)?.ok_or(MethodError::NoBackbone)?;
             let (grid, size) = ((network.side(), network.side()), params.size);
             write(at, size, &clusters.names, |_, images| {
                 let features = network.of(images)?;
@@ -136,6 +121,57 @@ pub(super) fn label_maps(
             Ok(draft)
         }
         _ => Err("these segments are made otherwise".into()),
+    }
+}
+
+/// The network whose features are clustered, if one is asked for.
+fn network(at: &At<'_>, params: &ClusteredParams) -> Result<Option<PatchFeatures>, MethodError> {
+    let Settings {
+        device, precision, ..
+    } = at.bench.settings;
+    let seed = at.cell.split.detector_seed;
+    clusters::network(params, &at.bench.inputs, seed, (device, precision))
+}
+
+/// The good images of a cell, with the maps of the detectors that it needs.
+struct Good<'a> {
+    at: &'a At<'a>,
+    ids: Vec<ImageId>,
+    readers: Vec<MapsReader>,
+    task: Box<dyn segad_core::Task>,
+}
+
+impl GoodImages<BoxError> for Good<'_> {
+    fn ids(&self) -> &[ImageId] {
+        &self.ids
+    }
+
+    fn batch(&self) -> usize {
+        self.at.bench.settings.batch.max(1)
+    }
+
+    fn advance(&self, images: usize) -> Result<(), BoxError> {
+        self.task.advance(images as u64);
+        going(self.at)
+    }
+
+    fn load(&self, ids: &[ImageId]) -> Result<Vec<Image>, BoxError> {
+        load(self.at, ids)
+    }
+
+    fn detectors(&self) -> usize {
+        self.readers.len()
+    }
+
+    fn maps(&self, id: &ImageId) -> Result<Vec<AnomalyMap>, BoxError> {
+        let mut maps = Vec::with_capacity(self.readers.len());
+        for reader in &self.readers {
+            let row = reader
+                .find(id)
+                .ok_or_else(|| format!("{id} has no anomaly map"))?;
+            maps.push(reader.get(row)?.map);
+        }
+        Ok(maps)
     }
 }
 

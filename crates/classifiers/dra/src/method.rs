@@ -1,0 +1,39 @@
+use crate::{Dra, DraError, DraParams, DraSettings, FittedDra};
+use segad_core::CurvePoint;
+use segad_core::FitContext;
+use segad_nn::method::{ClassifierMethod, FittedClassifier};
+use segad_nn::{BackboneKind, SavedModel, Weights};
+
+impl ClassifierMethod for Dra {
+    const KIND: &'static str = "dra";
+    const FIT_REVISION: u32 = crate::FIT_REVISION;
+    const SCORES_REVISION: u32 = crate::SCORES_REVISION;
+    type Settings = DraSettings;
+    type Params = DraParams;
+
+    fn check(settings: DraSettings) -> Result<DraParams, DraError> {
+        settings.checked()
+    }
+
+    fn backbone(params: &DraParams) -> BackboneKind {
+        params.backbone()
+    }
+
+    fn with_weights(params: DraParams, weights: Weights) -> Result<Self, DraError> {
+        Self::new(params, weights)
+    }
+
+    fn load(saved: &SavedModel, ctx: &FitContext) -> Result<FittedDra, DraError> {
+        FittedDra::load(saved, ctx.device, ctx.batch)
+    }
+}
+
+impl FittedClassifier for FittedDra {
+    fn save(&self) -> Result<SavedModel, DraError> {
+        self.save()
+    }
+
+    fn curve(&self) -> &[CurvePoint] {
+        self.curve()
+    }
+}

@@ -1,0 +1,70 @@
+use crate::{FastFlow, FastFlowError, FastFlowParams, FastFlowSettings, FittedFastFlow};
+use segad_core::CurvePoint;
+use segad_core::{BoxError, FitContext, Image};
+use segad_nn::method::{DetectorMethod, FittedDetector, Inputs, Pretrained};
+use segad_nn::{BackboneKind, Preprocess, SavedModel, Weights};
+use tch::Tensor;
+
+impl DetectorMethod for FastFlow {
+    const KIND: &'static str = "fastflow";
+    const FIT_REVISION: u32 = crate::FIT_REVISION;
+    const MAPS_REVISION: u32 = crate::MAPS_REVISION;
+    const TRAINED: bool = true;
+    type Settings = FastFlowSettings;
+    type Params = FastFlowParams;
+
+    fn defaults(backbone: BackboneKind, image_size: usize) -> FastFlowSettings {
+        FastFlowSettings {
+            backbone,
+            image_size,
+            ..Default::default()
+        }
+    }
+
+    fn check(settings: FastFlowSettings) -> Result<FastFlowParams, FastFlowError> {
+        settings.checked()
+    }
+
+    fn preprocess(params: &FastFlowParams) -> Preprocess {
+        let side = params.image_size();
+        params.backbone().preprocess(side, side)
+    }
+
+    fn pretrained(params: &FastFlowParams) -> Pretrained {
+        Pretrained::backbone(params.backbone(), params.layers())
+    }
+
+    fn with_weights(params: FastFlowParams, weights: Weights) -> Result<Self, FastFlowError> {
+        Self::new(params, weights)
+    }
+
+    fn load_with(
+        params: &FastFlowParams,
+        inputs: &dyn Inputs,
+        saved: &SavedModel,
+        ctx: &FitContext,
+    ) -> Result<FittedFastFlow, BoxError> {
+        let weights = inputs.weights(&Self::pretrained(params))?;
+        Ok(FittedFastFlow::load(
+            saved, &weights, ctx.device, ctx.batch,
+        )?)
+    }
+}
+
+impl FittedDetector for FittedFastFlow {
+    fn save(&self) -> Result<SavedModel, FastFlowError> {
+        self.save()
+    }
+
+    fn curve(&self) -> &[CurvePoint] {
+        &self.origin().curve
+    }
+
+    fn input(&self, images: &[Image]) -> Result<Tensor, FastFlowError> {
+        self.input(images)
+    }
+
+    fn network(&self, input: &Tensor) -> Result<Tensor, FastFlowError> {
+        self.network(input)
+    }
+}

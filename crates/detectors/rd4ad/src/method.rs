@@ -1,0 +1,68 @@
+use crate::{FittedRd4ad, Rd4ad, Rd4adError, Rd4adParams, Rd4adSettings};
+use segad_core::CurvePoint;
+use segad_core::{BoxError, FitContext, Image};
+use segad_nn::method::{DetectorMethod, FittedDetector, Inputs, Pretrained};
+use segad_nn::{BackboneKind, Preprocess, SavedModel, Weights};
+use tch::Tensor;
+
+impl DetectorMethod for Rd4ad {
+    const KIND: &'static str = "rd4ad";
+    const FIT_REVISION: u32 = crate::FIT_REVISION;
+    const MAPS_REVISION: u32 = crate::MAPS_REVISION;
+    const TRAINED: bool = true;
+    type Settings = Rd4adSettings;
+    type Params = Rd4adParams;
+
+    fn defaults(backbone: BackboneKind, image_size: usize) -> Rd4adSettings {
+        Rd4adSettings {
+            backbone,
+            image_size,
+            ..Default::default()
+        }
+    }
+
+    fn check(settings: Rd4adSettings) -> Result<Rd4adParams, Rd4adError> {
+        settings.checked()
+    }
+
+    fn preprocess(params: &Rd4adParams) -> Preprocess {
+        let side = params.image_size();
+        params.backbone().preprocess(side, side)
+    }
+
+    fn pretrained(params: &Rd4adParams) -> Pretrained {
+        Pretrained::backbone(params.backbone(), params.layers())
+    }
+
+    fn with_weights(params: Rd4adParams, weights: Weights) -> Result<Self, Rd4adError> {
+        Self::new(params, weights)
+    }
+
+    fn load_with(
+        params: &Rd4adParams,
+        inputs: &dyn Inputs,
+        saved: &SavedModel,
+        ctx: &FitContext,
+    ) -> Result<FittedRd4ad, BoxError> {
+        let weights = inputs.weights(&Self::pretrained(params))?;
+        Ok(FittedRd4ad::load(saved, &weights, ctx.device, ctx.batch)?)
+    }
+}
+
+impl FittedDetector for FittedRd4ad {
+    fn save(&self) -> Result<SavedModel, Rd4adError> {
+        self.save()
+    }
+
+    fn curve(&self) -> &[CurvePoint] {
+        self.curve()
+    }
+
+    fn input(&self, images: &[Image]) -> Result<Tensor, Rd4adError> {
+        self.input(images)
+    }
+
+    fn network(&self, input: &Tensor) -> Result<Tensor, Rd4adError> {
+        self.network(input)
+    }
+}

@@ -1,0 +1,211 @@
+//! Segments learned from good images: places, or patches, whose features are alike.
+
+use crate::MethodError;
+use segad_core::{AnomalyMap, Device, Image, ImageId, Precision, Seed};
+use segad_nn::method::{Inputs, Pretrained};
+use segad_nn::{BackboneKind, PatchFeatures};
+use segad_segments::{
+    ClusteredMode, ClusteredParams, ClusteredReport, PatchClusters, PatchSample, PlaceMap,
+    PlaceSums,
+};
+
+/// Places along each side of the grid where no backbone says how many.
+const GRID: usize = 32;
+
+/// What was learned.
+pub enum Clusters {
+    /// One map for all images.
+    One(PlaceMap),
+    /// Clusters of patches, for a map per image.
+    Each(PatchClusters),
+}
+
+/// Good images and what is known of them. `E` is what can go wrong when they are asked for.
+pub trait GoodImages<E> {
+    /// Which images.
+    fn ids(&self) -> &[ImageId];
+
+    /// How many go through the network together.
+    fn batch(&self) -> usize;
+
+    /// Called before each batch with the number of its images.
+    ///
+    /// # Errors
+    /// If somebody asked to stop.
+    fn advance(&self, images: usize) -> Result<(), E>;
+
+    /// The pixels of these images.
+    ///
+    /// # Errors
+    /// Images that cannot be read.
+    fn load(&self, ids: &[ImageId]) -> Result<Vec<Image>, E>;
+
+    /// How many detectors' maps take part.
+    fn detectors(&self) -> usize {
+        0
+    }
+
+    /// The maps of an image, one of each detector.
+    ///
+    /// # Errors
+    /// Maps that are missing.
+    fn maps(&self, id: &ImageId) -> Result<Vec<AnomalyMap>, E> {
+        let _ = id;
+        Ok(Vec::new())
+    }
+}
+
+/// The backbone that the settings ask for, its layers checked.
+///
+/// # Errors
+/// [`MethodError::Network`] for a name or a layer that does not exist.
+pub fn backbone(params: &ClusteredParams) -> Result<Option<BackboneKind>, MethodError> {
+    let Some(name) = &params.backbone else {
+        return Ok(None);
+    };
+    let kind: BackboneKind = name.parse()?;
+    for layer in &params.layers {
+        kind.tap(layer)?;
+    }
+    Ok(Some(kind))
+}
+
+/// The network whose features are clustered, if the settings ask for one.
+///
+/// # Errors
+/// [`MethodError::Network`], and [`MethodError::Weights`] for those that are missing or damaged.
+pub fn network(
+    params: &ClusteredParams,
+    inputs: &dyn Inputs,
+    seed: Seed,
+    place: (Device, Precision),
+) -> Result<Option<PatchFeatures>, MethodError> {
+    let Some(kind) = backbone(params)? else {
+        return Ok(None);
+    };
+    let weights = inputs
+        .weights(&Pretrained::backbone(kind, &params.layers))
+        .map_err(MethodError::Weights)?;
+    Ok(Some(PatchFeatures::new(
+        kind,
+        &params.layers,
+        &weights,
+        params.image_size,
+        params.channels,
+        seed,
+        place,
+    )?))
+}
+
+/// Learns segments from the features of good images and from detectors' maps of them.
+///
+/// # Errors
+/// [`MethodError::NoBackbone`], the network's, the segments', and those of `good`.
+pub fn learn<E: From<MethodError>>(
+    params: &ClusteredParams,
+    network: Option<&PatchFeatures>,
+    good: &impl GoodImages<E>,
+    seed: Seed,
+) -> Result<(Clusters, ClusteredReport), E> {
+    match (params.mode, network) {
+        (ClusteredMode::Static, network) => learn_places(params, network, good, seed),
+        (ClusteredMode::Image, Some(network)) => learn_patches(params, network, good, seed),
+        (ClusteredMode::Image, None) => Err(MethodError::NoBackbone.into()),
+    }
+}
+
+fn learn_places<E: From<MethodError>>(
+    params: &ClusteredParams,
+    network: Option<&PatchFeatures>,
+    good: &impl GoodImages<E>,
+    seed: Seed,
+) -> Result<(Clusters, ClusteredReport), E> {
+    let side = network.map_or(GRID, PatchFeatures::side);
+    let channels = network.map_or(0, PatchFeatures::channels);
+    // A backbone's channels count together as one group, each detector's map as another.
+    let mut groups: Vec<usize> = network.map(PatchFeatures::channels).into_iter().collect();
+    groups.resize(groups.len() + good.detectors(), 1);
+    let mut sums =
+        PlaceSums::new(side, side, &groups, good.ids().len()).map_err(MethodError::Segments)?;
+    for ids in good.ids().chunks(good.batch()) {
+        good.advance(ids.len())?;
+        let features = match network {
+            Some(network) => network.of(&good.load(ids)?).map_err(MethodError::Network)?,
+            None => vec![Vec::new(); ids.len()],
+        };
+        for (id, features) in ids.iter().zip(features) {
+            let maps: Vec<Vec<f32>> = good.maps(id)?.iter().map(|m| pooled(m, side)).collect();
+            let mut values = Vec::with_capacity(side * side * (channels + maps.len()));
+            for place in 0..side * side {
+                values.extend_from_slice(&features[place * channels..(place + 1) * channels]);
+                values.extend(maps.iter().map(|map| map[place]));
+            }
+            sums.push(&values).map_err(MethodError::Segments)?;
+        }
+    }
+    let found = sums
+        .cluster(params, params.size, params.size, seed)
+        .map_err(MethodError::Segments)?;
+    tracing::info!(images = good.ids().len(), "places clustered");
+    let report = found.report.clone();
+    Ok((Clusters::One(found), report))
+}
+
+fn learn_patches<E: From<MethodError>>(
+    params: &ClusteredParams,
+    network: &PatchFeatures,
+    good: &impl GoodImages<E>,
+    seed: Seed,
+) -> Result<(Clusters, ClusteredReport), E> {
+    let (channels, images) = (network.channels(), good.ids().len());
+    let mut sample =
+        PatchSample::new(channels, images, params.patches, seed).map_err(MethodError::Segments)?;
+    for ids in good.ids().chunks(good.batch()) {
+        good.advance(ids.len())?;
+        let features = network.of(&good.load(ids)?).map_err(MethodError::Network)?;
+        for values in features {
+            sample.push(&values).map_err(MethodError::Segments)?;
+        }
+    }
+    let (clusters, report) = sample
+        .cluster(params, seed)
+        .map_err(MethodError::Segments)?;
+    tracing::info!(images, "patches clustered");
+    Ok((Clusters::Each(clusters), report))
+}
+
+/// Means of a map over the places of a grid.
+fn pooled(map: &AnomalyMap, side: usize) -> Vec<f32> {
+    let mut means = Vec::with_capacity(side * side);
+    for place in 0..side * side {
+        let rows = span(place / side, side, map.height());
+        let columns = span(place % side, side, map.width());
+        let count = (rows.len() * columns.len()) as f32;
+        let values = rows.flat_map(|y| &map.values()[y * map.width()..][columns.clone()]);
+        means.push(values.sum::<f32>() / count);
+    }
+    means
+}
+
+/// The pixels of place `i` of `side` along an axis of `pixels`; at least one, so that a grid finer
+/// than the map repeats its pixels.
+fn span(i: usize, side: usize, pixels: usize) -> std::ops::Range<usize> {
+    let first = i * pixels / side;
+    first..((i + 1) * pixels / side).max(first + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_are_averaged_over_places() {
+        let map = AnomalyMap::new(4, 4, (0..16).map(|i| i as f32).collect()).unwrap();
+        assert_eq!(pooled(&map, 2), [2.5, 4.5, 10.5, 12.5]);
+        // A grid finer than the map repeats its pixels.
+        assert_eq!(
+            pooled(&AnomalyMap::new(1, 2, vec![1.0, 2.0]).unwrap(), 4)[..4],
+            [1.0, 1.0, 2.0, 2.0]
+        );
+    }
+}

@@ -1,0 +1,355 @@
+//! What a method's crate says about itself, so that a registry can offer it under a name.
+//!
+//! A detector implements [`DetectorMethod`] and [`FittedDetector`], a classifier that trains on
+//! images [`ClassifierMethod`] and [`FittedClassifier`], and one that is fitted on features of a
+//! frozen network [`FeatureMethod`]. Nothing else needs to know the crate but the line of the
+//! registry that names it.
+
+use crate::{BackboneKind, Preprocess, SavedModel, Weights};
+use segad_core::CurvePoint;
+use segad_core::{
+    AnomalyDetector, BoxError, CacheKey, FeatureTable, FitClassifier, FitContext, FitDetector,
+    Image, ImageClassifier, Key, KeyHasher, Label, Seed, TrainGood,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tch::Tensor;
+
+/// Settings as somebody wrote them.
+pub trait Settings: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Settings for T {}
+
+/// Settings after their check; what decides the result is fed into keys.
+pub trait Params: Clone + CacheKey + Send + Sync + 'static {}
+
+impl<T: Clone + CacheKey + Send + Sync + 'static> Params for T {}
+
+/// Weights that fitting starts with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pretrained {
+    /// A backbone's.
+    Backbone {
+        /// Which backbone.
+        kind: BackboneKind,
+        /// The last tap that is used; what lies behind it may be absent.
+        through: String,
+    },
+    /// A network's that only one method knows.
+    Network {
+        /// Name of the file, without its extension.
+        file: &'static str,
+        /// The network, as a message names it.
+        what: String,
+        /// How to get the file.
+        advice: &'static str,
+    },
+}
+
+impl Pretrained {
+    /// A backbone up to the last of these taps.
+    pub fn backbone(kind: BackboneKind, taps: &[String]) -> Self {
+        let through = taps.last().map_or(kind.last_tap(), String::as_str);
+        Self::Backbone {
+            kind,
+            through: through.to_owned(),
+        }
+    }
+}
+
+/// A set of images that a method uses beside its training images.
+pub trait ImageSet {
+    /// The images.
+    fn images(&self) -> TrainGood<'_>;
+
+    /// Stands for the images in keys.
+    fn digest(&self) -> Key;
+}
+
+/// What a method is given besides its settings and training images. Whoever runs methods knows
+/// where these lie.
+pub trait Inputs {
+    /// Weights to start with.
+    ///
+    /// # Errors
+    /// If they are missing, with how to get them, or damaged.
+    fn weights(&self, of: &Pretrained) -> Result<Weights, BoxError>;
+
+    /// Digest of these weights for keys, without reading the tensors.
+    ///
+    /// # Errors
+    /// If they are missing, with how to get them.
+    fn weights_digest(&self, of: &Pretrained) -> Result<Key, BoxError>;
+
+    /// Images of all sorts of things, by the name of a data set or of a folder.
+    ///
+    /// # Errors
+    /// If they are missing, with how to get them.
+    fn general_images(&self, name: &str) -> Result<Box<dyn ImageSet>, BoxError>;
+}
+
+/// A one-class detector that is not fitted yet: checked settings and weights.
+pub trait DetectorMethod: FitDetector<Fitted: FittedDetector + 'static> + Sized + 'static {
+    /// Its name in experiments and model cards.
+    const KIND: &'static str;
+    /// Raised when fitting gives another model for the same input.
+    const FIT_REVISION: u32;
+    /// Raised when a fitted model gives other maps for the same image.
+    const MAPS_REVISION: u32;
+    /// Whether fitting is a training by [`crate::train`], whose revision is in its keys then.
+    const TRAINED: bool;
+    /// Whether a saved model loads without the weights that its fit started with.
+    const SELF_CONTAINED: bool = false;
+    /// Settings as an experiment writes them.
+    type Settings: Settings;
+    /// The same after their check.
+    type Params: Params;
+
+    /// Defaults on this backbone and side of the network's square input in pixels.
+    fn defaults(backbone: BackboneKind, image_size: usize) -> Self::Settings;
+
+    /// Checks settings.
+    ///
+    /// # Errors
+    /// The first value that makes no sense.
+    fn check(settings: Self::Settings) -> Result<Self::Params, Self::Error>;
+
+    /// How an image becomes the network's input.
+    fn preprocess(params: &Self::Params) -> Preprocess;
+
+    /// The weights that fitting starts with.
+    fn pretrained(params: &Self::Params) -> Pretrained;
+
+    /// The detector, ready to be fitted.
+    ///
+    /// # Errors
+    /// Weights that do not fit.
+    fn with_weights(params: Self::Params, weights: Weights) -> Result<Self, Self::Error>;
+
+    /// Stands for everything in keys that comes from `inputs`.
+    ///
+    /// # Errors
+    /// What is missing.
+    fn inputs_digest(params: &Self::Params, inputs: &dyn Inputs) -> Result<Key, BoxError> {
+        inputs.weights_digest(&Self::pretrained(params))
+    }
+
+    /// Fits on good images; `holdout` are further good images for detectors that normalise on
+    /// images that trained nothing.
+    ///
+    /// # Errors
+    /// What is missing, and the detector's own.
+    fn fit_with(
+        params: &Self::Params,
+        inputs: &dyn Inputs,
+        good: &TrainGood<'_>,
+        holdout: Option<&TrainGood<'_>>,
+        seed: Seed,
+        ctx: &FitContext,
+    ) -> Result<Self::Fitted, BoxError> {
+        let _ = holdout;
+        let weights = inputs.weights(&Self::pretrained(params))?;
+        let detector = Self::with_weights(params.clone(), weights)?;
+        Ok(detector.fit(good, seed, ctx)?)
+    }
+
+    /// Loads a saved model; `ctx` says on which device and how many images go through the network
+    /// at once.
+    ///
+    /// # Errors
+    /// What is missing, and a model that is damaged or was fitted with other weights.
+    fn load_with(
+        params: &Self::Params,
+        inputs: &dyn Inputs,
+        saved: &SavedModel,
+        ctx: &FitContext,
+    ) -> Result<Self::Fitted, BoxError>;
+}
+
+/// A fitted detector that can be saved and exported.
+pub trait FittedDetector: AnomalyDetector {
+    /// The model as bytes.
+    ///
+    /// # Errors
+    /// libtorch's.
+    fn save(&self) -> Result<SavedModel, Self::Error>;
+
+    /// The losses of its training, if it was trained.
+    fn curve(&self) -> &[CurvePoint] {
+        &[]
+    }
+
+    /// The network input of images, N×3×S×S.
+    ///
+    /// # Errors
+    /// As [`AnomalyDetector::maps`].
+    fn input(&self, images: &[Image]) -> Result<Tensor, Self::Error>;
+
+    /// From network input to maps, N×M×M, by operations on tensors only, so that it can be traced.
+    ///
+    /// # Errors
+    /// libtorch's.
+    fn network(&self, input: &Tensor) -> Result<Tensor, Self::Error>;
+
+    /// The good patches that it compares with, for detectors that keep some.
+    fn memory_bank(&self) -> Option<&dyn MemoryBank> {
+        None
+    }
+}
+
+/// Patches of good images that a detector keeps.
+pub trait MemoryBank {
+    /// Places along each side of the grid of patches.
+    fn grid(&self) -> usize;
+
+    /// Side of the network's square input in pixels.
+    fn image_size(&self) -> usize;
+
+    /// Which training patch each row of the bank was: its position in the order image, y, x.
+    /// `None` for a model that was read from a file, which does not keep it.
+    fn sources(&self) -> Option<&[usize]>;
+
+    /// For each place of one image's grid, row by row, the distance to the nearest row of the bank
+    /// and which row that is.
+    ///
+    /// # Errors
+    /// The detector's own.
+    fn nearest(&self, image: &Image) -> Result<Vec<(f32, usize)>, BoxError>;
+}
+
+/// A classifier that trains on labelled images: checked settings and weights.
+pub trait ClassifierMethod:
+    FitClassifier<Fitted: FittedClassifier + 'static> + Sized + 'static
+{
+    /// Its name in experiments.
+    const KIND: &'static str;
+    /// Raised when fitting gives another model for the same input.
+    const FIT_REVISION: u32;
+    /// Raised when a fitted model gives other scores for the same image.
+    const SCORES_REVISION: u32;
+    /// Settings as an experiment writes them.
+    type Settings: Settings;
+    /// The same after their check.
+    type Params: Params;
+
+    /// Checks settings.
+    ///
+    /// # Errors
+    /// The first value that makes no sense.
+    fn check(settings: Self::Settings) -> Result<Self::Params, Self::Error>;
+
+    /// The network that training starts with.
+    fn backbone(params: &Self::Params) -> BackboneKind;
+
+    /// The classifier, ready to be fitted.
+    ///
+    /// # Errors
+    /// Weights that do not fit.
+    fn with_weights(params: Self::Params, weights: Weights) -> Result<Self, Self::Error>;
+
+    /// Loads a saved model; `ctx` says on which device and how many images go through the network
+    /// at once.
+    ///
+    /// # Errors
+    /// A damaged or foreign model.
+    fn load(saved: &SavedModel, ctx: &FitContext) -> Result<Self::Fitted, Self::Error>;
+}
+
+/// A fitted classifier that can be saved.
+pub trait FittedClassifier: ImageClassifier {
+    /// The model as bytes.
+    ///
+    /// # Errors
+    /// libtorch's.
+    fn save(&self) -> Result<SavedModel, Self::Error>;
+
+    /// The losses of its training.
+    fn curve(&self) -> &[CurvePoint];
+}
+
+/// A classifier that is fitted on features of a frozen network.
+pub trait FeatureMethod: 'static {
+    /// Its name in experiments.
+    const KIND: &'static str;
+    /// Settings that the name decides; a table must not hold them.
+    const FIXED: &'static [&'static str];
+    /// Settings as an experiment writes them.
+    type Settings: Settings;
+    /// The same after their check.
+    type Params: Params;
+    /// The frozen network.
+    type Embedder: Embed + 'static;
+    /// What is fitted on the features.
+    type Fitted: FittedOnFeatures + 'static;
+    /// What can go wrong.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Checks settings.
+    ///
+    /// # Errors
+    /// The first value that makes no sense.
+    fn check(settings: Self::Settings) -> Result<Self::Params, Self::Error>;
+
+    /// The frozen network.
+    fn backbone(params: &Self::Params) -> BackboneKind;
+
+    /// Feeds revisions and parameters: everything that decides the scores but the weights.
+    fn feed(params: &Self::Params, hasher: &mut KeyHasher);
+
+    /// Feeds what decides the features of an image, but the weights.
+    fn feed_embedding(params: &Self::Params, hasher: &mut KeyHasher);
+
+    /// The network that gives the features.
+    ///
+    /// # Errors
+    /// Weights that do not fit.
+    fn embedder(
+        params: &Self::Params,
+        weights: &Weights,
+        ctx: &FitContext,
+    ) -> Result<Self::Embedder, Self::Error>;
+
+    /// Fits on rows of features with their labels.
+    ///
+    /// # Errors
+    /// The classifier's own.
+    fn fit(
+        params: &Self::Params,
+        features: &FeatureTable,
+        labels: &[Label],
+        seed: Seed,
+    ) -> Result<Self::Fitted, Self::Error>;
+
+    /// Loads a saved model.
+    ///
+    /// # Errors
+    /// A damaged or foreign model.
+    fn load(saved: &SavedModel) -> Result<Self::Fitted, Self::Error>;
+}
+
+/// Features of images by a frozen network.
+pub trait Embed {
+    /// Names of the columns.
+    fn names(&self) -> Vec<String>;
+
+    /// The images' rows, one after the other.
+    ///
+    /// # Errors
+    /// The network's.
+    fn rows(&self, images: &[Image]) -> Result<Vec<f32>, BoxError>;
+}
+
+/// What was fitted on features.
+pub trait FittedOnFeatures {
+    /// The model as bytes.
+    ///
+    /// # Errors
+    /// libtorch's.
+    fn save(&self) -> Result<SavedModel, BoxError>;
+
+    /// One raw logit per row.
+    ///
+    /// # Errors
+    /// Other columns than it was fitted on.
+    fn scores(&self, features: &FeatureTable) -> Result<Vec<f32>, BoxError>;
+}

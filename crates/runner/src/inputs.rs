@@ -1,0 +1,116 @@
+//! Weights and images in the cache folder, for methods that start with them.
+
+use crate::folder::ImageFolder;
+use segad_core::{BoxError, Key};
+use segad_datasets::{Layout, Manifest};
+use segad_methods::{ImageSet, Inputs, Pretrained};
+use segad_nn::Weights;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+/// What methods find in the cache folder.
+#[derive(Debug)]
+pub struct CachedInputs {
+    cache: PathBuf,
+    base: PathBuf,
+    /// Digests of weights by the name of their file: files of hundreds of megabytes are read once.
+    digests: Mutex<HashMap<String, Key>>,
+}
+
+/// Name of the file, under which weights are also fetched.
+fn name(of: &Pretrained) -> String {
+    match of {
+        Pretrained::Backbone { kind, .. } => kind.as_str().replace('_', "-"),
+        Pretrained::Network { file, .. } => (*file).to_owned(),
+    }
+}
+
+/// Some backbones have no trained weights and make them.
+fn untrained(of: &Pretrained) -> Result<Option<Weights>, BoxError> {
+    match of {
+        Pretrained::Backbone { kind, .. } => Ok(Weights::untrained(*kind)?),
+        Pretrained::Network { .. } => Ok(None),
+    }
+}
+
+impl CachedInputs {
+    /// In this cache folder; relative folders of images begin at `base`.
+    pub fn new(cache: PathBuf, base: PathBuf) -> Self {
+        Self {
+            cache,
+            base,
+            digests: Mutex::default(),
+        }
+    }
+
+    /// Where weights lie.
+    pub fn path(&self, of: &Pretrained) -> PathBuf {
+        let file = format!("{}.safetensors", name(of));
+        self.cache.join("weights").join(file)
+    }
+
+    /// The safetensors file of weights.
+    ///
+    /// # Errors
+    /// If it is missing, with how to get it, or cannot be read.
+    pub fn file(&self, of: &Pretrained) -> Result<Vec<u8>, BoxError> {
+        let path = self.path(of);
+        if path.exists() {
+            return Ok(segad_files::read(&path)?);
+        }
+        let (what, advice) = match of {
+            Pretrained::Backbone { kind, .. } => (
+                kind.to_string(),
+                format!("get them with `cargo xtask fetch {}`", name(of)),
+            ),
+            Pretrained::Network { what, advice, .. } => (what.clone(), (*advice).to_owned()),
+        };
+        let path = path.display();
+        Err(format!("{path}: the weights of {what} are not there; {advice}").into())
+    }
+}
+
+impl Inputs for CachedInputs {
+    fn weights(&self, of: &Pretrained) -> Result<Weights, BoxError> {
+        if let Some(weights) = untrained(of)? {
+            return Ok(weights);
+        }
+        let weights = Weights::from_safetensors(&self.file(of)?);
+        Ok(weights.map_err(|e| format!("{}: {e}", self.path(of).display()))?)
+    }
+
+    fn weights_digest(&self, of: &Pretrained) -> Result<Key, BoxError> {
+        // Entries are only ever added, so a panic elsewhere leaves the map whole.
+        let mut digests = self.digests.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(key) = digests.get(&name(of)) {
+            return Ok(*key);
+        }
+        let key = match untrained(of)? {
+            Some(weights) => weights.digest(),
+            None => Key::of_bytes(&self.file(of)?),
+        };
+        digests.insert(name(of), key);
+        Ok(key)
+    }
+
+    /// Those of a declared data set of general images, else of a folder.
+    fn general_images(&self, name: &str) -> Result<Box<dyn ImageSet>, BoxError> {
+        let is_declared = Manifest::shipped(name).is_ok_and(|m| m.layout == Layout::Images);
+        let (folder, advice) = if is_declared {
+            let folder = self.cache.join("data").join(name);
+            (folder, format!("get them with `cargo xtask fetch {name}`"))
+        } else {
+            let expected = "expected the name of a data set of general images, e.g. imagenette, or \
+                            a folder of such images";
+            (self.base.join(name), expected.to_owned())
+        };
+        if !folder.is_dir() {
+            return Err(format!("{}: no such folder; {advice}", folder.display()).into());
+        }
+        match ImageFolder::open(&folder) {
+            Ok(images) => Ok(Box::new(images)),
+            Err(e) => Err(format!("{e}; {advice}").into()),
+        }
+    }
+}
