@@ -116,7 +116,7 @@ impl Cancel {
         self.flag.load(Ordering::Relaxed) || self.parent.as_ref().is_some_and(|p| p.is_cancelled())
     }
 
-    /// One for a part of the work: this one stops it too, and it can be stopped alone.
+    /// One for a part of the work: stopped with this one, or on its own.
     pub fn child(&self) -> Self {
         Self {
             flag: Arc::default(),
@@ -125,7 +125,7 @@ impl Cancel {
     }
 }
 
-/// Tells somebody how far a computation is. The runner draws bars; libraries never print.
+/// Receives how far a computation is. The runner draws bars; libraries never print.
 pub trait Progress: Send + Sync {
     /// Starts a task of `total` steps (`None`: unknown) called `name`.
     fn start(&self, name: &str, total: Option<u64>) -> Box<dyn Task>;
@@ -135,11 +135,11 @@ pub trait Progress: Send + Sync {
 pub trait Task: Send {
     /// `n` more steps are done.
     fn advance(&self, n: u64);
-    /// A short remark beside the bar, e.g. the loss.
+    /// A short remark next to the bar, e.g. the loss.
     fn message(&self, text: &str);
 }
 
-/// Tells nobody.
+/// Drops every message.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoProgress;
 
@@ -154,11 +154,11 @@ impl Task for NoProgress {
     fn message(&self, _: &str) {}
 }
 
-/// What a fit or a pass over images may use and whom it tells. None of it, but the precision,
-/// changes results.
+/// What a fit or a pass over images may use and where it reports. Only the precision changes
+/// results.
 #[derive(Clone)]
 pub struct FitContext {
-    /// Whom to tell.
+    /// Where progress goes.
     pub progress: Arc<dyn Progress>,
     /// When to stop.
     pub cancel: Cancel,

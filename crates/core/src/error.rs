@@ -29,7 +29,7 @@ pub enum CoreError {
         width: usize,
     },
     /// An anomaly map holds NaN or an infinity.
-    #[error("anomaly map: value {value} at row {row}, column {column}; every value must be finite")]
+    #[error("anomaly map: value {value} at row {row}, column {column}: expected a finite value")]
     NotFinite {
         /// The value.
         value: f32,
@@ -38,8 +38,8 @@ pub enum CoreError {
         /// Column of the first such value.
         column: usize,
     },
-    /// A label map holds a label that names no segment.
-    #[error("label map: label {label} at row {row}, column {column}; labels run from 0 to {max}")]
+    /// A label map holds a label without a segment.
+    #[error("label map: label {label} at row {row}, column {column}: expected 0 to {max}")]
     Label {
         /// The label.
         label: u8,
@@ -62,19 +62,19 @@ pub enum CoreError {
         /// Number of values given.
         actual: usize,
     },
-    /// A text that is no key.
+    /// A text that is not a key.
     #[error("key {0:?}: expected 64 lower-case hexadecimal digits")]
     Key(String),
-    /// A text that names no device.
+    /// A text that is not a device.
     #[error("device {0:?}: expected cpu, cuda or cuda:N")]
     Device(String),
-    /// A text that names no precision.
+    /// A text that is not a precision.
     #[error("precision {0:?}: expected f32 or bf16")]
     Precision(String),
-    /// A text that names no label.
+    /// A text that is not a label.
     #[error("label {0:?}: expected good or bad")]
     LabelName(String),
-    /// The same image is named twice where each may stand once.
+    /// An image occurs twice where each may occur once.
     #[error("image {0} is listed twice")]
     DuplicateImage(String),
 }

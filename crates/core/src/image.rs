@@ -57,7 +57,7 @@ impl Image {
         Some([self.rgb[i], self.rgb[i + 1], self.rgb[i + 2]])
     }
 
-    /// Gives the bytes up.
+    /// The bytes, without a copy.
     pub fn into_rgb(self) -> Vec<u8> {
         self.rgb
     }

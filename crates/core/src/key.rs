@@ -47,13 +47,14 @@ impl std::str::FromStr for Key {
     type Err = CoreError;
 
     fn from_str(text: &str) -> Result<Self, CoreError> {
-        let bad = || CoreError::Key(text.to_owned());
+        // Upper case is refused: a key has one name, which is also that of its folder.
         if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(bad());
+            return Err(CoreError::Key(text.to_owned()));
         }
         let mut bytes = [0; 32];
         for (i, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| bad())?;
+            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16)
+                .expect("two hexadecimal digits are a byte");
         }
         Ok(Self(bytes))
     }
@@ -149,13 +150,9 @@ integer_key!(u8, u16, u32, u64, usize, i32, i64);
 
 impl CacheKey for f64 {
     fn feed(&self, hasher: &mut KeyHasher) {
-        // −0 and 0 mean the same setting.
-        hasher.raw(
-            b'f',
-            &(if *self == 0.0 { 0.0 } else { *self })
-                .to_bits()
-                .to_le_bytes(),
-        );
+        // −0 and 0 are the same setting.
+        let value = if *self == 0.0 { 0.0 } else { *self };
+        hasher.raw(b'f', &value.to_bits().to_le_bytes());
     }
 }
 

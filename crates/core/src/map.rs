@@ -47,7 +47,7 @@ impl AnomalyMap {
         &self.values
     }
 
-    /// The largest value: the score of the detector alone in every table of the paper.
+    /// The largest value: a detector's own score in every table of the paper.
     pub fn max(&self) -> f32 {
         self.values
             .iter()
@@ -55,7 +55,7 @@ impl AnomalyMap {
             .fold(f32::NEG_INFINITY, f32::max)
     }
 
-    /// Gives the values up.
+    /// The values, without a copy.
     pub fn into_values(self) -> Vec<f32> {
         self.values
     }

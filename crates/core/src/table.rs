@@ -1,6 +1,6 @@
 use crate::{CoreError, ImageId};
 
-/// Features of images: one row an image, one named column a feature, row-major. NaN is "missing".
+/// Features of images: one row per image, one named column per feature, row-major. NaN is "missing".
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureTable {
     names: Vec<String>,
@@ -65,9 +65,9 @@ impl FeatureTable {
     /// If a position is not below [`FeatureTable::rows`].
     pub fn select_rows(&self, positions: &[usize]) -> Self {
         let mut values = Vec::with_capacity(positions.len() * self.columns());
-        positions
-            .iter()
-            .for_each(|&i| values.extend_from_slice(self.row(i)));
+        for &i in positions {
+            values.extend_from_slice(self.row(i));
+        }
         let ids = positions.iter().map(|&i| self.ids[i].clone()).collect();
         Self {
             names: self.names.clone(),
@@ -94,7 +94,7 @@ impl FeatureTable {
     /// This table with one more column at the right.
     ///
     /// # Errors
-    /// [`CoreError::Table`] unless there is one value a row.
+    /// [`CoreError::Table`] unless there is one value per row.
     pub fn with_column(&self, name: &str, column: &[f32]) -> Result<Self, CoreError> {
         if column.len() != self.rows() {
             return Err(CoreError::Table {

@@ -15,7 +15,7 @@ pub trait AnomalyDetector: Send {
     fn maps(&self, images: &[Image]) -> Result<Vec<AnomalyMap>, Self::Error>;
 }
 
-/// A detector that can be fitted on good images alone.
+/// A detector that is fitted on good images only.
 pub trait FitDetector {
     /// What fitting gives.
     type Fitted: AnomalyDetector;
@@ -57,7 +57,7 @@ pub trait FitClassifier {
     /// same model.
     ///
     /// # Errors
-    /// The classifier's own; images of one label alone are always an error.
+    /// The classifier's own; images of only one label are always an error.
     fn fit(
         &self,
         train: &TrainLabelled<'_>,

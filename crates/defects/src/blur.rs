@@ -9,8 +9,8 @@ pub(crate) struct Window {
     pub right: usize,
 }
 
-/// The pixel that stands for position `i` beyond the border: mirrored without repeating the edge
-/// (reflect-101).
+/// The pixel that takes the place of position `i` beyond the border: mirrored without repeating the
+/// edge (reflect-101).
 fn reflect(i: isize, n: usize) -> usize {
     if n == 1 {
         return 0;
@@ -46,7 +46,8 @@ pub(crate) fn gaussian(
         left,
         right,
     } = window;
-    // Along columns first, over all that the rows of the window need.
+    // Two passes of one dimension each give the same as one of two, for a fraction of the work: first
+    // along columns, over all pixels that the rows of the window need.
     let columns: Vec<usize> = (left as isize - radius..right as isize + radius)
         .map(|x| reflect(x, width))
         .collect();

@@ -8,7 +8,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum DefectsError {
     /// A setting outside its range.
-    #[error("defects: {name} = {value}; expected {expected}")]
+    #[error("defects.{name} = {value}: expected {expected}")]
     Parameter {
         /// The setting.
         name: &'static str,
@@ -18,9 +18,7 @@ pub enum DefectsError {
         expected: &'static str,
     },
     /// A segment that is to be left out but does not exist.
-    #[error(
-        "defects: exclude names segment {name:?}, which is not there; expected some of {known:?}"
-    )]
+    #[error("defects.exclude = {name:?}: expected some of the segments {known:?}")]
     UnknownSegment {
         /// The name.
         name: String,
@@ -29,7 +27,7 @@ pub enum DefectsError {
     },
     /// Segments and image do not fit.
     #[error(
-        "image {image}: segments of {actual}, an image of {expected}; bring the segments to the image's size"
+        "image {image}: the segments are {actual}, the image is {expected}; resize the segments to the image"
     )]
     Size {
         /// Which image.
@@ -49,10 +47,10 @@ pub enum DefectsError {
         /// Pixels needed.
         least: usize,
     },
-    /// Whatever was drawn changed next to nothing.
+    /// Every defect that was tried changed next to nothing.
     #[error(
         "image {image}: {tries} defects in a row changed fewer than {least:.0} pixels; the settings are too weak for it, e.g. \
-         only blur on an image of one colour"
+         nothing but blur on an image of one colour"
     )]
     Unchanged {
         /// Which image.

@@ -1,5 +1,5 @@
-use crate::blur::{Window, gaussian};
-use crate::region::{Dice, Turned, window};
+use crate::place::Place;
+use crate::region::Dice;
 use crate::{DefectKind, DefectParams, DefectSettings, DefectsError};
 use rand::Rng;
 use segad_core::{Image, ImageId, LabelMap, Seed};
@@ -7,8 +7,6 @@ use serde::{Deserialize, Serialize};
 
 /// Defects drawn in a row before the settings count as too weak.
 const TRIES: usize = 20;
-/// Attempts at a part of a segment, and at a shade with contrast.
-const ATTEMPTS: usize = 10;
 /// Grey levels by which a pixel must change to count as changed.
 const VISIBLE: u8 = 2;
 
@@ -89,12 +87,54 @@ pub fn generate(
     params: &DefectParams,
 ) -> Result<Generated, DefectsError> {
     let settings = params.settings();
-    let (height, width) = (image.height(), image.width());
-    if (map.height(), map.width()) != (height, width) {
+    let segments = allowed_segments(image, map, names, id, settings)?;
+    let mut dice = Dice(seed.derive("defect").derive(id.as_str()).rng());
+    let count = settings.count[0] + dice.index(settings.count[1] - settings.count[0] + 1);
+    let mut rgb = image.rgb().to_vec();
+    let mut defects = Vec::new();
+    for _ in 0..count {
+        let (mut defect, label, after) = draw_visible(&rgb, map, &segments, &mut dice, settings)
+            .ok_or_else(|| DefectsError::Unchanged {
+                image: id.to_string(),
+                tries: TRIES,
+                least: least_change(map, settings),
+            })?;
+        defect.segment = match names.get(label) {
+            Some(name) => name.clone(),
+            None => label.to_string(),
+        };
+        defects.push(defect);
+        rgb = after;
+    }
+    let mask: Vec<bool> = changed(image.rgb(), &rgb).collect();
+    let changed = mask.iter().filter(|&&m| m).count();
+    Ok(Generated {
+        image: Image::from_rgb(image.height(), image.width(), rgb)?,
+        mask,
+        record: Record {
+            image: id.clone(),
+            seed: seed.0,
+            height: image.height(),
+            width: image.width(),
+            changed,
+            defects,
+        },
+    })
+}
+
+/// Labels of the segments that may be damaged.
+fn allowed_segments(
+    image: &Image,
+    map: &LabelMap,
+    names: &[String],
+    id: &ImageId,
+    settings: &DefectSettings,
+) -> Result<Vec<usize>, DefectsError> {
+    if (map.height(), map.width()) != (image.height(), image.width()) {
         return Err(DefectsError::Size {
             image: id.to_string(),
             actual: format!("{}×{}", map.height(), map.width()),
-            expected: format!("{height}×{width}"),
+            expected: format!("{}×{}", image.height(), image.width()),
         });
     }
     if let Some(name) = settings.exclude.iter().find(|n| !names.contains(n)) {
@@ -103,11 +143,15 @@ pub fn generate(
             known: names.to_vec(),
         });
     }
-    let areas = map.areas();
-    let allowed = |l: &usize| names.get(*l).is_none_or(|n| !settings.exclude.contains(n));
-    let segments: Vec<usize> = (0..areas.len())
-        .filter(|&l| areas[l] >= settings.least_segment.max(1))
-        .filter(allowed)
+    let areas = map.areas().into_iter().enumerate();
+    let segments: Vec<usize> = areas
+        .filter(|&(_, area)| area >= settings.least_segment.max(1))
+        .map(|(label, _)| label)
+        .filter(|&label| {
+            !names
+                .get(label)
+                .is_some_and(|n| settings.exclude.contains(n))
+        })
         .collect();
     if segments.is_empty() {
         return Err(DefectsError::NoSegment {
@@ -115,236 +159,54 @@ pub fn generate(
             least: settings.least_segment,
         });
     }
-    let mut dice = Dice(seed.derive("defect").derive(id.as_str()).rng());
-    let scale = width as f64 / 512.0;
-    let least = settings.least_change * scale * scale;
-    let count = settings.count[0] + dice.index(settings.count[1] - settings.count[0] + 1);
-    let mut rgb = image.rgb().to_vec();
-    let mut defects = Vec::new();
-    for _ in 0..count {
-        let mut done = false;
-        for _ in 0..TRIES {
-            let label = segments[dice.index(segments.len())];
-            let own: Vec<usize> = (0..height * width)
-                .filter(|&i| usize::from(map.labels()[i]) == label)
-                .collect();
-            let place = Place {
-                settings,
-                scale,
-                height,
-                width,
-                own: &own,
-            };
-            let mut after = rgb.clone();
-            let mut defect = place.draw(&mut dice, &mut after);
-            if (changed(&rgb, &after).filter(|&c| c).count() as f64) < least.max(1.0) {
-                continue;
-            }
-            defect.segment = names
-                .get(label)
-                .cloned()
-                .unwrap_or_else(|| label.to_string());
-            defects.push(defect);
-            rgb = after;
-            done = true;
-            break;
-        }
-        if !done {
-            return Err(DefectsError::Unchanged {
-                image: id.to_string(),
-                tries: TRIES,
-                least,
-            });
+    Ok(segments)
+}
+
+/// Draws until a defect shows: the defect, the label of its segment, and the damaged image. `None`
+/// after too many that do not.
+fn draw_visible(
+    rgb: &[u8],
+    map: &LabelMap,
+    segments: &[usize],
+    dice: &mut Dice<impl Rng>,
+    settings: &DefectSettings,
+) -> Option<(Defect, usize, Vec<u8>)> {
+    for _ in 0..TRIES {
+        let label = segments[dice.index(segments.len())];
+        let own: Vec<usize> = (0..map.labels().len())
+            .filter(|&i| usize::from(map.labels()[i]) == label)
+            .collect();
+        let place = Place {
+            settings,
+            scale: scale(map),
+            height: map.height(),
+            width: map.width(),
+            own: &own,
+        };
+        // A defect that does not show leaves no trace, but the dice do not roll back: what comes
+        // next depends on it.
+        let mut after = rgb.to_vec();
+        let defect = place.draw(dice, &mut after);
+        let count = changed(rgb, &after).filter(|&c| c).count();
+        if count as f64 >= least_change(map, settings).max(1.0) {
+            return Some((defect, label, after));
         }
     }
-    let mask: Vec<bool> = changed(image.rgb(), &rgb).collect();
-    let changed = mask.iter().filter(|&&m| m).count();
-    let record = Record {
-        image: id.clone(),
-        seed: seed.0,
-        height,
-        width,
-        changed,
-        defects,
-    };
-    Ok(Generated {
-        image: Image::from_rgb(height, width, rgb)?,
-        mask,
-        record,
-    })
+    None
+}
+
+/// Image pixels per pixel of an image 512 wide.
+fn scale(map: &LabelMap) -> f64 {
+    map.width() as f64 / 512.0
+}
+
+/// How many pixels of the image must change.
+fn least_change(map: &LabelMap, settings: &DefectSettings) -> f64 {
+    settings.least_change * scale(map) * scale(map)
 }
 
 /// Which pixels changed visibly.
 fn changed<'a>(before: &'a [u8], after: &'a [u8]) -> impl Iterator<Item = bool> + 'a {
     let pairs = before.chunks_exact(3).zip(after.chunks_exact(3));
     pairs.map(|(a, b)| a.iter().zip(b).any(|(x, y)| x.abs_diff(*y) > VISIBLE))
-}
-
-/// A segment of an image.
-struct Place<'a> {
-    settings: &'a DefectSettings,
-    /// Image pixels per pixel of an image 512 wide.
-    scale: f64,
-    height: usize,
-    width: usize,
-    /// The segment's pixels.
-    own: &'a [usize],
-}
-
-impl Place<'_> {
-    /// Draws one defect into `rgb`.
-    fn draw(&self, dice: &mut Dice<impl Rng>, rgb: &mut [u8]) -> Defect {
-        let s = self.settings;
-        let throw = dice.unit() * (s.blur + s.small + s.thin);
-        if throw < s.blur {
-            self.blur(dice, rgb)
-        } else if throw < s.blur + s.small {
-            let mut side = || dice.within(s.small_side) * self.scale;
-            let mut size = [side(), side()];
-            for _ in 0..100 {
-                if size[0].min(size[1]) / size[0].max(size[1]) >= s.small_ratio {
-                    break;
-                }
-                size = [side(), side()];
-            }
-            self.rectangle(dice, rgb, DefectKind::Small, size)
-        } else {
-            let size = [
-                dice.within(s.thin_width) * self.scale,
-                dice.within(s.thin_length) * self.scale,
-            ];
-            self.rectangle(dice, rgb, DefectKind::Thin, size)
-        }
-    }
-
-    /// A rectangle of this size about a pixel of the segment.
-    fn turned(&self, dice: &mut Dice<impl Rng>, size: [f64; 2]) -> Turned {
-        let pixel = self.own[dice.index(self.own.len())];
-        let centre = [
-            (pixel % self.width) as f64 + 0.5,
-            (pixel / self.width) as f64 + 0.5,
-        ];
-        Turned {
-            centre,
-            size,
-            degrees: dice.within([0.0, 180.0]),
-        }
-    }
-
-    /// Those of the pixels that lie in the segment, whose pixels are in order.
-    fn inside(&self, pixels: Vec<usize>) -> Vec<usize> {
-        pixels
-            .into_iter()
-            .filter(|p| self.own.binary_search(p).is_ok())
-            .collect()
-    }
-
-    fn rectangle(
-        &self,
-        dice: &mut Dice<impl Rng>,
-        rgb: &mut [u8],
-        kind: DefectKind,
-        size: [f64; 2],
-    ) -> Defect {
-        let turned = self.turned(dice, size);
-        let pixels = turned.pixels(self.height, self.width);
-        let pixels = if self.settings.clip {
-            self.inside(pixels)
-        } else {
-            pixels
-        };
-        let sum: f64 = pixels
-            .iter()
-            .flat_map(|&p| &rgb[3 * p..3 * p + 3])
-            .map(|&v| f64::from(v))
-            .sum();
-        let local = sum / (3 * pixels.len()).max(1) as f64;
-        let mut grey = dice.index(256) as u8;
-        for _ in 0..ATTEMPTS {
-            if (f64::from(grey) - local).abs() >= self.settings.min_contrast {
-                break;
-            }
-            grey = dice.index(256) as u8;
-        }
-        pixels
-            .iter()
-            .for_each(|&p| rgb[3 * p..3 * p + 3].fill(grey));
-        Defect {
-            kind,
-            segment: String::new(),
-            centre: Some(turned.centre),
-            size: Some(size),
-            degrees: Some(turned.degrees),
-            grey: Some(grey),
-            sigma: None,
-        }
-    }
-
-    fn blur(&self, dice: &mut Dice<impl Rng>, rgb: &mut [u8]) -> Defect {
-        let s = self.settings;
-        let sigma = dice.within(s.blur_sigma) * self.scale;
-        let mut part = None;
-        let mut pixels = self.own.to_vec();
-        if dice.unit() >= s.blur_whole
-            && let Some(Window {
-                top,
-                bottom,
-                left,
-                right,
-            }) = window(self.own, self.width)
-        {
-            for _ in 0..ATTEMPTS {
-                let size =
-                    [right - left, bottom - top].map(|n| dice.within(s.blur_part) * n as f64);
-                let turned = self.turned(dice, size);
-                let inside = self.inside(turned.pixels(self.height, self.width));
-                let enough = inside.len() as f64 >= 100.0 * self.scale * self.scale;
-                (pixels, part) = (inside, Some(turned));
-                if enough {
-                    break;
-                }
-            }
-        }
-        self.soften(&pixels, sigma, rgb);
-        Defect {
-            kind: DefectKind::Blur,
-            segment: String::new(),
-            centre: part.map(|t| t.centre),
-            size: part.map(|t| t.size),
-            degrees: part.map(|t| t.degrees),
-            grey: None,
-            sigma: Some(sigma),
-        }
-    }
-
-    /// Replaces these pixels by those of the blurred image.
-    fn soften(&self, pixels: &[usize], sigma: f64, rgb: &mut [u8]) {
-        let Some(around) = window(pixels, self.width) else {
-            return;
-        };
-        let values: Vec<f32> = rgb.iter().map(|&v| f32::from(v)).collect();
-        let blurred = gaussian(&values, (self.height, self.width, 3), around, sigma);
-        let columns = around.right - around.left;
-        let at = |p: usize| (p / self.width - around.top) * columns + p % self.width - around.left;
-        let weights = if self.settings.feather > 0.0 {
-            let mut mask = vec![0.0f32; self.height * self.width];
-            pixels.iter().for_each(|&p| mask[p] = 1.0);
-            Some(gaussian(
-                &mask,
-                (self.height, self.width, 1),
-                around,
-                self.settings.feather * self.scale,
-            ))
-        } else {
-            None
-        };
-        for &p in pixels {
-            let weight = weights.as_ref().map_or(1.0, |w| w[at(p)]);
-            for c in 0..3 {
-                let sharp = f32::from(rgb[3 * p + c]);
-                let value = sharp + (blurred[3 * at(p) + c] - sharp) * weight;
-                rgb[3 * p + c] = value.round().clamp(0.0, 255.0) as u8;
-            }
-        }
-    }
 }

@@ -33,27 +33,19 @@ impl Guard {
     /// missing.
     ///
     /// # Errors
-    /// [`DefectsError::Compare`] for no whole number of rows, or none.
+    /// [`DefectsError::Compare`] without rows or for a row that is not complete.
     pub fn new(names: &[String], generated: &[f32], real: &[f32]) -> Result<Self, DefectsError> {
         let n = names.len();
         for (what, values) in [("generated", generated), ("real", real)] {
             if n == 0 || values.is_empty() || !values.len().is_multiple_of(n) {
-                let text = format!("{} {what} values; expected rows of {n}", values.len());
+                let text = format!("{} {what} values: expected rows of {n}", values.len());
                 return Err(DefectsError::Compare(text));
             }
         }
-        let column = |values: &[f32], j: usize| -> Vec<f64> {
-            values
-                .iter()
-                .skip(j)
-                .step_by(n)
-                .filter(|v| v.is_finite())
-                .map(|&v| f64::from(v))
-                .collect()
-        };
         let mut features = Vec::new();
         for (j, name) in names.iter().enumerate() {
-            let (a, b) = (column(generated, j), column(real, j));
+            let a = finite_column(generated, n, j);
+            let b = finite_column(real, n, j);
             if a.is_empty() || b.is_empty() {
                 continue;
             }
@@ -97,21 +89,29 @@ impl Guard {
             _ => "elsewhere than",
         };
         Some(format!(
-            "generated defects are unlike real ones: features {mean:.2} apart on average (Kolmogorov–Smirnov distance), \
-             {which} those of real ones; what the forest learned from them may not carry over"
+            "generated defects are unlike real ones: their features are {mean:.2} apart on average (Kolmogorov–Smirnov distance), \
+             {which} those of real ones; what the forest learns from them may not carry over"
         ))
     }
+}
+
+/// The finite values of column `j` of rows of `n` values.
+fn finite_column(values: &[f32], n: usize, j: usize) -> Vec<f64> {
+    let column = values.iter().skip(j).step_by(n);
+    let finite = column.filter(|v| v.is_finite());
+    finite.map(|&v| f64::from(v)).collect()
 }
 
 /// Probability that a value of `a` exceeds one of `b`, ties half.
 fn larger(a: &[f64], mut b: Vec<f64>) -> f64 {
     b.sort_unstable_by(f64::total_cmp);
-    let below = |v: &f64| {
+    let mut below = 0.0;
+    for v in a {
         let less = b.partition_point(|x| x < v);
         let upto = b.partition_point(|x| x <= v);
-        (less + upto) as f64 / 2.0
-    };
-    a.iter().map(below).sum::<f64>() / (a.len() * b.len()) as f64
+        below += (less + upto) as f64 / 2.0;
+    }
+    below / (a.len() * b.len()) as f64
 }
 
 #[cfg(test)]

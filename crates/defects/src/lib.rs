@@ -9,8 +9,8 @@
 //! - In: an 8-bit RGB [`Image`](segad_core::Image), a [`LabelMap`](segad_core::LabelMap) with the
 //!   names of its segments, and a seed. Out: [`Generated`]: the damaged image, the mask of changed
 //!   pixels, and a [`Record`] of what was done (one JSON line).
-//! - What an image gets depends on the seed and its id alone, not on which other images there are
-//!   or in which order.
+//! - What an image gets depends only on the seed and its id, not on the other images or their
+//!   order.
 //! - [`Guard`] compares features of generated and real images, and warns where they have little in
 //!   common.
 //!
@@ -20,10 +20,10 @@
 //! let image = Image::from_grey(64, 64, &[128; 4096])?;
 //! let map = LabelMap::whole(64, 64)?;
 //! let params = DefectSettings::default().checked()?;
-//! let made = generate(&image, &map, &["whole".to_owned()], &ImageId::new("good/1.png"), Seed(3), &params)?;
-//! let changed = made.mask.iter().filter(|&&m| m).count();
+//! let damaged = generate(&image, &map, &["whole".to_owned()], &ImageId::new("good/1.png"), Seed(3), &params)?;
+//! let changed = damaged.mask.iter().filter(|&&m| m).count();
 //! assert!(changed > 0 && changed < 4096);
-//! assert!(made.record.json_line()?.starts_with("{\"image\":\"good/1.png\""));
+//! assert!(damaged.record.json_line()?.starts_with("{\"image\":\"good/1.png\""));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -34,6 +34,7 @@ mod error;
 mod generate;
 mod guard;
 mod params;
+mod place;
 mod region;
 
 pub use error::DefectsError;

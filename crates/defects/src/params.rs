@@ -90,13 +90,6 @@ impl DefectSettings {
     /// # Errors
     /// [`DefectsError::Parameter`] naming the setting.
     pub fn checked(self) -> Result<DefectParams, DefectsError> {
-        let fail = |name, value: String, expected| {
-            Err(DefectsError::Parameter {
-                name,
-                value,
-                expected,
-            })
-        };
         let s = &self;
         if s.count[0] < 1 || s.count[0] > s.count[1] || s.count[1] > 20 {
             return fail(
@@ -150,6 +143,14 @@ impl DefectSettings {
         }
         Ok(DefectParams(self))
     }
+}
+
+fn fail<T>(name: &'static str, value: String, expected: &'static str) -> Result<T, DefectsError> {
+    Err(DefectsError::Parameter {
+        name,
+        value,
+        expected,
+    })
 }
 
 impl DefectParams {

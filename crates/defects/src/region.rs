@@ -2,8 +2,9 @@
 
 use crate::blur::Window;
 use rand::Rng;
+use std::ops::Range;
 
-/// Numbers drawn one after the other.
+/// Random numbers, drawn one after the other.
 pub(crate) struct Dice<R>(pub R);
 
 impl<R: Rng> Dice<R> {
@@ -22,7 +23,7 @@ impl<R: Rng> Dice<R> {
     }
 }
 
-/// A rectangle that lies anyhow; `degrees` turns clockwise, as y points down.
+/// A rectangle at any angle; `degrees` turns clockwise, as y points down.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turned {
     pub centre: [f64; 2],
@@ -36,19 +37,14 @@ impl Turned {
         let (sin, cos) = self.degrees.to_radians().sin_cos();
         let [a, b] = self.size.map(|s| s / 2.0);
         let reach = [a * cos.abs() + b * sin.abs(), a * sin.abs() + b * cos.abs()];
-        let span = |c: f64, r: f64, n: usize| {
-            let first = (c - r).floor().max(0.0) as usize;
-            let last = ((c + r).ceil().max(0.0) as usize).min(n);
-            first.min(n)..last
-        };
         let mut inside = Vec::new();
         for y in span(self.centre[1], reach[1], height) {
             for x in span(self.centre[0], reach[0], width) {
-                let (dx, dy) = (
-                    x as f64 + 0.5 - self.centre[0],
-                    y as f64 + 0.5 - self.centre[1],
-                );
-                let (u, v) = (dx * cos + dy * sin, dy * cos - dx * sin);
+                let dx = x as f64 + 0.5 - self.centre[0];
+                let dy = y as f64 + 0.5 - self.centre[1];
+                // Turned back, so that the sides are level.
+                let u = dx * cos + dy * sin;
+                let v = dy * cos - dx * sin;
                 if (-a..a).contains(&u) && (-b..b).contains(&v) {
                     inside.push(y * width + x);
                 }
@@ -58,25 +54,23 @@ impl Turned {
     }
 }
 
+/// Positions below `n` within `reach` of `centre`, and perhaps one more at either end.
+fn span(centre: f64, reach: f64, n: usize) -> Range<usize> {
+    let first = (centre - reach).floor().max(0.0) as usize;
+    let last = ((centre + reach).ceil().max(0.0) as usize).min(n);
+    first.min(n)..last
+}
+
 /// The smallest window around some pixels; `None` without any.
 pub(crate) fn window(pixels: &[usize], width: usize) -> Option<Window> {
-    let first = *pixels.first()?;
-    let (y, x) = (first / width, first % width);
-    let start = Window {
-        top: y,
-        bottom: y + 1,
-        left: x,
-        right: x + 1,
-    };
-    Some(pixels.iter().fold(start, |w, &i| {
-        let (y, x) = (i / width, i % width);
-        Window {
-            top: w.top.min(y),
-            bottom: w.bottom.max(y + 1),
-            left: w.left.min(x),
-            right: w.right.max(x + 1),
-        }
-    }))
+    let rows = pixels.iter().map(|i| i / width);
+    let columns = pixels.iter().map(|i| i % width);
+    Some(Window {
+        top: rows.clone().min()?,
+        bottom: rows.max()? + 1,
+        left: columns.clone().min()?,
+        right: columns.max()? + 1,
+    })
 }
 
 #[cfg(test)]

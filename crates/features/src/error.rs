@@ -10,28 +10,28 @@ pub enum FeatureError {
     Quantile(f64),
     /// No statistic is asked for and no global maximum.
     #[error(
-        "features.statistics is empty and features.global_max is off: no feature is left; name at least one of q, skewness, kurtosis, mean, max"
+        "features.statistics = []: expected at least one of q, skewness, kurtosis, mean, max while features.global_max = false"
     )]
     NoFeature,
-    /// A text that names no statistic.
+    /// A text that is not the name of a statistic.
     #[error("statistic {0:?}: expected one of q, skewness, kurtosis, mean, max")]
     Statistic(String),
-    /// A text that names no arithmetic.
+    /// A text that is not the name of an arithmetic.
     #[error("numerics {0:?}: expected exact or fast")]
     Numerics(String),
     /// A list of names is empty.
-    #[error("no {0} is named: features need at least one")]
+    #[error("no {0}: features need at least one")]
     NoName(&'static str),
-    /// A detector's or segment's name that cannot stand in a column name.
-    #[error("{what} {name:?}: a name must not be empty or contain '/'")]
+    /// A detector's or segment's name that cannot be part of a column name.
+    #[error("{what} {name:?}: expected a name that is not empty and has no '/'")]
     Name {
         /// Detector or segment.
         what: &'static str,
         /// The name.
         name: String,
     },
-    /// A name that stands twice.
-    #[error("{what} {name:?} is named twice")]
+    /// A name that occurs twice.
+    #[error("{what} {name:?} is listed twice")]
     Twice {
         /// Detector or segment.
         what: &'static str,
@@ -42,7 +42,7 @@ pub enum FeatureError {
     #[error("column {0:?}: expected segment/detector/statistic, detector/max or classifier/score")]
     Column(String),
     /// The number of maps of an image differs from the number of detectors.
-    #[error("{maps} anomaly maps for {detectors} detectors: one each is needed")]
+    #[error("{maps} anomaly maps for {detectors} detectors: expected one each")]
     Maps {
         /// Number of maps given.
         maps: usize,
@@ -50,7 +50,7 @@ pub enum FeatureError {
         detectors: usize,
     },
     /// The label map has another number of segments than names.
-    #[error("label map with {actual} segments, but {expected} segment names")]
+    #[error("label map with {actual} segments: expected {expected}, one per name")]
     Segments {
         /// Segments of the label map.
         actual: usize,
@@ -59,8 +59,8 @@ pub enum FeatureError {
     },
     /// An anomaly map and the label map differ in size.
     #[error(
-        "anomaly map of {detector} is {map_height}×{map_width} but the label map is {label_height}×{label_width}: \
-         both must have the size of the network input"
+        "anomaly map of {detector} is {map_height}×{map_width}, the label map {label_height}×{label_width}: \
+         expected both at the size of the network input"
     )]
     Size {
         /// Whose map.
@@ -75,7 +75,7 @@ pub enum FeatureError {
         label_width: usize,
     },
     /// A label map with more pixels than can be indexed.
-    #[error("label map of {height}×{width}: at most 2³² − 1 pixels")]
+    #[error("label map of {height}×{width}: expected at most 2³² − 1 pixels")]
     TooLarge {
         /// Height.
         height: usize,
@@ -84,7 +84,7 @@ pub enum FeatureError {
     },
     /// An image that has statistics of one detector has none of another.
     #[error(
-        "it has no statistics of {detector}, but of another detector; every detector needs a map of every image"
+        "no statistics of {detector}, although another detector has some; every detector needs a map of every image"
     )]
     NoMap {
         /// The detector without.

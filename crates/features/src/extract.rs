@@ -13,12 +13,12 @@ pub struct FeatureExtractor {
     names: Vec<FeatureName>,
 }
 
-/// One image: a map a detector, in the order of the detectors, and its segments.
+/// One image: one map per detector, in the order of the detectors, and its segments.
 #[derive(Clone, Debug)]
 pub struct ImageMaps<'a> {
     /// Which image.
     pub id: &'a ImageId,
-    /// One map a detector, all of the size of the label map.
+    /// One map per detector, all of the size of the label map.
     pub maps: Vec<&'a AnomalyMap>,
     /// The segments; one index may serve all images.
     pub segments: &'a SegmentIndex,
@@ -26,7 +26,7 @@ pub struct ImageMaps<'a> {
 
 impl FeatureExtractor {
     /// An extractor for these detectors and segments, in this order. Columns: for each segment, for
-    /// each detector, its statistics; then, if asked for, one global maximum a detector.
+    /// each detector, its statistics; then, if asked for, one global maximum per detector.
     ///
     /// # Errors
     /// [`FeatureError::NoName`], [`FeatureError::Name`] or [`FeatureError::Twice`].
@@ -93,6 +93,8 @@ impl FeatureExtractor {
     /// [`FeatureError::Image`] naming the first bad image in order.
     pub fn rows(&self, images: &[ImageMaps<'_>]) -> Result<Vec<f32>, FeatureError> {
         let mut values = vec![0.0; images.len() * self.names.len()];
+        // Collected before the first error is looked for, so that it is the first in the order of
+        // the images and not in that of the threads.
         let outcomes: Vec<Result<(), FeatureError>> = values
             .par_chunks_mut(self.names.len())
             .zip(images)
@@ -117,12 +119,11 @@ impl FeatureExtractor {
         row: &mut [f32],
     ) -> Result<(), FeatureError> {
         self.check(maps, segments)?;
-        let (wanted, level, numerics) = (
-            &self.params.statistics,
-            self.params.quantile,
-            self.params.numerics,
-        );
+        let wanted = &self.params.statistics;
+        let level = self.params.quantile;
+        let numerics = self.params.numerics;
         let mut cells = row.iter_mut();
+        // Taken out, so that `scratch` can be lent to the statistics of these values.
         let mut values = std::mem::take(&mut scratch.values);
         if !wanted.is_empty() {
             for segment in 0..self.segments {
@@ -217,7 +218,7 @@ impl<'a> TableBuilder<'a> {
         }
     }
 
-    /// Adds one row an image, in order, as [`FeatureExtractor::rows`].
+    /// Adds one row per image, in order, as [`FeatureExtractor::rows`].
     ///
     /// # Errors
     /// As [`FeatureExtractor::rows`]; the table is then as before.
@@ -229,14 +230,8 @@ impl<'a> TableBuilder<'a> {
     }
 
     /// The table.
-    ///
-    /// # Errors
-    /// Never in practice: values are added by whole rows.
-    pub fn finish(self) -> Result<FeatureTable, FeatureError> {
-        Ok(FeatureTable::new(
-            self.extractor.columns(),
-            self.ids,
-            self.values,
-        )?)
+    pub fn finish(self) -> FeatureTable {
+        FeatureTable::new(self.extractor.columns(), self.ids, self.values)
+            .expect("`extend` adds whole rows")
     }
 }

@@ -8,7 +8,7 @@ pub struct SegmentIndex {
     width: usize,
     /// Row-major positions, segment after segment, ascending within each.
     pixels: Vec<u32>,
-    /// Where each segment starts in `pixels`, and its end at last.
+    /// Where each segment starts in `pixels`, and where the last one ends.
     starts: Vec<usize>,
 }
 
@@ -18,7 +18,8 @@ impl SegmentIndex {
     /// # Errors
     /// [`FeatureError::TooLarge`] for 2³² pixels and more.
     pub fn new(map: &LabelMap) -> Result<Self, FeatureError> {
-        let (height, width) = (map.height(), map.width());
+        let height = map.height();
+        let width = map.width();
         if u32::try_from(map.labels().len()).is_err() {
             return Err(FeatureError::TooLarge { height, width });
         }
@@ -26,6 +27,7 @@ impl SegmentIndex {
         for area in map.areas() {
             starts.push(starts[starts.len() - 1] + area);
         }
+        // A counting sort: each segment's next free place.
         let mut next = starts.clone();
         let mut pixels = vec![0; map.labels().len()];
         for (i, &label) in map.labels().iter().enumerate() {

@@ -2,8 +2,7 @@ use crate::{FeatureError, FeatureName};
 use segad_core::{FeatureTable, ImageId};
 use std::collections::HashMap;
 
-/// One table of the statistics of several detectors, from a table each, with the columns in the
-/// order of [`FeatureExtractor::new`](crate::FeatureExtractor::new) and the rows in that of the
+/// Joins tables of one detector each into one, with the columns in the order of [`FeatureExtractor::new`](crate::FeatureExtractor::new) and the rows in that of the
 /// first table.
 ///
 /// ```
@@ -34,29 +33,25 @@ pub fn join(tables: &[FeatureTable]) -> Result<FeatureTable, FeatureError> {
         }
     }
     order.push(None);
-    let columns: Vec<(usize, usize)> = order
-        .iter()
-        .flat_map(|wanted| {
-            segments.iter().enumerate().flat_map(move |(table, own)| {
-                (0..own.len())
-                    .filter(move |&j| own[j] == *wanted)
-                    .map(move |j| (table, j))
-            })
-        })
-        .collect();
+    // Segment by segment, and within each detector by detector, as one extractor would have it.
+    let mut columns = Vec::new();
+    for wanted in order {
+        for (table, own) in segments.iter().enumerate() {
+            let fitting = (0..own.len()).filter(|&j| own[j] == wanted);
+            columns.extend(fitting.map(|j| (table, j)));
+        }
+    }
     let rows: Vec<HashMap<&ImageId, usize>> = tables
         .iter()
         .map(|t| t.ids().iter().enumerate().map(|(i, id)| (id, i)).collect())
         .collect();
     let mut values = Vec::with_capacity(first.rows() * columns.len());
     for id in first.ids() {
-        let row = (rows.iter().zip(tables))
-            .map(|(of, table)| {
-                of.get(id)
-                    .map(|&i| table.row(i))
-                    .ok_or_else(|| absent(id, table))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut row = Vec::with_capacity(tables.len());
+        for (positions, table) in rows.iter().zip(tables) {
+            let position = positions.get(id).ok_or_else(|| absent(id, table))?;
+            row.push(table.row(*position));
+        }
         values.extend(columns.iter().map(|&(table, j)| row[table][j]));
     }
     let names = columns
@@ -68,23 +63,24 @@ pub fn join(tables: &[FeatureTable]) -> Result<FeatureTable, FeatureError> {
 
 /// The segment of each column.
 fn segments(table: &FeatureTable) -> Result<Vec<Option<&str>>, FeatureError> {
-    let segment = |name: &'_ String| -> Result<bool, FeatureError> {
-        Ok(name.parse::<FeatureName>()?.segment().is_some())
-    };
-    // A segment's name has no slash, so it is what stands before the first.
-    let of = |name| Ok(segment(name)?.then(|| name.split('/').next().unwrap_or_default()));
-    table.names().iter().map(of).collect()
+    let mut segments = Vec::with_capacity(table.columns());
+    for name in table.names() {
+        let has_segment = name.parse::<FeatureName>()?.segment().is_some();
+        // A segment's name has no slash, so it ends at the first one.
+        let segment = name.split_once('/').filter(|_| has_segment);
+        segments.push(segment.map(|(segment, _)| segment));
+    }
+    Ok(segments)
 }
 
 fn absent(id: &ImageId, table: &FeatureTable) -> FeatureError {
-    let detector = table
-        .names()
-        .first()
-        .and_then(|n| n.parse::<FeatureName>().ok());
-    let detector = detector.map(|n| n.source().to_owned()).unwrap_or_default();
+    let first = table.names().first();
+    let name = first.and_then(|n| n.parse::<FeatureName>().ok());
     FeatureError::Image {
         image: id.clone(),
-        source: Box::new(FeatureError::NoMap { detector }),
+        source: Box::new(FeatureError::NoMap {
+            detector: name.map_or_else(String::new, |n| n.source().to_owned()),
+        }),
     }
 }
 

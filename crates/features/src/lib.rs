@@ -1,21 +1,21 @@
 //! Statistics of anomaly maps inside each segment: the features of SegAD ("Supervised Anomaly
 //! Detection for Complex Industrial Images", CVPR 2024, section 3.2).
 //!
-//! In: for each image K anomaly maps (`f32`, height × width, any unit, finite; one a detector) and
-//! one label map of the same size with L segments. Out: one row of `f32` an image, for each
+//! In: for each image K anomaly maps (`f32`, height × width, any unit, finite; one per detector) and
+//! one label map of the same size with L segments. Out: one row of `f32` per image, for each
 //! segment, for each detector
 //!
 //! - `q99.5`: the 99.5 % quantile, linear between neighbours;
 //! - `skewness` m₃/m₂^1.5 and `kurtosis` m₄/m₂² − 3, biased; missing (NaN) for a constant segment;
 //! - `mean`;
 //!
-//! then, as in the authors' code but not in the paper's formula, one maximum of the whole map a
+//! then, as in the authors' code but not in the paper's formula, one maximum of the whole map per
 //! detector: 4KL + K columns ([`FeatureParams::global_max`] off: 4KL). An absent segment gives
 //! zeros. [`FeatureName`] reads and writes the names of the columns.
 //!
 //! Two arithmetics: [`Numerics::Exact`] repeats numpy 1.24 and scipy 1.10 on `f32` maps addition by
-//! addition (quantile and mean to the last bit, the others to 1e-15), because a forest cuts at
-//! values and may tell the last bit; [`Numerics::Fast`] computes in `f64`. Neither sorts.
+//! addition (quantile and mean to the last bit, the others to 1e-15), because a forest splits at
+//! values and the last bit may decide; [`Numerics::Fast`] computes in `f64`. Neither sorts.
 //!
 //! ```
 //! use segad_core::{AnomalyMap, LabelMap};

@@ -149,19 +149,16 @@ impl std::str::FromStr for FeatureName {
 /// that reads back.
 fn percent(level: f64) -> String {
     let text = format!("{level:e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (mantissa, exponent) = text.split_once('e').expect("`{:e}` writes an exponent");
     let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
-    let point = exponent.parse::<i32>().unwrap_or(0) + 3;
+    // One place for the digit before the mantissa's point, two for the percent.
+    let point = exponent.parse::<i32>().expect("an exponent is an integer") + 3;
     let len = digits.len() as i32;
     if point <= 0 {
         format!("0.{}{digits}", "0".repeat(point.unsigned_abs() as usize))
     } else if point >= len {
-        digits.clone()
-            + &if digits == "0" {
-                String::new()
-            } else {
-                "0".repeat((point - len) as usize)
-            }
+        let zeros = if digits == "0" { 0 } else { point - len };
+        digits + &"0".repeat(zeros as usize)
     } else {
         let (whole, part) = digits.split_at(point as usize);
         format!("{whole}.{part}")

@@ -15,7 +15,7 @@ pub enum Statistic {
     Kurtosis,
     /// `mean`.
     Mean,
-    /// `max`: the largest value within the segment (not in the paper's set; alone it is the
+    /// `max`: the largest value within the segment (not in the paper's set; on its own it is the
     /// ablation "Max.").
     Max,
 }
@@ -110,8 +110,8 @@ pub struct FeatureParams {
     pub statistics: BTreeSet<Statistic>,
     /// Level of the quantile, 0 to 1.
     pub quantile: f64,
-    /// One more feature a detector: the maximum of the whole map (the authors' code has it, the
-    /// paper's 4KL has not).
+    /// One more feature per detector: the maximum of the whole map (the authors' code has it, the
+    /// paper's 4KL does not).
     pub global_max: bool,
     /// The arithmetic.
     pub numerics: Numerics,
@@ -159,10 +159,10 @@ impl FeatureParams {
 
 impl CacheKey for FeatureParams {
     fn feed(&self, hasher: &mut KeyHasher) {
-        // A level nobody takes a quantile at, and arithmetic that a maximum does not depend on,
-        // mean nothing.
-        let has = |s| self.statistics.contains(&s);
-        let level = has(Statistic::Quantile).then_some(self.quantile);
+        // Settings without effect stay out: the level without a quantile, the arithmetic with
+        // nothing but maxima.
+        let has_quantile = self.statistics.contains(&Statistic::Quantile);
+        let level = has_quantile.then_some(self.quantile);
         let rounds = self.statistics.iter().any(|s| *s != Statistic::Max);
         let names: Vec<&str> = self.statistics.iter().map(|s| s.name()).collect();
         hasher

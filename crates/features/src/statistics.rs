@@ -2,7 +2,7 @@ use crate::sums::{sums, sums_f64};
 use crate::{Numerics, Statistic};
 use std::collections::BTreeSet;
 
-/// Buffers that statistics reuse from segment to segment; one a thread.
+/// Buffers that statistics reuse from segment to segment; one per thread.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     /// Order-preserving integers of the values that may hold the quantile.
@@ -41,30 +41,28 @@ impl Statistics {
         if values.is_empty() {
             return out;
         }
-        let want = |s| wanted.contains(&s);
-        if want(Statistic::Max) {
+        if wanted.contains(&Statistic::Max) {
             out.max = f64::from(values.iter().copied().fold(f32::NEG_INFINITY, f32::max));
         }
-        if want(Statistic::Quantile) {
+        if wanted.contains(&Statistic::Quantile) {
             out.quantile = quantile_of(values, quantile, numerics, &mut scratch.tail);
         }
-        let shape = want(Statistic::Skewness) || want(Statistic::Kurtosis);
-        if shape || want(Statistic::Mean) {
-            let (mean, skewness, kurtosis) = match numerics {
-                Numerics::Exact => moments_exact(values, shape),
-                Numerics::Fast => moments_fast(values, shape),
-            };
-            out.mean = if want(Statistic::Mean) { mean } else { 0.0 };
-            out.skewness = if want(Statistic::Skewness) {
-                skewness
-            } else {
-                0.0
-            };
-            out.kurtosis = if want(Statistic::Kurtosis) {
-                kurtosis
-            } else {
-                0.0
-            };
+        let shape = wanted.contains(&Statistic::Skewness) || wanted.contains(&Statistic::Kurtosis);
+        if !shape && !wanted.contains(&Statistic::Mean) {
+            return out;
+        }
+        let (mean, skewness, kurtosis) = match numerics {
+            Numerics::Exact => moments_exact(values, shape),
+            Numerics::Fast => moments_fast(values, shape),
+        };
+        for (statistic, field, value) in [
+            (Statistic::Mean, &mut out.mean, mean),
+            (Statistic::Skewness, &mut out.skewness, skewness),
+            (Statistic::Kurtosis, &mut out.kurtosis, kurtosis),
+        ] {
+            if wanted.contains(&statistic) {
+                *field = value;
+            }
         }
         out
     }
@@ -91,6 +89,7 @@ fn moments_exact(values: &[f32], shape: bool) -> (f64, f64, f64) {
     if !shape {
         return (f64::from(mean), 0.0, 0.0);
     }
+    // scipy's order: the mean is subtracted in `f32`, and the powers are products of products.
     let powers = sums(values, |v| {
         let z = v - mean;
         let z2 = z * z;
@@ -101,7 +100,7 @@ fn moments_exact(values: &[f32], shape: bool) -> (f64, f64, f64) {
     if m2 <= limit * limit {
         return (f64::from(mean), f64::NAN, f64::NAN);
     }
-    let (m2, m3, m4) = (f64::from(m2), f64::from(m3), f64::from(m4));
+    let [m2, m3, m4] = [m2, m3, m4].map(f64::from);
     (
         f64::from(mean),
         m3 / power_three_halves(m2),
@@ -160,9 +159,9 @@ fn quantile_of(values: &[f32], level: f64, numerics: Numerics, tail: &mut Vec<i3
 
 /// The values of rank `rank` and `rank + 1` (counted from 0, ascending; the last one twice).
 fn neighbours(values: &[f32], rank: usize, tail: &mut Vec<i32>) -> (f32, f32) {
-    let above = values.len() - rank; // values of this rank and higher
-    // For a high rank only the top of the values matters: keep what reaches a bound guessed from a
-    // sample.
+    // Values of this rank and higher. For a high rank only the top of the values matters: keep what
+    // reaches a bound guessed from a sample. A guess that keeps too few only costs time.
+    let above = values.len() - rank;
     if values.len() >= 1024 && above * 8 <= values.len() {
         let stride = values.len() / 256;
         tail.clear();

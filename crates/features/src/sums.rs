@@ -25,6 +25,7 @@ fn pairwise<const N: usize>(values: &[f32], terms: impl Fn(f32) -> [f32; N] + Co
     } else if n <= LEAF {
         leaf(values, terms)
     } else {
+        // numpy keeps halves at multiples of its eight lanes.
         let half = n / 2 - n / 2 % 8;
         add(
             pairwise(&values[..half], terms),
@@ -56,6 +57,7 @@ fn leaf<const N: usize>(values: &[f32], terms: impl Fn(f32) -> [f32; N] + Copy) 
             }
         }
     }
+    // numpy adds the lanes as a tree, not from left to right.
     let joined = lanes.map(|r| ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7])));
     rest.iter().fold(joined, |sum, &v| add(sum, terms(v)))
 }

@@ -261,7 +261,7 @@ fn tables_do_not_depend_on_batches_and_threads() {
     let bits = |v: &[f32]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
     let mut one = TableBuilder::new(&e);
     one.extend(&images).unwrap();
-    let one = one.finish().unwrap();
+    let one = one.finish();
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(3)
         .build()
@@ -269,7 +269,7 @@ fn tables_do_not_depend_on_batches_and_threads() {
     let many = pool.install(|| {
         let mut many = TableBuilder::new(&e);
         images.chunks(3).for_each(|c| many.extend(c).unwrap());
-        many.finish().unwrap()
+        many.finish()
     });
     assert_eq!(bits(one.values()), bits(many.values()));
     assert_eq!((one.rows(), one.columns(), one.ids()), (7, 42, &ids[..]));

@@ -6,7 +6,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum ForestError {
     /// A setting is out of its range.
-    #[error("forest: {name} = {value}; expected {expected}")]
+    #[error("forest.{name} = {value}: expected {expected}")]
     Parameter {
         /// Name of the setting.
         name: &'static str,
@@ -16,7 +16,7 @@ pub enum ForestError {
         expected: &'static str,
     },
     /// The seed does not fit XGBoost's signed 64 bits.
-    #[error("forest: seed {0}; expected at most {max}", max = i64::MAX)]
+    #[error("forest: seed = {0}: expected at most {max}", max = i64::MAX)]
     Seed(u64),
     /// The table has no rows or no columns.
     #[error("forest: {rows} training rows × {columns} columns; at least one of each is needed")]
@@ -26,7 +26,7 @@ pub enum ForestError {
         /// Number of columns.
         columns: usize,
     },
-    /// Not one label a row.
+    /// Not one label per row.
     #[error("forest: {labels} labels for {rows} training rows")]
     Labels {
         /// Number of rows.
@@ -44,7 +44,7 @@ pub enum ForestError {
     },
     /// A feature is infinite (NaN is allowed and means "missing").
     #[error(
-        "forest: {column:?} of {id} (row {row}) is {value}; expected a finite value, or NaN for missing"
+        "forest: {column:?} of {id} (row {row}) is {value}: expected a finite value, or NaN for missing"
     )]
     Infinite {
         /// Row, from 0.
@@ -76,8 +76,8 @@ pub enum ForestError {
         /// The column given, quoted, or "no such column".
         actual: String,
     },
-    /// The bytes are no saved forest.
-    #[error("saved forest: {0}; expected bytes that segad saved; fit the forest again")]
+    /// The bytes are not a saved forest.
+    #[error("saved forest: {0}; fit the forest again")]
     Damaged(&'static str),
     /// The bytes are a saved forest of another version.
     #[error(
@@ -99,7 +99,7 @@ pub enum ForestError {
         call: &'static str,
         /// Version of the library.
         version: crate::Version,
-        /// The library's own words.
+        /// The library's own message.
         message: String,
     },
 }

@@ -3,9 +3,9 @@
 //! score. Also the ablation's random forest and boosted trees.
 //!
 //! - In: a [`FeatureTable`](segad_core::FeatureTable), rows × columns of `f32`, NaN = missing (an
-//!   empty or constant segment has no skewness), zero = zero; one [`Label`](segad_core::Label) a
+//!   empty or constant segment has no skewness), zero = zero; one [`Label`](segad_core::Label) per
 //!   row.
-//! - Out: one raw margin a row, `f32`, higher = more anomalous, unbounded: base score + one leaf of
+//! - Out: one raw margin per row, `f32`, higher = more anomalous, unbounded: base score + one leaf of
 //!   every tree.
 //! - Fitting is XGBoost's: objective `binary:logitraw`, gradient `w·(½ − y)` at the start, where
 //!   `w` is `scale_pos_weight` for bad rows; the base score −Σg/Σh is estimated by XGBoost. The
@@ -20,7 +20,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let ids = (0..40).map(|i| ImageId::new(format!("{i}.png"))).collect();
 //! let columns = vec!["q995".to_owned(), "skew".to_owned()];
-//! // The first column tells the last ten rows, the second one nothing.
+//! // The first column separates the last ten rows, the second one is noise.
 //! let values = (0..40).flat_map(|i| [if i < 30 { 0.1 } else { 0.9 }, (i % 7) as f32]).collect();
 //! let table = FeatureTable::new(columns, ids, values)?;
 //! let labels: Vec<Label> = (0..40).map(|i| if i < 30 { Label::Good } else { Label::Bad }).collect();
@@ -44,6 +44,7 @@ mod error;
 mod fit;
 mod model;
 mod params;
+mod saved;
 mod score;
 mod shap;
 mod trees;

@@ -75,12 +75,12 @@ impl Forest {
 
     /// The margin before any tree, estimated by XGBoost from the labels.
     pub fn base_score(&self) -> f32 {
-        self.trees.base()
+        self.trees.base
     }
 
     /// Number of trees.
     pub fn trees(&self) -> usize {
-        self.trees.len()
+        self.trees.roots.len()
     }
 
     /// XGBoost's own JSON of the model, for use by other programs.
@@ -94,17 +94,10 @@ impl Forest {
     /// # Errors
     /// [`ForestError::Model`] if header or model are larger than 1 GiB.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ForestError> {
-        let length = |part: &[u8]| {
-            let length = u32::try_from(part.len())
-                .ok()
-                .filter(|_| part.len() <= LARGEST);
-            let length =
-                length.ok_or_else(|| ForestError::Model("it does not fit 1 GiB".to_owned()));
-            length.map(u32::to_le_bytes)
-        };
-        let text = |e: &dyn std::fmt::Display| ForestError::Model(e.to_string());
-        let header = serde_json::to_vec(&self.header).map_err(|e| text(&e))?;
-        let model = zstd::bulk::compress(&self.json, LEVEL).map_err(|e| text(&e))?;
+        let header =
+            serde_json::to_vec(&self.header).map_err(|e| ForestError::Model(e.to_string()))?;
+        let model = zstd::bulk::compress(&self.json, LEVEL)
+            .map_err(|e| ForestError::Model(e.to_string()))?;
         let mut bytes = Vec::with_capacity(20 + header.len() + model.len() + DIGEST);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&SCHEMA.to_le_bytes());
@@ -123,36 +116,34 @@ impl Forest {
     /// [`ForestError::Damaged`] if any byte is not as it was written, [`ForestError::Schema`] for
     /// another layout, [`ForestError::Model`] if the model inside is not understood.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ForestError> {
-        let damaged = ForestError::Damaged;
+        const CUT: ForestError = ForestError::Damaged("it is cut short");
         let rest = bytes
             .strip_prefix(MAGIC)
-            .ok_or(damaged("its first bytes are not a forest's"))?;
-        let (rest, digest) = rest
-            .split_last_chunk::<DIGEST>()
-            .ok_or(damaged("it is cut short"))?;
+            .ok_or(ForestError::Damaged("its first bytes are not a forest's"))?;
+        let (rest, digest) = rest.split_last_chunk::<DIGEST>().ok_or(CUT)?;
+        // Before anything is read: a damaged length would ask for as much memory as it likes.
         if blake3::hash(&bytes[..bytes.len() - DIGEST]) != *digest {
-            return Err(damaged("its digest does not fit its content"));
+            let problem = "its digest does not match its content";
+            return Err(ForestError::Damaged(problem));
         }
-        let cut = || damaged("it is cut short");
-        let (schema, rest) = rest.split_first_chunk::<4>().ok_or_else(cut)?;
-        let schema = u32::from_le_bytes(*schema);
+        let (schema, rest) = split_u32(rest).ok_or(CUT)?;
         if schema != SCHEMA {
             return Err(ForestError::Schema {
                 found: schema,
                 supported: SCHEMA,
             });
         }
-        let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(cut)?;
-        let (header, rest) = rest
-            .split_at_checked(u32::from_le_bytes(*length) as usize)
-            .ok_or_else(cut)?;
-        let (length, model) = rest.split_first_chunk::<4>().ok_or_else(cut)?;
-        let length = u32::from_le_bytes(*length) as usize;
-        let json = (length <= LARGEST).then(|| zstd::bulk::decompress(model, length));
-        let json = json
-            .and_then(Result::ok)
-            .filter(|json| json.len() == length)
-            .ok_or_else(cut)?;
+        let (length, rest) = split_u32(rest).ok_or(CUT)?;
+        let (header, rest) = rest.split_at_checked(length as usize).ok_or(CUT)?;
+        let (length, model) = split_u32(rest).ok_or(CUT)?;
+        let length = length as usize;
+        if length > LARGEST {
+            return Err(CUT);
+        }
+        let json = zstd::bulk::decompress(model, length).map_err(|_| CUT)?;
+        if json.len() != length {
+            return Err(CUT);
+        }
         let header: Header = serde_json::from_slice(header)
             .map_err(|e| ForestError::Model(format!("its header: {e}")))?;
         let trees = Trees::from_json(&json, header.columns.len())?;
@@ -162,4 +153,19 @@ impl Forest {
             trees,
         })
     }
+}
+
+/// The length of a part as a saved forest states it.
+fn length(part: &[u8]) -> Result<[u8; 4], ForestError> {
+    if part.len() > LARGEST {
+        return Err(ForestError::Model("it does not fit 1 GiB".to_owned()));
+    }
+    let length = u32::try_from(part.len()).expect("1 GiB is below 2³² bytes");
+    Ok(length.to_le_bytes())
+}
+
+/// The number that some bytes start with, and the rest of them.
+fn split_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    Some((u32::from_le_bytes(*number), rest))
 }

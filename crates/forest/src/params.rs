@@ -17,7 +17,7 @@ pub enum Preset {
 
 macro_rules! parameters {
     ($($(#[$doc:meta])* $name:ident: $t:ty = $default:expr;)*) => {
-        /// Settings as somebody wrote them, not checked yet. What is not set comes from the preset.
+        /// Settings as written in a file, not checked yet. What is not set comes from the preset.
         ///
         /// ```
         /// use segad_forest::{ForestSettings, Preset};
@@ -38,7 +38,7 @@ macro_rules! parameters {
         }
 
         /// Checked settings, made by [`ForestSettings::checked`]. Two that mean the same give the
-        /// same key, whatever preset they came from.
+        /// same key, whichever preset they came from.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(try_from = "ForestSettings")]
         pub struct ForestParams {
@@ -119,72 +119,34 @@ impl ForestSettings {
     /// [`ForestError::Parameter`], naming the first setting out of its range.
     pub fn checked(self) -> Result<ForestParams, ForestError> {
         let params = self.resolved();
-        let count = |name, value: u32, ok: bool, expected| match ok {
-            true => Ok(()),
-            false => Err(ForestError::Parameter {
-                name,
-                value: value.to_string(),
-                expected,
-            }),
-        };
         let p = &params;
-        count(
-            "rounds",
-            p.rounds,
-            (1..=100_000).contains(&p.rounds),
-            "1 to 100000",
-        )?;
-        let trees = p.trees_per_round;
-        count(
-            "trees_per_round",
-            trees,
-            (1..=100_000).contains(&trees),
-            "1 to 100000",
-        )?;
-        count(
-            "max_depth",
-            p.max_depth,
-            (1..=16).contains(&p.max_depth),
-            "1 to 16",
-        )?;
-        count(
-            "max_bin",
-            p.max_bin,
-            (2..=65_536).contains(&p.max_bin),
-            "2 to 65536",
-        )?;
-
-        let shares = [
-            ("subsample", p.subsample),
-            ("colsample_bytree", p.colsample_bytree),
-            ("colsample_bynode", p.colsample_bynode),
-        ];
-        let weights = [
-            ("reg_alpha", p.reg_alpha),
-            ("reg_lambda", p.reg_lambda),
-            ("min_child_weight", p.min_child_weight),
-            ("gamma", p.gamma),
-        ];
-        let scales = [
-            ("learning_rate", Some(p.learning_rate)),
-            ("scale_pos_weight", p.scale_pos_weight),
-        ];
-        let real = |name, value: f64, ok: bool, expected| match ok {
-            true => Ok(()),
-            false => Err(ForestError::Parameter {
-                name,
-                value: value.to_string(),
-                expected,
-            }),
-        };
-        for (name, v) in shares {
-            real(name, v, (1e-6..=1.0).contains(&v), "a share from 1e-6 to 1")?;
-        }
-        for (name, v) in weights {
-            real(name, v, (0.0..=1e9).contains(&v), "0 to 1e9")?;
-        }
-        for (name, v) in scales.into_iter().filter_map(|(name, v)| Some((name, v?))) {
-            real(name, v, (1e-9..=1e9).contains(&v), "1e-9 to 1e9")?;
+        let share = (1e-6..=1.0, "a share from 1e-6 to 1");
+        let weight = (0.0..=1e9, "0 to 1e9");
+        let scale = (1e-9..=1e9, "1e-9 to 1e9");
+        let count = (1.0..=1e5, "1 to 100000");
+        for (name, value, (range, expected)) in [
+            ("rounds", p.rounds.into(), count.clone()),
+            ("trees_per_round", p.trees_per_round.into(), count),
+            ("max_depth", p.max_depth.into(), (1.0..=16.0, "1 to 16")),
+            ("max_bin", p.max_bin.into(), (2.0..=65_536.0, "2 to 65536")),
+            ("subsample", p.subsample, share.clone()),
+            ("colsample_bytree", p.colsample_bytree, share.clone()),
+            ("colsample_bynode", p.colsample_bynode, share),
+            ("reg_alpha", p.reg_alpha, weight.clone()),
+            ("reg_lambda", p.reg_lambda, weight.clone()),
+            ("min_child_weight", p.min_child_weight, weight.clone()),
+            ("gamma", p.gamma, weight),
+            ("learning_rate", p.learning_rate, scale.clone()),
+            // Unset means a ratio of two counts above 0, which is always in the range.
+            ("scale_pos_weight", p.scale_pos_weight.unwrap_or(1.0), scale),
+        ] {
+            if !range.contains(&value) {
+                return Err(ForestError::Parameter {
+                    name,
+                    value: value.to_string(),
+                    expected,
+                });
+            }
         }
         Ok(params)
     }
@@ -199,7 +161,7 @@ impl TryFrom<ForestSettings> for ForestParams {
 }
 
 impl ForestParams {
-    /// A preset as it is.
+    /// The preset's own values.
     pub fn preset(preset: Preset) -> Self {
         ForestSettings::from(preset).resolved()
     }
@@ -209,7 +171,7 @@ impl ForestParams {
         self.rounds as usize * self.trees_per_round as usize
     }
 
-    /// What XGBoost is told. The tree method, the base score and the treatment of NaN are left to
+    /// XGBoost's parameters. The tree method, the base score and the treatment of NaN are left to
     /// their defaults, as the scikit-learn wrapper leaves them: histograms, estimated, missing.
     pub(crate) fn to_xgboost(&self) -> Vec<(&'static str, String)> {
         vec![
@@ -315,101 +277,25 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_named() {
-        let d = ForestSettings::default;
-        let bad = [
-            (
-                "rounds",
-                ForestSettings {
-                    rounds: Some(0),
-                    ..d()
-                },
-            ),
-            (
-                "trees_per_round",
-                ForestSettings {
-                    trees_per_round: Some(0),
-                    ..d()
-                },
-            ),
-            (
-                "learning_rate",
-                ForestSettings {
-                    learning_rate: Some(0.0),
-                    ..d()
-                },
-            ),
-            (
-                "max_depth",
-                ForestSettings {
-                    max_depth: Some(17),
-                    ..d()
-                },
-            ),
-            (
-                "subsample",
-                ForestSettings {
-                    subsample: Some(1.1),
-                    ..d()
-                },
-            ),
-            (
-                "colsample_bytree",
-                ForestSettings {
-                    colsample_bytree: Some(0.0),
-                    ..d()
-                },
-            ),
-            (
-                "colsample_bynode",
-                ForestSettings {
-                    colsample_bynode: Some(f64::NAN),
-                    ..d()
-                },
-            ),
-            (
-                "reg_alpha",
-                ForestSettings {
-                    reg_alpha: Some(-1.0),
-                    ..d()
-                },
-            ),
-            (
-                "reg_lambda",
-                ForestSettings {
-                    reg_lambda: Some(f64::INFINITY),
-                    ..d()
-                },
-            ),
-            (
-                "min_child_weight",
-                ForestSettings {
-                    min_child_weight: Some(-0.5),
-                    ..d()
-                },
-            ),
-            (
-                "gamma",
-                ForestSettings {
-                    gamma: Some(-0.5),
-                    ..d()
-                },
-            ),
-            (
-                "max_bin",
-                ForestSettings {
-                    max_bin: Some(1),
-                    ..d()
-                },
-            ),
-            (
-                "scale_pos_weight",
-                ForestSettings {
-                    scale_pos_weight: Some(-9.0),
-                    ..d()
-                },
-            ),
+        type Change = fn(&mut ForestSettings);
+        let bad: [(&str, Change); 13] = [
+            ("rounds", |s| s.rounds = Some(0)),
+            ("trees_per_round", |s| s.trees_per_round = Some(0)),
+            ("learning_rate", |s| s.learning_rate = Some(0.0)),
+            ("max_depth", |s| s.max_depth = Some(17)),
+            ("subsample", |s| s.subsample = Some(1.1)),
+            ("colsample_bytree", |s| s.colsample_bytree = Some(0.0)),
+            ("colsample_bynode", |s| s.colsample_bynode = Some(f64::NAN)),
+            ("reg_alpha", |s| s.reg_alpha = Some(-1.0)),
+            ("reg_lambda", |s| s.reg_lambda = Some(f64::INFINITY)),
+            ("min_child_weight", |s| s.min_child_weight = Some(-0.5)),
+            ("gamma", |s| s.gamma = Some(-0.5)),
+            ("max_bin", |s| s.max_bin = Some(1)),
+            ("scale_pos_weight", |s| s.scale_pos_weight = Some(-9.0)),
         ];
-        for (name, settings) in bad {
+        for (name, change) in bad {
+            let mut settings = ForestSettings::default();
+            change(&mut settings);
             let error = settings.checked().unwrap_err();
             assert!(
                 matches!(error, ForestError::Parameter { name: n, .. } if n == name),

@@ -25,7 +25,7 @@ impl Contributions {
         &self.values[start..start + self.columns]
     }
 
-    /// The margin of a row of which nothing is known; with [`Contributions::row`] it sums to the
+    /// The mean margin over the training rows; with [`Contributions::row`] it sums to the
     /// row's margin.
     ///
     /// # Panics
@@ -35,7 +35,7 @@ impl Contributions {
     }
 }
 
-/// How much a column did for the fit.
+/// What a column contributed to the fit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Importance {
     /// The column's name.
@@ -61,11 +61,11 @@ impl Forest {
         Ok(self.trees.margins(table.values(), table.columns()))
     }
 
-    /// The raw margin of one row, for scoring one image at a time: `row` holds a value a column,
+    /// The raw margin of one row, for scoring one image at a time: `row` holds one value per column,
     /// NaN if missing. An infinity counts as a very large or small number.
     ///
     /// # Errors
-    /// [`ForestError::Columns`] unless there is one value a column.
+    /// [`ForestError::Columns`] unless there is one value per column.
     pub fn margin(&self, row: &[f32]) -> Result<f32, ForestError> {
         let columns = self.columns();
         if row.len() == columns.len() {
@@ -86,7 +86,7 @@ impl Forest {
     }
 
     /// What each column adds to each row's margin: Shapley values over the trees, as XGBoost's
-    /// `pred_contribs`, summed in `f64`. 1 to 20 ms a row for 2000 trees.
+    /// `pred_contribs`, summed in `f64`. 1 to 20 ms per row for 2000 trees.
     ///
     /// # Errors
     /// As [`Forest::margins`].
@@ -105,7 +105,7 @@ impl Forest {
         Ok(Contributions { columns, values })
     }
 
-    /// What each column did for the fit, in the table's order.
+    /// What each column contributed to the fit, in the table's order.
     pub fn importance(&self) -> Vec<Importance> {
         let mut splits = vec![0; self.columns().len()];
         let mut gains = vec![0.0; splits.len()];
@@ -113,25 +113,20 @@ impl Forest {
             splits[column] += 1;
             gains[column] += f64::from(gain);
         });
-        let names = self.columns().iter();
-        names
-            .zip(splits)
-            .zip(gains)
-            .map(|((column, splits), total_gain)| Importance {
+        let columns = self.columns().iter().enumerate();
+        columns
+            .map(|(i, column)| Importance {
                 column: column.clone(),
-                splits,
-                total_gain,
-                gain: if splits == 0 {
-                    0.0
-                } else {
-                    total_gain / splits as f64
-                },
+                splits: splits[i],
+                total_gain: gains[i],
+                gain: gains[i] / splits[i].max(1) as f64,
             })
             .collect()
     }
 
     fn check_columns(&self, table: &FeatureTable) -> Result<(), ForestError> {
-        let (expected, actual) = (self.columns(), table.names());
+        let expected = self.columns();
+        let actual = table.names();
         let longest = expected.len().max(actual.len());
         match (0..longest).find(|&at| expected.get(at) != actual.get(at)) {
             None => Ok(()),
@@ -152,11 +147,11 @@ pub(crate) fn check_finite(table: &FeatureTable) -> Result<(), ForestError> {
     match table.values().iter().position(|v| v.is_infinite()) {
         None => Ok(()),
         Some(at) => {
-            let (row, column) = (at / table.columns(), at % table.columns());
+            let row = at / table.columns();
             Err(ForestError::Infinite {
                 row,
                 id: table.ids()[row].clone(),
-                column: table.names()[column].clone(),
+                column: table.names()[at % table.columns()].clone(),
                 value: table.values()[at],
             })
         }

@@ -3,7 +3,7 @@
 
 use crate::trees::Trees;
 
-/// Longest path: 16 splits, the entry at the root, one spare.
+/// Longest path: 16 splits (the largest `max_depth`), the entry at the root, one spare.
 const LONGEST: usize = 18;
 
 /// A column on the way from the root to a node.
@@ -34,6 +34,8 @@ impl Path {
             weight: if n == 0 { 1.0 } else { 0.0 },
         };
         let total = (n + 1) as f64;
+        // A subset of i columns either takes this one in, and is then one of i + 1, or leaves it
+        // out. Backwards, so that a weight is read before it is overwritten.
         for i in (0..n).rev() {
             let weight = self.steps[i].weight;
             self.steps[i + 1].weight += known * weight * (i + 1) as f64 / total;
@@ -48,6 +50,8 @@ impl Path {
         let Step { unknown, known, .. } = self.steps[at];
         let total = (n + 1) as f64;
         let mut next = self.steps[n].weight;
+        // `extend` solved for the earlier weights, from the largest subsets down. A column that the
+        // row contradicts moved no weight up, so there the other term gives them.
         for i in (0..n).rev() {
             let weight = self.steps[i].weight;
             if known != 0.0 {
@@ -57,24 +61,17 @@ impl Path {
                 self.steps[i].weight = weight * total / (unknown * (n - i) as f64);
             }
         }
+        // Weights belong to sizes of subsets, not to columns, so they stay where they are.
         for i in at..n {
-            let Step {
-                column,
-                unknown,
-                known,
-                ..
-            } = self.steps[i + 1];
             self.steps[i] = Step {
-                column,
-                unknown,
-                known,
-                ..self.steps[i]
+                weight: self.steps[i].weight,
+                ..self.steps[i + 1]
             };
         }
         self.len = n;
     }
 
-    /// Sum of the weights that would be left after `unwind(at)`.
+    /// Sum of the weights that would be left after `unwind(at)`, without changing the path.
     fn unwound_sum(&self, at: usize) -> f64 {
         let n = self.len - 1;
         let Step { unknown, known, .. } = self.steps[at];
@@ -98,14 +95,14 @@ impl Path {
 /// bias: the base score and every tree's mean over its training rows.
 pub(crate) fn add_contributions(trees: &Trees, means: &[f64], row: &[f32], sums: &mut [f64]) {
     let bias = sums.len() - 1;
-    sums[bias] += f64::from(trees.base());
+    sums[bias] += f64::from(trees.base);
     for root in trees.roots() {
         sums[bias] += means[root];
         let path = Path {
             steps: [Step::default(); LONGEST],
             len: 0,
         };
-        // The root's own step stands for no column; leaves skip it.
+        // The root's own step has no column; leaves skip it.
         visit(trees, row, root, path, (usize::MAX, 1.0, 1.0), sums);
     }
 }
@@ -127,15 +124,20 @@ fn visit(
         }
         return;
     };
-    let (mut unknown, mut known) = (1.0, 1.0);
+    let mut unknown = 1.0;
+    let mut known = 1.0;
+    // A column is in a subset or not, however often the path splits on it: its earlier step is
+    // taken back and goes into the new one.
     if let Some(at) = (1..path.len).find(|&at| path.steps[at].column == split.column) {
-        (unknown, known) = (path.steps[at].unknown, path.steps[at].known);
+        let earlier = path.steps[at];
+        unknown = earlier.unknown;
+        known = earlier.known;
         path.unwind(at);
     }
     let goes_left = split.goes_left(row);
-    let cover = f64::from(trees.cover(node));
+    let cover = f64::from(trees.cover[node]);
     for (child, taken) in [(split.left, goes_left), (split.left + 1, !goes_left)] {
-        let share = f64::from(trees.cover(child)) / cover;
+        let share = f64::from(trees.cover[child]) / cover;
         let known = if taken { known } else { 0.0 };
         visit(
             trees,
@@ -150,15 +152,16 @@ fn visit(
 
 /// Per node, the mean of its leaves weighted by their cover.
 pub(crate) fn means(trees: &Trees) -> Vec<f64> {
-    let nodes = trees.nodes();
+    let nodes = trees.nodes.len();
     let mut means = vec![0.0; nodes];
-    // Children stand behind their parents.
+    // Backwards: children come after their parents.
     for node in (0..nodes).rev() {
         means[node] = match trees.split(node) {
             None => f64::from(trees.value(node)),
             Some(split) => {
-                let weighted = |child: usize| means[child] * f64::from(trees.cover(child));
-                (weighted(split.left) + weighted(split.left + 1)) / f64::from(trees.cover(node))
+                let [left, right] = [split.left, split.left + 1]
+                    .map(|child| means[child] * f64::from(trees.cover[child]));
+                (left + right) / f64::from(trees.cover[node])
             }
         };
     }

@@ -66,7 +66,7 @@ pub(super) fn run(
     }
     small.notes().into_iter().for_each(|note| at.note(note));
     let draft = at.draft()?;
-    segad_store::write_features(&draft.path("features.parquet")?, &table.finish()?)?;
+    segad_store::write_features(&draft.path("features.parquet")?, &table.finish())?;
     Ok(draft)
 }
 
