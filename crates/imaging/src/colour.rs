@@ -62,6 +62,7 @@ pub fn colour_map(value: f32) -> [u8; 3] {
 /// # Errors
 /// None for maps as `segad-core` makes them.
 pub fn heatmap(map: &AnomalyMap, lo: f32, hi: f32) -> Result<Image, ImagingError> {
+    // A colour has 8 bits, so finer steps would not show.
     let table: Vec<[u8; 3]> = (0..=255).map(|i| colour_map(i as f32 / 255.0)).collect();
     let scale = if hi > lo { 255.0 / (hi - lo) } else { 0.0 };
     let rgb = map

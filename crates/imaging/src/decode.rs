@@ -109,6 +109,7 @@ pub fn decode_labels(bytes: &[u8]) -> Result<RawLabels, ImagingError> {
             "a JPEG, which does not keep values,",
         ));
     }
+    // Expanding would turn the indices of a palette into its colours.
     let raw = read_png(bytes, Limits::default(), Transformations::IDENTITY)?;
     let bits = raw.depth as u8;
     match (raw.colour, bits) {
@@ -220,6 +221,7 @@ fn decode_png(bytes: &[u8], limits: Limits) -> Result<Image, ImagingError> {
         _ => None,
     };
     if let Some(samples) = alpha {
+        // Dropping an alpha that matters would show colours that no viewer shows.
         if let Some(i) = data
             .chunks_exact(samples)
             .position(|p| p[samples - 1] != 255)
@@ -257,6 +259,7 @@ fn decode_jpeg(bytes: &[u8], limits: Limits) -> Result<Image, ImagingError> {
         n => return Err(ImagingError::Components(n)),
     };
     limits.check(u64::from(frame.height), u64::from(frame.width))?;
+    // The decoder's own limits are below those of the format; ours has been checked.
     let options = DecoderOptions::default()
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX))

@@ -29,6 +29,7 @@ pub fn outline(image: &Image, map: &LabelMap, colour: [u8; 3]) -> Result<Image, 
     for y in 0..height {
         for x in 0..width {
             let i = y * width + x;
+            // Not left and above as well, or a border would be two pixels wide.
             let right = x + 1 < width && labels[i + 1] != labels[i];
             let below = y + 1 < height && labels[i + width] != labels[i];
             if right || below {

@@ -43,6 +43,7 @@ pub fn encode_png(image: &Image) -> Result<Vec<u8>, ImagingError> {
     let height = image.height();
     let width = image.width();
     let rgb = image.rgb();
+    // A grey picture is read back as RGB all the same, and takes a third of the space.
     if rgb.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]) {
         let grey: Vec<u8> = rgb.iter().step_by(3).copied().collect();
         return write(height, width, ColorType::Grayscale, None, &grey);

@@ -35,6 +35,7 @@ impl Taps {
             }
             for (k, w) in places.iter_mut().zip(&exact[..n]) {
                 let w = if sum == 0.0 { *w } else { w / sum };
+                // A triangle has no negative weights, so adding a half rounds to nearest.
                 *k = (0.5 + w * f64::from(1u32 << BITS)) as i32;
             }
             spans.push((first, n));

@@ -139,6 +139,7 @@ impl Folder {
             labels,
         } = raw;
         let count = self.params.segments.len() as u8;
+        // Before `LabelMap` refuses it, to say where.
         if let Some(i) = labels.iter().position(|&l| l >= count) {
             return Err(fail(unknown(i64::from(labels[i]), i, width, count)));
         }
@@ -173,6 +174,7 @@ impl Folder {
             .field("height", &self.height)
             .field("width", &self.width);
         for id in ids {
+            // The content, not the path: a moved folder gives the same results.
             let file = self.file(id)?;
             id.feed(&mut hasher);
             Key::of_bytes(&segad_imaging::read_file(&file)?).feed(&mut hasher);

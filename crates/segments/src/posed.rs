@@ -81,16 +81,12 @@ impl Posed {
     fn fit(&self, id: &ImageId, width: usize, found: &Found) -> Result<Pose, SegmentsError> {
         let w = self.shapes.reference.width as f64;
         let h = self.shapes.reference.height as f64;
-        let empty = Rectangle {
-            centre: [0.0; 2],
-            size: [0.0; 2],
-            angle: 0.0,
-        };
         let Rectangle {
             centre,
             size: [a, b],
             angle,
-        } = smallest_rectangle(&found.mask, width).unwrap_or(empty);
+        } = smallest_rectangle(&found.mask, width)
+            .expect("an empty foreground is an error of `find`");
         let expected = w.max(h) / w.min(h);
         let long = a.max(b);
         let short = a.min(b);

@@ -97,6 +97,7 @@ impl QualityReport {
         let pairs = pairs.map(|(&a, &b)| (a != 0, b != 0));
         let both = pairs.clone().filter(|&(a, b)| a && b).count();
         let either = pairs.filter(|&(a, b)| a || b).count();
+        // Two empty foregrounds agree.
         let iou = if either == 0 {
             1.0
         } else {

@@ -183,6 +183,7 @@ impl Shapes {
 
     /// The label of the last shape painted over a point of the reference; `None` where no shape is.
     pub(crate) fn at(&self, point: [f64; 2]) -> Option<u8> {
+        // From the last, since later shapes cover earlier ones.
         self.painted
             .iter()
             .rev()

@@ -32,6 +32,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Header, &[u8]), ImagingError> {
     }
     let (length, start): (usize, usize) = match (bytes.get(6), bytes.get(8..12)) {
         (Some(1), Some(&[a, b, ..])) => (usize::from(u16::from_le_bytes([a, b])), 10),
+        // Versions 2 and 3 have four bytes of length.
         (Some(2 | 3), Some(&[a, b, c, d])) => (u32::from_le_bytes([a, b, c, d]) as usize, 12),
         (Some(v), Some(_)) => return Err(damaged(format!("format version {v}; expected 1 to 3"))),
         _ => return Err(cut()),

@@ -115,25 +115,8 @@ pub fn read_npy(bytes: &[u8]) -> Result<NpyArray, ImagingError> {
         fortran,
         shape,
     } = header;
-    let too_large = || damaged(format!("shape {shape:?} overflows"));
-    let count = shape
-        .iter()
-        .try_fold(1_usize, |n, &s| n.checked_mul(s))
-        .ok_or_else(too_large)?;
-    let expected = count.checked_mul(size).ok_or_else(too_large)?;
-    if body.len() < expected {
-        let detail = format!(
-            "shape {shape:?} needs {expected} bytes of values, got {}",
-            body.len()
-        );
-        return Err(ImagingError::truncated("npy", detail));
-    }
-    if body.len() > expected {
-        return Err(damaged(format!(
-            "{} bytes follow the values",
-            body.len() - expected
-        )));
-    }
+    check_length(body.len(), size, &shape)?;
+    // All types pass through `u64`, so that byte order and axis order are handled once.
     let mut raw = match size {
         1 => words::<1>(body, big_endian),
         2 => words::<2>(body, big_endian),
@@ -155,6 +138,7 @@ pub fn read_npy(bytes: &[u8]) -> Result<NpyArray, ImagingError> {
             )
         }
         ('u', _) => {
+            // Only `u8` (64 bits) can exceed an `i64`.
             if let Some(v) = raw.iter().find(|&&v| i64::try_from(v).is_err()) {
                 return Err(damaged(format!("{v} exceeds 2⁶³ − 1")));
             }
@@ -165,6 +149,23 @@ pub fn read_npy(bytes: &[u8]) -> Result<NpyArray, ImagingError> {
         _ => NpyData::F64(raw.iter().map(|&v| f64::from_bits(v)).collect()),
     };
     Ok(NpyArray { shape, data })
+}
+
+fn check_length(actual: usize, size: usize, shape: &[usize]) -> Result<(), ImagingError> {
+    let expected = shape
+        .iter()
+        .try_fold(1_usize, |n, &axis| n.checked_mul(axis))
+        .and_then(|count| count.checked_mul(size))
+        .ok_or_else(|| damaged(format!("shape {shape:?} overflows")))?;
+    if actual < expected {
+        let detail = format!("shape {shape:?} needs {expected} bytes of values, got {actual}");
+        return Err(ImagingError::truncated("npy", detail));
+    }
+    if actual > expected {
+        let excess = actual - expected;
+        return Err(damaged(format!("{excess} bytes follow the values")));
+    }
+    Ok(())
 }
 
 /// The bytes that `numpy.save` writes for a C-ordered `float32` array.

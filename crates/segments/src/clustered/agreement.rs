@@ -19,6 +19,7 @@ pub(super) fn adjusted_rand(a: &[usize], b: &[usize]) -> f64 {
     let all = pairs(a.len() as u64);
     let chance = if all == 0.0 { 0.0 } else { in_a * in_b / all };
     let most = (in_a + in_b) / 2.0;
+    // Both clusterings are trivial, and the quotient would be 0/0.
     if most == chance {
         1.0
     } else {

@@ -18,6 +18,7 @@ impl Field {
         if sigma <= 0.0 {
             return self;
         }
+        // Beyond three spreads, weights are below 1.2 % of the largest.
         let radius = (3.0 * sigma).ceil() as usize;
         let kernel: Vec<f64> = (0..=2 * radius)
             .map(|i| (-0.5 * (i as f64 - radius as f64).powi(2) / sigma.powi(2)).exp())

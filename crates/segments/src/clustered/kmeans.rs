@@ -115,6 +115,7 @@ fn lloyd(points: Points<'_>, count: usize, seed: Seed) -> Clusters {
                 *c = (s / sizes[k] as f64) as f32;
             }
         }
+        // The result only has to be the same for the same seed, not optimal to the last digit.
         if last - inertia <= 1e-6 * inertia {
             break;
         }
@@ -138,6 +139,7 @@ fn start(points: Points<'_>, count: usize, seed: Seed) -> Vec<f32> {
     let mut weights = vec![f32::INFINITY; n];
     for _ in 1..count {
         for (i, w) in weights.iter_mut().enumerate() {
+            // Only the newest centre can be nearer than the others.
             *w = w.min(distance(points.row(i), points.row(chosen)));
         }
         let total: f64 = weights.iter().map(|&w| f64::from(w)).sum();

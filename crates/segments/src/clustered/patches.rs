@@ -76,6 +76,7 @@ impl PatchSample {
         }
         let places = values.len() / self.dim;
         let mut rng = self.seed.derive(&format!("image {}", self.pushed)).rng();
+        // Neighbouring images share a fold, so that halves of the folds do not share a batch.
         let fold = (self.pushed * FOLDS.min(self.images) / self.images) as u8;
         // The first steps of a Fisher–Yates shuffle: distinct places, each with equal chance.
         let mut order: Vec<usize> = (0..places).collect();

@@ -103,6 +103,7 @@ impl PlaceSums {
         let fold = self.pushed * self.folds.len() / self.images;
         let fold = &mut self.folds[fold];
         for ((sum, square), &v) in fold.sums.iter_mut().zip(&mut fold.squares).zip(values) {
+            // The spread is a difference of large sums, which `f32` would lose.
             let v = f64::from(v);
             *sum += v;
             *square += v * v;

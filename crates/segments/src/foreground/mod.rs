@@ -4,11 +4,13 @@ mod hull;
 mod lab;
 mod mask;
 mod params;
+mod piece;
 mod threshold;
 
 pub(crate) use hull::{Rectangle, smallest_rectangle};
 pub(crate) use mask::components;
 pub use params::ForegroundParams;
+pub use piece::Piece;
 
 use crate::SegmentsError;
 use segad_core::{Image, ImageId, Key, KeyHasher, LabelMap, SegmentSource};
@@ -33,15 +35,6 @@ pub struct ForegroundReport {
     pub area: f64,
     /// Anything suspicious, in words.
     pub warnings: Vec<String>,
-}
-
-/// A piece of the foreground, at the image's own size: the prompt for a promptable network.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Piece {
-    /// Left, top, right, bottom in pixels; right and bottom are the last ones inside.
-    pub bounds: [usize; 4],
-    /// x and y of the piece's pixel nearest to their mean, which may itself be outside.
-    pub inside: [usize; 2],
 }
 
 /// A foreground at the image's own size.
@@ -145,6 +138,7 @@ impl Foreground {
         let total = (height * width) as f64;
         let lab = lab::from_srgb(image);
         let border = self.border(height, width);
+        // The median ignores a product that touches a small part of the border.
         let border_lab = [0, 1, 2].map(|c| median(border.iter().map(|&i| lab[i][c]).collect()));
         let distances: Vec<f32> = lab.iter().map(|l| distance(l, &border_lab)).collect();
         let threshold = p
@@ -154,6 +148,7 @@ impl Foreground {
             .iter()
             .map(|&d| f64::from(d) > threshold)
             .collect();
+        // Specks go first; closing would connect them to the product.
         let opened = mask::open(&raw, height, width, pixels(p.open, height, width));
         let closed = mask::close(&opened, height, width, pixels(p.close, height, width));
         let mut pieces = components(&closed, height, width, true);
@@ -173,6 +168,7 @@ impl Foreground {
             hull::fill(&mut mask, width);
         }
         let area = self.check_area(id, &mask, threshold)?;
+        // Before morphology, which would hide how uniform the border is.
         let beyond = border.iter().filter(|&&i| raw[i]).count();
         let border_beyond = beyond as f64 / border.len() as f64;
         let report = ForegroundReport {
@@ -227,36 +223,6 @@ impl Foreground {
             .field("height", &self.height)
             .field("width", &self.width);
         hasher.finish()
-    }
-}
-
-impl Piece {
-    fn of(pixels: &[usize], width: usize) -> Self {
-        let mut bounds = [usize::MAX, usize::MAX, 0, 0];
-        let mut sum = [0.0; 2];
-        for &i in pixels {
-            let [x, y] = [i % width, i / width];
-            bounds = [
-                bounds[0].min(x),
-                bounds[1].min(y),
-                bounds[2].max(x),
-                bounds[3].max(y),
-            ];
-            sum = [sum[0] + x as f64, sum[1] + y as f64];
-        }
-        let mean = sum.map(|s| s / pixels.len() as f64);
-        let off_mean = |&i: &usize| {
-            ((i % width) as f64 - mean[0]).powi(2) + ((i / width) as f64 - mean[1]).powi(2)
-        };
-        let nearest = pixels
-            .iter()
-            .copied()
-            .min_by(|a, b| off_mean(a).total_cmp(&off_mean(b)))
-            .expect("a piece has at least one pixel");
-        Self {
-            bounds,
-            inside: [nearest % width, nearest / width],
-        }
     }
 }
 
