@@ -215,3 +215,52 @@ fn detectors_and_classifiers_have_the_same_files() {
         }
     }
 }
+
+const RULE: &str = "Only `files` touches the disk";
+
+/// The calls that clippy.toml leaves to `files`, as code writes them: `fs::read(`, `File::open(`, ….
+fn calls_of_files() -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("clippy.toml")).unwrap();
+    let settings: toml::Table = text.parse().unwrap();
+    let methods = settings["disallowed-methods"].as_array().unwrap();
+    let disk = methods.iter().filter_map(|method| {
+        let path = method["path"].as_str().unwrap();
+        let (start, name) = path.rsplit_once("::").unwrap();
+        start.starts_with("std::fs").then(|| {
+            assert_eq!(method["reason"].as_str().unwrap(), RULE.replace('O', "o"));
+            format!("{}::{name}(", start.rsplit("::").next().unwrap())
+        })
+    });
+    disk.collect()
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn only_files_touches_the_disk() {
+    let docs = std::fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    assert!(docs.contains(RULE));
+    let calls = calls_of_files();
+    assert!(calls.contains(&"fs::read(".to_owned()) && calls.contains(&"File::open(".to_owned()));
+    for Package { name, folder, .. } in members() {
+        let mut files = Vec::new();
+        sources(&folder.join("src"), &mut files);
+        for file in files.iter().filter(|_| name != "segad-files") {
+            let text = std::fs::read_to_string(file).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            for line in code.lines().filter(|l| !l.trim_start().starts_with("//")) {
+                let call = calls.iter().find(|call| line.contains(call.as_str()));
+                assert!(call.is_none(), "{}: {line}", file.display());
+            }
+        }
+    }
+}

@@ -3,16 +3,14 @@
 //!
 //! The maps are made up, of VisA's size (12 classes, 10 seeds, 3 rows). Both sides start from what
 //! they read in daily use: Python from `.npy` files, segad from a warm import.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "it measures seconds and makes a place of its own"
-)]
+#![expect(clippy::disallowed_methods, reason = "it measures seconds")]
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use segad_files::FileError;
 use segad_provision::native::Native;
 use segad_provision::{exit, programs};
 
@@ -79,7 +77,7 @@ pub(crate) fn run(
             .arg(&out)
             .args(["--set", &format!("seeds=[{}]", options.seeds)]);
         let (seconds, peak) = timed(&mut command)?;
-        remove(&store)?;
+        segad_files::remove(&store)?;
         println!(
             "segad: {seconds:.1} s{}",
             peak.map_or(String::new(), |p| format!(", peak memory {p} MiB"))
@@ -178,36 +176,22 @@ fn segad_command(binary: &Path, store: &Path) -> Command {
 
 /// A store that holds the imported maps and nothing else, without copying them.
 fn warm_store(imported: &Path, store: &Path) -> Result<(), XtaskError> {
-    remove(store)?;
+    segad_files::remove(store)?;
     link(&imported.join("v1/maps"), &store.join("v1/maps"))
 }
 
 fn link(from: &Path, to: &Path) -> Result<(), XtaskError> {
-    let at = |source| XtaskError::Start {
-        command: format!("link {}", from.display()),
-        source,
-    };
-    std::fs::create_dir_all(to).map_err(at)?;
-    for entry in std::fs::read_dir(from).map_err(at)? {
-        let entry = entry.map_err(at)?;
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            link(&entry.path(), &target)?;
+    segad_files::create_dir(to)?;
+    for path in segad_files::list_all(from)? {
+        let target = to.join(segad_files::name_of(&path));
+        if path.is_dir() {
+            link(&path, &target)?;
         } else {
-            std::fs::hard_link(entry.path(), target).map_err(at)?;
+            std::fs::hard_link(&path, &target)
+                .map_err(|e| FileError::new("link the file", &target, e))?;
         }
     }
     Ok(())
-}
-
-fn remove(folder: &Path) -> Result<(), XtaskError> {
-    match std::fs::remove_dir_all(folder) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(XtaskError::Start {
-            command: format!("remove {}", folder.display()),
-            source,
-        }),
-        _ => Ok(()),
-    }
 }
 
 /// Python with the packages, in an environment of its own; none if there is no Python they are
@@ -219,7 +203,7 @@ pub(crate) fn environment(
     packages: &[&str],
 ) -> Result<Option<PathBuf>, XtaskError> {
     let (python, mark) = (folder.join("bin/python"), folder.join("packages.txt"));
-    if std::fs::read_to_string(&mark).is_ok_and(|m| m == packages.join("\n")) {
+    if segad_files::read_to_string(&mark).is_ok_and(|m| m == packages.join("\n")) {
         return Ok(Some(python));
     }
     if context.provisioner.offline {
@@ -234,7 +218,7 @@ pub(crate) fn environment(
         if !fits.is_ok_and(|s| s.success()) {
             continue;
         }
-        remove(folder)?;
+        segad_files::remove(folder)?;
         programs::run(Command::new(program).args(["-m", "venv"]).arg(folder))?;
         let mut pip = Command::new(&python);
         pip.args([
@@ -293,7 +277,7 @@ fn timed(command: &mut Command) -> Result<(f64, Option<u64>), XtaskError> {
         if let Some(status) = child.try_wait().map_err(failed)? {
             break status;
         }
-        peak = std::fs::read_to_string(&status_file)
+        peak = segad_files::read_to_string(status_file.as_ref())
             .ok()
             .and_then(|s| peak_of(&s))
             .or(peak);
@@ -321,16 +305,10 @@ fn peak_of(status: &str) -> Option<u64> {
 
 /// How many metrics of the reference were compared with ours, and the largest difference.
 fn differences(told: &Path, ours: &Path) -> Result<(usize, f64), XtaskError> {
-    let read = |path: &Path| {
-        std::fs::read_to_string(path).map_err(|source| XtaskError::Start {
-            command: path.display().to_string(),
-            source,
-        })
-    };
     let wrong =
         || XtaskError::Build("the reference's metrics and ours do not fit together".to_owned());
-    let told: serde_json::Value = serde_json::from_str(&read(told)?).map_err(|_| wrong())?;
-    let text = read(ours)?;
+    let told: serde_json::Value = segad_files::read_json(told).map_err(|_| wrong())?;
+    let text = segad_files::read_to_string(ours)?;
     // Row names hold no comma and no quote, so a plain split reads these lines.
     let lines: Vec<Vec<&str>> = text.lines().map(|l| l.split(',').collect()).collect();
     let find = |row: &str, class: &str, seed: u64, metric: &str| -> Option<f64> {

@@ -78,12 +78,8 @@ pub fn open_with(path: &Path, limits: Limits) -> Result<Image, ImagingError> {
 ///
 /// # Errors
 /// [`ImagingError::Read`] naming the file.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "images and label maps are read in place; nothing is written here"
-)]
 pub fn read_file(path: &Path) -> Result<Vec<u8>, ImagingError> {
-    std::fs::read(path).map_err(|e| ImagingError::Read(e).at(path))
+    segad_files::read(path).map_err(|e| ImagingError::Read(e.source).at(path))
 }
 
 /// Labels as a file states them, not yet checked against a number of segments.

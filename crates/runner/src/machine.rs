@@ -18,7 +18,8 @@ pub struct Machine {
 impl Machine {
     /// This machine. What the system does not tell is "unknown" or 0.
     pub fn here() -> Self {
-        let cpu = read("/proc/cpuinfo")
+        let cpu = segad_files::read_to_string("/proc/cpuinfo".as_ref())
+            .unwrap_or_default()
             .lines()
             .find_map(|l| l.strip_prefix("model name").and_then(|l| l.split_once(':')))
             .map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned());
@@ -37,16 +38,8 @@ pub fn peak_memory_mib() -> u64 {
 }
 
 fn field_kib(path: &str, field: &str) -> u64 {
-    let text = read(path);
+    let text = segad_files::read_to_string(path.as_ref()).unwrap_or_default();
     let line = text.lines().find_map(|l| l.strip_prefix(field));
     line.and_then(|l| l.split_whitespace().next()?.parse().ok())
         .unwrap_or(0)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "/proc is how the kernel tells about itself, no data file"
-)]
-fn read(path: &str) -> String {
-    std::fs::read_to_string(path).unwrap_or_default()
 }

@@ -173,6 +173,8 @@ fn import_checks_the_digest_and_writes_the_same_bytes() {
     assert_eq!(view.dtype(), safetensors::Dtype::F32);
     let first = f32::from_le_bytes(view.data()[..4].try_into().unwrap());
     assert_eq!(first, 0.25);
-    let files = std::fs::read_dir(target.parent().unwrap()).unwrap().count();
+    let files = segad_files::list_all(target.parent().unwrap())
+        .unwrap()
+        .len();
     assert_eq!(files, 1, "a temporary file was left behind");
 }

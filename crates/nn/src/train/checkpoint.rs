@@ -2,8 +2,9 @@ use super::TrainError;
 use super::curve::Recorder;
 use super::optimise::Slot;
 use crate::NnError;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use segad_core::{Key, KeyHasher};
+use segad_files::FileError;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -124,10 +125,6 @@ impl Checkpoint {
 
     /// Replaces the file: written under another name, synced, renamed. A kill at any time leaves
     /// the old or the new.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a checkpoint belongs to the training that writes it, not to the store"
-    )]
     pub fn write(
         &self,
         state: &[(String, &Tensor)],
@@ -154,32 +151,19 @@ impl Checkpoint {
         };
         let entry = serde_json::to_string(&entry).map_err(|e| self.error(e))?;
         let meta = HashMap::from([(ENTRY.to_owned(), entry)]);
-        let folder = self.path.parent().unwrap_or(Path::new("."));
         let part = self.path.with_extension("part");
-        let io = |e: std::io::Error| self.error(format!("cannot be written: {e}"));
-        std::fs::create_dir_all(folder).map_err(io)?;
-        safetensors::serialize_to_file(views, Some(meta), &part)
-            .map_err(|e| self.error(format!("cannot be written: {e}")))?;
-        std::fs::OpenOptions::new()
-            .write(true)
-            .open(&part)
-            .and_then(|f| f.sync_all())
-            .map_err(io)?;
-        std::fs::rename(&part, &self.path).map_err(io)?;
-        // A folder can be synced on Unix; where not, the rename is at worst lost, not torn.
-        if let Ok(folder) = std::fs::File::open(folder) {
-            let _ = folder.sync_all();
-        }
-        Ok(())
+        segad_files::create_dir(segad_files::parent(&self.path))?;
+        safetensors::serialize_to_file(views, Some(meta), &part).map_err(|e| match e {
+            SafeTensorError::IoError(e) => FileError::new("write the file", &part, e).into(),
+            other => self.error(other),
+        })?;
+        Ok(segad_files::publish(&part, &self.path)?)
     }
 
     /// Reads the file, if there is one, into these tensors; call it under `no_grad`.
-    #[expect(clippy::disallowed_methods, reason = "as for writing")]
     pub fn read(&self, state: &[(String, &Tensor)]) -> Result<Option<Position>, TrainError> {
-        let bytes = match std::fs::read(&self.path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(self.error(format!("cannot be read: {e}"))),
+        let Some(bytes) = segad_files::read_if_present(&self.path)? else {
+            return Ok(None);
         };
         let damaged = |e: &dyn std::fmt::Display| {
             self.error(format!(

@@ -1,5 +1,6 @@
 use crate::NnError;
 use segad_core::BoxError;
+use segad_files::FileError;
 use std::path::PathBuf;
 
 /// What can go wrong while a network is trained.
@@ -64,7 +65,10 @@ pub enum TrainError {
         /// Steps done; a checkpoint of it was written where a folder was given.
         step: u64,
     },
-    /// A checkpoint cannot be written or read.
+    /// The file of a checkpoint could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A checkpoint is damaged or belongs to another training.
     #[error("checkpoint {}: {problem}", path.display())]
     Checkpoint {
         /// The file.
