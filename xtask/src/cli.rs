@@ -1,104 +1,214 @@
-//! The command line.
+//! The command line: verbs of this program, and those of `segad`, which are passed on.
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use segad_provision::exit;
 
-/// Set-up and orchestration.
+use crate::fetch;
+
+/// Set up this machine, then build and run `segad`.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = PASSED_ON)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = exit::help())]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub verb: Verb,
+    verb: Verb,
 }
 
-const PASSED_ON: &str = "\
-Passed on to the binary `segad`, after setting up and building it (`cargo xtask <command> --help` tells more):
-  demo       The whole method on real images; also fetches data and weights
-  reproduce  A table of the paper
-  plan       What a run would compute
-  sweep      An experiment file
-  tables     Tables of results
-  data, fit, inspect, explain, export, serve, segments, defects, import, cell, store, config, completions
-With --offline, these use no network: what is missing is named.
-
-Exit codes: 0 ok, 1 some cells failed, 2 usage, 3 configuration, 4 nothing selected, 5 missing or damaged input,
-6 differs from the paper or the snapshot, 130 interrupted.";
-
+/// The verbs of this program.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Bring libtorch and XGBoost to this machine, and tell cargo where they lie
+    /// Install libtorch and XGBoost into the cache and point cargo at them
     Setup {
         /// Use no network; fail with what is missing
         #[arg(long)]
         offline: bool,
     },
-    /// Show what is expected, what is found, and how to fix it
+    /// Report what is expected, what is installed, and how to fix it
     Doctor,
-    /// Fetch data sets or pretrained weights; a download that broke off goes on, what is there
-    /// already stays
+    /// Fetch data sets or pretrained weights
+    ///
+    /// Interrupted downloads are resumed; what is complete is kept.
     Fetch {
-        /// elpv, vad, visa, mvtec, segad-maps, weights (all), or by name: efficientnet-lite2,
-        /// wide-resnet50-2, wide-resnet50-2-v2, resnet18, efficientad-teacher-medium,
-        /// efficientad-teacher-small
-        #[arg(required = true)]
+        /// Names of data sets and of weights; `weights` means all weights
+        #[arg(required = true, value_parser = PossibleValuesParser::new(fetch::names()))]
         what: Vec<String>,
-        /// The archive of the (one) data set or the PyTorch file of the weights, if you have it; a
-        /// path or an address
+        /// Path or URL of the data set's archive or of the weights' PyTorch file, if you have it
         #[arg(long, value_name = "FILE|URL")]
         from: Option<String>,
         /// Use no network; fail with what is missing
         #[arg(long)]
         offline: bool,
     },
-    /// Run the whole test suite: formatting, lints, documentation tests, tests
+    /// Run formatting, lints, doc tests and the full test suite
     Test {
-        /// Passed on to the test runner, as names of tests
+        /// Names of tests to run instead; passed on to the test runner
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         filters: Vec<OsString>,
     },
-    /// Run a benchmark, or all of them; `reference` times segad against the Python reference on
-    /// made-up maps, `detectors` the four detectors against PyTorch, ONNX Runtime and OpenVINO
+    /// Run the project's benchmarks, or one of them
+    ///
+    /// `reference` times segad against the Python reference on generated maps, `detectors` the four
+    /// detectors against PyTorch, ONNX Runtime and OpenVINO. To measure a model of yours, run
+    /// `cargo xtask segad bench MODEL`.
     Bench {
-        /// Its name
+        /// Name of the benchmark
         name: Option<String>,
         /// Passed on to the benchmark
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
-    /// Everything else goes to `segad`
-    #[command(external_subcommand)]
-    Segad(Vec<OsString>),
+    /// Regenerate the pages of docs/ that are derived from the code
+    Codegen {
+        /// Write nothing; exit with 6 if a page is stale
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+/// The verb that passes on any command of `segad`, also one whose name a verb of this program has.
+const SEGAD: &str = "segad";
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Own(Verb),
+    /// Words for `segad`.
+    Segad {
+        offline: bool,
+        words: Vec<OsString>,
+    },
+}
+
+/// Reads the arguments of this process. The words for `segad` are checked against its own
+/// definition, so that a mistake ends before anything is built.
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Request, clap::Error> {
+    let matches = command().try_get_matches_from(&arguments)?;
+    let name = matches.subcommand_name().unwrap_or_default();
+    if Verb::has_subcommand(name) {
+        return Ok(Request::Own(Cli::from_arg_matches(&matches)?.verb));
+    }
+    let mut words = arguments[1..].to_vec();
+    // `segad` never uses the network; the option is for what this program does beforehand.
+    let given = words.len();
+    words.retain(|word| word != "--offline");
+    let offline = words.len() < given;
+    if name == SEGAD {
+        words.remove(0);
+    }
+    Ok(Request::Segad { offline, words })
+}
+
+/// The verbs of this program and of `segad`, as one command.
+pub(crate) fn command() -> Command {
+    let offline = Arg::new("offline")
+        .long("offline")
+        .action(ArgAction::SetTrue)
+        .global(true)
+        .help("Use no network; fail with what is missing");
+    let segad = segad_args::Cli::command();
+    let everywhere: Vec<Arg> = segad
+        .get_arguments()
+        .filter(|arg| arg.is_global_set())
+        .cloned()
+        .collect();
+    let own = Cli::command();
+    // In help they follow this program's own, which clap numbers from 0.
+    let own_verbs = own.get_subcommands().count();
+    let passed_on = segad
+        .get_subcommands()
+        .filter(|verb| !Verb::has_subcommand(verb.get_name()))
+        .zip(own_verbs..)
+        .map(|(verb, place)| verb.clone().display_order(place))
+        .map(|verb| verb.args(&everywhere).arg(&offline));
+    own.subcommands(passed_on).subcommand(
+        segad
+            .clone()
+            .about("Run any command of segad, e.g. `segad bench MODEL`")
+            .display_order(own_verbs + segad.get_subcommands().count())
+            .arg(&offline),
+    )
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
-    #[test]
-    fn definition_is_sound() {
-        Cli::command().debug_assert();
+    fn parse_words(words: &[&str]) -> Result<Request, clap::Error> {
+        let program = ["xtask"].into_iter();
+        parse(
+            program
+                .chain(words.iter().copied())
+                .map(Into::into)
+                .collect(),
+        )
+    }
+
+    fn passed_on(words: &[&str]) -> (bool, Vec<OsString>) {
+        match parse_words(words).unwrap() {
+            Request::Segad { offline, words } => (offline, words),
+            own => panic!("{own:?}"),
+        }
     }
 
     #[test]
-    fn other_commands_are_passed_on_whole() {
-        let cli = Cli::parse_from(["xtask", "reproduce", "3", "--profile", "smoke", "--help"]);
-        let Verb::Segad(words) = cli.verb else {
-            panic!("{:?}", cli.verb)
-        };
-        assert_eq!(words, ["reproduce", "3", "--profile", "smoke", "--help"]);
+    fn definition_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn commands_of_segad_are_passed_on_whole() {
+        let words = ["reproduce", "table3", "--profile", "smoke", "-q"];
+        assert_eq!(passed_on(&words), (false, words.map(Into::into).into()));
+        for words in [
+            &["store", "--offline", "ls"][..],
+            &["segad", "--offline", "store", "ls"],
+        ] {
+            let expected = ["store", "ls"].map(Into::into).into();
+            assert_eq!(passed_on(words), (true, expected));
+        }
+    }
+
+    #[test]
+    fn every_command_of_segad_can_be_reached() {
+        let segad = segad_args::Cli::command();
+        for verb in segad.get_subcommands() {
+            let name = verb.get_name();
+            let help = parse_words(&["segad", name, "--help"]).unwrap_err();
+            assert_eq!(help.kind(), clap::error::ErrorKind::DisplayHelp, "{name}");
+        }
+        let expected = ["bench", "m.segad"].map(Into::into).into();
+        assert_eq!(passed_on(&["segad", "bench", "m.segad"]), (false, expected));
+        assert!(matches!(
+            parse_words(&["bench", "reference"]).unwrap(),
+            Request::Own(Verb::Bench { .. })
+        ));
+    }
+
+    #[test]
+    fn mistakes_end_before_anything_is_built() {
+        for words in [
+            &["demmo"][..],
+            &["cell"],
+            &["fit"],
+            &["plan"],
+            &["store", "prune", "--keep", "much"],
+            &["fetch"],
+        ] {
+            let error = parse_words(words).unwrap_err();
+            assert_eq!(error.exit_code(), i32::from(exit::USAGE), "{words:?}");
+        }
     }
 
     #[test]
     fn fetch_takes_a_file() {
-        let cli = Cli::parse_from(["xtask", "fetch", "resnet18", "--from", "x.pth"]);
-        let Verb::Fetch { what, from, .. } = cli.verb else {
-            panic!("{:?}", cli.verb)
+        let Request::Own(Verb::Fetch { what, from, .. }) =
+            parse_words(&["fetch", "resnet18", "--from", "x.pth"]).unwrap()
+        else {
+            panic!("not fetch")
         };
         assert_eq!(what, ["resnet18"]);
         assert_eq!(from.as_deref(), Some("x.pth"));
-        assert!(Cli::try_parse_from(["xtask", "fetch"]).is_err());
     }
 }

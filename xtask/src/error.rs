@@ -24,8 +24,6 @@ pub(crate) enum XtaskError {
     },
     #[error("{0}")]
     Build(String),
-    #[error("the command {0:?} is unknown; see cargo xtask --help")]
-    Unknown(String),
 }
 
 impl From<FileError> for XtaskError {
@@ -39,7 +37,7 @@ impl XtaskError {
         match self {
             Self::Provision(e) | Self::Weights(WeightsError::File(e)) => e.exit_code(),
             Self::Weights(_) | Self::Dataset(_) | Self::Input(_) => exit::INPUT,
-            Self::Usage(_) | Self::Unknown(_) => exit::USAGE,
+            Self::Usage(_) => exit::USAGE,
             Self::Start { .. } => exit::CONFIGURATION,
             Self::Build(_) => exit::FAILED,
         }

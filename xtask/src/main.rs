@@ -13,6 +13,7 @@ mod bench;
 mod bench_detectors;
 mod cargo;
 mod cli;
+mod codegen;
 mod doctor;
 mod error;
 mod fetch;
@@ -22,20 +23,21 @@ mod test;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use segad_provision::exit;
 
-use cli::{Cli, Verb};
+use cli::{Request, Verb};
 use error::XtaskError;
 
 fn main() -> ExitCode {
-    let code = match run(Cli::parse().verb) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error}");
-            error.exit_code()
-        }
+    let request = cli::parse(std::env::args_os().collect()).unwrap_or_else(|error| error.exit());
+    let ended = match request {
+        Request::Own(verb) => run(verb),
+        Request::Segad { offline, words } => segad::run(offline, &words),
     };
+    let code = ended.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        error.exit_code()
+    });
     ExitCode::from(code)
 }
 
@@ -82,6 +84,6 @@ fn run(verb: Verb) -> Result<u8, XtaskError> {
                 &arguments,
             )
         }
-        Verb::Segad(words) => segad::run(&words),
+        Verb::Codegen { check } => codegen::run(&cargo::workspace_root(), check),
     }
 }

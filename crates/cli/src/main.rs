@@ -1,13 +1,13 @@
 //! The binary `segad`: reads the command line, runs the command, turns its end into an exit code.
 
-mod cli;
 mod commands;
 mod frames;
 mod served;
+mod session;
 mod stream;
 
 use clap::Parser;
-use cli::Cli;
+use segad_args::Cli;
 use segad_provision::exit;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;

@@ -1,4 +1,4 @@
-//! Exit codes that `cargo xtask` and `segad` share.
+//! Exit codes that `cargo xtask` and `segad` share. Help and documentation print [`ALL`].
 
 /// Everything asked for was done.
 pub const OK: u8 = 0;
@@ -14,5 +14,32 @@ pub const NOTHING_SELECTED: u8 = 4;
 pub const INPUT: u8 = 5;
 /// A result differs from the paper or the snapshot beyond the tolerance.
 pub const DIFFERS: u8 = 6;
+/// The machine refuses: the disk is full, memory is short, permission is denied.
+pub const SYSTEM: u8 = 7;
+/// A bug in the program; the number is that of `EX_SOFTWARE`.
+pub const INTERNAL: u8 = 70;
 /// Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
+
+/// Every code with its meaning, ascending.
+pub const ALL: [(u8, &str); 10] = [
+    (OK, "success"),
+    (FAILED, "some cells or images failed; the rest is done"),
+    (USAGE, "wrong command line"),
+    (CONFIGURATION, "wrong setting, experiment file or set-up"),
+    (NOTHING_SELECTED, "nothing selected"),
+    (INPUT, "missing or damaged input"),
+    (
+        DIFFERS,
+        "result differs beyond the tolerance (`--check`, `export`)",
+    ),
+    (SYSTEM, "disk full, out of memory or permission denied"),
+    (INTERNAL, "bug in the program"),
+    (INTERRUPTED, "interrupted"),
+];
+
+/// [`ALL`] as the end of a help text.
+pub fn help() -> String {
+    let lines = ALL.map(|(code, meaning)| format!("\n{code:>5}  {meaning}"));
+    format!("Exit codes:{}", lines.concat())
+}

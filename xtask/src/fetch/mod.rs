@@ -64,24 +64,29 @@ pub(crate) fn run(
     failure.map_or(Ok(places), Err)
 }
 
+/// Every name that can be fetched, with what it stands for.
+fn known() -> Vec<(&'static str, Vec<Thing>)> {
+    let mut known = vec![
+        (elpv::NAME, vec![Thing::Elpv]),
+        (maps::NAME, vec![Thing::Maps]),
+        (ALL_WEIGHTS, WEIGHTS.iter().map(Thing::Weights).collect()),
+    ];
+    known.extend(dataset::NAMES.map(|name| (name, vec![Thing::Dataset(name)])));
+    known.extend(WEIGHTS.iter().map(|w| (w.name, vec![Thing::Weights(w)])));
+    known
+}
+
+/// Every name that can be fetched.
+pub(crate) fn names() -> Vec<&'static str> {
+    known().into_iter().map(|(name, _)| name).collect()
+}
+
 fn named(name: &str) -> Result<Vec<Thing>, XtaskError> {
-    if name == ALL_WEIGHTS {
-        return Ok(WEIGHTS.iter().map(Thing::Weights).collect());
-    }
-    let others = [(elpv::NAME, Thing::Elpv), (maps::NAME, Thing::Maps)];
-    let datasets = dataset::NAMES.map(|name| (name, Thing::Dataset(name)));
-    let weights = WEIGHTS.iter().map(|w| (w.name, Thing::Weights(w)));
-    let all: Vec<(&str, Thing)> = others.into_iter().chain(datasets).chain(weights).collect();
-    match all.iter().find(|(known, _)| *known == name) {
-        Some((_, thing)) => Ok(vec![*thing]),
-        None => {
-            let known: Vec<&str> = all.iter().map(|(known, _)| *known).collect();
-            let known = known.join(", ");
-            Err(XtaskError::Usage(format!(
-                "nothing to fetch is called {name:?}; known are {ALL_WEIGHTS} (all of them), {known}"
-            )))
-        }
-    }
+    let found = known().into_iter().find(|(known, _)| *known == name);
+    found.map(|(_, things)| things).ok_or_else(|| {
+        let known = names().join(", ");
+        XtaskError::Usage(format!("cannot fetch {name:?}; known names: {known}"))
+    })
 }
 
 #[cfg(test)]

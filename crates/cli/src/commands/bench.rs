@@ -3,8 +3,8 @@
 use super::fit::failure;
 use super::inspect::open_model;
 use super::setup;
-use crate::cli::product::Bench;
 use crate::stream::ordered;
+use segad_args::Bench;
 use segad_core::{Device, Image};
 use segad_product::{Inspector, Model};
 use segad_runner::Failure;

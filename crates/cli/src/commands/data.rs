@@ -1,10 +1,10 @@
 //! `data`: look at what goes in.
 
 use super::setup;
-use crate::cli::Data;
+use crate::session::Session;
+use segad_args::DataCommand;
 use segad_core::{ImageId, Sample, Seed};
 use segad_datasets::{Dataset, Entry, Protocol, ProtocolParams};
-use segad_provision::Cache;
 use segad_runner::Failure;
 use segad_runner::progress::Bars;
 use std::collections::{HashMap, HashSet};
@@ -13,17 +13,19 @@ use std::path::Path;
 /// How many names of a kind are listed before the rest is counted.
 const LISTED: usize = 20;
 
-pub(super) fn run(command: Data, bars: &Bars) -> Result<(), Failure> {
+pub(super) fn run(command: DataCommand, session: &Session) -> Result<(), Failure> {
     match command {
-        Data::Verify { dataset, data } => verify(&opened(&dataset, data.as_deref(), bars)?, bars),
-        Data::Miniature { folder, size, seed } => {
+        DataCommand::Verify { dataset, data } => {
+            verify(&open(&dataset, data.as_deref(), session)?, &session.bars)
+        }
+        DataCommand::Miniature { folder, size, seed } => {
             let params = segad_miniature::Params {
                 size,
                 seed: segad_core::Seed(seed),
             };
-            segad_miniature::write(&folder, &params, bars).map_err(Failure::input)
+            segad_miniature::write(&folder, &params, &session.bars).map_err(Failure::input)
         }
-        Data::Split {
+        DataCommand::Split {
             dataset,
             out,
             class,
@@ -32,7 +34,7 @@ pub(super) fn run(command: Data, bars: &Bars) -> Result<(), Failure> {
             run,
             data,
         } => {
-            let dataset = opened(&dataset, data.as_deref(), bars)?;
+            let dataset = open(&dataset, data.as_deref(), session)?;
             split(&dataset, &out, class.as_deref(), protocol, Seed(seed), run)
         }
     }
@@ -86,9 +88,8 @@ fn verify(dataset: &Dataset, bars: &Bars) -> Result<(), Failure> {
     }
 }
 
-fn opened(name: &str, data: Option<&Path>, bars: &Bars) -> Result<Dataset, Failure> {
-    let cache = Cache::from_env().map_err(Failure::configuration)?;
-    setup::dataset(name, None, data, &cache, bars)
+fn open(name: &str, data: Option<&Path>, session: &Session) -> Result<Dataset, Failure> {
+    setup::dataset(name, None, data, &session.cache()?, &session.bars)
 }
 
 /// Copies what trains and what tests, each with a list.

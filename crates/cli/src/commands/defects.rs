@@ -1,6 +1,6 @@
 //! `defects preview`: what generated defects look like.
 
-use crate::cli::Preview;
+use segad_args::Preview;
 use segad_core::{Image, LabelMap, Seed};
 use segad_defects::Generated;
 use segad_methods::ImageSet;

@@ -2,7 +2,7 @@
 
 use super::fit::failure;
 use super::inspect::open_model;
-use crate::cli::product::Explain;
+use segad_args::Explain;
 use segad_core::Device;
 use segad_imaging::{encode_png, outline};
 use segad_product::Inspector;

@@ -2,7 +2,7 @@
 
 use super::fit::failure;
 use super::inspect::open_model;
-use crate::cli::product::Export;
+use segad_args::Export;
 use segad_core::Device;
 use segad_imaging::encode_labels_png;
 use segad_methods::frozen;

@@ -1,7 +1,8 @@
 //! `fit`: a model of one product from good and a few bad images.
 
 use super::setup;
-use crate::cli::product::FitProduct;
+use crate::session::Session;
+use segad_args::FitProduct;
 use segad_core::{BoxError, FitContext, Seed};
 use segad_datasets::{Dataset, Layout, Manifest};
 use segad_methods::Pretrained;
@@ -9,13 +10,10 @@ use segad_nn::BackboneKind;
 use segad_product::{
     Data, DetectorSettings, FitSettings, Item, ProductError, Rule, Segments, WeightsSource, budget,
 };
-use segad_provision::Cache;
 use segad_runner::Failure;
 use segad_runner::clock::Stopwatch;
 use segad_runner::inputs::CachedInputs;
-use segad_runner::interrupt::Interrupt;
 use segad_runner::machine;
-use segad_runner::progress::Bars;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,9 +30,9 @@ impl WeightsSource for CachedWeights {
     }
 }
 
-pub(super) fn run(args: &FitProduct, bars: &Bars) -> Result<(), Failure> {
+pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
     let watch = Stopwatch::start();
-    let cache = Cache::from_env().map_err(Failure::configuration)?;
+    let cache = session.cache()?;
     let weights = CachedWeights(CachedInputs::new(cache.root().to_owned(), PathBuf::new()));
     let dataset = open(&args.data, args.name.as_deref())?;
     let settings = settings(args, &dataset, &weights)?;
@@ -54,11 +52,9 @@ pub(super) fn run(args: &FitProduct, bars: &Bars) -> Result<(), Failure> {
     // Folds and forests run side by side; one thread for each network makes the model the same for
     // any number.
     segad_nn::set_threads(1);
-    let tell = bars.clone();
-    let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
     let ctx = FitContext {
-        progress: Arc::new(bars.clone()),
-        cancel: interrupt.no_more,
+        progress: Arc::new(session.bars.clone()),
+        cancel: session.interrupt()?.no_more,
         device: args.device,
         memory: args.memory,
         ..FitContext::default()
@@ -131,7 +127,11 @@ fn settings(
     dataset: &Dataset,
     weights: &CachedWeights,
 ) -> Result<FitSettings, Failure> {
-    let detectors = match (&args.detectors[..], args.backbone) {
+    let backbone: Option<BackboneKind> = match &args.backbone {
+        Some(name) => Some(super::parse("--backbone", name)?),
+        None => None,
+    };
+    let detectors = match (&args.detectors[..], backbone) {
         ([], None) => budget::detectors(args.latency_ms, args.image_size, weights),
         (kinds, backbone) => {
             let backbone = match backbone {
@@ -163,7 +163,7 @@ fn settings(
         }
     };
     settings.level = args.confidence;
-    settings.calibration = args.calibration;
+    settings.calibration = super::parse("--calibration", &args.calibration)?;
     settings.folds = args.folds;
     settings.seed = Seed(args.seed);
     settings.versions = segad_runner::versions::versions()

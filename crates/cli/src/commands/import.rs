@@ -1,7 +1,7 @@
 //! `import`: maps that others computed.
 
-use super::setup;
-use crate::cli::ImportCommand;
+use crate::session::Session;
+use segad_args::ImportCommand;
 use segad_datasets::Manifest;
 use segad_import::{ImportError, Layout, MapsFolder, Report};
 use segad_provision::Cache;
@@ -11,7 +11,7 @@ use segad_store::Store;
 use serde_json::json;
 use std::path::Path;
 
-pub(super) fn run(command: ImportCommand, bars: &Bars) -> Result<(), Failure> {
+pub(super) fn run(command: ImportCommand, session: &Session) -> Result<(), Failure> {
     let ImportCommand::Maps {
         folder,
         layout,
@@ -19,19 +19,21 @@ pub(super) fn run(command: ImportCommand, bars: &Bars) -> Result<(), Failure> {
         manifest,
         store,
     } = command;
-    let cache = Cache::from_env().map_err(Failure::configuration)?;
+    let layout = match layout {
+        Some(name) => Some(super::parse("--layout", &name)?),
+        None => None,
+    };
     let folder = open(
         &folder,
         layout,
         dataset.as_deref(),
         manifest.as_deref(),
-        &cache,
+        &session.cache()?,
     )?;
-    let store = setup::store(store.as_deref(), &cache)?;
-    let tell = bars.clone();
-    let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
+    let store = session.store(store.as_deref())?;
+    let interrupt = session.interrupt()?;
     let watch = clock::Stopwatch::start();
-    let report = import(&folder, &store, bars, &interrupt)?;
+    let report = import(&folder, &store, &session.bars, &interrupt)?;
     let faulty = folder.models().len() * folder.classes().len();
     let faulty = faulty.saturating_sub(report.stored + report.present);
     super::print(&format!(

@@ -2,9 +2,10 @@
 
 use super::fit::failure;
 use super::setup;
-use crate::cli::product::Inspect;
 use crate::frames::{Frames, looks_like_a_picture};
+use crate::session::Session;
 use crate::stream::ordered;
+use segad_args::Inspect;
 use segad_core::{Cancel, Label};
 use segad_files::AtomicFile;
 use segad_imaging::{decode, encode_png, read_file};
@@ -12,8 +13,6 @@ use segad_metrics::Scores;
 use segad_product::{Inspector, Model, RateEstimate, Record, threshold};
 use segad_runner::Failure;
 use segad_runner::folder::image_files;
-use segad_runner::interrupt::Interrupt;
-use segad_runner::progress::Bars;
 use segad_store::{VerdictRow, write_verdicts};
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Write};
@@ -39,7 +38,7 @@ enum Source {
     Failed(String),
 }
 
-pub(super) fn run(args: &Inspect, bars: &Bars) -> Result<(), Failure> {
+pub(super) fn run(args: &Inspect, session: &Session) -> Result<(), Failure> {
     let model = open_model(&args.model)?;
     segad_nn::torch_device(args.device).map_err(Failure::configuration)?;
     let threads = NonZeroUsize::new(setup::threads(args.threads.map(Into::into)))
@@ -50,8 +49,7 @@ pub(super) fn run(args: &Inspect, bars: &Bars) -> Result<(), Failure> {
         (threads, NonZeroUsize::MIN)
     };
     segad_nn::set_threads(within.get());
-    let tell = bars.clone();
-    let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
+    let interrupt = session.interrupt()?;
     let mut labels = HashMap::new();
     let jobs = match args.labelled {
         true => labelled(args, &mut labels)?,
@@ -81,7 +79,7 @@ pub(super) fn run(args: &Inspect, bars: &Bars) -> Result<(), Failure> {
     }
     out.finish()?;
     if args.labelled {
-        bars.line(&compared(&model, &judged)?);
+        session.bars.line(&compared(&model, &judged)?);
     }
     match (inspected, failed) {
         (0, _) if !args.watch => Err(Failure::NothingSelected("there was no image".to_owned())),

@@ -18,64 +18,66 @@ mod store;
 mod tables;
 mod teacher;
 
-use crate::cli::{Cli, Command, DefectsCommand, FitCommand};
+use crate::session::Session;
 use clap::CommandFactory;
+use segad_args::{Cli, Command, DefectsCommand, FitCommand};
 use segad_core::BoxError;
 use segad_runner::Failure;
-use segad_runner::progress::Bars;
+use std::fmt::Display;
 use std::io::Write;
+use std::str::FromStr;
 
 /// Runs a command.
 ///
 /// # Errors
 /// A [`Failure`] with its exit code.
 pub fn run(cli: Cli) -> Result<(), Failure> {
-    let bars = Bars::new(cli.quiet);
+    let session = Session::new(cli.quiet);
     match cli.command {
-        Command::Demo(args) => run::experiment("experiments/demo.toml".as_ref(), &args, &bars),
-        Command::Reproduce { tables, run: args } => run::tables(&tables, &args, &bars),
-        Command::Sweep { file, run: args } => run::experiment(&file, &args, &bars),
+        Command::Demo(args) => run::demo(args, &session),
+        Command::Reproduce { tables, run: args } => run::tables(&tables, &args, &session),
+        Command::Sweep { file, run: args } => run::experiment(&file, &args, &session),
         Command::Plan {
             file,
             run: args,
             json,
-        } => plan::plan(&file, &args, json, &bars),
+        } => plan::plan(&file, &args, json, &session),
         Command::Tables {
             names,
             results,
             check,
-        } => tables::run(&names, &results, check, &bars),
+        } => tables::run(&names, &results, check, &session.bars),
         Command::Config {
             file,
             origin,
             run: args,
         } => plan::config(&file, &args, origin),
-        Command::Data { command } => data::run(command, &bars),
-        Command::Import { command } => import::run(command, &bars),
+        Command::Data { command } => data::run(command, &session),
+        Command::Import { command } => import::run(command, &session),
         Command::Segments { command } => segments::run(&command),
         Command::Defects {
             command: DefectsCommand::Preview(args),
         } => defects::preview(&args),
-        Command::Store { command, store } => store::run(command, store, &bars),
+        Command::Store { command, store } => store::run(command, store, &session),
         Command::Fit {
             command: Some(FitCommand::EfficientadTeacher(args)),
             ..
-        } => teacher::run(&args, &bars),
+        } => teacher::run(&args, &session),
         Command::Fit {
             command: None,
             fit: Some(args),
-        } => fit::run(&args, &bars),
+        } => fit::run(&args, &session),
         Command::Fit {
             command: None,
             fit: None,
         } => Err(Failure::Configuration(
             "fit: expected a folder of images and --out MODEL.segad".to_owned(),
         )),
-        Command::Inspect(args) => inspect::run(&args, &bars),
+        Command::Inspect(args) => inspect::run(&args, &session),
         Command::Explain(args) => explain::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Bench(args) => bench::run(&args),
-        Command::Serve(args) => serve::run(&args, &bars),
+        Command::Serve(args) => serve::run(&args, &session),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "segad", &mut std::io::stdout());
             Ok(())
@@ -102,6 +104,12 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// A name that clap took from a list, as what it names.
+fn parse<T: FromStr<Err: Display>>(option: &str, name: &str) -> Result<T, Failure> {
+    name.parse()
+        .map_err(|e| Failure::Configuration(format!("{option}: {e}")))
+}
+
 /// An argument as a TOML value; what is none is a text.
 fn value(text: &str) -> toml::Value {
     let parsed = toml::from_str::<toml::Table>(&format!("v = {text}"));
@@ -109,4 +117,26 @@ fn value(text: &str) -> toml::Value {
         .ok()
         .and_then(|mut t| t.remove("v"))
         .unwrap_or_else(|| toml::Value::String(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use segad_args::{BACKBONES, CALIBRATIONS, LAYOUTS, NETWORKS};
+    use segad_import::Layout;
+    use segad_methods::teacher::PdnSize;
+    use segad_nn::BackboneKind;
+    use segad_product::CalibrationKind;
+
+    #[test]
+    fn names_on_the_command_line_are_those_of_the_types() {
+        assert_eq!(BACKBONES, BackboneKind::ALL.map(BackboneKind::as_str));
+        let networks = [PdnSize::Medium, PdnSize::Small, PdnSize::Miniature];
+        assert_eq!(NETWORKS, networks.map(PdnSize::as_str));
+        assert_eq!(LAYOUTS, [Layout::Segad, Layout::Folder].map(Layout::as_str));
+        let calibrations = CALIBRATIONS.map(|name| name.parse::<CalibrationKind>().unwrap());
+        assert_eq!(
+            calibrations,
+            [CalibrationKind::Platt, CalibrationKind::Isotonic]
+        );
+    }
 }

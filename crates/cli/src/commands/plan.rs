@@ -1,12 +1,12 @@
 //! `plan` and `config`: say, do nothing.
 
 use super::setup::{self, Prepared};
-use crate::cli::Run;
+use crate::session::Session;
+use segad_args::RunArgs;
 use segad_core::CellKind;
 use segad_grid::{Cell, CellIndex, Plan};
 use segad_runner::Failure;
 use segad_runner::estimate::{Estimate, Past};
-use segad_runner::progress::Bars;
 use segad_runner::schedule;
 use segad_store::FailedCell;
 use serde_json::json;
@@ -16,15 +16,20 @@ use std::path::Path;
 /// What a run would compute. Hit: in the store. Miss: would be computed. Missing: an input is not
 /// there. Failed: an earlier run tried in vain, and the next would not try again. Unused: not in
 /// the store, but nothing that is missing needs it.
-pub(super) fn plan(file: &Path, args: &Run, json: bool, bars: &Bars) -> Result<(), Failure> {
+pub(super) fn plan(
+    file: &Path,
+    args: &RunArgs,
+    json: bool,
+    session: &Session,
+) -> Result<(), Failure> {
     let Prepared {
         experiment, bench, ..
-    } = setup::prepare(file, args, bars)?;
+    } = setup::prepare(file, args, session)?;
     let plan = Plan::new(&experiment, &bench)
         .map_err(|m| Failure::Configuration(format!("{}: {m}", file.display())))?;
     let has = |kind, key: &segad_core::Key| bench.store.contains(kind, key);
     let needed: BTreeSet<_> = plan.needed(has).into_iter().collect();
-    let policy = args.policy();
+    let policy = super::run::policy(args);
     let mut kinds: Vec<CellKind> = needed
         .iter()
         .map(|id: &CellIndex| plan.cells[id.0].kind)
@@ -149,7 +154,7 @@ fn time(seconds: f64) -> String {
 }
 
 /// The merged settings, with the layer that set each.
-pub(super) fn config(file: &Path, args: &Run, origin: bool) -> Result<(), Failure> {
+pub(super) fn config(file: &Path, args: &RunArgs, origin: bool) -> Result<(), Failure> {
     let layers = setup::layers(file, args)?;
     layers.experiment().map_err(Failure::configuration)?;
     let mut text = String::new();

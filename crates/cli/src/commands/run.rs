@@ -2,11 +2,11 @@
 
 use super::import;
 use super::setup::{self, Prepared};
-use crate::cli::Run;
+use crate::session::Session;
+use segad_args::RunArgs;
 use segad_grid::Plan;
 use segad_runner::Failure;
 use segad_runner::clock::Stopwatch;
-use segad_runner::progress::Bars;
 use segad_runner::results;
 use segad_runner::schedule::{self, Policy};
 use std::path::{Path, PathBuf};
@@ -17,8 +17,17 @@ const ALL: [&str; 10] = [
     "table2", "table3", "table4", "table6", "fig6", "text", "table5", "table8", "table9", "readme",
 ];
 
+/// Runs the demo. Its results go where git ignores them, so that trying it changes no committed
+/// table; in profile smoke they do so anyway.
+pub(super) fn demo(mut args: RunArgs, session: &Session) -> Result<(), Failure> {
+    if args.profile != "smoke" {
+        args.out.get_or_insert_with(|| "results/local/demo".into());
+    }
+    experiment(Path::new("experiments/demo.toml"), &args, session)
+}
+
 /// Runs the named experiments; faults of one do not keep the others from running.
-pub(super) fn tables(names: &[String], args: &Run, bars: &Bars) -> Result<(), Failure> {
+pub(super) fn tables(names: &[String], args: &RunArgs, session: &Session) -> Result<(), Failure> {
     let all = names.iter().any(|n| n == "all");
     let files: Vec<PathBuf> = if all {
         ALL.map(named).into()
@@ -32,10 +41,10 @@ pub(super) fn tables(names: &[String], args: &Run, bars: &Bars) -> Result<(), Fa
             let name = file.file_stem().unwrap_or_default();
             args.out = args.out.map(|out| out.join(name));
         }
-        match experiment(file, &args, bars) {
+        match experiment(file, &args, session) {
             Err(Failure::Interrupted(m)) => return Err(Failure::Interrupted(m)),
             Err(failure) if files.len() > 1 => {
-                bars.line(&format!("{}: {failure}", file.display()));
+                session.bars.line(&format!("{}: {failure}", file.display()));
                 let more = worst
                     .as_ref()
                     .is_none_or(|w| failure.exit_code() > w.exit_code());
@@ -53,13 +62,14 @@ fn named(name: &str) -> PathBuf {
 }
 
 /// Runs one experiment and writes its tables and report.
-pub(super) fn experiment(file: &Path, args: &Run, bars: &Bars) -> Result<(), Failure> {
+pub(super) fn experiment(file: &Path, args: &RunArgs, session: &Session) -> Result<(), Failure> {
     let watch = Stopwatch::start();
+    let bars = &session.bars;
     let Prepared {
         experiment,
         bench,
         out,
-    } = setup::prepare(file, args, bars)?;
+    } = setup::prepare(file, args, session)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(bench.settings.threads)
         .build();
@@ -77,7 +87,7 @@ pub(super) fn experiment(file: &Path, args: &Run, bars: &Bars) -> Result<(), Fai
             &bench.store,
             bars,
             &bench.interrupt,
-            &args.policy(),
+            &policy(args),
             &bench,
         )
     });
@@ -129,23 +139,18 @@ pub(super) fn experiment(file: &Path, args: &Run, bars: &Bars) -> Result<(), Fai
     }
 }
 
-impl Run {
-    /// What to do about cells that fail.
-    pub(super) fn policy(&self) -> Policy {
-        let program = segad_runner::versions::build();
-        let (retries, time_limit, rerun_failed) =
-            (self.retries, self.time_limit, self.rerun_failed);
-        Policy {
-            retries,
-            time_limit,
-            rerun_failed,
-            program,
-        }
+/// What to do about cells that fail.
+pub(super) fn policy(args: &RunArgs) -> Policy {
+    Policy {
+        retries: args.retries,
+        time_limit: args.time_limit,
+        rerun_failed: args.rerun_failed,
+        program: segad_runner::versions::build(),
     }
 }
 
 /// The command that gives the same results again.
-fn command_line(file: &Path, args: &Run) -> String {
+fn command_line(file: &Path, args: &RunArgs) -> String {
     let mut command = format!("cargo xtask sweep {}", file.display());
     if args.profile != "paper" {
         command.push_str(&format!(" --profile {}", args.profile));

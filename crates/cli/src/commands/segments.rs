@@ -1,7 +1,7 @@
 //! `segments show`: draws label maps.
 
-use crate::cli::SegmentsCommand;
 use rayon::prelude::*;
+use segad_args::SegmentsCommand;
 use segad_core::{
     BoxError, Device, Image, ImageId, ImageLoader, LabelMap, Precision, Seed, SegmentSource,
 };

@@ -1,16 +1,16 @@
 //! `serve`: a page and an HTTP API on this machine.
 
 use super::setup;
-use crate::cli::serve::Serve;
 use crate::served::{Experiments, FittedOn, Photos, Worker};
+use crate::session::Session;
+use segad_args::Serve;
 use segad_runner::Failure;
 use segad_runner::interrupt::Interrupt;
-use segad_runner::progress::Bars;
 use segad_segments::{SegmentsSpec, SegmentsTable, StaticParams};
 use segad_serve::{Content, Limits, Server, Settings};
 use std::sync::Arc;
 
-pub(super) fn run(args: &Serve, bars: &Bars) -> Result<(), Failure> {
+pub(super) fn run(args: &Serve, session: &Session) -> Result<(), Failure> {
     let content = content(args)?;
     let limits = Limits {
         body: usize::try_from(args.max_body).map_err(Failure::configuration)?,
@@ -24,14 +24,16 @@ pub(super) fn run(args: &Serve, bars: &Bars) -> Result<(), Failure> {
         limits,
     };
     let server = Server::bind(settings, content).map_err(Failure::configuration)?;
-    let tell = bars.clone();
+    let tell = session.bars.clone();
     let interrupt = Interrupt::listen(move |_| tell.line("Stopping; requests that run may end."));
     let interrupt = interrupt.map_err(Failure::input)?;
     if !server.address().ip().is_loopback() {
-        bars.line("This is not only for this machine: whoever reaches the address may use it.");
+        session
+            .bars
+            .line("This is not only for this machine: whoever reaches the address may use it.");
     }
     super::print(&format!("http://{}/\n", server.address()))?;
-    bars.line("Ctrl-C ends it.");
+    session.bars.line("Ctrl-C ends it.");
     server.run(&interrupt.no_more).map_err(Failure::input)
 }
 

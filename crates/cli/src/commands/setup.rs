@@ -1,17 +1,16 @@
 //! From arguments to a bench: the experiment, its data set, the store.
 
 use super::{import, place};
-use crate::cli::Run;
+use crate::session::Session;
+use segad_args::RunArgs;
 use segad_core::Device;
 use segad_datasets::{Dataset, Manifest};
 use segad_grid::{Experiment, Layers};
 use segad_provision::Cache;
-use segad_runner::interrupt::Interrupt;
 use segad_runner::progress::Bars;
 use segad_runner::source::Source;
 use segad_runner::workbench::{IMPORTED, Settings, Workbench};
 use segad_runner::{Failure, results};
-use segad_store::Store;
 use std::path::{Path, PathBuf};
 
 /// An experiment with everything it is run with.
@@ -22,7 +21,7 @@ pub(super) struct Prepared {
 }
 
 /// Reads and merges the layers of an experiment.
-pub(super) fn layers(file: &Path, args: &Run) -> Result<Layers, Failure> {
+pub(super) fn layers(file: &Path, args: &RunArgs) -> Result<Layers, Failure> {
     let text = segad_files::read_to_string(file).map_err(Failure::input)?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let read = |path: &str| Ok(segad_files::read_to_string(&folder.join(path))?);
@@ -48,7 +47,7 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 }
 
 /// The experiment after `--only` and `--exclude`.
-pub(super) fn experiment(file: &Path, args: &Run) -> Result<Experiment, Failure> {
+pub(super) fn experiment(file: &Path, args: &RunArgs) -> Result<Experiment, Failure> {
     let mut experiment = layers(file, args)?
         .experiment()
         .map_err(Failure::configuration)?;
@@ -67,12 +66,6 @@ pub(super) fn experiment(file: &Path, args: &Run) -> Result<Experiment, Failure>
     }
     results::metrics(&experiment)?;
     Ok(experiment)
-}
-
-/// The store of a run.
-pub(super) fn store(chosen: Option<&Path>, cache: &Cache) -> Result<Store, Failure> {
-    let root = chosen.map_or_else(|| cache.root().join("store"), Path::to_owned);
-    Store::open(&root).map_err(Failure::input)
 }
 
 /// A data set by the name of its manifest. Fails only if the manifest does; images are looked at
@@ -122,9 +115,10 @@ pub(super) fn threads(chosen: Option<usize>) -> usize {
 }
 
 /// Everything for one run of an experiment.
-pub(super) fn prepare(file: &Path, args: &Run, bars: &Bars) -> Result<Prepared, Failure> {
+pub(super) fn prepare(file: &Path, args: &RunArgs, session: &Session) -> Result<Prepared, Failure> {
     let experiment = experiment(file, args)?;
-    let cache = Cache::from_env().map_err(Failure::configuration)?;
+    let cache = session.cache()?;
+    let bars = &session.bars;
     let manifest = args.manifest.as_deref();
     let imports = experiment.detectors.values().any(|d| d.kind == IMPORTED);
     // Maps may come with the data.
@@ -168,7 +162,7 @@ pub(super) fn prepare(file: &Path, args: &Run, bars: &Bars) -> Result<Prepared, 
             bars,
         )?),
     };
-    let store = store(args.store.as_deref(), &cache)?;
+    let store = session.store(args.store.as_deref())?;
     let threads = threads(args.machine.threads);
     device_works(args.machine.device)?;
     segad_nn::set_threads(threads);
@@ -181,8 +175,7 @@ pub(super) fn prepare(file: &Path, args: &Run, bars: &Bars) -> Result<Prepared, 
         precision: args.machine.precision,
         batch: args.batch,
     };
-    let tell = bars.clone();
-    let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
+    let interrupt = session.interrupt()?;
     let out = args
         .out
         .clone()
@@ -211,7 +204,7 @@ fn segments_folder(file: &Path) -> PathBuf {
 }
 
 /// `results/` and the file's place below `experiments/`, without extension; `results/smoke/` for
-/// profile smoke, whose numbers mean nothing and must not take the place of those that do.
+/// profile smoke, whose numbers mean nothing and must not replace those that do.
 fn results_folder(file: &Path, name: &str, profile: &str) -> PathBuf {
     let below = file
         .strip_prefix("experiments")

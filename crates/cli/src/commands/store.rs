@@ -1,11 +1,8 @@
 //! `store`: list, check, clean, copy.
 
-use super::setup;
-use crate::cli::StoreCommand;
-use segad_provision::Cache;
+use crate::session::Session;
+use segad_args::StoreCommand;
 use segad_runner::Failure;
-use segad_runner::interrupt::Interrupt;
-use segad_runner::progress::Bars;
 use segad_runner::record::Record;
 use segad_store::Report;
 use std::path::PathBuf;
@@ -13,14 +10,11 @@ use std::path::PathBuf;
 pub(super) fn run(
     command: StoreCommand,
     store: Option<PathBuf>,
-    bars: &Bars,
+    session: &Session,
 ) -> Result<(), Failure> {
-    let cache = Cache::from_env().map_err(Failure::configuration)?;
-    let store = setup::store(store.as_deref(), &cache)?;
-    let tell = bars.clone();
-    let cancel = Interrupt::listen(move |line| tell.line(line))
-        .map_err(Failure::input)?
-        .no_more;
+    let store = session.store(store.as_deref())?;
+    let cancel = session.interrupt()?.no_more;
+    let bars = &session.bars;
     let report = match command {
         StoreCommand::Ls => {
             let mut text = String::new();

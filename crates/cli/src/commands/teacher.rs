@@ -2,26 +2,26 @@
 //! cannot be had.
 
 use super::setup;
-use crate::cli::Teacher;
+use crate::session::Session;
+use segad_args::Teacher;
 use segad_core::{FitContext, KeyHasher, Seed};
 use segad_methods::teacher::{DistillSettings, FIT_REVISION, distill, published};
 use segad_methods::{ImageSet, Inputs, Pretrained};
-use segad_provision::Cache;
 use segad_runner::Failure;
 use segad_runner::folder::ImageFolder;
 use segad_runner::inputs::CachedInputs;
-use segad_runner::interrupt::Interrupt;
-use segad_runner::progress::Bars;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(super) fn run(args: &Teacher, bars: &Bars) -> Result<(), Failure> {
-    let cache = Cache::from_env().map_err(Failure::configuration)?;
+pub(super) fn run(args: &Teacher, session: &Session) -> Result<(), Failure> {
+    let cache = session.cache()?;
     let inputs = CachedInputs::new(cache.root().to_owned(), PathBuf::new());
+    let network = super::parse("--network", &args.network)?;
+    let backbone = super::parse("--backbone", &args.backbone)?;
     let defaults = DistillSettings::default();
     let settings = DistillSettings {
-        network: args.network,
-        backbone: args.backbone,
+        network,
+        backbone,
         image_size: args.image_size.unwrap_or(defaults.image_size),
         iterations: args.iterations.unwrap_or(defaults.iterations),
         batch: args.batch_size.unwrap_or(defaults.batch),
@@ -31,7 +31,7 @@ pub(super) fn run(args: &Teacher, bars: &Bars) -> Result<(), Failure> {
     let out = args
         .out
         .clone()
-        .unwrap_or_else(|| inputs.path(&published(args.network)));
+        .unwrap_or_else(|| inputs.path(&published(network)));
     if out.exists() {
         let message = format!(
             "{}: a teacher is there already; remove it, or name another file with --out",
@@ -43,7 +43,7 @@ pub(super) fn run(args: &Teacher, bars: &Bars) -> Result<(), Failure> {
     segad_nn::set_threads(setup::threads(args.machine.threads));
     let folder = ImageFolder::open(&args.images).map_err(Failure::input)?;
     let weights = inputs
-        .weights(&Pretrained::backbone(args.backbone, &[]))
+        .weights(&Pretrained::backbone(backbone, &[]))
         .map_err(Failure::input)?;
     let mut hasher = KeyHasher::new("teacher", FIT_REVISION);
     hasher
@@ -54,12 +54,11 @@ pub(super) fn run(args: &Teacher, bars: &Bars) -> Result<(), Failure> {
         .field("weights", &weights.digest())
         .field("precision", &args.machine.precision)
         .finish();
-    let tell = bars.clone();
-    let interrupt = Interrupt::listen(move |line| tell.line(line)).map_err(Failure::input)?;
+    let interrupt = session.interrupt()?;
     // A training has no other work to finish first, so the first Ctrl-C stops it, with a
     // checkpoint.
     let ctx = FitContext {
-        progress: Arc::new(bars.clone()),
+        progress: Arc::new(session.bars.clone()),
         cancel: interrupt.no_more,
         device: args.machine.device,
         precision: args.machine.precision,

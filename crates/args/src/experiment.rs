@@ -1,0 +1,122 @@
+//! Arguments of commands that run experiments.
+
+use crate::{bytes, duration, product::BACKBONES};
+use clap::{Args, Subcommand};
+use segad_core::{Device, Precision};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How to run an experiment.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Profile of the experiment file: paper, quick or smoke
+    #[arg(long, default_value = "paper")]
+    pub profile: String,
+    /// Change a setting, e.g. `--set seeds=[1,2]`; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Run only rows whose name contains this; repeatable
+    #[arg(long, value_name = "TEXT")]
+    pub only: Vec<String>,
+    /// Skip rows whose name contains this; repeatable
+    #[arg(long, value_name = "TEXT")]
+    pub exclude: Vec<String>,
+    /// Folder of the data set, or of several with their manifests; `mini` generates miniature sets
+    /// [default: data/ in the cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Use the anomaly maps in this folder instead of images; imported first if they are not yet
+    #[arg(long, value_name = "DIR")]
+    pub maps: Option<PathBuf>,
+    /// Your own manifest of the data set
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// Folder of the result store [default: store/ in the cache folder]
+    #[arg(long, env = "SEGAD_STORE", value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// Folder for tables and report [default: results/<experiment>/; with profile smoke
+    /// results/smoke/<experiment>/; for the demo results/local/demo/]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Compare the tables with the paper and with those in --out; exit with 6 if they differ beyond
+    /// the tolerance
+    #[arg(long)]
+    pub check: bool,
+    /// Retry cells that failed in an earlier run; otherwise they stay failed until the program
+    /// changes
+    #[arg(long)]
+    pub rerun_failed: bool,
+    /// How many times to retry a failing cell at once
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub retries: u32,
+    /// Time limit per cell, e.g. 90s, 30m or 12h; training that is stopped keeps its checkpoint
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub time_limit: Option<Duration>,
+    /// What may be used for it.
+    #[command(flatten)]
+    pub machine: Machine,
+    /// Images per forward pass
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    pub batch: usize,
+}
+
+/// What networks may use.
+#[derive(Clone, Debug, Args)]
+pub struct Machine {
+    /// Number of threads [default: all processors]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Memory for caches and temporary arrays, e.g. 4GiB
+    #[arg(long, default_value = "2GiB", value_parser = bytes, value_name = "SIZE")]
+    pub memory: u64,
+    /// Where networks run: cpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    pub device: Device,
+    /// Arithmetic of networks: f32 or bf16
+    #[arg(long, default_value = "f32")]
+    pub precision: Precision,
+}
+
+/// What to train.
+#[derive(Debug, Subcommand)]
+pub enum FitCommand {
+    /// Distil EfficientAD's teacher from a backbone
+    ///
+    /// A small network learns a backbone's features on any images, the more the better. For those
+    /// who cannot get the published teachers, whose results it does not reach.
+    EfficientadTeacher(Teacher),
+}
+
+/// Sizes of EfficientAD's teacher.
+pub const NETWORKS: [&str; 3] = ["medium", "small", "miniature"];
+
+/// How to make EfficientAD's teacher.
+#[derive(Debug, Args)]
+pub struct Teacher {
+    /// Folder of images, searched recursively
+    pub images: PathBuf,
+    /// Size of the teacher
+    #[arg(long, default_value = "medium", value_parser = NETWORKS)]
+    pub network: String,
+    /// Backbone whose features it learns
+    #[arg(long, default_value = "wide_resnet50_2", value_parser = BACKBONES)]
+    pub backbone: String,
+    /// Side of its input in pixels [default: 256]
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<usize>,
+    /// Training steps [default: 60000, as published]
+    #[arg(long, value_name = "N")]
+    pub iterations: Option<u64>,
+    /// Images per step [default: 16]
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<usize>,
+    /// Random seed
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// File to write [default: where EfficientAD looks for it]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// What may be used for it.
+    #[command(flatten)]
+    pub machine: Machine,
+}

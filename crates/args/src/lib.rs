@@ -1,0 +1,214 @@
+//! The command line of `segad`, as clap types.
+//!
+//! The binary parses it, `cargo xtask` checks words against it before it builds anything, and
+//! `docs/cli.md` is generated from it. It links neither libtorch nor XGBoost, so that all three cost
+//! seconds. Names that belong to heavier crates (backbones, calibrations, …) are lists here
+//! ([`BACKBONES`] and its neighbours); the binary's tests hold them against the types.
+//!
+//! Paths are taken as given, sizes become bytes ([`bytes`]), times [`std::time::Duration`]s.
+//!
+//! ```
+//! use clap::Parser;
+//! use segad_args::{Cli, Command};
+//!
+//! let cli = Cli::try_parse_from(["segad", "store", "prune", "--keep", "10GiB"])?;
+//! assert!(matches!(cli.command, Command::Store { .. }));
+//! assert!(Cli::try_parse_from(["segad", "cell"]).is_err());
+//! # Ok::<(), clap::Error>(())
+//! ```
+
+mod data;
+mod experiment;
+mod product;
+mod units;
+
+pub use data::{
+    DataCommand, DefectsCommand, ImportCommand, LAYOUTS, Preview, SegmentsCommand, StoreCommand,
+};
+pub use experiment::{FitCommand, Machine, NETWORKS, RunArgs, Teacher};
+pub use product::{BACKBONES, Bench, CALIBRATIONS, Explain, Export, FitProduct, Inspect, Serve};
+pub use units::{bytes, duration};
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+use segad_provision::exit;
+use std::path::PathBuf;
+
+/// Environment variables and what each does; documentation lists them.
+pub const ENVIRONMENT: [(&str, &str); 7] = [
+    (
+        "SEGAD_CACHE_DIR",
+        "the cache folder: libraries, data sets, weights, the store; by default \
+         `$XDG_CACHE_HOME/segad` or `~/.cache/segad`",
+    ),
+    (
+        "SEGAD_STORE",
+        "the folder of the result store; `--store` wins over it",
+    ),
+    (
+        "SEGAD_SET_<KEY>",
+        "a setting of the experiment file: `SEGAD_SET_DETECTORS__PATCHCORE__LAYERS` is \
+         `detectors.patchcore.layers`; `--set` wins over it",
+    ),
+    ("RUST_LOG", "which messages are logged; wins over `-v`"),
+    ("NO_COLOR", "no colours"),
+    (
+        "LIBTORCH",
+        "the folder of a libtorch to use instead of the one that `setup` installs",
+    ),
+    (
+        "XGBOOST_LIB_DIR",
+        "the folder of a `libxgboost.so` to use instead of the one that `setup` installs",
+    ),
+];
+
+/// Supervised anomaly detection for complex industrial images.
+#[derive(Debug, Parser)]
+#[command(name = "segad", version, propagate_version = true, after_help = exit::help())]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Show no progress bars; errors are still shown
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Log more; twice for debugging. `RUST_LOG` overrides it
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the demo on real images of solar cells (experiments/demo.toml)
+    ///
+    /// Tables and report go to results/local/demo/, which git ignores. To refresh the committed
+    /// ones in results/demo/, run `sweep experiments/demo.toml`.
+    Demo(RunArgs),
+    /// Reproduce tables of the paper, e.g. `table5 table8`, or `all`
+    Reproduce {
+        /// Names of files in experiments/, without `.toml`; `all`: every table and figure of the
+        /// paper
+        #[arg(required = true)]
+        tables: Vec<String>,
+        /// How to run.
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Run any experiment file
+    Sweep {
+        /// The experiment file
+        file: PathBuf,
+        /// How to run.
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Show what a run would compute, and why
+    Plan {
+        /// The experiment file
+        file: PathBuf,
+        /// How it would be run.
+        #[command(flatten)]
+        run: RunArgs,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Verify, generate or split data sets
+    Data {
+        /// What to do.
+        #[command(subcommand)]
+        command: DataCommand,
+    },
+    /// Fit a model of one product from good images and a few bad ones
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Fit {
+        /// What to train instead.
+        #[command(subcommand)]
+        command: Option<FitCommand>,
+        /// How to fit.
+        #[command(flatten)]
+        fit: Option<FitProduct>,
+    },
+    /// Inspect images with a model: one line per image, in order
+    Inspect(Inspect),
+    /// Write a page that explains a model's verdict on one image
+    Explain(Explain),
+    /// Export a model for other programs
+    ///
+    /// Writes TorchScript of the networks, XGBoost's JSON of the forest and the definition of the
+    /// statistics. Refuses if an exported network gives different maps.
+    Export(Export),
+    /// Measure a model's speed on this machine
+    Bench(Bench),
+    /// Import anomaly maps that other programs computed
+    Import {
+        /// What.
+        #[command(subcommand)]
+        command: ImportCommand,
+    },
+    /// Manage the result store
+    Store {
+        /// What to do.
+        #[command(subcommand)]
+        command: StoreCommand,
+        /// Folder of the result store [default: store/ in the cache folder]
+        #[arg(long, env = "SEGAD_STORE", global = true)]
+        store: Option<PathBuf>,
+    },
+    /// Regenerate tables from stored metrics; runs nothing
+    Tables {
+        /// Folders below the results folder [default: all]
+        names: Vec<String>,
+        /// The results folder
+        #[arg(long, default_value = "results")]
+        results: PathBuf,
+        /// Write nothing; exit with 6 if a table differs from what its metrics give
+        #[arg(long)]
+        check: bool,
+    },
+    /// Show the settings of an experiment
+    Config {
+        /// The experiment file
+        file: PathBuf,
+        /// Show where each value comes from
+        #[arg(long)]
+        origin: bool,
+        /// How it would be run.
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Draw a segment source over an image
+    Segments {
+        /// What to do.
+        #[command(subcommand)]
+        command: SegmentsCommand,
+    },
+    /// Preview generated defects
+    Defects {
+        /// What to do.
+        #[command(subcommand)]
+        command: DefectsCommand,
+    },
+    /// Serve a web page and an HTTP API on this machine
+    ///
+    /// Browse scored images, choose a threshold, inspect images, draw segments. docs/http-api.md
+    /// describes the API.
+    Serve(Serve),
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,212 @@
+//! Arguments of commands about one product: `fit`, `inspect`, `explain`, `export`, `bench`, `serve`.
+
+use crate::{bytes, units::cost};
+use clap::Args;
+use segad_core::Device;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// Backbones.
+pub const BACKBONES: [&str; 6] = [
+    "wide_resnet50_2",
+    "resnet18",
+    "efficientnet_lite0",
+    "efficientnet_lite1",
+    "efficientnet_lite2",
+    "miniature",
+];
+
+/// How scores become probabilities.
+pub const CALIBRATIONS: [&str; 2] = ["platt", "isotonic"];
+
+/// How to fit a product.
+#[derive(Clone, Debug, Args)]
+pub struct FitProduct {
+    /// Folder with good/ and bad/ (sub-folders of bad/ are kinds of defect), folder arranged as VAD
+    /// or MVTec AD, or list (CSV: path,label and optionally type, group)
+    pub data: PathBuf,
+    /// Model to write
+    #[arg(long, value_name = "MODEL.segad")]
+    pub out: PathBuf,
+    /// Name of the product [default: that of the folder]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Segments of the product: auto, whole, foreground, the name of a shipped map, or a file of
+    /// shapes (TOML)
+    #[arg(long, default_value = "auto")]
+    pub segments: String,
+    /// Detectors, comma-separated, e.g. patchcore,efficientad [default: what the latency allows]
+    #[arg(long, value_delimiter = ',')]
+    pub detectors: Vec<String>,
+    /// Backbone of the detectors [default: the strongest that is installed and that the latency
+    /// allows]
+    #[arg(long, value_parser = BACKBONES)]
+    pub backbone: Option<String>,
+    /// Milliseconds per image that the networks may take on one core of a typical server
+    #[arg(long, default_value_t = 1000.0, value_name = "MS")]
+    pub latency_ms: f64,
+    /// Memory for caches and temporary arrays, e.g. 4GiB
+    #[arg(long, default_value = "2GiB", value_parser = bytes, value_name = "SIZE")]
+    pub memory: u64,
+    /// Side of the square that images are resized to, in pixels
+    #[arg(long, default_value_t = 256, value_name = "PIXELS")]
+    pub image_size: usize,
+    /// Guarantee that at most this share of good images is called bad, e.g. 0.01
+    #[arg(long, value_name = "SHARE", group = "rule")]
+    pub max_false_alarm: Option<f64>,
+    /// Guarantee that at most this share of bad images is called good, e.g. 0.05
+    #[arg(long, value_name = "SHARE", group = "rule")]
+    pub max_miss: Option<f64>,
+    /// Cost of a false alarm and of a miss, e.g. 1:20 [default: equal]
+    #[arg(long, value_name = "FALSE_ALARM:MISS", value_parser = cost, group = "rule")]
+    pub cost: Option<(f64, f64)>,
+    /// Expected share of bad images in production, used with --cost
+    #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
+    pub prevalence: f64,
+    /// Confidence of guarantees and intervals
+    #[arg(long, default_value_t = 0.95, value_name = "LEVEL")]
+    pub confidence: f64,
+    /// How scores become probabilities
+    #[arg(long, default_value = "platt", value_parser = CALIBRATIONS)]
+    pub calibration: String,
+    /// Number of cross-validation folds
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub folds: usize,
+    /// Random seed
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print the model card as JSON instead of the summary
+    #[arg(long)]
+    pub json: bool,
+    /// Number of threads; does not change the model [default: all processors]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Where networks run: cpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    pub device: Device,
+}
+
+/// How to inspect.
+#[derive(Clone, Debug, Args)]
+pub struct Inspect {
+    /// The model
+    pub model: PathBuf,
+    /// Images, folders of images, or `-` for standard input: concatenated PNG and JPEG files, or
+    /// one path per line
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Print one JSON object per line
+    #[arg(long)]
+    pub json: bool,
+    /// Write the results to a file instead: Parquet if it ends in .parquet, otherwise JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Folder for a picture of each image with its heat map and segment outlines
+    #[arg(long, value_name = "DIR")]
+    pub pictures: Option<PathBuf>,
+    /// Maximum number of reasons per image
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub reasons: usize,
+    /// Treat the one path as labelled, arranged as for `fit`, and compare verdicts with labels
+    #[arg(long, conflicts_with = "watch")]
+    pub labelled: bool,
+    /// Keep inspecting files that appear in the folders, until Ctrl-C
+    #[arg(long, conflicts_with = "latency")]
+    pub watch: bool,
+    /// Use all threads on one image at a time, for the shortest latency, rather than many images
+    /// in parallel
+    #[arg(long)]
+    pub latency: bool,
+    /// Number of threads [default: all processors]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Where networks run: cpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    pub device: Device,
+}
+
+/// How to explain.
+#[derive(Clone, Debug, Args)]
+pub struct Explain {
+    /// The model
+    pub model: PathBuf,
+    /// The image
+    pub image: PathBuf,
+    /// Page to write [default: the image's name with .html, in the working folder]
+    #[arg(long, value_name = "FILE.html")]
+    pub out: Option<PathBuf>,
+    /// Maximum number of statistics and places shown
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    pub reasons: usize,
+}
+
+/// What to export.
+#[derive(Clone, Debug, Args)]
+pub struct Export {
+    /// The model
+    pub model: PathBuf,
+    /// Folder to write
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// How much an exported map may differ, relative to its largest value
+    #[arg(long, default_value_t = 1e-4)]
+    pub epsilon: f32,
+}
+
+/// How to measure a model's speed.
+#[derive(Clone, Debug, Args)]
+pub struct Bench {
+    /// The model
+    pub model: PathBuf,
+    /// Images to use instead of the samples that the model contains
+    #[arg(long, value_name = "DIR")]
+    pub images: Option<PathBuf>,
+    /// Seconds per measurement
+    #[arg(long, default_value_t = 3.0)]
+    pub seconds: f64,
+    /// Number of threads [default: all processors]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to serve, where, and how much of it.
+#[derive(Clone, Debug, Args)]
+pub struct Serve {
+    /// A model, or the folder of a result store; without either, only the segment editor
+    pub path: Option<PathBuf>,
+    /// Address to listen on; port 0 picks a free one. The default is reachable only from this
+    /// machine
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// Host name that requests may use besides localhost and the address; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub allow_host: Vec<String>,
+    /// Folder of photographs: what the model was fitted on, or the data set. Nothing else is read
+    #[arg(long, value_name = "DIR")]
+    pub images: Option<PathBuf>,
+    /// Segments to show for a store: a name, a file of shapes, or a table
+    #[arg(long)]
+    pub segments: Option<String>,
+    /// Show only rows of a store whose name contains this; repeatable
+    #[arg(long, value_name = "TEXT")]
+    pub only: Vec<String>,
+    /// Concurrent inspections; each holds its own copy of the networks
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub workers: usize,
+    /// Requests that may wait for a worker
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub queue: usize,
+    /// Largest accepted image file, e.g. 32MiB
+    #[arg(long, default_value = "32MiB", value_parser = bytes, value_name = "SIZE")]
+    pub max_body: u64,
+    /// Threads per inspection [default: all processors]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Where networks run: cpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    pub device: Device,
+}
