@@ -77,7 +77,7 @@ fn what_cannot_be_is_said() {
         "WRN",
         "classifiers.wrn.epochs=0",
         1,
-        "wrn setting epochs = 0: expected at least 1",
+        "epochs = 0: expected at least 1",
     );
     says("WRN", "classifiers.wrn.kind=wnr", 1, "expected one of wrn");
     says(

@@ -116,6 +116,12 @@ impl BackboneKind {
         }
     }
 
+    /// Channels of the last tap.
+    pub fn last_channels(self) -> i64 {
+        let last = self.tap(self.last_tap());
+        last.expect("every backbone has its last tap").channels
+    }
+
     /// The two taps that PatchCore uses unless told otherwise: strides 8 and 16.
     pub fn default_taps(self) -> [&'static str; 2] {
         match self {

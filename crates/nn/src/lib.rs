@@ -76,7 +76,7 @@ pub use preprocess::Preprocess;
 pub use runtime::{channels_last, from_slice, set_threads, to_vec, torch_device, torch_kind};
 pub use saved::{Opened, SavedModel};
 pub use script::{run_torchscript, write_torchscript};
-pub use trainable::{TrainableBackbone, global_average};
+pub use trainable::{TrainableBackbone, add_variables, global_average};
 pub use weights::{Weights, read_tensors, write_tensors};
 
 /// Raised when the features of a backbone change for the same input; part of the keys of all that

@@ -154,6 +154,17 @@ impl TrainableBackbone {
     }
 }
 
+/// Adds variables of zeros below `path`.
+///
+/// # Errors
+/// libtorch's.
+pub fn add_variables(path: &Path<'_>, parameters: &[Parameter]) -> Result<(), NnError> {
+    for parameter in parameters {
+        let _ = variable(path, parameter)?;
+    }
+    Ok(())
+}
+
 /// A new variable of zeros below `path`.
 fn variable(path: &Path<'_>, parameter: &Parameter) -> Result<Tensor, NnError> {
     let (stem, last) = parameter

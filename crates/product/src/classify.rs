@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use segad_classifier_frozen::{Embedder, Embedding, FrozenParams, FrozenSettings, Head};
 use segad_core::{Device, FeatureTable, FitContext, Image, Precision};
 use segad_nn::BackboneKind;
+use segad_nn::model::Settings;
 use serde::{Deserialize, Serialize};
 
 /// A classifier with its name.
@@ -50,8 +51,11 @@ impl Classifiers {
         let Some((_, first)) = params.first() else {
             return Ok(None);
         };
-        let embedding = first.embedding().clone();
-        if let Some((name, _)) = params.iter().find(|(_, p)| *p.embedding() != embedding) {
+        let embedding = first.derived().embedding.clone();
+        if let Some((name, _)) = params
+            .iter()
+            .find(|(_, p)| p.derived().embedding != embedding)
+        {
             return Err(ProductError::Setting {
                 name: "classifiers",
                 value: format!("{name} has features of its own"),

@@ -11,6 +11,7 @@ use segad_classifier_frozen::{Embedder, FittedHead};
 use segad_core::{AnomalyMap, Device, FeatureTable, Image, ImageId, LabelMap};
 use segad_features::{FeatureName, Scratch};
 use segad_forest::Forest;
+use segad_nn::model::Settings;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -36,7 +37,7 @@ pub(crate) struct Classifier {
 impl Classifier {
     fn open(card: &ClassifierCard, model: &Model, device: Device) -> Result<Self> {
         let params = card.settings.clone().checked()?;
-        let embedder = classify::embedder(params.embedding(), &model.deep()?, device)?;
+        let embedder = classify::embedder(&params.derived().embedding, &model.deep()?, device)?;
         Ok(Self {
             names: embedder.names(),
             embedder,

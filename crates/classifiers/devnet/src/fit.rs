@@ -1,16 +1,15 @@
-use crate::model::{FittedDevNet, Origin};
+use crate::model::{FittedDevNet, KIND, Origin};
 use crate::score::Network;
-use crate::{DevNetError, DevNetParams, FIT_REVISION};
-use segad_core::{FitClassifier, FitContext, Image, Key, KeyHasher, Label, Seed, TrainLabelled};
+use crate::{DevNetParams, FIT_REVISION};
+use segad_core::{FitClassifier, FitContext, Image, Label, Seed, TrainLabelled};
+use segad_nn::model::{ModelError, expect_labels, positions, training_identity};
 use segad_nn::train::{BalancedBatches, ResizedImages, Run, train, turned};
 use segad_nn::{Weights, torch_device};
-
-const NAME: &str = "devnet";
 
 /// DevNet, not fitted yet: parameters and the weights that the backbone starts with.
 ///
 /// Memory: the network's variables four times over (values, gradients, Adam's two), one batch's
-/// activations (about 30 MB an image of 256 pixels with ResNet-18), and as many resized training
+/// activations (about 30 MB per image of 256 pixels with ResNet-18), and as many resized training
 /// images as fit the context's budget.
 pub struct DevNet {
     params: DevNetParams,
@@ -18,15 +17,15 @@ pub struct DevNet {
 }
 
 impl DevNet {
-    /// With weights of `params.backbone()`, complete up to its last tap.
+    /// With weights of `params.backbone`, complete up to its last tap.
     ///
     /// # Errors
-    /// [`DevNetError::Weights`] if they are not.
-    pub fn new(params: DevNetParams, weights: Weights) -> Result<Self, DevNetError> {
-        let kind = params.backbone();
+    /// [`ModelError::Weights`] if they are not.
+    pub fn new(params: DevNetParams, weights: Weights) -> Result<Self, ModelError> {
+        let kind = params.backbone;
         weights
             .check(kind, Some(kind.last_tap()))
-            .map_err(DevNetError::Weights)?;
+            .map_err(ModelError::from_weights)?;
         Ok(Self { params, weights })
     }
 
@@ -34,109 +33,69 @@ impl DevNet {
     pub fn params(&self) -> &DevNetParams {
         &self.params
     }
-
-    /// What a checkpoint belongs to.
-    fn identity(&self, train: &TrainLabelled<'_>, seed: Seed) -> Key {
-        let mut hasher = KeyHasher::new(NAME, FIT_REVISION);
-        hasher
-            .field("params", &self.params)
-            .field("weights", &self.weights.digest());
-        hasher.field("images", train.samples()).field("seed", &seed);
-        hasher.finish()
-    }
 }
 
 impl FitClassifier for DevNet {
     type Fitted = FittedDevNet;
-    type Error = DevNetError;
+    type Error = ModelError;
 
     /// Fits on labelled images. The same images, seed and precision give the same model. One bad
     /// image is enough, as in the published one-shot experiments; it then fills every bad place of
     /// every batch.
     ///
     /// # Errors
-    /// [`DevNetError`]: fewer than two good or no bad image, an unreadable image, a diverged or cancelled training.
+    /// Fewer than two good or no bad image, an unreadable image, a training that diverges or is
+    /// cancelled.
     fn fit(
         &self,
         images: &TrainLabelled<'_>,
         seed: Seed,
         ctx: &FitContext,
-    ) -> Result<FittedDevNet, DevNetError> {
-        let s = self.params.settings();
-        let of = |label| -> Vec<usize> {
-            images
-                .samples()
-                .iter()
-                .enumerate()
-                .filter(|(_, s)| s.label == label)
-                .map(|(i, _)| i)
-                .collect()
-        };
-        let (good, bad) = (of(Label::Good), of(Label::Bad));
-        for (label, actual, expected) in [(Label::Good, good.len(), 2), (Label::Bad, bad.len(), 1)]
-        {
-            if actual < expected {
-                return Err(DevNetError::TooFewImages {
-                    label,
-                    actual,
-                    expected,
-                });
-            }
-        }
-        let counts = [good.len(), bad.len()];
+    ) -> Result<FittedDevNet, ModelError> {
+        let params = &self.params;
+        let labels = images.labels();
+        let (good, bad) = expect_labels(KIND, &labels, 2)?;
         let device = torch_device(ctx.device)?;
-        let network = Network::new(&self.params, &self.weights, seed.derive("network"), device)?;
-        let [from_good, from_bad] = self.params.shares();
-        let groups = vec![(good, from_good), (bad, from_bad)];
-        let mut batches = BalancedBatches::new(groups, s.steps_per_epoch, seed.derive("batches"))?;
-        let mut pixels = ResizedImages::new(images, s.image_size, ctx.memory);
-        let preprocess = self
-            .params
-            .backbone()
-            .preprocess(s.image_size, s.image_size);
-        let (plan, objective, identity) = (
-            self.params.plan(),
-            self.params.objective(),
-            self.identity(images, seed),
-        );
+        let network = Network::new(params, &self.weights, seed.derive("network"), device)?;
+        let [from_good, from_bad] = params.shares();
+        let groups = vec![
+            (positions(&labels, Label::Good), from_good),
+            (positions(&labels, Label::Bad), from_bad),
+        ];
+        let mut batches =
+            BalancedBatches::new(groups, params.steps_per_epoch, seed.derive("batches"))?;
+        let side = params.image_size;
+        let mut pixels = ResizedImages::new(images, side, ctx.memory);
+        let preprocess = params.backbone.preprocess(side, side);
+        let plan = params.plan();
+        let objective = params.objective();
+        let samples = images.samples();
         let run = Run {
-            name: NAME,
+            name: KIND,
             plan: &plan,
             seed: seed.derive("steps"),
-            identity,
+            identity: training_identity(KIND, FIT_REVISION, params, &self.weights, samples, seed),
             ctx,
         };
-        let trained = train(&network.store, &mut batches, &run, |step| {
+        let trained = train(&network.backbone.store, &mut batches, &run, |step| {
             let mut batch: Vec<Image> = Vec::with_capacity(step.samples.len());
             for (slot, &i) in step.samples.iter().enumerate() {
-                let image = pixels.get(i)?;
-                batch.push(if s.rotate {
-                    turned(&image, step.seed.derive(&format!("slot {slot}")))?
-                } else {
-                    image
-                });
+                let mut image = pixels.get(i)?;
+                if params.rotate {
+                    // One image may fill several slots; each turns it by an angle of its own.
+                    image = turned(&image, step.seed.derive(&format!("slot {slot}")))?;
+                }
+                batch.push(image);
             }
-            let labels: Vec<bool> = step
-                .samples
-                .iter()
-                .map(|&i| images.samples()[i].label.is_bad())
-                .collect();
+            let bad: Vec<bool> = step.samples.iter().map(|&i| labels[i].is_bad()).collect();
             let scores = network.scores(&preprocess.batch(&batch, device)?, true)?;
-            Ok::<_, DevNetError>(
-                objective
-                    .loss(&scores, &labels, step.seed.derive("prior"))?
-                    .into(),
-            )
+            let loss = objective.loss(&scores, &bad, step.seed.derive("prior"))?;
+            Ok::<_, ModelError>(loss.into())
         })?;
-        tracing::debug!(
-            good = counts[0],
-            bad = counts[1],
-            steps = trained.steps,
-            "devnet trained"
-        );
+        tracing::debug!(good, bad, steps = trained.steps, "devnet trained");
         let origin = Origin {
-            good: counts[0],
-            bad: counts[1],
+            good,
+            bad,
             steps: trained.steps,
             seed,
             precision: ctx.precision,
@@ -144,7 +103,7 @@ impl FitClassifier for DevNet {
             curve: trained.curve,
         };
         Ok(FittedDevNet::new(
-            self.params.clone(),
+            params.clone(),
             origin,
             network,
             ctx.batch,

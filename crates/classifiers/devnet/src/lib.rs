@@ -23,6 +23,7 @@
 //! ```
 //! use segad_classifier_devnet::{DevNet, DevNetSettings, FittedDevNet};
 //! use segad_core::{BoxError, FitClassifier, FitContext, Image, ImageClassifier, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
+//! use segad_nn::model::Settings;
 //! use segad_nn::{BackboneKind, Weights};
 //!
 //! struct Grey;
@@ -58,14 +59,12 @@
 //!
 //! Extensions: other backbones (up to their last stage), a prior of exactly N(0, 1).
 
-mod error;
 mod fit;
 mod method;
 mod model;
 mod params;
 mod score;
 
-pub use error::DevNetError;
 pub use fit::DevNet;
 pub use model::{FittedDevNet, Origin};
 pub use params::{DevNetParams, DevNetSettings};

@@ -1,7 +1,7 @@
-use crate::{DevNet, DevNetError, DevNetParams, DevNetSettings, FittedDevNet};
-use segad_core::CurvePoint;
-use segad_core::FitContext;
+use crate::{DevNet, DevNetParams, DevNetSettings, FittedDevNet};
+use segad_core::{CurvePoint, FitContext};
 use segad_nn::method::{ClassifierMethod, FittedClassifier};
+use segad_nn::model::{ModelError, Settings};
 use segad_nn::{BackboneKind, SavedModel, Weights};
 
 impl ClassifierMethod for DevNet {
@@ -11,25 +11,25 @@ impl ClassifierMethod for DevNet {
     type Settings = DevNetSettings;
     type Params = DevNetParams;
 
-    fn check(settings: DevNetSettings) -> Result<DevNetParams, DevNetError> {
+    fn check(settings: DevNetSettings) -> Result<DevNetParams, ModelError> {
         settings.checked()
     }
 
     fn backbone(params: &DevNetParams) -> BackboneKind {
-        params.backbone()
+        params.backbone
     }
 
-    fn with_weights(params: DevNetParams, weights: Weights) -> Result<Self, DevNetError> {
+    fn with_weights(params: DevNetParams, weights: Weights) -> Result<Self, ModelError> {
         Self::new(params, weights)
     }
 
-    fn load(saved: &SavedModel, ctx: &FitContext) -> Result<FittedDevNet, DevNetError> {
+    fn load(saved: &SavedModel, ctx: &FitContext) -> Result<FittedDevNet, ModelError> {
         FittedDevNet::load(saved, ctx.device, ctx.batch)
     }
 }
 
 impl FittedClassifier for FittedDevNet {
-    fn save(&self) -> Result<SavedModel, DevNetError> {
+    fn save(&self) -> Result<SavedModel, ModelError> {
         self.save()
     }
 

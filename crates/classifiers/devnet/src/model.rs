@@ -1,15 +1,15 @@
+use crate::DevNetParams;
 use crate::score::Network;
-use crate::{DevNetError, DevNetParams};
 use segad_core::{Device, Image, ImageClassifier, Key, Precision, Seed};
+use segad_nn::model::{ModelError, batched_scores};
 use segad_nn::train::CurvePoint;
-use segad_nn::{Preprocess, SavedModel, Weights, autocast, to_vec, torch_device};
+use segad_nn::{Preprocess, SavedModel, Weights, autocast, torch_device};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tch::Tensor;
 
-const KIND: &str = "devnet";
+pub(crate) const KIND: &str = "devnet";
 const SCHEMA: u32 = 1;
-const WEIGHTS: &str = "backbone weights";
 
 /// A fitted DevNet.
 pub struct FittedDevNet {
@@ -20,7 +20,7 @@ pub struct FittedDevNet {
     batch: usize,
 }
 
-/// What a model was trained with, beside its parameters.
+/// What a model was trained with, besides its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
     /// Number of good training images; 0: trained elsewhere.
@@ -53,14 +53,14 @@ impl FittedDevNet {
         network: Network,
         batch: usize,
     ) -> Self {
-        let size = params.settings().image_size;
-        let preprocess = params.backbone().preprocess(size, size);
+        let size = params.image_size;
+        let preprocess = params.backbone.preprocess(size, size);
         Self {
             params,
             origin,
             network,
             preprocess,
-            batch: batch.max(1),
+            batch,
         }
     }
 
@@ -81,27 +81,31 @@ impl FittedDevNet {
 
     /// The network's state under the published names, f32.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
-        self.network.store.variables().into_iter().collect()
+        self.network
+            .backbone
+            .store
+            .variables()
+            .into_iter()
+            .collect()
     }
 
     /// The model as bytes: the whole network and the parameters; it needs nothing else.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn save(&self) -> Result<SavedModel, DevNetError> {
+    pub fn save(&self) -> Result<SavedModel, ModelError> {
         let saved = Saved {
             settings: self.params.clone(),
             origin: self.origin.clone(),
         };
-        let inputs = self
-            .origin
-            .weights
-            .map(|key| (WEIGHTS.to_owned(), key))
-            .into_iter()
-            .collect();
-        let tensors = self.tensors();
-        let tensors: Vec<(&str, &Tensor)> = tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();
-        Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, tensors)?)
+        let inputs = SavedModel::weights_input(self.origin.weights);
+        Ok(SavedModel::new(
+            KIND,
+            SCHEMA,
+            saved,
+            inputs,
+            self.tensors(),
+        )?)
     }
 
     /// Reads a saved model back. The precision is that of the fit. `batch` images go through the
@@ -110,7 +114,7 @@ impl FittedDevNet {
     /// # Errors
     /// [`segad_nn::NnError::Saved`] for a damaged or foreign model; as [`FittedDevNet::import`] if
     /// it is of another network.
-    pub fn load(saved: &SavedModel, device: Device, batch: usize) -> Result<Self, DevNetError> {
+    pub fn load(saved: &SavedModel, device: Device, batch: usize) -> Result<Self, ModelError> {
         let Saved { settings, origin } = saved.open::<Saved>(KIND, SCHEMA)?.parameters;
         let state = Weights::from_safetensors(&saved.tensors)?;
         let network = Network::read(&settings, &state, torch_device(device)?)?;
@@ -128,7 +132,7 @@ impl FittedDevNet {
         state: &Weights,
         (device, precision): (Device, Precision),
         batch: usize,
-    ) -> Result<Self, DevNetError> {
+    ) -> Result<Self, ModelError> {
         let network = Network::read(&params, state, torch_device(device)?)?;
         let origin = Origin {
             good: 0,
@@ -144,28 +148,20 @@ impl FittedDevNet {
 }
 
 impl ImageClassifier for FittedDevNet {
-    type Error = DevNetError;
+    type Error = ModelError;
 
     /// The mean over the scales of the mean of the largest places: 0 or more, unless `top_share` is
     /// 0.
-    fn scores(&self, images: &[Image]) -> Result<Vec<f32>, DevNetError> {
-        let mut scores = Vec::with_capacity(images.len());
-        let device = self.network.store.device();
-        for chunk in images.chunks(self.batch) {
+    fn scores(&self, images: &[Image]) -> Result<Vec<f32>, ModelError> {
+        let device = self.network.backbone.store.device();
+        batched_scores(KIND, images, self.batch, |chunk| {
             let x = self.preprocess.batch(chunk, device)?;
-            let found = tch::no_grad(|| {
+            let scores = tch::no_grad(|| {
                 autocast(device, self.origin.precision, || {
                     self.network.scores(&x, false)
                 })
-            })?;
-            scores.extend(to_vec(&found)?);
-        }
-        match scores.iter().position(|s| !s.is_finite()) {
-            Some(index) => Err(DevNetError::Score {
-                index,
-                value: scores[index],
-            }),
-            None => Ok(scores),
-        }
+            });
+            Ok::<_, ModelError>(scores?)
+        })
     }
 }

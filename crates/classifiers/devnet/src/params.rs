@@ -1,7 +1,9 @@
-use crate::DevNetError;
-use segad_core::{CacheKey, KeyHasher};
-use segad_nn::train::deviation::{Criterion, Objective, Reference};
-use segad_nn::train::{Length, Optimiser, Schedule, TrainPlan};
+use segad_core::KeyHasher;
+use segad_nn::model::{Checked, ModelError, Settings};
+use segad_nn::train::deviation::{
+    CommonSettings, Criterion, Objective, Reference, deviation_plan, published_parameters,
+};
+use segad_nn::train::{Schedule, TrainPlan};
 use segad_nn::{BackboneKind, Parameter};
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +12,13 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```
 /// use segad_classifier_devnet::DevNetSettings;
+/// use segad_nn::model::Settings;
+///
 /// let params = DevNetSettings { image_size: 448, rotate: true, ..Default::default() }.checked()?;
 /// let trainable = params.parameters().iter().filter(|p| p.trainable).map(|p| p.numel()).sum::<i64>();
 /// assert_eq!(trainable, 11_176_512 + 513);
 /// assert!(DevNetSettings { batch: 1, ..Default::default() }.checked().is_err());
-/// # Ok::<(), segad_classifier_devnet::DevNetError>(())
+/// # Ok::<(), segad_nn::model::ModelError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -77,149 +81,78 @@ impl Default for DevNetSettings {
     }
 }
 
-/// Checked settings, made by [`DevNetSettings::checked`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "DevNetSettings", into = "DevNetSettings")]
-pub struct DevNetParams(DevNetSettings);
+/// Checked settings.
+pub type DevNetParams = Checked<DevNetSettings>;
 
-fn expect(
-    ok: bool,
-    field: &'static str,
-    value: &dyn ToString,
-    expected: &str,
-) -> Result<(), DevNetError> {
-    if ok {
-        return Ok(());
+impl Settings for DevNetSettings {
+    type Derived = ();
+    type Error = ModelError;
+
+    fn check(&mut self) -> Result<(), ModelError> {
+        self.common().check()?;
+        Ok(self.plan().check()?)
     }
-    Err(DevNetError::Setting {
-        field,
-        value: value.to_string(),
-        expected: expected.to_owned(),
-    })
+
+    fn feed_key(&self, (): &(), hasher: &mut KeyHasher) {
+        hasher
+            .field("backbone", &self.backbone)
+            .field("image_size", &self.image_size)
+            .field("scales", &self.scales)
+            .field("top_share", &self.top_share)
+            .field("criterion", &self.criterion)
+            .field("reference", &self.reference)
+            .field("margin", &self.margin)
+            .field("rotate", &self.rotate)
+            .field("batch", &self.batch)
+            .field("steps_per_epoch", &self.steps_per_epoch)
+            .field("plan", &self.plan());
+    }
 }
 
 impl DevNetSettings {
-    /// Checks every value.
-    ///
-    /// # Errors
-    /// [`DevNetError::Setting`] for the first that makes no sense, or that of [`TrainPlan::check`].
-    pub fn checked(self) -> Result<DevNetParams, DevNetError> {
-        expect(
-            (1..=4).contains(&self.scales),
-            "scales",
-            &self.scales,
-            "1 to 4",
-        )?;
-        let unit = 1 << (self.scales - 1);
-        let size =
-            self.image_size.is_multiple_of(unit) && (32 * unit..=4096).contains(&self.image_size);
-        let expected = format!("a multiple of {unit} from {} to 4096 pixels", 32 * unit);
-        expect(size, "image_size", &self.image_size, &expected)?;
-        expect(
-            (0.0..=1.0).contains(&self.top_share),
-            "top_share",
-            &self.top_share,
-            "0 to 1",
-        )?;
-        let margin = self.margin.is_finite() && self.margin > 0.0;
-        expect(margin, "margin", &self.margin, "a positive number")?;
-        expect(
-            self.steps_per_epoch >= 1,
-            "steps_per_epoch",
-            &self.steps_per_epoch,
-            "at least 1",
-        )?;
-        expect(
-            self.batch >= 2,
-            "batch",
-            &self.batch,
-            "at least 2, one good and one bad image",
-        )?;
-        let params = DevNetParams(self);
-        params.plan().check()?;
-        Ok(params)
-    }
-}
-
-impl DevNetParams {
-    /// The settings.
-    pub fn settings(&self) -> &DevNetSettings {
-        &self.0
-    }
-
-    /// Which network.
-    pub fn backbone(&self) -> BackboneKind {
-        self.0.backbone
-    }
-
     /// Good and bad images in a training step.
     pub fn shares(&self) -> [usize; 2] {
-        let good = self.0.batch / 2;
-        [good, self.0.batch - good]
+        let good = self.batch / 2;
+        [good, self.batch - good]
     }
 
     /// The network's state under the published names; files may also hold the backbone's own head
     /// (`feature_extractor.net.fc`), which nothing uses, and batch counters.
     pub fn parameters(&self) -> Vec<Parameter> {
-        // The last tap is one of the backbone's own.
-        crate::score::parameters(self.backbone()).unwrap_or_default()
+        published_parameters(self.backbone, crate::score::head(self.backbone))
     }
 
     pub(crate) fn objective(&self) -> Objective {
         Objective {
-            criterion: self.0.criterion,
-            reference: self.0.reference,
-            margin: self.0.margin,
+            criterion: self.criterion,
+            reference: self.reference,
+            margin: self.margin,
+        }
+    }
+
+    fn common(&self) -> CommonSettings {
+        CommonSettings {
+            image_size: self.image_size,
+            scales: self.scales,
+            top_share: self.top_share,
+            objective: self.objective(),
+            steps_per_epoch: self.steps_per_epoch,
+            batch: self.batch,
         }
     }
 
     pub(crate) fn plan(&self) -> TrainPlan {
-        let s = &self.0;
-        TrainPlan {
-            schedule: Schedule::Step {
-                every: s.decay_every,
-                gamma: s.decay_factor,
-            },
-            schedule_by_epoch: true,
-            clip_norm: Some(s.clip_norm),
-            ..TrainPlan::new(
-                Optimiser::adam(s.weight_decay),
-                s.learning_rate,
-                Length::Epochs(s.epochs),
-            )
-        }
-    }
-}
-
-impl TryFrom<DevNetSettings> for DevNetParams {
-    type Error = DevNetError;
-
-    fn try_from(settings: DevNetSettings) -> Result<Self, DevNetError> {
-        settings.checked()
-    }
-}
-
-impl From<DevNetParams> for DevNetSettings {
-    fn from(params: DevNetParams) -> Self {
-        params.0
-    }
-}
-
-impl CacheKey for DevNetParams {
-    fn feed(&self, hasher: &mut KeyHasher) {
-        let s = &self.0;
-        hasher
-            .field("backbone", &s.backbone)
-            .field("image_size", &s.image_size)
-            .field("scales", &s.scales)
-            .field("top_share", &s.top_share)
-            .field("criterion", &s.criterion)
-            .field("reference", &s.reference)
-            .field("margin", &s.margin)
-            .field("rotate", &s.rotate)
-            .field("batch", &s.batch)
-            .field("steps_per_epoch", &s.steps_per_epoch)
-            .field("plan", &self.plan());
+        let schedule = Schedule::Step {
+            every: self.decay_every,
+            gamma: self.decay_factor,
+        };
+        deviation_plan(
+            schedule,
+            self.learning_rate,
+            self.weight_decay,
+            self.clip_norm,
+            self.epochs,
+        )
     }
 }
 

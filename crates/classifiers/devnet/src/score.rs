@@ -1,50 +1,30 @@
 use crate::DevNetParams;
 use segad_core::Seed;
-use segad_nn::train::deviation::{at_scale, top_mean};
-use segad_nn::train::{initialise, pytorch_default};
-use segad_nn::{BackboneKind, NnError, Parameter, TrainableBackbone, Weights, conv2d};
+use segad_nn::train::deviation::{HeadedBackbone, at_scale, top_mean};
+use segad_nn::{BackboneKind, NnError, Parameter, Weights, conv2d};
 use tch::Tensor;
-use tch::nn::VarStore;
 
-/// Where the backbone's state begins; its classification head may follow there and is not used.
-const NET: &str = "feature_extractor.net.";
+const WEIGHT: &str = "conv.weight";
+const BIAS: &str = "conv.bias";
 
-/// The state under the published names.
-pub(crate) fn parameters(kind: BackboneKind) -> Result<Vec<Parameter>, NnError> {
-    let channels = kind.tap(kind.last_tap())?.channels;
-    let mut list = below(kind.parameters(Some(kind.last_tap()))?);
-    for (name, shape) in [
-        ("conv.weight", vec![1, channels, 1, 1]),
-        ("conv.bias", vec![1]),
-    ] {
-        list.push(Parameter {
-            name: name.to_owned(),
-            shape,
-            trainable: true,
-        });
-    }
-    Ok(list)
-}
-
-/// What published files hold beside.
-fn known(kind: BackboneKind) -> Result<Vec<Parameter>, NnError> {
-    Ok(below(kind.parameters(None)?))
-}
-
-fn below(list: Vec<Parameter>) -> Vec<Parameter> {
-    list.into_iter()
-        .map(|p| Parameter {
-            name: format!("{NET}{}", p.name),
-            ..p
-        })
-        .collect()
+/// The state of the convolution that turns features into a map of scores.
+pub(crate) fn head(kind: BackboneKind) -> Vec<Parameter> {
+    let channels = kind.last_channels();
+    let parameter = |name: &str, shape: &[i64]| Parameter {
+        name: name.to_owned(),
+        shape: shape.to_vec(),
+        trainable: true,
+    };
+    vec![
+        parameter(WEIGHT, &[1, channels, 1, 1]),
+        parameter(BIAS, &[1]),
+    ]
 }
 
 /// The network: a backbone without its head, and one convolution that turns its features into a map
 /// of scores.
 pub(crate) struct Network {
-    pub store: VarStore,
-    backbone: TrainableBackbone,
+    pub backbone: HeadedBackbone,
     weight: Tensor,
     bias: Tensor,
     scales: u32,
@@ -59,26 +39,11 @@ impl Network {
         seed: Seed,
         device: tch::Device,
     ) -> Result<Self, NnError> {
-        let (store, kind, s) = (VarStore::new(device), params.backbone(), params.settings());
-        let (conv, net) = (
-            store.root() / "conv",
-            store.root() / "feature_extractor" / "net",
-        );
-        let channels = kind.tap(kind.last_tap())?.channels;
-        let weight = conv.f_zeros("weight", &[1, channels, 1, 1])?;
-        let bias = conv.f_zeros("bias", &[1])?;
-        // The backbone's variables come after this: they start with its weights.
-        initialise(&store, seed, pytorch_default(&store))?;
-        let backbone = TrainableBackbone::new(kind, kind.last_tap(), weights, &net)?;
-        drop((conv, net));
-        Ok(Self {
-            store,
-            backbone,
-            weight,
-            bias,
-            scales: s.scales,
-            top_share: s.top_share,
-        })
+        let kind = params.backbone;
+        Self::on(
+            params,
+            HeadedBackbone::new(kind, &head(kind), weights, seed, device)?,
+        )
     }
 
     /// With the state of a trained network, which the parameters say the names and shapes of.
@@ -87,22 +52,26 @@ impl Network {
         state: &Weights,
         device: tch::Device,
     ) -> Result<Self, NnError> {
-        state.check_against("devnet", &params.parameters(), &known(params.backbone())?)?;
-        let network = Self::new(params, &state.below(NET), Seed(0), device)?;
-        for (name, variable) in [
-            ("conv.weight", &network.weight),
-            ("conv.bias", &network.bias),
-        ] {
-            tch::no_grad(|| variable.shallow_clone().f_copy_(&state.tensors()[name]))?;
-        }
-        Ok(network)
+        let kind = params.backbone;
+        let backbone = HeadedBackbone::read("devnet", kind, head(kind), &[], state, device)?;
+        Self::on(params, backbone)
+    }
+
+    fn on(params: &DevNetParams, backbone: HeadedBackbone) -> Result<Self, NnError> {
+        Ok(Self {
+            weight: backbone.variable(WEIGHT)?,
+            bias: backbone.variable(BIAS)?,
+            backbone,
+            scales: params.scales,
+            top_share: params.top_share,
+        })
     }
 
     /// Scores of N×3×H×W: N values, never negative unless all places count.
     pub fn scores(&self, images: &Tensor, train: bool) -> Result<Tensor, NnError> {
         let mut scores = Vec::new();
         for s in 0..self.scales {
-            let features = self.backbone.forward(&at_scale(images, s)?, train)?;
+            let features = self.backbone.features(&at_scale(images, s)?, train)?;
             let map = conv2d(&features, &self.weight, Some(&self.bias), 1, [0, 0], 1)?;
             scores.push(top_mean(&map, self.top_share)?);
         }
@@ -114,6 +83,7 @@ impl Network {
 mod tests {
     use super::*;
     use crate::DevNetSettings;
+    use segad_nn::model::Settings;
     use segad_nn::{Backbone, golden, to_vec};
 
     #[test]
@@ -130,7 +100,7 @@ mod tests {
             let weights = Weights::golden(kind, Some(kind.last_tap())).unwrap();
             let params = settings.checked().unwrap();
             let network = Network::new(&params, &weights, Seed(4), tch::Device::Cpu).unwrap();
-            let variables = network.store.variables();
+            let variables = network.backbone.store.variables();
             let head = to_vec(&variables["conv.weight"]).unwrap();
             let bound = 1.0 / f64::from(channels).sqrt();
             let largest = head.iter().fold(0f32, |m, v| m.max(v.abs()));

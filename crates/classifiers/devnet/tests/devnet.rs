@@ -2,10 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
-use segad_classifier_devnet::{DevNet, DevNetError, DevNetSettings, FittedDevNet};
+use segad_classifier_devnet::{DevNet, DevNetSettings, FittedDevNet};
 use segad_core::{
     Device, FitClassifier, FitContext, Image, ImageClassifier, Precision, Seed, TrainSplit,
 };
+use segad_nn::model::{ModelError, Settings};
 use segad_nn::testing::{StopAfter, Texture, samples};
 use segad_nn::train::TrainError;
 use segad_nn::train::deviation::{Criterion, Reference};
@@ -39,10 +40,10 @@ fn fit(
     names: &[&str],
     settings: DevNetSettings,
     ctx: &FitContext,
-) -> Result<FittedDevNet, DevNetError> {
+) -> Result<FittedDevNet, ModelError> {
     segad_nn::set_threads(1);
     let params = settings.checked()?;
-    let kind = params.backbone();
+    let kind = params.backbone;
     let weights = Weights::random(kind, Some(kind.last_tap()), Seed(0)).unwrap();
     DevNet::new(params, weights)?.fit(&split(names).labelled(&TEXTURE), Seed(5), ctx)
 }
@@ -109,10 +110,7 @@ fn budgets_and_interruptions_change_nothing() {
     let ctx = stop.context(folder.path());
     let stopped = fit(&NAMES, settings(), &ctx).err().unwrap();
     assert!(
-        matches!(
-            stopped,
-            DevNetError::Train(TrainError::Cancelled { step: 4, .. })
-        ),
+        matches!(stopped, ModelError::Cancelled { step: Some(4), .. }),
         "{stopped}"
     );
     assert_eq!((stop.done(), stop.total()), (4, Some(6)));
@@ -136,7 +134,7 @@ fn budgets_and_interruptions_change_nothing() {
     .err()
     .unwrap();
     assert!(
-        matches!(other, DevNetError::Train(TrainError::Checkpoint { .. })),
+        matches!(other, ModelError::Train(TrainError::Checkpoint { .. })),
         "{other}"
     );
 }
@@ -309,7 +307,7 @@ fn published_states_are_imported() {
         .err()
         .unwrap();
     assert!(
-        matches!(e, DevNetError::Nn(NnError::WeightShape { .. })),
+        matches!(e, ModelError::Nn(NnError::WeightShape { .. })),
         "{e}"
     );
     let e = import(&file(vec![("seen_head.scoring.bias", zeros(&[1]))], ""))
@@ -326,16 +324,20 @@ fn errors_name_the_cause() {
         let e = fit(names, settings, &ctx).err().unwrap().to_string();
         assert!(e.contains(text), "{e}");
     };
-    says(&[], settings(), "0 good training images; at least 2");
+    says(
+        &[],
+        settings(),
+        "0 good and 0 bad training images; expected at least 2 good and 1 bad",
+    );
     says(
         &["a", "bad1"],
         settings(),
-        "1 good training images; at least 2",
+        "1 good and 1 bad training images",
     );
     says(
         &["a", "b", "c"],
         settings(),
-        "0 bad training images; at least 1",
+        "3 good and 0 bad training images",
     );
     says(
         &["a", "b", "gone-bad.png"],

@@ -1,23 +1,21 @@
 use crate::augment::cut_paste;
-use crate::model::{FittedDra, Origin};
+use crate::model::{FittedDra, KIND, Origin};
 use crate::score::{Network, Role, Scores};
-use crate::{DraError, DraParams, FIT_REVISION};
+use crate::{DraParams, FIT_REVISION};
 use rand::Rng;
-use segad_core::{
-    FitClassifier, FitContext, Image, ImageId, Key, KeyHasher, Label, Seed, TrainLabelled,
-};
+use segad_core::{FitClassifier, FitContext, Image, Label, Seed, TrainLabelled};
+use segad_nn::model::{ModelError, expect_labels, positions, training_identity};
 use segad_nn::train::{
-    BalancedBatches, Loss, ResizedImages, Run, Step, Stream, shuffle, train, turned, uniform,
+    BalancedBatches, Loss, ResizedImages, Run, Step, Stream, Trained, shuffle, train, turned,
+    uniform,
 };
 use segad_nn::{NnError, Preprocess, Weights, autocast, torch_device};
 use tch::Tensor;
 
-const NAME: &str = "dra";
-
 /// DRA, not fitted yet: parameters and the weights that the backbone starts with.
 ///
 /// Memory: the network's variables four times over (values, gradients, Adam's two), one batch's
-/// activations (about 30 MB an image of 256 pixels with ResNet-18), and as many resized training
+/// activations (about 30 MB per image of 256 pixels with ResNet-18), and as many resized training
 /// images as fit the context's budget.
 pub struct Dra {
     params: DraParams,
@@ -25,15 +23,15 @@ pub struct Dra {
 }
 
 impl Dra {
-    /// With weights of `params.backbone()`, complete up to its last tap.
+    /// With weights of `params.backbone`, complete up to its last tap.
     ///
     /// # Errors
-    /// [`DraError::Weights`] if they are not.
-    pub fn new(params: DraParams, weights: Weights) -> Result<Self, DraError> {
-        let kind = params.backbone();
+    /// [`ModelError::Weights`] if they are not.
+    pub fn new(params: DraParams, weights: Weights) -> Result<Self, ModelError> {
+        let kind = params.backbone;
         weights
             .check(kind, Some(kind.last_tap()))
-            .map_err(DraError::Weights)?;
+            .map_err(ModelError::from_weights)?;
         Ok(Self { params, weights })
     }
 
@@ -41,128 +39,119 @@ impl Dra {
     pub fn params(&self) -> &DraParams {
         &self.params
     }
-
-    /// What a checkpoint belongs to.
-    fn identity(&self, train: &TrainLabelled<'_>, seed: Seed) -> Key {
-        let mut hasher = KeyHasher::new(NAME, FIT_REVISION);
-        hasher
-            .field("params", &self.params)
-            .field("weights", &self.weights.digest());
-        hasher.field("images", train.samples()).field("seed", &seed);
-        hasher.finish()
-    }
 }
 
 impl FitClassifier for Dra {
     type Fitted = FittedDra;
-    type Error = DraError;
+    type Error = ModelError;
 
     /// Fits on labelled images. The same images, seed and precision give the same model. One bad
     /// image is enough, as in the published one-shot experiments; it then fills every bad place of
     /// every batch.
     ///
     /// # Errors
-    /// [`DraError`]: fewer than two good or no bad image, an unreadable image, a diverged or cancelled training.
+    /// Fewer than two good or no bad image, an unreadable image, a training that diverges or is
+    /// cancelled.
     fn fit(
         &self,
         images: &TrainLabelled<'_>,
         seed: Seed,
         ctx: &FitContext,
-    ) -> Result<FittedDra, DraError> {
-        let s = self.params.settings();
-        let of = |label| -> Vec<usize> {
-            images
-                .samples()
-                .iter()
-                .enumerate()
-                .filter(|(_, s)| s.label == label)
-                .map(|(i, _)| i)
-                .collect()
-        };
-        let (good, bad) = (of(Label::Good), of(Label::Bad));
-        for (label, actual, expected) in [(Label::Good, good.len(), 2), (Label::Bad, bad.len(), 1)]
-        {
-            if actual < expected {
-                return Err(DraError::TooFewImages {
-                    label,
-                    actual,
-                    expected,
-                });
-            }
-        }
+    ) -> Result<FittedDra, ModelError> {
+        let params = &self.params;
+        let labels = images.labels();
+        expect_labels(KIND, &labels, 2)?;
+        let good = positions(&labels, Label::Good);
+        let bad = positions(&labels, Label::Bad);
         let device = torch_device(ctx.device)?;
-        let network = Network::new(&self.params, &self.weights, seed.derive("network"), device)?;
-        let pixels = ResizedImages::new(images, s.image_size, ctx.memory);
-        let preprocess = self
-            .params
-            .backbone()
-            .preprocess(s.image_size, s.image_size);
+        let network = Network::new(params, &self.weights, seed.derive("network"), device)?;
         let mut pictures = Pictures {
-            params: &self.params,
-            pixels,
+            params,
+            pixels: ResizedImages::new(images, params.image_size, ctx.memory),
             good: good.clone(),
-            preprocess,
+            preprocess: params
+                .backbone
+                .preprocess(params.image_size, params.image_size),
             device,
         };
-
-        let counts = [good.len(), bad.len()];
-        let [from_good, from_bad] = self.params.shares();
-        let mut references = Stream::new(good.clone(), seed.derive("references"))?;
-        let groups = vec![(good.clone(), from_good), (bad, from_bad)];
-        let mut batches = BalancedBatches::new(groups, s.steps_per_epoch, seed.derive("batches"))?;
-        let (plan, identity) = (self.params.plan(), self.identity(images, seed));
-        let run = Run {
-            name: NAME,
-            plan: &plan,
-            seed: seed.derive("steps"),
-            identity,
-            ctx,
-        };
-        let trained = train(&network.store, &mut batches, &run, |step| {
-            let at = step.index * s.references as u64;
-            let mut batch = pictures.references(&references.take(at, s.references), step.seed)?;
-            let mut roles = Vec::with_capacity(step.samples.len());
-            for (slot, &i) in step.samples.iter().enumerate() {
-                let label = images.samples()[i].label;
-                let (image, role) =
-                    pictures.sample(i, label, step.seed.derive(&format!("slot {slot}")))?;
-                batch.push(image);
-                roles.push(role);
-            }
-            let scores = network.train(&pictures.input(&batch)?, &roles)?;
-            loss(&self.params, &scores, &roles, step)
-        })?;
+        let trained = self.train(&network, &mut pictures, images, seed, ctx)?;
         tracing::debug!(
-            good = counts[0],
-            bad = counts[1],
+            good = good.len(),
+            bad = bad.len(),
             steps = trained.steps,
             "dra trained"
         );
 
         // The references of scoring: good images drawn once, where the official code draws anew for
         // every test batch.
-        let mut chosen = good;
-        shuffle(&mut chosen, seed.derive("scoring references"));
-        chosen.truncate(s.references);
-        chosen.sort_unstable();
-        let batch = pictures.references(&chosen, seed.derive("scoring references"))?;
-        let input = pictures.input(&batch)?;
-        let features =
-            tch::no_grad(|| autocast(device, ctx.precision, || network.references(&input)))?;
-        let origin = Origin {
-            good: counts[0],
-            bad: counts[1],
+        let mut origin = Origin {
+            good: good.len(),
+            bad: bad.len(),
             steps: trained.steps,
             seed,
             precision: ctx.precision,
             weights: Some(self.weights.digest()),
-            references: chosen
-                .iter()
-                .map(|&i| images.samples()[i].id.clone())
-                .collect::<Vec<ImageId>>(),
+            references: vec![],
             curve: trained.curve,
         };
-        FittedDra::new(self.params.clone(), origin, network, features, ctx.batch)
+        let mut chosen = good;
+        shuffle(&mut chosen, seed.derive("scoring references"));
+        chosen.truncate(params.references);
+        chosen.sort_unstable();
+        let ids = chosen.iter().map(|&i| images.samples()[i].id.clone());
+        origin.references = ids.collect();
+        let batch = pictures.references(&chosen, seed.derive("scoring references"))?;
+        let input = pictures.input(&batch)?;
+        let features =
+            tch::no_grad(|| autocast(device, ctx.precision, || network.references(&input)))?;
+        FittedDra::new(params.clone(), origin, network, features, ctx.batch)
+    }
+}
+
+impl Dra {
+    fn train(
+        &self,
+        network: &Network,
+        pictures: &mut Pictures<'_>,
+        images: &TrainLabelled<'_>,
+        seed: Seed,
+        ctx: &FitContext,
+    ) -> Result<Trained, ModelError> {
+        let params = &self.params;
+        let labels = images.labels();
+        let good = positions(&labels, Label::Good);
+        let [from_good, from_bad] = params.shares();
+        let mut references = Stream::new(good.clone(), seed.derive("references"))?;
+        let groups = vec![
+            (good, from_good),
+            (positions(&labels, Label::Bad), from_bad),
+        ];
+        let mut batches =
+            BalancedBatches::new(groups, params.steps_per_epoch, seed.derive("batches"))?;
+        let plan = params.plan();
+        let samples = images.samples();
+        let run = Run {
+            name: KIND,
+            plan: &plan,
+            seed: seed.derive("steps"),
+            identity: training_identity(KIND, FIT_REVISION, params, &self.weights, samples, seed),
+            ctx,
+        };
+        train(&network.backbone.store, &mut batches, &run, |step| {
+            // The references run on from step to step, so that a resumed training takes the same.
+            let at = step.index * params.references as u64;
+            let chosen = references.take(at, params.references);
+            let mut batch = pictures.references(&chosen, step.seed)?;
+            let mut roles = Vec::with_capacity(step.samples.len());
+            for (slot, &i) in step.samples.iter().enumerate() {
+                let slot_seed = step.seed.derive(&format!("slot {slot}"));
+                let (image, role) = pictures.sample(i, labels[i], slot_seed)?;
+                batch.push(image);
+                roles.push(role);
+            }
+            let scores = network.train(&pictures.input(&batch)?, &roles)?;
+            loss(params, &scores, &roles, step)
+        })
     }
 }
 
@@ -172,7 +161,7 @@ fn loss(
     scores: &Scores,
     roles: &[Role],
     step: &Step<'_>,
-) -> Result<Loss, DraError> {
+) -> Result<Loss, ModelError> {
     let objective = params.objective();
     let targets = |seen: fn(Role) -> bool, high: fn(Role) -> bool| -> Vec<bool> {
         roles
@@ -229,7 +218,7 @@ struct Pictures<'a> {
 impl Pictures<'_> {
     /// Training image `i` and what it is: in place of a good one, with probability ½, another good
     /// one, drawn at random, with a pseudo anomaly.
-    fn sample(&mut self, i: usize, label: Label, seed: Seed) -> Result<(Image, Role), DraError> {
+    fn sample(&mut self, i: usize, label: Label, seed: Seed) -> Result<(Image, Role), ModelError> {
         let mut rng = seed.rng();
         let (image, role) = match label {
             Label::Bad => (self.pixels.get(i)?, Role::Seen),
@@ -249,11 +238,11 @@ impl Pictures<'_> {
 
     /// Reference images: as they are, or treated like training images where the official code is
     /// followed.
-    fn references(&mut self, chosen: &[usize], seed: Seed) -> Result<Vec<Image>, DraError> {
+    fn references(&mut self, chosen: &[usize], seed: Seed) -> Result<Vec<Image>, ModelError> {
         let mut images = Vec::with_capacity(chosen.len());
         for (slot, &i) in chosen.iter().enumerate() {
             let seed = seed.derive(&format!("reference {slot}"));
-            images.push(match self.params.settings().strict_official {
+            images.push(match self.params.strict_official {
                 true => self.sample(i, Label::Good, seed)?.0,
                 false => {
                     let image = self.pixels.get(i)?;
@@ -264,8 +253,8 @@ impl Pictures<'_> {
         Ok(images)
     }
 
-    fn turned(&self, image: Image, seed: Seed) -> Result<Image, DraError> {
-        Ok(if self.params.settings().rotate {
+    fn turned(&self, image: Image, seed: Seed) -> Result<Image, ModelError> {
+        Ok(if self.params.rotate {
             turned(&image, seed.derive("turn"))?
         } else {
             image
@@ -281,7 +270,8 @@ impl Pictures<'_> {
 mod tests {
     use super::*;
     use crate::DraSettings;
-    use segad_core::{BoxError, ImageLoader, Sample, TrainSplit};
+    use segad_core::{BoxError, ImageId, ImageLoader, Sample, TrainSplit};
+    use segad_nn::model::Settings;
     use segad_nn::train::deviation::Reference;
     use segad_nn::{BackboneKind, from_slice};
 
@@ -312,7 +302,7 @@ mod tests {
             params,
             pixels: ResizedImages::new(images, 64, u64::MAX),
             good: (0..30).collect(),
-            preprocess: params.backbone().preprocess(64, 64),
+            preprocess: params.backbone.preprocess(64, 64),
             device: tch::Device::Cpu,
         }
     }
@@ -437,12 +427,12 @@ mod tests {
             learning_rate: 3e-3,
             ..Default::default()
         });
-        let weights = Weights::random(params.backbone(), None, Seed(0)).unwrap();
+        let weights = Weights::random(params.backbone, None, Seed(0)).unwrap();
         let network = Network::new(&params, &weights, Seed(1), tch::Device::Cpu).unwrap();
         let x = segad_nn::golden::input("x", &[6, 3, 64, 64]).unwrap();
         let roles = [Role::Good, Role::Seen, Role::Pseudo, Role::Good];
         let ctx = FitContext::default();
-        let identity = Key::of_bytes(b"one batch");
+        let identity = segad_core::Key::of_bytes(b"one batch");
         let run = Run {
             name: "one",
             plan: &params.plan(),
@@ -451,7 +441,7 @@ mod tests {
             ctx: &ctx,
         };
         let mut same = BalancedBatches::new(vec![(vec![0], 1)], 3, Seed(0)).unwrap();
-        let trained = train(&network.store, &mut same, &run, |step| {
+        let trained = train(&network.backbone.store, &mut same, &run, |step| {
             loss(&params, &network.train(&x, &roles)?, &roles, step)
         });
         let curve = trained.unwrap().curve;

@@ -4,7 +4,6 @@
 use segad_nn::train::deviation::top_mean;
 use segad_nn::{NnError, Parameter, conv2d, global_average};
 use tch::Tensor;
-use tch::nn::{Path, VarStore};
 
 /// Width of the holistic head's hidden layer.
 const HIDDEN: i64 = 256;
@@ -41,20 +40,6 @@ pub(crate) fn parameters(channels: i64) -> Vec<Parameter> {
     list
 }
 
-/// Adds the heads' variables, all zero, to a store.
-pub(crate) fn variables(store: &VarStore, channels: i64) -> Result<(), NnError> {
-    for p in parameters(channels) {
-        let (stem, last) = p.name.rsplit_once('.').unwrap_or(("", &p.name));
-        let at: Path<'_> = stem.split('.').fold(store.root(), |path, part| path / part);
-        let _ = if p.trainable {
-            at.f_zeros(last, &p.shape)?
-        } else {
-            at.f_zeros_no_train(last, &p.shape)?
-        };
-    }
-    Ok(())
-}
-
 /// A 1×1 convolution to a map of scores.
 struct Scoring {
     weight: Tensor,
@@ -81,42 +66,34 @@ pub(crate) struct Heads {
 }
 
 impl Heads {
-    /// On the variables that [`variables`] made.
-    pub fn new(store: &VarStore, top_share: f64) -> Result<Self, NnError> {
-        let all = store.variables();
-        let take = |name: String| match all.get(&name) {
-            Some(t) => Ok(t.shallow_clone()),
-            None => Err(NnError::WeightNames {
-                network: "dra".into(),
-                missing: vec![name],
-                unexpected: vec![],
-            }),
-        };
+    /// On variables by their published names.
+    pub fn new(
+        variable: impl Fn(&str) -> Result<Tensor, NnError>,
+        top_share: f64,
+    ) -> Result<Self, NnError> {
         let scoring = |head: &str| -> Result<Scoring, NnError> {
             Ok(Scoring {
-                weight: take(format!("{head}.scoring.weight"))?,
-                bias: take(format!("{head}.scoring.bias"))?,
+                weight: variable(&format!("{head}.scoring.weight"))?,
+                bias: variable(&format!("{head}.scoring.bias"))?,
             })
         };
-        let holistic = |part: &str| take(format!("holistic_head.{part}"));
-        let residual = |part: &str| take(format!("composite_head.conv.{part}"));
         Ok(Self {
             holistic: [
-                holistic("fc1.weight")?,
-                holistic("fc1.bias")?,
-                holistic("fc2.weight")?,
-                holistic("fc2.bias")?,
+                variable("holistic_head.fc1.weight")?,
+                variable("holistic_head.fc1.bias")?,
+                variable("holistic_head.fc2.weight")?,
+                variable("holistic_head.fc2.bias")?,
             ],
             seen: scoring("seen_head")?,
             pseudo: scoring("pseudo_head")?,
             composite: scoring("composite_head")?,
             residual: [
-                residual("0.weight")?,
-                residual("0.bias")?,
-                residual("1.weight")?,
-                residual("1.bias")?,
-                residual("1.running_mean")?,
-                residual("1.running_var")?,
+                variable("composite_head.conv.0.weight")?,
+                variable("composite_head.conv.0.bias")?,
+                variable("composite_head.conv.1.weight")?,
+                variable("composite_head.conv.1.bias")?,
+                variable("composite_head.conv.1.running_mean")?,
+                variable("composite_head.conv.1.running_var")?,
             ],
             top_share,
         })
@@ -162,12 +139,13 @@ impl Heads {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use segad_nn::{from_slice, to_vec};
+    use segad_nn::{add_variables, from_slice, to_vec};
+    use tch::nn::VarStore;
 
     /// Two channels; every weight set by `set`, the rest zero (variance: one).
     fn heads(set: &[(&str, &[f32])]) -> (VarStore, Heads) {
         let store = VarStore::new(tch::Device::Cpu);
-        variables(&store, 2).unwrap();
+        add_variables(&store.root(), &parameters(2)).unwrap();
         let all = store.variables();
         let fill = |name: &str, values: &[f32]| {
             let value = from_slice(values, &all[name].size()).unwrap();
@@ -175,7 +153,8 @@ mod tests {
         };
         fill("composite_head.conv.1.running_var", &[1.0; 2]);
         set.iter().for_each(|(name, values)| fill(name, values));
-        let heads = Heads::new(&store, 0.25).unwrap();
+        let variable = |name: &str| Ok(all[name].shallow_clone());
+        let heads = Heads::new(variable, 0.25).unwrap();
         (store, heads)
     }
 
@@ -202,19 +181,6 @@ mod tests {
         assert_eq!(count("holistic_head."), 131_585);
         assert_eq!((count("seen_head."), count("pseudo_head.")), (513, 513));
         assert_eq!(count("composite_head."), 2_359_808 + 1_024 + 513);
-        let store = VarStore::new(tch::Device::Cpu);
-        variables(&store, 8).unwrap();
-        let variables = store.variables();
-        assert_eq!(variables.len(), list.len());
-        for p in parameters(8) {
-            let v = &variables[&p.name];
-            assert_eq!(
-                (v.size(), v.requires_grad()),
-                (p.shape, p.trainable),
-                "{}",
-                p.name
-            );
-        }
     }
 
     #[test]

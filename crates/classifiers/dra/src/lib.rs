@@ -27,6 +27,7 @@
 //! ```
 //! use segad_classifier_dra::{Dra, DraSettings, FittedDra};
 //! use segad_core::{BoxError, FitClassifier, FitContext, Image, ImageClassifier, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
+//! use segad_nn::model::Settings;
 //! use segad_nn::{BackboneKind, Weights};
 //!
 //! struct Grey;
@@ -69,7 +70,6 @@
 //! prior of exactly N(0, 1).
 
 mod augment;
-mod error;
 mod fit;
 mod heads;
 mod method;
@@ -77,7 +77,6 @@ mod model;
 mod params;
 mod score;
 
-pub use error::DraError;
 pub use fit::Dra;
 pub use model::{FittedDra, Origin};
 pub use params::{DraParams, DraSettings};

@@ -1,7 +1,7 @@
-use crate::{Dra, DraError, DraParams, DraSettings, FittedDra};
-use segad_core::CurvePoint;
-use segad_core::FitContext;
+use crate::{Dra, DraParams, DraSettings, FittedDra};
+use segad_core::{CurvePoint, FitContext};
 use segad_nn::method::{ClassifierMethod, FittedClassifier};
+use segad_nn::model::{ModelError, Settings};
 use segad_nn::{BackboneKind, SavedModel, Weights};
 
 impl ClassifierMethod for Dra {
@@ -11,25 +11,25 @@ impl ClassifierMethod for Dra {
     type Settings = DraSettings;
     type Params = DraParams;
 
-    fn check(settings: DraSettings) -> Result<DraParams, DraError> {
+    fn check(settings: DraSettings) -> Result<DraParams, ModelError> {
         settings.checked()
     }
 
     fn backbone(params: &DraParams) -> BackboneKind {
-        params.backbone()
+        params.backbone
     }
 
-    fn with_weights(params: DraParams, weights: Weights) -> Result<Self, DraError> {
+    fn with_weights(params: DraParams, weights: Weights) -> Result<Self, ModelError> {
         Self::new(params, weights)
     }
 
-    fn load(saved: &SavedModel, ctx: &FitContext) -> Result<FittedDra, DraError> {
+    fn load(saved: &SavedModel, ctx: &FitContext) -> Result<FittedDra, ModelError> {
         FittedDra::load(saved, ctx.device, ctx.batch)
     }
 }
 
 impl FittedClassifier for FittedDra {
-    fn save(&self) -> Result<SavedModel, DraError> {
+    fn save(&self) -> Result<SavedModel, ModelError> {
         self.save()
     }
 

@@ -1,15 +1,15 @@
+use crate::DraParams;
 use crate::score::Network;
-use crate::{DraError, DraParams};
 use segad_core::{Device, Image, ImageClassifier, ImageId, Key, Precision, Seed};
+use segad_nn::model::{ModelError, batched_scores};
 use segad_nn::train::CurvePoint;
-use segad_nn::{Parameter, Preprocess, SavedModel, Weights, autocast, to_vec, torch_device};
+use segad_nn::{Parameter, Preprocess, SavedModel, Weights, autocast, torch_device};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tch::Tensor;
 
-const KIND: &str = "dra";
+pub(crate) const KIND: &str = "dra";
 const SCHEMA: u32 = 1;
-const WEIGHTS: &str = "backbone weights";
 
 /// A fitted DRA.
 pub struct FittedDra {
@@ -22,7 +22,7 @@ pub struct FittedDra {
     batch: usize,
 }
 
-/// What a model was trained with, beside its parameters.
+/// What a model was trained with, besides its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
     /// Number of good training images; 0: trained elsewhere.
@@ -57,9 +57,9 @@ impl FittedDra {
         network: Network,
         references: Vec<Tensor>,
         batch: usize,
-    ) -> Result<Self, DraError> {
-        let size = params.settings().image_size;
-        let preprocess = params.backbone().preprocess(size, size);
+    ) -> Result<Self, ModelError> {
+        let size = params.image_size;
+        let preprocess = params.backbone.preprocess(size, size);
         let references = references
             .iter()
             .map(|t| t.f_to_kind(tch::Kind::Float))
@@ -70,7 +70,7 @@ impl FittedDra {
             network,
             references,
             preprocess,
-            batch: batch.max(1),
+            batch,
         })
     }
 
@@ -91,7 +91,12 @@ impl FittedDra {
 
     /// The network's state under the published names, f32.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
-        self.network.store.variables().into_iter().collect()
+        self.network
+            .backbone
+            .store
+            .variables()
+            .into_iter()
+            .collect()
     }
 
     /// The model as bytes: the whole network, the mean features of the references and the
@@ -99,22 +104,16 @@ impl FittedDra {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn save(&self) -> Result<SavedModel, DraError> {
+    pub fn save(&self) -> Result<SavedModel, ModelError> {
         let saved = Saved {
             settings: self.params.clone(),
             origin: self.origin.clone(),
         };
-        let inputs = self
-            .origin
-            .weights
-            .map(|key| (WEIGHTS.to_owned(), key))
-            .into_iter()
-            .collect();
+        let inputs = SavedModel::weights_input(self.origin.weights);
         let mut tensors = self.tensors();
         for (s, reference) in self.references.iter().enumerate() {
             tensors.insert(reference_name(s), reference.shallow_clone());
         }
-        let tensors: Vec<(&str, &Tensor)> = tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();
         Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, tensors)?)
     }
 
@@ -124,12 +123,15 @@ impl FittedDra {
     /// # Errors
     /// [`segad_nn::NnError::Saved`] for a damaged or foreign model; as [`FittedDra::import`] if it
     /// is of another network.
-    pub fn load(saved: &SavedModel, device: Device, batch: usize) -> Result<Self, DraError> {
+    pub fn load(saved: &SavedModel, device: Device, batch: usize) -> Result<Self, ModelError> {
         let mut opened = saved.open::<Saved>(KIND, SCHEMA)?;
-        let (settings, device) = (opened.parameters.settings.clone(), torch_device(device)?);
+        let settings = opened.parameters.settings.clone();
+        let device = torch_device(device)?;
         let expected = references(&settings)?;
-        let take = |p: &Parameter| Ok(opened.take(&p.name, &p.shape)?.f_to_device(device)?);
-        let means = expected.iter().map(take).collect::<Result<_, DraError>>()?;
+        let mut means = Vec::with_capacity(expected.len());
+        for p in &expected {
+            means.push(opened.take(&p.name, &p.shape)?.f_to_device(device)?);
+        }
         let state = Weights::from_safetensors(&saved.tensors)?;
         let network = Network::read(&settings, &state, &expected, device)?;
         Self::new(settings, opened.parameters.origin, network, means, batch)
@@ -148,14 +150,12 @@ impl FittedDra {
         good: &[Image],
         (device, precision): (Device, Precision),
         batch: usize,
-    ) -> Result<Self, DraError> {
+    ) -> Result<Self, ModelError> {
         let device = torch_device(device)?;
         let network = Network::read(&params, state, &[], device)?;
-        let size = params.settings().image_size;
-        let x = params
-            .backbone()
-            .preprocess(size, size)
-            .batch(good, device)?;
+        let size = params.image_size;
+        let preprocess = params.backbone.preprocess(size, size);
+        let x = preprocess.batch(good, device)?;
         let means = tch::no_grad(|| autocast(device, precision, || network.references(&x)))?;
         let origin = Origin {
             good: 0,
@@ -176,45 +176,35 @@ fn reference_name(scale: usize) -> String {
     format!("reference.{scale}")
 }
 
-/// What a saved model holds beside the published names.
-fn references(params: &DraParams) -> Result<Vec<Parameter>, DraError> {
-    let tap = params.backbone().tap(params.backbone().last_tap())?;
-    let shape = |s: u32| {
-        let side = ((params.settings().image_size >> s) as i64 + tap.stride - 1) / tap.stride;
-        vec![1, tap.channels, side, side]
-    };
-    let scales = 0..params.settings().scales;
-    Ok(scales
-        .map(|s| Parameter {
+/// What a saved model holds besides the published names.
+fn references(params: &DraParams) -> Result<Vec<Parameter>, ModelError> {
+    let tap = params.backbone.tap(params.backbone.last_tap())?;
+    let mut list = Vec::new();
+    for s in 0..params.scales {
+        let side = ((params.image_size >> s) as i64 + tap.stride - 1) / tap.stride;
+        list.push(Parameter {
             name: reference_name(s as usize),
-            shape: shape(s),
+            shape: vec![1, tap.channels, side, side],
             trainable: false,
-        })
-        .collect())
+        });
+    }
+    Ok(list)
 }
 
 impl ImageClassifier for FittedDra {
-    type Error = DraError;
+    type Error = ModelError;
 
     /// −holistic + seen + pseudo + composite, each the mean over the scales.
-    fn scores(&self, images: &[Image]) -> Result<Vec<f32>, DraError> {
-        let mut scores = Vec::with_capacity(images.len());
-        let device = self.network.store.device();
-        for chunk in images.chunks(self.batch) {
+    fn scores(&self, images: &[Image]) -> Result<Vec<f32>, ModelError> {
+        let device = self.network.backbone.store.device();
+        batched_scores(KIND, images, self.batch, |chunk| {
             let x = self.preprocess.batch(chunk, device)?;
-            let found = tch::no_grad(|| {
+            let total = tch::no_grad(|| {
                 autocast(device, self.origin.precision, || {
                     self.network.scores(&x, &self.references)?.total()
                 })
-            })?;
-            scores.extend(to_vec(&found)?);
-        }
-        match scores.iter().position(|s| !s.is_finite()) {
-            Some(index) => Err(DraError::Score {
-                index,
-                value: scores[index],
-            }),
-            None => Ok(scores),
-        }
+            });
+            Ok::<_, ModelError>(total?)
+        })
     }
 }

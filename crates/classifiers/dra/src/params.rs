@@ -1,7 +1,9 @@
-use crate::DraError;
-use segad_core::{CacheKey, KeyHasher};
-use segad_nn::train::deviation::{Criterion, Objective, Reference};
-use segad_nn::train::{Length, Optimiser, Schedule, TrainPlan};
+use segad_core::KeyHasher;
+use segad_nn::model::{Checked, ModelError, Settings, expect};
+use segad_nn::train::deviation::{
+    CommonSettings, Criterion, Objective, Reference, deviation_plan, published_parameters,
+};
+use segad_nn::train::{Schedule, TrainPlan};
 use segad_nn::{BackboneKind, Parameter};
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +12,13 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```
 /// use segad_classifier_dra::DraSettings;
+/// use segad_nn::model::Settings;
+///
 /// let params = DraSettings { image_size: 448, rotate: true, ..Default::default() }.checked()?;
 /// let trainable = params.parameters().iter().filter(|p| p.trainable).map(|p| p.numel()).sum::<i64>();
 /// assert_eq!(trainable, 11_176_512 + 131_585 + 513 + 513 + (2_359_808 + 1_024 + 513));
 /// assert!(DraSettings { batch: 1, ..Default::default() }.checked().is_err());
-/// # Ok::<(), segad_classifier_dra::DraError>(())
+/// # Ok::<(), segad_nn::model::ModelError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -85,159 +89,84 @@ impl Default for DraSettings {
     }
 }
 
-/// Checked settings, made by [`DraSettings::checked`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "DraSettings", into = "DraSettings")]
-pub struct DraParams(DraSettings);
+/// Checked settings.
+pub type DraParams = Checked<DraSettings>;
 
-fn expect(
-    ok: bool,
-    field: &'static str,
-    value: &dyn ToString,
-    expected: &str,
-) -> Result<(), DraError> {
-    if ok {
-        return Ok(());
+impl Settings for DraSettings {
+    type Derived = ();
+    type Error = ModelError;
+
+    fn check(&mut self) -> Result<(), ModelError> {
+        self.common().check()?;
+        let references = (1..=64).contains(&self.references);
+        expect(references, "references", self.references, "1 to 64")?;
+        Ok(self.plan().check()?)
     }
-    Err(DraError::Setting {
-        field,
-        value: value.to_string(),
-        expected: expected.to_owned(),
-    })
+
+    fn feed_key(&self, (): &(), hasher: &mut KeyHasher) {
+        hasher
+            .field("backbone", &self.backbone)
+            .field("image_size", &self.image_size)
+            .field("scales", &self.scales)
+            .field("top_share", &self.top_share)
+            .field("criterion", &self.criterion)
+            .field("reference", &self.reference)
+            .field("margin", &self.margin)
+            .field("references", &self.references)
+            .field("rotate", &self.rotate)
+            .field("strict_official", &self.strict_official)
+            .field("batch", &self.batch)
+            .field("steps_per_epoch", &self.steps_per_epoch)
+            .field("plan", &self.plan());
+    }
 }
 
 impl DraSettings {
-    /// Checks every value.
-    ///
-    /// # Errors
-    /// [`DraError::Setting`] for the first that makes no sense, or that of [`TrainPlan::check`].
-    pub fn checked(self) -> Result<DraParams, DraError> {
-        expect(
-            (1..=4).contains(&self.scales),
-            "scales",
-            &self.scales,
-            "1 to 4",
-        )?;
-        let unit = 1 << (self.scales - 1);
-        let size =
-            self.image_size.is_multiple_of(unit) && (32 * unit..=4096).contains(&self.image_size);
-        let expected = format!("a multiple of {unit} from {} to 4096 pixels", 32 * unit);
-        expect(size, "image_size", &self.image_size, &expected)?;
-        expect(
-            (0.0..=1.0).contains(&self.top_share),
-            "top_share",
-            &self.top_share,
-            "0 to 1",
-        )?;
-        let margin = self.margin.is_finite() && self.margin > 0.0;
-        expect(margin, "margin", &self.margin, "a positive number")?;
-        expect(
-            self.steps_per_epoch >= 1,
-            "steps_per_epoch",
-            &self.steps_per_epoch,
-            "at least 1",
-        )?;
-        expect(
-            (1..=64).contains(&self.references),
-            "references",
-            &self.references,
-            "1 to 64",
-        )?;
-        expect(
-            self.batch >= 2,
-            "batch",
-            &self.batch,
-            "at least 2, one good and one bad image",
-        )?;
-        let params = DraParams(self);
-        params.plan().check()?;
-        Ok(params)
-    }
-}
-
-impl DraParams {
-    /// The settings.
-    pub fn settings(&self) -> &DraSettings {
-        &self.0
-    }
-
-    /// Which network.
-    pub fn backbone(&self) -> BackboneKind {
-        self.0.backbone
-    }
-
     /// Places for good images (or pseudo anomalies made of them) and bad ones in a training step.
     pub fn shares(&self) -> [usize; 2] {
-        let good = 2 * self.0.batch / 3;
-        [good, self.0.batch - good]
+        let good = 2 * self.batch / 3;
+        [good, self.batch - good]
     }
 
     /// The network's state under the published names; files may also hold the backbone's own head
     /// (`feature_extractor.net.fc`), which nothing uses, and batch counters.
     pub fn parameters(&self) -> Vec<Parameter> {
-        // The last tap is one of the backbone's own.
-        crate::score::parameters(self.backbone()).unwrap_or_default()
+        let heads = crate::heads::parameters(self.backbone.last_channels());
+        published_parameters(self.backbone, heads)
     }
 
     pub(crate) fn objective(&self) -> Objective {
         Objective {
-            criterion: self.0.criterion,
-            reference: self.0.reference,
-            margin: self.0.margin,
+            criterion: self.criterion,
+            reference: self.reference,
+            margin: self.margin,
+        }
+    }
+
+    fn common(&self) -> CommonSettings {
+        CommonSettings {
+            image_size: self.image_size,
+            scales: self.scales,
+            top_share: self.top_share,
+            objective: self.objective(),
+            steps_per_epoch: self.steps_per_epoch,
+            batch: self.batch,
         }
     }
 
     pub(crate) fn plan(&self) -> TrainPlan {
-        let s = &self.0;
-        let (every, gamma) = (s.decay_every, s.decay_factor);
-        let schedule = match s.strict_official {
+        let (every, gamma) = (self.decay_every, self.decay_factor);
+        let schedule = match self.strict_official {
             false => Schedule::Step { every, gamma },
             true => Schedule::StepEarly { every, gamma },
         };
-        TrainPlan {
+        deviation_plan(
             schedule,
-            schedule_by_epoch: true,
-            clip_norm: Some(s.clip_norm),
-            ..TrainPlan::new(
-                Optimiser::adam(s.weight_decay),
-                s.learning_rate,
-                Length::Epochs(s.epochs),
-            )
-        }
-    }
-}
-
-impl TryFrom<DraSettings> for DraParams {
-    type Error = DraError;
-
-    fn try_from(settings: DraSettings) -> Result<Self, DraError> {
-        settings.checked()
-    }
-}
-
-impl From<DraParams> for DraSettings {
-    fn from(params: DraParams) -> Self {
-        params.0
-    }
-}
-
-impl CacheKey for DraParams {
-    fn feed(&self, hasher: &mut KeyHasher) {
-        let s = &self.0;
-        hasher
-            .field("backbone", &s.backbone)
-            .field("image_size", &s.image_size)
-            .field("scales", &s.scales)
-            .field("top_share", &s.top_share)
-            .field("criterion", &s.criterion)
-            .field("reference", &s.reference)
-            .field("margin", &s.margin)
-            .field("references", &s.references)
-            .field("rotate", &s.rotate)
-            .field("strict_official", &s.strict_official)
-            .field("batch", &s.batch)
-            .field("steps_per_epoch", &s.steps_per_epoch)
-            .field("plan", &self.plan());
+            self.learning_rate,
+            self.weight_decay,
+            self.clip_norm,
+            self.epochs,
+        )
     }
 }
 

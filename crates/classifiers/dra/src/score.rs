@@ -1,30 +1,9 @@
 use crate::DraParams;
 use crate::heads::{self, Heads};
 use segad_core::Seed;
-use segad_nn::train::deviation::at_scale;
-use segad_nn::train::{initialise, pytorch_default};
-use segad_nn::{BackboneKind, NnError, Parameter, TrainableBackbone, Weights};
+use segad_nn::train::deviation::{HeadedBackbone, at_scale};
+use segad_nn::{NnError, Parameter, Weights};
 use tch::Tensor;
-use tch::nn::VarStore;
-
-/// Where the backbone's state begins; its classification head may follow there and is not used.
-const NET: &str = "feature_extractor.net.";
-
-/// The state under the published names.
-pub(crate) fn parameters(kind: BackboneKind) -> Result<Vec<Parameter>, NnError> {
-    let mut list = below(kind.parameters(Some(kind.last_tap()))?);
-    list.extend(heads::parameters(kind.tap(kind.last_tap())?.channels));
-    Ok(list)
-}
-
-fn below(list: Vec<Parameter>) -> Vec<Parameter> {
-    list.into_iter()
-        .map(|p| Parameter {
-            name: format!("{NET}{}", p.name),
-            ..p
-        })
-        .collect()
-}
 
 /// What an image is to the heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +25,7 @@ pub(crate) struct Scores {
 
 /// Backbone and heads.
 pub(crate) struct Network {
-    pub store: VarStore,
-    backbone: TrainableBackbone,
+    pub backbone: HeadedBackbone,
     heads: Heads,
     scales: u32,
 }
@@ -60,20 +38,12 @@ impl Network {
         seed: Seed,
         device: tch::Device,
     ) -> Result<Self, NnError> {
-        let (store, kind, s) = (VarStore::new(device), params.backbone(), params.settings());
-        heads::variables(&store, kind.tap(kind.last_tap())?.channels)?;
-        // The backbone's variables come after this: they start with its weights.
-        initialise(&store, seed, pytorch_default(&store))?;
-        let heads = Heads::new(&store, s.top_share)?;
-        let path = store.root() / "feature_extractor" / "net";
-        let backbone = TrainableBackbone::new(kind, kind.last_tap(), weights, &path)?;
-        drop(path);
-        Ok(Self {
-            store,
-            backbone,
-            heads,
-            scales: s.scales,
-        })
+        let kind = params.backbone;
+        let heads = heads::parameters(kind.last_channels());
+        Self::on(
+            params,
+            HeadedBackbone::new(kind, &heads, weights, seed, device)?,
+        )
     }
 
     /// With the state of a trained network, which the parameters say the names and shapes of;
@@ -84,16 +54,20 @@ impl Network {
         more: &[Parameter],
         device: tch::Device,
     ) -> Result<Self, NnError> {
-        let known: Vec<Parameter> = below(params.backbone().parameters(None)?)
-            .into_iter()
-            .chain(more.iter().cloned())
-            .collect();
-        state.check_against("dra", &parameters(params.backbone())?, &known)?;
-        let network = Self::new(params, &state.below(NET), Seed(0), device)?;
-        for (name, mut variable) in network.store.variables() {
-            tch::no_grad(|| variable.f_copy_(&state.tensors()[&name]))?;
-        }
-        Ok(network)
+        let kind = params.backbone;
+        let heads = heads::parameters(kind.last_channels());
+        Self::on(
+            params,
+            HeadedBackbone::read("dra", kind, heads, more, state, device)?,
+        )
+    }
+
+    fn on(params: &DraParams, backbone: HeadedBackbone) -> Result<Self, NnError> {
+        Ok(Self {
+            heads: Heads::new(|name| backbone.variable(name), params.top_share)?,
+            backbone,
+            scales: params.scales,
+        })
     }
 
     /// Training scores of N images of these roles that follow the references in `images`: batch
@@ -108,7 +82,7 @@ impl Network {
         let (not_pseudo, not_seen) = (without(Role::Pseudo)?, without(Role::Seen)?);
         let mut found = Vec::new();
         for s in 0..self.scales {
-            let features = self.backbone.forward(&at_scale(images, s)?, true)?;
+            let features = self.backbone.features(&at_scale(images, s)?, true)?;
             let reference = mean(&features.f_narrow(0, 0, references)?)?;
             let own = features.f_narrow(0, references, n)?;
             found.push([
@@ -124,7 +98,7 @@ impl Network {
     /// The mean feature of good images at each scale, 1×C×h×w.
     pub fn references(&self, images: &Tensor) -> Result<Vec<Tensor>, NnError> {
         (0..self.scales)
-            .map(|s| mean(&self.backbone.forward(&at_scale(images, s)?, false)?))
+            .map(|s| mean(&self.backbone.features(&at_scale(images, s)?, false)?))
             .collect()
     }
 
@@ -132,7 +106,7 @@ impl Network {
     pub fn scores(&self, images: &Tensor, references: &[Tensor]) -> Result<Scores, NnError> {
         let mut found = Vec::new();
         for (s, reference) in (0..self.scales).zip(references) {
-            let features = self.backbone.forward(&at_scale(images, s)?, false)?;
+            let features = self.backbone.features(&at_scale(images, s)?, false)?;
             found.push([
                 self.heads.holistic(&features)?,
                 self.heads.seen(&features)?,
@@ -177,7 +151,9 @@ fn combined(scales: &[[Tensor; 4]]) -> Result<Scores, NnError> {
 mod tests {
     use super::*;
     use crate::DraSettings;
-    use segad_nn::{golden, to_vec};
+    use segad_nn::model::Settings;
+    use segad_nn::train::deviation::published_parameters;
+    use segad_nn::{BackboneKind, golden, to_vec};
 
     fn network() -> Network {
         let kind = BackboneKind::Resnet18;
@@ -199,8 +175,8 @@ mod tests {
     #[test]
     fn names_are_the_published_ones() {
         let network = network();
-        let variables = network.store.variables();
-        let list = parameters(BackboneKind::Resnet18).unwrap();
+        let variables = network.backbone.store.variables();
+        let list = published_parameters(BackboneKind::Resnet18, heads::parameters(512));
         assert_eq!(variables.len(), list.len());
         assert!(list.iter().all(|p| variables[&p.name].size() == p.shape));
         for (name, fan_in) in [
@@ -253,7 +229,7 @@ mod tests {
             let f = tch::no_grad(|| {
                 network
                     .backbone
-                    .forward(&at_scale(&x, s as u32).unwrap(), false)
+                    .features(&at_scale(&x, s as u32).unwrap(), false)
             })
             .unwrap();
             let h = &network.heads;

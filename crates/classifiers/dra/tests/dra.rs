@@ -2,10 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
-use segad_classifier_dra::{Dra, DraError, DraSettings, FittedDra};
+use segad_classifier_dra::{Dra, DraSettings, FittedDra};
 use segad_core::{
     Device, FitClassifier, FitContext, Image, ImageClassifier, ImageId, Precision, Seed, TrainSplit,
 };
+use segad_nn::model::{ModelError, Settings};
 use segad_nn::testing::{StopAfter, Texture, samples};
 use segad_nn::train::TrainError;
 use segad_nn::train::deviation::{Criterion, Reference};
@@ -35,10 +36,10 @@ fn split(names: &[&str]) -> TrainSplit {
     TrainSplit::new(samples(names)).unwrap()
 }
 
-fn fit(names: &[&str], settings: DraSettings, ctx: &FitContext) -> Result<FittedDra, DraError> {
+fn fit(names: &[&str], settings: DraSettings, ctx: &FitContext) -> Result<FittedDra, ModelError> {
     segad_nn::set_threads(1);
     let params = settings.checked()?;
-    let kind = params.backbone();
+    let kind = params.backbone;
     let weights = Weights::random(kind, Some(kind.last_tap()), Seed(0)).unwrap();
     Dra::new(params, weights)?.fit(&split(names).labelled(&TEXTURE), Seed(5), ctx)
 }
@@ -116,10 +117,7 @@ fn budgets_and_interruptions_change_nothing() {
     let ctx = stop.context(folder.path());
     let stopped = fit(&NAMES, settings(), &ctx).err().unwrap();
     assert!(
-        matches!(
-            stopped,
-            DraError::Train(TrainError::Cancelled { step: 4, .. })
-        ),
+        matches!(stopped, ModelError::Cancelled { step: Some(4), .. }),
         "{stopped}"
     );
     assert_eq!((stop.done(), stop.total()), (4, Some(6)));
@@ -143,7 +141,7 @@ fn budgets_and_interruptions_change_nothing() {
     .err()
     .unwrap();
     assert!(
-        matches!(other, DraError::Train(TrainError::Checkpoint { .. })),
+        matches!(other, ModelError::Train(TrainError::Checkpoint { .. })),
         "{other}"
     );
 }
@@ -362,7 +360,7 @@ fn published_states_are_imported() {
         .err()
         .unwrap();
     assert!(
-        matches!(e, DraError::Nn(NnError::WeightShape { .. })),
+        matches!(e, ModelError::Nn(NnError::WeightShape { .. })),
         "{e}"
     );
     let e = import(&file(vec![("conv.bias", zeros(&[1]))], ""))
@@ -377,7 +375,7 @@ fn published_states_are_imported() {
         (Device::Cpu, Precision::F32),
         2,
     );
-    assert!(matches!(none, Err(DraError::Nn(NnError::EmptyBatch))));
+    assert!(matches!(none, Err(ModelError::Nn(NnError::EmptyBatch))));
 }
 
 #[test]
@@ -387,16 +385,20 @@ fn errors_name_the_cause() {
         let e = fit(names, settings, &ctx).err().unwrap().to_string();
         assert!(e.contains(text), "{e}");
     };
-    says(&[], settings(), "0 good training images; at least 2");
+    says(
+        &[],
+        settings(),
+        "0 good and 0 bad training images; expected at least 2 good and 1 bad",
+    );
     says(
         &["a", "bad1"],
         settings(),
-        "1 good training images; at least 2",
+        "1 good and 1 bad training images",
     );
     says(
         &["a", "b", "c"],
         settings(),
-        "0 bad training images; at least 1",
+        "3 good and 0 bad training images",
     );
     says(
         &["a", "b", "gone-bad.png"],

@@ -1,12 +1,12 @@
 use crate::{Embedding, FrozenError, Pool};
 use segad_core::{Device, Image, Precision};
-use segad_nn::{Backbone, Preprocess, Weights, to_vec};
+use segad_nn::model::Extractor;
+use segad_nn::{Weights, to_vec};
 use tch::{Kind, Tensor};
 
 /// From images to rows of features: one value for each pool, tap and channel.
 pub struct Embedder {
-    backbone: Backbone,
-    preprocess: Preprocess,
+    extractor: Extractor,
     embedding: Embedding,
     batch: usize,
 }
@@ -16,7 +16,7 @@ impl Embedder {
     /// through the network at once.
     ///
     /// # Errors
-    /// [`FrozenError::Weights`] if they are not; a device that is not there.
+    /// [`segad_nn::model::ModelError::Weights`] if they are not; a device that is not found.
     pub fn new(
         embedding: &Embedding,
         weights: &Weights,
@@ -24,11 +24,17 @@ impl Embedder {
         precision: Precision,
         batch: usize,
     ) -> Result<Self, FrozenError> {
-        let (kind, size) = (embedding.backbone, embedding.image_size);
-        let backbone = Backbone::new(kind, &embedding.layers, weights, device, precision);
+        let kind = embedding.backbone;
+        let place = (device, precision);
+        let extractor = Extractor::new(
+            kind,
+            &embedding.layers,
+            weights,
+            embedding.image_size,
+            place,
+        )?;
         Ok(Self {
-            backbone: backbone.map_err(FrozenError::Weights)?,
-            preprocess: kind.preprocess(size, size),
+            extractor,
             embedding: embedding.clone(),
             batch: batch.max(1),
         })
@@ -37,11 +43,10 @@ impl Embedder {
     /// Names of the columns, e.g. `layer3.max.17`.
     pub fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
-        for tap in self.backbone.taps() {
+        for tap in self.extractor.backbone().taps() {
             for pool in &self.embedding.pools {
-                names.extend(
-                    (0..tap.channels).map(|c| format!("{}.{}.{c}", tap.name, pool.as_str())),
-                );
+                let stem = format!("{}.{}", tap.name, pool.as_str());
+                names.extend((0..tap.channels).map(|c| format!("{stem}.{c}")));
             }
         }
         names
@@ -52,17 +57,17 @@ impl Embedder {
     /// # Errors
     /// An image that cannot be resized; libtorch's.
     pub fn input(&self, images: &[Image]) -> Result<Tensor, FrozenError> {
-        Ok(self.preprocess.batch(images, self.backbone.device())?)
+        Ok(self.extractor.input(images)?)
     }
 
-    /// From network input to rows, N×[`Embedder::names`], as operations on tensors alone, so that
+    /// From network input to rows, N×[`Embedder::names`], as operations on tensors only, so that
     /// it can be traced.
     ///
     /// # Errors
     /// libtorch's.
     pub fn network(&self, input: &Tensor) -> Result<Tensor, FrozenError> {
         let mut columns = Vec::new();
-        for features in self.backbone.features(input)? {
+        for features in self.extractor.backbone().features(input)? {
             for pool in &self.embedding.pools {
                 columns.push(pooled(&features, *pool, self.embedding.top_share)?);
             }

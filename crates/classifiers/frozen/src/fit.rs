@@ -1,9 +1,10 @@
-use crate::model::{FittedFrozen, FittedHead, Model, Origin};
+use crate::model::{FittedFrozen, FittedHead, KIND, Model, Origin};
 use crate::params::HeadParams;
 use crate::{Embedder, FrozenError, FrozenParams, Logistic};
 use segad_core::{FeatureTable, FitClassifier, FitContext, ImageId, Label, Seed, TrainLabelled};
 use segad_forest::Forest;
 use segad_nn::Weights;
+use segad_nn::model::{ModelError, check_cancelled, expect_labels, load_labelled};
 use std::num::NonZeroUsize;
 
 /// Frozen features and a head, not fitted yet: parameters and the backbone's weights.
@@ -13,15 +14,15 @@ pub struct Frozen {
 }
 
 impl Frozen {
-    /// With weights of `params.backbone()`, complete up to the last tap used.
+    /// With weights of `params.backbone`, complete up to the last tap used.
     ///
     /// # Errors
-    /// [`FrozenError::Weights`] if they are not.
+    /// [`ModelError::Weights`] if they are not.
     pub fn new(params: FrozenParams, weights: Weights) -> Result<Self, FrozenError> {
-        for layer in &params.embedding().layers {
+        for layer in &params.derived().embedding.layers {
             weights
-                .check(params.backbone(), Some(layer))
-                .map_err(FrozenError::Weights)?;
+                .check(params.backbone, Some(layer))
+                .map_err(ModelError::from_weights)?;
         }
         Ok(Self { params, weights })
     }
@@ -42,8 +43,8 @@ impl FitClassifier for Frozen {
         seed: Seed,
         ctx: &FitContext,
     ) -> Result<FittedFrozen, FrozenError> {
-        check_labels(&train.labels())?;
-        let embedding = self.params.embedding();
+        expect_labels(KIND, &train.labels(), 1)?;
+        let embedding = &self.params.derived().embedding;
         let embedder = Embedder::new(
             embedding,
             &self.weights,
@@ -55,15 +56,9 @@ impl FitClassifier for Frozen {
             .progress
             .start("frozen features", Some(train.len() as u64));
         let mut rows = Vec::new();
-        for (i, sample) in train.samples().iter().enumerate() {
-            if ctx.cancel.is_cancelled() {
-                return Err(FrozenError::Cancelled);
-            }
-            let load = |source| FrozenError::Load {
-                id: sample.id.to_string(),
-                source,
-            };
-            rows.extend(embedder.rows(&[train.load(i).map_err(load)?])?);
+        for i in 0..train.len() {
+            check_cancelled(KIND, ctx)?;
+            rows.extend(embedder.rows(&[load_labelled(train, i)?])?);
             task.advance(1);
         }
         let ids: Vec<ImageId> = train.samples().iter().map(|s| s.id.clone()).collect();
@@ -72,10 +67,10 @@ impl FitClassifier for Frozen {
     }
 }
 
-/// Fits the head on rows that an [`Embedder`] made, one label a row.
+/// Fits the head on rows that an [`Embedder`] made, one label per row.
 ///
 /// # Errors
-/// [`FrozenError::OneClass`], [`FrozenError::Table`], [`FrozenError::NotFinite`],
+/// [`ModelError::TooFewLabelled`], [`FrozenError::Table`], [`FrozenError::NotFinite`],
 /// [`FrozenError::NotConverged`], the forest's.
 pub fn fit(
     params: &FrozenParams,
@@ -83,9 +78,9 @@ pub fn fit(
     labels: &[Label],
     seed: Seed,
 ) -> Result<FittedHead, FrozenError> {
-    let (good, bad) = check_labels(labels)?;
+    let (good, bad) = expect_labels(KIND, labels, 1)?;
     check_finite(table)?;
-    let model = match params.head() {
+    let model = match &params.derived().head {
         HeadParams::Logistic(settings) => Model::Logistic(Logistic::fit(
             table.values(),
             table.columns(),
@@ -110,16 +105,6 @@ pub fn fit(
         columns,
         model,
     })
-}
-
-fn check_labels(labels: &[Label]) -> Result<(usize, usize), FrozenError> {
-    let bad = labels.iter().filter(|l| l.is_bad()).count();
-    let good = labels.len() - bad;
-    if good == 0 || bad == 0 {
-        Err(FrozenError::OneClass { good, bad })
-    } else {
-        Ok((good, bad))
-    }
 }
 
 pub(crate) fn check_finite(table: &FeatureTable) -> Result<(), FrozenError> {

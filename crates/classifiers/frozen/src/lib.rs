@@ -16,6 +16,7 @@
 //! ```
 //! use segad_classifier_frozen::{Frozen, FrozenSettings, FittedHead};
 //! use segad_core::{FitClassifier, FitContext, Image, ImageClassifier, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
+//! use segad_nn::model::Settings;
 //! use segad_nn::{BackboneKind, Weights};
 //!
 //! /// Bad images have stripes.
@@ -58,7 +59,7 @@ pub use fit::{Frozen, fit};
 pub use logistic::{Logistic, LogisticSettings};
 pub use method::FrozenMethod;
 pub use model::{FittedFrozen, FittedHead, Origin};
-pub use params::{Embedding, FrozenParams, FrozenSettings, Head, Pool};
+pub use params::{Embedding, FrozenDerived, FrozenParams, FrozenSettings, Head, Pool};
 
 /// Raised when the same image gets other features; part of the key of embeddings and of all that is
 /// fitted on them.

@@ -1,5 +1,7 @@
 use crate::FrozenError;
+use crate::model::KIND;
 use segad_core::Label;
+use segad_nn::model::expect_labels;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -45,8 +47,8 @@ impl Logistic {
     /// ```
     ///
     /// # Errors
-    /// [`FrozenError::Table`] for sizes that do not fit, [`FrozenError::OneClass`],
-    /// [`FrozenError::NotConverged`].
+    /// [`FrozenError::Table`] for sizes that do not fit, [`FrozenError::NotConverged`]; labels that
+    /// are all the same.
     pub fn fit(
         rows: &[f32],
         columns: usize,
@@ -59,11 +61,7 @@ impl Logistic {
                 "{values} values for {n} labels and {columns} columns"
             )));
         }
-        let bad = labels.iter().filter(|l| l.is_bad()).count();
-        let good = labels.len() - bad;
-        if good == 0 || bad == 0 {
-            return Err(FrozenError::OneClass { good, bad });
-        }
+        let (good, bad) = expect_labels(KIND, labels, 1)?;
         let (mean, deviation) = moments(rows, columns);
         let x = standardised(rows, &mean, &deviation);
         let n = labels.len() as f64;
@@ -371,7 +369,7 @@ mod tests {
         assert!(fitted.scores(&[9.0])[0] > fitted.scores(&[3.0])[0]);
         let e = Logistic::fit(&rows, 1, &[Good; 4], settings).unwrap_err();
         assert!(
-            matches!(e, FrozenError::OneClass { good: 4, bad: 0 }),
+            e.to_string().contains("4 good and 0 bad training images"),
             "{e}"
         );
         assert!(matches!(

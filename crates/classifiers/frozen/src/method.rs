@@ -1,6 +1,7 @@
 use crate::{Embedder, FittedHead, FrozenError, FrozenParams, FrozenSettings, Head, fit};
 use segad_core::{BoxError, FeatureTable, FitContext, Image, KeyHasher, Label, Seed};
 use segad_nn::method::{Embed, FeatureMethod, FittedOnFeatures};
+use segad_nn::model::Settings;
 use segad_nn::{BackboneKind, SavedModel, Weights};
 
 /// The head as a method of its own: logistic regression or, with `TREES`, boosted trees.
@@ -21,7 +22,7 @@ impl<const TREES: bool> FeatureMethod for FrozenMethod<TREES> {
     }
 
     fn backbone(params: &FrozenParams) -> BackboneKind {
-        params.backbone()
+        params.backbone
     }
 
     fn feed(params: &FrozenParams, hasher: &mut KeyHasher) {
@@ -40,7 +41,7 @@ impl<const TREES: bool> FeatureMethod for FrozenMethod<TREES> {
     fn feed_embedding(params: &FrozenParams, hasher: &mut KeyHasher) {
         hasher
             .field("embed", &crate::EMBED_REVISION)
-            .field("embedding", params.embedding());
+            .field("embedding", &params.derived().embedding);
     }
 
     fn embedder(
@@ -48,7 +49,7 @@ impl<const TREES: bool> FeatureMethod for FrozenMethod<TREES> {
         weights: &Weights,
         ctx: &FitContext,
     ) -> Result<Embedder, FrozenError> {
-        let embedding = params.embedding();
+        let embedding = &params.derived().embedding;
         Embedder::new(embedding, weights, ctx.device, ctx.precision, ctx.batch)
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tch::Tensor;
 
-const KIND: &str = "frozen";
+pub(crate) const KIND: &str = "frozen";
 const SCHEMA: u32 = 1;
 
 /// What was fitted on rows of features; it needs no network to score rows.
@@ -24,7 +24,7 @@ pub(crate) enum Model {
     Trees(Box<Forest>),
 }
 
-/// What a model was fitted with, beside its parameters.
+/// What a model was fitted with, besides its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Good images.
@@ -56,7 +56,7 @@ impl FittedFrozen {
     /// The embedder and a head that was fitted on its rows.
     ///
     /// # Errors
-    /// [`FrozenError::Table`] if the columns are other ones.
+    /// [`FrozenError::Table`] if the columns differ.
     pub fn new(embedder: Embedder, head: FittedHead) -> Result<Self, FrozenError> {
         head.same_columns(&embedder.names())?;
         Ok(Self { embedder, head })
@@ -122,14 +122,8 @@ impl FittedHead {
             }
             Model::Trees(forest) => saved.trees = Some(to_hex(&forest.to_bytes()?)),
         }
-        let tensors: Vec<(&str, &Tensor)> = tensors.iter().map(|(n, t)| (*n, t)).collect();
-        Ok(SavedModel::new(
-            KIND,
-            SCHEMA,
-            saved,
-            BTreeMap::new(),
-            tensors,
-        )?)
+        let inputs = BTreeMap::new();
+        Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, tensors)?)
     }
 
     /// Reads a saved head back.
@@ -152,12 +146,11 @@ impl FittedHead {
             }
             None => {
                 let n = [columns.len() as i64];
-                let mut take = |name, shape: &[i64]| to_vec(&opened.take(name, shape)?);
                 Model::Logistic(Logistic {
-                    mean: take("mean", &n)?,
-                    deviation: take("deviation", &n)?,
-                    weight: take("weight", &n)?,
-                    bias: take("bias", &[1])?.first().copied().unwrap_or_default(),
+                    mean: to_vec(&opened.take("mean", &n)?)?,
+                    deviation: to_vec(&opened.take("deviation", &n)?)?,
+                    weight: to_vec(&opened.take("weight", &n)?)?,
+                    bias: to_vec(&opened.take("bias", &[1])?)?[0],
                 })
             }
         };

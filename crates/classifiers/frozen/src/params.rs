@@ -2,6 +2,7 @@ use crate::{FrozenError, LogisticSettings};
 use segad_core::{CacheKey, KeyHasher};
 use segad_forest::{ForestParams, ForestSettings, Preset};
 use segad_nn::BackboneKind;
+use segad_nn::model::{Checked, ModelError, Settings, expect, expect_image_size};
 use serde::{Deserialize, Serialize};
 
 /// What is fitted on the features.
@@ -42,9 +43,11 @@ impl Pool {
 ///
 /// ```
 /// use segad_classifier_frozen::{FrozenSettings, Head, Pool};
+/// use segad_nn::model::Settings;
+///
 /// let params = FrozenSettings { c: Some(0.1), ..Default::default() }.checked()?;
-/// assert_eq!(params.embedding().layers, ["layer2", "layer3", "layer4"]);
-/// assert_eq!(params.embedding().pools, [Pool::Mean, Pool::Max]);
+/// assert_eq!(params.derived().embedding.layers, ["layer2", "layer3", "layer4"]);
+/// assert_eq!(params.derived().embedding.pools, [Pool::Mean, Pool::Max]);
 /// let trees = FrozenSettings { head: Head::Trees, c: Some(0.1), ..Default::default() };
 /// assert!(trees.checked().unwrap_err().to_string().contains("c = 0.1"));
 /// # Ok::<(), segad_classifier_frozen::FrozenError>(())
@@ -61,7 +64,7 @@ pub struct FrozenSettings {
     pub layers: Option<Vec<String>>,
     /// Side of the square network input in pixels.
     pub image_size: usize,
-    /// How channels are pooled over places; each gives a column a channel.
+    /// How channels are pooled over places; each gives one column per channel.
     pub pools: Vec<Pool>,
     /// Share of places that pool `top` averages.
     pub top_share: f64,
@@ -109,37 +112,23 @@ pub struct Embedding {
     pub top_share: f64,
 }
 
-/// A checked head.
+/// What is fitted on the features, with every choice made.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum HeadParams {
     Logistic(LogisticSettings),
     Trees(ForestParams),
 }
 
-/// Checked settings, made by [`FrozenSettings::checked`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "FrozenSettings", into = "FrozenSettings")]
-pub struct FrozenParams {
-    settings: FrozenSettings,
-    embedding: Embedding,
-    head: HeadParams,
+/// What follows from checked settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FrozenDerived {
+    /// What decides the features of an image.
+    pub embedding: Embedding,
+    pub(crate) head: HeadParams,
 }
 
-fn expect(
-    ok: bool,
-    field: &'static str,
-    value: &dyn ToString,
-    expected: &str,
-) -> Result<(), FrozenError> {
-    if ok {
-        return Ok(());
-    }
-    Err(FrozenError::Setting {
-        field,
-        value: value.to_string(),
-        expected: expected.to_owned(),
-    })
-}
+/// Checked settings.
+pub type FrozenParams = Checked<FrozenSettings>;
 
 fn default_trees() -> ForestSettings {
     ForestSettings {
@@ -152,89 +141,85 @@ fn default_trees() -> ForestSettings {
     }
 }
 
+impl Settings for FrozenSettings {
+    type Derived = FrozenDerived;
+    type Error = FrozenError;
+
+    fn check(&mut self) -> Result<FrozenDerived, FrozenError> {
+        Ok(FrozenDerived {
+            embedding: self.check_embedding()?,
+            head: self.check_head()?,
+        })
+    }
+
+    fn feed_key(&self, derived: &FrozenDerived, hasher: &mut KeyHasher) {
+        hasher.field("embedding", &derived.embedding);
+        match &derived.head {
+            HeadParams::Logistic(LogisticSettings { c, balanced }) => hasher
+                .field("head", "logistic")
+                .field("c", c)
+                .field("balanced", balanced),
+            HeadParams::Trees(trees) => hasher.field("head", "trees").field("trees", trees),
+        };
+    }
+}
+
 impl FrozenSettings {
-    /// Checks every value.
-    ///
-    /// # Errors
-    /// [`FrozenError::Setting`] for the first that makes no sense, or that the head does not have;
-    /// [`segad_nn::NnError::Tap`]; [`segad_forest::ForestError::Parameter`].
-    pub fn checked(self) -> Result<FrozenParams, FrozenError> {
-        let last = || self.backbone.taps().pop().map(|t| t.name);
+    fn check_embedding(&self) -> Result<Embedding, ModelError> {
+        let kind = self.backbone;
         let layers = self.layers.clone().unwrap_or_else(|| {
-            self.backbone
-                .default_taps()
-                .map(str::to_owned)
-                .into_iter()
-                .chain(last())
-                .collect()
+            let [second, third] = kind.default_taps();
+            [second, third, kind.last_tap()].map(str::to_owned).to_vec()
         });
         let text = format!("{layers:?}");
-        expect(
-            !layers.is_empty() && distinct(&layers),
-            "layers",
-            &text,
-            "at least one, each once",
-        )?;
-        layers
-            .iter()
-            .try_for_each(|l| self.backbone.tap(l).map(|_| ()))?;
-        let size = (32..=4096).contains(&self.image_size);
-        expect(size, "image_size", &self.image_size, "32 to 4096 pixels")?;
+        let fits = !layers.is_empty() && distinct(&layers);
+        expect(fits, "layers", text, "at least one, each once")?;
+        for layer in &layers {
+            kind.tap(layer)?;
+        }
+        expect_image_size(self.image_size)?;
         let text = format!("{:?}", self.pools);
-        let pools = !self.pools.is_empty() && distinct(&self.pools);
-        expect(
-            pools,
-            "pools",
-            &text,
-            "at least one of mean, max, top, each once",
-        )?;
-        let share = self.top_share > 0.0 && self.top_share <= 1.0;
-        expect(
-            share,
-            "top_share",
-            &self.top_share,
-            "more than 0, at most 1",
-        )?;
-        let head = match self.head {
-            Head::Logistic => {
-                let text = self
-                    .trees
-                    .as_ref()
-                    .map(|t| format!("{t:?}"))
-                    .unwrap_or_default();
-                expect(
-                    self.trees.is_none(),
-                    "trees",
-                    &text,
-                    "nothing: logistic regression has no trees",
-                )?;
-                let c = self.c.unwrap_or(0.01);
-                expect((1e-9..=1e9).contains(&c), "c", &c, "1e-9 to 1e9")?;
-                HeadParams::Logistic(LogisticSettings {
-                    c,
-                    balanced: self.balanced.unwrap_or(true),
-                })
-            }
-            Head::Trees => {
-                let none = "nothing: only logistic regression has it";
-                expect(self.c.is_none(), "c", &self.c.unwrap_or_default(), none)?;
-                let balanced = self.balanced.unwrap_or_default();
-                expect(self.balanced.is_none(), "balanced", &balanced, none)?;
-                HeadParams::Trees(self.trees.clone().unwrap_or_else(default_trees).checked()?)
-            }
-        };
-        let embedding = Embedding {
-            backbone: self.backbone,
+        let fits = !self.pools.is_empty() && distinct(&self.pools);
+        let expected = "at least one of mean, max, top, each once";
+        expect(fits, "pools", text, expected)?;
+        let share = self.top_share;
+        let fits = share > 0.0 && share <= 1.0;
+        expect(fits, "top_share", share, "more than 0, at most 1")?;
+        Ok(Embedding {
+            backbone: kind,
             layers,
             image_size: self.image_size,
             pools: self.pools.clone(),
-            top_share: self.top_share,
-        };
-        Ok(FrozenParams {
-            settings: self,
-            embedding,
-            head,
+            top_share: share,
         })
+    }
+
+    fn check_head(&self) -> Result<HeadParams, FrozenError> {
+        match self.head {
+            Head::Logistic => {
+                if let Some(trees) = &self.trees {
+                    let expected = "nothing: logistic regression has no trees";
+                    expect(false, "trees", format!("{trees:?}"), expected)?;
+                }
+                let c = self.c.unwrap_or(0.01);
+                expect((1e-9..=1e9).contains(&c), "c", c, "1e-9 to 1e9")?;
+                Ok(HeadParams::Logistic(LogisticSettings {
+                    c,
+                    balanced: self.balanced.unwrap_or(true),
+                }))
+            }
+            Head::Trees => {
+                let expected = "nothing: only logistic regression has it";
+                if let Some(c) = self.c {
+                    expect(false, "c", c, expected)?;
+                }
+                if let Some(balanced) = self.balanced {
+                    expect(false, "balanced", balanced, expected)?;
+                }
+                let trees = self.trees.clone().unwrap_or_else(default_trees);
+                Ok(HeadParams::Trees(trees.checked()?))
+            }
+        }
     }
 }
 
@@ -243,36 +228,6 @@ fn distinct<T: PartialEq>(items: &[T]) -> bool {
         .iter()
         .enumerate()
         .all(|(i, a)| !items[..i].contains(a))
-}
-
-impl FrozenParams {
-    /// What decides the features of an image.
-    pub fn embedding(&self) -> &Embedding {
-        &self.embedding
-    }
-
-    /// Which network gives the features.
-    pub fn backbone(&self) -> BackboneKind {
-        self.embedding.backbone
-    }
-
-    pub(crate) fn head(&self) -> &HeadParams {
-        &self.head
-    }
-}
-
-impl TryFrom<FrozenSettings> for FrozenParams {
-    type Error = FrozenError;
-
-    fn try_from(settings: FrozenSettings) -> Result<Self, FrozenError> {
-        settings.checked()
-    }
-}
-
-impl From<FrozenParams> for FrozenSettings {
-    fn from(params: FrozenParams) -> Self {
-        params.settings
-    }
 }
 
 impl CacheKey for Embedding {
@@ -286,19 +241,6 @@ impl CacheKey for Embedding {
         if self.pools.contains(&Pool::Top) {
             hasher.field("top_share", &self.top_share);
         }
-    }
-}
-
-impl CacheKey for FrozenParams {
-    fn feed(&self, hasher: &mut KeyHasher) {
-        hasher.field("embedding", &self.embedding);
-        match &self.head {
-            HeadParams::Logistic(LogisticSettings { c, balanced }) => hasher
-                .field("head", "logistic")
-                .field("c", c)
-                .field("balanced", balanced),
-            HeadParams::Trees(trees) => hasher.field("head", "trees").field("trees", trees),
-        };
     }
 }
 

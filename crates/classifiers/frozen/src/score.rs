@@ -5,7 +5,7 @@ use segad_forest::Forest;
 use tch::{Kind, Tensor};
 
 impl FittedHead {
-    /// One raw logit or margin a row of the table, in its order.
+    /// One raw logit or margin per row of the table, in its order.
     ///
     /// # Errors
     /// [`FrozenError::Table`] for other columns than those of the fit, [`FrozenError::NotFinite`].
@@ -18,7 +18,7 @@ impl FittedHead {
         })
     }
 
-    /// From rows, N×columns, to logits, N, as operations on tensors alone, so that it can be
+    /// From rows, N×columns, to logits, N, as operations on tensors only, so that it can be
     /// traced. Trees are no such operations: rows come back as they are, for [`FittedHead::trees`].
     ///
     /// # Errors
@@ -27,13 +27,12 @@ impl FittedHead {
         let Model::Logistic(l) = &self.model else {
             return Ok(rows.shallow_clone());
         };
-        let row = |values: &[f32]| Tensor::f_from_slice(values)?.f_to_kind(Kind::Double);
-        let (mean, deviation, weight) = (row(&l.mean)?, row(&l.deviation)?, row(&l.weight)?);
         let standard = rows
             .f_to_kind(Kind::Double)?
-            .f_sub(&mean)?
-            .f_div(&deviation)?;
-        let logit = standard.f_mul(&weight)?.f_sum_dim_intlist(1, false, None)?;
+            .f_sub(&f64_row(&l.mean)?)?
+            .f_div(&f64_row(&l.deviation)?)?;
+        let weighted = standard.f_mul(&f64_row(&l.weight)?)?;
+        let logit = weighted.f_sum_dim_intlist(1, false, None)?;
         Ok(logit
             .f_add_scalar(f64::from(l.bias))?
             .f_to_kind(Kind::Float)?)
@@ -46,6 +45,11 @@ impl FittedHead {
             Model::Trees(forest) => Some(forest),
         }
     }
+}
+
+/// Sums run in f64, as in [`crate::Logistic::scores`].
+fn f64_row(values: &[f32]) -> Result<Tensor, FrozenError> {
+    Ok(Tensor::f_from_slice(values)?.f_to_kind(Kind::Double)?)
 }
 
 impl ImageClassifier for FittedFrozen {

@@ -10,6 +10,7 @@ use segad_core::{
     Label, Precision, Seed, TrainSplit,
 };
 use segad_forest::{ForestSettings, Preset};
+use segad_nn::model::{ModelError, Settings};
 use segad_nn::testing::{Texture, samples};
 use segad_nn::{BackboneKind, Weights};
 
@@ -97,7 +98,7 @@ fn both_heads_tell_bars_from_noise_and_read_back() {
         assert_eq!(&head, fitted.head());
         let params = settings.clone().checked().unwrap();
         let embedder = Embedder::new(
-            params.embedding(),
+            &params.derived().embedding,
             &weights(),
             Device::Cpu,
             Precision::F32,
@@ -145,7 +146,7 @@ fn rows_do_not_depend_on_the_batch_and_fits_take_them() {
     let params = settings(Head::Logistic).checked().unwrap();
     let rows = |batch: usize, images: &[Image]| {
         let e = Embedder::new(
-            params.embedding(),
+            &params.derived().embedding,
             &weights(),
             Device::Cpu,
             Precision::F32,
@@ -226,7 +227,10 @@ fn errors_name_the_cause() {
         .fit(&split(&named(2, 2)).labelled(&TEXTURE), Seed(0), &ctx)
         .err()
         .unwrap();
-    assert!(matches!(stopped, FrozenError::Cancelled));
+    assert!(matches!(
+        stopped,
+        FrozenError::Model(ModelError::Cancelled { .. })
+    ));
 
     let ids = vec![ImageId::new("a"), ImageId::new("b")];
     let table = FeatureTable::new(vec!["x".into()], ids, vec![1.0, f32::NAN]).unwrap();

@@ -1,9 +1,10 @@
-use crate::model::{FittedWrn, Head, HeldOut, Origin};
-use crate::{FIT_REVISION, WrnError, WrnParams};
+use crate::model::{FittedWrn, HeldOut, KIND, Network, Origin};
+use crate::{FIT_REVISION, WrnParams};
 use segad_core::{
-    FitClassifier, FitContext, Image, ImageClassifier, Key, KeyHasher, Label, Seed, TrainLabelled,
+    FitClassifier, FitContext, ImageClassifier, Label, Precision, Seed, TrainLabelled,
 };
 use segad_metrics::Scores;
+use segad_nn::model::{ModelError, expect_labels, load_labelled, positions, training_identity};
 use segad_nn::train::{
     FrozenCache, Run, ShuffledBatches, Trained, focal_loss, initialise, pytorch_default, shuffle,
 };
@@ -22,14 +23,15 @@ pub struct Wrn {
 }
 
 impl Wrn {
-    /// With weights of `params.backbone()`; its own classifier may be absent.
+    /// With weights of `params.backbone`; its own classifier may be absent.
     ///
     /// # Errors
-    /// [`WrnError::Weights`] if they are another network's or incomplete.
-    pub fn new(params: WrnParams, weights: Weights) -> Result<Self, WrnError> {
+    /// [`ModelError::Weights`] if they are another network's or incomplete.
+    pub fn new(params: WrnParams, weights: Weights) -> Result<Self, ModelError> {
+        let kind = params.backbone;
         weights
-            .check(params.backbone(), Some(&params.tap()))
-            .map_err(WrnError::Weights)?;
+            .check(kind, Some(kind.last_tap()))
+            .map_err(ModelError::from_weights)?;
         Ok(Self { params, weights })
     }
 
@@ -38,86 +40,72 @@ impl Wrn {
         &self.params
     }
 
-    /// What a checkpoint belongs to.
-    fn identity(&self, train: &TrainLabelled<'_>, seed: Seed) -> Key {
-        let mut hasher = KeyHasher::new("wrn", FIT_REVISION);
-        hasher
-            .field("params", &self.params)
-            .field("weights", &self.weights.digest());
-        hasher.field("images", train.samples()).field("seed", &seed);
-        hasher.finish()
-    }
-
     /// Trains on these images; gives the network as it is then.
-    fn trained(
+    fn train(
         &self,
-        train: &TrainLabelled<'_>,
+        images: &TrainLabelled<'_>,
         seed: Seed,
         ctx: &FitContext,
-    ) -> Result<(Trained, Weights, Head), WrnError> {
-        let s = self.params.settings();
+    ) -> Result<(Trained, Network), ModelError> {
+        let params = &self.params;
+        let kind = params.backbone;
         let device = torch_device(ctx.device)?;
         let store = VarStore::new(device);
-        let channels = s.backbone.tap(&self.params.tap())?.channels;
         let fc = store.root() / "fc";
-        let (weight, bias) = (
-            fc.f_zeros("weight", &[1, channels])?,
-            fc.f_zeros("bias", &[1])?,
-        );
+        let weight = fc.f_zeros("weight", &[1, kind.last_channels()])?;
+        let bias = fc.f_zeros("bias", &[1])?;
         // The backbone's variables come after this: they start with its weights.
         initialise(&store, seed.derive("head"), pytorch_default(&store))?;
-        let network =
-            TrainableBackbone::new(s.backbone, &self.params.tap(), &self.weights, &store.root())?;
+        let network = TrainableBackbone::new(kind, kind.last_tap(), &self.weights, &store.root())?;
 
-        let preprocess = s.backbone.preprocess(s.image_size, s.image_size);
-        let prepare = |i: usize| -> Result<Vec<Tensor>, WrnError> {
-            Ok(vec![preprocess.batch(&[load(train, i)?], device)?])
+        let preprocess = kind.preprocess(params.image_size, params.image_size);
+        let prepare = |i: usize| -> Result<Vec<Tensor>, ModelError> {
+            let image = load_labelled(images, i)?;
+            Ok(vec![preprocess.batch(&[image], device)?])
         };
-        let mut inputs = FrozenCache::new(
-            train.len(),
-            ctx.memory,
-            segad_core::Precision::F32,
-            device,
-            prepare,
-        );
-        let labels: Vec<f32> = train
-            .labels()
-            .iter()
-            .map(|l| f32::from(l.as_u8()))
-            .collect();
-        let mut batches = ShuffledBatches::new(train.len(), s.batch, true, seed.derive("order"))?;
-        let (plan, identity) = (self.params.plan(), self.identity(train, seed));
+        // The network's input, not its output, is cached: all of the network is trained. bf16 would
+        // round pixels, so it stays f32 in any precision.
+        let mut inputs =
+            FrozenCache::new(images.len(), ctx.memory, Precision::F32, device, prepare);
+        let labels = images.labels();
+        let order = seed.derive("order");
+        let mut batches = ShuffledBatches::new(images.len(), params.batch, true, order)?;
+        let plan = params.plan();
+        let samples = images.samples();
         let run = Run {
-            name: "wrn",
+            name: KIND,
             plan: &plan,
             seed: seed.derive("steps"),
-            identity,
+            identity: training_identity(KIND, FIT_REVISION, params, &self.weights, samples, seed),
             ctx,
         };
-        let done = segad_nn::train::train(&store, &mut batches, &run, |step| {
+        let trained = segad_nn::train::train(&store, &mut batches, &run, |step| {
             let images = inputs.batch(step.samples)?;
-            let targets: Vec<f32> = step.samples.iter().map(|&i| labels[i]).collect();
+            let targets: Vec<f32> = step
+                .samples
+                .iter()
+                .map(|&i| f32::from(labels[i].as_u8()))
+                .collect();
             let targets = Tensor::f_from_slice(&targets)?.f_to_device(device)?;
-            let features = network.forward(&images[0], !s.frozen_statistics)?;
+            let features = network.forward(&images[0], !params.frozen_statistics)?;
             let logits = global_average(&features)?
                 .f_linear(&weight, Some(&bias))?
                 .f_view([-1])?;
-            Ok::<_, WrnError>(focal_loss(&logits, &targets, s.alpha, s.gamma)?.into())
+            let loss = focal_loss(&logits, &targets, params.alpha, params.gamma)?;
+            Ok::<_, ModelError>(loss.into())
         })?;
-        let own = |t: &Tensor| from_slice(&to_vec(t)?, &t.size());
-        let head = Head {
-            weight: own(&weight)?,
-            bias: own(&bias)?,
+        let network = Network {
+            backbone: network.weights()?,
+            weight: copied(&weight)?,
+            bias: copied(&bias)?,
         };
-        Ok((done, network.weights()?, head))
+        Ok((trained, network))
     }
 }
 
-fn load(train: &TrainLabelled<'_>, i: usize) -> Result<Image, WrnError> {
-    train.load(i).map_err(|source| WrnError::Load {
-        id: train.samples()[i].id.to_string(),
-        source,
-    })
+/// The values of a variable, without its gradient.
+fn copied(variable: &Tensor) -> Result<Tensor, ModelError> {
+    Ok(from_slice(&to_vec(variable)?, &variable.size())?)
 }
 
 /// Positions of the images to train on and of the others, each ascending: ⌊share·n⌋ of each label,
@@ -125,7 +113,7 @@ fn load(train: &TrainLabelled<'_>, i: usize) -> Result<Image, WrnError> {
 fn draw(labels: &[Label], share: f64, seed: Seed) -> (Vec<usize>, Vec<usize>) {
     let mut taken = vec![false; labels.len()];
     for label in [Label::Good, Label::Bad] {
-        let mut all: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == label).collect();
+        let mut all = positions(labels, label);
         // The small term keeps 0.8 · 1000 at 800 should the product land a bit below.
         let count = ((share * all.len() as f64 + 1e-9).floor() as usize).max(1);
         shuffle(&mut all, seed.derive(label.as_str()));
@@ -136,53 +124,43 @@ fn draw(labels: &[Label], share: f64, seed: Seed) -> (Vec<usize>, Vec<usize>) {
 
 impl FitClassifier for Wrn {
     type Fitted = FittedWrn;
-    type Error = WrnError;
+    type Error = ModelError;
 
     fn fit(
         &self,
         train: &TrainLabelled<'_>,
         seed: Seed,
         ctx: &FitContext,
-    ) -> Result<FittedWrn, WrnError> {
-        let (good, bad) = (train.count(Label::Good), train.count(Label::Bad));
-        if good == 0 || bad == 0 {
-            return Err(WrnError::OneClass { good, bad });
-        }
-        let share = self.params.settings().train_share;
+    ) -> Result<FittedWrn, ModelError> {
+        expect_labels(KIND, &train.labels(), 1)?;
+        let share = self.params.train_share;
         let (seen, others) = draw(&train.labels(), share, seed.derive("share"));
-        let (seen, others) = (train.subset(&seen), train.subset(&others));
-        let (done, weights, head) = self.trained(&seen, seed, ctx)?;
-        tracing::debug!(images = seen.len(), steps = done.steps, "wrn trained");
+        let seen = train.subset(&seen);
+        let others = train.subset(&others);
+        let (trained, network) = self.train(&seen, seed, ctx)?;
+        tracing::debug!(images = seen.len(), steps = trained.steps, "wrn trained");
         let origin = Origin {
             good: seen.count(Label::Good),
             bad: seen.count(Label::Bad),
-            steps: done.steps,
+            steps: trained.steps,
             seed,
             precision: ctx.precision,
             held_out: None,
         };
-        let history = (origin, done.curve);
-        let mut fitted = FittedWrn::new(
-            self.params.clone(),
-            history,
-            (weights, head),
-            ctx.device,
-            ctx.batch,
-        )?;
+        let history = (origin, trained.curve);
+        let mut fitted =
+            FittedWrn::new(self.params.clone(), history, network, ctx.device, ctx.batch)?;
         let mut scores = Vec::with_capacity(others.len());
         for i in 0..others.len() {
-            scores.extend(fitted.scores(&[load(&others, i)?])?);
+            scores.extend(fitted.scores(&[load_labelled(&others, i)?])?);
         }
-        // An error here means that one label is absent, and then there is no AUROC.
-        fitted.hold_out(
-            Scores::new(&scores, &others.labels())
-                .ok()
-                .map(|s| HeldOut {
-                    good: s.good().len(),
-                    bad: s.bad().len(),
-                    auroc: s.auroc(),
-                }),
-        );
+        // Without images of both labels there is no AUROC, and that is no fault of the fit.
+        let held_out = Scores::new(&scores, &others.labels()).ok();
+        fitted.hold_out(held_out.map(|s| HeldOut {
+            good: s.good().len(),
+            bad: s.bad().len(),
+            auroc: s.auroc(),
+        }));
         Ok(fitted)
     }
 }

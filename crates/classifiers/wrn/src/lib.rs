@@ -15,6 +15,7 @@
 //! ```
 //! use segad_classifier_wrn::{FittedWrn, Wrn, WrnSettings};
 //! use segad_core::{FitClassifier, FitContext, Image, ImageClassifier, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
+//! use segad_nn::model::Settings;
 //! use segad_nn::{BackboneKind, Weights};
 //!
 //! /// Bad images are brighter.
@@ -53,14 +54,11 @@
 //! the 1×1 convolution that widens them before its own classifier is left out. `frozen_statistics`
 //! keeps the batch normalisations' ImageNet statistics, which batches of 4 estimate badly.
 
-mod error;
 mod fit;
 mod method;
 mod model;
 mod params;
-mod score;
 
-pub use error::WrnError;
 pub use fit::Wrn;
 pub use model::{FittedWrn, HeldOut, Origin};
 pub use params::{Profile, WrnParams, WrnSettings};

@@ -1,7 +1,7 @@
-use crate::{FittedWrn, Wrn, WrnError, WrnParams, WrnSettings};
-use segad_core::CurvePoint;
-use segad_core::FitContext;
+use crate::{FittedWrn, Wrn, WrnParams, WrnSettings};
+use segad_core::{CurvePoint, FitContext};
 use segad_nn::method::{ClassifierMethod, FittedClassifier};
+use segad_nn::model::{ModelError, Settings};
 use segad_nn::{BackboneKind, SavedModel, Weights};
 
 impl ClassifierMethod for Wrn {
@@ -11,25 +11,25 @@ impl ClassifierMethod for Wrn {
     type Settings = WrnSettings;
     type Params = WrnParams;
 
-    fn check(settings: WrnSettings) -> Result<WrnParams, WrnError> {
+    fn check(settings: WrnSettings) -> Result<WrnParams, ModelError> {
         settings.checked()
     }
 
     fn backbone(params: &WrnParams) -> BackboneKind {
-        params.backbone()
+        params.backbone
     }
 
-    fn with_weights(params: WrnParams, weights: Weights) -> Result<Self, WrnError> {
+    fn with_weights(params: WrnParams, weights: Weights) -> Result<Self, ModelError> {
         Self::new(params, weights)
     }
 
-    fn load(saved: &SavedModel, ctx: &FitContext) -> Result<FittedWrn, WrnError> {
+    fn load(saved: &SavedModel, ctx: &FitContext) -> Result<FittedWrn, ModelError> {
         FittedWrn::load(saved, ctx.device, ctx.batch)
     }
 }
 
 impl FittedClassifier for FittedWrn {
-    fn save(&self) -> Result<SavedModel, WrnError> {
+    fn save(&self) -> Result<SavedModel, ModelError> {
         self.save()
     }
 

@@ -1,35 +1,37 @@
-use crate::score::Inference;
-use crate::{WrnError, WrnParams};
+use crate::WrnParams;
 use segad_core::{Device, Image, ImageClassifier, Precision, Seed};
+use segad_nn::model::{Extractor, ModelError, batched_scores};
 use segad_nn::train::CurvePoint;
-use segad_nn::{NnError, SavedModel, Weights, write_tensors};
+use segad_nn::{NnError, SavedModel, Weights, global_average, write_tensors};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tch::Tensor;
 
-const KIND: &str = "wrn";
+pub(crate) const KIND: &str = "wrn";
 const SCHEMA: u32 = 1;
 /// Names of the last layer, as in torchvision.
-pub(crate) const WEIGHT: &str = "fc.weight";
-pub(crate) const BIAS: &str = "fc.bias";
+const WEIGHT: &str = "fc.weight";
+const BIAS: &str = "fc.bias";
 
 /// A fitted WRN: the trained backbone and its one logit.
 pub struct FittedWrn {
     params: WrnParams,
     origin: Origin,
     curve: Vec<CurvePoint>,
-    weights: Weights,
-    head: Head,
-    inference: Inference,
+    network: Network,
+    /// The network's backbone, frozen, with its batch normalisations folded in.
+    extractor: Extractor,
+    batch: usize,
 }
 
-/// The last layer: weight 1×C, bias 1.
-pub(crate) struct Head {
+/// What training leaves: the backbone's weights and the last layer's, weight 1×C and bias 1.
+pub(crate) struct Network {
+    pub backbone: Weights,
     pub weight: Tensor,
     pub bias: Tensor,
 }
 
-/// What a model was trained with, beside its parameters.
+/// What a model was trained with, besides its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
     /// Good images that were trained on.
@@ -70,19 +72,26 @@ impl FittedWrn {
     pub(crate) fn new(
         params: WrnParams,
         (origin, curve): (Origin, Vec<CurvePoint>),
-        (weights, head): (Weights, Head),
+        network: Network,
         device: Device,
         batch: usize,
-    ) -> Result<Self, WrnError> {
-        let inference =
-            Inference::new(&params, &weights, &head, (device, origin.precision), batch)?;
+    ) -> Result<Self, ModelError> {
+        let kind = params.backbone;
+        let taps = [kind.last_tap()];
+        let place = (device, origin.precision);
+        let extractor = Extractor::new(kind, &taps, &network.backbone, params.image_size, place)?;
+        let network = Network {
+            weight: network.weight.f_to_device(extractor.device())?,
+            bias: network.bias.f_to_device(extractor.device())?,
+            ..network
+        };
         Ok(Self {
             params,
             origin,
             curve,
-            weights,
-            head,
-            inference,
+            network,
+            extractor,
+            batch,
         })
     }
 
@@ -108,14 +117,12 @@ impl FittedWrn {
     /// The network's state under the names of the backbone's state dictionary, with `fc.weight` 1×C
     /// and `fc.bias` 1.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
-        let mut tensors: BTreeMap<String, Tensor> = self
-            .weights
-            .tensors()
-            .iter()
-            .map(|(k, v)| (k.clone(), v.shallow_clone()))
-            .collect();
-        tensors.insert(WEIGHT.to_owned(), self.head.weight.shallow_clone());
-        tensors.insert(BIAS.to_owned(), self.head.bias.shallow_clone());
+        let mut tensors = BTreeMap::new();
+        for (name, tensor) in self.network.backbone.tensors() {
+            tensors.insert(name.clone(), tensor.shallow_clone());
+        }
+        tensors.insert(WEIGHT.to_owned(), self.network.weight.shallow_clone());
+        tensors.insert(BIAS.to_owned(), self.network.bias.shallow_clone());
         tensors
     }
 
@@ -123,20 +130,19 @@ impl FittedWrn {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn save(&self) -> Result<SavedModel, WrnError> {
+    pub fn save(&self) -> Result<SavedModel, ModelError> {
         let saved = Saved {
             settings: self.params.clone(),
             origin: self.origin,
             curve: self.curve.clone(),
         };
-        let tensors = self.tensors();
-        let tensors: Vec<(&str, &Tensor)> = tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();
+        let inputs = BTreeMap::new();
         Ok(SavedModel::new(
             KIND,
             SCHEMA,
             saved,
-            BTreeMap::new(),
-            tensors,
+            inputs,
+            self.tensors(),
         )?)
     }
 
@@ -145,35 +151,38 @@ impl FittedWrn {
     ///
     /// # Errors
     /// [`NnError::Saved`] for a damaged or foreign model.
-    pub fn load(saved: &SavedModel, device: Device, batch: usize) -> Result<Self, WrnError> {
+    pub fn load(saved: &SavedModel, device: Device, batch: usize) -> Result<Self, ModelError> {
         let mut opened = saved.open::<Saved>(KIND, SCHEMA)?;
         let Saved {
             settings,
             origin,
             curve,
         } = opened.parameters.clone();
-        let channels = settings.backbone().tap(&settings.tap())?.channels;
-        let head = Head {
-            weight: opened.take(WEIGHT, &[1, channels])?,
-            bias: opened.take(BIAS, &[1])?,
-        };
-        let rest: Vec<(&str, &Tensor)> = opened
-            .tensors
-            .iter()
-            .map(|(k, v)| (k.as_str(), v))
-            .collect();
-        let weights = Weights::from_safetensors(&write_tensors(rest)?)?;
-        weights
-            .check(settings.backbone(), Some(&settings.tap()))
+        let kind = settings.backbone;
+        let weight = opened.take(WEIGHT, &[1, kind.last_channels()])?;
+        let bias = opened.take(BIAS, &[1])?;
+        let backbone = Weights::from_safetensors(&write_tensors(&opened.tensors)?)?;
+        backbone
+            .check(kind, Some(kind.last_tap()))
             .map_err(|e| NnError::Saved(e.to_string()))?;
-        Self::new(settings, (origin, curve), (weights, head), device, batch)
+        let network = Network {
+            backbone,
+            weight,
+            bias,
+        };
+        Self::new(settings, (origin, curve), network, device, batch)
     }
 }
 
 impl ImageClassifier for FittedWrn {
-    type Error = WrnError;
+    type Error = ModelError;
 
-    fn scores(&self, images: &[Image]) -> Result<Vec<f32>, WrnError> {
-        self.inference.scores(images)
+    fn scores(&self, images: &[Image]) -> Result<Vec<f32>, ModelError> {
+        let Network { weight, bias, .. } = &self.network;
+        batched_scores(KIND, images, self.batch, |chunk| {
+            let features = self.extractor.features(chunk)?;
+            let pooled = global_average(&features[0])?;
+            Ok::<_, ModelError>(tch::no_grad(|| pooled.f_linear(weight, Some(bias)))?)
+        })
     }
 }

@@ -1,6 +1,6 @@
-use crate::WrnError;
-use segad_core::{CacheKey, KeyHasher};
+use segad_core::KeyHasher;
 use segad_nn::BackboneKind;
+use segad_nn::model::{Checked, ModelError, Settings, expect, expect_image_size};
 use segad_nn::train::{Length, Optimiser, Schedule, TrainPlan};
 use serde::{Deserialize, Serialize};
 
@@ -29,10 +29,12 @@ impl Profile {
 ///
 /// ```
 /// use segad_classifier_wrn::WrnSettings;
+/// use segad_nn::model::Settings;
+///
 /// let params = WrnSettings { epochs: 5, ..Default::default() }.checked()?;
-/// assert_eq!((params.plan().rate, params.settings().batch), (0.025, 4));
+/// assert_eq!((params.plan().rate, params.batch), (0.025, 4));
 /// assert!(WrnSettings { alpha: 2.0, ..Default::default() }.checked().is_err());
-/// # Ok::<(), segad_classifier_wrn::WrnError>(())
+/// # Ok::<(), segad_nn::model::ModelError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -55,7 +57,7 @@ pub struct WrnSettings {
     pub weight_decay: f64,
     /// Focal loss: weight of bad images, 1 − α that of good ones; −1: both 1.
     pub alpha: f64,
-    /// Focal loss: how much less a well-told image counts; 0: cross-entropy.
+    /// Focal loss: how much less a well-classified image counts; 0: cross-entropy.
     pub gamma: f64,
     /// Share of the training images of each label that is trained on.
     pub train_share: f64,
@@ -82,123 +84,60 @@ impl Default for WrnSettings {
     }
 }
 
-/// Checked settings, made by [`WrnSettings::checked`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "WrnSettings", into = "WrnSettings")]
-pub struct WrnParams(WrnSettings);
+/// Checked settings.
+pub type WrnParams = Checked<WrnSettings>;
 
-impl WrnSettings {
-    /// Checks every value.
-    ///
-    /// # Errors
-    /// [`WrnError::Setting`] for the first that makes no sense.
-    pub fn checked(self) -> Result<WrnParams, WrnError> {
-        let expect = |ok: bool, field, value: &dyn ToString, expected| {
-            if ok {
-                Ok(())
-            } else {
-                Err(WrnError::Setting {
-                    field,
-                    value: value.to_string(),
-                    expected,
-                })
-            }
-        };
-        let size = (32..=4096).contains(&self.image_size);
-        expect(size, "image_size", &self.image_size, "32 to 4096 pixels")?;
-        expect(self.epochs >= 1, "epochs", &self.epochs, "at least 1")?;
-        expect(
-            self.batch >= 2,
-            "batch",
-            &self.batch,
-            "at least 2: one image has no batch statistics",
-        )?;
+impl Settings for WrnSettings {
+    type Derived = ();
+    type Error = ModelError;
+
+    fn check(&mut self) -> Result<(), ModelError> {
+        expect_image_size(self.image_size)?;
+        expect(self.epochs >= 1, "epochs", self.epochs, "at least 1")?;
+        let batch = "at least 2: one image has no batch statistics";
+        expect(self.batch >= 2, "batch", self.batch, batch)?;
         let alpha = self.alpha == -1.0 || (0.0..=1.0).contains(&self.alpha);
-        expect(alpha, "alpha", &self.alpha, "0 to 1, or -1 for no weights")?;
+        expect(alpha, "alpha", self.alpha, "0 to 1, or -1 for no weights")?;
         let gamma = self.gamma == 0.0 || (1.0..=10.0).contains(&self.gamma);
-        expect(gamma, "gamma", &self.gamma, "0, or 1 to 10")?;
-        let share = self.train_share > 0.0 && self.train_share <= 1.0;
-        expect(
-            share,
-            "train_share",
-            &self.train_share,
-            "more than 0, at most 1",
-        )?;
-        let params = WrnParams(self);
-        params.plan().check()?;
-        Ok(params)
+        expect(gamma, "gamma", self.gamma, "0, or 1 to 10")?;
+        let share = self.train_share;
+        let fits = share > 0.0 && share <= 1.0;
+        expect(fits, "train_share", share, "more than 0, at most 1")?;
+        Ok(self.plan().check()?)
+    }
+
+    fn feed_key(&self, (): &(), hasher: &mut KeyHasher) {
+        hasher
+            .field("profile", self.profile.as_str())
+            .field("backbone", &self.backbone)
+            .field("image_size", &self.image_size)
+            .field("epochs", &self.epochs)
+            .field("batch", &self.batch)
+            .field("learning_rate", &self.learning_rate)
+            .field("momentum", &self.momentum)
+            .field("weight_decay", &self.weight_decay)
+            .field("alpha", &self.alpha)
+            .field("gamma", &self.gamma)
+            .field("train_share", &self.train_share)
+            .field("frozen_statistics", &self.frozen_statistics);
     }
 }
 
-impl WrnParams {
-    /// All of them.
-    pub fn settings(&self) -> &WrnSettings {
-        &self.0
-    }
-
-    /// Which network.
-    pub fn backbone(&self) -> BackboneKind {
-        self.0.backbone
-    }
-
+impl WrnSettings {
     /// How it is trained.
     pub fn plan(&self) -> TrainPlan {
-        let s = &self.0;
         let sgd = Optimiser::Sgd {
-            momentum: s.momentum,
-            weight_decay: s.weight_decay,
+            momentum: self.momentum,
+            weight_decay: self.weight_decay,
         };
-        let schedule = match s.profile {
+        let schedule = match self.profile {
             Profile::Stable => Schedule::Cosine { minimum: 0.0 },
             Profile::Paper => Schedule::Constant,
         };
         TrainPlan {
             schedule,
-            ..TrainPlan::new(sgd, s.learning_rate, Length::Epochs(s.epochs))
+            ..TrainPlan::new(sgd, self.learning_rate, Length::Epochs(self.epochs))
         }
-    }
-
-    /// The name of the last tap, whose features are averaged.
-    pub(crate) fn tap(&self) -> String {
-        self.0
-            .backbone
-            .taps()
-            .pop()
-            .map(|t| t.name)
-            .unwrap_or_default()
-    }
-}
-
-impl TryFrom<WrnSettings> for WrnParams {
-    type Error = WrnError;
-
-    fn try_from(settings: WrnSettings) -> Result<Self, WrnError> {
-        settings.checked()
-    }
-}
-
-impl From<WrnParams> for WrnSettings {
-    fn from(params: WrnParams) -> Self {
-        params.0
-    }
-}
-
-impl CacheKey for WrnParams {
-    fn feed(&self, hasher: &mut KeyHasher) {
-        let s = &self.0;
-        hasher
-            .field("profile", s.profile.as_str())
-            .field("backbone", &s.backbone)
-            .field("image_size", &s.image_size)
-            .field("epochs", &s.epochs)
-            .field("batch", &s.batch)
-            .field("learning_rate", &s.learning_rate)
-            .field("momentum", &s.momentum)
-            .field("weight_decay", &s.weight_decay)
-            .field("alpha", &s.alpha)
-            .field("gamma", &s.gamma)
-            .field("train_share", &s.train_share)
-            .field("frozen_statistics", &s.frozen_statistics);
     }
 }
 
@@ -209,8 +148,7 @@ mod tests {
     #[test]
     fn defaults_are_the_papers() {
         let p = WrnSettings::default().checked().unwrap();
-        assert_eq!(p.backbone(), BackboneKind::WideResnet50_2);
-        assert_eq!(p.tap(), "layer4");
+        assert_eq!(p.backbone, BackboneKind::WideResnet50_2);
         let plan = p.plan();
         assert_eq!(
             plan.optimiser,

@@ -2,11 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
-use segad_classifier_wrn::{FittedWrn, Profile, Wrn, WrnError, WrnSettings};
+use segad_classifier_wrn::{FittedWrn, Profile, Wrn, WrnSettings};
 use segad_core::{
     Device, FitClassifier, FitContext, Image, ImageClassifier, ImageId, Label, Precision, Sample,
     Seed, TrainSplit,
 };
+use segad_nn::model::{ModelError, Settings};
 use segad_nn::testing::{StopAfter, Texture, samples};
 use segad_nn::train::TrainError;
 use segad_nn::{BackboneKind, SavedModel, Weights};
@@ -29,7 +30,7 @@ fn settings() -> WrnSettings {
     }
 }
 
-fn fit(names: &[&str], settings: WrnSettings, ctx: &FitContext) -> Result<FittedWrn, WrnError> {
+fn fit(names: &[&str], settings: WrnSettings, ctx: &FitContext) -> Result<FittedWrn, ModelError> {
     let split = TrainSplit::new(samples(names)).unwrap();
     Wrn::new(settings.checked()?, weights())?.fit(&split.labelled(&TEXTURE), Seed(5), ctx)
 }
@@ -111,10 +112,7 @@ fn budgets_and_interruptions_change_nothing() {
         .err()
         .unwrap();
     assert!(
-        matches!(
-            stopped,
-            WrnError::Train(TrainError::Cancelled { step: 3, .. })
-        ),
+        matches!(stopped, ModelError::Cancelled { step: Some(3), .. }),
         "{stopped}"
     );
     assert_eq!((stop.done(), stop.total()), (3, Some(4)));
@@ -134,7 +132,7 @@ fn budgets_and_interruptions_change_nothing() {
     .err()
     .unwrap();
     assert!(
-        matches!(other, WrnError::Train(TrainError::Checkpoint { .. })),
+        matches!(other, ModelError::Train(TrainError::Checkpoint { .. })),
         "{other}"
     );
 }

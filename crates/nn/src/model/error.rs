@@ -39,6 +39,20 @@ pub enum ModelError {
         /// How many are needed.
         expected: usize,
     },
+    /// There are too few good or bad training images.
+    #[error(
+        "{method}: {good} good and {bad} bad training images; expected at least {needed} good and 1 bad"
+    )]
+    TooFewLabelled {
+        /// Which method.
+        method: &'static str,
+        /// Good images.
+        good: usize,
+        /// Bad images.
+        bad: usize,
+        /// Good images that are needed.
+        needed: usize,
+    },
     /// An image could not be read.
     #[error("{role} image {id}: {source}")]
     Load {

@@ -43,20 +43,32 @@ pub fn expect_images(
     Ok(())
 }
 
-/// The numbers of good and of bad images; there must be `good` of the former and one of the latter.
+/// The numbers of good and of bad images; `needed` of the former and one of the latter must be
+/// there.
 ///
 /// # Errors
-/// [`ModelError::TooFewImages`].
+/// [`ModelError::TooFewLabelled`].
 pub fn expect_labels(
     method: &'static str,
     labels: &[Label],
-    good: usize,
+    needed: usize,
 ) -> Result<(usize, usize), ModelError> {
     let bad = labels.iter().filter(|l| l.is_bad()).count();
-    let actual = labels.len() - bad;
-    expect_images(method, "good training images", actual, good)?;
-    expect_images(method, "bad training images", bad, 1)?;
-    Ok((actual, bad))
+    let good = labels.len() - bad;
+    if good < needed || bad == 0 {
+        return Err(ModelError::TooFewLabelled {
+            method,
+            good,
+            bad,
+            needed,
+        });
+    }
+    Ok((good, bad))
+}
+
+/// Positions of the images of a label, ascending.
+pub fn positions(labels: &[Label], label: Label) -> Vec<usize> {
+    (0..labels.len()).filter(|&i| labels[i] == label).collect()
 }
 
 /// The `i`-th good image; `role` says what for in an error, e.g. `training`.

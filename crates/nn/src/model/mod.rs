@@ -48,6 +48,7 @@ pub use batched::{batched_maps, batched_scores, split_maps};
 pub use error::ModelError;
 pub use extractor::Extractor;
 pub use fit::{
-    check_cancelled, expect_images, expect_labels, load_good, load_labelled, training_identity,
+    check_cancelled, expect_images, expect_labels, load_good, load_labelled, positions,
+    training_identity,
 };
 pub use settings::{Checked, Settings, expect, expect_finest_first, expect_image_size};

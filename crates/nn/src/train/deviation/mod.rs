@@ -1,5 +1,12 @@
 //! What DevNet and DRA have in common: a score that is trained to deviate from a Gaussian
-//! reference, the largest places of a score map, the same image at several sizes.
+//! reference, the largest places of a score map, the same image at several sizes, a backbone with
+//! heads, and most of their settings.
+
+mod network;
+mod settings;
+
+pub use network::{HeadedBackbone, published_parameters};
+pub use settings::{CommonSettings, deviation_plan};
 
 use super::{focal_loss, uniform};
 use crate::{NnError, from_slice};
