@@ -258,8 +258,12 @@ fn only_files_touches_the_disk() {
             let text = std::fs::read_to_string(file).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap();
             for line in code.lines().filter(|l| !l.trim_start().starts_with("//")) {
-                let call = calls.iter().find(|call| line.contains(call.as_str()));
-                assert!(call.is_none(), "{}: {line}", file.display());
+                let touches = calls.iter().any(|call| {
+                    // `AtomicFile::create(` is another crate's.
+                    line.split_once(call.as_str())
+                        .is_some_and(|(before, _)| !before.ends_with(char::is_alphanumeric))
+                });
+                assert!(!touches, "{}: {line}", file.display());
             }
         }
     }
