@@ -52,11 +52,6 @@ pub fn significant(value: f64) -> String {
     }
     let magnitude = value.abs().log10().floor();
     if (-4.0..6.0).contains(&magnitude) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "between 0 and 7"
-        )]
         short(value, (3.0 - magnitude).max(0.0) as usize)
     } else {
         format!("{value:.3e}")

@@ -1,7 +1,7 @@
 //! A small SVG writer: scales, axes, legends.
 
 use crate::html::escape;
-use crate::round::short;
+use crate::round::{fixed, short};
 use std::fmt::Write;
 
 /// Colours of what follows the reader's mode; series have fixed colours that show on both.
@@ -15,7 +15,7 @@ pub(crate) const PLOT_CSS: &str = "\
 
 /// Colours of series that have no meaning of their own (Okabe and Ito's, which colour-blind readers
 /// can tell apart).
-pub(crate) const PALETTE: [&str; 8] = [
+const PALETTE: [&str; 8] = [
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#7f7f7f",
 ];
 
@@ -37,6 +37,7 @@ impl Scale {
     pub fn ticks(&self, count: usize) -> Vec<f64> {
         let raw = (self.max - self.min) / count as f64;
         let power = 10f64.powf(raw.log10().floor());
+        // Rounding may leave `raw` just above a round step, which is meant.
         let step = [1.0, 2.0, 5.0, 10.0]
             .into_iter()
             .map(|m| m * power)
@@ -57,6 +58,26 @@ impl Scale {
 #[derive(Default)]
 pub(crate) struct Canvas {
     pub body: String,
+}
+
+/// Room at the left of the y axis for its numbers and title.
+pub(crate) const LEFT: f64 = 56.0;
+/// Room at the right edge.
+pub(crate) const RIGHT: f64 = 12.0;
+
+/// The colour of series `index`; after the last one they start again.
+pub(crate) fn colour(index: usize) -> &'static str {
+    PALETTE[index % PALETTE.len()]
+}
+
+/// True if no earlier series has the same colour.
+pub(crate) fn has_own_colour(index: usize) -> bool {
+    index < PALETTE.len()
+}
+
+/// A length in whole pixels, rounded up.
+pub(crate) fn whole(length: f64) -> u32 {
+    length.ceil() as u32
 }
 
 /// A coordinate with at most two decimals.
@@ -104,7 +125,8 @@ impl Canvas {
     }
 
     pub fn rotated(&mut self, anchor: &str, x: f64, y: f64, degrees: i32, text: &str) {
-        let (x, y) = (px(x), px(y));
+        let x = px(x);
+        let y = px(y);
         let _ = writeln!(
             self.body,
             r#"<text text-anchor="{anchor}" x="{x}" y="{y}" transform="rotate({degrees} {x} {y})">{}</text>"#,
@@ -186,7 +208,8 @@ impl Canvas {
 
     /// A row of coloured names; a new line where the width is used up. Returns the y below it.
     pub fn legend(&mut self, entries: &[(String, &str)], left: f64, right: f64, top: f64) -> f64 {
-        let (mut x, mut y) = (left, top);
+        let mut x = left;
+        let mut y = top;
         for (name, colour) in entries {
             let width = 24.0 + text_width(name);
             if x > left && x + width > right {
@@ -206,7 +229,7 @@ pub(crate) fn text_width(text: &str) -> f64 {
     7.0 * text.chars().count() as f64
 }
 
-/// Ticks with the fewest decimals that tell them apart.
+/// Ticks with the fewest decimals that keep them distinct.
 pub(crate) fn labelled(ticks: Vec<f64>) -> Vec<(f64, String)> {
     let step = ticks.windows(2).map(|w| w[1] - w[0]).next().unwrap_or(1.0);
     let digits = if step > 0.0 {
@@ -214,16 +237,8 @@ pub(crate) fn labelled(ticks: Vec<f64>) -> Vec<(f64, String)> {
     } else {
         0.0
     };
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "between 0 and 9"
-    )]
     let digits = digits as usize;
-    ticks
-        .into_iter()
-        .map(|t| (t, format!("{:.digits$}", crate::rounded(t, digits))))
-        .collect()
+    ticks.into_iter().map(|t| (t, fixed(t, digits))).collect()
 }
 
 #[cfg(test)]

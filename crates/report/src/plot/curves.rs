@@ -1,7 +1,10 @@
-use super::canvas::{Canvas, PALETTE, Scale, labelled};
+use super::canvas::{Canvas, RIGHT, Scale, colour, labelled};
 use super::{Plot, slug};
 use crate::ReportError;
 use crate::text::csv_text;
+
+const WIDTH: u32 = 680;
+const HEIGHT: u32 = 300;
 
 /// The loss of one training over its steps or epochs.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,80 +20,68 @@ pub struct LossCurve {
 /// # Errors
 /// [`ReportError::Empty`] without a finite point, [`ReportError::Csv`].
 pub fn loss_plot(title: &str, step: &str, curves: &[LossCurve]) -> Result<Plot, ReportError> {
-    let all = || {
-        curves
-            .iter()
-            .flat_map(|c| &c.points)
-            .filter(|(x, y)| x.is_finite() && y.is_finite())
-    };
-    if all().next().is_none() {
+    let all = curves.iter().flat_map(finite);
+    let xs: Vec<f64> = all.clone().map(|p| p.0).collect();
+    let ys: Vec<f64> = all.map(|p| p.1).collect();
+    let (Some([x0, x1]), Some([y0, y1])) = (range(&xs), range(&ys)) else {
         return Err(ReportError::Empty {
             plot: title.to_owned(),
             what: "finite point",
         });
-    }
-    let range = |f: fn(&(f64, f64)) -> f64| {
-        let (low, high) = all()
-            .map(f)
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| {
-                (a.min(v), b.max(v))
-            });
-        if high > low {
-            (low, high)
-        } else {
-            (low - 0.5, high + 0.5)
-        }
     };
-    let ((x0, x1), (y0, y1)) = (range(|p| p.0), range(|p| p.1));
-    let (width, height) = (680.0, 300.0);
-    let mut c = Canvas::default();
-    c.title(12.0, title);
+    let mut canvas = Canvas::default();
+    canvas.title(12.0, title);
     let entries: Vec<(String, &str)> = curves
         .iter()
         .enumerate()
-        .map(|(i, curve)| (curve.name.clone(), PALETTE[i % PALETTE.len()]))
+        .map(|(i, curve)| (curve.name.clone(), colour(i)))
         .collect();
-    let top = c.legend(&entries, 64.0, width - 12.0, 38.0) + 6.0;
-    let bottom = height - 46.0;
+    let right = f64::from(WIDTH) - RIGHT;
     let x = Scale {
         min: x0,
         max: x1,
         from: 64.0,
-        to: width - 12.0,
+        to: right,
     };
     let y = Scale {
         min: y0.min(0.0),
         max: y1 + 0.04 * (y1 - y0),
-        from: bottom,
-        to: top,
+        from: f64::from(HEIGHT) - 46.0,
+        to: canvas.legend(&entries, x.from, right, 38.0) + 6.0,
     };
-    c.y_axis(&y, &labelled(y.ticks(5)), x.from, x.to, "loss");
-    c.x_axis(&x, &labelled(x.ticks(7)), bottom, step);
+    canvas.y_axis(&y, &labelled(y.ticks(5)), x.from, x.to, "loss");
+    canvas.x_axis(&x, &labelled(x.ticks(7)), y.from, step);
     for (i, curve) in curves.iter().enumerate() {
-        let finite = curve
-            .points
-            .iter()
-            .filter(|p| p.0.is_finite() && p.1.is_finite());
-        let points: Vec<(f64, f64)> = finite.map(|p| (x.at(p.0), y.at(p.1))).collect();
-        let colour = PALETTE[i % PALETTE.len()];
-        c.path(
-            &format!(r#"fill="none" stroke="{colour}" stroke-width="1.6""#),
-            &points,
-            false,
-        );
+        let points: Vec<(f64, f64)> = finite(curve).map(|p| (x.at(p.0), y.at(p.1))).collect();
+        let stroke = format!(r#"fill="none" stroke="{}" stroke-width="1.6""#, colour(i));
+        canvas.path(&stroke, &points, false);
     }
     let records = curves.iter().flat_map(|curve| {
-        curve
-            .points
-            .iter()
-            .map(|(x, y)| [curve.name.clone(), x.to_string(), y.to_string()])
+        let points = curve.points.iter();
+        points.map(|(x, y)| [curve.name.clone(), x.to_string(), y.to_string()])
     });
     Ok(Plot {
         name: format!("loss-{}", slug(title)),
         title: title.to_owned(),
         csv: csv_text(&["name", "step", "loss"], records)?,
-        width: 680,
-        height: 300,
-        body: c.body,
+        width: WIDTH,
+        height: HEIGHT,
+        body: canvas.body,
+    })
+}
+
+fn finite(curve: &LossCurve) -> impl Iterator<Item = &(f64, f64)> + Clone {
+    let points = curve.points.iter();
+    points.filter(|(x, y)| x.is_finite() && y.is_finite())
+}
+
+/// The least and the largest value, apart even if all are equal; `None` without any.
+fn range(values: &[f64]) -> Option<[f64; 2]> {
+    let low = values.iter().copied().reduce(f64::min)?;
+    let high = values.iter().copied().reduce(f64::max)?;
+    Some(if high > low {
+        [low, high]
+    } else {
+        [low - 0.5, high + 0.5]
     })
 }

@@ -1,4 +1,4 @@
-use super::canvas::{Canvas, Scale, labelled};
+use super::canvas::{Canvas, LEFT, RIGHT, Scale, labelled};
 use super::{Plot, slug};
 use crate::round::significant;
 use crate::text::csv_text;
@@ -7,6 +7,9 @@ use segad_metrics::{Scores, quantile};
 
 /// Number of bins between the overflow bins.
 pub const HISTOGRAM_BINS: usize = 50;
+
+const WIDTH: u32 = 640;
+const HEIGHT: u32 = 340;
 
 /// Counts of scores by group over shared bins, as in the paper's Fig. 6.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,38 +37,28 @@ impl Histogram {
         groups: &[GroupSpec],
     ) -> Result<Self, ReportError> {
         let all: Vec<f64> = cell.scores.iter().map(|s| f64::from(s.score)).collect();
-        let empty = |_| ReportError::Empty {
+        let ends = quantile(&all, 0.005).and_then(|low| Ok((low, quantile(&all, 0.995)?)));
+        let (mut low, mut high) = ends.map_err(|_| ReportError::Empty {
             plot: title.to_owned(),
             what: "score",
-        };
-        let (mut low, mut high) = (
-            quantile(&all, 0.005).map_err(empty)?,
-            quantile(&all, 0.995).map_err(empty)?,
-        );
+        })?;
         if high - low <= f64::EPSILON * low.abs().max(high.abs()) {
             // All the same: one value needs a width to be drawn.
             let half = 0.5 * low.abs().max(1.0);
-            (low, high) = (low - half, high + half);
+            low -= half;
+            high += half;
         }
         let bins = HISTOGRAM_BINS;
         let mut edges: Vec<f64> = (0..=bins)
             .map(|i| low + (high - low) * i as f64 / bins as f64)
             .collect();
+        // Not left to rounding: the largest score of the middle 99 % belongs to the last bin.
         edges[bins] = high;
-        let place = |score: f64| {
-            if score < low {
-                0
-            } else if score > high {
-                bins + 1
-            } else {
-                edges.partition_point(|e| *e <= score).min(bins)
-            }
-        };
         let mut series = Vec::new();
         for group in groups {
             let mut counts = vec![0u64; bins + 2];
             for s in cell.scores.iter().filter(|s| s.group == group.name) {
-                counts[place(f64::from(s.score))] += 1;
+                counts[bin(&edges, f64::from(s.score))] += 1;
             }
             if counts.iter().any(|&c| c > 0) {
                 series.push((group.clone(), counts));
@@ -86,28 +79,26 @@ impl Histogram {
     /// # Errors
     /// [`ReportError::Csv`].
     pub fn csv(&self) -> Result<String, ReportError> {
-        let edge = |i: Option<usize>| {
-            i.and_then(|i| self.edges.get(i))
-                .map(ToString::to_string)
-                .unwrap_or_default()
-        };
-        let records = self.series.iter().flat_map(|(group, counts)| {
-            counts.iter().enumerate().map(move |(i, count)| {
-                let kind = match group.kind {
-                    GroupKind::Good => "good",
-                    GroupKind::Seen => "seen",
-                    GroupKind::Unseen => "unseen",
-                    GroupKind::Aside => "aside",
-                };
-                [
+        let mut records = Vec::new();
+        for (group, counts) in &self.series {
+            let kind = match group.kind {
+                GroupKind::Good => "good",
+                GroupKind::Seen => "seen",
+                GroupKind::Unseen => "unseen",
+                GroupKind::Aside => "aside",
+            };
+            for (i, count) in counts.iter().enumerate() {
+                let low = i.checked_sub(1).map(|below| self.edges[below].to_string());
+                let high = self.edges.get(i).map(f64::to_string);
+                records.push([
                     group.name.clone(),
                     kind.to_owned(),
-                    edge(i.checked_sub(1)),
-                    edge(Some(i)),
+                    low.unwrap_or_default(),
+                    high.unwrap_or_default(),
                     count.to_string(),
-                ]
-            })
-        });
+                ]);
+            }
+        }
         csv_text(&["group", "kind", "low", "high", "count"], records)
     }
 
@@ -116,111 +107,122 @@ impl Histogram {
     /// # Errors
     /// As [`Histogram::csv`].
     pub fn plot(&self, log: bool) -> Result<Plot, ReportError> {
-        let (width, height) = (640.0, 340.0);
-        let mut c = Canvas::default();
-        c.title(12.0, &self.title);
+        let mut canvas = Canvas::default();
+        canvas.title(12.0, &self.title);
         let colours = colours(&self.series);
         let entries: Vec<(String, &str)> = self
             .series
             .iter()
             .zip(&colours)
-            .map(|((g, counts), &colour)| {
-                (
-                    format!("{} ({})", g.title, counts.iter().sum::<u64>()),
-                    colour,
-                )
+            .map(|((group, counts), &colour)| {
+                let images = counts.iter().sum::<u64>();
+                (format!("{} ({images})", group.title), colour)
             })
             .collect();
-        let top = c.legend(&entries, 56.0, width - 12.0, 38.0) + 20.0;
-        let bottom = height - 46.0;
-        let slot = (width - 12.0 - 56.0) / (HISTOGRAM_BINS + 2) as f64;
-        let most = self
-            .series
-            .iter()
-            .flat_map(|(_, counts)| counts)
-            .max()
-            .copied()
-            .unwrap_or(1)
-            .max(1) as f64;
-        let height_of = |count: f64| if log { count.max(0.5).log10() } else { count };
+        let right = f64::from(WIDTH) - RIGHT;
+        let bottom = f64::from(HEIGHT) - 46.0;
+        let top = canvas.legend(&entries, LEFT, right, 38.0) + 20.0;
+        let slot = (right - LEFT) / (HISTOGRAM_BINS + 2) as f64;
+        let y = self.draw_count_axis(&mut canvas, log, [bottom, top]);
+        for ((_, counts), colour) in self.series.iter().zip(&colours) {
+            let mut points = vec![(LEFT, bottom)];
+            for (i, &count) in counts.iter().enumerate() {
+                let at = y.at(axis_value(count as f64, log));
+                points.push((LEFT + slot * i as f64, at));
+                points.push((LEFT + slot * (i + 1) as f64, at));
+            }
+            points.push((right, bottom));
+            let attributes = format!(
+                r#"fill="{colour}" fill-opacity="0.3" stroke="{colour}" stroke-width="1.5""#
+            );
+            canvas.path(&attributes, &points, true);
+        }
+        canvas.line("axis", LEFT, bottom, right, bottom);
+        // One slot at either end is for what lies beyond the edges.
+        let x = Scale {
+            min: self.edges[0],
+            max: self.edges[HISTOGRAM_BINS],
+            from: LEFT + slot,
+            to: right - slot,
+        };
+        canvas.x_axis(&x, &labelled(x.ticks(7)), bottom, "score");
+        for (at, sign, side) in [
+            (LEFT + slot / 2.0, "<", 0),
+            (right - slot / 2.0, ">", HISTOGRAM_BINS + 1),
+        ] {
+            if self.series.iter().any(|(_, counts)| counts[side] > 0) {
+                canvas.text("dim", "middle", at, bottom + 17.0, sign);
+            }
+        }
+        self.draw_threshold(&mut canvas, &x, [bottom, top]);
+        let suffix = if log { "-log" } else { "" };
+        Ok(Plot {
+            name: format!("histogram-{}{suffix}", slug(&self.title)),
+            title: self.title.clone(),
+            csv: self.csv()?,
+            width: WIDTH,
+            height: HEIGHT,
+            body: canvas.body,
+        })
+    }
+
+    /// The axis of counts, whole numbers or powers of ten; its scale.
+    fn draw_count_axis(&self, canvas: &mut Canvas, log: bool, [bottom, top]: [f64; 2]) -> Scale {
+        let counts = self.series.iter().flat_map(|(_, counts)| counts);
+        let most = counts.max().copied().unwrap_or(1).max(1) as f64;
         let y = Scale {
-            min: height_of(0.0),
-            max: height_of(most) * 1.04 + if log { 0.1 } else { 0.0 },
+            min: axis_value(0.0, log),
+            max: axis_value(most, log) * 1.04 + if log { 0.1 } else { 0.0 },
             from: bottom,
             to: top,
         };
-        let y_ticks = if log {
+        let ticks = if log {
             (0..=9)
                 .map(|p| 10f64.powi(p))
                 .filter(|v| *v <= most)
                 .map(|v| (v.log10(), format!("{v:.0}")))
                 .collect()
         } else {
-            labelled(
-                y.ticks(5)
-                    .into_iter()
-                    .filter(|t| t.fract() == 0.0)
-                    .collect(),
-            )
+            let mut ticks = y.ticks(5);
+            ticks.retain(|t| t.fract() == 0.0);
+            labelled(ticks)
         };
-        c.y_axis(&y, &y_ticks, 56.0, width - 12.0, "images");
-        let x = Scale {
-            min: self.edges[0],
-            max: self.edges[HISTOGRAM_BINS],
-            from: 56.0 + slot,
-            to: width - 12.0 - slot,
+        canvas.y_axis(&y, &ticks, LEFT, f64::from(WIDTH) - RIGHT, "images");
+        y
+    }
+
+    /// The line right of which 95 % of the bad images lie, with its score.
+    fn draw_threshold(&self, canvas: &mut Canvas, x: &Scale, [bottom, top]: [f64; 2]) {
+        let Some(threshold) = self.threshold else {
+            return;
         };
-        for ((_, counts), colour) in self.series.iter().zip(&colours) {
-            let mut points = vec![(56.0, bottom)];
-            for (i, &count) in counts.iter().enumerate() {
-                let at = y.at(height_of(count as f64));
-                points.push((56.0 + slot * i as f64, at));
-                points.push((56.0 + slot * (i + 1) as f64, at));
-            }
-            points.push((width - 12.0, bottom));
-            let attributes = format!(
-                r#"fill="{colour}" fill-opacity="0.3" stroke="{colour}" stroke-width="1.5""#
-            );
-            c.path(&attributes, &points, true);
-        }
-        c.line("axis", 56.0, bottom, width - 12.0, bottom);
-        c.x_axis(&x, &labelled(x.ticks(7)), bottom, "score");
-        for (at, sign, side) in [
-            (56.0 + slot / 2.0, "<", 0),
-            (width - 12.0 - slot / 2.0, ">", HISTOGRAM_BINS + 1),
-        ] {
-            if self.series.iter().any(|(_, counts)| counts[side] > 0) {
-                c.text("dim", "middle", at, bottom + 17.0, sign);
-            }
-        }
-        if let Some(threshold) = self.threshold {
-            let at = x.at(threshold.clamp(x.min, x.max));
-            c.dashed("rule", at, top - 12.0, at, bottom);
-            let (anchor, shift) = if at > width * 0.7 {
-                ("end", -5.0)
-            } else {
-                ("start", 5.0)
-            };
-            c.text(
-                "dim",
-                anchor,
-                at + shift,
-                top - 4.0,
-                &format!("95 % of bad ≥ {}", significant(threshold)),
-            );
-        }
-        Ok(Plot {
-            name: format!(
-                "histogram-{}{}",
-                slug(&self.title),
-                if log { "-log" } else { "" }
-            ),
-            title: self.title.clone(),
-            csv: self.csv()?,
-            width: 640,
-            height: 340,
-            body: c.body,
-        })
+        let at = x.at(threshold.clamp(x.min, x.max));
+        canvas.dashed("rule", at, top - 12.0, at, bottom);
+        // Near the right edge the text goes to the left of the line.
+        let (anchor, shift) = if at > f64::from(WIDTH) * 0.7 {
+            ("end", -5.0)
+        } else {
+            ("start", 5.0)
+        };
+        let text = format!("95 % of bad ≥ {}", significant(threshold));
+        canvas.text("dim", anchor, at + shift, top - 4.0, &text);
+    }
+}
+
+/// A count on its axis; on a logarithmic one, 0 is below 1 by as much as ½ is.
+fn axis_value(count: f64, log: bool) -> f64 {
+    if log { count.max(0.5).log10() } else { count }
+}
+
+/// Where a score counts: 0 is below the first edge, the last one above the last edge.
+fn bin(edges: &[f64], score: f64) -> usize {
+    let bins = edges.len() - 1;
+    if score < edges[0] {
+        0
+    } else if score > edges[bins] {
+        bins + 1
+    } else {
+        edges.partition_point(|e| *e <= score).min(bins)
     }
 }
 

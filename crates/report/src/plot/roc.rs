@@ -1,4 +1,4 @@
-use super::canvas::{Canvas, PALETTE, Scale, labelled, text_width};
+use super::canvas::{Canvas, LEFT, Scale, colour, has_own_colour, labelled, text_width, whole};
 use super::{Plot, slug};
 use crate::round::{EXACT, TABLE, fixed};
 use crate::text::csv_text;
@@ -30,7 +30,8 @@ pub fn roc_curves(experiment: &Experiment, scores: &ScoreTable, class: &str) -> 
     let mut curves = Vec::new();
     for (index, row) in experiment.rows.iter().enumerate() {
         let mut tpr = vec![0.0; ROC_STEPS + 1];
-        let (mut auroc, mut seeds) = (0.0, 0);
+        let mut auroc = 0.0;
+        let mut seeds = 0;
         for cell in scores
             .cells()
             .filter(|c| c.row == index && c.class == class)
@@ -41,7 +42,7 @@ pub fn roc_curves(experiment: &Experiment, scores: &ScoreTable, class: &str) -> 
             };
             let points = scored.roc_curve();
             for (i, t) in tpr.iter_mut().enumerate() {
-                *t += at_fpr(&points, i as f64 / ROC_STEPS as f64);
+                *t += at_fpr(&points, fpr(i));
             }
             auroc += scored.auroc();
             seeds += 1;
@@ -88,90 +89,80 @@ pub fn roc_plot(title: &str, curves: &[RocCurve]) -> Result<Plot, ReportError> {
         .map(|c| format!("{} ({})", c.row, fixed(100.0 * c.auroc, TABLE)))
         .collect();
     let widest = names.iter().map(|n| text_width(n)).fold(0.0, f64::max);
+    let mut canvas = Canvas::default();
+    canvas.title(12.0, title);
+    let [x, y] = draw_axes(&mut canvas);
+    for (i, curve) in curves.iter().enumerate() {
+        let dash = if has_own_colour(i) {
+            ""
+        } else {
+            r#" stroke-dasharray="6 3""#
+        };
+        let stroke = format!(r#"fill="none" stroke="{}""#, colour(i));
+        let steps = curve.tpr.iter().enumerate();
+        // From the origin: a curve may start with a vertical step.
+        let mut points = vec![(x.at(0.0), y.at(0.0))];
+        points.extend(steps.map(|(k, t)| (x.at(100.0 * fpr(k)), y.at(100.0 * t))));
+        canvas.path(
+            &format!(r#"{stroke} stroke-width="1.8"{dash}"#),
+            &points,
+            false,
+        );
+        let at = y.to + 10.0 + 20.0 * i as f64;
+        let sample = [(x.to + 20.0, at), (x.to + 38.0, at)];
+        canvas.path(
+            &format!(r#"{stroke} stroke-width="3"{dash}"#),
+            &sample,
+            false,
+        );
+        canvas.text("", "start", x.to + 44.0, at + 4.0, &names[i]);
+    }
+    let records = curves.iter().flat_map(|curve| {
+        let steps = curve.tpr.iter().enumerate();
+        steps.map(|(k, t)| [curve.row.clone(), fixed(fpr(k), EXACT), fixed(*t, EXACT)])
+    });
+    let legend_end = y.to + 20.0 * curves.len() as f64 + 10.0;
+    Ok(Plot {
+        name: format!("roc-{}", slug(title)),
+        title: title.to_owned(),
+        csv: csv_text(&["row", "fpr", "tpr"], records)?,
+        width: whole(x.to + 24.0 + 20.0 + widest + 8.0),
+        height: whole((y.from + 46.0).max(legend_end)),
+        body: canvas.body,
+    })
+}
+
+/// The FPR of step `k`, 0 to 1.
+fn fpr(k: usize) -> f64 {
+    k as f64 / ROC_STEPS as f64
+}
+
+/// Axes in percent, the diagonal of chance and the line of 95 % TPR; the scales of both axes.
+fn draw_axes(canvas: &mut Canvas) -> [Scale; 2] {
     let side = 300.0;
-    let width = 56.0 + side + 24.0 + 20.0 + widest + 8.0;
-    let mut c = Canvas::default();
-    c.title(12.0, title);
-    let (top, bottom) = (34.0, 34.0 + side);
     let x = Scale {
         min: 0.0,
         max: 100.0,
-        from: 56.0,
-        to: 56.0 + side,
+        from: LEFT,
+        to: LEFT + side,
     };
     let y = Scale {
-        min: 0.0,
-        max: 100.0,
-        from: bottom,
-        to: top,
+        from: 34.0 + side,
+        to: 34.0,
+        ..x
     };
-    c.y_axis(
+    canvas.y_axis(
         &y,
         &labelled(y.ticks(5)),
         x.from,
         x.to,
         "bad found (TPR, %)",
     );
-    c.x_axis(&x, &labelled(x.ticks(5)), bottom, "false alarms (FPR, %)");
-    c.dashed("grid", x.from, y.from, x.to, y.to);
-    c.dashed("axis", x.from, y.at(95.0), x.to, y.at(95.0));
-    c.text("dim", "end", x.to - 4.0, y.at(95.0) + 14.0, "TPR 95 %");
-    for (i, curve) in curves.iter().enumerate() {
-        let colour = PALETTE[i % PALETTE.len()];
-        let dash = if i < PALETTE.len() {
-            ""
-        } else {
-            r#" stroke-dasharray="6 3""#
-        };
-        let step = 100.0 / ROC_STEPS as f64;
-        let mut points = vec![(x.at(0.0), y.at(0.0))];
-        points.extend(
-            curve
-                .tpr
-                .iter()
-                .enumerate()
-                .map(|(k, t)| (x.at(k as f64 * step), y.at(100.0 * t))),
-        );
-        c.path(
-            &format!(r#"fill="none" stroke="{colour}" stroke-width="1.8"{dash}"#),
-            &points,
-            false,
-        );
-        let at = top + 10.0 + 20.0 * i as f64;
-        c.path(
-            &format!(r#"fill="none" stroke="{colour}" stroke-width="3"{dash}"#),
-            &[(x.to + 20.0, at), (x.to + 38.0, at)],
-            false,
-        );
-        c.text("", "start", x.to + 44.0, at + 4.0, &names[i]);
-    }
-    let records = curves.iter().flat_map(|curve| {
-        curve.tpr.iter().enumerate().map(|(k, t)| {
-            [
-                curve.row.clone(),
-                fixed(k as f64 / ROC_STEPS as f64, EXACT),
-                fixed(*t, EXACT),
-            ]
-        })
-    });
-    let below = top + 20.0 * curves.len() as f64 + 10.0;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a small positive number"
-    )]
-    let (width, height) = (
-        width.ceil() as u32,
-        (bottom + 46.0).max(below).ceil() as u32,
-    );
-    Ok(Plot {
-        name: format!("roc-{}", slug(title)),
-        title: title.to_owned(),
-        csv: csv_text(&["row", "fpr", "tpr"], records)?,
-        width,
-        height,
-        body: c.body,
-    })
+    canvas.x_axis(&x, &labelled(x.ticks(5)), y.from, "false alarms (FPR, %)");
+    canvas.dashed("grid", x.from, y.from, x.to, y.to);
+    canvas.dashed("axis", x.from, y.at(95.0), x.to, y.at(95.0));
+    canvas.text("dim", "end", x.to - 4.0, y.at(95.0) + 14.0, "TPR 95 %");
+    [x, y]
 }
 
 #[cfg(test)]

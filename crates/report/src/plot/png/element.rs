@@ -19,7 +19,7 @@ pub(super) fn elements(body: &str) -> Result<Vec<Element<'_>>, String> {
 
 impl<'a> Element<'a> {
     fn read(line: &'a str) -> Result<Self, String> {
-        let fault = || format!("{line:?} is no element on one line");
+        let fault = || format!("{line:?}: expected one element per line");
         let rest = line.strip_prefix('<').ok_or_else(fault)?;
         let (name, mut rest) = rest.split_at(rest.find([' ', '/', '>']).ok_or_else(fault)?);
         let mut attributes = Vec::new();
@@ -62,7 +62,15 @@ impl<'a> Element<'a> {
             .get(name)
             .ok_or_else(|| format!("a {} without {name}", self.name))?;
         text.parse()
-            .map_err(|_| format!("{name}={text:?} of a {} is no number", self.name))
+            .map_err(|_| format!("{name}={text:?} of a {}: expected a number", self.name))
+    }
+
+    /// As [`Element::number`], for an attribute that may be left out.
+    pub fn number_or(&self, name: &str, default: f32) -> Result<f32, String> {
+        match self.get(name) {
+            Some(_) => self.number(name),
+            None => Ok(default),
+        }
     }
 
     /// Lengths of strokes and gaps in turn; none for a whole line.
@@ -70,12 +78,10 @@ impl<'a> Element<'a> {
         let Some(list) = self.get("stroke-dasharray") else {
             return Ok(Vec::new());
         };
-        let length = |t: &str| {
-            t.parse::<f32>()
-                .map(|v| v * scale)
-                .map_err(|_| format!("dashes {list:?}"))
-        };
-        list.split(' ').map(length).collect()
+        let lengths = list.split(' ').map(str::parse::<f32>);
+        lengths
+            .map(|length| Ok(length.map_err(|_| format!("dashes {list:?}"))? * scale))
+            .collect()
     }
 
     /// Degrees of `rotate(degrees x y)` around the text's own place.
@@ -94,7 +100,8 @@ impl<'a> Element<'a> {
         let d = self.get("d").ok_or("a path without d")?;
         let fault = || format!("path {d:?}");
         let mut points: Vec<(f32, f32)> = Vec::new();
-        let (mut rest, mut closed) = (d, false);
+        let mut rest = d;
+        let mut closed = false;
         while let Some(command) = rest.chars().next() {
             rest = &rest[command.len_utf8()..];
             let end = rest.find(char::is_alphabetic).unwrap_or(rest.len());
@@ -104,7 +111,7 @@ impl<'a> Element<'a> {
                 closed = true;
                 continue;
             }
-            // Signs part numbers as blanks do.
+            // A sign separates numbers as a blank does.
             let numbers = numbers.replace('-', " -");
             let numbers: Vec<f32> = numbers
                 .split_whitespace()

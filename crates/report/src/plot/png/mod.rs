@@ -1,5 +1,5 @@
-//! Plots as PNG, for places that show no SVG. Draws the few elements that [`super::canvas::Canvas`]
-//! writes, in light colours, with fonts that come with the program, so that the same plot is the
+//! Plots as PNG, for programs that cannot show SVG. Draws the few elements that [`super::canvas::Canvas`]
+//! writes, in light colours, with fonts that are compiled in, so that the same plot is the
 //! same picture on every machine.
 
 mod element;
@@ -24,7 +24,8 @@ impl Plot {
             plot: self.name.clone(),
             problem,
         };
-        let (width, height) = (self.width * SCALE as u32, self.height * SCALE as u32);
+        let width = self.width * SCALE as u32;
+        let height = self.height * SCALE as u32;
         let mut pixels = Pixels::new(width as usize, height as usize);
         for element in elements(&self.body).map_err(fault)? {
             draw(&mut pixels, &element).map_err(fault)?;
@@ -33,7 +34,7 @@ impl Plot {
         let mut encoder = png::Encoder::new(&mut file, width, height);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
-        // Mostly flat colour: the quick way makes files as small, and a run writes dozens.
+        // Mostly flat colour: slower levels hardly make smaller files, and a run writes dozens.
         encoder.set_compression(png::Compression::Fast);
         let written = encoder
             .write_header()
@@ -43,102 +44,105 @@ impl Plot {
     }
 }
 
-/// What the style sheet of plots says of a class: stroke and fill.
-fn class_colours(class: &str) -> (Option<[u8; 3]>, Option<[u8; 3]>) {
-    let stroke = match class {
+/// The stroke that the style sheet of plots gives a class, in light mode.
+fn stroke_of(class: &str) -> Option<[u8; 3]> {
+    match class {
         "axis" => Some([0x57, 0x60, 0x6a]),
         "grid" => Some([0xd8, 0xde, 0xe4]),
         "rule" => Some([0x24, 0x29, 0x2f]),
         _ => None,
-    };
-    let fill = match class {
+    }
+}
+
+/// The fill that it gives a class.
+fn fill_of(class: &str) -> Option<[u8; 3]> {
+    match class {
         "dim" => Some([0x65, 0x6d, 0x76]),
         "mark" | "" => Some([0x24, 0x29, 0x2f]),
         _ => None,
-    };
-    (stroke, fill)
+    }
 }
 
 /// A colour as `#rrggbb`; `None` for `none`.
 fn colour(text: &str) -> Result<Option<[u8; 3]>, String> {
-    let hex = |i: usize| u8::from_str_radix(text.get(i..i + 2)?, 16).ok();
-    match text.strip_prefix('#').filter(|h| h.len() == 6) {
-        Some(_) => match (hex(1), hex(3), hex(5)) {
-            (Some(r), Some(g), Some(b)) => Ok(Some([r, g, b])),
-            _ => Err(format!("colour {text}")),
-        },
-        None if text == "none" => Ok(None),
-        None => Err(format!("colour {text}")),
+    if text == "none" {
+        return Ok(None);
     }
+    let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6);
+    let value = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    let value = value.ok_or_else(|| format!("colour {text}"))?;
+    let [_, red, green, blue] = value.to_be_bytes();
+    Ok(Some([red, green, blue]))
 }
 
 fn draw(pixels: &mut Pixels, element: &Element<'_>) -> Result<(), String> {
-    let at = |name: &str| element.number(name).map(|v| v * SCALE);
-    let (stroke, fill) = class_colours(element.get("class").unwrap_or_default());
+    let class = element.get("class").unwrap_or_default();
     match element.name {
         "line" => {
-            let ends = [(at("x1")?, at("y1")?), (at("x2")?, at("y2")?)];
-            let colour = stroke.ok_or("a line without a class that has a stroke")?;
-            pixels.stroke(&ends, SCALE, &element.dashes(SCALE)?, colour);
+            let colour = stroke_of(class).ok_or("a line without a class that has a stroke")?;
+            let from = (scaled(element, "x1")?, scaled(element, "y1")?);
+            let to = (scaled(element, "x2")?, scaled(element, "y2")?);
+            pixels.stroke(&[from, to], SCALE, &element.dashes(SCALE)?, colour);
         }
         "rect" => {
-            let (x, y, w, h) = (at("x")?, at("y")?, at("width")?, at("height")?);
+            let x = scaled(element, "x")?;
+            let y = scaled(element, "y")?;
+            let right = x + scaled(element, "width")?;
+            let bottom = y + scaled(element, "height")?;
             if let Some(colour) = colour(element.get("fill").unwrap_or("none"))? {
-                pixels.fill(
-                    &[(x, y), (x + w, y), (x + w, y + h), (x, y + h)],
-                    colour,
-                    1.0,
-                );
+                let corners = [(x, y), (right, y), (right, bottom), (x, bottom)];
+                pixels.fill(&corners, colour, 1.0);
             }
         }
-        "path" => {
-            let (points, closed) = element.path()?;
-            let mut points: Vec<Point> = points
-                .into_iter()
-                .map(|(x, y)| (x * SCALE, y * SCALE))
-                .collect();
-            let fill = match element.get("fill") {
-                Some(text) => colour(text)?,
-                None => fill,
-            };
-            if let Some(colour) = fill {
-                let opacity = if element.get("fill-opacity").is_some() {
-                    element.number("fill-opacity")?
-                } else {
-                    1.0
-                };
-                pixels.fill(&points, colour, opacity);
-            }
-            if let Some(colour) = element.get("stroke").map(colour).transpose()?.flatten() {
-                if closed {
-                    points.extend(points.first().copied());
-                }
-                pixels.stroke(
-                    &points,
-                    at("stroke-width")?,
-                    &element.dashes(SCALE)?,
-                    colour,
-                );
-            }
-        }
+        "path" => draw_path(pixels, element, fill_of(class))?,
         "text" => {
-            let size = if element.get("font-size").is_some() {
-                element.number("font-size")?
-            } else {
-                12.0
-            };
+            let size = element.number_or("font-size", 12.0)?;
             let style = text::Style {
                 size: size * SCALE,
                 bold: element.get("font-weight") == Some("600"),
                 anchor: element.get("text-anchor").unwrap_or("start"),
                 degrees: element.rotation()?,
             };
-            let colour = fill.ok_or("text of a class without a colour")?;
-            text::write(pixels, (at("x")?, at("y")?), &element.text, &style, colour)?;
+            let colour = fill_of(class).ok_or("text of a class without a colour")?;
+            let at = (scaled(element, "x")?, scaled(element, "y")?);
+            text::write(pixels, at, &element.text, &style, colour)?;
         }
         other => return Err(format!("element {other}, which plots do not have")),
     }
     Ok(())
+}
+
+/// A path; without a fill of its own it has that of its class.
+fn draw_path(
+    pixels: &mut Pixels,
+    element: &Element<'_>,
+    class_fill: Option<[u8; 3]>,
+) -> Result<(), String> {
+    let (points, closed) = element.path()?;
+    let mut points: Vec<Point> = points
+        .into_iter()
+        .map(|(x, y)| (x * SCALE, y * SCALE))
+        .collect();
+    let fill = match element.get("fill") {
+        Some(text) => colour(text)?,
+        None => class_fill,
+    };
+    if let Some(fill) = fill {
+        pixels.fill(&points, fill, element.number_or("fill-opacity", 1.0)?);
+    }
+    if let Some(stroke) = element.get("stroke").map(colour).transpose()?.flatten() {
+        if closed {
+            points.extend(points.first().copied());
+        }
+        let width = scaled(element, "stroke-width")?;
+        pixels.stroke(&points, width, &element.dashes(SCALE)?, stroke);
+    }
+    Ok(())
+}
+
+/// A length or coordinate of an element in pixels of the picture.
+fn scaled(element: &Element<'_>, name: &str) -> Result<f32, String> {
+    Ok(element.number(name)? * SCALE)
 }
 
 #[cfg(test)]
@@ -146,11 +150,10 @@ mod tests {
     use super::*;
 
     fn plot(body: &str) -> Plot {
-        let (name, title, csv) = ("p".to_owned(), "p".to_owned(), String::new());
         Plot {
-            name,
-            title,
-            csv,
+            name: "p".to_owned(),
+            title: "p".to_owned(),
+            csv: String::new(),
             width: 40,
             height: 20,
             body: body.to_owned(),

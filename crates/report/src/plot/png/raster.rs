@@ -1,5 +1,8 @@
 //! Filled polygons and stroked lines on white.
 
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
 /// x to the right and y down, in pixels from the upper left corner.
 pub(super) type Point = (f32, f32);
 
@@ -25,13 +28,10 @@ impl Pixels {
 
     /// Row by row, red, green and blue.
     pub fn bytes(&self) -> Vec<u8> {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "0 to 255"
-        )]
-        let byte = |v: f32| (v + 0.5) as u8;
-        self.values.iter().flat_map(|p| p.map(byte)).collect()
+        self.values
+            .iter()
+            .flat_map(|pixel| pixel.map(|v| (v + 0.5) as u8))
+            .collect()
     }
 
     /// Lays a colour over a pixel; outside the picture nothing happens.
@@ -49,24 +49,10 @@ impl Pixels {
 
     /// Fills a polygon, even-odd.
     pub fn fill(&mut self, points: &[Point], colour: [u8; 3], opacity: f32) {
-        let low = points
-            .iter()
-            .map(|p| p.1)
-            .fold(f32::INFINITY, f32::min)
-            .floor()
-            .max(0.0);
-        let high = points
-            .iter()
-            .map(|p| p.1)
-            .fold(0.0, f32::max)
-            .ceil()
-            .min(self.height as f32);
+        let ys = points.iter().map(|p| p.1);
+        let low = ys.clone().fold(f32::INFINITY, f32::min).floor().max(0.0);
+        let high = ys.fold(0.0, f32::max).ceil().min(self.height as f32);
         let mut cover = vec![0.0f32; self.width];
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "within the picture"
-        )]
         for row in low as usize..high.max(low) as usize {
             cover.fill(0.0);
             for line in 0..LINES {
@@ -74,7 +60,8 @@ impl Pixels {
                 let mut crossings = crossings(points, y);
                 crossings.sort_by(f32::total_cmp);
                 for pair in crossings.chunks_exact(2) {
-                    let (from, to) = (pair[0].max(0.0), pair[1].min(self.width as f32));
+                    let from = pair[0].max(0.0);
+                    let to = pair[1].min(self.width as f32);
                     for x in from.floor() as usize..to.max(from).ceil() as usize {
                         let part = (to.min(x as f32 + 1.0) - from.max(x as f32)).max(0.0);
                         if let Some(cover) = cover.get_mut(x) {
@@ -94,14 +81,11 @@ impl Pixels {
     /// Strokes a line through points, `width` wide, in dashes if there are any.
     pub fn stroke(&mut self, points: &[Point], width: f32, dashes: &[f32], colour: [u8; 3]) {
         // The largest cover of each pixel, so that joints of a line are not darker than the rest.
-        let mut cover = std::collections::BTreeMap::new();
+        let mut cover = BTreeMap::new();
         for (from, to) in pieces(points, dashes) {
             let reach = width / 2.0 + 1.0;
-            let range = |a: f32, b: f32| {
-                (a.min(b) - reach).floor() as isize..=(a.max(b) + reach).ceil() as isize
-            };
-            for y in range(from.1, to.1) {
-                for x in range(from.0, to.0) {
+            for y in around(from.1, to.1, reach) {
+                for x in around(from.0, to.0, reach) {
                     let away = distance((x as f32 + 0.5, y as f32 + 0.5), from, to);
                     let part = (width / 2.0 + 0.5 - away).clamp(0.0, width.min(1.0));
                     if part > 0.0 {
@@ -115,6 +99,11 @@ impl Pixels {
             self.blend(x, y, colour, part);
         }
     }
+}
+
+/// The pixels from `a` to `b` in either direction, and `reach` beyond.
+fn around(a: f32, b: f32, reach: f32) -> RangeInclusive<isize> {
+    (a.min(b) - reach).floor() as isize..=(a.max(b) + reach).ceil() as isize
 }
 
 /// Where a level line crosses the sides of a polygon.
@@ -135,25 +124,27 @@ fn pieces(points: &[Point], dashes: &[f32]) -> Vec<(Point, Point)> {
     if dashes.iter().sum::<f32>() <= 0.0 {
         return sides.collect();
     }
-    let (mut which, mut left, mut pieces) = (0, dashes[0], Vec::new());
+    let mut pieces = Vec::new();
+    let mut which = 0;
+    let mut left = dashes[0];
     for (from, to) in sides {
         let length = (to.0 - from.0).hypot(to.1 - from.1);
-        let at = |t: f32| {
-            (
-                from.0 + (to.0 - from.0) * t / length,
-                from.1 + (to.1 - from.1) * t / length,
-            )
-        };
+        let direction = ((to.0 - from.0) / length, (to.1 - from.1) / length);
         let mut done = 0.0;
         while done < length {
             let step = left.min(length - done);
             if which % 2 == 0 {
-                pieces.push((at(done), at(done + step)));
+                let end = done + step;
+                pieces.push((
+                    (from.0 + direction.0 * done, from.1 + direction.1 * done),
+                    (from.0 + direction.0 * end, from.1 + direction.1 * end),
+                ));
             }
             done += step;
             left -= step;
             if left <= 0.0 {
                 which += 1;
+                // A dash of no length would never be done.
                 left = dashes[which % dashes.len()].max(0.01);
             }
         }
@@ -163,14 +154,15 @@ fn pieces(points: &[Point], dashes: &[f32]) -> Vec<(Point, Point)> {
 
 /// From a point to a stretch of a line.
 fn distance(p: Point, from: Point, to: Point) -> f32 {
-    let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+    let dx = to.0 - from.0;
+    let dy = to.1 - from.1;
     let square = dx * dx + dy * dy;
     let t = if square > 0.0 {
         ((p.0 - from.0) * dx + (p.1 - from.1) * dy) / square
     } else {
         0.0
     };
-    // Ends are cut straight for level and upright lines: beyond them counts like beside them.
+    // Beyond an end the distance is that from the end, so that ends are round.
     let t = t.clamp(0.0, 1.0);
     (p.0 - from.0 - t * dx).hypot(p.1 - from.1 - t * dy)
 }

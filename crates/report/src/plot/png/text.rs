@@ -15,10 +15,12 @@ pub(super) struct Style<'a> {
     pub degrees: f32,
 }
 
-static REGULAR: LazyLock<Option<FontRef<'static>>> =
-    LazyLock::new(|| FontRef::try_from_slice(dejavu::sans::regular()).ok());
-static BOLD: LazyLock<Option<FontRef<'static>>> =
-    LazyLock::new(|| FontRef::try_from_slice(dejavu::sans::bold()).ok());
+static REGULAR: LazyLock<FontRef<'static>> = LazyLock::new(|| font(dejavu::sans::regular()));
+static BOLD: LazyLock<FontRef<'static>> = LazyLock::new(|| font(dejavu::sans::bold()));
+
+fn font(file: &'static [u8]) -> FontRef<'static> {
+    FontRef::try_from_slice(file).expect("the font is compiled in and has been read before")
+}
 
 /// Writes one line; `at` is on its baseline.
 pub(super) fn write(
@@ -29,13 +31,12 @@ pub(super) fn write(
     colour: [u8; 3],
 ) -> Result<(), String> {
     let font = if style.bold { &*BOLD } else { &*REGULAR };
-    let font = font
-        .as_ref()
-        .ok_or("the font that comes with the program cannot be read")?;
     // The font's own unit is its em; a scale here is the height of a line.
     let em = style.size * font.height_unscaled() / font.units_per_em().unwrap_or(2048.0);
     let scaled = font.as_scaled(PxScale::from(em));
-    let (mut x, mut glyphs, mut last) = (0.0, Vec::<Glyph>::new(), None);
+    let mut glyphs: Vec<Glyph> = Vec::new();
+    let mut x = 0.0;
+    let mut last = None;
     for c in text.chars() {
         let id = scaled.glyph_id(c);
         x += last.map_or(0.0, |last| scaled.kern(last, id));
@@ -56,16 +57,10 @@ pub(super) fn write(
         };
         let bounds = outline.px_bounds();
         outline.draw(|px, py, cover| {
-            let (x, y) = (
-                bounds.min.x + px as f32 + 0.5 + shift,
-                bounds.min.y + py as f32 + 0.5,
-            );
-            place(
-                pixels,
-                (at.0 + x * cos - y * sin, at.1 + x * sin + y * cos),
-                cover,
-                colour,
-            );
+            let x = bounds.min.x + px as f32 + 0.5 + shift;
+            let y = bounds.min.y + py as f32 + 0.5;
+            let centre = (at.0 + x * cos - y * sin, at.1 + x * sin + y * cos);
+            place(pixels, centre, cover, colour);
         });
     }
     Ok(())
@@ -73,10 +68,9 @@ pub(super) fn write(
 
 /// Lays a covered unit square with this centre over the four pixels that it touches.
 fn place(pixels: &mut Pixels, centre: Point, cover: f32, colour: [u8; 3]) {
-    let (x, y) = (centre.0 - 0.5, centre.1 - 0.5);
-    let (fx, fy) = (x - x.floor(), y - y.floor());
-    #[expect(clippy::cast_possible_truncation, reason = "a place in a picture")]
-    let (x, y) = (x.floor() as isize, y.floor() as isize);
+    let corner = [centre.0 - 0.5, centre.1 - 0.5];
+    let [fx, fy] = corner.map(|v| v - v.floor());
+    let [x, y] = corner.map(|v| v.floor() as isize);
     for (dx, dy, share) in [
         (0, 0, (1.0 - fx) * (1.0 - fy)),
         (1, 0, fx * (1.0 - fy)),
