@@ -5,7 +5,7 @@
 //! a null value is a cell that failed.
 
 use crate::query::{Filter, Observation};
-use crate::{MEAN, ReportError, Results, Verdict};
+use crate::{MEAN, ReportError};
 use polars::prelude::*;
 use segad_metrics::Interval;
 use std::collections::BTreeMap;
@@ -147,45 +147,6 @@ pub(crate) fn differences(
     table.with_column(Column::new("low95".into(), lows))?;
     table.with_column(Column::new("high95".into(), highs))?;
     Ok(table)
-}
-
-/// The columns of [`printed`].
-pub(crate) const PRINTED: [&str; 10] = [
-    "experiment",
-    "row",
-    "class",
-    "metric",
-    "mean",
-    "std",
-    "n",
-    "paper",
-    "delta",
-    "verdict",
-];
-
-/// Every cell that the paper prints, with its number.
-pub(crate) fn printed(results: &[(String, Results)]) -> Result<LazyFrame, ReportError> {
-    let mut experiments = Vec::new();
-    let mut cells = Vec::new();
-    for (experiment, results) in results {
-        for cell in results.cells.iter().filter(|c| c.paper.is_some()) {
-            experiments.push(experiment.as_str());
-            cells.push(cell);
-        }
-    }
-    let frame = df!(
-        "experiment" => experiments,
-        "row" => cells.iter().map(|c| c.row.as_str()).collect::<Vec<_>>(),
-        "class" => cells.iter().map(|c| c.class.as_str()).collect::<Vec<_>>(),
-        "metric" => cells.iter().map(|c| c.metric.as_str()).collect::<Vec<_>>(),
-        "mean" => cells.iter().map(|c| c.mean).collect::<Vec<_>>(),
-        "std" => cells.iter().map(|c| c.std).collect::<Vec<_>>(),
-        "n" => cells.iter().map(|c| c.n as u64).collect::<Vec<_>>(),
-        "paper" => cells.iter().map(|c| c.paper).collect::<Vec<_>>(),
-        "delta" => cells.iter().map(|c| c.delta).collect::<Vec<_>>(),
-        "verdict" => cells.iter().map(|c| c.verdict.map(Verdict::as_str)).collect::<Vec<_>>(),
-    )?;
-    Ok(frame.lazy())
 }
 
 /// For each column that filters name, one of their values.

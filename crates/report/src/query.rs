@@ -1,8 +1,9 @@
 //! Questions to the metrics of any number of experiments: `segad results`.
 
 use crate::text::METRICS_COLUMNS;
-use crate::{Answer, ReportError, Results, frames};
-use polars::prelude::LazyFrame;
+use crate::{Answer, ReportError, Results, Verdict, frames};
+use polars::df;
+use polars::prelude::{IntoLazy, LazyFrame};
 use serde::Deserialize;
 use std::str::FromStr;
 
@@ -200,10 +201,10 @@ impl Query {
             ];
             return Err(unknown_column("seed", &known));
         }
-        let frame = frames::printed(results)?;
+        let frame = printed(results)?;
         self.check(&frame)?;
         let table = frame.filter(frames::holds(&self.filters)).collect()?;
-        Answer::new(&table, &frames::PRINTED)
+        Answer::new(&table, &PRINTED)
     }
 
     fn groups(&self) -> Vec<&'static str> {
@@ -217,6 +218,45 @@ impl Query {
     fn check(&self, frame: &LazyFrame) -> Result<(), ReportError> {
         self.filters.iter().try_for_each(|f| expect_value(frame, f))
     }
+}
+
+/// The columns of [`printed`].
+const PRINTED: [&str; 10] = [
+    "experiment",
+    "row",
+    "class",
+    "metric",
+    "mean",
+    "std",
+    "n",
+    "paper",
+    "delta",
+    "verdict",
+];
+
+/// Every cell that the paper prints, with its number.
+fn printed(results: &[(String, Results)]) -> Result<LazyFrame, ReportError> {
+    let mut experiments = Vec::new();
+    let mut cells = Vec::new();
+    for (experiment, results) in results {
+        for cell in results.cells.iter().filter(|c| c.paper.is_some()) {
+            experiments.push(experiment.as_str());
+            cells.push(cell);
+        }
+    }
+    let frame = df!(
+        "experiment" => experiments,
+        "row" => cells.iter().map(|c| c.row.as_str()).collect::<Vec<_>>(),
+        "class" => cells.iter().map(|c| c.class.as_str()).collect::<Vec<_>>(),
+        "metric" => cells.iter().map(|c| c.metric.as_str()).collect::<Vec<_>>(),
+        "mean" => cells.iter().map(|c| c.mean).collect::<Vec<_>>(),
+        "std" => cells.iter().map(|c| c.std).collect::<Vec<_>>(),
+        "n" => cells.iter().map(|c| c.n as u64).collect::<Vec<_>>(),
+        "paper" => cells.iter().map(|c| c.paper).collect::<Vec<_>>(),
+        "delta" => cells.iter().map(|c| c.delta).collect::<Vec<_>>(),
+        "verdict" => cells.iter().map(|c| c.verdict.map(Verdict::as_str)).collect::<Vec<_>>(),
+    )?;
+    Ok(frame.lazy())
 }
 
 /// A filter that nothing meets is more likely a typing error than a question.

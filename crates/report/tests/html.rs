@@ -384,8 +384,8 @@ fn the_whole_report_is_well_formed_and_stable() {
     for part in [
         "Findings",
         "Plots",
-        "Most wrong images",
-        "What the forests used",
+        "Largest errors",
+        "Feature importance",
         "Feature drift",
         "Provenance",
         "missed",

@@ -1,12 +1,14 @@
 use super::base64::base64;
-use super::escape;
 use super::gallery::{Driver, drivers};
-use crate::round::significant;
+use super::{escape, page_head, push_cell, strongest};
+use crate::round::{short, significant};
 use std::fmt::Write;
 
-const STYLE: &str = include_str!("style.css");
+const PATCH_STYLE: &str = "\
+.patch{display:flex;gap:.5rem;align-items:center;margin:.4rem 0}\
+.patch img{width:96px;image-rendering:pixelated;border-radius:4px}";
 
-/// Why a model says what it says about one image.
+/// Why a model gives one image its score.
 #[derive(Clone, Debug)]
 pub struct Explanation {
     /// The image's name.
@@ -27,9 +29,9 @@ pub struct Explanation {
     pub segments: Vec<(String, f64)>,
     /// What the single statistics add, the strongest first.
     pub drivers: Vec<Driver>,
-    /// Suspicious places beside the good patches most like them: where, how far apart, both as PNG.
+    /// Suspicious places and the good patches most like them.
     pub patches: Vec<SimilarPatch>,
-    /// Plain paragraphs at the end, e.g. how the model did on images that it had not seen.
+    /// Plain paragraphs at the end, e.g. how well the model does on images that it has not seen.
     pub notes: Vec<String>,
 }
 
@@ -48,36 +50,25 @@ pub struct SimilarPatch {
 
 /// The explanation as one HTML file without scripts.
 pub fn explanation_html(e: &Explanation) -> String {
-    let title = escape(&format!(
-        "{}: {}",
-        e.image,
-        if e.bad { "bad" } else { "good" }
-    ));
-    let (verdict, class) = if e.bad {
-        ("bad", "no")
-    } else {
-        ("good", "yes")
-    };
-    let sign = if e.score >= e.threshold {
-        "≥"
-    } else {
-        "&lt;"
-    };
-    let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n<style>\n{STYLE}\
-         .patch{{display:flex;gap:.5rem;align-items:center;margin:.4rem 0}}\
-         .patch img{{width:96px;image-rendering:pixelated;border-radius:4px}}\n</style>\n</head>\n\
-         <body>\n<header>\n<h1>{}</h1>\n<p><b class=\"{class}\">{verdict}</b> · probability of “bad” {} · score {} {sign} \
-         threshold {}</p>\n<p class=\"dim\">Model <code>{}</code></p>\n</header>\n<main>\n",
+    let verdict = if e.bad { "bad" } else { "good" };
+    let mut out = page_head(&escape(&format!("{}: {verdict}", e.image)), PATCH_STYLE);
+    let _ = write!(
+        out,
+        "<header>\n<h1>{}</h1>\n<p><b class=\"{}\">{verdict}</b> · probability of “bad” {} · score {} {} threshold {}\
+         </p>\n<p class=\"dim\">Model <code>{}</code></p>\n</header>\n<main>\n",
         escape(&e.image),
-        crate::short(e.probability, 3),
+        if e.bad { "no" } else { "yes" },
+        short(e.probability, 3),
         significant(e.score),
+        if e.score >= e.threshold {
+            "≥"
+        } else {
+            "&lt;"
+        },
         significant(e.threshold),
         escape(&e.model)
     );
-    out.push_str("<section>\n<h2>Where</h2>\n<div class=\"cards\">\n");
+    out.push_str("<section>\n<h2>Location</h2>\n<div class=\"cards\">\n");
     for (caption, png) in &e.pictures {
         let _ = writeln!(
             out,
@@ -86,35 +77,19 @@ pub fn explanation_html(e: &Explanation) -> String {
             base64(png)
         );
     }
-    out.push_str("</div>\n</section>\n<section>\n<h2>Which parts</h2>\n");
-    table(&mut out, &e.segments);
-    out.push_str("</section>\n<section>\n<h2>Which statistics</h2>\n");
+    out.push_str("</div>\n</section>\n<section>\n<h2>Contribution of each segment</h2>\n");
+    segments(&mut out, &e.segments);
+    out.push_str("</section>\n<section>\n<h2>Contribution of each statistic</h2>\n");
     drivers(&mut out, &e.drivers);
     out.push_str("</section>\n");
     if !e.patches.is_empty() {
-        out.push_str(
-            "<section>\n<h2>The most similar good patches</h2>\n<p class=\"legend\">Left the place in this image, right the \
-             good patch of the memory bank nearest to it.</p>\n",
-        );
-        for p in &e.patches {
-            let _ = writeln!(
-                out,
-                "<div class=\"patch\"><img alt=\"here\" src=\"data:image/png;base64,{}\"><img alt=\"nearest good patch\" \
-                 src=\"data:image/png;base64,{}\"><small>row {}, column {}: distance {}</small></div>",
-                base64(&p.here),
-                base64(&p.nearest),
-                p.centre[0],
-                p.centre[1],
-                significant(p.distance)
-            );
-        }
-        out.push_str("</section>\n");
+        patches(&mut out, &e.patches);
     }
     if !e.notes.is_empty() {
         out.push_str("<section>\n<h2>The model</h2>\n");
-        e.notes.iter().for_each(|n| {
-            let _ = writeln!(out, "<p>{}</p>", escape(n));
-        });
+        for note in &e.notes {
+            let _ = writeln!(out, "<p>{}</p>", escape(note));
+        }
         out.push_str("</section>\n");
     }
     out.push_str("</main>\n</body>\n</html>\n");
@@ -122,26 +97,38 @@ pub fn explanation_html(e: &Explanation) -> String {
 }
 
 /// Segments with bars.
-fn table(out: &mut String, segments: &[(String, f64)]) {
-    let most = segments.iter().map(|s| s.1.abs()).fold(0.0, f64::max);
-    out.push_str("<table class=\"drivers\"><thead><tr><th>segment</th><th></th><th>pushes</th></tr></thead>\n<tbody>\n");
+fn segments(out: &mut String, segments: &[(String, f64)]) {
+    let strongest = strongest(segments.iter().map(|s| s.1));
+    out.push_str(
+        "<table class=\"drivers\"><thead><tr><th>segment</th><th></th><th>contribution</th></tr></thead>\n<tbody>\n",
+    );
     for (name, push) in segments {
-        let share = if most > 0.0 {
-            100.0 * push.abs() / most
-        } else {
-            0.0
-        };
-        let _ = writeln!(
-            out,
-            "<tr><td>{}</td><td></td><td class=\"push\"><i class=\"{}\" style=\"width:{}%\"></i>{}{}</td></tr>",
-            escape(if name.is_empty() { "whole image" } else { name }),
-            if *push >= 0.0 { "up" } else { "down" },
-            crate::short(share, 0),
-            if *push > 0.0 { "+" } else { "" },
-            significant(*push).replace('-', "−")
-        );
+        let name = if name.is_empty() { "whole image" } else { name };
+        let push = push_cell(*push, strongest);
+        let _ = writeln!(out, "<tr><td>{}</td><td></td>{push}</tr>", escape(name));
     }
     out.push_str("</tbody></table>\n");
+}
+
+/// Suspicious places, each next to the good patch most like it.
+fn patches(out: &mut String, patches: &[SimilarPatch]) {
+    out.push_str(
+        "<section>\n<h2>The most similar good patches</h2>\n<p class=\"legend\">Left: a suspicious place in this image. \
+         Right: the good patch nearest to it in the memory bank.</p>\n",
+    );
+    for p in patches {
+        let _ = writeln!(
+            out,
+            "<div class=\"patch\"><img alt=\"suspicious place\" src=\"data:image/png;base64,{}\"><img alt=\"nearest good \
+             patch\" src=\"data:image/png;base64,{}\"><small>row {}, column {}: distance {}</small></div>",
+            base64(&p.here),
+            base64(&p.nearest),
+            p.centre[0],
+            p.centre[1],
+            significant(p.distance)
+        );
+    }
+    out.push_str("</section>\n");
 }
 
 #[cfg(test)]

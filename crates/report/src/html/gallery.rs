@@ -1,5 +1,5 @@
 use super::base64::base64;
-use super::escape;
+use super::{escape, push_cell, strongest};
 use crate::round::significant;
 use segad_core::{ImageId, Label};
 use std::fmt::Write;
@@ -24,7 +24,7 @@ pub struct WrongImage {
     /// The threshold that it is on the wrong side of; an image is called bad if its score is at or
     /// above it.
     pub threshold: f32,
-    /// PNG files to show side by side with what each shows, e.g. the photograph with segment
+    /// Captions and PNG files to show side by side, e.g. the photograph with segment
     /// outlines and the heat map.
     pub pictures: Vec<(String, Vec<u8>)>,
     /// The segment statistics that drove its score, the strongest first.
@@ -38,7 +38,7 @@ pub enum WrongKind {
     Missed,
     /// A good image at or above it.
     FalseAlarm,
-    /// On the right side, but shown all the same.
+    /// On the right side of the threshold, but shown all the same.
     None,
 }
 
@@ -68,9 +68,9 @@ impl WrongImage {
     }
 }
 
-/// Writes one card an image.
-pub(crate) fn gallery(out: &mut String, images: &[WrongImage]) {
-    out.push_str("<div class=\"cards\">\n");
+/// Writes one card per image.
+pub(crate) fn gallery(images: &[WrongImage]) -> String {
+    let mut out = "<div class=\"cards\">\n".to_owned();
     for image in images {
         let (kind, class) = match image.kind() {
             WrongKind::Missed => ("missed", "no"),
@@ -98,38 +98,29 @@ pub(crate) fn gallery(out: &mut String, images: &[WrongImage]) {
             if image.score >= image.threshold {
                 "≥"
             } else {
-                "<"
-            }
-            .replace('<', "&lt;"),
+                "&lt;"
+            },
             significant(f64::from(image.threshold)),
             escape(&image.row),
             escape(&image.class),
             image.seed
         );
         if !image.drivers.is_empty() {
-            drivers(out, &image.drivers);
+            drivers(&mut out, &image.drivers);
         }
         out.push_str("</figcaption>\n</figure>\n");
     }
     out.push_str("</div>\n");
+    out
 }
 
 pub(super) fn drivers(out: &mut String, drivers: &[Driver]) {
     out.push_str(
-        "<table class=\"drivers\"><thead><tr><th>segment</th><th>statistic</th><th>value</th><th>pushes</th></tr>\
+        "<table class=\"drivers\"><thead><tr><th>segment</th><th>statistic</th><th>value</th><th>contribution</th></tr>\
          </thead>\n<tbody>\n",
     );
-    let most = drivers
-        .iter()
-        .map(|d| d.contribution.abs())
-        .fold(0.0, f64::max);
+    let strongest = strongest(drivers.iter().map(|d| d.contribution));
     for d in drivers {
-        let share = if most > 0.0 {
-            100.0 * d.contribution.abs() / most
-        } else {
-            0.0
-        };
-        let class = if d.contribution >= 0.0 { "up" } else { "down" };
         let segment = if d.segment.is_empty() {
             "image"
         } else {
@@ -137,15 +128,12 @@ pub(super) fn drivers(out: &mut String, drivers: &[Driver]) {
         };
         let _ = writeln!(
             out,
-            "<tr><td>{}</td><td>{} {}</td><td>{}</td><td class=\"push\"><i class=\"{class}\" \
-             style=\"width:{}%\"></i>{}{}</td></tr>",
+            "<tr><td>{}</td><td>{} {}</td><td>{}</td>{}</tr>",
             escape(segment),
             escape(&d.detector),
             escape(&d.statistic),
             significant(f64::from(d.value)),
-            crate::short(share, 0),
-            if d.contribution > 0.0 { "+" } else { "" },
-            significant(d.contribution).replace('-', "−")
+            push_cell(d.contribution, strongest)
         );
     }
     out.push_str("</tbody></table>\n");

@@ -1,11 +1,14 @@
 use super::gallery::{WrongImage, gallery};
 use super::sections::{FeatureDrift, Importance, drift, importance, provenance};
-use super::{escape, tables};
-use crate::plot::{Histogram, Plot, class_bars, plot_css, roc_curves, roc_plot};
+use super::{escape, page_head, tables};
+use crate::plot::{Histogram, Plot, class_bars, plot_css, roc_curves, roc_plot, slug};
 use crate::{Experiment, Measure, Provenance, ReportError, Results, ScoreTable, Tables, layout};
 use std::fmt::Write;
 
-const STYLE: &str = include_str!("style.css");
+const HISTOGRAM_TEXT: &str = "\
+Images per score and group, in 50 bins from the 0.5 % to the 99.5 % quantile of all scores; scores beyond them are \
+counted at the ends. 95 % of the bad images are to the right of the dashed line; the share of the good images there is \
+FPR@95TPR.";
 
 /// What the report shows; only the results are required, and empty parts are left out.
 #[derive(Clone, Debug)]
@@ -20,7 +23,7 @@ pub struct Report<'a> {
     pub notes: Vec<Note>,
     /// Plots, in order.
     pub figures: Vec<Figure>,
-    /// The most wrong images, in order.
+    /// The images with the largest errors, in order.
     pub wrong: Vec<WrongImage>,
     /// Gain per feature.
     pub importance: Vec<Importance>,
@@ -49,7 +52,7 @@ pub struct Figure {
 }
 
 impl<'a> Report<'a> {
-    /// A report of the tables alone.
+    /// A report with nothing but the tables.
     pub fn new(results: &'a Results) -> Self {
         Self {
             results,
@@ -75,38 +78,26 @@ pub fn standard_figures(
     results: &Results,
     scores: &ScoreTable,
 ) -> Result<Vec<Figure>, ReportError> {
-    let (mut roc, mut bars, mut histograms) = (Vec::new(), Vec::new(), Vec::new());
     let several = experiment.classes.len() > 1;
+    let mut roc = Vec::new();
+    let mut histograms = Vec::new();
     for (index, class) in experiment.classes.iter().enumerate() {
-        let of = |before: &str| {
-            if several {
-                format!("{before}{class}")
-            } else {
-                String::new()
-            }
+        let suffix = if several {
+            format!(": {class}")
+        } else {
+            String::new()
         };
         let curves = roc_curves(experiment, scores, class);
         if !curves.is_empty() {
-            roc.push(roc_plot(&format!("ROC{}", of(": ")), &curves)?);
+            roc.push(roc_plot(&format!("ROC{suffix}"), &curves)?);
         }
-        let mut plots = Vec::new();
-        for (row, spec) in experiment.rows.iter().enumerate() {
-            if let Some(cell) = scores.cell(row, index, None) {
-                let title = format!("{}{}, seed {}", spec.name, of(", "), cell.seed);
-                plots.push(Histogram::new(&title, &cell, scores.groups())?.plot(false)?);
-            }
-        }
-        if !plots.is_empty() {
-            let text = "Images by score and group, in 50 bins from the 0.5 % to the 99.5 % quantile of all scores; what \
-                        lies beyond is counted at the ends. Right of the dashed line lie 95 % of the bad images; the \
-                        share of the good images there is FPR@95TPR.";
-            histograms.push(Figure {
-                title: format!("Scores by group{}", of(": ")),
-                text: text.to_owned(),
-                plots,
-            });
-        }
+        histograms.push(Figure {
+            title: format!("Scores by group{suffix}"),
+            text: HISTOGRAM_TEXT.to_owned(),
+            plots: class_histograms(experiment, scores, index)?,
+        });
     }
+    let mut bars = Vec::new();
     if several && let Some(&metric) = experiment.metrics.first() {
         match class_bars(results, &Measure::overall(metric)) {
             Ok(plot) => bars.push(plot),
@@ -114,26 +105,42 @@ pub fn standard_figures(
             Err(e) => return Err(e),
         }
     }
-    let figure = |title: &str, text: &str, plots| Figure {
-        title: title.to_owned(),
-        text: text.to_owned(),
-        plots,
-    };
     let mut figures = vec![
-        figure(
-            "ROC curves",
-            "Means over the seeds, with the mean AUROC in percent.",
-            roc,
-        ),
-        figure(
-            "Classes side by side",
-            "Means over the seeds ± one standard deviation.",
-            bars,
-        ),
+        Figure {
+            title: "ROC curves".to_owned(),
+            text: "Averaged over the seeds; the mean AUROC in percent is in brackets.".to_owned(),
+            plots: roc,
+        },
+        Figure {
+            title: "Comparison of the classes".to_owned(),
+            text: "Means over the seeds ± one standard deviation.".to_owned(),
+            plots: bars,
+        },
     ];
-    figures.retain(|f| !f.plots.is_empty());
     figures.extend(histograms);
+    figures.retain(|f| !f.plots.is_empty());
     Ok(figures)
+}
+
+/// One histogram per row that has scores in this class.
+fn class_histograms(
+    experiment: &Experiment,
+    scores: &ScoreTable,
+    class: usize,
+) -> Result<Vec<Plot>, ReportError> {
+    let place = if experiment.classes.len() > 1 {
+        format!(", {}", experiment.classes[class])
+    } else {
+        String::new()
+    };
+    let mut plots = Vec::new();
+    for (row, spec) in experiment.rows.iter().enumerate() {
+        if let Some(cell) = scores.cell(row, class, None) {
+            let title = format!("{}{place}, seed {}", spec.name, cell.seed);
+            plots.push(Histogram::new(&title, &cell, scores.groups())?.plot(false)?);
+        }
+    }
+    Ok(plots)
 }
 
 /// `report.html`.
@@ -143,62 +150,52 @@ pub fn standard_figures(
 pub fn report_html(report: &Report<'_>) -> Result<String, ReportError> {
     let e = &report.results.experiment;
     let laid_out = layout(report.results)?;
-    let mut sections: Vec<(&str, String)> = Vec::new();
-    sections.push(("Results", results_section(report, &laid_out)));
-    let mut add = |title: &'static str, write: &dyn Fn(&mut String)| {
-        let mut text = String::new();
-        write(&mut text);
-        sections.push((title, text));
-    };
+    let mut sections = vec![("Results", results_section(report, &laid_out))];
     if !report.notes.is_empty() {
-        add("Findings", &|out| {
-            for note in &report.notes {
-                let _ = writeln!(out, "<h3>{}</h3>", escape(&note.title));
-                paragraphs(out, &note.paragraphs);
-            }
-        });
+        let mut text = String::new();
+        for note in &report.notes {
+            let _ = writeln!(text, "<h3>{}</h3>", escape(&note.title));
+            paragraphs(&mut text, &note.paragraphs);
+        }
+        sections.push(("Findings", text));
     }
     if !report.figures.is_empty() {
-        add("Plots", &|out| figures(out, &report.figures));
+        sections.push(("Plots", figures(&report.figures)));
     }
     if !report.wrong.is_empty() {
-        add("Most wrong images", &|out| gallery(out, &report.wrong));
+        sections.push(("Largest errors", gallery(&report.wrong)));
     }
     if !report.importance.is_empty() {
-        add("What the forests used", &|out| {
-            importance(out, &report.importance)
-        });
+        sections.push(("Feature importance", importance(&report.importance)));
     }
     if !report.drift.is_empty() {
-        add("Feature drift", &|out| drift(out, &report.drift));
+        sections.push(("Feature drift", drift(&report.drift)));
     }
     if let Some(p) = report.provenance {
-        add("Provenance", &|out| provenance(out, p));
+        sections.push(("Provenance", provenance(p)));
     }
     let title = escape(&e.title);
-    let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n<style>\n{STYLE}{}\n</style>\n</head>\n\
-         <body>\n<header>\n<h1>{title}</h1>\n<p class=\"dim\">Experiment <code>{}</code>{}</p>\n",
-        plot_css(),
-        escape(&e.name),
-        e.paper
-            .as_ref()
-            .map(|p| format!(", compared with {}", escape(&paper_name(p))))
-            .unwrap_or_default()
+    let paper = match &e.paper {
+        Some(id) => format!(", compared with {}", escape(&paper_name(id))),
+        None => String::new(),
+    };
+    let mut out = page_head(&title, plot_css());
+    let _ = writeln!(
+        out,
+        "<header>\n<h1>{title}</h1>\n<p class=\"dim\">Experiment <code>{}</code>{paper}</p>",
+        escape(&e.name)
     );
     paragraphs(&mut out, &report.summary);
     out.push_str("<nav>");
     for (title, _) in &sections {
-        let _ = write!(out, "<a href=\"#{}\">{title}</a>", crate::plot::slug(title));
+        let _ = write!(out, "<a href=\"#{}\">{title}</a>", slug(title));
     }
     out.push_str("</nav>\n</header>\n<main>\n");
     for (title, text) in &sections {
         let _ = writeln!(
             out,
             "<section id=\"{}\">\n<h2>{title}</h2>\n{text}</section>",
-            crate::plot::slug(title)
+            slug(title)
         );
     }
     out.push_str("</main>\n</body>\n</html>\n");
@@ -249,8 +246,9 @@ fn results_section(report: &Report<'_>, laid_out: &Tables) -> String {
     out
 }
 
-/// Figures with many plots are folded, but for the first three.
-fn figures(out: &mut String, figures: &[Figure]) {
+/// Figures with many plots are folded, except for the first three.
+fn figures(figures: &[Figure]) -> String {
+    let mut out = String::new();
     for (i, figure) in figures.iter().enumerate() {
         let open = if i < 3 || figure.plots.len() <= 2 {
             " open"
@@ -276,4 +274,5 @@ fn figures(out: &mut String, figures: &[Figure]) {
         }
         out.push_str("</div>\n</details>\n");
     }
+    out
 }

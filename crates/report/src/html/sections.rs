@@ -40,85 +40,94 @@ pub struct FeatureDrift {
 /// Features that the drift table shows; the strongest.
 const DRIFT_ROWS: usize = 25;
 
-/// One matrix a row of the experiment: (detector, segment) × statistic, shares of the gain in
+/// One matrix per row of the experiment: (detector, segment) × statistic, shares of the gain in
 /// percent.
-pub(crate) fn importance(out: &mut String, list: &[Importance]) {
+pub(crate) fn importance(list: &[Importance]) -> String {
     let mut rows: Vec<&str> = Vec::new();
     for i in list {
         if !rows.contains(&i.row.as_str()) {
             rows.push(&i.row);
         }
     }
+    let mut out = String::new();
     for row in rows {
         let own: Vec<&Importance> = list.iter().filter(|i| i.row == row).collect();
-        let total: f64 = own.iter().map(|i| i.gain).sum();
-        let share = |gain: f64| {
-            if total > 0.0 {
-                100.0 * gain / total
-            } else {
-                0.0
-            }
-        };
-        let mut statistics: Vec<&str> = Vec::new();
-        let mut segments: BTreeMap<(&str, &str), BTreeMap<&str, f64>> = BTreeMap::new();
-        for i in &own {
-            if !statistics.contains(&i.statistic.as_str()) {
-                statistics.push(&i.statistic);
-            }
-            *segments
-                .entry((&i.detector, &i.segment))
-                .or_default()
-                .entry(&i.statistic)
-                .or_default() += i.gain;
-        }
-        let sum = |m: &BTreeMap<&str, f64>| m.values().sum::<f64>();
-        let mut ordered: Vec<_> = segments.iter().collect();
-        ordered.sort_by(|a, b| sum(b.1).total_cmp(&sum(a.1)).then_with(|| a.0.cmp(b.0)));
-        let _ = writeln!(
-            out,
-            "<div class=\"scroll\"><table class=\"heat\"><caption>{}: share of the gain, %</caption>\n<thead><tr>\
-             <th>detector</th><th class=\"name\">segment</th>",
-            escape(row)
-        );
-        for s in &statistics {
-            let _ = write!(out, "<th>{}</th>", escape(s));
-        }
-        out.push_str("<th>sum</th></tr></thead>\n<tbody>\n");
-        let cell = |gain: Option<f64>| match gain {
-            Some(g) => {
-                let shade = short((share(g) * 2.0).clamp(0.0, 80.0), 0);
-                format!("<td style=\"--shade:{shade}%\">{}</td>", fixed(share(g), 1))
-            }
-            None => "<td></td>".to_owned(),
-        };
-        for ((detector, segment), by) in ordered {
-            let segment = if segment.is_empty() { "image" } else { segment };
-            let _ = write!(
-                out,
-                "<tr><th scope=\"row\">{}</th><th scope=\"row\">{}</th>",
-                escape(detector),
-                escape(segment)
-            );
-            for s in &statistics {
-                out.push_str(&cell(by.get(s).copied()));
-            }
-            let _ = writeln!(out, "<td><b>{}</b></td></tr>", fixed(share(sum(by)), 1));
-        }
-        out.push_str("<tr><th scope=\"row\" colspan=\"2\">sum</th>");
-        for s in &statistics {
-            let by: f64 = own
-                .iter()
-                .filter(|i| i.statistic == *s)
-                .map(|i| i.gain)
-                .sum();
-            let _ = write!(out, "<td><b>{}</b></td>", fixed(share(by), 1));
-        }
-        out.push_str("<td></td></tr>\n</tbody></table></div>\n");
+        importance_matrix(&mut out, row, &own);
     }
+    out
+}
+
+fn importance_matrix(out: &mut String, row: &str, list: &[&Importance]) {
+    let total: f64 = list.iter().map(|i| i.gain).sum();
+    let percent = |gain: f64| {
+        if total > 0.0 {
+            100.0 * gain / total
+        } else {
+            0.0
+        }
+    };
+    let mut statistics: BTreeMap<&str, f64> = BTreeMap::new();
+    let mut segments: BTreeMap<(&str, &str), BTreeMap<&str, f64>> = BTreeMap::new();
+    let mut heads: Vec<&str> = Vec::new();
+    for i in list {
+        if !heads.contains(&i.statistic.as_str()) {
+            heads.push(&i.statistic);
+        }
+        *statistics.entry(&i.statistic).or_default() += i.gain;
+        let segment = segments.entry((&i.detector, &i.segment)).or_default();
+        *segment.entry(&i.statistic).or_default() += i.gain;
+    }
+    let mut ordered: Vec<_> = segments
+        .into_iter()
+        .map(|(name, gains)| (gains.values().sum::<f64>(), name, gains))
+        .collect();
+    ordered.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let _ = writeln!(
+        out,
+        "<div class=\"scroll\"><table class=\"heat\"><caption>{}: share of the gain, %</caption>\n<thead><tr>\
+         <th>detector</th><th class=\"name\">segment</th>",
+        escape(row)
+    );
+    for head in &heads {
+        let _ = write!(out, "<th>{}</th>", escape(head));
+    }
+    out.push_str("<th>sum</th></tr></thead>\n<tbody>\n");
+    for (sum, (detector, segment), gains) in ordered {
+        let segment = if segment.is_empty() { "image" } else { segment };
+        let _ = write!(
+            out,
+            "<tr><th scope=\"row\">{}</th><th scope=\"row\">{}</th>",
+            escape(detector),
+            escape(segment)
+        );
+        for head in &heads {
+            match gains.get(head) {
+                Some(gain) => out.push_str(&shaded(percent(*gain))),
+                None => out.push_str("<td></td>"),
+            }
+        }
+        let _ = writeln!(out, "<td><b>{}</b></td></tr>", fixed(percent(sum), 1));
+    }
+    out.push_str("<tr><th scope=\"row\" colspan=\"2\">sum</th>");
+    for head in &heads {
+        let _ = write!(
+            out,
+            "<td><b>{}</b></td>",
+            fixed(percent(statistics[head]), 1)
+        );
+    }
+    out.push_str("<td></td></tr>\n</tbody></table></div>\n");
+}
+
+/// A cell that is darker the larger its share; beyond 40 % the text would be hard to read.
+fn shaded(percent: f64) -> String {
+    let shade = short((percent * 2.0).clamp(0.0, 80.0), 0);
+    format!("<td style=\"--shade:{shade}%\">{}</td>", fixed(percent, 1))
 }
 
 /// The features that moved most.
-pub(crate) fn drift(out: &mut String, list: &[FeatureDrift]) {
+pub(crate) fn drift(list: &[FeatureDrift]) -> String {
+    let mut out = String::new();
     let mut ordered: Vec<&FeatureDrift> = list.iter().collect();
     ordered.sort_by(|a, b| {
         b.ks.total_cmp(&a.ks).then_with(|| {
@@ -155,69 +164,46 @@ pub(crate) fn drift(out: &mut String, list: &[FeatureDrift]) {
         out.push_str("</tr>\n");
     }
     out.push_str("</tbody></table></div>\n");
+    out
 }
 
 /// Command, versions, machine, times, keys.
-pub(crate) fn provenance(out: &mut String, p: &Provenance) {
-    out.push_str("<dl>\n");
-    let mut item = |name: &str, value: String| {
-        if !value.is_empty() {
-            let _ = writeln!(out, "<dt>{}</dt><dd>{value}</dd>", escape(name));
-        }
-    };
-    let gib = |bytes: u64| format!("{} GiB", short(bytes as f64 / f64::from(1 << 30), 2));
-    item(
-        "command",
-        if p.command.is_empty() {
-            String::new()
-        } else {
-            format!("<code>{}</code>", escape(&p.command))
-        },
-    );
-    item(
-        "commit",
-        p.commit
-            .as_ref()
-            .map(|c| format!("<code>{}</code>", escape(c)))
-            .unwrap_or_default(),
-    );
-    let versions: Vec<String> = p
-        .versions
-        .iter()
-        .map(|(n, v)| escape(&format!("{n} {v}")))
-        .collect();
-    item("versions", versions.join(" · "));
+pub(crate) fn provenance(p: &Provenance) -> String {
+    let mut out = "<dl>\n".to_owned();
+    let code = |text: &str| format!("<code>{}</code>", escape(text));
+    let commit = p.commit.as_deref().map(code);
+    let versions = p.versions.iter().map(|(n, v)| format!("{n} {v}"));
+    let threads = p.host.threads.map(|t| counted(t, "thread"));
     let host = [
         p.host.cpu.clone(),
-        p.host
-            .threads
-            .map(|t| format!("{t} {}", if t == 1 { "thread" } else { "threads" })),
+        threads,
         p.host.memory.map(gib),
         p.host.gpu.clone(),
         p.host.os.clone(),
     ];
-    item(
-        "machine",
-        host.into_iter()
-            .flatten()
-            .map(|h| escape(&h))
-            .collect::<Vec<_>>()
-            .join(" · "),
-    );
-    item("peak memory", p.peak_memory.map(gib).unwrap_or_default());
-    let stage = |s: &crate::Stage| {
-        let cells = if s.cells == 1 { "cell" } else { "cells" };
-        escape(&format!(
-            "{} {} s ({} {cells})",
-            s.name,
-            significant(s.seconds),
-            s.cells
-        ))
-    };
-    item(
-        "time",
-        p.stages.iter().map(stage).collect::<Vec<_>>().join(" · "),
-    );
+    let stages = p.stages.iter().map(|s| {
+        let cells = counted(s.cells, "cell");
+        format!("{} {} s ({cells})", s.name, significant(s.seconds))
+    });
+    for (name, value) in [
+        (
+            "command",
+            if p.command.is_empty() {
+                String::new()
+            } else {
+                code(&p.command)
+            },
+        ),
+        ("commit", commit.unwrap_or_default()),
+        ("versions", joined(versions)),
+        ("machine", joined(host.into_iter().flatten())),
+        ("peak memory", p.peak_memory.map(gib).unwrap_or_default()),
+        ("time", joined(stages)),
+    ] {
+        if !value.is_empty() {
+            let _ = writeln!(out, "<dt>{name}</dt><dd>{value}</dd>");
+        }
+    }
     out.push_str("</dl>\n");
     if !p.cells.is_empty() {
         let _ = writeln!(
@@ -226,15 +212,27 @@ pub(crate) fn provenance(out: &mut String, p: &Provenance) {
             p.cells.len()
         );
         for c in &p.cells {
-            let _ = writeln!(
-                out,
-                "{}",
-                escape(&format!(
-                    "{}  {} · {} · {} · seed {}",
-                    c.key, c.kind, c.row, c.class, c.seed
-                ))
+            let line = format!(
+                "{}  {} · {} · {} · seed {}",
+                c.key, c.kind, c.row, c.class, c.seed
             );
+            let _ = writeln!(out, "{}", escape(&line));
         }
         out.push_str("</pre></details>\n");
     }
+    out
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{s}")
+}
+
+fn gib(bytes: u64) -> String {
+    format!("{} GiB", short(bytes as f64 / f64::from(1 << 30), 2))
+}
+
+fn joined(parts: impl Iterator<Item = String>) -> String {
+    let escaped: Vec<String> = parts.map(|p| escape(&p)).collect();
+    escaped.join(" · ")
 }

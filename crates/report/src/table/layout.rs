@@ -1,9 +1,10 @@
+use super::legend::{failures, legend};
 use super::{Entry, Line, Table, Tables};
-use crate::round::{TABLE, fixed, short, signed};
-use crate::{Cell, MEAN, Measure, Paper, ReportError, Results, RowSpec, Shape, Verdict};
+use crate::round::{TABLE, fixed, signed};
+use crate::{Cell, MEAN, Measure, Paper, ReportError, Results, RowSpec, Shape};
 use std::collections::BTreeMap;
 
-/// A column of numbers: which class and metric, and what of it.
+/// A column of numbers.
 struct Column<'a> {
     class: &'a str,
     measure: &'a Measure,
@@ -11,7 +12,6 @@ struct Column<'a> {
 
 struct Builder<'a> {
     results: &'a Results,
-    measures: Vec<Measure>,
     notes: Vec<String>,
     ticks: Vec<String>,
     row_ticks: BTreeMap<String, Vec<bool>>,
@@ -26,7 +26,6 @@ pub fn layout(results: &Results) -> Result<Tables, ReportError> {
     let paper = Paper::load()?;
     let mut b = Builder {
         results,
-        measures: results.measures(),
         notes: Vec::new(),
         ticks: e.tick_columns.clone(),
         row_ticks: e
@@ -44,52 +43,44 @@ pub fn layout(results: &Results) -> Result<Tables, ReportError> {
             }
         }
     }
-    let measures = std::mem::take(&mut b.measures);
-    let classes: Vec<&str> = e.classes.iter().map(String::as_str).collect();
-    let shape = e.resolved_shape();
-    let tables = match shape {
-        Shape::Metrics => {
-            let caption = |class: &str| {
-                if classes.len() > 1 {
-                    format!("{}: {class}", e.title)
-                } else {
-                    e.title.clone()
-                }
-            };
-            classes
-                .iter()
-                .map(|c| b.by_metric(&caption(c), c, &measures, false))
-                .collect()
-        }
-        Shape::Means | Shape::Ablation => {
-            let class = if classes.len() > 1 { MEAN } else { classes[0] };
-            vec![b.by_metric(&e.title, class, &measures, shape == Shape::Ablation)]
-        }
-        Shape::PerClass | Shape::Auto => {
-            let classes: Vec<&str> = classes
-                .iter()
-                .copied()
-                .chain(e.has_class_mean().then_some(MEAN))
-                .collect();
-            // Each class has kinds of defects of its own; a table for each kind would bury the
-            // paper's.
-            let overall = measures
-                .iter()
-                .filter(|m| m.group.is_none() || e.paper.is_none());
-            overall.flat_map(|m| b.by_class(&classes, m)).collect()
-        }
-        Shape::Protocols => b.by_protocol(&classes, &measures),
-    };
-    let notes = std::mem::take(&mut b.notes);
+    let tables = b.tables(&results.measures());
     Ok(Tables {
         tables,
-        notes,
+        notes: b.notes,
         legend: legend(results),
         failures: failures(results),
     })
 }
 
 impl<'a> Builder<'a> {
+    fn tables(&mut self, measures: &[Measure]) -> Vec<Table> {
+        let e = &self.results.experiment;
+        let mut classes: Vec<&str> = e.classes.iter().map(String::as_str).collect();
+        match e.resolved_shape() {
+            Shape::Metrics if classes.len() > 1 => classes
+                .iter()
+                .map(|class| {
+                    self.by_metric(&format!("{}: {class}", e.title), class, measures, false)
+                })
+                .collect(),
+            Shape::Metrics => vec![self.by_metric(&e.title, classes[0], measures, false)],
+            shape @ (Shape::Means | Shape::Ablation) => {
+                let class = if classes.len() > 1 { MEAN } else { classes[0] };
+                vec![self.by_metric(&e.title, class, measures, shape == Shape::Ablation)]
+            }
+            Shape::PerClass | Shape::Auto => {
+                classes.extend(e.has_class_mean().then_some(MEAN));
+                // Each class has kinds of defects of its own; a table for each kind would bury the
+                // paper's.
+                let shown = measures
+                    .iter()
+                    .filter(|m| m.group.is_none() || e.paper.is_none());
+                shown.flat_map(|m| self.by_class(&classes, m)).collect()
+            }
+            Shape::Protocols => vec![self.by_protocol(&classes, measures)],
+        }
+    }
+
     fn cell(&self, row: &RowSpec, column: &Column<'_>) -> Option<&'a Cell> {
         self.results
             .cell(&row.name, column.class, &column.measure.to_string())
@@ -145,8 +136,8 @@ impl<'a> Builder<'a> {
         lines
     }
 
-    /// Method × metric for one class: ours, and beside it the paper's number and the difference
-    /// where it prints some.
+    /// Method × metric for one class: ours, and next to it the paper's number and the difference
+    /// where it prints one.
     fn by_metric(
         &mut self,
         caption: &str,
@@ -157,19 +148,15 @@ impl<'a> Builder<'a> {
         let measures: Vec<&Measure> = measures.iter().filter(|m| self.exists(class, m)).collect();
         let ticks = ticks || self.row_ticks.values().any(|t| !t.is_empty());
         let groups = &self.results.experiment.groups;
-        let tick_heads = if ticks {
-            self.ticks.clone()
-        } else {
-            Vec::new()
-        };
         let columns: Vec<Column<'_>> = measures
             .iter()
             .map(|measure| Column { class, measure })
             .collect();
         let with_paper: Vec<bool> = columns.iter().map(|c| self.printed(c)).collect();
-        let mut heads: Vec<String> = std::iter::once("Method".to_owned())
-            .chain(tick_heads)
-            .collect();
+        let mut heads = vec!["Method".to_owned()];
+        if ticks {
+            heads.extend(self.ticks.clone());
+        }
         let mut over = vec![(String::new(), heads.len())];
         for (measure, &paper) in measures.iter().zip(&with_paper) {
             let title = format!("{} {}", measure.title(groups), measure.arrow());
@@ -193,11 +180,9 @@ impl<'a> Builder<'a> {
             }
             entries
         });
-        let over = if with_paper.contains(&true) {
-            over
-        } else {
-            Vec::new()
-        };
+        if !with_paper.contains(&true) {
+            over.clear();
+        }
         Table {
             caption: caption.to_owned(),
             groups: over,
@@ -228,16 +213,11 @@ impl<'a> Builder<'a> {
             measure.title(&e.groups),
             measure.arrow()
         );
-        let name = |c: &Column<'_>| {
-            if c.class == MEAN {
-                "Mean".to_owned()
-            } else {
-                c.class.to_owned()
-            }
-        };
-        let heads: Vec<String> = std::iter::once("Method".to_owned())
-            .chain(columns.iter().map(name))
-            .collect();
+        let names = columns.iter().map(|c| match c.class {
+            MEAN => "Mean".to_owned(),
+            class => class.to_owned(),
+        });
+        let heads: Vec<String> = std::iter::once("Method".to_owned()).chain(names).collect();
         let rows = self.lines(false, |b, row| {
             columns.iter().map(|c| value(b.cell(row, c))).collect()
         });
@@ -262,7 +242,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Method × (class, metric).
-    fn by_protocol(&mut self, classes: &[&str], measures: &[Measure]) -> Vec<Table> {
+    fn by_protocol(&mut self, classes: &[&str], measures: &[Measure]) -> Table {
         let mut columns = Vec::new();
         let mut over = vec![(String::new(), 1)];
         for &class in classes {
@@ -276,19 +256,23 @@ impl<'a> Builder<'a> {
             over.push((class.to_owned(), columns.len() - before));
         }
         let e = &self.results.experiment;
-        let head = |c: &Column<'_>| format!("{} {}", c.measure.title(&e.groups), c.measure.arrow());
-        let heads: Vec<String> = std::iter::once("Method".to_owned())
-            .chain(columns.iter().map(head))
-            .collect();
+        let mut heads = vec!["Method".to_owned()];
+        for c in &columns {
+            heads.push(format!(
+                "{} {}",
+                c.measure.title(&e.groups),
+                c.measure.arrow()
+            ));
+        }
         let rows = self.lines(false, |b, row| {
             columns.iter().map(|c| value(b.cell(row, c))).collect()
         });
-        vec![Table {
+        Table {
             caption: e.title.clone(),
             groups: over,
             heads,
             rows,
-        }]
+        }
     }
 
     fn paper(&mut self, cell: Option<&Cell>) -> Entry {
@@ -341,90 +325,5 @@ fn value(cell: Option<&Cell>) -> Entry {
             .map(|s| fixed(s, TABLE)),
         partial: (cell.n < cell.planned).then_some((cell.n, cell.planned)),
         rank: cell.rank,
-    }
-}
-
-fn legend(results: &Results) -> Vec<String> {
-    let e = &results.experiment;
-    let mut legend = vec![
-        "All values in percent: mean ± standard deviation (over n) over the seeds. Bold: best of the column; \
-         underlined: second best; ties share a place; rows that lack seeds do not compete."
-            .to_owned(),
-    ];
-    if e.has_class_mean() {
-        legend.push("Mean: the mean of the classes' means.".to_owned());
-    }
-    if results.cells.iter().any(|c| c.paper.is_some()) {
-        let t = e.tolerance;
-        let by = |least: f64| match t.sigmas > 0.0 {
-            true => format!("max({}·std, {})", short(t.sigmas, 1), short(least, 1)),
-            false => short(least, 1),
-        };
-        let mean = if t.mean_auroc == t.auroc || !e.has_class_mean() {
-            String::new()
-        } else {
-            format!(" ({} for means over classes)", by(t.mean_auroc))
-        };
-        legend.push(format!(
-            "Δ: ours − paper. ✓ reproduced: |Δ| ≤ {}{mean} for AUROC, ≤ {} for FPR; ✗ differs; ≈ the paper \
-             contradicts its own number; – no result.{}",
-            by(t.auroc),
-            by(t.fpr),
-            if t.sigmas > 0.0 { " std is the paper's where it prints one, otherwise ours." } else { "" }
-        ));
-    }
-    if results
-        .cells
-        .iter()
-        .any(|c| c.mean.is_some() && c.n < c.planned)
-    {
-        legend.push("(n/m): only n of m seeds have a result.".to_owned());
-    }
-    legend
-}
-
-/// Failures with the same row, class and reason share a line.
-fn failures(results: &Results) -> Vec<String> {
-    let mut merged: Vec<(&str, &str, &str, Vec<String>)> = Vec::new();
-    for f in &results.failures {
-        let seed = f.seed.to_string();
-        match merged
-            .iter_mut()
-            .find(|m| (m.0, m.1, m.2) == (&f.row, &f.class, &f.reason))
-        {
-            Some(m) => m.3.push(seed),
-            None => merged.push((&f.row, &f.class, &f.reason, vec![seed])),
-        }
-    }
-    merged
-        .into_iter()
-        .map(|(row, class, reason, seeds)| {
-            let s = if seeds.len() == 1 { "seed" } else { "seeds" };
-            format!("{row}, {class}, {s} {}: {reason}", seeds.join(", "))
-        })
-        .collect()
-}
-
-impl Tables {
-    /// How many cells the paper prints, and how many of them have which verdict, as a sentence;
-    /// `None` without any.
-    pub fn verdicts(results: &Results) -> Option<String> {
-        let count = |v: Verdict| {
-            results
-                .cells
-                .iter()
-                .filter(|c| c.verdict == Some(v))
-                .count()
-        };
-        let all = results.cells.iter().filter(|c| c.verdict.is_some()).count();
-        (all > 0).then(|| {
-            format!(
-                "{} of {all} printed numbers reproduced, {} differ, {} known to be inconsistent, {} without a result.",
-                count(Verdict::Reproduced),
-                count(Verdict::Differs),
-                count(Verdict::KnownInconsistent),
-                count(Verdict::Failed)
-            )
-        })
     }
 }

@@ -2,6 +2,7 @@
 
 mod latex;
 mod layout;
+mod legend;
 mod markdown;
 
 pub use latex::table_tex;
@@ -30,7 +31,7 @@ pub struct Table {
 pub enum Line {
     /// A heading across all columns.
     Section(String),
-    /// One entry a column.
+    /// One entry per column.
     Row(Vec<Entry>),
 }
 
@@ -79,7 +80,7 @@ impl Verdict {
     }
 }
 
-/// All tables of an experiment and what stands below them.
+/// All tables of an experiment and what is said below them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tables {
     /// The tables: results first, then differences from the paper where they have their own.
