@@ -208,7 +208,7 @@ fn detectors_and_classifiers_have_the_same_files() {
             continue;
         };
         for folder in crates.map(|c| c.unwrap().path()) {
-            for file in ["lib", "params", "model", "fit", "score", "error"] {
+            for file in ["lib", "params", "model", "fit", "score", "method"] {
                 let path = folder.join("src").join(format!("{file}.rs"));
                 assert!(path.exists(), "{} does not exist", path.display());
             }

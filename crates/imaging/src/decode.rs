@@ -63,15 +63,7 @@ pub fn decode_with(bytes: &[u8], limits: Limits) -> Result<Image, ImagingError> 
 /// # Errors
 /// As [`decode`], naming the file.
 pub fn open(path: &Path) -> Result<Image, ImagingError> {
-    open_with(path, Limits::default())
-}
-
-/// [`open`] with another limit.
-///
-/// # Errors
-/// As [`open`].
-pub fn open_with(path: &Path, limits: Limits) -> Result<Image, ImagingError> {
-    decode_with(&read_file(path)?, limits).map_err(|e| e.at(path))
+    decode(&read_file(path)?).map_err(|e| e.at(path))
 }
 
 /// Reads a whole file.

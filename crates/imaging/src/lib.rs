@@ -45,9 +45,7 @@ mod sniff;
 
 pub use adjust::{Adjust, adjust, grey, shift_hue};
 pub use colour::{SEGMENT_COLOURS, blend, colour_map, heatmap};
-pub use decode::{
-    Limits, RawLabels, decode, decode_labels, decode_with, open, open_with, read_file,
-};
+pub use decode::{Limits, RawLabels, decode, decode_labels, decode_with, open, read_file};
 pub use draw::{contact_sheet, outline, tint};
 pub use encode::{encode_labels_png, encode_png};
 pub use error::ImagingError;
