@@ -538,7 +538,7 @@ fn a_map_that_a_list_names_and_is_not_there_is_named() {
         message.contains("rd4ad/candle/df_training.csv, row"),
         "{message}"
     );
-    assert!(message.contains("good/001.npy is not there"), "{message}");
+    assert!(message.contains("good/001.npy does not exist"), "{message}");
     assert!(
         message.contains("pcb1/df_test.csv, row 4")
             && message.contains("visa_segm/pcb1/bad/002.npy"),

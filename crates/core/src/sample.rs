@@ -132,7 +132,7 @@ pub struct TrainSplit {
     samples: Vec<Sample>,
 }
 
-/// Images that only metrics may look at with their labels.
+/// Images that only metrics may see with their labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TestSplit {
     samples: Vec<Sample>,
@@ -152,7 +152,7 @@ macro_rules! split {
             /// A split of the given samples, in this order.
             ///
             /// # Errors
-            /// [`CoreError::DuplicateImage`] if an image stands in it twice.
+            /// [`CoreError::DuplicateImage`] if an image is listed twice.
             pub fn new(samples: Vec<Sample>) -> Result<Self, CoreError> {
                 Ok(Self {
                     samples: unique(samples)?,
@@ -180,7 +180,7 @@ split!(TrainSplit);
 split!(TestSplit);
 
 impl TrainSplit {
-    /// The good images, for a one-class detector; `loader` brings their pixels when asked.
+    /// The good images, for a one-class detector; `loader` loads their pixels on demand.
     pub fn good<'a>(&self, loader: &'a dyn ImageLoader) -> TrainGood<'a> {
         TrainGood {
             ids: self
@@ -193,7 +193,7 @@ impl TrainSplit {
         }
     }
 
-    /// All images with their labels, for a supervised classifier; `loader` brings their pixels when
+    /// All images with their labels, for a supervised classifier; `loader` loads their pixels on
     /// asked.
     pub fn labelled<'a>(&self, loader: &'a dyn ImageLoader) -> TrainLabelled<'a> {
         TrainLabelled {
@@ -247,7 +247,7 @@ impl TrainGood<'_> {
         self.loader.load(&self.ids[index])
     }
 
-    /// The images at these positions alone, e.g. for a hold-out within the training images.
+    /// Only the images at these positions, e.g. for a hold-out within the training images.
     pub fn subset(&self, positions: &[usize]) -> Self {
         Self {
             ids: positions.iter().map(|&i| self.ids[i].clone()).collect(),
@@ -301,7 +301,7 @@ impl TrainLabelled<'_> {
         self.loader.load(&self.samples[index].id)
     }
 
-    /// The images at these positions alone, in this order.
+    /// Only the images at these positions, in this order.
     ///
     /// # Panics
     /// If a position is not below [`TrainLabelled::len`].

@@ -21,7 +21,7 @@ pub enum DatasetError {
     /// No manifest of this name is compiled in.
     #[error("unknown data set {name:?}{}; known: {known}", did_you_mean(nearest))]
     UnknownDataset {
-        /// The name asked for.
+        /// The requested name.
         name: String,
         /// The closest known name.
         nearest: Option<String>,
@@ -36,7 +36,7 @@ pub enum DatasetError {
     UnknownClass {
         /// Which data set.
         dataset: String,
-        /// The class asked for.
+        /// The requested class.
         class: String,
         /// The closest class.
         nearest: Option<String>,
@@ -46,7 +46,7 @@ pub enum DatasetError {
     /// There is no protocol of this name.
     #[error("unknown protocol {name:?}{}; known: {known}", did_you_mean(nearest))]
     UnknownProtocol {
-        /// The name asked for.
+        /// The requested name.
         name: String,
         /// The closest known name.
         nearest: Option<String>,

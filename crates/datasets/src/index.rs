@@ -41,7 +41,7 @@ pub struct Entry {
     /// position in the index.
     pub order: usize,
     /// What must not be torn apart by a split, e.g. the product that several pictures show; none if
-    /// every image stands for itself.
+    /// every image is a group of its own.
     pub unit: Option<String>,
 }
 
@@ -102,7 +102,7 @@ impl Index {
     /// An index of the entries in the given order.
     ///
     /// # Errors
-    /// [`CoreError::DuplicateImage`] if an image stands in it twice.
+    /// [`CoreError::DuplicateImage`] if an image is listed twice.
     pub fn new(class: impl Into<String>, entries: Vec<Entry>) -> Result<Self, DatasetError> {
         let mut seen = HashSet::with_capacity(entries.len());
         if let Some(twice) = entries.iter().find(|e| !seen.insert(&e.id)) {

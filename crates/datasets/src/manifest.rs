@@ -140,7 +140,7 @@ pub struct Manifest {
     pub name: String,
     /// Title for reports.
     pub title: String,
-    /// True if the images are made up, so that results mean nothing and are not to be compared with
+    /// True if the images are synthetic, so that results mean nothing and must not be compared with
     /// others.
     #[serde(default)]
     pub made_up: bool,

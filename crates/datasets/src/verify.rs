@@ -17,7 +17,7 @@ pub struct ClassReport {
     pub unreadable: Vec<(ImageId, String)>,
     /// Wrong counts.
     pub counts: Vec<CountMismatch>,
-    /// What else is wrong: the class is not there, a list cannot be used.
+    /// Anything else that is wrong: the class is missing, a list cannot be used.
     pub faults: Vec<String>,
 }
 

@@ -44,7 +44,7 @@ pub struct Record {
 pub struct Defect {
     /// What it is.
     pub kind: DefectKind,
-    /// The segment that it lies in.
+    /// The segment that it is in.
     pub segment: String,
     /// Centre x, y; absent where a whole segment is blurred.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,7 +16,7 @@ pub struct FeatureDistance {
     pub larger: f64,
 }
 
-/// The guard rail of generated defects: how far the features that the forest learns from lie from
+/// The guard rail of generated defects: how far the features that the forest learns from are from
 /// those of real ones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Guard {

@@ -1,4 +1,4 @@
-//! Where a defect lies.
+//! Position and extent of a defect.
 
 use crate::blur::Window;
 use rand::Rng;
@@ -32,7 +32,7 @@ pub(crate) struct Turned {
 }
 
 impl Turned {
-    /// Pixels whose centres lie inside.
+    /// Pixels whose centres are inside.
     pub fn pixels(&self, height: usize, width: usize) -> Vec<usize> {
         let (sin, cos) = self.degrees.to_radians().sin_cos();
         let [a, b] = self.size.map(|s| s / 2.0);

@@ -8,7 +8,7 @@ pub enum FeatureError {
     /// A quantile level outside its range.
     #[error("features.quantile = {0}: expected a number from 0 to 1, e.g. 0.995")]
     Quantile(f64),
-    /// No statistic is asked for and no global maximum.
+    /// Neither a statistic nor a global maximum was requested.
     #[error(
         "features.statistics = []: expected at least one of q, skewness, kurtosis, mean, max while features.global_max = false"
     )]

@@ -26,7 +26,7 @@ pub struct ImageMaps<'a> {
 
 impl FeatureExtractor {
     /// An extractor for these detectors and segments, in this order. Columns: for each segment, for
-    /// each detector, its statistics; then, if asked for, one global maximum per detector.
+    /// each detector, its statistics; then, if requested, one global maximum per detector.
     ///
     /// # Errors
     /// [`FeatureError::NoName`], [`FeatureError::Name`] or [`FeatureError::Twice`].

@@ -12,7 +12,7 @@ pub struct Scratch {
 }
 
 /// The statistics of one segment in `f64`, as numpy and scipy return them. NaN is "missing". What
-/// was not asked for is 0.
+/// was not requested is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Statistics {
     /// Linear quantile.

@@ -9,7 +9,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// Neither layout, or not the one asked for.
+    /// Neither layout, or not the requested one.
     #[error("{}: {reason}; expected {expected}", path.display())]
     Layout {
         /// The folder.
@@ -23,11 +23,11 @@ pub enum ImportError {
     #[error("layout {0:?}: expected segad or folder")]
     UnknownLayout(String),
     /// A class, or a model's list of it, that is not in the folder.
-    #[error("{}: {what} is not there", path.display())]
+    #[error("{}: {what} is missing", path.display())]
     Absent {
         /// The folder.
         path: PathBuf,
-        /// What was asked for.
+        /// What was requested.
         what: String,
     },
     /// A class or list with faults; the first.

@@ -214,7 +214,7 @@ fn source(
     match <[MapSource; 1]>::try_from(found) {
         Ok([one]) => Ok(one),
         Err(none) if none.is_empty() => Err(format!(
-            "{stem}.npy is not there, nor .npz, nor a Parquet row of {id}"
+            "neither {stem}.npy nor .npz nor a Parquet row of {id} exists"
         )),
         Err(several) => Err(format!(
             "{id} has several maps: {} and {}",

@@ -29,7 +29,7 @@ pub struct Report {
 }
 
 impl MapsFolder {
-    /// Brings every list into the store that is not there yet, and checks the masks. Does nothing
+    /// Imports every list that is not in the store yet, and checks the masks. Does nothing
     /// for what was imported or checked before. `provenance` is recorded with each cell, beside
     /// `model`, `class` and `layout`.
     ///
@@ -323,19 +323,19 @@ struct Odd {
 
 impl Odd {
     fn look(&mut self, row: &Listed, map: &AnomalyMap) {
-        let Some(told) = row.prediction else { return };
+        let Some(stated) = row.prediction else { return };
         let max = map.max();
-        if (told - f64::from(max)).abs() > 1e-5 * told.abs().max(f64::from(max.abs())) {
+        if (stated - f64::from(max)).abs() > 1e-5 * stated.abs().max(f64::from(max.abs())) {
             self.count += 1;
-            self.first.get_or_insert((row.line, told, max));
+            self.first.get_or_insert((row.line, stated, max));
         }
     }
 
     fn note(&self, at: &At<'_>) -> Option<String> {
-        let (line, told, max) = self.first?;
+        let (line, stated, max) = self.first?;
         Some(format!(
-            "{} {}: prediction_an_det is not the map's maximum in {} of {} rows (first in row {line}: {told}, maximum \
-             {max}); rows of the detector alone use the maximum",
+            "{} {}: prediction_an_det is not the map's maximum in {} of {} rows (first in row {line}: {stated}, maximum \
+             {max}); rows of the plain detector use the maximum",
             at.model,
             at.class,
             self.count,

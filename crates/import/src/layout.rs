@@ -26,7 +26,7 @@ impl Layout {
         }
     }
 
-    /// The layout of a folder by what lies in it, and the folder that everything is relative to
+    /// The layout of a folder by its content, and the folder that everything is relative to
     /// (`DIR` or, as in the authors' repository, `DIR/data`).
     pub(crate) fn find(root: &Path, wanted: Option<Self>) -> Result<(Self, PathBuf), ImportError> {
         let inner = root.join("data");

@@ -3,7 +3,7 @@ use segad_datasets::Entry;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// Where a map lies.
+/// The place of a map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MapSource {
     /// A `.npy` or `.npz` file, relative to the folder.
@@ -67,12 +67,12 @@ impl<'a> Gather<'a> {
         });
     }
 
-    /// Adds a line whose map is there.
+    /// Adds a line whose map exists.
     pub fn add(&mut self, base: &Path, row: Listed) {
         if base.join(row.map.file()).is_file() {
             self.rows.push(row);
         } else {
-            let problem = format!("{} is not there", row.map.file());
+            let problem = format!("{} does not exist", row.map.file());
             self.fault(&row.csv, Some(row.line), problem);
         }
     }

@@ -133,7 +133,7 @@ impl MapsFolder {
         &self.models
     }
 
-    /// Names of the classes that are there, sorted (`segad`) or as first listed (`folder`).
+    /// Names of the available classes, sorted (`segad`) or as first listed (`folder`).
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
@@ -149,7 +149,7 @@ impl MapsFolder {
     /// The images of a class in the order of the lists: training, then test.
     ///
     /// # Errors
-    /// [`ImportError::Absent`] for a class that is not there, [`ImportError::Faulty`] if no model's
+    /// [`ImportError::Absent`] for a class that does not exist, [`ImportError::Faulty`] if no model's
     /// list of it is in order.
     pub fn index(&self, class: &str) -> Result<Index, ImportError> {
         let mut reason = None;
@@ -271,13 +271,13 @@ impl MapsFolder {
     /// image has its own.
     ///
     /// # Errors
-    /// As [`MapsFolder::segment_source`], and for a mask that is not there.
+    /// As [`MapsFolder::segment_source`], and for a missing mask.
     pub fn segments_key(&self, class: &str) -> Result<Key, ImportError> {
         let wrong = |e: segad_segments::SegmentsError| ImportError::Segments {
             path: self.base.clone(),
             reason: e.to_string(),
         };
-        // Any one size serves to tell sources apart; that of the maps is in their own key.
+        // Any one size is enough to distinguish sources; that of the maps is in their own key.
         let source = self.segment_source(class, 256, 256)?;
         let index = self.index(class)?;
         let ids: Vec<ImageId> = index.entries().iter().map(|e| e.id.clone()).collect();

@@ -58,7 +58,7 @@ fn read(
     gather: &mut Gather<'_>,
 ) -> std::result::Result<(), String> {
     if !path.is_file() {
-        return Err("this list is not there".to_owned());
+        return Err("this list is missing".to_owned());
     }
     let text = segad_files::read_to_string(path).map_err(|e| e.to_string())?;
     let mut reader = csv::ReaderBuilder::new()
@@ -117,7 +117,7 @@ fn entry(
         .parse()
         .map_err(|e: segad_core::CoreError| e.to_string())?;
     if part == Part::Train && label.is_bad() {
-        return Err(format!("{file} is bad; this list holds good images alone"));
+        return Err(format!("{file} is bad; this list is for good images only"));
     }
     let last = |path: &str| -> std::result::Result<(String, String), String> {
         let path = path.replace('\\', "/");
@@ -131,7 +131,7 @@ fn entry(
     let (map, folder) = last(map)?;
     if matches!(folder.as_str(), "good" | "bad") && folder != label.as_str() {
         return Err(format!(
-            "label {}, but its map lies in {folder}/",
+            "label {}, but its map is in {folder}/",
             label.as_u8()
         ));
     }
@@ -165,7 +165,7 @@ mod tests {
         assert!(
             entry("pcb1", Part::Train, "a.JPG", "x/bad/a.npy", "1")
                 .unwrap_err()
-                .contains("good images alone")
+                .contains("good images only")
         );
         assert!(entry("pcb1", Part::Test, "a.JPG", "x/bad/..", "1").is_err());
         assert!(entry("pcb1", Part::Test, "a.JPG", "x/bad/a.npy", "2").is_err());

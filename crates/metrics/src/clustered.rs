@@ -90,7 +90,7 @@ fn logit_interval(auroc: f64, half: f64) -> Interval {
 }
 
 /// AUROC of scores whose images belong to groups, with Obuchowski's variance (Biometrics 53, 1997).
-/// With each image in a group of its own it is DeLong's.
+/// If every image is a group of its own, it is DeLong's.
 ///
 /// # Errors
 /// As [`Scores::new`], and [`MetricError::Length`] unless each score has a group.

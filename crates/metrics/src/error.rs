@@ -27,12 +27,12 @@ pub enum MetricError {
     NotFinite {
         /// What was given.
         what: &'static str,
-        /// Where the first such value stands.
+        /// Position of the first such value.
         index: usize,
         /// The value.
         value: f64,
     },
-    /// Good or bad is absent, so nothing is to be told apart.
+    /// There are no good images, or no bad ones, so there is nothing to separate.
     #[error("no {missing} image among {count} scores; good and bad are both needed")]
     OneClass {
         /// The label that is absent.

@@ -1,4 +1,4 @@
-//! How well scores tell bad images from good ones: AUROC, FPR@95TPR in both conventions, average
+//! How well scores separate bad images from good ones: AUROC, FPR@95TPR in both conventions, average
 //! precision, partial AUROC, thresholds, intervals, drift. No tensor, no file, no clock.
 //!
 //! Scores are plain numbers, larger is more anomalous; `f32` as forests and maps give them or `f64`

@@ -1,4 +1,4 @@
-//! Writes a made-up set of anomaly maps in the layout of SegAD's authors, of VisA's size and
+//! Writes a synthetic set of anomaly maps in the layout of SegAD's authors, of VisA's size and
 //! classes, for timing and for trying out:
 //! `cargo run -p segad-miniature --example generate_maps -- DIR [SIZE]` (256 × 256 pixels by
 //! default, 2 GB).

@@ -66,12 +66,12 @@ impl Tree {
     }
 }
 
-/// The real data set's manifest, marked as made up and without its sources. The counts are still the
+/// The real data set's manifest, marked as synthetic and without its sources. The counts are still the
 /// real ones.
 pub(crate) fn derived(dataset: &'static str) -> Result<Manifest, MiniatureError> {
     let mut manifest = Manifest::shipped(dataset).map_err(|e| invalid_manifest(dataset, &e))?;
     manifest.name = format!("{dataset}-mini");
-    manifest.title = format!("{}: a made-up miniature", manifest.title);
+    manifest.title = format!("{}: a synthetic miniature", manifest.title);
     manifest.made_up = true;
     manifest.homepage = None;
     manifest.licence_note = None;

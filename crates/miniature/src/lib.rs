@@ -1,4 +1,4 @@
-//! Miniature data sets: made-up images and anomaly maps in exactly the layouts of the real data
+//! Miniature data sets: synthetic images and anomaly maps in exactly the layouts of the real data
 //! sets, a few kilobytes each, so that everything can be run, tested and tried out without them.
 //! **Figures that come out of them mean nothing.**
 //!

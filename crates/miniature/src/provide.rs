@@ -3,7 +3,7 @@ use crate::{MiniatureError, REVISION, elpv, maps, mvtec, vad, visa};
 use segad_core::{KeyHasher, Progress};
 use std::path::{Path, PathBuf};
 
-/// The data sets, each with its manifest `<name>.toml`. `maps/` beside them belongs to `visa`.
+/// The data sets, each with its manifest `<name>.toml`. `maps/` next to them belongs to `visa`.
 pub const DATASETS: [&str; 4] = ["elpv-sample", "mvtec", "vad", "visa"];
 
 /// Writes all sets below `root`, which must be empty or absent; afterwards it is complete, or as it

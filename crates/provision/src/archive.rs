@@ -1,4 +1,4 @@
-//! Unpacking of archives into a staging folder: zip (wheels are such), tar, tar.gz, tar.xz, told
+//! Unpacking of archives into a staging folder: zip (including wheels), tar, tar.gz, tar.xz, told
 //! apart by content.
 //!
 //! An archive is not trusted: no link is made, nothing is written outside the folder, nothing
@@ -26,7 +26,7 @@ const XZ_MEMORY: u32 = 256 << 10;
 ///
 /// # Errors
 /// The archive is damaged or of another kind, a selected entry is a link, a device or encrypted, a
-/// place lies outside `into` or is taken already, the limit is passed, or the disk is full.
+/// place is outside `into` or already taken, the limit is passed, or the disk is full.
 pub fn unpack(
     archive: &Path,
     into: &Path,
@@ -148,17 +148,17 @@ impl Unpacker<'_> {
             .all(|c| matches!(c, Component::Normal(_)))
             || place.as_os_str().is_empty()
         {
-            return Err(self.wrong(format!("entry {name:?} lies outside the archive")));
+            return Err(self.wrong(format!("entry {name:?} is outside the archive")));
         }
         let path = self.into.join(&place);
         if !self.taken.insert(place) {
-            return Err(self.wrong(format!("entry {name:?} stands there twice")));
+            return Err(self.wrong(format!("entry {name:?} occurs twice")));
         }
         if let Some(folder) = path.parent() {
             segad_files::create_dir(folder)?;
         }
         let mut file = segad_files::create(&path)?;
-        // One byte more than allowed tells that there is more.
+        // One byte more than allowed shows that there is more.
         let mut limited = from.take(self.left.saturating_add(1));
         let written = copy(&mut limited, &mut file).map_err(|e| match e {
             CopyError::Read(e) => self.wrong(format!("entry {name:?}: {e}; get the archive again")),

@@ -63,7 +63,7 @@ impl Cache {
         &self.root
     }
 
-    /// Where libtorch lies: a folder with `include`, `lib` and `build-version`.
+    /// libtorch: a folder with `include`, `lib` and `build-version`.
     #[must_use]
     pub fn libtorch(&self) -> PathBuf {
         self.root
@@ -84,19 +84,19 @@ impl Cache {
         self.xgboost().join("xgboost/lib")
     }
 
-    /// Where a data set lies.
+    /// The folder of a data set.
     #[must_use]
     pub fn data(&self, dataset: &str) -> PathBuf {
         self.root.join("data").join(dataset)
     }
 
-    /// Where downloads lie until they are unpacked.
+    /// Downloads that are not unpacked yet.
     #[must_use]
     pub fn downloads(&self) -> PathBuf {
         self.root.join("downloads")
     }
 
-    /// Where a download of this name lies; also where a file that had to be got by hand is looked
+    /// The download of this name; also where a file that was downloaded by hand is looked
     /// for.
     #[must_use]
     pub fn download(&self, name: &str) -> PathBuf {
@@ -150,7 +150,7 @@ impl Cache {
     }
 }
 
-/// A folder on the cache's disk where unfinished things lie; removed when dropped.
+/// A folder on the cache's disk for unfinished files; removed when dropped.
 #[derive(Debug)]
 pub struct Stage {
     dir: PathBuf,
@@ -164,7 +164,7 @@ impl Stage {
         &self.dir
     }
 
-    /// Moves a finished file or folder from here to its place, replacing what lies there.
+    /// Moves a finished file or folder from here to its place, replacing whatever is there.
     ///
     /// # Errors
     /// The place cannot be written to.

@@ -49,7 +49,7 @@ impl Provisioner<'_> {
         })
     }
 
-    /// Makes sure that the programs are there; see [`programs::ensure`].
+    /// Makes sure that the programs are installed; see [`programs::ensure`].
     ///
     /// # Errors
     /// As [`programs::ensure`].
@@ -57,7 +57,7 @@ impl Provisioner<'_> {
         programs::ensure(needs, self.path.as_deref(), self.offline, self.say)
     }
 
-    /// [`ProvisionError::Offline`] for what lies not at `place`, if the network must not be used.
+    /// [`ProvisionError::Offline`] for what is not at `place`, if the network must not be used.
     pub(crate) fn need_network(&self, what: &str, place: &Path) -> Result<(), ProvisionError> {
         if self.offline {
             return Err(ProvisionError::Offline {

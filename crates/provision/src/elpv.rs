@@ -41,7 +41,7 @@ pub fn problem(folder: &Path) -> Result<Option<String>, ProvisionError> {
 }
 
 /// Brings the data set to `<cache>/data/elpv` (`images/*.png`, `labels.csv`, `LICENSE.md`,
-/// `README.md`), unless it is there and whole; returns the folder.
+/// `README.md`), unless it is there and complete; returns the folder.
 ///
 /// # Errors
 /// Offline and missing or damaged, a download failed, or the cache cannot be written to.

@@ -36,10 +36,10 @@ pub enum ProvisionError {
     Offline {
         /// What is missing, as "libtorch 2.13.0".
         what: String,
-        /// Where it would lie.
+        /// Where it would be.
         path: PathBuf,
     },
-    /// A program that set-up needs is not there.
+    /// A program that set-up needs is missing.
     #[error("{tool} is missing (needed for {purpose}); {fix}")]
     Tool {
         /// The program.

@@ -1,6 +1,6 @@
 //! Exit codes that `cargo xtask` and `segad` share. Help and documentation print [`ALL`].
 
-/// Everything asked for was done.
+/// Everything requested was done.
 pub const OK: u8 = 0;
 /// Some cells failed; the others were done.
 pub const FAILED: u8 = 1;

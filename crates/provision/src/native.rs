@@ -1,4 +1,4 @@
-//! The native libraries together, and the file that tells cargo where they lie.
+//! The native libraries together, and the file that points cargo at them.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::error::ProvisionError;
 use crate::programs::COMPILER;
 use crate::{libtorch, xgboost};
 
-/// Where a native library lies.
+/// The folder of a native library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The folder.

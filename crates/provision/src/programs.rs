@@ -7,12 +7,12 @@ use std::process::{Command, Stdio};
 
 use crate::error::ProvisionError;
 
-/// A program, what it is for, and the Debian packages that bring it.
+/// A program, what it is for, and the Debian packages that contain it.
 #[derive(Debug, Clone, Copy)]
 pub struct Need {
     /// Name to call.
     pub program: &'static str,
-    /// Arguments of a call that succeeds if and only if the program is there.
+    /// Arguments of a call that succeeds if and only if the program is installed.
     pub probe: &'static [&'static str],
     /// What it is needed for.
     pub purpose: &'static str,
@@ -20,7 +20,7 @@ pub struct Need {
     pub packages: &'static [&'static str],
 }
 
-/// The C++ compiler, which cargo's build of `tch` calls (and which brings the linker).
+/// The C++ compiler, which cargo's build of `tch` calls (and which comes with the linker).
 pub const COMPILER: Need = Need {
     program: "c++",
     probe: &["--version"],
@@ -81,7 +81,7 @@ impl Need {
     }
 }
 
-/// Makes sure that the programs are there: where this process may install Debian packages, it does;
+/// Makes sure that the programs are installed: where this process may install Debian packages, it does;
 /// elsewhere the error names what is missing.
 ///
 /// # Errors

@@ -23,7 +23,7 @@ pub struct Wheel {
 }
 
 impl Wheel {
-    /// What `pip` is asked for.
+    /// The requirement for `pip`.
     #[must_use]
     pub fn requirement(&self) -> String {
         format!("{}=={}", self.package, self.version)
@@ -39,7 +39,7 @@ pub struct Download {
     pub sha256: &'static str,
 }
 
-/// Python version whose wheels are asked for where a wheel depends on it; nothing of Python is used
+/// Python version whose wheels are downloaded where a wheel depends on it; nothing of Python is used
 /// from them.
 pub const WHEEL_PYTHON: &str = "3.11";
 
@@ -131,7 +131,7 @@ pub struct Weights {
     pub imported: Option<&'static str>,
 }
 
-/// The weights that [`Weights::name`] selects from; `cargo xtask fetch weights` brings all.
+/// The weights that [`Weights::name`] selects from; `cargo xtask fetch weights` downloads all.
 /// torchvision publishes the first eight digits of a file's SHA-256 in its name.
 pub const WEIGHTS: [Weights; 6] = [
     Weights {

@@ -15,7 +15,7 @@ const HEAD: &str = "object,split,label,image,mask";
 /// kind of defect (0: none). `<class>/Data`, empty then, goes. Returns how many images there are.
 ///
 /// # Errors
-/// [`ProvisionError::Archive`] if the list is missing or damaged, names a file that is not there or
+/// [`ProvisionError::Archive`] if the list is missing or damaged, names a missing file or
 /// outside, or leaves one out.
 pub fn prepare(folder: &Path) -> Result<usize, ProvisionError> {
     let path = folder.join(SPLIT);
@@ -75,7 +75,7 @@ fn move_into(folder: &Path, file: &str, place: &str) -> Result<(), String> {
     }
     let from = folder.join(file);
     if !from.is_file() {
-        return Err(format!("{file} is not there"));
+        return Err(format!("{file} is missing"));
     }
     let to = folder.join(place);
     segad_files::create_dir(&to)

@@ -33,7 +33,7 @@ fn own_problem(lib: &Path) -> Option<String> {
     })
 }
 
-/// Brings XGBoost's library to the cache, unless it is there; returns the folder of
+/// Installs XGBoost's library into the cache, unless it is there; returns the folder of
 /// `libxgboost.so`.
 ///
 /// # Errors

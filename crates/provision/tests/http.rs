@@ -84,7 +84,7 @@ fn the_next_run_goes_on_too() {
     let error = get(dir.path(), &down).unwrap_err();
     let text = error.to_string();
     assert!(
-        text.contains("503") && text.contains("3 attempts") && text.contains("goes on from here"),
+        text.contains("503") && text.contains("3 attempts") && text.contains("resumes from here"),
         "{text}"
     );
     assert_eq!((error.exit_code(), down.requests().len()), (exit::INPUT, 4));

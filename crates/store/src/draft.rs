@@ -74,7 +74,7 @@ impl Draft {
     }
 
     /// Publishes the cell: flushes every file, writes the commit mark, renames the folder into
-    /// place. If the cell is there already nothing changes.
+    /// place. If the cell already exists, nothing changes.
     ///
     /// # Errors
     /// [`StoreError::Invalid`] if the folder holds anything but plain data files,
@@ -99,7 +99,10 @@ impl Draft {
             }
             check_name(self.dir(), &name)?;
             if !path.is_file() {
-                return Err(StoreError::invalid(&path, "a cell holds plain files alone"));
+                return Err(StoreError::invalid(
+                    &path,
+                    "a cell contains only plain files",
+                ));
             }
             segad_files::sync_file(&path)?;
             let (size, blake3) = segad_files::digest(&path)?;

@@ -14,7 +14,7 @@ pub enum StoreError {
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The file is there but not what was written.
+    /// The file exists but is not what was written.
     #[error("{}: {damage}", path.display())]
     Damaged {
         /// The file.
@@ -55,7 +55,7 @@ pub enum StoreError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Damage {
-    /// A file that the cell lists is not there.
+    /// A file that the cell lists is missing.
     Missing,
     /// The file has another size than was recorded; smaller: truncated.
     Size {
@@ -97,7 +97,7 @@ impl fmt::Display for Damage {
     }
 }
 
-/// The kinds of failure that a program tells apart.
+/// The kinds of failure that a program distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

@@ -16,7 +16,7 @@ pub struct FailedCell {
     pub program: String,
 }
 
-/// Failures are no results: they lie apart, nothing reads them as input, and a cell that is
+/// Failures are not results: they are kept separately, nothing reads them as input, and a cell that is
 /// committed has none.
 impl Store {
     /// What is known of a failed cell; `None` if it never failed, or if what was written cannot be

@@ -37,7 +37,7 @@ impl LabelMapsWriter {
         ]);
         let settings = properties(path, CONTENT, &[(HEIGHT, height), (WIDTH, width)])?
             .set_max_row_group_row_count(Some(GROUP_ROWS))
-            // One page a map, so that one map can be read alone.
+            // One page per map, so that a single map can be read.
             .set_data_page_size_limit(height * width)
             .set_write_batch_size(1)
             .build();
@@ -144,7 +144,7 @@ impl LabelMapsReader {
     /// The label map in a row.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for a row that is not there or labels beyond L,
+    /// [`StoreError::Invalid`] for a missing row or labels beyond L,
     /// [`StoreError::Damaged`], [`StoreError::File`].
     pub fn get(&self, row: usize) -> Result<LabelMap> {
         let batches = self.file.read(row..row.saturating_add(1), &self.columns)?;

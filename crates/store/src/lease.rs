@@ -147,7 +147,7 @@ impl Lease {
     }
 
     /// Extends the lease to `now + ttl`. False: it is lost to somebody else, who took it over after
-    /// it expired; going on is harmless but double work.
+    /// it expired; continuing is harmless but wasteful.
     ///
     /// # Errors
     /// [`StoreError::File`].

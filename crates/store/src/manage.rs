@@ -32,7 +32,7 @@ impl Listed {
 pub struct Report {
     /// Cells handled: verified and sound, removed, or copied.
     pub cells: Vec<CellId>,
-    /// Cells that were there already and were left alone (export, import).
+    /// Cells that already existed and were not touched (export, import).
     pub skipped: Vec<CellId>,
     /// Bytes of the data files of `cells`.
     pub bytes: u64,
@@ -132,7 +132,7 @@ impl Store {
         Ok(report)
     }
 
-    /// Removes the cells for which `remove` says so. With `dry_run` only tells which.
+    /// Removes the cells for which `remove` says so. With `dry_run`, only reports which.
     ///
     /// # Errors
     /// [`StoreError::OpenForReading`], [`StoreError::File`] for a folder that cannot be listed.
@@ -182,7 +182,7 @@ impl Store {
         Ok(cells.len())
     }
 
-    /// Copies cells into the store at `folder`, which is made if it is not there. Every byte is
+    /// Copies cells into the store at `folder`, which is created if it does not exist. Every byte is
     /// verified on the way.
     ///
     /// # Errors

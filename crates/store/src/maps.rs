@@ -81,7 +81,7 @@ impl MapsWriter {
         let pixels = height * width;
         let settings = properties(path, CONTENT, &[(HEIGHT, height), (WIDTH, width)])?
             .set_max_row_group_row_count(Some((GROUP_BYTES / (4 * pixels)).clamp(1, GROUP_ROWS)))
-            // One page a map, so that one map can be read alone.
+            // One page per map, so that a single map can be read.
             .set_data_page_size_limit(pixels * 4)
             .set_write_batch_size(pixels)
             // The path has three parts; a path written as one string with dots matches nothing.
@@ -251,7 +251,7 @@ impl MapsReader {
     /// One row.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for a row that is not there, [`StoreError::Damaged`],
+    /// [`StoreError::Invalid`] for a missing row, [`StoreError::Damaged`],
     /// [`StoreError::File`].
     pub fn get(&self, row: usize) -> Result<MapRecord> {
         let mut records = self.range(row..row.saturating_add(1))?;

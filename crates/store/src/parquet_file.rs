@@ -182,7 +182,7 @@ impl ParquetFile {
         }
     }
 
-    /// Checks that every column chunk lies in the file and every page in its chunk, in order: the
+    /// Checks that every column chunk is within the file and every page within its chunk, in order: the
     /// library believes it.
     fn check_places(&self) -> Result<()> {
         let meta = self.meta.metadata();

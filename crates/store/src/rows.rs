@@ -28,7 +28,7 @@ impl Ids {
         }
     }
 
-    /// The ids of a file that is there.
+    /// The ids of an existing file.
     pub(crate) fn of(file: &ParquetFile) -> Result<Self> {
         let mut ids = Self::new(&file.path);
         for id in file.strings("id")?.iter().flatten() {
@@ -39,7 +39,7 @@ impl Ids {
 
     pub(crate) fn add(&mut self, id: &ImageId) -> Result<()> {
         if let Some(before) = self.places.insert(id.clone(), self.list.len()) {
-            let problem = format!("image {id} stands in rows {before} and {}", self.list.len());
+            let problem = format!("image {id} is in rows {before} and {}", self.list.len());
             return Err(StoreError::invalid(&self.path, problem));
         }
         self.list.push(id.clone());

@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// How much of a cell's content is checked when it is read. Sizes are always checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verify {
-    /// Sizes alone.
+    /// Sizes only.
     Sizes,
     /// The digest of a file the first time this process uses it.
     #[default]
     Once,
-    /// The digest of a file each time it is asked for.
+    /// The digest of a file each time it is read.
     Always,
 }
 
@@ -37,7 +37,7 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens a store for reading and writing; makes it if it is not there. Tries a write, so that a
+    /// Opens a store for reading and writing; creates it if it does not exist. Tries a write, so that a
     /// full or read-only disk is reported before anything is computed, and removes what dead
     /// processes of this machine left half-made.
     ///
@@ -97,7 +97,7 @@ impl Store {
         }
     }
 
-    /// The folder it lies in.
+    /// Its folder.
     pub fn root(&self) -> &Path {
         &self.inner.root
     }
@@ -142,7 +142,7 @@ impl Store {
     }
 
     /// Moves a cell out of the way, under `v1/quarantine`, so that it counts as absent; returns
-    /// where it lies now, or `None` if there was nothing.
+    /// where it is now, or `None` if there was nothing.
     ///
     /// # Errors
     /// [`StoreError::OpenForReading`], [`StoreError::File`].

@@ -21,7 +21,7 @@ const ID: &str = "id";
 /// Writes a feature table: column `id`, then one 32-bit float column a feature. NaN keeps its bits.
 ///
 /// # Errors
-/// [`StoreError::Invalid`] if a name stands twice or is `id`, [`StoreError::File`].
+/// [`StoreError::Invalid`] if a name occurs twice or is `id`, [`StoreError::File`].
 pub fn write_features(path: &Path, table: &FeatureTable) -> Result<()> {
     let mut names = HashSet::from([ID]);
     if let Some(twice) = table.names().iter().find(|n| !names.insert(n)) {

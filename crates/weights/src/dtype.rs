@@ -58,7 +58,7 @@ impl Dtype {
         }
     }
 
-    /// The little-endian element at the start of `bytes`, or what stands in the way. `bytes` holds
+    /// The little-endian element at the start of `bytes`, or what prevents reading it. `bytes` holds
     /// at least [`Dtype::size`] of them.
     pub(crate) fn to_f32(self, bytes: &[u8]) -> Result<f32, String> {
         fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {

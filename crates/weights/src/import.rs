@@ -24,7 +24,7 @@ pub struct Imported {
 
 /// Reads the PyTorch file `source`, whose SHA-256 begins with `expected` (8 to 64 hexadecimal
 /// digits), and writes its tensors as `f32` to the safetensors file `target`, atomically. The bytes
-/// written depend on the tensors alone.
+/// written depend only on the tensors.
 ///
 /// # Errors
 /// The digest is another one, `source` is refused by [`crate::read`], or `target` cannot be

@@ -64,7 +64,7 @@ pub fn read(path: &Path) -> Result<Tensors, WeightsError> {
     read_bytes(&segad_files::read(path)?).map_err(|e| e.in_file(path))
 }
 
-/// Reads a PyTorch file that is already in memory; the layout is told by its first bytes.
+/// Reads a PyTorch file that is already in memory; its first bytes determine the layout.
 ///
 /// # Errors
 /// As [`read`].

@@ -89,7 +89,7 @@ impl Pickle {
         }
     }
 
-    /// The entries of a dictionary, in order; a repeated key stands twice.
+    /// The entries of a dictionary, in order; a repeated key occurs twice.
     pub(crate) fn entries(&self, value: &Value) -> Option<&[(Value, Value)]> {
         match value {
             Value::Dict(i) => self.dicts.get(*i).map(Vec::as_slice),

@@ -42,7 +42,7 @@ pub(crate) fn tensors<'a>(
             })?;
         let tensor = gather(view, bytes_of(&view.storage)?).map_err(wrap)?;
         if tensors.insert(name.to_owned(), tensor).is_some() {
-            return Err(wrap("the name stands twice".to_owned()));
+            return Err(wrap("the name occurs twice".to_owned()));
         }
     }
     Ok(tensors)
