@@ -1,13 +1,14 @@
 //! Segments learned from good images: places, or patches, whose features are alike.
 
 use crate::MethodError;
-use segad_core::{AnomalyMap, Device, Image, ImageId, Precision, Seed};
+use segad_core::{AnomalyMap, Device, Image, Precision, Seed};
 use segad_nn::method::{Inputs, Pretrained};
 use segad_nn::{BackboneKind, PatchFeatures};
 use segad_segments::{
     ClusteredMode, ClusteredParams, ClusteredReport, PatchClusters, PatchSample, PlaceMap,
     PlaceSums,
 };
+use std::ops::Range;
 
 /// Places along each side of the grid where no backbone says how many.
 const GRID: usize = 32;
@@ -20,10 +21,11 @@ pub enum Clusters {
     Each(PatchClusters),
 }
 
-/// Good images and what is known of them. `E` is what can go wrong when they are asked for.
+/// Good images by their position, and what is known of them. `E` is what can go wrong when they are
+/// asked for.
 pub trait GoodImages<E> {
-    /// Which images.
-    fn ids(&self) -> &[ImageId];
+    /// How many there are.
+    fn count(&self) -> usize;
 
     /// How many go through the network together.
     fn batch(&self) -> usize;
@@ -38,7 +40,7 @@ pub trait GoodImages<E> {
     ///
     /// # Errors
     /// Images that cannot be read.
-    fn load(&self, ids: &[ImageId]) -> Result<Vec<Image>, E>;
+    fn load(&self, images: Range<usize>) -> Result<Vec<Image>, E>;
 
     /// How many detectors' maps take part.
     fn detectors(&self) -> usize {
@@ -49,10 +51,19 @@ pub trait GoodImages<E> {
     ///
     /// # Errors
     /// Maps that are missing.
-    fn maps(&self, id: &ImageId) -> Result<Vec<AnomalyMap>, E> {
-        let _ = id;
+    fn maps(&self, image: usize) -> Result<Vec<AnomalyMap>, E> {
+        let _ = image;
         Ok(Vec::new())
     }
+}
+
+/// The batches of `good`, one after the other.
+fn batches<E>(good: &impl GoodImages<E>) -> impl Iterator<Item = Range<usize>> {
+    let count = good.count();
+    let batch = good.batch();
+    (0..count)
+        .step_by(batch)
+        .map(move |first| first..count.min(first + batch))
 }
 
 /// The backbone that the settings ask for, its layers checked.
@@ -108,33 +119,44 @@ pub fn learn<E: From<MethodError>>(
     seed: Seed,
 ) -> Result<(Clusters, ClusteredReport), E> {
     match (params.mode, network) {
-        (ClusteredMode::Static, network) => learn_places(params, network, good, seed),
+        (ClusteredMode::Static, network) => {
+            let found = learn_places(params, network, good, seed)?;
+            let report = found.report.clone();
+            Ok((Clusters::One(found), report))
+        }
         (ClusteredMode::Image, Some(network)) => learn_patches(params, network, good, seed),
         (ClusteredMode::Image, None) => Err(MethodError::NoBackbone.into()),
     }
 }
 
-fn learn_places<E: From<MethodError>>(
+/// One map for all images: places whose features are alike over the good images.
+///
+/// # Errors
+/// The network's, the segments', and those of `good`.
+pub fn learn_places<E: From<MethodError>>(
     params: &ClusteredParams,
     network: Option<&PatchFeatures>,
     good: &impl GoodImages<E>,
     seed: Seed,
-) -> Result<(Clusters, ClusteredReport), E> {
+) -> Result<PlaceMap, E> {
     let side = network.map_or(GRID, PatchFeatures::side);
     let channels = network.map_or(0, PatchFeatures::channels);
     // A backbone's channels count together as one group, each detector's map as another.
     let mut groups: Vec<usize> = network.map(PatchFeatures::channels).into_iter().collect();
     groups.resize(groups.len() + good.detectors(), 1);
     let mut sums =
-        PlaceSums::new(side, side, &groups, good.ids().len()).map_err(MethodError::Segments)?;
-    for ids in good.ids().chunks(good.batch()) {
-        good.advance(ids.len())?;
+        PlaceSums::new(side, side, &groups, good.count()).map_err(MethodError::Segments)?;
+    for images in batches(good) {
+        good.advance(images.len())?;
         let features = match network {
-            Some(network) => network.of(&good.load(ids)?).map_err(MethodError::Network)?,
-            None => vec![Vec::new(); ids.len()],
+            Some(network) => {
+                let pixels = good.load(images.clone())?;
+                network.of(&pixels).map_err(MethodError::Network)?
+            }
+            None => vec![Vec::new(); images.len()],
         };
-        for (id, features) in ids.iter().zip(features) {
-            let maps: Vec<Vec<f32>> = good.maps(id)?.iter().map(|m| pooled(m, side)).collect();
+        for (image, features) in images.zip(features) {
+            let maps: Vec<Vec<f32>> = good.maps(image)?.iter().map(|m| pooled(m, side)).collect();
             let mut values = Vec::with_capacity(side * side * (channels + maps.len()));
             for place in 0..side * side {
                 values.extend_from_slice(&features[place * channels..(place + 1) * channels]);
@@ -146,9 +168,8 @@ fn learn_places<E: From<MethodError>>(
     let found = sums
         .cluster(params, params.size, params.size, seed)
         .map_err(MethodError::Segments)?;
-    tracing::info!(images = good.ids().len(), "places clustered");
-    let report = found.report.clone();
-    Ok((Clusters::One(found), report))
+    tracing::info!(images = good.count(), "places clustered");
+    Ok(found)
 }
 
 fn learn_patches<E: From<MethodError>>(
@@ -157,12 +178,13 @@ fn learn_patches<E: From<MethodError>>(
     good: &impl GoodImages<E>,
     seed: Seed,
 ) -> Result<(Clusters, ClusteredReport), E> {
-    let (channels, images) = (network.channels(), good.ids().len());
-    let mut sample =
-        PatchSample::new(channels, images, params.patches, seed).map_err(MethodError::Segments)?;
-    for ids in good.ids().chunks(good.batch()) {
-        good.advance(ids.len())?;
-        let features = network.of(&good.load(ids)?).map_err(MethodError::Network)?;
+    let channels = network.channels();
+    let mut sample = PatchSample::new(channels, good.count(), params.patches, seed)
+        .map_err(MethodError::Segments)?;
+    for images in batches(good) {
+        good.advance(images.len())?;
+        let pixels = good.load(images)?;
+        let features = network.of(&pixels).map_err(MethodError::Network)?;
         for values in features {
             sample.push(&values).map_err(MethodError::Segments)?;
         }
@@ -170,7 +192,7 @@ fn learn_patches<E: From<MethodError>>(
     let (clusters, report) = sample
         .cluster(params, seed)
         .map_err(MethodError::Segments)?;
-    tracing::info!(images, "patches clustered");
+    tracing::info!(images = good.count(), "patches clustered");
     Ok((Clusters::Each(clusters), report))
 }
 

@@ -1,12 +1,13 @@
 //! Segments that the program finds by itself.
 
-use crate::detect::Backbones;
+use crate::backbones::Backbones;
+use crate::data::{Data, Item};
 use crate::error::{ProductError, Result};
-use crate::fit::Data;
-use crate::parts::Segments;
-use segad_core::{FitContext, Label, Precision, Seed};
-use segad_nn::{BackboneKind, PatchFeatures};
-use segad_segments::{ClusteredParams, PlaceSums};
+use segad_core::{FitContext, Image, Precision, Seed, Task};
+use segad_methods::clusters::{GoodImages, learn_places, network};
+use segad_nn::BackboneKind;
+use segad_segments::{ClusteredParams, PortableSegments};
+use std::ops::Range;
 
 /// One map for all images: places whose features are alike over all good images, as many segments
 /// as halves of the images agree on (see [`segad_segments`]). The whole image where they agree on
@@ -18,7 +19,7 @@ pub(crate) fn segments(
     size: usize,
     seed: Seed,
     ctx: &FitContext,
-) -> Result<Segments> {
+) -> Result<PortableSegments> {
     let params = ClusteredParams {
         backbone: Some(kind.to_string()),
         image_size: size,
@@ -26,40 +27,49 @@ pub(crate) fn segments(
         maps: false,
         ..ClusteredParams::default()
     };
-    let place = (ctx.device, Precision::F32);
-    let weights = backbones.weights(kind)?;
-    let network = PatchFeatures::new(kind, &[], &weights, size, params.channels, seed, place)?;
-    let good: Vec<_> = data
-        .items
-        .iter()
-        .filter(|i| i.sample.label == Label::Good)
-        .collect();
-    let mut sums = PlaceSums::new(
-        network.side(),
-        network.side(),
-        &[network.channels()],
-        good.len(),
-    )?;
-    let task = ctx.progress.start("segments", Some(good.len() as u64));
-    for item in good {
-        if ctx.cancel.is_cancelled() {
+    let network = network(&params, backbones, seed, (ctx.device, Precision::F32))?;
+    let items = data.good();
+    let good = Good {
+        data,
+        task: ctx.progress.start("segments", Some(items.len() as u64)),
+        items,
+        ctx,
+    };
+    let found = learn_places(&params, network.as_ref(), &good, seed)?;
+    if found.names.len() < 2 {
+        return Ok(PortableSegments::Whole);
+    }
+    Ok(PortableSegments::found(&found.map, &found.names))
+}
+
+/// The good images of a product.
+struct Good<'a> {
+    data: &'a Data<'a>,
+    items: Vec<&'a Item>,
+    task: Box<dyn Task>,
+    ctx: &'a FitContext,
+}
+
+impl GoodImages<ProductError> for Good<'_> {
+    fn count(&self) -> usize {
+        self.items.len()
+    }
+
+    /// One image at a time, so that neighbours in a batch cannot change a bit.
+    fn batch(&self) -> usize {
+        1
+    }
+
+    fn advance(&self, images: usize) -> Result<()> {
+        if self.ctx.cancel.is_cancelled() {
             return Err(ProductError::Cancelled);
         }
-        let id = &item.sample.id;
-        let failed = |source| ProductError::Image {
-            id: id.to_string(),
-            source,
-        };
-        let image = data.loader.load(id).map_err(failed)?;
-        network
-            .of(std::slice::from_ref(&image))?
-            .iter()
-            .try_for_each(|values| sums.push(values))?;
-        task.advance(1);
+        self.task.advance(images as u64);
+        Ok(())
     }
-    let found = sums.cluster(&params, size, size, seed)?;
-    if found.names.len() < 2 {
-        return Ok(Segments::Whole);
+
+    fn load(&self, images: Range<usize>) -> Result<Vec<Image>> {
+        let items = self.items[images].iter();
+        items.map(|item| self.data.load(item)).collect()
     }
-    Ok(Segments::found(&found.map, &found.names))
 }

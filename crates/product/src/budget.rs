@@ -1,7 +1,8 @@
 //! Which detectors a budget allows.
 
-use crate::detect::{DetectorSettings, WeightsSource};
+use crate::backbones::WeightsSource;
 use crate::error::{ProductError, Result};
+use segad_methods::DetectorSettings;
 use segad_nn::BackboneKind;
 
 /// What PatchCore on a backbone is taken to cost for one image of 256×256 on one core, in
@@ -94,8 +95,7 @@ mod tests {
             BackboneKind::WideResnet50_2,
             BackboneKind::EfficientnetLite2,
         ]);
-        let chosen =
-            |ms, size| detectors(ms, size, &both).map(|d| d[0].needs(true).unwrap().unwrap().0);
+        let chosen = |ms, size| backbone(ms, size, &both);
         assert_eq!(chosen(1000.0, 256).unwrap(), BackboneKind::WideResnet50_2);
         assert_eq!(chosen(100.0, 256).unwrap(), BackboneKind::EfficientnetLite2);
         assert!(matches!(

@@ -1,12 +1,12 @@
 //! What a model file says about itself, for people and programs.
 
 use crate::calibrate::Calibration;
-use crate::detect::DetectorSettings;
-use crate::parts::Segments;
 use crate::threshold::Operating;
-use segad_classifier_frozen::FrozenSettings;
 use segad_core::{ImageId, Key, Label, Seed};
 use segad_features::FeatureParams;
+use segad_methods::DetectorSettings;
+use segad_methods::frozen::FrozenSettings;
+use segad_segments::PortableSegments;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub struct Card {
     /// The classifier, if the score needs one.
     pub classifier: Option<ClassifierCard>,
     /// The segments' source.
-    pub segments: Segments,
+    pub segments: PortableSegments,
     /// The segments' names, in the order of their labels.
     pub segment_names: Vec<String>,
     /// Which statistics of the maps.
@@ -37,7 +37,8 @@ pub struct Card {
     /// All parts and heads, measured on images that they had not seen; the simplest first.
     pub candidates: Vec<Candidate>,
     /// What turns maps into the score.
-    pub head: Head,
+    #[serde(rename = "head")]
+    pub scorer: Scorer,
     /// Kinds of defect that were left out of training one after the other.
     pub unseen: Vec<Unseen>,
     /// The threshold and what to expect at it.
@@ -102,7 +103,7 @@ pub struct ClassifierCard {
 /// What turns maps into the score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Head {
+pub enum Scorer {
     /// The largest value of one detector's map.
     Detector {
         /// Which.

@@ -1,14 +1,16 @@
 //! Classifiers on frozen features: the paper's g.
 
-use crate::detect::Backbones;
+use crate::backbones::Backbones;
+use crate::data::{Data, Item};
 use crate::error::{ProductError, Result};
-use crate::fit::{Data, Item};
 use rayon::prelude::*;
-use segad_classifier_frozen::{Embedder, Embedding, FrozenParams, FrozenSettings, Head};
 use segad_core::{Device, FeatureTable, FitContext, Image, Precision};
+use segad_methods::Pretrained;
+use segad_methods::frozen::{Embedder, Embedding, FrozenParams, FrozenSettings, Head};
 use segad_nn::BackboneKind;
 use segad_nn::model::Settings;
 use serde::{Deserialize, Serialize};
+use std::sync::Mutex;
 
 /// A classifier with its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,12 +67,10 @@ impl Classifiers {
         Ok(Some(Self { params, embedding }))
     }
 
-    /// What it needs of a backbone: every tap must be there.
-    pub fn needs(&self) -> impl Iterator<Item = (BackboneKind, String)> + '_ {
-        self.embedding
-            .layers
-            .iter()
-            .map(|l| (self.embedding.backbone, l.clone()))
+    /// The weights that it needs: every tap must be there.
+    pub fn pretrained(&self) -> impl Iterator<Item = Pretrained> + '_ {
+        let taps = self.embedding.layers.chunks(1);
+        taps.map(|tap| Pretrained::backbone(self.embedding.backbone, tap))
     }
 
     /// The features of all images, one row an image. They depend on no label and no fold.
@@ -80,47 +80,46 @@ impl Classifiers {
         backbones: &Backbones,
         ctx: &FitContext,
     ) -> Result<FeatureTable> {
-        let task = std::sync::Mutex::new(
-            ctx.progress
-                .start("features", Some(data.items.len() as u64)),
-        );
-        let share = data
-            .items
-            .len()
-            .div_ceil(rayon::current_num_threads())
-            .max(1);
-        let part = |items: &[Item]| -> Result<(Vec<String>, Vec<f32>)> {
-            let embedder = embedder(&self.embedding, backbones, ctx.device)?;
-            let mut rows = Vec::new();
-            for item in items {
-                if ctx.cancel.is_cancelled() {
-                    return Err(ProductError::Cancelled);
-                }
-                let id = &item.sample.id;
-                let failed = |source| ProductError::Image {
-                    id: id.to_string(),
-                    source,
-                };
-                let image = data.loader.load(id).map_err(failed)?;
-                rows.extend(embed(&embedder, &image)?);
+        let images = data.items.len();
+        let task = Mutex::new(ctx.progress.start("features", Some(images as u64)));
+        // A network for each thread: its tensors cannot be shared.
+        let share = images.div_ceil(rayon::current_num_threads()).max(1);
+        let parts = data.items.par_chunks(share).map(|items| {
+            self.embed_part(items, data, backbones, ctx, &|| {
                 if let Ok(task) = task.lock() {
                     task.advance(1);
                 }
-            }
-            Ok((embedder.names(), rows))
-        };
-        let parts = data
-            .items
-            .par_chunks(share)
-            .map(part)
-            .collect::<Result<Vec<_>>>()?;
-        let names = parts.first().map(|p| p.0.clone()).unwrap_or_default();
+            })
+        });
+        let mut names = Vec::new();
+        let mut rows = Vec::new();
+        for (columns, part) in parts.collect::<Result<Vec<_>>>()? {
+            names = columns;
+            rows.extend(part);
+        }
         let ids = data.items.iter().map(|i| i.sample.id.clone()).collect();
-        Ok(FeatureTable::new(
-            names,
-            ids,
-            parts.into_iter().flat_map(|p| p.1).collect(),
-        )?)
+        Ok(FeatureTable::new(names, ids, rows)?)
+    }
+
+    /// Names of the columns, and the rows of these images.
+    fn embed_part(
+        &self,
+        items: &[Item],
+        data: &Data<'_>,
+        backbones: &Backbones,
+        ctx: &FitContext,
+        advance: &dyn Fn(),
+    ) -> Result<(Vec<String>, Vec<f32>)> {
+        let embedder = embedder(&self.embedding, backbones, ctx.device)?;
+        let mut rows = Vec::new();
+        for item in items {
+            if ctx.cancel.is_cancelled() {
+                return Err(ProductError::Cancelled);
+            }
+            rows.extend(embed(&embedder, &data.load(item)?)?);
+            advance();
+        }
+        Ok((embedder.names(), rows))
     }
 }
 
@@ -130,7 +129,7 @@ pub(crate) fn embedder(
     backbones: &Backbones,
     device: Device,
 ) -> Result<Embedder> {
-    let weights = backbones.weights(embedding.backbone)?;
+    let weights = backbones.of(embedding.backbone)?;
     Ok(Embedder::new(
         embedding,
         &weights,

@@ -1,12 +1,13 @@
 //! Detectors fitted fold by fold, so that every image has maps by detectors that had not seen it.
 
-use crate::detect::{Backbones, DetectorSettings, Maps};
+use crate::backbones::Backbones;
+use crate::data::Data;
 use crate::error::{ProductError, Result};
-use crate::fit::{Data, Item};
 use crate::gauge::{Gauge, segment_maxima};
 use rayon::prelude::*;
-use segad_core::{FitContext, Image, Label, Sample, Seed, TrainSplit};
+use segad_core::{AnomalyMap, FitContext, Image, Sample, Seed, TrainGood, TrainSplit};
 use segad_features::Scratch;
+use segad_methods::{Detector, DetectorSettings, folds};
 
 /// What is kept of one image's maps.
 #[derive(Clone, Debug, Default)]
@@ -22,11 +23,11 @@ pub(crate) struct Crossfit {
     /// One an image, in the order of the data.
     pub observed: Vec<Observed>,
     /// The detectors fitted on all good images.
-    pub detectors: Vec<Box<dyn Maps>>,
+    pub detectors: Vec<Box<dyn Detector>>,
 }
 
 /// What all folds share.
-pub(crate) struct Plan<'a> {
+pub(crate) struct CrossfitPlan<'a> {
     pub data: &'a Data<'a>,
     pub folds: &'a [usize],
     pub k: usize,
@@ -39,10 +40,10 @@ pub(crate) struct Plan<'a> {
 
 enum Part {
     Rows(Vec<(usize, Observed)>),
-    Detectors(Vec<Box<dyn Maps>>),
+    Detectors(Vec<Box<dyn Detector>>),
 }
 
-impl Plan<'_> {
+impl CrossfitPlan<'_> {
     pub fn run(&self) -> Result<Crossfit> {
         // The last job is the fit on all good images. The longest jobs come first.
         let jobs: Vec<Option<usize>> = std::iter::once(None).chain((0..self.k).map(Some)).collect();
@@ -69,73 +70,69 @@ impl Plan<'_> {
     }
 
     /// How many folds are worked on at a time: each may take its part of the memory, which must do
-    /// for PatchCore's projected patches, the largest thing there is.
+    /// for PatchCore's projected patches, the largest thing there is: 360 f32 for each of the
+    /// (side/8)² places of a good image.
     fn parallel(&self) -> usize {
-        let good = self
-            .data
-            .items
-            .iter()
-            .filter(|i| !i.sample.label.is_bad())
-            .count() as u64;
-        let side = self
-            .detectors
-            .first()
-            .map_or(0, DetectorSettings::image_size) as u64
-            / 8;
+        let good = self.data.good().len() as u64;
+        let side = self.detectors[0].image_size() as u64 / 8;
         let needed = 4 * 360 * good * side * side;
-        let fit = self.ctx.memory / needed.max(1);
+        let side_by_side = self.ctx.memory / needed.max(1);
         rayon::current_num_threads()
-            .min(usize::try_from(fit).unwrap_or(usize::MAX))
+            .min(usize::try_from(side_by_side).unwrap_or(usize::MAX))
             .max(1)
     }
 
     /// Fits every detector on the good images outside `fold`.
-    fn fit(&self, fold: Option<usize>) -> Result<Vec<Box<dyn Maps>>> {
-        let kept = |(i, item): &(usize, &Item)| {
-            item.sample.label == Label::Good && Some(self.folds[*i]) != fold
-        };
-        let samples: Vec<Sample> = self
-            .data
-            .items
-            .iter()
-            .enumerate()
-            .filter(kept)
-            .map(|(_, i)| i.sample.clone())
-            .collect();
+    fn fit(&self, fold: Option<usize>) -> Result<Vec<Box<dyn Detector>>> {
+        let items = self.data.items.iter().zip(self.folds);
+        let kept = items.filter(|(item, own)| !item.is_bad() && Some(**own) != fold);
+        let samples: Vec<Sample> = kept.map(|(item, _)| item.sample.clone()).collect();
         let split = TrainSplit::new(samples)?;
         let good = split.good(self.data.loader);
         let ctx = FitContext {
             memory: self.ctx.memory / self.parallel() as u64,
             ..self.ctx.clone()
         };
-        let fit =
-            |d: &DetectorSettings| d.fit(self.backbones, &good, self.seed.derive(d.kind()), &ctx);
-        self.detectors.iter().map(fit).collect()
+        let detectors = self.detectors.iter();
+        detectors.map(|d| self.fit_one(d, &good, &ctx)).collect()
+    }
+
+    fn fit_one(
+        &self,
+        detector: &DetectorSettings,
+        good: &TrainGood<'_>,
+        ctx: &FitContext,
+    ) -> Result<Box<dyn Detector>> {
+        if ctx.cancel.is_cancelled() {
+            return Err(ProductError::Cancelled);
+        }
+        let seed = self.seed.derive(detector.kind());
+        let fitted = detector.fit(self.backbones, good, None, seed, ctx);
+        fitted.map_err(|e| {
+            // What a detector says when it is stopped is its own.
+            if ctx.cancel.is_cancelled() {
+                ProductError::Cancelled
+            } else {
+                ProductError::detector(detector.kind(), e)
+            }
+        })
     }
 
     fn fold(&self, fold: usize) -> Result<Vec<(usize, Observed)>> {
         let detectors = self.fit(Some(fold))?;
-        let own: Vec<usize> = (0..self.folds.len())
-            .filter(|&i| self.folds[i] == fold)
-            .collect();
-        let task = self
-            .ctx
-            .progress
-            .start(&format!("fold {}: maps", fold + 1), Some(own.len() as u64));
+        let (own, _) = folds::split(self.folds, fold);
+        let name = format!("fold {}: maps", fold + 1);
+        let task = self.ctx.progress.start(&name, Some(own.len() as u64));
         let mut scratch = Scratch::default();
         let mut rows = Vec::with_capacity(own.len());
         for i in own {
             if self.ctx.cancel.is_cancelled() {
                 return Err(ProductError::Cancelled);
             }
-            let id = &self.data.items[i].sample.id;
-            let failed = |source| ProductError::Image {
-                id: id.to_string(),
-                source,
-            };
-            let image = self.data.loader.load(id).map_err(failed)?;
+            let item = &self.data.items[i];
+            let image = self.data.load(item)?;
             let seen = self.observe(&image, &detectors, &mut scratch);
-            rows.push((i, seen.map_err(|e| failed(e.into()))?));
+            rows.push((i, seen.map_err(|e| item.failed(e))?));
             task.advance(1);
         }
         Ok(rows)
@@ -144,39 +141,41 @@ impl Plan<'_> {
     fn observe(
         &self,
         image: &Image,
-        detectors: &[Box<dyn Maps>],
+        detectors: &[Box<dyn Detector>],
         scratch: &mut Scratch,
     ) -> Result<Observed> {
         let maps = maps(detectors, self.detectors, image)?;
         let gauged = self.gauge.gauge(image, &maps, scratch)?;
-        let mean = |values: &[f32]| {
-            values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64
-        };
+        let mut parts = Vec::with_capacity(maps.len());
+        for map in &maps {
+            parts.push(segment_maxima(map, &gauged.segments)?);
+        }
         Ok(Observed {
             features: gauged.features,
-            maxima: maps.iter().map(|m| m.max()).collect(),
-            means: maps.iter().map(|m| mean(m.values()) as f32).collect(),
-            parts: maps
-                .iter()
-                .map(|m| segment_maxima(m, &gauged.segments))
-                .collect::<Result<_>>()?,
+            maxima: maps.iter().map(AnomalyMap::max).collect(),
+            means: maps.iter().map(|m| mean(m.values())).collect(),
+            parts,
         })
     }
+}
+
+fn mean(values: &[f32]) -> f32 {
+    let sum: f64 = values.iter().map(|&v| f64::from(v)).sum();
+    (sum / values.len() as f64) as f32
 }
 
 /// One map a detector. Always one image at a time, so that neighbours in a batch cannot change a
 /// bit.
 pub(crate) fn maps(
-    detectors: &[Box<dyn Maps>],
+    detectors: &[Box<dyn Detector>],
     settings: &[DetectorSettings],
     image: &Image,
-) -> Result<Vec<segad_core::AnomalyMap>> {
+) -> Result<Vec<AnomalyMap>> {
     let mut all = Vec::with_capacity(detectors.len());
     for (detector, settings) in detectors.iter().zip(settings) {
-        let mut maps = detector
-            .maps(std::slice::from_ref(image))
-            .map_err(|e| settings.failed(e))?;
-        all.push(maps.pop().ok_or_else(|| settings.failed("no map".into()))?);
+        let maps = detector.maps(std::slice::from_ref(image));
+        let maps = maps.map_err(|e| ProductError::detector(settings.kind(), e))?;
+        all.extend(maps);
     }
     Ok(all)
 }

@@ -1,4 +1,5 @@
 use segad_core::{BoxError, Label};
+use segad_methods::{MethodError, frozen};
 use thiserror::Error;
 
 /// What keeps a product from being fitted or inspected.
@@ -119,7 +120,10 @@ pub enum ProductError {
     Forest(#[from] segad_forest::ForestError),
     /// A classifier's.
     #[error(transparent)]
-    Classifier(#[from] segad_classifier_frozen::FrozenError),
+    Classifier(#[from] frozen::FrozenError),
+    /// The methods' in general.
+    #[error(transparent)]
+    Method(MethodError),
     /// A metric's.
     #[error(transparent)]
     Metric(#[from] segad_metrics::MetricError),
@@ -135,6 +139,32 @@ pub enum ProductError {
     /// A worker ended early.
     #[error("a worker stopped without a result; this is a defect of the program")]
     Worker,
+}
+
+impl From<MethodError> for ProductError {
+    fn from(error: MethodError) -> Self {
+        match error {
+            MethodError::Kind { kind, known } => Self::Setting {
+                name: "detector",
+                value: kind,
+                expected: format!("one of {known}"),
+            },
+            MethodError::Settings { kind, source } => Self::detector(kind, source),
+            MethodError::Weights(source) => Self::Weights(source),
+            MethodError::Segments(source) => Self::Segments(source),
+            MethodError::Network(source) => Self::Network(source),
+            error => Self::Method(error),
+        }
+    }
+}
+
+impl ProductError {
+    pub(crate) fn detector(kind: &str, source: impl Into<BoxError>) -> Self {
+        Self::Detector {
+            name: kind.to_owned(),
+            source: source.into(),
+        }
+    }
 }
 
 /// This crate's results.

@@ -46,7 +46,7 @@ impl Inspector {
             };
             let apart = part
                 .record(name, &path(name), images)
-                .map_err(|e| settings.failed(e))?;
+                .map_err(|e| ProductError::detector(name, e))?;
             recorded.push(Recorded {
                 name: name.to_owned(),
                 apart,
@@ -63,10 +63,7 @@ impl Inspector {
                 },
             };
             let apart = part.record(name, &path(name), images);
-            let apart = apart.map_err(|source| ProductError::Detector {
-                name: name.to_owned(),
-                source,
-            })?;
+            let apart = apart.map_err(|e| ProductError::detector(name, e))?;
             recorded.push(Recorded {
                 name: name.to_owned(),
                 apart,

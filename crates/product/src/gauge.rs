@@ -1,10 +1,9 @@
 //! From an image and its maps to what heads and reasons are made of. Fit and inspection share it.
 
 use crate::error::{ProductError, Result};
-use crate::parts::Segments;
 use segad_core::{AnomalyMap, Image, ImageId, LabelMap, SegmentSource};
 use segad_features::{FeatureExtractor, FeatureParams, Scratch, SegmentIndex};
-use segad_segments::Source;
+use segad_segments::{PortableSegments, Source};
 
 pub(crate) struct Gauge {
     source: Source,
@@ -22,7 +21,7 @@ pub(crate) struct Gauged {
 
 impl Gauge {
     pub fn new(
-        segments: &Segments,
+        segments: &PortableSegments,
         size: usize,
         features: &FeatureParams,
         detectors: &[String],

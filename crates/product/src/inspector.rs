@@ -1,19 +1,18 @@
 //! The verdict on an image, and why.
 
-use crate::card::{Card, ClassifierCard, Head};
-use crate::detect::{DetectorSettings, Maps};
+use crate::card::{Card, ClassifierCard, Scorer};
 use crate::error::{ProductError, Result};
 use crate::gauge::{Gauge, segment_maxima};
 use crate::model::Model;
 use crate::neighbours::{Neighbour, neighbours};
 use crate::{classify, crossfit, draw};
-use segad_classifier_frozen::{Embedder, FittedHead};
-use segad_core::{AnomalyMap, Device, FeatureTable, Image, ImageId, LabelMap};
+use segad_core::{AnomalyMap, Device, FeatureTable, FitContext, Image, ImageId, LabelMap};
 use segad_features::{FeatureName, Scratch};
 use segad_forest::Forest;
+use segad_methods::frozen::{Embedder, FittedHead};
+use segad_methods::{Detector, DetectorSettings};
 use segad_nn::model::Settings;
 use serde::{Deserialize, Serialize};
-use std::num::NonZeroUsize;
 use std::path::Path;
 
 /// A model at work. It may move to another thread but not be shared by two: make one a thread from
@@ -21,7 +20,7 @@ use std::path::Path;
 pub struct Inspector {
     card: Card,
     pub(crate) settings: Vec<DetectorSettings>,
-    pub(crate) detectors: Vec<Box<dyn Maps>>,
+    pub(crate) detectors: Vec<Box<dyn Detector>>,
     gauge: Gauge,
     names: Vec<FeatureName>,
     pub(crate) classifier: Option<Classifier>,
@@ -148,11 +147,17 @@ impl Inspector {
         let settings: Vec<DetectorSettings> =
             card.detectors.iter().map(|d| d.settings.clone()).collect();
         let backbones = model.backbones()?;
-        let detectors = settings
-            .iter()
-            .enumerate()
-            .map(|(i, d)| d.load(&model.detector(i)?, &backbones, device, NonZeroUsize::MIN))
-            .collect::<Result<Vec<_>>>()?;
+        // One image at a time, so that neighbours in a batch cannot change a bit.
+        let ctx = FitContext {
+            device,
+            batch: 1,
+            ..FitContext::default()
+        };
+        let mut detectors = Vec::with_capacity(settings.len());
+        for (i, settings) in settings.iter().enumerate() {
+            let loaded = settings.load(&backbones, &model.detector(i)?, &ctx);
+            detectors.push(loaded.map_err(|e| ProductError::detector(settings.kind(), e))?);
+        }
         let size = settings.first().map(DetectorSettings::image_size);
         let size = size.ok_or_else(|| ProductError::Damaged("it has no detector".to_owned()))?;
         let names: Vec<String> = card.detectors.iter().map(|d| d.name.clone()).collect();
@@ -163,10 +168,10 @@ impl Inspector {
             .transpose()?;
         let forest = model.forest()?;
         let mut names = gauge.extractor.names().to_vec();
-        let fits = match &card.head {
-            Head::Detector { detector } => *detector < detectors.len(),
-            Head::Classifier { .. } => classifier.is_some(),
-            Head::Forest { g, .. } => {
+        let fits = match &card.scorer {
+            Scorer::Detector { detector } => *detector < detectors.len(),
+            Scorer::Classifier { .. } => classifier.is_some(),
+            Scorer::Forest { g, .. } => {
                 if g.is_some() {
                     let classifier = card
                         .classifier
@@ -236,10 +241,10 @@ impl Inspector {
         logit: Option<f32>,
         scratch: &mut Scratch,
     ) -> Result<f32> {
-        match (&self.card.head, &self.forest, logit) {
-            (Head::Detector { detector }, ..) => Ok(maps[*detector].max()),
-            (Head::Classifier { .. }, _, Some(logit)) => Ok(logit),
-            (Head::Forest { .. }, Some(forest), logit) => {
+        match (&self.card.scorer, &self.forest, logit) {
+            (Scorer::Detector { detector }, ..) => Ok(maps[*detector].max()),
+            (Scorer::Classifier { .. }, _, Some(logit)) => Ok(logit),
+            (Scorer::Forest { .. }, Some(forest), logit) => {
                 let mut features = self.gauge.gauge(image, maps, scratch)?.features;
                 features.extend(logit);
                 Ok(forest.margin(&features)?)
@@ -255,7 +260,7 @@ impl Inspector {
     /// # Errors
     /// As [`Inspector::inspect`].
     pub fn neighbours(&self, model: &Model, image: &Image, count: usize) -> Result<Vec<Neighbour>> {
-        neighbours(&self.detectors, model, image, count)
+        neighbours(&self.settings, &self.detectors, model, image, count)
     }
 
     /// The label map of an image at the size of the maps.
@@ -268,8 +273,8 @@ impl Inspector {
 
     fn judge(&self, image: &Image, maps: Vec<AnomalyMap>) -> Result<Inspection> {
         let logit = self.logit(image)?;
-        let (segments, score, mut reasons) = match (&self.card.head, &self.forest, logit) {
-            (Head::Forest { .. }, Some(forest), logit) => {
+        let (segments, score, mut reasons) = match (&self.card.scorer, &self.forest, logit) {
+            (Scorer::Forest { .. }, Some(forest), logit) => {
                 let gauged = self.gauge.gauge(image, &maps, &mut Scratch::default())?;
                 let mut features = gauged.features;
                 features.extend(logit);
@@ -280,12 +285,12 @@ impl Inspector {
                     self.forest_reasons(forest, features)?,
                 )
             }
-            (Head::Detector { detector }, ..) => {
+            (Scorer::Detector { detector }, ..) => {
                 let segments = self.gauge.label_map(image)?;
                 let reasons = self.map_reasons(*detector, &maps[*detector], &segments)?;
                 (segments, maps[*detector].max(), reasons)
             }
-            (Head::Classifier { .. }, _, Some(logit)) => (
+            (Scorer::Classifier { .. }, _, Some(logit)) => (
                 self.gauge.label_map(image)?,
                 logit,
                 self.classifier_reason(logit),
@@ -302,7 +307,7 @@ impl Inspector {
             score,
             verdict,
             probability: self.card.calibration.probability(f64::from(score)),
-            segments_by_weight: by_segment(&reasons, &self.card.head),
+            segments_by_weight: by_segment(&reasons, &self.card.scorer),
             reasons,
             map: self.relative(&maps)?,
             maps,
@@ -394,13 +399,13 @@ impl Inspector {
     }
 }
 
-fn by_segment(reasons: &[Reason], head: &Head) -> Vec<Weight> {
+fn by_segment(reasons: &[Reason], scorer: &Scorer) -> Vec<Weight> {
     let mut weights: Vec<Weight> = Vec::new();
     for r in reasons {
         match weights.iter_mut().find(|w| w.segment == r.segment) {
             // Contributions to a forest add up; of maxima the largest counts, and reasons come in
             // that order.
-            Some(w) if matches!(head, Head::Forest { .. }) => w.contribution += r.contribution,
+            Some(w) if matches!(scorer, Scorer::Forest { .. }) => w.contribution += r.contribution,
             Some(_) => {}
             None => weights.push(Weight {
                 segment: r.segment.clone(),

@@ -61,43 +61,49 @@
 //! images than the one that is shipped.
 
 mod auto;
+mod backbones;
 pub mod budget;
 mod calibrate;
 mod card;
+mod cards;
 mod classify;
 mod crossfit;
-mod detect;
+mod data;
 mod draw;
+mod entrants;
 mod error;
 mod export;
 mod file;
 mod fit;
-mod folds;
 mod gauge;
 mod heads;
 mod inspector;
 mod model;
 mod neighbours;
-mod parts;
 mod patches;
 mod record;
 mod samples;
 mod survey;
 pub mod threshold;
+mod units;
+mod unseen;
 
+pub use backbones::WeightsSource;
 pub use calibrate::{Calibration, CalibrationKind};
 pub use card::{
-    Candidate, Card, ClassifierCard, DataCard, DetectorCard, Head, Scored, Share, TrainingG, Unseen,
+    Candidate, Card, ClassifierCard, DataCard, DetectorCard, Scored, Scorer, Share, TrainingG,
+    Unseen,
 };
 pub use classify::ClassifierSettings;
-pub use detect::{DetectorSettings, WeightsSource};
+pub use data::{Data, Item};
 pub use error::{ProductError, Result};
 pub use export::Recorded;
 pub use file::SCHEMA;
-pub use fit::{Data, FitSettings, Item, fit};
+pub use fit::{FitSettings, fit};
 pub use inspector::{Inspection, Inspector, Reason, Verdict, Weight};
 pub use model::Model;
 pub use neighbours::Neighbour;
-pub use parts::Segments;
 pub use record::Record;
+pub use segad_methods::DetectorSettings;
+pub use segad_segments::PortableSegments as Segments;
 pub use threshold::{Operating, RateEstimate, Rule};

@@ -1,7 +1,7 @@
 //! A model file in memory.
 
+use crate::backbones::Backbones;
 use crate::card::Card;
-use crate::detect::Backbones;
 use crate::error::{ProductError, Result};
 use crate::file::{self, Sections};
 use segad_core::Image;
@@ -25,42 +25,48 @@ pub struct Model {
     sections: Sections,
 }
 
+/// What a model file is packed from.
+#[derive(Default)]
+pub(crate) struct Parts {
+    /// Those that the detectors need again.
+    pub backbones: Backbones,
+    pub detectors: Vec<SavedModel>,
+    /// The classifier and its backbone, which reaches deeper.
+    pub classifier: Option<(SavedModel, Backbones)>,
+    pub forest: Option<Forest>,
+    /// A sheet of the memory bank's patches.
+    pub patches: Option<Vec<u8>>,
+    pub samples: Vec<Vec<u8>>,
+}
+
 impl Model {
-    pub(crate) fn new(
-        card: Card,
-        backbones: &Backbones,
-        detectors: Vec<SavedModel>,
-        classifier: Option<(SavedModel, Backbones)>,
-        forest: Option<&Forest>,
-        patches: Option<Vec<u8>>,
-        samples: Vec<Vec<u8>>,
-    ) -> Result<Self> {
+    pub(crate) fn new(card: Card, parts: Parts) -> Result<Self> {
         let mut sections = Sections::new();
         sections.insert(CARD.to_owned(), serde_json::to_vec_pretty(&card)?);
-        for (kind, bytes) in &backbones.0 {
-            sections.insert(format!("{WEIGHTS}{kind}"), bytes.clone());
+        for (kind, bytes) in parts.backbones.0 {
+            sections.insert(format!("{WEIGHTS}{kind}"), bytes);
         }
-        for (i, detector) in detectors.into_iter().enumerate() {
+        for (i, detector) in parts.detectors.into_iter().enumerate() {
             sections.insert(
                 format!("detector/{i}/model.json"),
                 detector.header.into_bytes(),
             );
             sections.insert(format!("detector/{i}/model.safetensors"), detector.tensors);
         }
-        if let Some((classifier, backbones)) = classifier {
+        if let Some((classifier, backbones)) = parts.classifier {
             for (kind, bytes) in backbones.0 {
                 sections.insert(format!("{DEEP}{kind}"), bytes);
             }
             sections.insert(CLASSIFIER[0].to_owned(), classifier.header.into_bytes());
             sections.insert(CLASSIFIER[1].to_owned(), classifier.tensors);
         }
-        for (i, sample) in samples.into_iter().enumerate() {
+        for (i, sample) in parts.samples.into_iter().enumerate() {
             sections.insert(format!("{SAMPLES}{i}.png"), sample);
         }
-        if let Some(forest) = forest {
+        if let Some(forest) = parts.forest {
             sections.insert(FOREST.to_owned(), forest.to_bytes()?);
         }
-        if let Some(patches) = patches {
+        if let Some(patches) = parts.patches {
             sections.insert(PATCHES.to_owned(), patches);
         }
         Ok(Self { card, sections })

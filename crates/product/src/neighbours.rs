@@ -1,10 +1,10 @@
 //! The most suspicious places of an image beside the good patches that are most like them.
 
-use crate::detect::Maps;
-use crate::error::Result;
+use crate::error::{ProductError, Result};
 use crate::model::Model;
 use crate::patches::{COLUMNS, SIDE, crop};
 use segad_core::Image;
+use segad_methods::{Detector, DetectorSettings};
 
 /// A place of an image and the good patch nearest to it.
 #[derive(Clone, Debug)]
@@ -21,25 +21,24 @@ pub struct Neighbour {
 
 /// The `count` places that are farthest from everything good, none next to another.
 pub(crate) fn neighbours(
-    detectors: &[Box<dyn Maps>],
+    settings: &[DetectorSettings],
+    detectors: &[Box<dyn Detector>],
     model: &Model,
     image: &Image,
     count: usize,
 ) -> Result<Vec<Neighbour>> {
-    let (Some(bank), Some(sheet)) = (
-        detectors.iter().find_map(|d| d.patchcore()),
-        model.patches(),
-    ) else {
+    let mut banks = settings
+        .iter()
+        .zip(detectors)
+        .filter_map(|(settings, detector)| Some((settings.kind(), detector.memory_bank()?)));
+    let (Some((kind, bank)), Some(sheet)) = (banks.next(), model.patches()) else {
         return Ok(Vec::new());
     };
     let sheet = segad_imaging::decode(sheet)?;
-    let (grid, size) = (bank.grid(), bank.params().image_size());
+    let (grid, size) = (bank.grid(), bank.image_size());
     let found = bank
         .nearest(image)
-        .map_err(|e| crate::ProductError::Detector {
-            name: "patchcore".to_owned(),
-            source: e.into(),
-        })?;
+        .map_err(|e| ProductError::detector(kind, e))?;
     let mut order: Vec<usize> = (0..found.len()).collect();
     order.sort_by(|&a, &b| found[b].0.total_cmp(&found[a].0).then(a.cmp(&b)));
     let mut chosen: Vec<usize> = Vec::new();

@@ -1,9 +1,9 @@
 //! Small pictures of the patches in a memory bank.
 
+use crate::data::Data;
 use crate::error::{ProductError, Result};
-use crate::fit::Data;
-use segad_core::{FitContext, Image, Label};
-use segad_detector_patchcore::FittedPatchCore;
+use segad_core::{FitContext, Image};
+use segad_methods::MemoryBank;
 use std::collections::BTreeMap;
 
 /// Side of a patch's picture, in pixels of the detector's input.
@@ -14,20 +14,15 @@ pub(crate) const COLUMNS: usize = 64;
 /// The patches of a bank in its order, row after row, as a PNG; `None` if it is not known where
 /// they come from.
 pub(crate) fn sheet(
-    bank: &FittedPatchCore,
+    bank: &dyn MemoryBank,
     data: &Data<'_>,
     ctx: &FitContext,
 ) -> Result<Option<Vec<u8>>> {
-    let Some(sources) = bank.bank_sources() else {
+    let Some(sources) = bank.sources() else {
         return Ok(None);
     };
-    let (grid, size) = (bank.grid(), bank.params().image_size());
-    let good: Vec<_> = data
-        .items
-        .iter()
-        .filter(|i| i.sample.label == Label::Good)
-        .map(|i| &i.sample.id)
-        .collect();
+    let (grid, size) = (bank.grid(), bank.image_size());
+    let good = data.good();
     let mut by_image: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
     for (row, &source) in sources.iter().enumerate() {
         by_image
@@ -41,12 +36,7 @@ pub(crate) fn sheet(
         if ctx.cancel.is_cancelled() {
             return Err(ProductError::Cancelled);
         }
-        let id = good[index];
-        let failed = |source| ProductError::Image {
-            id: id.to_string(),
-            source,
-        };
-        let image = data.loader.load(id).map_err(failed)?;
+        let image = data.load(good[index])?;
         let image = segad_imaging::resize_bilinear(&image, size, size)?;
         for (row, place) in patches {
             let patch = crop(&image, place, grid)?;

@@ -1,7 +1,7 @@
 //! A few images that go with a model, for benches and for checks of what is exported.
 
-use crate::error::{ProductError, Result};
-use crate::fit::Data;
+use crate::data::Data;
+use crate::error::Result;
 use segad_core::Label;
 
 /// Larger images are brought down to this side.
@@ -19,12 +19,7 @@ pub(crate) fn choose(data: &Data<'_>, scores: &[f32]) -> Result<Vec<Vec<u8>>> {
         chosen.extend(of.last());
     }
     let encode = |i: usize| {
-        let id = &data.items[i].sample.id;
-        let failed = |source| ProductError::Image {
-            id: id.to_string(),
-            source,
-        };
-        let image = data.loader.load(id).map_err(failed)?;
+        let image = data.load(&data.items[i])?;
         let (height, width) = (image.height(), image.width());
         let most = height.max(width);
         if most <= LARGEST {

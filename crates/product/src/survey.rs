@@ -1,10 +1,10 @@
 //! What the images are, before anything is learned from them.
 
 use crate::card::{Candidate, DataCard};
+use crate::data::{Data, Item};
 use crate::error::{ProductError, Result};
-use crate::fit::{Data, Item};
-use crate::folds::{unit_counts, units};
 use crate::threshold::least_promise;
+use crate::units::{unit_counts, units};
 use rayon::prelude::*;
 use segad_core::{FitContext, Key, KeyHasher, Label};
 use std::collections::{BTreeMap, HashSet};
@@ -37,12 +37,7 @@ impl Survey {
             if ctx.cancel.is_cancelled() {
                 return Err(ProductError::Cancelled);
             }
-            let id = &item.sample.id;
-            let failed = |source| ProductError::Image {
-                id: id.to_string(),
-                source,
-            };
-            let image = data.loader.load(id).map_err(failed)?;
+            let image = data.load(item)?;
             let mut hasher = KeyHasher::new("pixels", 1);
             hasher
                 .field("height", &image.height())

@@ -3,14 +3,11 @@
 
 mod common;
 
-use common::{Plates, Random, SIDE, items, plate, settings};
+use common::{Plates, Random, items, plate, settings};
 use segad_core::{Device, FitContext, Image, Label};
-use segad_detector_efficientad::{DistillSettings, EfficientAdSettings, PdnSize};
-use segad_detector_fastflow::FastFlowSettings;
-use segad_detector_rd4ad::Rd4adSettings;
 use segad_product::{
-    Data, DetectorSettings, FitSettings, Head, Inspector, Item, Model, ProductError, Result, Rule,
-    Segments, Verdict, fit,
+    Data, DetectorSettings, FitSettings, Inspector, Item, Model, ProductError, Result, Rule,
+    Scorer, Segments, Verdict, fit,
 };
 use std::sync::OnceLock;
 
@@ -172,7 +169,7 @@ fn a_forests_reasons_add_up_to_its_score() {
     let model = model();
     let mut card = model.card().clone();
     card.operating.threshold = 0.0;
-    if let Head::Forest { .. } = card.head {
+    if let Scorer::Forest { .. } = card.scorer {
         let inspector = Inspector::new(model, Device::Cpu).unwrap();
         let [a, b] =
             ["good/3.png", "bad/scratch/2.png"].map(|n| inspector.inspect(&plate(n)).unwrap());
@@ -288,51 +285,40 @@ fn recorded(detector: DetectorSettings) {
     assert!(inspector.export(&[], path).is_err());
 }
 
-fn named(kind: &str, size: usize) -> DetectorSettings {
-    DetectorSettings::named(kind, segad_nn::BackboneKind::Resnet18, size).unwrap()
+/// A detector on ResNet-18 with these settings.
+fn read(kind: &str, settings: &str) -> DetectorSettings {
+    DetectorSettings::read(kind, &toml::from_str(settings).unwrap()).unwrap()
 }
 
 #[test]
 fn patchcore_is_recorded() {
-    recorded(named("patchcore", SIDE));
+    recorded(read("patchcore", "backbone = 'resnet18'\nimage_size = 64"));
 }
 
 #[test]
 fn fastflow_is_recorded() {
-    let DetectorSettings::FastFlow(s) = named("fastflow", SIDE) else {
-        panic!("another detector")
-    };
-    recorded(DetectorSettings::FastFlow(FastFlowSettings {
-        epochs: 1,
-        flow_steps: 2,
-        ..s
-    }));
+    let settings = "backbone = 'resnet18'\nimage_size = 64\nepochs = 1\nflow_steps = 2";
+    recorded(read("fastflow", settings));
 }
 
 #[test]
 fn rd4ad_is_recorded() {
-    let DetectorSettings::Rd4ad(s) = named("rd4ad", SIDE) else {
-        panic!("another detector")
-    };
-    recorded(DetectorSettings::Rd4ad(Rd4adSettings { epochs: 1, ..s }));
+    let settings = "backbone = 'resnet18'\nimage_size = 64\nepochs = 1";
+    recorded(read("rd4ad", settings));
 }
 
 #[test]
 fn efficientad_is_recorded() {
-    let DetectorSettings::EfficientAd(s) = named("efficientad", 128) else {
-        panic!("another detector")
-    };
-    let distill = s.distill.clone().unwrap();
-    let distill = DistillSettings {
-        network: PdnSize::Small,
-        image_size: 128,
-        iterations: 1,
-        batch: 1,
-        ..distill
-    };
-    recorded(DetectorSettings::EfficientAd(EfficientAdSettings {
-        iterations: 1,
-        distill: Some(distill),
-        ..s
-    }));
+    let settings = "
+        teacher = 'distilled'
+        image_size = 128
+        iterations = 1
+        [distill]
+        network = 'small'
+        backbone = 'resnet18'
+        image_size = 128
+        iterations = 1
+        batch = 1
+    ";
+    recorded(read("efficientad", settings));
 }

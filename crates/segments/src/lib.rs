@@ -16,7 +16,8 @@
 //! - [`ClusteredParams`]: found from good images only, by [`PlaceSums`] (one map) or
 //!   [`PatchSample`] (one per image).
 //!
-//! [`SegmentsSpec`] is how an experiment file names one, [`open`] opens it, [`Source::digest`] is
+//! [`SegmentsSpec`] is how an experiment file names one, [`open`] opens it, [`PortableSegments`]
+//! carries one along without its files, [`Source::digest`] is
 //! its part of a key, and [`QualityReport`] and [`overlay`] help people to check it.
 //!
 //! ```
@@ -37,6 +38,7 @@ mod error;
 mod fixed;
 mod folder;
 mod foreground;
+mod portable;
 mod posed;
 mod raster;
 mod report;
@@ -54,6 +56,7 @@ pub use error::SegmentsError;
 pub use fixed::{StaticMap, shipped, shipped_names, shipped_text};
 pub use folder::{Folder, FolderParams};
 pub use foreground::{Foreground, ForegroundParams, ForegroundReport, Piece};
+pub use portable::PortableSegments;
 pub use posed::{Pose, Posed};
 pub use report::{QualityReport, SMALL_SEGMENT, SegmentQuality, overlay};
 pub use shape::Shape;

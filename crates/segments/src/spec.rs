@@ -1,9 +1,7 @@
 use crate::folder::FolderParams;
 use crate::foreground::ForegroundParams;
-use crate::{
-    ClusteredParams, Folder, Foreground, Posed, SegmentsError, Shapes, Source, StaticMap,
-    TorchScriptParams, shipped,
-};
+use crate::portable::ASPECT_TOLERANCE;
+use crate::{ClusteredParams, Folder, PortableSegments, SegmentsError, Source, TorchScriptParams};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -61,7 +59,7 @@ pub struct PosedParams {
 }
 
 fn default_tolerance() -> f64 {
-    0.15
+    ASPECT_TOLERANCE
 }
 
 /// Written by hand so that a wrong key is named; an untagged enum would only say that nothing
@@ -124,32 +122,28 @@ pub fn open(
     height: usize,
     width: usize,
 ) -> Result<Source, SegmentsError> {
-    Ok(match spec {
-        SegmentsSpec::Named(name) => match name.as_str() {
-            "whole" => Source::Static(StaticMap::whole(height, width)?),
-            "foreground" => {
-                Source::Foreground(Foreground::new(ForegroundParams::default(), height, width)?)
-            }
-            name => Source::Static(StaticMap::new(&shipped(name)?, height, width)?),
-        },
-        SegmentsSpec::Table(SegmentsTable::Static(p)) => Source::Static(StaticMap::new(
-            &Shapes::read(&base_dir.join(&p.path))?,
-            height,
-            width,
-        )?),
-        SegmentsSpec::Table(SegmentsTable::Folder(p)) => {
-            Source::Folder(Folder::new(p.clone(), base_dir, height, width)?)
+    let portable = match spec {
+        SegmentsSpec::Named(name) => name.parse()?,
+        SegmentsSpec::Table(SegmentsTable::Static(p)) => {
+            let (file, text) = read(base_dir, &p.path)?;
+            PortableSegments::Shapes { file, text }
         }
         SegmentsSpec::Table(SegmentsTable::Foreground(p)) => {
-            Source::Foreground(Foreground::new(p.clone(), height, width)?)
+            let params = p.clone();
+            PortableSegments::Foreground { params }
         }
         SegmentsSpec::Table(SegmentsTable::Posed(p)) => {
-            let path = base_dir.join(&p.path);
-            let text = crate::shapes::read_text(&path)?;
-            let foreground = Foreground::new(p.foreground.clone(), height, width)?;
-            let file = path.display().to_string();
-            let posed = Posed::new(&file, &text, foreground, p.aspect_tolerance, height, width)?;
-            Source::Posed(Box::new(posed))
+            let (file, text) = read(base_dir, &p.path)?;
+            PortableSegments::Posed {
+                file,
+                text,
+                foreground: p.foreground.clone(),
+                aspect_tolerance: p.aspect_tolerance,
+            }
+        }
+        SegmentsSpec::Table(SegmentsTable::Folder(p)) => {
+            let folder = Folder::new(p.clone(), base_dir, height, width)?;
+            return Ok(Source::Folder(folder));
         }
         SegmentsSpec::Table(SegmentsTable::TorchScript(p)) => {
             p.check()?;
@@ -165,5 +159,13 @@ pub fn open(
                 from: "its good training images",
             });
         }
-    })
+    };
+    portable.open(height, width)
+}
+
+/// A file of shapes: its name for messages, and its text.
+fn read(base_dir: &Path, path: &Path) -> Result<(String, String), SegmentsError> {
+    let path = base_dir.join(path);
+    let text = crate::shapes::read_text(&path)?;
+    Ok((path.display().to_string(), text))
 }

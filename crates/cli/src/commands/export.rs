@@ -7,7 +7,7 @@ use segad_core::Device;
 use segad_imaging::encode_labels_png;
 use segad_methods::frozen;
 use segad_nn::Preprocess;
-use segad_product::{Card, Head, Inspector, Recorded};
+use segad_product::{Card, Inspector, Recorded, Scorer};
 use segad_runner::Failure;
 
 pub(super) fn run(args: &Export) -> Result<(), Failure> {
@@ -106,13 +106,13 @@ fn definition(card: &Card) -> String {
             input(&c.settings.backbone.preprocess(side, side))
         ));
     }
-    match &card.head {
-        Head::Detector { detector } => out.push_str(&format!(
+    match &card.scorer {
+        Scorer::Detector { detector } => out.push_str(&format!(
             "- The score is the largest value of the map of {}.\n",
             card.detectors[*detector].name
         )),
-        Head::Classifier { .. } => out.push_str("- The score is the classifier's logit.\n"),
-        Head::Forest { .. } => {
+        Scorer::Classifier { .. } => out.push_str("- The score is the classifier's logit.\n"),
+        Scorer::Forest { .. } => {
             let level = 100.0 * card.features.quantile;
             out.push_str(&format!(
                 "- `segments.png`: values 0 to {} are the labels of {} (where segments depend on the image: those of one \

@@ -143,7 +143,7 @@ fn settings(
             backbone.and_then(|backbone| {
                 kinds
                     .iter()
-                    .map(|k| DetectorSettings::named(k, backbone, args.image_size))
+                    .map(|k| Ok(DetectorSettings::named(k, backbone, args.image_size)?))
                     .collect()
             })
         }

@@ -15,6 +15,7 @@ use segad_runner::segmenter::{self, Script};
 use segad_segments::{
     ClusteredParams, Foreground, ForegroundParams, QualityReport, SegmentsSpec, SegmentsTable,
 };
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Value;
 
@@ -162,8 +163,8 @@ struct Good {
 }
 
 impl GoodImages<BoxError> for Good {
-    fn ids(&self) -> &[ImageId] {
-        &self.ids
+    fn count(&self) -> usize {
+        self.ids.len()
     }
 
     fn batch(&self) -> usize {
@@ -174,7 +175,8 @@ impl GoodImages<BoxError> for Good {
         Ok(())
     }
 
-    fn load(&self, ids: &[ImageId]) -> Result<Vec<Image>, BoxError> {
+    fn load(&self, images: Range<usize>) -> Result<Vec<Image>, BoxError> {
+        let ids = &self.ids[images];
         ids.par_iter().map(|id| self.folder.load(id)).collect()
     }
 }

@@ -10,6 +10,7 @@ use segad_methods::clusters::{self, Clusters, GoodImages, learn};
 use segad_nn::PatchFeatures;
 use segad_segments::{ClusteredParams, PatchClusters, SegmentsTable};
 use segad_store::{Draft, LabelMapsWriter, MapsReader};
+use std::ops::Range;
 use toml::Value;
 
 /// File of what patches were clustered into.
@@ -142,8 +143,8 @@ struct Good<'a> {
 }
 
 impl GoodImages<BoxError> for Good<'_> {
-    fn ids(&self) -> &[ImageId] {
-        &self.ids
+    fn count(&self) -> usize {
+        self.ids.len()
     }
 
     fn batch(&self) -> usize {
@@ -155,15 +156,16 @@ impl GoodImages<BoxError> for Good<'_> {
         going(self.at)
     }
 
-    fn load(&self, ids: &[ImageId]) -> Result<Vec<Image>, BoxError> {
-        load(self.at, ids)
+    fn load(&self, images: Range<usize>) -> Result<Vec<Image>, BoxError> {
+        load(self.at, &self.ids[images])
     }
 
     fn detectors(&self) -> usize {
         self.readers.len()
     }
 
-    fn maps(&self, id: &ImageId) -> Result<Vec<AnomalyMap>, BoxError> {
+    fn maps(&self, image: usize) -> Result<Vec<AnomalyMap>, BoxError> {
+        let id = &self.ids[image];
         let mut maps = Vec::with_capacity(self.readers.len());
         for reader in &self.readers {
             let row = reader

@@ -1,10 +1,11 @@
-//! Groups and folds: what belongs together stays together.
+//! What belongs together and stays together in folds.
 
+use crate::data::Item;
 use crate::error::{ProductError, Result};
-use crate::fit::Item;
 use rand::Rng;
 use segad_core::{Key, Label, Seed};
-use std::collections::{BTreeMap, HashMap};
+use segad_methods::folds::{Rule, place};
+use std::collections::{HashMap, HashSet};
 
 /// Which unit each image is of: images of one named group, and pictures that are equal pixel for
 /// pixel, form one.
@@ -24,15 +25,14 @@ pub(crate) fn units(items: &[Item], pixels: &[Key]) -> Result<Vec<usize>> {
         let first = *by_pixels.entry(&pixels[i]).or_insert(i);
         let other = &items[first];
         if other.sample.label != item.sample.label {
-            let (good, bad) = if item.sample.label.is_bad() {
+            let (good, bad) = if item.is_bad() {
                 (other, item)
             } else {
                 (item, other)
             };
-            let name = |i: &Item| i.sample.id.to_string();
             return Err(ProductError::Contradiction {
-                good: name(good),
-                bad: name(bad),
+                good: good.sample.id.to_string(),
+                bad: bad.sample.id.to_string(),
             });
         }
         join(&mut parent, first, i);
@@ -40,23 +40,25 @@ pub(crate) fn units(items: &[Item], pixels: &[Key]) -> Result<Vec<usize>> {
     let good: Vec<&Key> = items
         .iter()
         .zip(pixels)
-        .filter(|(i, _)| !i.sample.label.is_bad())
+        .filter(|(i, _)| !i.is_bad())
         .map(|(_, k)| k)
         .collect();
     if good.len() > 1 && good.iter().all(|k| *k == good[0]) {
         return Err(ProductError::Identical { count: good.len() });
     }
-    let roots: Vec<usize> = (0..items.len()).map(|i| root(&mut parent, i)).collect();
     let mut numbers = HashMap::new();
-    let mut number = |root: usize| {
+    let mut units = Vec::with_capacity(items.len());
+    for i in 0..items.len() {
         let next = numbers.len();
-        *numbers.entry(root).or_insert(next)
-    };
-    Ok(roots.into_iter().map(&mut number).collect())
+        units.push(*numbers.entry(root(&mut parent, i)).or_insert(next));
+    }
+    Ok(units)
 }
 
+/// The first image of the unit, in a forest of images where each points towards it.
 fn root(parent: &mut [usize], mut i: usize) -> usize {
     while parent[i] != i {
+        // Halving the way makes the next search shorter.
         parent[i] = parent[parent[i]];
         i = parent[i];
     }
@@ -70,18 +72,12 @@ fn join(parent: &mut [usize], a: usize, b: usize) {
 
 /// How many units have an image of each label: good, bad.
 pub(crate) fn unit_counts(items: &[Item], units: &[usize]) -> (usize, usize) {
-    let count = |label: Label| {
-        let mut of: Vec<usize> = items
-            .iter()
-            .zip(units)
-            .filter(|(i, _)| i.sample.label == label)
-            .map(|(_, &u)| u)
-            .collect();
-        of.sort_unstable();
-        of.dedup();
-        of.len()
-    };
-    (count(Label::Good), count(Label::Bad))
+    let [good, bad] = [Label::Good, Label::Bad].map(|label| {
+        let images = items.iter().zip(units);
+        let own = images.filter(|(i, _)| i.sample.label == label);
+        own.map(|(_, &unit)| unit).collect::<HashSet<_>>().len()
+    });
+    (good, bad)
 }
 
 /// The fold of each image, 0…K−1: whole units, dealt so that every fold has about its share of good
@@ -95,42 +91,15 @@ pub(crate) fn folds(
 ) -> (Vec<usize>, usize) {
     let (good, bad) = unit_counts(items, units);
     let k = wanted.min(good).min(bad).max(2);
-    // Per unit: good and bad images.
-    let mut sizes: BTreeMap<usize, [usize; 2]> = BTreeMap::new();
-    for (item, &unit) in items.iter().zip(units) {
-        sizes.entry(unit).or_default()[usize::from(item.sample.label.as_u8())] += 1;
-    }
-    let mut order: Vec<(usize, [usize; 2])> = sizes.into_iter().collect();
+    let count = units.iter().max().map_or(0, |last| last + 1);
+    let mut order: Vec<usize> = (0..count).collect();
     let mut rng = seed.derive("folds").rng();
-    for i in (1..order.len()).rev() {
+    for i in (1..count).rev() {
         let j = ((u128::from(rng.next_u64()) * (i as u128 + 1)) >> 64) as usize;
         order.swap(i, j);
     }
-    // Those with most bad images first: they are the hardest to deal evenly.
-    order.sort_by_key(|(_, [good, bad])| std::cmp::Reverse((*bad, *good)));
-    let total = |label: usize| order.iter().map(|(_, n)| n[label]).sum::<usize>().max(1) as f64;
-    let totals = [total(0), total(1)];
-    let mut filled = vec![[0usize; 2]; k];
-    let mut fold_of = HashMap::new();
-    for (unit, size) in &order {
-        let load = |fold: &[usize; 2]| -> f64 {
-            let share = |label: usize| (fold[label] + size[label]) as f64 / totals[label];
-            // Squares: two half-full folds are better than a full and an empty one.
-            [0, 1]
-                .into_iter()
-                .filter(|&l| size[l] > 0)
-                .map(|l| share(l).powi(2))
-                .sum()
-        };
-        let best = (0..k).fold(0, |best, f| {
-            let (a, b) = (load(&filled[f]), load(&filled[best]));
-            if a < b { f } else { best }
-        });
-        filled[best][0] += size[0];
-        filled[best][1] += size[1];
-        fold_of.insert(*unit, best);
-    }
-    (units.iter().map(|u| fold_of[u]).collect(), k)
+    let labels: Vec<Label> = items.iter().map(|i| i.sample.label).collect();
+    (place(&labels, units, order, k, Rule::Squares), k)
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
-//! Segment sources that a model file can carry.
-
-use crate::error::{ProductError, Result};
-use segad_core::LabelMap;
-use segad_segments::{
-    Foreground, ForegroundParams, Posed, SegmentsError, Shapes, Source, StaticMap,
+use crate::{
+    Foreground, ForegroundParams, Posed, SegmentsError, Shapes, Source, StaticMap, shipped_text,
 };
+use segad_core::LabelMap;
 use serde::{Deserialize, Serialize};
 
-/// Which part of the product a pixel belongs to, with everything needed to say so about a new
-/// image.
+/// How much the ratio of the product's sides may differ from the template's, unless a file says
+/// otherwise.
+pub(crate) const ASPECT_TOLERANCE: f64 = 0.15;
+
+/// A source with everything in it that is needed to open it anywhere: it names no file that would
+/// have to come along.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Segments {
+pub enum PortableSegments {
     /// One segment, the whole image.
     Whole,
     /// Shapes, one map for all images.
@@ -48,15 +49,16 @@ pub enum Segments {
     },
 }
 
-impl Segments {
-    /// Segments from the text of a file of shapes: posed if the file has the key `inside`, else one
-    /// map for all images.
+impl PortableSegments {
+    /// The text of a file of shapes: posed if the file has the key `inside`, else one map for all
+    /// images.
     ///
     /// # Errors
     /// The file's own.
-    pub fn from_text(file: &str, text: &str) -> Result<Self> {
-        let (file, text) = (file.to_owned(), text.to_owned());
-        let shapes = Shapes::parse(&file, &text)?;
+    pub fn from_text(file: &str, text: &str) -> Result<Self, SegmentsError> {
+        let shapes = Shapes::parse(file, text)?;
+        let file = file.to_owned();
+        let text = text.to_owned();
         match StaticMap::new(&shapes, 64, 64) {
             // A small segment may have no pixel at this size; the size of the maps decides.
             Ok(_) | Err(SegmentsError::EmptySegment { .. }) => Ok(Self::Shapes { file, text }),
@@ -64,12 +66,13 @@ impl Segments {
                 file,
                 text,
                 foreground: ForegroundParams::default(),
-                aspect_tolerance: 0.15,
+                aspect_tolerance: ASPECT_TOLERANCE,
             }),
         }
     }
 
-    pub(crate) fn found(map: &LabelMap, names: &[String]) -> Self {
+    /// One map for all images, at its own size.
+    pub fn found(map: &LabelMap, names: &[String]) -> Self {
         let mut runs: Vec<(u8, u32)> = Vec::new();
         for &label in map.labels() {
             match runs.last_mut() {
@@ -84,30 +87,19 @@ impl Segments {
         }
     }
 
-    /// The source at the size of the maps.
+    /// The source at the size of the anomaly maps.
     ///
     /// # Errors
     /// The source's own, e.g. a segment without a pixel.
-    pub fn open(&self, height: usize, width: usize) -> Result<Source> {
+    pub fn open(&self, height: usize, width: usize) -> Result<Source, SegmentsError> {
         Ok(match self {
             Self::Whole => Source::Static(StaticMap::whole(height, width)?),
             Self::Shapes { file, text } => {
                 Source::Static(StaticMap::new(&Shapes::parse(file, text)?, height, width)?)
             }
-            Self::Found {
-                names,
-                size: [h, w],
-                runs,
-            } => {
-                // A damaged list must not ask for more than the map holds.
-                let most = h.saturating_mul(*w);
-                let labels = runs
-                    .iter()
-                    .flat_map(|&(label, n)| std::iter::repeat_n(label, n as usize));
-                let labels: Vec<u8> = labels.take(most.saturating_add(1)).collect();
-                let segments = u8::try_from(names.len()).unwrap_or(u8::MAX);
-                let map = LabelMap::new(*h, *w, labels, segments)?;
-                let map = if [*h, *w] == [height, width] {
+            Self::Found { names, size, runs } => {
+                let map = unpack(names.len(), *size, runs)?;
+                let map = if *size == [height, width] {
                     map
                 } else {
                     segad_imaging::resize_labels(&map, height, width)?
@@ -142,23 +134,65 @@ impl Segments {
     }
 }
 
-impl std::str::FromStr for Segments {
-    type Err = ProductError;
+fn unpack(
+    segments: usize,
+    [height, width]: [usize; 2],
+    runs: &[(u8, u32)],
+) -> Result<LabelMap, SegmentsError> {
+    // A damaged list must not ask for more memory than the map takes.
+    let most = height.saturating_mul(width).saturating_add(1);
+    let repeated = runs
+        .iter()
+        .flat_map(|&(label, n)| std::iter::repeat_n(label, n as usize));
+    let labels: Vec<u8> = repeated.take(most).collect();
+    let segments = u8::try_from(segments).unwrap_or(u8::MAX);
+    Ok(LabelMap::new(height, width, labels, segments)?)
+}
+
+impl std::str::FromStr for PortableSegments {
+    type Err = SegmentsError;
 
     /// `whole`, `foreground`, or the name of a shipped map.
-    fn from_str(name: &str) -> Result<Self> {
+    fn from_str(name: &str) -> Result<Self, SegmentsError> {
         match name {
             "whole" => Ok(Self::Whole),
             "foreground" => Ok(Self::Foreground {
                 params: ForegroundParams::default(),
             }),
-            name => {
-                let text = segad_segments::shipped_text(name)?;
-                Ok(Self::Shapes {
-                    file: format!("{name}.toml"),
-                    text: text.to_owned(),
-                })
-            }
+            name => Ok(Self::Shapes {
+                file: format!("{name}.toml"),
+                text: shipped_text(name)?.to_owned(),
+            }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_found_map_opens_at_any_size() {
+        let map = LabelMap::new(2, 4, vec![0, 0, 1, 1, 0, 0, 1, 1], 2).unwrap();
+        let names = ["left", "right"].map(String::from);
+        let found = PortableSegments::found(&map, &names);
+        let PortableSegments::Found { runs, .. } = &found else {
+            panic!("{found:?}")
+        };
+        assert_eq!(runs, &[(0, 2), (1, 2), (0, 2), (1, 2)]);
+        let Source::Static(same) = found.open(2, 4).unwrap() else {
+            panic!("one map for all images")
+        };
+        assert_eq!(same.map(), &map);
+        let Source::Static(large) = found.open(4, 8).unwrap() else {
+            panic!("one map for all images")
+        };
+        assert_eq!(large.map().areas(), [16, 16]);
+        let damaged = PortableSegments::Found {
+            names: names.to_vec(),
+            size: [2, 4],
+            runs: vec![(0, u32::MAX)],
+        };
+        assert!(damaged.open(2, 4).is_err());
     }
 }
