@@ -289,5 +289,5 @@ fn what_cannot_be_served_is_said() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let said = expect(place.segad(&["serve", "--listen", &address]), 3);
-    assert!(said.contains("cannot be listened on"), "{said}");
+    assert!(said.contains("cannot listen on"), "{said}");
 }

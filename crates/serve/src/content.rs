@@ -2,7 +2,7 @@ use segad_core::{AnomalyMap, BoxError, Image, Label, LabelMap};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// What is served. Without a part its routes answer 404 and the page does not show it.
+/// What is served. If a part is absent, its routes answer 404 and the page hides it.
 #[derive(Clone, Default)]
 pub struct Content {
     /// Answers `POST /v1/inspect`.
@@ -35,7 +35,7 @@ pub struct About {
     pub segments: Vec<String>,
     /// Detectors in the order of their maps.
     pub detectors: Vec<String>,
-    /// What else there is to know: names and values.
+    /// Further facts: names and values.
     pub facts: Vec<(String, String)>,
 }
 
@@ -52,7 +52,7 @@ pub struct Answer {
     pub reasons: Vec<Reason>,
     /// One map per detector, over the whole image.
     pub maps: Vec<MapPicture>,
-    /// Which segment each pixel of the maps belongs to.
+    /// The segment that each pixel of the maps belongs to.
     pub segments: Option<LabelMap>,
 }
 
@@ -65,9 +65,9 @@ pub struct Reason {
     pub detector: String,
     /// The statistic.
     pub statistic: String,
-    /// Its value; none where it is missing.
+    /// Its value, if it is not missing.
     pub value: Option<f32>,
-    /// Where good images usually lie, where that is known.
+    /// The usual range on good images, if known.
     pub usual: Option<[f32; 2]>,
     /// What it adds to the score; positive is towards bad.
     pub contribution: f64,
@@ -100,24 +100,23 @@ pub trait Gallery: Send + Sync {
     /// Names of the sets, in the order of the menu.
     fn names(&self) -> Vec<String>;
 
-    /// A set by its position, which is below the number of names. Asked for often: keep what was
-    /// read.
+    /// A set by its position, which is below the number of names. Called often: keep what was read.
     ///
     /// # Errors
     /// Whatever keeps it from being read.
-    fn run(&self, run: usize) -> Result<Arc<Run>, BoxError>;
+    fn set(&self, set: usize) -> Result<Arc<ImageSet>, BoxError>;
 
-    /// A layer of an image; all three are positions and lie within their lists. Any size: layers of
-    /// an image are stretched over one another.
+    /// A layer of an image; all three are positions within their lists. Any size: layers of an
+    /// image are stretched over one another.
     ///
     /// # Errors
     /// Whatever keeps it from being read or drawn.
-    fn picture(&self, run: usize, item: usize, layer: usize) -> Result<Image, BoxError>;
+    fn picture(&self, set: usize, item: usize, layer: usize) -> Result<Image, BoxError>;
 }
 
 /// Scored images that belong together.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Run {
+pub struct ImageSet {
     /// Remarks.
     pub notes: Vec<String>,
     /// The threshold in use, where there is one.

@@ -1,9 +1,9 @@
 //! Shapes that the page draws: checked, painted and written by the same code that reads them for a
 //! fit.
 
+use crate::app::App;
 use crate::body;
 use crate::reply::{Fault, data_url, json};
-use crate::routes::App;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::Response;

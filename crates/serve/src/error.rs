@@ -1,12 +1,12 @@
 use std::net::SocketAddr;
 use thiserror::Error;
 
-/// Why the server could not start or go on.
+/// Why the server could not start or continue.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The address cannot be listened on.
-    #[error("{address}: cannot be listened on: {cause}; choose another with --listen")]
+    /// Listening on the address failed.
+    #[error("cannot listen on {address}: {cause}; choose another address with --listen")]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -14,13 +14,13 @@ pub enum ServeError {
         cause: std::io::Error,
     },
     /// A setting outside its range.
-    #[error("{name} = {value}; expected {expected}")]
+    #[error("{name} = {value}: expected {expected}")]
     Setting {
         /// The setting.
         name: &'static str,
         /// Its value.
         value: String,
-        /// What it may be.
+        /// What it must be.
         expected: &'static str,
     },
     /// The operating system refused what a server needs.

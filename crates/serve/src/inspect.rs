@@ -1,9 +1,9 @@
 //! `POST /v1/inspect`.
 
+use crate::app::App;
 use crate::body;
 use crate::content::{Answer, Reason, Refusal};
 use crate::reply::{Fault, data_url, json};
-use crate::routes::App;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
@@ -16,13 +16,13 @@ use tokio::time::Instant;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Options {
-    /// Heat maps and segments, as PNG in data URLs.
+    /// Whether to answer with heat maps and segments, as PNG in data URLs.
     #[serde(default)]
     pictures: bool,
 }
 
 #[derive(Serialize)]
-struct Told {
+struct Reply {
     score: f32,
     threshold: f64,
     verdict: Label,
@@ -52,7 +52,7 @@ pub(crate) async fn inspect(
         .content
         .inspector
         .clone()
-        .ok_or_else(|| Fault::absent("a model"))?;
+        .ok_or_else(|| Fault::absent("model"))?;
     let Query(options) =
         options.map_err(|e| Fault::new(StatusCode::BAD_REQUEST, "query", e.body_text()))?;
     let (parts, body) = request.into_parts();
@@ -67,20 +67,20 @@ pub(crate) async fn inspect(
     .await?;
     let metrics = app.metrics.clone();
     let threshold = app.threshold;
-    let work = move || {
+    let inspect = move || {
         let start = Instant::now();
         let answer = inspector.inspect(&received.bytes)?;
         metrics.inspected(answer.verdict.is_bad(), start.elapsed());
-        told(answer, threshold, options.pictures).map_err(|e| Refusal::Internal(e.to_string()))
+        reply(answer, threshold, options.pictures).map_err(|e| Refusal::Internal(e.to_string()))
     };
-    match app.inspections.run(work).await? {
-        Ok(told) => json(&told),
+    match app.inspections.run(inspect).await? {
+        Ok(reply) => json(&reply),
         Err(Refusal::Image(m)) => Err(Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "image", m)),
         Err(Refusal::Internal(m)) => Err(Fault::internal(m)),
     }
 }
 
-/// The types that a form of another site's page cannot send.
+/// Accepts only types that a form on another site's page cannot send.
 fn check_type(headers: &HeaderMap) -> Result<(), Fault> {
     let Some(stated) = headers.get(header::CONTENT_TYPE) else {
         return Ok(());
@@ -106,7 +106,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), Fault> {
     ))
 }
 
-fn told(answer: Answer, threshold: f64, pictures: bool) -> Result<Told, BoxError> {
+fn reply(answer: Answer, threshold: f64, pictures: bool) -> Result<Reply, BoxError> {
     let Answer {
         score,
         verdict,
@@ -121,12 +121,11 @@ fn told(answer: Answer, threshold: f64, pictures: bool) -> Result<Told, BoxError
         } else {
             None
         };
-        let (height, width, max) = (m.map.height(), m.map.width(), m.map.max());
         Ok(Map {
             detector: m.detector,
-            height,
-            width,
-            max,
+            height: m.map.height(),
+            width: m.map.width(),
+            max: m.map.max(),
             picture,
         })
     });
@@ -136,7 +135,7 @@ fn told(answer: Answer, threshold: f64, pictures: bool) -> Result<Told, BoxError
         .map(|s| encode_labels_png(&s))
         .transpose()?;
     let segments = segments.map(|png| data_url(&png));
-    Ok(Told {
+    Ok(Reply {
         score,
         threshold,
         verdict,

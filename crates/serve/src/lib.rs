@@ -1,12 +1,12 @@
-//! A web page and an HTTP API on this machine: inspect an image, look through scored images, choose
-//! a threshold, draw segments.
+//! A local web page and HTTP API: inspect an image, browse scored images, choose a threshold, draw
+//! segments.
 //!
-//! What answers is given from outside: [`Inspect`] turns the bytes of an image into an [`Answer`]
-//! (score, verdict, reasons, maps); [`Gallery`] brings scored images and their pictures. Either may
-//! be absent. [`Server`] puts them behind HTTP/1.1 and guards them: sizes, times, memory and
+//! The caller supplies what answers: [`Inspect`] turns the bytes of an image into an [`Answer`]
+//! (score, verdict, reasons, maps), [`Gallery`] supplies scored images and their pictures. Either
+//! may be absent. [`Server`] puts them behind HTTP/1.1 and protects them: sizes, times, memory and
 //! concurrency have [`Limits`], work beyond them is refused with 503 and `Retry-After`, requests
-//! for another host or from another site are refused, pictures are named by number and never by
-//! path, and the page itself is compiled in, loads nothing from elsewhere and never turns text into
+//! for another host or from another site are refused, pictures are addressed by number and never by
+//! path, and the page is compiled in, loads nothing from elsewhere and never turns text into
 //! markup. `docs/http-api.md` describes every route.
 //!
 //! Scores are raw, larger is more anomalous; an image is called bad if its score ≥ the threshold.
@@ -26,6 +26,7 @@
 //! # }
 //! ```
 
+mod app;
 mod assets;
 mod body;
 mod connection;
@@ -43,8 +44,8 @@ mod server;
 mod workers;
 
 pub use content::{
-    About, Answer, Content, Gallery, Inspect, Item, Layer, LayerKind, MapPicture, Reason, Refusal,
-    Run,
+    About, Answer, Content, Gallery, ImageSet, Inspect, Item, Layer, LayerKind, MapPicture, Reason,
+    Refusal,
 };
 pub use error::ServeError;
 pub use limits::{Limits, Settings};

@@ -1,7 +1,6 @@
 //! Counters in the text format of Prometheus (version 0.0.4).
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -40,8 +39,9 @@ impl Drop for Held<'_> {
     }
 }
 
-fn count<K: Ord>(of: &Mutex<BTreeMap<K, u64>>, key: K) {
-    *of.lock()
+fn count<K: Ord>(counters: &Mutex<BTreeMap<K, u64>>, key: K) {
+    *counters
+        .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .entry(key)
         .or_default() += 1;
@@ -70,88 +70,76 @@ impl Metrics {
 
     pub(crate) fn text(&self) -> String {
         let mut out = String::new();
-        let mut family = |name: &str, kind: &str, help: &str, lines: &[(String, String)]| {
-            let _ = writeln!(
-                out,
-                "# HELP segad_{name} {help}\n# TYPE segad_{name} {kind}"
-            );
-            for (suffix, value) in lines {
-                let _ = writeln!(out, "segad_{name}{suffix} {value}");
-            }
-        };
-        let lock = |m: &Mutex<BTreeMap<(&'static str, u16), u64>>| {
-            m.lock().unwrap_or_else(PoisonError::into_inner).clone()
-        };
-        let requests: Vec<_> = (lock(&self.requests).into_iter())
-            .map(|((route, status), n)| {
-                (
-                    format!("{{route=\"{route}\",status=\"{status}\"}}"),
-                    n.to_string(),
-                )
-            })
-            .collect();
+        let requests = snapshot(&self.requests, |(route, status)| {
+            format!("{{route=\"{route}\",status=\"{status}\"}}")
+        });
+        let help = "Requests answered, by route and status.";
+        family(&mut out, "http_requests_total", "counter", help, &requests);
+        let refused = snapshot(&self.refused, |reason| format!("{{reason=\"{reason}\"}}"));
+        let help = "Requests refused, by reason.";
+        family(&mut out, "refused_total", "counter", help, &refused);
+        let verdicts = [("good", 0), ("bad", 1)].map(|(verdict, i)| {
+            let count = self.verdicts[i].load(Ordering::Relaxed);
+            (format!("{{verdict=\"{verdict}\"}}"), count.to_string())
+        });
+        let help = "Images inspected, by verdict.";
+        family(&mut out, "inspections_total", "counter", help, &verdicts);
+        let help = "Seconds per inspection, without waiting.";
         family(
-            "http_requests_total",
-            "counter",
-            "Requests answered, by route and status.",
-            &requests,
+            &mut out,
+            "inspect_seconds",
+            "histogram",
+            help,
+            &self.histogram(),
         );
-        let refused = self
-            .refused
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let refused: Vec<_> = refused
-            .into_iter()
-            .map(|(r, n)| (format!("{{reason=\"{r}\"}}"), n.to_string()))
-            .collect();
-        family(
-            "refused_total",
-            "counter",
-            "Requests refused, by reason.",
-            &refused,
-        );
-        let verdict = |i: usize| self.verdicts[i].load(Ordering::Relaxed).to_string();
-        let verdicts =
-            [("good", 0), ("bad", 1)].map(|(v, i)| (format!("{{verdict=\"{v}\"}}"), verdict(i)));
-        family(
-            "inspections_total",
-            "counter",
-            "Images inspected, by verdict.",
-            &verdicts,
-        );
+        for (name, help, gauge) in [
+            ("connections", "Open connections.", &self.connections),
+            ("waiting", "Requests waiting for a worker.", &self.waiting),
+            ("running", "Busy workers.", &self.running),
+        ] {
+            let value = gauge.load(Ordering::Relaxed).to_string();
+            family(&mut out, name, "gauge", help, &[(String::new(), value)]);
+        }
+        out
+    }
+
+    /// Inspection times, as a histogram's lines.
+    fn histogram(&self) -> Vec<(String, String)> {
         let mut total = 0;
-        let mut times = Vec::new();
+        let mut lines = Vec::new();
         for (i, bucket) in self.times.iter().enumerate() {
+            // Prometheus counts in each bucket everything up to its bound.
             total += bucket.load(Ordering::Relaxed);
             let bound = BUCKETS
                 .get(i)
                 .map_or_else(|| "+Inf".to_owned(), f64::to_string);
-            times.push((format!("_bucket{{le=\"{bound}\"}}"), total.to_string()));
+            lines.push((format!("_bucket{{le=\"{bound}\"}}"), total.to_string()));
         }
         let seconds = self.microseconds.load(Ordering::Relaxed) as f64 / 1e6;
-        times.push(("_sum".to_owned(), seconds.to_string()));
-        times.push(("_count".to_owned(), total.to_string()));
-        family(
-            "inspect_seconds",
-            "histogram",
-            "Seconds that an inspection took, without waiting.",
-            &times,
-        );
-        for (name, help, gauge) in [
-            ("connections", "Open connections.", &self.connections),
-            ("waiting", "Requests that wait for a worker.", &self.waiting),
-            ("running", "Workers that are busy.", &self.running),
-        ] {
-            family(
-                name,
-                "gauge",
-                help,
-                &[(String::new(), gauge.load(Ordering::Relaxed).to_string())],
-            );
-        }
-        out
+        lines.push(("_sum".to_owned(), seconds.to_string()));
+        lines.push(("_count".to_owned(), total.to_string()));
+        lines
     }
+}
+
+/// One metric: its description, then a line per suffix (labels, mostly) and value.
+fn family(out: &mut String, name: &str, kind: &str, help: &str, lines: &[(String, String)]) {
+    out.push_str(&format!(
+        "# HELP segad_{name} {help}\n# TYPE segad_{name} {kind}\n"
+    ));
+    for (suffix, value) in lines {
+        out.push_str(&format!("segad_{name}{suffix} {value}\n"));
+    }
+}
+
+/// Counters as they are now, each under its labels.
+fn snapshot<K>(
+    counters: &Mutex<BTreeMap<K, u64>>,
+    labels: fn(&K) -> String,
+) -> Vec<(String, String)> {
+    let counters = counters.lock().unwrap_or_else(PoisonError::into_inner);
+    let lines = counters.iter().map(|(key, n)| (labels(key), n.to_string()));
+    lines.collect()
 }
 
 #[cfg(test)]

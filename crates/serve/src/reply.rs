@@ -30,7 +30,7 @@ impl Fault {
         Self::new(
             StatusCode::NOT_FOUND,
             "not_found",
-            format!("{what} is not here"),
+            format!("{what} not found"),
         )
     }
 
@@ -47,7 +47,7 @@ impl Fault {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
-            "the server failed; its log says why",
+            "internal error; see the server's log",
         )
     }
 }

@@ -1,13 +1,8 @@
 //! Which path leads where, and what surrounds every answer.
 
-use crate::body::Budget;
-use crate::content::Content;
-use crate::guard::{self, Hosts};
-use crate::limits::Limits;
-use crate::metrics::Metrics;
+use crate::app::App;
 use crate::reply::{Fault, Refused, json, typed};
-use crate::workers::Workers;
-use crate::{assets, editor, inspect, runs};
+use crate::{assets, editor, guard, inspect, runs};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -16,55 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Threads that draw pictures and paint shapes.
-const PICTURE_WORKERS: usize = 2;
-/// Thumbnails that may wait beside the queue of inspections: a page asks for many at once.
-const PICTURE_QUEUE: usize = 256;
-
-/// What all handlers share.
-pub(crate) struct App {
-    pub content: Content,
-    pub limits: Limits,
-    pub budget: Budget,
-    pub inspections: Workers,
-    pub pictures: Workers,
-    pub metrics: Arc<Metrics>,
-    pub hosts: Hosts,
-    /// The inspector's threshold; 0 without one.
-    pub threshold: f64,
-    pub stopping: AtomicBool,
-}
-
-impl App {
-    pub(crate) fn new(content: Content, limits: Limits, hosts: Hosts) -> Self {
-        let metrics = Arc::new(Metrics::default());
-        let drawing = Limits {
-            queue: limits.queue.max(PICTURE_QUEUE),
-            ..limits.clone()
-        };
-        Self {
-            budget: Budget::new(&limits),
-            inspections: Workers::new(limits.workers, limits.clone(), metrics.clone()),
-            pictures: Workers::new(PICTURE_WORKERS, drawing, metrics.clone()),
-            threshold: content
-                .inspector
-                .as_ref()
-                .map_or(0.0, |i| i.about().threshold),
-            stopping: AtomicBool::new(false),
-            content,
-            limits,
-            metrics,
-            hosts,
-        }
-    }
-
-    /// Threads that work may take.
-    pub(crate) fn threads(limits: &Limits) -> usize {
-        limits.workers + PICTURE_WORKERS
-    }
-}
+use std::sync::atomic::Ordering;
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     let mut router = Router::new();
@@ -84,12 +31,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         )
         .route("/v1/segments/check", post(editor::check))
         .route("/v1/segments/read", post(editor::read))
-        .fallback(|| async { Fault::absent("that page") })
+        .fallback(|| async { Fault::absent("page") })
         .method_not_allowed_fallback(|| async {
             Fault::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method",
-                "this path takes another method",
+                "method not allowed for this path",
             )
         })
         .layer(middleware::from_fn_with_state(app.clone(), around))
@@ -98,7 +45,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 
 /// Checks who asks, counts, and sets the headers of every answer.
 async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let route = family(request.uri().path());
+    let route = metric_route(request.uri().path());
     let mut response = match app
         .hosts
         .check(request.method(), request.uri(), request.headers())
@@ -114,8 +61,8 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     response
 }
 
-/// The routes that are counted apart: a fixed set, whatever paths clients think of.
-fn family(path: &str) -> &'static str {
+/// The route as the metrics name it: one of a fixed set, whatever paths clients make up.
+fn metric_route(path: &str) -> &'static str {
     match path {
         "/healthz" => "/healthz",
         "/metrics" => "/metrics",

@@ -1,8 +1,8 @@
 //! Scored images: lists, pictures, and what a threshold does to them.
 
-use crate::content::{Gallery, Item, Run};
+use crate::app::App;
+use crate::content::{Gallery, ImageSet, Item};
 use crate::reply::{Fault, json, typed};
-use crate::routes::App;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -22,31 +22,36 @@ const LARGEST_THUMBNAIL: usize = 1024;
 type Number<T> = Result<Path<T>, PathRejection>;
 
 fn number<T>(path: Number<T>) -> Result<T, Fault> {
-    path.map(|Path(n)| n).map_err(|_| Fault::absent("that"))
+    path.map(|Path(n)| n).map_err(|_| Fault::absent("resource"))
 }
 
 fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Fault> {
     query
         .map(|Query(q)| q)
-        .map_err(|e| Fault::new(StatusCode::BAD_REQUEST, "query", e.body_text()))
+        .map_err(|e| bad_query(&e.body_text()))
 }
 
-async fn find(app: &App, number: usize) -> Result<(Arc<dyn Gallery>, Arc<Run>), Fault> {
+fn bad_query(message: &str) -> Fault {
+    Fault::new(StatusCode::BAD_REQUEST, "query", message)
+}
+
+async fn find(app: &App, number: usize) -> Result<(Arc<dyn Gallery>, Arc<ImageSet>), Fault> {
     let gallery = app
         .content
         .gallery
         .clone()
-        .ok_or_else(|| Fault::absent("a gallery"))?;
+        .ok_or_else(|| Fault::absent("gallery"))?;
     if number >= gallery.names().len() {
-        return Err(Fault::absent("that run"));
+        return Err(Fault::absent("run"));
     }
-    let from = gallery.clone();
-    let run = app.pictures.run(move || from.run(number)).await?;
-    let run = run.map_err(|e| {
+    let owner = gallery.clone();
+    // Opening a set reads files, so it must not block the thread that answers.
+    let set = app.pictures.run(move || owner.set(number)).await?;
+    let set = set.map_err(|e| {
         tracing::error!("run {number}: {e}");
         Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "run", e.to_string())
     })?;
-    Ok((gallery, run))
+    Ok((gallery, set))
 }
 
 /// `GET /v1/runs/{run}`
@@ -55,24 +60,28 @@ pub(crate) async fn list(
     path: Number<usize>,
 ) -> Result<Response, Fault> {
     let number = number(path)?;
-    let (gallery, run) = find(&app, number).await?;
-    // Scores as f64 print so that a page compares the very values that the server does.
-    let score: Vec<f64> = run.items.iter().map(|i| f64::from(i.score)).collect();
-    let text = |f: fn(&Item) -> &str| -> Vec<&str> { run.items.iter().map(f).collect() };
-    let groups = groups(&run.items);
+    let (gallery, set) = find(&app, number).await?;
+    let items = &set.items;
+    let groups = groups(items);
     json(&json!({
         "name": gallery.names().get(number),
-        "notes": run.notes,
-        "layers": run.layers,
-        "threshold": run.threshold,
+        "notes": set.notes,
+        "layers": set.layers,
+        "threshold": set.threshold,
         "groups": groups.iter().map(|(l, g)| json!({ "group": g, "label": l })).collect::<Vec<_>>(),
+        // Columns, not objects: a set may have tens of thousands of images.
         "items": {
-            "id": text(|i| &i.id),
-            "label": text(|i| i.label.as_str()),
-            "group": text(|i| &i.group),
-            "score": score,
+            "id": column(items, |i| i.id.as_str()),
+            "label": column(items, |i| i.label.as_str()),
+            "group": column(items, |i| i.group.as_str()),
+            // As f64, scores print so that a page compares exactly what the server compares.
+            "score": column(items, |i| f64::from(i.score)),
         },
     }))
+}
+
+fn column<'a, T>(items: &'a [Item], value: fn(&'a Item) -> T) -> Vec<T> {
+    items.iter().map(value).collect()
 }
 
 /// All groups, in the order in which they are numbered: good ones first, by name.
@@ -84,12 +93,11 @@ fn groups(items: &[Item]) -> Vec<(Label, String)> {
 }
 
 fn scores(items: &[Item]) -> Option<Scores> {
-    let values: Vec<f32> = items.iter().map(|i| i.score).collect();
-    let labels: Vec<Label> = items.iter().map(|i| i.label).collect();
-    Scores::new(&values, &labels).ok() // of one class there is no curve
+    // Images of one class alone have no curve.
+    Scores::new(&column(items, |i| i.score), &column(items, |i| i.label)).ok()
 }
 
-/// The area under the curve with its interval, and thresholds that keep a promise on these very
+/// The area under the curve with its interval, and thresholds that keep an error rate on these very
 /// scores.
 fn curve(items: &[Item]) -> Result<(Value, Vec<Suggested>), MetricError> {
     let Some(scores) = scores(items) else {
@@ -97,22 +105,27 @@ fn curve(items: &[Item]) -> Result<(Value, Vec<Suggested>), MetricError> {
     };
     let interval = scores.auroc_delong().interval(LEVEL)?;
     let auroc = json!({ "value": scores.auroc(), "low": interval.low, "high": interval.high });
-    let points = [
+    let mut suggested = Vec::new();
+    for (name, point) in [
         (
             "false alarms ≤ 1 %",
-            scores.threshold_for_false_alarms(0.01)?.threshold,
+            scores.threshold_for_false_alarms(0.01)?,
         ),
         (
             "false alarms ≤ 5 %",
-            scores.threshold_for_false_alarms(0.05)?.threshold,
+            scores.threshold_for_false_alarms(0.05)?,
         ),
-        ("misses ≤ 5 %", scores.threshold_for_misses(0.05)?.threshold),
-    ];
-    let finite = points.into_iter().filter(|(_, at)| at.is_finite());
-    Ok((
-        auroc,
-        finite.map(|(name, at)| Suggested { name, at }).collect(),
-    ))
+        ("misses ≤ 5 %", scores.threshold_for_misses(0.05)?),
+    ] {
+        // An infinite threshold calls every image good or every image bad: no use to anybody.
+        if point.threshold.is_finite() {
+            suggested.push(Suggested {
+                name,
+                at: point.threshold,
+            });
+        }
+    }
+    Ok((auroc, suggested))
 }
 
 #[derive(Serialize)]
@@ -121,14 +134,14 @@ struct Suggested {
     at: f64,
 }
 
-/// So many of so many, with the exact interval at 95 %; without a value where there are none.
+/// `hits` of `total` with the exact interval at 95 %; no values if `total` is 0.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Called {
-    /// How many.
+    /// Images called bad.
     pub hits: u64,
-    /// Of how many.
+    /// All images.
     pub total: u64,
-    /// The share.
+    /// `hits / total`.
     pub rate: Option<f64>,
     /// Lower end of the interval of Clopper and Pearson.
     pub low: Option<f64>,
@@ -189,7 +202,7 @@ impl Counts {
     /// Counts the images on either side of a threshold.
     ///
     /// # Errors
-    /// None but those of a broken interval.
+    /// Those of the intervals.
     pub fn new(items: &[Item], at: f64) -> Result<Self, MetricError> {
         let mut groups: BTreeMap<(Label, &str), (u64, u64)> = BTreeMap::new();
         for item in items {
@@ -197,28 +210,25 @@ impl Counts {
             *hits += u64::from(f64::from(item.score) >= at);
             *total += 1;
         }
-        let sum = |label: Label| {
-            let own = groups.iter().filter(|((l, _), _)| *l == label);
-            own.fold((0, 0), |(h, t), (_, (hits, total))| (h + hits, t + total))
-        };
-        let (good, bad) = (sum(Label::Good), sum(Label::Bad));
-        let group = |((label, group), (hits, total)): (&(Label, &str), &(u64, u64))| {
-            let called = Called::new(*hits, *total)?;
-            Ok(GroupCounts {
-                group: (*group).to_owned(),
-                label: *label,
-                called,
-            })
-        };
+        let mut good = (0, 0);
+        let mut bad = (0, 0);
+        let mut counted = Vec::with_capacity(groups.len());
+        for ((label, group), (hits, total)) in groups {
+            let sum = if label.is_bad() { &mut bad } else { &mut good };
+            sum.0 += hits;
+            sum.1 += total;
+            counted.push(GroupCounts {
+                group: group.to_owned(),
+                label,
+                called: Called::new(hits, total)?,
+            });
+        }
         Ok(Self {
             at,
             false_alarms: Called::new(good.0, good.1)?,
             recall: Called::new(bad.0, bad.1)?,
             precision: Called::new(bad.0, good.0 + bad.0)?,
-            groups: groups
-                .iter()
-                .map(group)
-                .collect::<Result<_, MetricError>>()?,
+            groups: counted,
         })
     }
 }
@@ -227,7 +237,7 @@ impl Counts {
 #[serde(deny_unknown_fields)]
 pub(crate) struct At {
     at: Option<f64>,
-    /// Numbers of groups that do not count, joined by commas.
+    /// Comma-separated numbers of groups to leave out.
     #[serde(default)]
     without: String,
 }
@@ -246,26 +256,23 @@ pub(crate) async fn threshold(
     path: Number<usize>,
     at: Result<Query<At>, QueryRejection>,
 ) -> Result<Response, Fault> {
-    let (_, run) = find(&app, number(path)?).await?;
+    let (_, set) = find(&app, number(path)?).await?;
     let At { at, without } = query(at)?;
-    let wrong = |message: &str| Fault::new(StatusCode::BAD_REQUEST, "query", message);
     if at.is_some_and(|at| !at.is_finite()) {
-        return Err(wrong("at: expected a finite number"));
+        return Err(bad_query("at: expected a finite number"));
     }
-    let all = groups(&run.items);
-    let without: Vec<&(Label, String)> = (without.split(',').filter(|n| !n.is_empty()))
-        .map(|n| n.parse().ok().and_then(|n: usize| all.get(n)))
-        .collect::<Option<_>>()
-        .ok_or_else(|| wrong("without: expected numbers of groups, joined by commas"))?;
-    let counts = |i: &&Item| {
-        !without
-            .iter()
-            .any(|(label, group)| i.label == *label && i.group == *group)
-    };
-    let items: Vec<Item> = run.items.iter().filter(counts).cloned().collect();
+    let all = groups(&set.items);
+    let mut items = set.items.clone();
+    for number in without.split(',').filter(|n| !n.is_empty()) {
+        let group = number.parse().ok().and_then(|n: usize| all.get(n));
+        let (label, group) = group
+            .ok_or_else(|| bad_query("without: expected comma-separated numbers of groups"))?;
+        items.retain(|i| i.label != *label || i.group != *group);
+    }
     let (auroc, suggested) = curve(&items).map_err(Fault::internal)?;
+    // The threshold asked for, else the one in use, else 5 % false alarms, else any.
     let at = at
-        .or(run.threshold)
+        .or(set.threshold)
         .or(suggested.get(1).map(|s| s.at))
         .unwrap_or_else(|| median(&items));
     let counts = Counts::new(&items, at).map_err(Fault::internal)?;
@@ -276,9 +283,9 @@ pub(crate) async fn threshold(
     })
 }
 
-/// Of one class alone no threshold is better than another.
+/// A threshold for images of one class, where none is better than another.
 fn median(items: &[Item]) -> f64 {
-    let mut scores: Vec<f32> = items.iter().map(|i| i.score).collect();
+    let mut scores = column(items, |i| i.score);
     scores.sort_by(f32::total_cmp);
     scores.get(scores.len() / 2).copied().map_or(0.0, f64::from)
 }
@@ -298,19 +305,20 @@ pub(crate) async fn picture(
     let (run, item, layer) = number(path)?;
     let (gallery, listed) = find(&app, run).await?;
     if item >= listed.items.len() || layer >= listed.layers.len() {
-        return Err(Fault::absent("that picture"));
+        return Err(Fault::absent("picture"));
     }
     let side = query(size)?.side;
     if side.is_some_and(|s| !(1..=LARGEST_THUMBNAIL).contains(&s)) {
         let message = format!("side: expected 1 to {LARGEST_THUMBNAIL}");
-        return Err(Fault::new(StatusCode::BAD_REQUEST, "query", message));
+        return Err(bad_query(&message));
     }
     let draw = move || -> Result<Vec<u8>, BoxError> {
         let mut image = gallery.picture(run, item, layer)?;
         let longest = image.height().max(image.width());
         if let Some(side) = side.filter(|&s| s < longest) {
-            let scaled = |n: usize| (n * side).div_ceil(longest);
-            let (height, width) = (scaled(image.height()), scaled(image.width()));
+            // Rounded up, so that a thin image keeps a pixel.
+            let height = (image.height() * side).div_ceil(longest);
+            let width = (image.width() * side).div_ceil(longest);
             image = segad_imaging::resize_bilinear(&image, height, width)?;
         }
         Ok(segad_imaging::encode_png(&image)?)
@@ -318,7 +326,7 @@ pub(crate) async fn picture(
     match app.pictures.run(draw).await? {
         Ok(png) => Ok(typed("image/png", png.into())),
         Err(e) => {
-            tracing::warn!("a picture of {}: {e}", listed.items[item].id);
+            tracing::warn!("picture of {}: {e}", listed.items[item].id);
             Err(Fault::new(StatusCode::NOT_FOUND, "picture", e.to_string()))
         }
     }

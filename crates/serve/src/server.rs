@@ -1,10 +1,11 @@
+use crate::app::App;
 use crate::connection;
 use crate::content::Content;
 use crate::error::ServeError;
 use crate::guard::Hosts;
 use crate::limits::{Limits, Settings};
 use crate::metrics::Held;
-use crate::routes::{self, App};
+use crate::routes;
 use segad_core::Cancel;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// How often it is asked whether to stop.
+/// How often to check whether to stop.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A server that listens and does not answer yet.
@@ -38,21 +39,12 @@ impl Server {
             limits,
         } = settings;
         limits.check()?;
-        let bind = || {
-            let listener = TcpListener::bind(listen)?;
-            listener.set_nonblocking(true)?;
-            let address = listener.local_addr()?;
-            Ok((listener, address))
-        };
-        let (listener, address) = bind().map_err(|cause| ServeError::Bind {
+        let (listener, address) = open_socket(listen).map_err(|cause| ServeError::Bind {
             address: listen,
             cause,
         })?;
-        let app = Arc::new(App::new(
-            content,
-            limits.clone(),
-            Hosts::new(&hosts, address),
-        ));
+        let hosts = Hosts::new(&hosts, address);
+        let app = Arc::new(App::new(content, limits.clone(), hosts));
         Ok(Self {
             listener,
             address,
@@ -72,17 +64,23 @@ impl Server {
     /// # Errors
     /// [`ServeError::System`].
     pub fn run(self, stop: &Cancel) -> Result<(), ServeError> {
-        let system = |what| move |cause| ServeError::System { what, cause };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
             .max_blocking_threads(App::threads(&self.limits))
             .build()
-            .map_err(system("start the server's thread"))?;
-        let drain = self.limits.drain_time;
-        let served = runtime.block_on(self.serve(stop)).map_err(system("listen"));
-        runtime.shutdown_timeout(drain);
-        served
+            .map_err(|cause| ServeError::System {
+                what: "cannot start the server's thread",
+                cause,
+            })?;
+        let drain_time = self.limits.drain_time;
+        let served = runtime.block_on(self.serve(stop));
+        // Jobs on blocking threads cannot be stopped; those still running are left behind.
+        runtime.shutdown_timeout(drain_time);
+        served.map_err(|cause| ServeError::System {
+            what: "cannot listen",
+            cause,
+        })
     }
 
     async fn serve(self, stop: &Cancel) -> std::io::Result<()> {
@@ -98,11 +96,13 @@ impl Server {
         let places = Arc::new(Semaphore::new(limits.connections));
         let mut connections = JoinSet::new();
         while !stop.is_cancelled() {
+            // Finished connections are taken out, or the set would grow without end.
             while connections.try_join_next().is_some() {}
             match timeout(LOOK, accept(&listener, &places)).await {
                 Ok(Ok((place, stream))) => {
-                    let (router, limits, stopped) =
-                        (router.clone(), limits.clone(), stopped.clone());
+                    let router = router.clone();
+                    let limits = limits.clone();
+                    let stopped = stopped.clone();
                     let metrics = app.metrics.clone();
                     connections.spawn(async move {
                         let _open = Held::new(&metrics.connections);
@@ -121,12 +121,20 @@ impl Server {
         drop(listener);
         app.stopping.store(true, Ordering::Relaxed);
         let _ = stopping.send(true);
-        let all = async { while connections.join_next().await.is_some() {} };
-        if timeout(limits.drain_time + LOOK, all).await.is_err() {
+        let drained = async { while connections.join_next().await.is_some() {} };
+        if timeout(limits.drain_time + LOOK, drained).await.is_err() {
             tracing::warn!("{} requests were cut off", connections.len());
         }
         Ok(())
     }
+}
+
+fn open_socket(listen: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(listen)?;
+    // As tokio demands of a listener that it takes over.
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 /// A place first, then a client: those beyond the last place wait in the system's queue.

@@ -68,7 +68,7 @@ fn what_is_no_image_is_refused_with_a_reason() {
     for (body, word) in [
         (&b"GIF89a......"[..], "GIF"),
         (&whole[..whole.len() - 20], "truncated"),
-        (b"x", "no image"),
+        (b"x", "not an image"),
     ] {
         let reply = server.post("/v1/inspect", PNG, body);
         assert_eq!(reply.status, 422, "{}", reply.text());

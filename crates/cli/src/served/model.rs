@@ -6,7 +6,7 @@ use segad_core::{AnomalyMap, BoxError, Device, Image, Label, LabelMap};
 use segad_grid::chain;
 use segad_product::{Card, Inspection, Inspector, Model, ProductError, Verdict};
 use segad_serve::{
-    About, Answer, Gallery, Inspect, Item, Layer, LayerKind, MapPicture, Reason, Refusal, Run,
+    About, Answer, Gallery, ImageSet, Inspect, Item, Layer, LayerKind, MapPicture, Reason, Refusal,
 };
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -206,7 +206,7 @@ type Kept = (usize, Arc<(AnomalyMap, LabelMap)>);
 
 /// The images that a model was fitted on, each with its score by a model that had not seen it.
 pub(crate) struct FittedOn {
-    run: Arc<Run>,
+    set: Arc<ImageSet>,
     name: String,
     photos: Option<Photos>,
     worker: Arc<Worker>,
@@ -236,7 +236,7 @@ impl FittedOn {
         if photos.is_none() {
             notes.push("Start with --images DIR to see the photographs and maps.".to_owned());
         }
-        let run = Run {
+        let set = ImageSet {
             notes,
             threshold: Some(card.operating.threshold),
             layers: if photos.is_some() { layers } else { Vec::new() },
@@ -244,7 +244,7 @@ impl FittedOn {
         };
         let name = format!("{}, images it was fitted on", card.name);
         Self {
-            run: Arc::new(run),
+            set: Arc::new(set),
             name,
             photos,
             worker,
@@ -256,7 +256,7 @@ impl FittedOn {
         self.photos
             .as_ref()
             .ok_or("there are no photographs")?
-            .load(&self.run.items[item].id)
+            .load(&self.set.items[item].id)
     }
 
     fn maps(&self, item: usize) -> Result<Arc<(AnomalyMap, LabelMap)>, BoxError> {
@@ -278,12 +278,12 @@ impl Gallery for FittedOn {
         vec![self.name.clone()]
     }
 
-    fn run(&self, _: usize) -> Result<Arc<Run>, BoxError> {
-        Ok(self.run.clone())
+    fn set(&self, _: usize) -> Result<Arc<ImageSet>, BoxError> {
+        Ok(self.set.clone())
     }
 
     fn picture(&self, _: usize, item: usize, layer: usize) -> Result<Image, BoxError> {
-        match self.run.layers[layer].kind {
+        match self.set.layers[layer].kind {
             LayerKind::Photo => self.photo(item),
             LayerKind::Map => Ok(segad_imaging::heatmap(&self.maps(item)?.0, 0.0, 1.0)?),
             LayerKind::Segments => coloured(&self.maps(item)?.1),

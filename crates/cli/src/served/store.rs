@@ -5,7 +5,7 @@ use super::{Photos, coloured, outlined};
 use segad_core::{BoxError, CellKind, Image, ImageId, Key, LabelMap, SegmentSource};
 use segad_runner::record::Record;
 use segad_segments::{SegmentsSpec, Source};
-use segad_serve::{Gallery, Item, Layer, LayerKind, Run};
+use segad_serve::{Gallery, ImageSet, Item, Layer, LayerKind};
 use segad_store::{MapsReader, Store};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -30,7 +30,7 @@ struct Maps {
 
 /// A row that was opened.
 struct Opened {
-    run: Arc<Run>,
+    set: Arc<ImageSet>,
     maps: Vec<Arc<Maps>>,
     segments: Option<Source>,
 }
@@ -230,7 +230,7 @@ impl Experiments {
             vec!["Start with --images DIR to see the photographs.".to_owned()]
         };
         Ok(Opened {
-            run: Arc::new(Run {
+            set: Arc::new(ImageSet {
                 notes,
                 threshold: None,
                 layers,
@@ -291,23 +291,23 @@ impl Gallery for Experiments {
         self.rows.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    fn run(&self, run: usize) -> Result<Arc<Run>, BoxError> {
-        Ok(self.opened(run)?.run.clone())
+    fn set(&self, set: usize) -> Result<Arc<ImageSet>, BoxError> {
+        Ok(self.opened(set)?.set.clone())
     }
 
-    fn picture(&self, run: usize, item: usize, layer: usize) -> Result<Image, BoxError> {
+    fn picture(&self, set: usize, item: usize, layer: usize) -> Result<Image, BoxError> {
         let Opened {
-            run,
+            set,
             maps,
             segments,
-        } = &*self.opened(run)?;
-        let id = &run.items[item].id;
+        } = &*self.opened(set)?;
+        let id = &set.items[item].id;
         let source = || {
             segments
                 .as_ref()
                 .ok_or_else(|| BoxError::from("there are no segments"))
         };
-        match run.layers[layer].kind {
+        match set.layers[layer].kind {
             LayerKind::Photo => self.photo(id),
             LayerKind::Map => {
                 let maps = &maps[layer - usize::from(self.photos.is_some())];

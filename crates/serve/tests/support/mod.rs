@@ -4,8 +4,8 @@
 use segad_core::{AnomalyMap, BoxError, Cancel, Image, Label, LabelMap};
 use segad_imaging::{Limits as ImageLimits, decode_with, encode_png};
 use segad_serve::{
-    About, Answer, Content, Gallery, Inspect, Item, Layer, LayerKind, Limits, MapPicture, Reason,
-    Refusal, Run, Server, Settings,
+    About, Answer, Content, Gallery, ImageSet, Inspect, Item, Layer, LayerKind, Limits, MapPicture,
+    Reason, Refusal, Server, Settings,
 };
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -84,7 +84,7 @@ pub fn grey(side: usize, level: u8) -> Vec<u8> {
 pub const NASTY: &str = "<img src=x onerror=\"document.title='owned'\">&amp;\"'";
 
 /// Ten good images with scores 0, 0.1 … 0.9, four cracks from 0.5 on, one scratch at 0.1.
-pub struct Pictures(Arc<Run>);
+pub struct Pictures(Arc<ImageSet>);
 
 impl Pictures {
     pub fn new() -> Self {
@@ -122,7 +122,7 @@ impl Pictures {
             layer("heat", LayerKind::Map),
         ];
         let notes = vec![format!("note {NASTY}")];
-        Self(Arc::new(Run {
+        Self(Arc::new(ImageSet {
             notes,
             threshold: Some(0.45),
             layers,
@@ -136,8 +136,8 @@ impl Gallery for Pictures {
         ["first", NASTY, "damaged"].map(str::to_owned).to_vec()
     }
 
-    fn run(&self, run: usize) -> Result<Arc<Run>, BoxError> {
-        if run == 2 {
+    fn set(&self, set: usize) -> Result<Arc<ImageSet>, BoxError> {
+        if set == 2 {
             Err("scores.parquet is damaged".into())
         } else {
             Ok(self.0.clone())
