@@ -134,7 +134,7 @@ fn an_output_that_cannot_be_written_is_named() {
     let file = write(&place.path("file"), "in the way");
     let message = expect(
         place.demo("file/below", &["--only", "PatchCore + SegAD"]),
-        5,
+        7,
     );
     assert!(message.contains(&file), "{message}");
 }

@@ -83,6 +83,9 @@ pub struct Group {
     /// True if its images are never used for training and headline metrics leave them out.
     #[serde(default)]
     pub set_aside: bool,
+    /// True if its defects are of kinds that training never shows; plots set them apart.
+    #[serde(default)]
+    pub unseen: bool,
 }
 
 impl Group {
@@ -427,6 +430,7 @@ fn plain_group(label: Label) -> Group {
         folder: None,
         value: None,
         set_aside: false,
+        unseen: false,
     }
 }
 

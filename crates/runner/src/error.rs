@@ -1,21 +1,63 @@
-//! What ends a command, and with which exit code.
+//! What ends a command or a cell, and with which exit code.
 
 use segad_core::BoxError;
+use segad_datasets::DatasetError;
+use segad_features::FeatureError;
+use segad_forest::ForestError;
+use segad_grid::{Fault, GridError, chain};
+use segad_imaging::ImagingError;
+use segad_import::ImportError;
+use segad_methods::MethodError;
+use segad_metrics::MetricError;
+use segad_nn::NnError;
+use segad_nn::model::ModelError;
 use segad_provision::exit;
+use segad_segments::SegmentsError;
+use segad_store::{ErrorKind, StoreError};
+use std::error::Error;
+use std::fmt;
+use std::io;
+use thiserror::Error;
 
-/// Why a command ended early.
-#[derive(Debug)]
+/// A fault that the runner itself finds.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum RunnerError {
+    /// A setting of the experiment is wrong, or does not go with the other settings.
+    #[error("{0}")]
+    Setting(String),
+    /// An input is missing or damaged.
+    #[error("{0}")]
+    Input(String),
+    /// The cell was asked to stop.
+    #[error("interrupted")]
+    Cancelled,
+    /// A stored cell was removed during the run.
+    #[error("{0} is no longer in the store; run again")]
+    Gone(String),
+}
+
+/// Why a command ended early or a cell has no result, by what can be done about it.
+///
+/// Any error converts by `?`: its causes decide which failure it is. For that, a failure is not an
+/// error itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// A setting or experiment file is wrong.
     Configuration(String),
     /// A selection matches nothing.
     NothingSelected(String),
-    /// An input is missing or damaged, or the disk refuses.
+    /// An input is missing or damaged.
     Input(String),
-    /// Some cells failed; what the others gave is written.
+    /// The machine refuses: the disk is full, memory is short, permission is denied.
+    System(String),
+    /// Some cells failed, for reasons that no other kind describes; what the others gave is
+    /// written.
     Cells(String),
     /// A result differs beyond the tolerance.
     Differs(String),
+    /// A bug in the program.
+    Internal(String),
     /// Ctrl-C.
     Interrupted(String),
 }
@@ -27,33 +69,250 @@ impl Failure {
             Self::Configuration(_) => exit::CONFIGURATION,
             Self::NothingSelected(_) => exit::NOTHING_SELECTED,
             Self::Input(_) => exit::INPUT,
+            Self::System(_) => exit::SYSTEM,
             Self::Cells(_) => exit::FAILED,
             Self::Differs(_) => exit::DIFFERS,
+            Self::Internal(_) => exit::INTERNAL,
             Self::Interrupted(_) => exit::INTERRUPTED,
         }
     }
 
-    /// A configuration failure from any error, with its causes.
-    pub fn configuration(e: impl Into<BoxError>) -> Self {
-        Self::Configuration(segad_grid::chain(&*e.into()))
+    /// The failure that ends with this exit code.
+    pub fn with_code(code: u8, message: String) -> Self {
+        match code {
+            exit::CONFIGURATION => Self::Configuration(message),
+            exit::NOTHING_SELECTED => Self::NothingSelected(message),
+            exit::INPUT => Self::Input(message),
+            exit::SYSTEM => Self::System(message),
+            exit::DIFFERS => Self::Differs(message),
+            exit::INTERNAL => Self::Internal(message),
+            exit::INTERRUPTED => Self::Interrupted(message),
+            _ => Self::Cells(message),
+        }
     }
 
-    /// An input failure from any error, with its causes.
-    pub fn input(e: impl Into<BoxError>) -> Self {
-        Self::Input(segad_grid::chain(&*e.into()))
+    /// An error from a place where a wrong setting is to blame, unless its causes say otherwise.
+    pub fn configuration(error: impl Into<BoxError>) -> Self {
+        let error = error.into();
+        Self::with_code(code(&*error).unwrap_or(exit::CONFIGURATION), chain(&*error))
+    }
+
+    /// An error from a place where an input is to blame, unless its causes say otherwise.
+    pub fn input(error: impl Into<BoxError>) -> Self {
+        let error = error.into();
+        Self::with_code(code(&*error).unwrap_or(exit::INPUT), chain(&*error))
+    }
+
+    /// A fault of a plan: a wrong setting is to blame, unless its causes say otherwise.
+    pub fn of_fault(fault: &Fault) -> Self {
+        let code = code(fault.cause()).unwrap_or(exit::CONFIGURATION);
+        Self::with_code(code, fault.to_string())
     }
 }
 
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<E: Into<BoxError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        Self::with_code(code(&*error).unwrap_or(exit::FAILED), chain(&*error))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Configuration(m)
         | Self::NothingSelected(m)
         | Self::Input(m)
+        | Self::System(m)
         | Self::Cells(m)
         | Self::Differs(m)
+        | Self::Internal(m)
         | Self::Interrupted(m)) = self;
         f.write_str(m)
     }
 }
 
-impl std::error::Error for Failure {}
+/// The exit code that an error or one of its causes calls for, if any does. The operating system's
+/// word comes first: an image that cannot be read because permission is denied is not damaged.
+fn code(error: &(dyn Error + 'static)) -> Option<u8> {
+    causes(error)
+        .find_map(|e| system_code(e.downcast_ref::<io::Error>()?.kind()))
+        .or_else(|| causes(error).find_map(own_code))
+}
+
+/// An error and what caused it, outermost first.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
+fn system_code(kind: io::ErrorKind) -> Option<u8> {
+    use io::ErrorKind as K;
+    match kind {
+        K::NotFound | K::InvalidData | K::UnexpectedEof => Some(exit::INPUT),
+        K::StorageFull
+        | K::QuotaExceeded
+        | K::FileTooLarge
+        | K::OutOfMemory
+        | K::PermissionDenied
+        | K::ReadOnlyFilesystem
+        | K::NotADirectory
+        | K::AlreadyExists => Some(exit::SYSTEM),
+        K::Interrupted => Some(exit::INTERRUPTED),
+        _ => None,
+    }
+}
+
+/// The exit code that an error calls for by itself.
+fn own_code(error: &(dyn Error + 'static)) -> Option<u8> {
+    if let Some(e) = error.downcast_ref::<RunnerError>() {
+        return Some(match e {
+            RunnerError::Setting(_) => exit::CONFIGURATION,
+            RunnerError::Input(_) | RunnerError::Gone(_) => exit::INPUT,
+            RunnerError::Cancelled => exit::INTERRUPTED,
+        });
+    }
+    if let Some(e) = error.downcast_ref::<StoreError>() {
+        return match e.kind() {
+            ErrorKind::NoSpace | ErrorKind::ReadOnly | ErrorKind::Permission => Some(exit::SYSTEM),
+            ErrorKind::NotFound | ErrorKind::Damaged | ErrorKind::NewerSchema => Some(exit::INPUT),
+            ErrorKind::Cancelled => Some(exit::INTERRUPTED),
+            _ => None,
+        };
+    }
+    if let Some(ImportError::Interrupted) = error.downcast_ref() {
+        return Some(exit::INTERRUPTED);
+    }
+    if let Some(NnError::Torch(e)) = error.downcast_ref() {
+        // libtorch reports lack of memory in words only.
+        let text = e.to_string();
+        let memory = text.contains("not enough memory") || text.contains("out of memory");
+        return memory.then_some(exit::SYSTEM);
+    }
+    if is_setting(error) {
+        return Some(exit::CONFIGURATION);
+    }
+    let input = matches!(error.downcast_ref(), Some(MethodError::Weights(_)))
+        || error.is::<ImagingError>()
+        || error.is::<DatasetError>()
+        || error.is::<ImportError>()
+        || error.is::<SegmentsError>()
+        || error.is::<serde_json::Error>()
+        || matches!(
+            error.downcast_ref(),
+            Some(ForestError::Damaged(_) | ForestError::Schema { .. })
+        )
+        || matches!(
+            error.downcast_ref(),
+            Some(
+                NnError::SafeTensors(_)
+                    | NnError::WeightNames { .. }
+                    | NnError::WeightShape { .. }
+                    | NnError::WeightValues { .. }
+                    | NnError::Saved(_)
+            )
+        );
+    input.then_some(exit::INPUT)
+}
+
+/// True for errors that say what is wrong with a setting.
+fn is_setting(error: &(dyn Error + 'static)) -> bool {
+    error.is::<toml::de::Error>()
+        || error.is::<GridError>()
+        || error.is::<FeatureError>()
+        || error.is::<MetricError>()
+        || matches!(error.downcast_ref(), Some(ModelError::Setting { .. }))
+        || matches!(
+            error.downcast_ref(),
+            Some(
+                MethodError::Kind { .. }
+                    | MethodError::Fixed { .. }
+                    | MethodError::Settings { .. }
+                    | MethodError::Folds { .. }
+                    | MethodError::NoBackbone
+            )
+        )
+        || matches!(
+            error.downcast_ref(),
+            Some(ForestError::Parameter { .. } | ForestError::Seed(_))
+        )
+        || matches!(
+            error.downcast_ref(),
+            Some(
+                NnError::Backbone { .. }
+                    | NnError::Tap { .. }
+                    | NnError::NoTaps(_)
+                    | NnError::NoDevice { .. }
+            )
+        )
+        || matches!(
+            error.downcast_ref(),
+            Some(
+                DatasetError::Manifest { .. }
+                    | DatasetError::UnknownDataset { .. }
+                    | DatasetError::UnknownClass { .. }
+                    | DatasetError::UnknownProtocol { .. }
+                    | DatasetError::Param { .. }
+                    | DatasetError::Seed(_)
+                    | DatasetError::SplitSize { .. }
+                    | DatasetError::TooFew { .. }
+            )
+        )
+        || matches!(
+            error.downcast_ref(),
+            Some(
+                SegmentsError::Toml { .. }
+                    | SegmentsError::UnknownName { .. }
+                    | SegmentsError::Parameter { .. }
+                    | SegmentsError::Names { .. }
+                    | SegmentsError::Shape { .. }
+                    | SegmentsError::EmptySegment { .. }
+                    | SegmentsError::EmptyForeground { .. }
+            )
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_decide_the_exit_code() {
+        let io = |kind| Failure::from(io::Error::from(kind)).exit_code();
+        assert_eq!(io(io::ErrorKind::NotFound), exit::INPUT);
+        assert_eq!(io(io::ErrorKind::StorageFull), exit::SYSTEM);
+        assert_eq!(io(io::ErrorKind::PermissionDenied), exit::SYSTEM);
+        let image = ImagingError::Read(io::ErrorKind::PermissionDenied.into());
+        assert_eq!(Failure::from(image).exit_code(), exit::SYSTEM);
+        assert_eq!(
+            Failure::from(ImagingError::ZeroBytes).exit_code(),
+            exit::INPUT
+        );
+        let quantile = Failure::from(FeatureError::Quantile(7.0));
+        assert_eq!(quantile.exit_code(), exit::CONFIGURATION);
+        let cancelled = Failure::from(RunnerError::Cancelled);
+        assert_eq!(cancelled.exit_code(), exit::INTERRUPTED);
+    }
+
+    #[test]
+    fn what_nobody_classified_is_no_input() {
+        assert_eq!(Failure::from("no reason").exit_code(), exit::FAILED);
+        let fault = Fault::from("coreset_ratio = 2: expected less").at("detectors.a");
+        let failure = Failure::of_fault(&fault);
+        assert_eq!(failure.exit_code(), exit::CONFIGURATION);
+        let text = "detectors.a: coreset_ratio = 2: expected less";
+        assert_eq!(failure.to_string(), text);
+    }
+
+    #[test]
+    fn codes_are_read_back() {
+        for (code, _) in exit::ALL {
+            if ![exit::OK, exit::USAGE].contains(&code) {
+                assert_eq!(Failure::with_code(code, String::new()).exit_code(), code);
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Label maps for statistics and pictures, wherever they come from.
 
+use crate::error::RunnerError;
 use crate::workbench::Workbench;
 use segad_core::{BoxError, ImageId, LabelMap, SegmentSource};
 use segad_grid::{CellIndex, Plan};
@@ -55,7 +56,7 @@ impl Labels {
         };
         let cell = &plan.cells[id.0];
         let entry = bench.store.entry(cell.kind, &cell.key)?;
-        let entry = entry.ok_or_else(|| format!("{cell} is no longer in the store; run again"))?;
+        let entry = entry.ok_or_else(|| RunnerError::Gone(cell.to_string()))?;
         let index: Index = serde_json::from_slice(&entry.read(INDEX)?)?;
         let reader = LabelMapsReader::open(&entry.path(MAPS)?)?;
         let one = if index.one {

@@ -10,10 +10,18 @@ use std::path::PathBuf;
 pub struct FailedCell {
     /// What went wrong, for people.
     pub reason: String,
+    /// The exit code that the reason calls for; records of older programs have none.
+    #[serde(default = "unspecific")]
+    pub exit_code: u8,
     /// How often it was tried.
     pub tries: u32,
     /// Which program tried: another version may succeed.
     pub program: String,
+}
+
+/// Some cells failed, whatever the reason.
+fn unspecific() -> u8 {
+    1
 }
 
 /// Failures are not results: they are kept separately, nothing reads them as input, and a cell that is

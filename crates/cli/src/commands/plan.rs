@@ -26,7 +26,7 @@ pub(super) fn plan(
         experiment, bench, ..
     } = setup::prepare(file, args, session)?;
     let plan = Plan::new(&experiment, &bench)
-        .map_err(|m| Failure::Configuration(format!("{}: {m}", file.display())))?;
+        .map_err(|fault| Failure::of_fault(&fault.at(file.display())))?;
     let has = |kind, key: &segad_core::Key| bench.store.contains(kind, key);
     let needed: BTreeSet<_> = plan.needed(has).into_iter().collect();
     let policy = super::run::policy(args);
@@ -92,7 +92,9 @@ fn state(
     match (&cell.missing, stored, needed, failed) {
         (_, true, ..) => ("hit", String::new()),
         (Some(missing), ..) => ("missing", format!(": {missing}")),
-        (None, false, _, Some(failed)) => ("failed", format!(": {}", schedule::told(failed))),
+        (None, false, _, Some(failed)) => {
+            ("failed", format!(": {}", schedule::standing_reason(failed)))
+        }
         (None, false, true, None) => ("miss", String::new()),
         (None, false, false, None) => ("unused", ": all that needs it is stored".to_owned()),
     }

@@ -7,7 +7,7 @@ use segad_args::RunArgs;
 use segad_grid::Plan;
 use segad_runner::Failure;
 use segad_runner::clock::Stopwatch;
-use segad_runner::results;
+use segad_runner::outcome;
 use segad_runner::schedule::{self, Policy};
 use std::path::{Path, PathBuf};
 
@@ -78,7 +78,7 @@ pub(super) fn experiment(file: &Path, args: &RunArgs, session: &Session) -> Resu
         |folder| pool.install(|| import::import(folder, &bench.store, bars, &bench.interrupt));
     let imported = bench.source.maps().map(import).transpose()?;
     let plan = Plan::new(&experiment, &bench)
-        .map_err(|m| Failure::Configuration(format!("{}: {m}", file.display())))?;
+        .map_err(|fault| Failure::of_fault(&fault.at(file.display())))?;
     let digests = bench.source.save_digests();
     digests.unwrap_or_else(|e| bars.line(&format!("digests are taken again next time: {e}")));
     let outcome = pool.install(|| {
@@ -99,7 +99,7 @@ pub(super) fn experiment(file: &Path, args: &RunArgs, session: &Session) -> Resu
         return Err(Failure::Interrupted(message));
     }
     let command = command_line(file, args);
-    let written = results::write(
+    let written = outcome::write(
         &experiment,
         &plan,
         &outcome,
@@ -120,18 +120,8 @@ pub(super) fn experiment(file: &Path, args: &RunArgs, session: &Session) -> Resu
     if let Some(failure) = imported.as_ref().and_then(import::faults) {
         return Err(failure);
     }
-    if !written.failures.is_empty() {
-        let n = written.failures.len();
-        let first = &written.failures[0];
-        let message = format!("{n} results are missing, the others are written; first: {first}");
-        // Where nothing went wrong but inputs are not there, that is what the exit code says.
-        let absent =
-            outcome.missing_inputs_only(&plan) && plan.results.iter().all(|r| r.cell.is_ok());
-        return Err(if absent {
-            Failure::Input(message)
-        } else {
-            Failure::Cells(message)
-        });
+    if let Some(failure) = written.failure {
+        return Err(failure);
     }
     match written.drift {
         Some(drift) => Err(Failure::Differs(drift)),

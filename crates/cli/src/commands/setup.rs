@@ -10,7 +10,7 @@ use segad_provision::Cache;
 use segad_runner::progress::Bars;
 use segad_runner::source::Source;
 use segad_runner::workbench::{IMPORTED, Settings, Workbench};
-use segad_runner::{Failure, results};
+use segad_runner::{Failure, outcome};
 use std::path::{Path, PathBuf};
 
 /// An experiment with everything it is run with.
@@ -64,7 +64,7 @@ pub(super) fn experiment(file: &Path, args: &RunArgs) -> Result<Experiment, Fail
             file.display()
         )));
     }
-    results::metrics(&experiment)?;
+    outcome::metrics(&experiment)?;
     Ok(experiment)
 }
 

@@ -67,9 +67,7 @@ fn scores(
                 .start(&at.cell.to_string(), Some(ids.len() as u64));
             let mut scores = Vec::with_capacity(ids.len());
             for chunk in ids.chunks(ctx.batch.max(1)) {
-                if ctx.cancel.is_cancelled() {
-                    return Err("interrupted".into());
-                }
+                at.check_cancelled()?;
                 let images = chunk.par_iter().map(|id| loader.load(id));
                 let images = images.collect::<Result<Vec<Image>, BoxError>>()?;
                 scores.extend(classifier.scores(&images)?);

@@ -15,9 +15,7 @@ pub(super) fn run(at: &At<'_>, def: &DetectorDef) -> Result<Draft, BoxError> {
         .start(&at.cell.to_string(), Some(ids.len() as u64));
     let mut rows = Vec::new();
     for chunk in ids.chunks(ctx.batch.max(1)) {
-        if ctx.cancel.is_cancelled() {
-            return Err("interrupted".into());
-        }
+        at.check_cancelled()?;
         let images = chunk
             .par_iter()
             .map(|id| loader.load(id))

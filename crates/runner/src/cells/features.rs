@@ -38,9 +38,7 @@ pub(super) fn run(
         .for_each(|map| small.add(&map.areas()));
     let mut table = TableBuilder::new(&extractor);
     for start in (0..reader.len()).step_by(BATCH) {
-        if at.cancel.is_cancelled() {
-            return Err("interrupted".into());
-        }
+        at.check_cancelled()?;
         let records = reader.range(start..reader.len().min(start + BATCH))?;
         let own: Vec<SegmentIndex> = match &shared {
             Some(_) => Vec::new(),

@@ -32,9 +32,7 @@ pub(super) fn run(at: &At<'_>, fit: CellIndex, def: &DetectorDef) -> Result<Draf
         Some(at.cell.split.mapped.len() as u64),
     );
     for ids in at.cell.split.mapped.chunks(ctx.batch.max(1)) {
-        if ctx.cancel.is_cancelled() {
-            return Err("interrupted".into());
-        }
+        at.check_cancelled()?;
         let images = ids
             .par_iter()
             .map(|id| loader.load(id))

@@ -12,6 +12,7 @@ mod segments;
 pub(crate) use forest::with_scores;
 
 use crate::clock::Stopwatch;
+use crate::error::{Failure, RunnerError};
 use crate::machine::{self, Machine};
 use crate::record::Record;
 use crate::schedule::Execute;
@@ -40,7 +41,7 @@ impl At<'_> {
     pub fn input(&self, id: CellIndex) -> Result<Entry, BoxError> {
         let cell = &self.plan.cells[id.0];
         let entry = self.bench.store.entry(cell.kind, &cell.key)?;
-        entry.ok_or_else(|| format!("{cell} is no longer in the store; run again").into())
+        Ok(entry.ok_or_else(|| RunnerError::Gone(cell.to_string()))?)
     }
 
     pub fn draft(&self) -> Result<Draft, BoxError> {
@@ -50,6 +51,15 @@ impl At<'_> {
     /// Something that was decided on the way and belongs into the provenance.
     pub fn note(&self, text: String) {
         lock(&self.notes).push(text);
+    }
+
+    /// An error once this cell is asked to stop; for safe places.
+    pub fn check_cancelled(&self) -> Result<(), RunnerError> {
+        if self.cancel.is_cancelled() {
+            Err(RunnerError::Cancelled)
+        } else {
+            Ok(())
+        }
     }
 
     pub fn context(&self) -> FitContext {
@@ -101,7 +111,7 @@ fn select(table: &FeatureTable, ids: &[ImageId]) -> Result<FeatureTable, BoxErro
 }
 
 impl Execute for Workbench {
-    fn execute(&self, plan: &Plan, id: CellIndex, cancel: &Cancel) -> Result<(), String> {
+    fn execute(&self, plan: &Plan, id: CellIndex, cancel: &Cancel) -> Result<(), Failure> {
         let cell = &plan.cells[id.0];
         let at = At {
             bench: self,
@@ -117,7 +127,8 @@ impl Execute for Workbench {
             Task::FitClassifier { def, embed, fold } => fit::classifier(&at, def, *embed, *fold),
             Task::Maps { fit, def } => maps::run(&at, *fit, def),
             Task::ImportedMaps => {
-                Err("these maps come from outside and are not in the store".into())
+                let message = "these maps come from outside and are not in the store";
+                Err(RunnerError::Input(message.to_owned()).into())
             }
             Task::FitSegments { maps, segments } => segments::fit(&at, maps, segments),
             Task::LabelMaps { fit, segments } => segments::label_maps(&at, *fit, segments),
@@ -150,14 +161,14 @@ impl Execute for Workbench {
             draft.commit(serde_json::to_value(record(&at, watch.seconds()))?)?;
             Ok(())
         };
-        let done = done.and_then(publish).map_err(|e| segad_grid::chain(&*e));
+        done.and_then(publish)?;
         let checkpoints = self.checkpoints(&cell.key);
-        if done.is_ok() && checkpoints.exists() {
+        if checkpoints.exists() {
             // The stored model has taken their place. What cannot be removed only takes space.
             let removed = segad_files::remove(&checkpoints);
             removed.unwrap_or_else(|e| tracing::warn!("checkpoints of a finished fit remain: {e}"));
         }
-        done
+        Ok(())
     }
 }
 

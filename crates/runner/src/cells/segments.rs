@@ -153,7 +153,7 @@ impl GoodImages<BoxError> for Good<'_> {
 
     fn advance(&self, images: usize) -> Result<(), BoxError> {
         self.task.advance(images as u64);
-        going(self.at)
+        Ok(self.at.check_cancelled()?)
     }
 
     fn load(&self, images: Range<usize>) -> Result<Vec<Image>, BoxError> {
@@ -199,7 +199,7 @@ fn write(
         .progress
         .start(&at.cell.to_string(), Some(mapped.len() as u64));
     for ids in mapped.chunks(at.bench.settings.batch.max(1)) {
-        going(at)?;
+        at.check_cancelled()?;
         for (id, map) in ids.iter().zip(make(ids, &load(at, ids)?)?) {
             writer.push(id, &map)?;
         }
@@ -207,14 +207,6 @@ fn write(
     }
     writer.finish()?;
     Ok(draft)
-}
-
-fn going(at: &At<'_>) -> Result<(), BoxError> {
-    if at.cancel.is_cancelled() {
-        Err("interrupted".into())
-    } else {
-        Ok(())
-    }
 }
 
 fn load(at: &At<'_>, ids: &[ImageId]) -> Result<Vec<Image>, BoxError> {

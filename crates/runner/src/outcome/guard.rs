@@ -1,8 +1,8 @@
 //! The guard rail of generated defects: what the forest learned from, held against real images of
 //! the test.
 
-use crate::gallery::parts;
-use crate::results::{column, several_classes};
+use super::columns::{Columns, parts};
+use crate::generated::GROUP;
 use crate::workbench::Workbench;
 use segad_core::{BoxError, FeatureTable, ImageId, Label};
 use segad_defects::Guard;
@@ -10,11 +10,9 @@ use segad_grid::{Cell, CellIndex, Experiment, Plan, Task};
 use segad_report::Note;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::generated::GROUP;
-
 /// What there is to say about generated defects.
 #[derive(Default)]
-pub(crate) struct Findings {
+pub(super) struct Findings {
     /// For the report, if any image was generated.
     pub note: Option<Note>,
     /// For the terminal and the provenance.
@@ -32,12 +30,12 @@ struct Seen {
 
 /// Compares the statistics of generated images with those of real ones that the test holds. Nothing
 /// is fitted here: what comes out is only said.
-pub(crate) fn check(
+pub(super) fn check(
     experiment: &Experiment,
     plan: &Plan,
     bench: &Workbench,
 ) -> Result<Findings, BoxError> {
-    let several = several_classes(plan);
+    let columns = Columns::of(experiment, plan);
     let mut seen: BTreeMap<(usize, String), Seen> = BTreeMap::new();
     for result in &plan.results {
         let Ok(id) = result.cell else { continue };
@@ -78,7 +76,7 @@ pub(crate) fn check(
         let bad = Guard::new(table.names(), &generated, &rows(&table, &real(Label::Bad)))?;
         let good = Guard::new(table.names(), &generated, &rows(&table, &real(Label::Good)))?;
         let seen = seen
-            .entry((result.row, column(experiment, several, result)))
+            .entry((result.row, columns.heading(result)))
             .or_default();
         seen.bad.extend(bad.mean(|_| true));
         seen.good.extend(good.mean(|_| true));

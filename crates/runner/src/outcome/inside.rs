@@ -1,21 +1,17 @@
-//! The report page: beside tables and plots, the most wrong images, what drove their scores, which
-//! statistics the forests use, and what the numbers say in words.
+//! What lies behind the scores of one forest: the most wrong images, what drove their scores, and
+//! which statistics the forest uses.
 
-use crate::Failure;
-use crate::findings;
+use super::columns::parts;
+use crate::error::RunnerError;
 use crate::generated::GROUP;
 use crate::labels::Labels;
-use crate::results::{column, several_classes};
 use crate::workbench::Workbench;
 use segad_core::{BoxError, FeatureTable, ImageId, Label, Sample};
 use segad_features::FeatureName;
 use segad_forest::Forest;
-use segad_grid::{Cell, CellIndex, Experiment, Head, Plan, Task};
+use segad_grid::{Cell, CellIndex, Plan, Task};
 use segad_metrics::Scores;
-use segad_report::{
-    Driver, FeatureDrift, Figure, Importance, Note, Provenance, Report, Results, ScoreTable,
-    ScoredCell, WrongImage,
-};
+use segad_report::{Driver, FeatureDrift, Importance, ScoredCell, WrongImage};
 use segad_store::{Entry, MapsReader};
 use std::collections::BTreeMap;
 
@@ -26,74 +22,9 @@ const DRIVERS: usize = 5;
 /// Bins of the population stability index.
 const PSI_BINS: usize = 10;
 
-/// The page of a run.
-pub(crate) fn page(
-    experiment: &Experiment,
-    plan: &Plan,
-    bench: &Workbench,
-    results: &Results,
-    scores: &ScoreTable,
-    figures: Vec<Figure>,
-    provenance: &Provenance,
-    guard: Option<Note>,
-) -> Result<String, Failure> {
-    let mut report = Report::new(results);
-    // Times and memory differ from run to run; they are in provenance.json, so that the page does
-    // not.
-    let timeless = Provenance {
-        stages: Vec::new(),
-        peak_memory: None,
-        ..provenance.clone()
-    };
-    report.provenance = Some(&timeless);
-    report.summary.push(bench.source.manifest().title.clone());
-    report.notes = findings::notes(experiment, results);
-    report.notes.extend(guard);
-    if !provenance.notes.is_empty() {
-        let paragraphs = provenance.notes.clone();
-        report.notes.push(Note {
-            title: "What was decided on the way".into(),
-            paragraphs,
-        });
-    }
-    report.figures = figures;
-    // The first row with a forest over maps is the one that is looked into; of the first protocol
-    // and seed.
-    let first = plan.results.iter().find(|r| {
-        r.cell.is_ok()
-            && experiment.rows[r.row].head == Head::Forest
-            && !experiment.rows[r.row].detectors.is_empty()
-    });
-    if let Some((result, Ok(scores_cell))) = first.map(|r| (r, r.cell.as_ref())) {
-        let several = several_classes(plan);
-        let class = column(experiment, several, result);
-        let class_index = results
-            .experiment
-            .classes
-            .iter()
-            .position(|c| *c == class)
-            .unwrap_or(0);
-        if let Some(cell) = scores.cell(result.row, class_index, Some(result.seed)) {
-            let inside = Inside::open(plan, bench, *scores_cell).map_err(Failure::input)?;
-            report.wrong = inside.wrong(bench, &class, &cell).map_err(Failure::input)?;
-            let row = &experiment.rows[result.row].name;
-            report.importance = inside.importance(row);
-            report.drift = inside.drift(row, &class).map_err(Failure::input)?;
-            report.notes.extend(findings::drift(
-                &report.drift,
-                &inside.cell.split,
-                row,
-                &class,
-                result.seed,
-            ));
-        }
-    }
-    segad_report::report_html(&report).map_err(Failure::input)
-}
-
 /// What lies behind the scores of one forest.
-struct Inside<'a> {
-    cell: &'a Cell,
+pub(super) struct Inside<'a> {
+    pub cell: &'a Cell,
     forest: Forest,
     table: FeatureTable,
     readers: Vec<(String, MapsReader)>,
@@ -101,11 +32,11 @@ struct Inside<'a> {
 }
 
 impl<'a> Inside<'a> {
-    fn open(plan: &'a Plan, bench: &Workbench, scores: CellIndex) -> Result<Self, BoxError> {
+    pub fn open(plan: &'a Plan, bench: &Workbench, scores: CellIndex) -> Result<Self, BoxError> {
         let stored = |id: CellIndex| -> Result<Entry, BoxError> {
             let cell = &plan.cells[id.0];
             let entry = bench.store.entry(cell.kind, &cell.key)?;
-            entry.ok_or_else(|| format!("{cell} is no longer in the store").into())
+            Ok(entry.ok_or_else(|| RunnerError::Gone(cell.to_string()))?)
         };
         let wrong = || BoxError::from("a row with a forest has no forest cell");
         let Task::TestScores { source, .. } = &plan.cells[scores.0].task else {
@@ -176,7 +107,7 @@ impl<'a> Inside<'a> {
 
     /// Good images with the highest and bad ones with the lowest scores, where they are on the
     /// wrong side of the threshold that finds 95 % of the bad ones.
-    fn wrong(
+    pub fn wrong(
         &self,
         bench: &Workbench,
         class: &str,
@@ -293,7 +224,7 @@ impl<'a> Inside<'a> {
 
     /// How far each statistic of the test images is from that of the images that trained the
     /// forest.
-    fn drift(&self, row: &str, class: &str) -> Result<Vec<FeatureDrift>, BoxError> {
+    pub fn drift(&self, row: &str, class: &str) -> Result<Vec<FeatureDrift>, BoxError> {
         let at: BTreeMap<&ImageId, usize> = self
             .table
             .ids()
@@ -340,7 +271,7 @@ impl<'a> Inside<'a> {
         Ok(drifts)
     }
 
-    fn importance(&self, row: &str) -> Vec<Importance> {
+    pub fn importance(&self, row: &str) -> Vec<Importance> {
         let one = |i: segad_forest::Importance| {
             let (segment, detector, statistic) = parts(&i.column);
             Importance {
@@ -352,21 +283,5 @@ impl<'a> Inside<'a> {
             }
         };
         self.forest.importance().into_iter().map(one).collect()
-    }
-}
-
-/// Segment (empty: the whole image), detector and statistic of a column.
-pub(crate) fn parts(column: &str) -> (String, String, String) {
-    match column.parse() {
-        Ok(FeatureName::Segment {
-            segment,
-            detector,
-            measure,
-        }) => (segment, detector, measure.to_string()),
-        Ok(FeatureName::GlobalMax { detector }) => (String::new(), detector, "max".to_owned()),
-        Ok(FeatureName::Classifier { classifier }) => {
-            (String::new(), classifier, "score".to_owned())
-        }
-        Err(_) => (String::new(), String::new(), column.to_owned()),
     }
 }

@@ -21,7 +21,7 @@ struct Line {
 
 /// One plot for each thing that was trained and each term of its loss, with a line for each seed.
 /// No figure where nothing was trained, or by a program that kept no curves.
-pub(crate) fn figures(plan: &Plan, bench: &Workbench) -> Result<Vec<Figure>, BoxError> {
+pub(super) fn figures(plan: &Plan, bench: &Workbench) -> Result<Vec<Figure>, BoxError> {
     let mut lines = Vec::new();
     for cell in plan.cells.iter().filter(|c| c.kind == CellKind::Fit) {
         let Some(entry) = bench.store.entry(cell.kind, &cell.key)? else {

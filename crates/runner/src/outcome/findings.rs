@@ -7,7 +7,7 @@ use segad_report::{Cell, FeatureDrift, Note, Results};
 
 /// One paragraph per column group: each row against the first row that is a detector alone, paired
 /// by seed.
-pub(crate) fn notes(experiment: &Experiment, results: &Results) -> Vec<Note> {
+pub(super) fn notes(experiment: &Experiment, results: &Results) -> Vec<Note> {
     let mut notes: Vec<Note> = Vec::new();
     if !experiment.notes.is_empty() {
         notes.push(Note {
@@ -68,7 +68,7 @@ fn base(experiment: &Experiment) -> Option<&Row> {
 
 /// `differences.csv`: every row against the base row, metric by metric, paired by seed, with
 /// Student's interval of the mean.
-pub(crate) fn differences(experiment: &Experiment, results: &Results) -> String {
+pub(super) fn differences(experiment: &Experiment, results: &Results) -> String {
     let mut text = "row,base,class,metric,mean,low95,high95,larger,n\n".to_owned();
     let Some(base) = base(experiment) else {
         return text;
@@ -145,7 +145,7 @@ fn sentence(cell: &Cell, alone: &Cell) -> Option<String> {
 /// Whether the forest was asked about images like those it learned from: the mean
 /// Kolmogorov–Smirnov distance of the good images' statistics, beside what chance gives for as many
 /// images of one kind.
-pub(crate) fn drift(
+pub(super) fn drift(
     drifts: &[FeatureDrift],
     split: &Split,
     row: &str,

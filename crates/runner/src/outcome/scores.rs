@@ -1,0 +1,100 @@
+//! The scores of all results.
+
+use super::columns::Columns;
+use crate::error::{Failure, RunnerError};
+use crate::schedule::Outcome;
+use crate::workbench::Workbench;
+use segad_core::{BoxError, ImageId};
+use segad_grid::{Experiment, Plan};
+use segad_report::{ScoreRow, ScoreTable};
+use std::path::Path;
+
+/// Scores of every result, and which have none and why.
+pub(super) fn collect(
+    experiment: &Experiment,
+    plan: &Plan,
+    outcome: &Outcome,
+    bench: &Workbench,
+) -> Result<(Vec<ScoreRow>, Vec<segad_report::Failure>), Failure> {
+    let columns = Columns::of(experiment, plan);
+    let mut rows = Vec::new();
+    let mut missing = Vec::new();
+    for result in &plan.results {
+        let row = &experiment.rows[result.row].name;
+        let class = columns.heading(result);
+        let found = match &result.cell {
+            Ok(id) => outcome.reason(plan, *id).map_or(Ok(*id), Err),
+            Err(fault) => Err(fault.to_string()),
+        };
+        let id = match found {
+            Ok(id) => id,
+            Err(reason) => {
+                missing.push(segad_report::Failure {
+                    row: row.clone(),
+                    class,
+                    seed: result.seed,
+                    reason,
+                });
+                continue;
+            }
+        };
+        let cell = &plan.cells[id.0];
+        let entry = bench.store.entry(cell.kind, &cell.key)?;
+        let entry = entry.ok_or_else(|| RunnerError::Gone(cell.to_string()))?;
+        let table = segad_store::read_features(&entry.path("scores.parquet")?)?;
+        for (sample, &score) in cell.split.test.samples().iter().zip(table.values()) {
+            rows.push(ScoreRow {
+                row: row.clone(),
+                class: class.clone(),
+                seed: result.seed,
+                filepath: sample.id.to_string(),
+                label: sample.label,
+                group: sample.group.clone(),
+                score,
+            });
+        }
+    }
+    Ok((rows, missing))
+}
+
+/// How a run ends that lacks results: some cells failed, unless nothing but missing inputs, or
+/// nothing but the machine, is to blame.
+pub(super) fn failure(
+    missing: &[segad_report::Failure],
+    plan: &Plan,
+    outcome: &Outcome,
+) -> Option<Failure> {
+    let first = missing.first()?;
+    let message = format!(
+        "{} results are missing, the others are written; first: {}, {}, seed {}: {}",
+        missing.len(),
+        first.row,
+        first.class,
+        first.seed,
+        first.reason
+    );
+    let planned = plan.results.iter().all(|r| r.cell.is_ok());
+    Some(if planned && outcome.lacks_only_inputs(plan) {
+        Failure::Input(message)
+    } else if planned && outcome.causes().all(|c| matches!(c, Failure::System(_))) {
+        Failure::System(message)
+    } else {
+        Failure::Cells(message)
+    })
+}
+
+/// The scores again, for programs: the same columns as `scores.csv`.
+pub(super) fn write(path: &Path, scores: &ScoreTable) -> Result<(), BoxError> {
+    let rows: Vec<segad_store::ScoreRow> = (scores.rows().iter())
+        .map(|s| segad_store::ScoreRow {
+            row: s.row.clone(),
+            class: s.class.clone(),
+            seed: s.seed,
+            filepath: ImageId::new(s.filepath.clone()),
+            label: s.label,
+            group: s.group.clone(),
+            score: s.score,
+        })
+        .collect();
+    Ok(segad_store::write_scores(path, &rows)?)
+}
