@@ -1,8 +1,8 @@
-//! `cargo xtask`: brings native libraries, data and weights to this machine, then builds and runs
+//! `cargo xtask`: installs native libraries, data and weights on this machine, then builds and runs
 //! `segad`.
 //!
-//! It links neither libtorch nor XGBoost nor Polars, so that it compiles in seconds on a machine
-//! that has nothing yet.
+//! It links neither libtorch nor XGBoost nor Polars, so that it compiles in seconds on a bare
+//! machine.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,

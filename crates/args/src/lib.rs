@@ -1,9 +1,9 @@
 //! The command line of `segad`, as clap types.
 //!
-//! The binary parses it, `cargo xtask` checks words against it before it builds anything, and
-//! `docs/cli.md` is generated from it. It links neither libtorch nor XGBoost, so that all three cost
-//! seconds. Names that belong to heavier crates (backbones, calibrations, …) are lists here
-//! ([`BACKBONES`] and its neighbours); the binary's tests hold them against the types.
+//! The binary parses it, `cargo xtask` checks arguments against it before building anything, and
+//! `docs/cli.md` is generated from it. It links neither libtorch nor XGBoost, so that all three
+//! take seconds. Names that belong to heavier crates (backbones, calibrations, …) are lists here
+//! ([`BACKBONES`] and its neighbours); tests of the binary compare them with the types.
 //!
 //! Paths are taken as given, sizes become bytes ([`bytes`]), times [`std::time::Duration`]s.
 //!

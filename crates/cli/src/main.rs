@@ -1,4 +1,5 @@
-//! The binary `segad`: reads the command line, runs the command, turns its end into an exit code.
+//! The binary `segad`: parses the command line, runs the command, and turns the outcome into an
+//! exit code.
 
 mod commands;
 mod frames;

@@ -1,15 +1,14 @@
-//! The vocabulary that every other crate of segad speaks, and nothing else: no tensor, no file, no
-//! clock.
+//! The vocabulary of all other crates of segad, and nothing else: no tensors, files or clocks.
 //!
 //! SegAD ("Supervised Anomaly Detection for Complex Industrial Images", CVPR 2024) turns an
-//! [`Image`] into one [`AnomalyMap`] per detector, cuts each map by a [`LabelMap`] into segments,
-//! and takes statistics of each piece into a row of a [`FeatureTable`], which a boosted random
-//! forest turns into one score.
+//! [`Image`] into one [`AnomalyMap`] per detector, divides each map into segments by a
+//! [`LabelMap`], and computes statistics of each segment. They form a row of a [`FeatureTable`],
+//! which a boosted random forest turns into one score.
 //!
 //! - Images are 8-bit RGB, height × width × 3, row-major. Maps are `f32`, height × width of the
-//!   network input, raw (never clipped or rescaled). Label maps are `u8`, 0 is the first segment
-//!   (by custom the background).
-//! - What trains and what tests are different types ([`TrainSplit`], [`TestSplit`]); nothing turns
+//!   network input, raw (never clipped or rescaled). Label maps are `u8`; 0 is the first segment,
+//!   by convention the background.
+//! - Training and test data have different types ([`TrainSplit`], [`TestSplit`]); nothing converts
 //!   one into the other.
 //! - Every random choice comes from a [`Seed`]; every stored result has a [`Key`].
 //!

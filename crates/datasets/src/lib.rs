@@ -1,9 +1,9 @@
 //! Data sets: manifests, layouts, digests, typed splits and protocols.
 //!
-//! Images come in as files below one folder; a layout names each by its path relative to that
-//! folder, with a label, a group and its place. Out come an [`Index`] per class and, through a
-//! [`Protocol`], typed splits. Splits agree with numpy and scikit-learn draw for draw, so they are
-//! those of the SegAD authors' code wherever that is public.
+//! Images are files below one folder. A layout identifies each by its path relative to that folder,
+//! with a label, a group and a part (train or test). The result is an [`Index`] per class and,
+//! through a [`Protocol`], typed splits. Splits agree with numpy and scikit-learn draw for draw, so
+//! they are those of the SegAD authors' code wherever that is public.
 //!
 //! ```
 //! use segad_core::Seed;

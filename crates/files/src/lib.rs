@@ -1,5 +1,5 @@
-//! The workspace's file layer: writes that are whole or absent, reads whose errors name the file,
-//! and content digests that are taken once.
+//! The workspace's file layer: writes that are complete or absent, reads whose errors name the
+//! file, and cached content digests.
 //!
 //! **Writing.** A file is written under a hidden temporary name in its folder, flushed to the disk
 //! and renamed into place; then the folder is flushed. Readers see the old content or the new one,

@@ -34,8 +34,9 @@
 //! # Ok::<(), segad_grid::GridError>(())
 //! ```
 //!
-//! Layers, later wins: built-in defaults, the experiment file, the settings that its
-//! `[profile.NAME]` extends, that profile, environment `SEGAD_SET_*`, `--set`.
+//! Settings are layered, and later layers take precedence: built-in defaults, the experiment file,
+//! the settings that its `[profile.NAME]` extends, that profile, environment variables
+//! `SEGAD_SET_*`, `--set`.
 
 mod catalogue;
 mod error;

@@ -2,17 +2,17 @@
 //! overlays, `.npy`.
 //!
 //! - [`decode`] / [`open`]: bytes or a file to an [`Image`](segad_core::Image) (8-bit RGB). What
-//!   the rest of the method cannot use (16 bits, CMYK, animation, transparency, half a file) is an
-//!   error that says what to do.
-//! - [`resize_bilinear`]: Pillow's `Image.resize(…, BILINEAR)` to the bit (antialiased triangle
-//!   filter in fixed point), which is what torchvision's `Resize` runs on a decoded image;
-//!   [`resize_labels`]: nearest, for label maps.
+//!   the method cannot use (16 bits, CMYK, animation, transparency, half a file) is an error that
+//!   says what to do.
+//! - [`resize_bilinear`]: Pillow's `Image.resize(…, BILINEAR)` bit for bit (an antialiased triangle
+//!   filter in fixed point), which is also what torchvision's `Resize` does to a decoded image;
+//!   [`resize_labels`]: nearest neighbour, for label maps.
 //! - [`to_chw_f32`]: `(x/255 − mean)/std`, channels first, the input of every network.
-//! - [`adjust`], [`shift_hue`], [`grey`], [`rotate_nearest`]: what training does to images, as
-//!   Pillow does it.
+//! - [`adjust`], [`shift_hue`], [`grey`], [`rotate_nearest`]: augmentation for training, as in
+//!   Pillow.
 //! - [`heatmap`], [`blend`], [`outline`], [`tint`], [`contact_sheet`], [`encode_png`]: pictures for
 //!   people.
-//! - [`npy`]: arrays of other programs.
+//! - [`npy`]: arrays from other programs.
 //!
 //! ```
 //! use segad_core::Image;
@@ -25,11 +25,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Deviations: JPEG is decoded by another library than Pillow's, so a channel may differ by up to 3
-//! of 255 (by less than 0.5 on average). As in Pillow, colour profiles, gamma and EXIF orientation
-//! are ignored. Resizing goes along rows first, as in the Pillow of the paper's time (10.2); Pillow
-//! 13 goes along columns first where the height shrinks more than the width, which changes some
-//! pixels by one grey level.
+//! Deviations: JPEG is decoded by a different library than Pillow's, so a channel may differ by up
+//! to 3 of 255 (by less than 0.5 on average). As in Pillow, colour profiles, gamma and EXIF
+//! orientation are ignored. Rows are resized before columns, as in the Pillow of the paper's time
+//! (10.2); Pillow 13 starts with columns where the height shrinks more than the width, which
+//! changes some pixels by one grey level.
 
 mod adjust;
 mod colour;

@@ -1,11 +1,10 @@
-//! Anomaly maps that others computed, in any language, brought into the store: verified, streamed,
-//! once.
+//! Anomaly maps from other programs, in any language: verified, streamed and imported into the
+//! store once.
 //!
-//! A [`MapsFolder`] is opened in one of two [`Layout`]s. It lists detectors ("models"), classes and
-//! images in the order of its lists, gives an [`Index`](segad_datasets::Index) a class for the
-//! protocol `segad-maps`, and [`MapsFolder::import`] puts the maps of each model and class into the
-//! store as one cell of Parquet, addressed by the content of the files, so that a second import
-//! does nothing.
+//! A [`MapsFolder`] has one of two [`Layout`]s. It lists detectors ("models"), classes and images
+//! in the order of its lists, and gives an [`Index`](segad_datasets::Index) per class for the
+//! protocol `segad-maps`. [`MapsFolder::import`] stores the maps of each model and class as one
+//! cell of Parquet, addressed by the content of the files, so that a second import does nothing.
 //!
 //! # `segad`: as the authors of SegAD publish theirs
 //!
@@ -15,8 +14,8 @@
 //! anomaly_maps/<model>/<class>/anomaly_maps/{good,bad}/<stem>.npy    height × width, any unit
 //! visa_segm/<class>/{good,bad}/<stem>.npy                labels 0…L−1, of the maps' size; L is the manifest's
 //! ```
-//! Columns: `filepath`, `an_map_path` (only its last two parts count), `label` (0 good, 1 bad) and
-//! maybe `prediction_an_det`; others mean nothing. An image's id is
+//! Columns: `filepath`, `an_map_path` (only its last two parts matter), `label` (0 good, 1 bad) and
+//! optionally `prediction_an_det`; others are ignored. An image's id is
 //! `<class>/{train,test}/{good,bad}/<file name>`.
 //!
 //! # `folder`: anything else
@@ -59,8 +58,9 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 //!
-//! Deviations: the authors compute statistics of `f64` maps in `f64`, here such maps are rounded to
-//! `f32` first (theirs are `f32`). They ignore labels of L and more; here they are faults.
+//! Deviations: the authors compute statistics of `f64` maps in `f64`, whereas here such maps are
+//! rounded to `f32` first (their own are `f32`). They ignore labels of L and above; here they are
+//! faults.
 
 mod error;
 mod fault;

@@ -1,14 +1,14 @@
-//! The detectors and classifiers by the kind that names them, and what experiments and products
-//! share around them.
+//! The registry of detectors and classifiers, and what experiments and products share about them.
 //!
-//! [`DETECTORS`] and [`CLASSIFIERS`] are the registry: each method is a crate of its own that
-//! implements the traits of [`segad_nn::method`], and one line here. A table of settings is read
-//! once into a [`DetectorSettings`] or [`ClassifierSettings`], which from then on fits, loads and
-//! gives keys; [`Registry`] remembers the tables that were read. Where weights and further images
-//! lie is for the caller to know, who implements [`Inputs`].
+//! [`DETECTORS`] and [`CLASSIFIERS`] are the registry: each method is a crate that implements the
+//! traits of [`segad_nn::method`], and one line here. A table of settings is read once into a
+//! [`DetectorSettings`] or [`ClassifierSettings`], which fits, loads and gives keys from then on;
+//! [`Registry`] remembers the tables it has read. The caller implements [`Inputs`], which provides
+//! weights and further images.
 //!
-//! - [`clusters`]: segments learned from features of good images and from maps of them.
-//! - [`folds`]: folds that keep units whole, and scores by models that had not seen the unit.
+//! - [`clusters`]: segments found from features and maps of good images.
+//! - [`folds`]: folds that keep units together, and scores by models that were not trained on the
+//!   unit.
 //! - [`columns`]: names of the forest's columns, and which of them may only raise the score.
 //!
 //! ```

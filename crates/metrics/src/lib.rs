@@ -1,8 +1,8 @@
-//! How well scores separate bad images from good ones: AUROC, FPR@95TPR in both conventions, average
-//! precision, partial AUROC, thresholds, intervals, drift. No tensor, no file, no clock.
+//! How well scores separate bad images from good ones: AUROC, FPR@95TPR in both conventions,
+//! average precision, partial AUROC, thresholds, intervals, drift. No tensors, files or clocks.
 //!
-//! Scores are plain numbers, larger is more anomalous; `f32` as forests and maps give them or `f64`
-//! as read from a CSV. Results are shares from 0 to 1; [`Metric::percent`] scales them for tables.
+//! Scores are plain numbers, and larger is more anomalous: `f32` from forests and maps, or `f64`
+//! from a CSV. Results are shares from 0 to 1; [`Metric::percent`] scales them for tables.
 //! Definitions follow the SegAD paper's public code (FPR@95TPR through pandas' quantile),
 //! scikit-learn (AUROC, AP, partial AUROC, ROC curve) and scipy (Kolmogorov–Smirnov), and are
 //! tested against them.

@@ -1,6 +1,6 @@
 //! Miniature data sets: synthetic images and anomaly maps in exactly the layouts of the real data
-//! sets, a few kilobytes each, so that everything can be run, tested and tried out without them.
-//! **Figures that come out of them mean nothing.**
+//! sets, a few kilobytes each, so that everything can be run, tested and tried without the real
+//! ones. **Numbers computed from them mean nothing.**
 //!
 //! [`write`] makes this below a folder, the same for the same [`Params`] on every machine:
 //!

@@ -1,5 +1,5 @@
-//! For build scripts: tells the linker where the native libraries lie, so that a binary or test
-//! runs without `LD_LIBRARY_PATH`.
+//! For build scripts: adds the folders of the native libraries to the run path, so that binaries
+//! and tests run without `LD_LIBRARY_PATH`.
 //!
 //! Cargo hands a link argument only to the targets of the package whose build script printed it, so
 //! every package with a binary or a test that links libtorch or XGBoost has this `build.rs`:

@@ -1,19 +1,19 @@
-//! One product, from a folder of good and a few bad images to one model file, and that file's
+//! One product: from a folder of good and a few bad images to one model file, and from that file to
 //! verdicts on new images.
 //!
-//! [`fit`] takes labelled 8-bit RGB images of any size and gives a [`Model`]: detectors are fitted
-//! fold by fold (groups of images stay together), every detector alone and every head (SegAD's
-//! boosted random forest over segment statistics, CVPR 2024, also with monotone constraints) is
-//! measured on images it had not seen, and the simplest one whose AUROC is behind the best by no
-//! more than a standard error is kept. A threshold comes with a promise ([`threshold`]), scores are
-//! calibrated ([`Calibration`]), and kinds of defect are left out one after the other
-//! ([`Card::unseen`]).
+//! [`fit`] takes labelled 8-bit RGB images of any size and returns a [`Model`]. Detectors are
+//! fitted fold by fold, where groups of images stay together. Every detector by itself and every
+//! head (SegAD's boosted random forest over segment statistics, CVPR 2024, also with monotone
+//! constraints) is measured on images not used for training, and the simplest one whose AUROC is
+//! within one standard error of the best is kept. The threshold comes with a guaranteed error rate
+//! ([`threshold`]), scores are calibrated ([`Calibration`]), and each kind of defect is left out
+//! once ([`Card::unseen`]).
 //!
-//! An [`Inspector`] puts a model to work: per image a raw score (`f32`, larger is more anomalous),
-//! a verdict, a probability, reasons (contributions of the forest, each with the usual range on
-//! good images), the map (`f32`, at the size of the detector's input; 0 is the level of good
-//! images, 1 what the highest of them reach) and the label map. Images go through the networks one
-//! at a time, so neither batch nor threads change a score.
+//! An [`Inspector`] runs a model. Per image it returns a raw score (`f32`, larger is more
+//! anomalous), a verdict, a probability, reasons (contributions of the forest, each with the usual
+//! range on good images), the map (`f32`, at the size of the detector's input; 0 is the level of
+//! good images, 1 the highest that they reach) and the label map. Images pass through the networks
+//! one at a time, so neither batch nor threads change a score.
 //!
 //! ```
 //! use segad_core::{BoxError, FitContext, Image, ImageId, ImageLoader, Label, Sample, Seed};
@@ -56,9 +56,9 @@
 //! # Ok::<(), BoxError>(())
 //! ```
 //!
-//! Choices of this crate: the standard error of "one standard error behind the best" is that of the
-//! difference on the same images (DeLong), not that of the best; detectors of the folds see fewer
-//! images than the one that is shipped.
+//! Choices of this crate: in "within one standard error of the best", the standard error is that of
+//! the difference on the same images (DeLong), not that of the best; the detectors of the folds see
+//! fewer images than the one in the model file.
 
 mod auto;
 mod backbones;

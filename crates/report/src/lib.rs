@@ -1,10 +1,11 @@
-//! From scores per image to tables, plots and a one-file HTML report, in the shapes of the SegAD
-//! paper's Tables 2–6, 8, 9 and Fig. 6, and the comparison with every number that the paper prints.
+//! From scores per image to tables, plots and a single-file HTML report, in the layouts of the
+//! SegAD paper's Tables 2–6, 8, 9 and Fig. 6, and the comparison with every number that the paper
+//! prints.
 //!
 //! In: an [`Experiment`] (rows, classes, metrics, layout) and one [`ScoreRow`] per row, class, seed
-//! and image; higher scores are more anomalous. Cells without a result come as [`Failure`]s and
-//! show as such in every output. Out: text; the caller writes the files. Metrics are in percent
-//! throughout.
+//! and image; higher scores are more anomalous. Cells without a result are passed as [`Failure`]s
+//! and appear as such in every output. Out: text; the caller writes the files. Metrics are in
+//! percent throughout.
 //!
 //! | file | function |
 //! |---|---|

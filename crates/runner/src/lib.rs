@@ -1,8 +1,9 @@
-//! Runs experiments: plans them ([`segad_grid`]), computes what the store lacks, and writes tables
-//! and the report.
+//! Runs experiments: plans them ([`segad_grid`]), computes whatever the store lacks, and writes
+//! tables and the report.
 //!
-//! The command line (`segad-cli`) is a thin layer over this crate. Networks, statistics and forests come from
-//! their own crates; here they meet the data set, the store and the user's settings.
+//! The command line (`segad-cli`) is a thin layer over this crate. Networks, statistics and forests
+//! come from crates of their own; this one combines them with the data set, the store and the
+//! user's settings.
 //!
 //! ```no_run
 //! use segad_runner::{Bars, Interrupt};

@@ -1,15 +1,16 @@
-//! Results on disk: a content-addressed store that any number of processes and machines may share,
+//! Results on disk: a content-addressed store that any number of processes and machines can share,
 //! and the files in it.
 //!
-//! **Cells.** A result is a *cell*: a folder `v1/<kind>/<aa>/<key>/` under the store's root, with
-//! data files and `meta.json`, the commit mark, which holds the size and BLAKE3 digest of every
-//! file and the result's provenance. A [`Draft`] is written in a temporary folder of the same file
-//! system; [`Draft::commit`] flushes every file, writes the mark and renames the folder into place.
-//! So a reader sees a whole cell or none, whatever is killed when, and of two workers that race the
-//! second changes nothing. A read checks sizes always and digests as [`Verify`] says; a damaged
-//! cell is an error that names the file, and [`Store::quarantine`] makes room to compute it again.
+//! **Cells.** A result is a *cell*: a folder `v1/<kind>/<aa>/<key>/` below the store's root, with
+//! data files and `meta.json`, the commit mark, which contains the size and BLAKE3 digest of every
+//! file and the provenance of the result. A [`Draft`] is written in a temporary folder of the same
+//! file system; [`Draft::commit`] flushes every file, writes the mark and renames the folder into
+//! place. A reader therefore sees a complete cell or none, whatever is killed when, and if two
+//! workers race, the second changes nothing. Reads always check sizes, and digests according to
+//! [`Verify`]; a damaged cell is an error that names the file, and [`Store::quarantine`] moves it
+//! away so that it can be computed again.
 //!
-//! **Failures.** [`Store::keep_failure`] remembers, apart from the cells, why one could not be
+//! **Failures.** [`Store::keep_failure`] remembers, separately from the cells, why one could not be
 //! computed.
 //!
 //! **Leases.** [`Store::try_lease`] keeps two workers from computing the same cell; clocks are

@@ -1,9 +1,9 @@
-//! Reads tensors out of PyTorch files (`.pth`, `.pt`) without executing anything, and writes them
-//! as safetensors.
+//! Reads tensors from PyTorch files (`.pth`, `.pt`) without executing anything, and writes them as
+//! safetensors.
 //!
-//! A PyTorch file is a pickle, and a pickle is a program: unpickling a file from the internet may
-//! run any code. This crate interprets only the few opcodes and the few constructors that a file of
-//! weights needs ([`ALLOWED`]) and refuses everything else by name. Two layouts are read:
+//! A PyTorch file is a pickle, and a pickle is a program: unpickling a file from the internet can
+//! run any code. This crate interprets only the few opcodes and constructors that a file of weights
+//! needs ([`ALLOWED`]), and refuses everything else by name. It reads two layouts:
 //!
 //! - the *legacy stream* (before PyTorch 1.6): pickles of a magic number, a protocol number and
 //!   system information, the pickled dictionary, the list of storage keys, then for each storage

@@ -1,15 +1,15 @@
 //! XGBoost's C interface, as far as `xgboost-rs` 0.3 and segad use it, linked to an installed
 //! `libxgboost.so`.
 //!
-//! It takes the place of the published `xgboost-rs-sys` through `[patch.crates-io]`. That one
-//! compiles XGBoost 1.6.2 with cmake and libclang, and 1.6.2 gives other forests than the 2.x line.
-//! Here nothing is compiled: the build script links the library in the folder `XGBOOST_LIB_DIR`.
-//! All declarations fit XGBoost 1.6 to 3.x; `xgboost-rs` itself takes C's `char` for signed, so
-//! only machines where it is (x86-64) will do.
+//! It replaces the published `xgboost-rs-sys` through `[patch.crates-io]`. That one compiles
+//! XGBoost 1.6.2 with cmake and libclang, and 1.6.2 gives different forests from the 2.x line. Here
+//! nothing is compiled: the build script links the library in the folder `XGBOOST_LIB_DIR`. All
+//! declarations fit XGBoost 1.6 to 3.x. `xgboost-rs` itself assumes that C's `char` is signed, so
+//! it only works on machines where it is (x86-64).
 //!
-//! Every function but [`XGBoostVersion`] and [`XGBGetLastError`] returns 0 for success and −1 for
-//! failure, whose reason [`XGBGetLastError`] then gives (per thread). What each does and which
-//! pointers it keeps: XGBoost's `c_api.h`.
+//! Every function except [`XGBoostVersion`] and [`XGBGetLastError`] returns 0 for success and −1
+//! for failure, for which [`XGBGetLastError`] then gives the reason (per thread). XGBoost's
+//! `c_api.h` documents each function and the pointers that it keeps.
 #![allow(unsafe_code, reason = "foreign declarations")]
 #![allow(
     non_camel_case_types,
