@@ -7,6 +7,7 @@ use segad_args::Teacher;
 use segad_core::{FitContext, KeyHasher, Seed};
 use segad_methods::teacher::{DistillSettings, FIT_REVISION, distill, published};
 use segad_methods::{ImageSet, Inputs, Pretrained};
+use segad_nn::model::Settings as _;
 use segad_runner::Failure;
 use segad_runner::folder::ImageFolder;
 use segad_runner::inputs::CachedInputs;

@@ -6,12 +6,14 @@ use segad_imaging::{Adjust, ImagingError, adjust};
 
 /// The middle `side`×`side` pixels.
 pub(crate) fn centre_crop(image: &Image, side: usize) -> Result<Image, CoreError> {
-    let (top, left) = ((image.height() - side) / 2, (image.width() - side) / 2);
-    let row = |y: usize| {
-        let start = 3 * ((top + y) * image.width() + left);
-        &image.rgb()[start..start + 3 * side]
-    };
-    Image::from_rgb(side, side, (0..side).flat_map(row).copied().collect())
+    let top = (image.height() - side) / 2;
+    let left = (image.width() - side) / 2;
+    let mut rgb = Vec::with_capacity(3 * side * side);
+    for y in top..top + side {
+        let start = 3 * (y * image.width() + left);
+        rgb.extend_from_slice(&image.rgb()[start..start + 3 * side]);
+    }
+    Image::from_rgb(side, side, rgb)
 }
 
 /// Brightness, contrast or saturation by a factor from 0.8 to 1.2.
@@ -21,11 +23,11 @@ pub(crate) fn jitter(image: &Image, rng: &mut impl Rng) -> Result<Image, Imaging
         1 => Adjust::Contrast,
         _ => Adjust::Saturation,
     };
-    adjust(image, what, (0.8 + 0.4 * unit(rng)) as f32)
+    adjust(image, what, (0.8 + 0.4 * draw_unit(rng)) as f32)
 }
 
 /// A uniform number in [0, 1).
-pub(crate) fn unit(rng: &mut impl Rng) -> f64 {
+pub(crate) fn draw_unit(rng: &mut impl Rng) -> f64 {
     f64::from(rng.next_u32()) / 4_294_967_296.0
 }
 

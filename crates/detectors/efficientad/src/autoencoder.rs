@@ -1,4 +1,4 @@
-use crate::layer::{Conv, Shape, Source};
+use crate::layer::{Conv, ConvShape, Source};
 use crate::pdn::{CHANNELS, output_side};
 use segad_core::Seed;
 use segad_nn::NnError;
@@ -8,8 +8,15 @@ use tch::Tensor;
 const DROPOUT: f64 = 0.2;
 
 /// The encoder ends in one place for the whole image; `size` is the input's side, 256 in the paper.
-fn encoder(size: usize) -> Vec<Shape> {
-    let conv = |index, input, output| Shape {
+fn encoder(size: usize) -> Vec<ConvShape> {
+    let channels = [
+        (0, 3, 32),
+        (2, 32, 32),
+        (4, 32, 64),
+        (6, 64, 64),
+        (8, 64, 64),
+    ];
+    let mut list = Vec::from(channels.map(|(index, input, output)| ConvShape {
         index,
         input,
         output,
@@ -17,47 +24,53 @@ fn encoder(size: usize) -> Vec<Shape> {
         stride: 2,
         padding: 1,
         relu: true,
-    };
-    let last = Shape {
+    }));
+    list.push(ConvShape {
+        index: 10,
+        input: 64,
+        output: 64,
         kernel: size as i64 / 32,
         stride: 1,
         padding: 0,
         relu: false,
-        ..conv(10, 64, 64)
-    };
-    vec![
-        conv(0, 3, 32),
-        conv(2, 32, 32),
-        conv(4, 32, 64),
-        conv(6, 64, 64),
-        conv(8, 64, 64),
-        last,
-    ]
+    });
+    list
 }
 
-/// Each with the side that its input is enlarged to; `None`: it stays.
-fn decoder(size: usize, padded: bool) -> Vec<(Option<i64>, Shape)> {
+/// Each convolution with the side that its input is enlarged to; `None`: the input keeps its size.
+fn decoder(size: usize, padded: bool) -> Vec<(Option<i64>, ConvShape)> {
     let n = size as i64;
     let sides = [n / 64 - 1, n / 32, n / 16 - 1, n / 8, n / 4 - 1, n / 2 - 1];
-    let conv = |index, kernel, padding, output, relu| Shape {
-        index,
+    let mut list = Vec::with_capacity(sides.len() + 2);
+    for (i, side) in sides.into_iter().enumerate() {
+        let conv = ConvShape {
+            index: 12 + 4 * i,
+            input: 64,
+            output: 64,
+            kernel: 4,
+            stride: 1,
+            padding: 2,
+            relu: true,
+        };
+        list.push((Some(side), conv));
+    }
+    let last = ConvShape {
+        index: 36,
         input: 64,
-        output,
-        kernel,
+        output: 64,
+        kernel: 3,
         stride: 1,
-        padding,
-        relu,
+        padding: 1,
+        relu: true,
     };
-    let mut list: Vec<_> = sides
-        .into_iter()
-        .zip(0..)
-        .map(|(side, i)| (Some(side), conv(12 + 4 * i, 4, 2, 64, true)))
-        .collect();
-    list.push((
-        Some(output_side(size, padded) as i64),
-        conv(36, 3, 1, 64, true),
-    ));
-    list.push((None, conv(38, 3, 1, CHANNELS, false)));
+    list.push((Some(output_side(size, padded) as i64), last));
+    let output = ConvShape {
+        index: 38,
+        output: CHANNELS,
+        relu: false,
+        ..last
+    };
+    list.push((None, output));
     list
 }
 
@@ -82,12 +95,13 @@ impl Autoencoder {
         })
     }
 
-    /// `seed`: of the dropout, which only training has.
+    /// `seed` is that of the dropout, which only training has.
     pub fn forward(&self, x: &Tensor, seed: Option<Seed>) -> Result<Tensor, NnError> {
         let mut x = x.shallow_clone();
         for conv in &self.encoder {
             x = conv.forward(&x)?;
         }
+        // As published, the last two convolutions have no dropout.
         let drops = self.decoder.len().saturating_sub(2);
         for (i, (side, conv)) in self.decoder.iter().enumerate() {
             if let Some(side) = side {
@@ -149,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn dropout_is_for_training_alone() {
+    fn dropout_is_for_training_only() {
         let network = Autoencoder::new(128, true, &mut golden::parameter).unwrap();
         let x = golden::input("x", &[1, 3, 128, 128]).unwrap();
         tch::no_grad(|| {

@@ -1,22 +1,24 @@
-use crate::images::load;
 use crate::layer::variables;
 use crate::loss::mean_square;
 use crate::pdn::{CHANNELS, Pdn};
-use crate::statistics::ChannelStatistics;
+use crate::stages::into_pair;
+use crate::statistics::{ChannelStatistics, Channels};
 use crate::targets::Targets;
 use crate::{DistillParams, EfficientAdError, FIT_REVISION, PdnSize, augment};
 use segad_core::{FitContext, KeyHasher, Seed, TrainGood};
 use segad_imaging::grey;
+use segad_nn::model::{check_cancelled, expect_images, load_good};
 use segad_nn::train::{
     CurvePoint, FrozenCache, Length, Optimiser, Run, ShuffledBatches, TrainPlan, initialise,
     pytorch_default, train,
 };
 use segad_nn::{NnError, Preprocess, Weights, channels_last, torch_device, write_tensors};
+use std::collections::BTreeMap;
 use tch::Tensor;
 use tch::nn::VarStore;
 
 const NAME: &str = "efficientad-teacher";
-/// Images over which the targets' channels are normalised, at most; as published.
+/// Most images over which the targets' channels are normalised; as published.
 const STATISTICS: usize = 10_000;
 
 /// A teacher made by [`distill`].
@@ -39,8 +41,8 @@ impl DistilledTeacher {
     }
 }
 
-/// Trains a teacher to give a frozen backbone's patch features: those of two layers, 3×3 places
-/// around each, averaged to 384 channels and normalised over the images. `images` may be any, the
+/// Trains a teacher to reproduce a frozen backbone's patch features: those of two layers, 3×3 places
+/// around each, averaged to 384 channels and normalised over the images. Any `images` will do, the
 /// more and the more varied the better; their labels do not matter. The backbone sees them at twice
 /// the teacher's size.
 ///
@@ -53,19 +55,14 @@ pub fn distill(
     seed: Seed,
     ctx: &FitContext,
 ) -> Result<DistilledTeacher, EfficientAdError> {
-    if images.is_empty() {
-        return Err(EfficientAdError::TooFewImages {
-            what: "images to distil on",
-            actual: 0,
-            expected: 1,
-        });
-    }
-    let (device, s, n) = (torch_device(ctx.device)?, params.settings(), images.len());
+    expect_images(NAME, "images to distil on", images.len(), 1)?;
+    let device = torch_device(ctx.device)?;
+    let n = images.len();
     let targets = Targets::new(params, backbone, ctx.device, ctx.precision)?;
-    let input = Preprocess::imagenet(s.image_size, s.image_size);
+    let input = Preprocess::imagenet(params.image_size, params.image_size);
     // Sample n + i is image i without colour.
     let mut cache = FrozenCache::new(2 * n, ctx.memory, ctx.precision, device, |j| {
-        let mut image = load("distillation", images, j % n)?;
+        let mut image = load_good("distillation", images, j % n)?;
         if j >= n {
             image = grey(&image).map_err(|e| NnError::Image {
                 index: 0,
@@ -73,32 +70,15 @@ pub fn distill(
             })?;
         }
         let image = [image];
-        Ok::<_, EfficientAdError>(vec![input.batch(&image, device)?, targets.of(&image)?])
+        Ok::<_, EfficientAdError>(vec![input.batch(&image, device)?, targets.compute(&image)?])
     });
-
-    let task = ctx
-        .progress
-        .start("efficientad: features", Some(n.min(STATISTICS) as u64));
-    let mut statistics = ChannelStatistics::new(CHANNELS, device)?;
-    for i in 0..n.min(STATISTICS) {
-        if ctx.cancel.is_cancelled() {
-            return Err(EfficientAdError::Cancelled);
-        }
-        cache
-            .batch(&[i])?
-            .get(1)
-            .map_or(Ok(()), |t| statistics.add(t))?;
-        task.advance(1);
-    }
-    drop(task);
-    let channels = statistics.finish_some()?;
+    let channels = measure(&mut cache, n.min(STATISTICS), device, ctx)?;
 
     let store = VarStore::new(device);
     // Padded, as the published teachers.
-    let teacher = Pdn::new(s.network, CHANNELS, true, &mut variables(store.root()))?;
+    let teacher = Pdn::new(params.network, CHANNELS, true, &mut variables(store.root()))?;
     initialise(&store, seed.derive("weights"), pytorch_default(&store))?;
-    let adam = Optimiser::adam(s.weight_decay);
-    let plan = TrainPlan::new(adam, s.learning_rate, Length::Steps(s.iterations));
+    let adam = Optimiser::adam(params.weight_decay);
     let mut hasher = KeyHasher::new(NAME, FIT_REVISION);
     hasher
         .field("params", params)
@@ -106,37 +86,48 @@ pub fn distill(
         .field("images", images.ids());
     let run = Run {
         name: NAME,
-        plan: &plan,
+        plan: &TrainPlan::new(adam, params.learning_rate, Length::Steps(params.iterations)),
         seed: seed.derive("steps"),
         identity: hasher.finish(),
         ctx,
     };
-    let mut order = ShuffledBatches::new(n, s.batch.min(n), true, seed.derive("order"))?;
+    let mut order = ShuffledBatches::new(n, params.batch.min(n), true, seed.derive("order"))?;
     let trained = train(&store, &mut order, &run, |step| {
         let mut rng = step.seed.derive("grey").rng();
-        let samples: Vec<usize> = step
-            .samples
-            .iter()
-            .map(|&i| {
-                if augment::unit(&mut rng) < s.grey {
-                    n + i
-                } else {
-                    i
-                }
-            })
-            .collect();
-        let parts = cache.batch(&samples)?;
-        let [x, target] = &parts[..] else {
-            return Err(NnError::EmptyBatch.into());
-        };
-        let output = teacher.forward(&channels_last(x)?)?;
-        Ok::<_, EfficientAdError>(mean_square(&channels.normalise(target)?, &output)?.into())
+        let mut samples = step.samples.to_vec();
+        for sample in &mut samples {
+            if augment::draw_unit(&mut rng) < params.grey {
+                *sample += n;
+            }
+        }
+        let [x, target] = into_pair(cache.batch(&samples)?)?;
+        let output = teacher.forward(&channels_last(&x)?)?;
+        Ok::<_, EfficientAdError>(mean_square(&channels.normalise(&target)?, &output)?.into())
     })?;
-    let mut tensors: Vec<(String, Tensor)> = store.variables().into_iter().collect();
-    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    // Sorted, so that the same weights give the same bytes.
+    let tensors: BTreeMap<String, Tensor> = store.variables().into_iter().collect();
     Ok(DistilledTeacher {
-        size: s.network,
+        size: params.network,
         file: write_tensors(tensors)?,
         curve: trained.curve,
     })
+}
+
+/// Mean and deviation of the targets' channels over the first images.
+fn measure(
+    cache: &mut FrozenCache<'_, EfficientAdError>,
+    images: usize,
+    device: tch::Device,
+    ctx: &FitContext,
+) -> Result<Channels, EfficientAdError> {
+    let total = Some(images as u64);
+    let task = ctx.progress.start("efficientad: features", total);
+    let mut statistics = ChannelStatistics::new(CHANNELS, device)?;
+    for i in 0..images {
+        check_cancelled(NAME, ctx)?;
+        let [_, target] = into_pair(cache.batch(&[i])?)?;
+        statistics.add(&target)?;
+        task.advance(1);
+    }
+    statistics.finish_some()
 }

@@ -1,11 +1,12 @@
-use crate::params::{check_size, expect};
-use crate::{EfficientAdError, PdnSize};
-use segad_core::{CacheKey, KeyHasher};
+use crate::PdnSize;
+use crate::params::{check_size, expect_decay, expect_positive};
+use segad_core::KeyHasher;
 use segad_nn::BackboneKind;
+use segad_nn::model::{Checked, ModelError, Settings, expect};
 use serde::{Deserialize, Serialize};
 
-/// How a teacher is distilled, not checked yet. The defaults are the published teachers', but for
-/// the backbone (theirs: WideResNet-101-2), the images (theirs: ImageNet) and the network (here the
+/// How a teacher is distilled, unchecked. The defaults are the published teachers', except for the
+/// backbone (theirs: WideResNet-101-2), the images (theirs: ImageNet) and the network (here the
 /// small one).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -22,7 +23,7 @@ pub struct DistillSettings {
     pub image_size: usize,
     /// Training steps.
     pub iterations: u64,
-    /// Images of one step; at most as many as there are.
+    /// Images per step; at most as many as there are.
     pub batch: usize,
     /// Adam's.
     pub learning_rate: f64,
@@ -48,193 +49,55 @@ impl Default for DistillSettings {
     }
 }
 
-/// Checked settings, made by [`DistillSettings::checked`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "DistillSettings", into = "DistillSettings")]
-pub struct DistillParams {
-    settings: DistillSettings,
-    layers: Vec<String>,
-}
+/// Checked settings.
+pub type DistillParams = Checked<DistillSettings>;
 
-impl DistillSettings {
-    /// Checks every value.
-    ///
-    /// # Errors
-    /// [`EfficientAdError::Setting`] for the first that makes no sense.
-    pub fn checked(mut self) -> Result<DistillParams, EfficientAdError> {
+impl Settings for DistillSettings {
+    type Derived = ();
+    type Error = ModelError;
+
+    fn check(&mut self) -> Result<(), ModelError> {
         check_size(self.image_size)?;
-        expect(
-            self.iterations >= 1,
-            "distill.iterations",
-            &self.iterations,
-            "at least 1",
-        )?;
-        expect(self.batch >= 1, "distill.batch", &self.batch, "at least 1")?;
-        let rate = self.learning_rate > 0.0 && self.learning_rate.is_finite();
-        expect(
-            rate,
-            "distill.learning_rate",
-            &self.learning_rate,
-            "more than 0",
-        )?;
-        let decay = self.weight_decay >= 0.0 && self.weight_decay.is_finite();
-        expect(
-            decay,
-            "distill.weight_decay",
-            &self.weight_decay,
-            "0 or more",
-        )?;
-        expect(
-            (0.0..=1.0).contains(&self.grey),
-            "distill.grey",
-            &self.grey,
-            "0 to 1",
-        )?;
-        let default = || self.backbone.default_taps().map(str::to_owned).to_vec();
-        let layers = self.layers.take().unwrap_or_else(default);
-        let taps = layers
-            .iter()
-            .map(|l| self.backbone.tap(l))
-            .collect::<Result<Vec<_>, _>>()?;
+        let some = self.iterations >= 1;
+        expect(some, "distill.iterations", self.iterations, "at least 1")?;
+        expect(self.batch >= 1, "distill.batch", self.batch, "at least 1")?;
+        expect_positive("distill.learning_rate", self.learning_rate)?;
+        expect_decay("distill.weight_decay", self.weight_decay)?;
+        let share = (0.0..=1.0).contains(&self.grey);
+        expect(share, "distill.grey", self.grey, "0 to 1")?;
+        let layers = self
+            .layers
+            .get_or_insert_with(|| self.backbone.default_taps().map(str::to_owned).to_vec());
+        let mut taps = Vec::with_capacity(layers.len());
+        for layer in &*layers {
+            taps.push(self.backbone.tap(layer)?);
+        }
         let fits =
             matches!(&taps[..], [a, b] if a.stride == 8 && b.stride >= 8 && a.name != b.name);
         let expected = "two different layers, the first of stride 8, the second not finer";
-        expect(fits, "distill.layers", &format!("{layers:?}"), expected)?;
-        Ok(DistillParams {
-            settings: self,
-            layers,
-        })
-    }
-}
-
-impl DistillParams {
-    /// Size of the teacher.
-    pub fn size(&self) -> PdnSize {
-        self.settings.network
+        expect(fits, "distill.layers", format!("{layers:?}"), expected)
     }
 
-    /// Whose features it learns.
-    pub fn backbone(&self) -> BackboneKind {
-        self.settings.backbone
-    }
-
-    /// The backbone's layers, finest first.
-    pub fn layers(&self) -> &[String] {
-        &self.layers
-    }
-
-    /// Side of the teacher's input in pixels.
-    pub fn image_size(&self) -> usize {
-        self.settings.image_size
-    }
-
-    /// Training steps.
-    pub fn iterations(&self) -> u64 {
-        self.settings.iterations
-    }
-
-    /// All settings; the layers stand in [`DistillParams::layers`].
-    pub fn settings(&self) -> &DistillSettings {
-        &self.settings
-    }
-}
-
-impl TryFrom<DistillSettings> for DistillParams {
-    type Error = EfficientAdError;
-
-    fn try_from(settings: DistillSettings) -> Result<Self, EfficientAdError> {
-        settings.checked()
-    }
-}
-
-impl From<DistillParams> for DistillSettings {
-    fn from(params: DistillParams) -> Self {
-        Self {
-            layers: Some(params.layers),
-            ..params.settings
-        }
-    }
-}
-
-impl CacheKey for DistillParams {
-    fn feed(&self, hasher: &mut KeyHasher) {
-        let s = &self.settings;
+    fn feed_key(&self, (): &(), hasher: &mut KeyHasher) {
         hasher
-            .field("network", &s.network)
-            .field("backbone", &s.backbone)
-            .field("layers", &self.layers)
-            .field("image_size", &s.image_size)
-            .field("iterations", &s.iterations)
-            .field("batch", &s.batch)
-            .field("learning_rate", &s.learning_rate)
-            .field("weight_decay", &s.weight_decay)
-            .field("grey", &s.grey);
+            .field("network", &self.network)
+            .field("backbone", &self.backbone)
+            .field("layers", self.layers())
+            .field("image_size", &self.image_size)
+            .field("iterations", &self.iterations)
+            .field("batch", &self.batch)
+            .field("learning_rate", &self.learning_rate)
+            .field("weight_decay", &self.weight_decay)
+            .field("grey", &self.grey);
+    }
+}
+
+impl DistillSettings {
+    /// The backbone's layers, finest first; checking writes out the default ones.
+    pub fn layers(&self) -> &[String] {
+        self.layers.as_deref().unwrap_or_default()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bad_settings_are_named() {
-        let says = |s: DistillSettings, text: &str| {
-            let e = s.checked().unwrap_err().to_string();
-            assert!(e.contains(text), "{e}");
-        };
-        let d = DistillSettings::default;
-        assert_eq!(d().checked().unwrap().layers(), ["layer2", "layer3"]);
-        says(
-            DistillSettings {
-                image_size: 100,
-                ..d()
-            },
-            "image_size = 100",
-        );
-        says(
-            DistillSettings {
-                iterations: 0,
-                ..d()
-            },
-            "distill.iterations = 0",
-        );
-        says(DistillSettings { batch: 0, ..d() }, "distill.batch = 0");
-        says(
-            DistillSettings {
-                learning_rate: 0.0,
-                ..d()
-            },
-            "distill.learning_rate",
-        );
-        says(
-            DistillSettings {
-                weight_decay: f64::INFINITY,
-                ..d()
-            },
-            "distill.weight_decay",
-        );
-        says(DistillSettings { grey: 1.1, ..d() }, "distill.grey = 1.1");
-        let layers = |names: &[&str]| Some(names.iter().map(|n| (*n).to_owned()).collect());
-        says(
-            DistillSettings {
-                layers: layers(&["layer3", "layer2"]),
-                ..d()
-            },
-            "the first of stride 8",
-        );
-        says(
-            DistillSettings {
-                layers: layers(&["layer2"]),
-                ..d()
-            },
-            "two different layers",
-        );
-        says(
-            DistillSettings {
-                layers: layers(&["stage2", "stage4"]),
-                ..d()
-            },
-            "layer4",
-        );
-    }
-}
+mod tests;

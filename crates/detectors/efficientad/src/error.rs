@@ -1,25 +1,18 @@
 use crate::PdnSize;
-use segad_core::{BoxError, CoreError};
 use segad_nn::NnError;
+use segad_nn::model::ModelError;
 use segad_nn::train::TrainError;
 
 /// What can go wrong in EfficientAD.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EfficientAdError {
-    /// A setting that makes no sense.
-    #[error("efficientad setting {field} = {value}: expected {expected}")]
-    Setting {
-        /// Which setting.
-        field: &'static str,
-        /// Its value.
-        value: String,
-        /// What was expected.
-        expected: String,
-    },
+    /// What can go wrong in any method.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// The teacher's weights do not fit.
     #[error(
-        "teacher of efficientad ({size}): {source}; give it the published teacher_{size}.pth, imported to safetensors, or make one with `segad fit efficientad-teacher`"
+        "teacher of efficientad ({size}): {source}; expected the published teacher_{size}.pth imported to safetensors, or a teacher made with `segad fit efficientad-teacher`"
     )]
     Teacher {
         /// Which teacher was expected.
@@ -29,37 +22,14 @@ pub enum EfficientAdError {
     },
     /// The weights of the backbone that a teacher is distilled from do not fit.
     #[error("backbone of the efficientad teacher: {0}")]
-    Backbone(#[source] NnError),
-    /// A network operation failed.
-    #[error(transparent)]
-    Nn(#[from] NnError),
-    /// Too few images.
-    #[error("efficientad: {actual} {what}; at least {expected} needed")]
-    TooFewImages {
-        /// Which images.
-        what: &'static str,
-        /// How many there are.
-        actual: usize,
-        /// How many there must be.
-        expected: usize,
-    },
+    Backbone(#[source] ModelError),
     /// The penalty is on in the settings and no images for it were given, or the other way round.
-    #[error("efficientad setting penalty is {}, but {given} images for it were given", if *.on { "on" } else { "off" })]
+    #[error("efficientad: penalty is {}, but {given} images for it were given", if *.on { "on" } else { "off" })]
     Penalty {
         /// Whether the settings name a folder.
         on: bool,
         /// Number of images given.
         given: usize,
-    },
-    /// An image could not be read.
-    #[error("{role} image {id}: {source}")]
-    Load {
-        /// What it is for.
-        role: &'static str,
-        /// Which image.
-        id: String,
-        /// Why.
-        source: BoxError,
     },
     /// A channel of the teacher's output never changes, so that it cannot be normalised.
     #[error(
@@ -85,34 +55,22 @@ pub enum EfficientAdError {
         /// Number of images.
         images: usize,
     },
-    /// Training failed.
-    #[error(transparent)]
-    Train(TrainError),
-    /// Somebody asked to stop.
-    #[error("efficientad: cancelled")]
-    Cancelled,
-    /// A map that is not finite.
-    #[error("efficientad: image {index} of the batch: {source}")]
-    Map {
-        /// Position in the batch.
-        index: usize,
-        /// Why.
-        source: CoreError,
-    },
 }
 
-impl From<tch::TchError> for EfficientAdError {
-    fn from(error: tch::TchError) -> Self {
-        Self::Nn(error.into())
+impl From<NnError> for EfficientAdError {
+    fn from(error: NnError) -> Self {
+        Self::Model(error.into())
     }
 }
 
 impl From<TrainError> for EfficientAdError {
     fn from(error: TrainError) -> Self {
-        match error {
-            TrainError::Cancelled { .. } => Self::Cancelled,
-            TrainError::Nn(error) => Self::Nn(error),
-            other => Self::Train(other),
-        }
+        Self::Model(error.into())
+    }
+}
+
+impl From<tch::TchError> for EfficientAdError {
+    fn from(error: tch::TchError) -> Self {
+        Self::Model(error.into())
     }
 }

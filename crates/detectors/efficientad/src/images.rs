@@ -1,26 +1,12 @@
+use crate::InputNorm;
 use crate::augment;
-use crate::{EfficientAdError, InputNorm};
-use segad_core::{BoxError, Image, TrainGood};
+use segad_core::{BoxError, Image};
 use segad_imaging::{grey, resize_bilinear};
 use segad_nn::{NnError, channels_last};
 use tch::Tensor;
 
 /// Share of penalty images that lose their colour.
 const GREY: f64 = 0.3;
-
-/// Images for one purpose, with errors that name it.
-pub(crate) fn load(
-    role: &'static str,
-    images: &TrainGood<'_>,
-    i: usize,
-) -> Result<Image, EfficientAdError> {
-    let id = || images.ids()[i].to_string();
-    images.load(i).map_err(|source| EfficientAdError::Load {
-        role,
-        id: id(),
-        source,
-    })
-}
 
 /// How images become the networks' input.
 #[derive(Clone, Copy)]
@@ -30,11 +16,11 @@ pub(crate) struct Input {
     pub device: tch::Device,
 }
 
-fn broken(e: impl Into<BoxError>) -> EfficientAdError {
-    EfficientAdError::Nn(NnError::Image {
+fn broken(e: impl Into<BoxError>) -> NnError {
+    NnError::Image {
         index: 0,
         source: e.into(),
-    })
+    }
 }
 
 impl Input {
@@ -43,34 +29,19 @@ impl Input {
         channels_last(&self.norm.preprocess(self.size).batch(images, self.device)?)
     }
 
-    /// An image of the penalty: resized to twice the side, grey now and then, the middle of it.
-    pub fn penalty(
-        &self,
-        image: &Image,
-        rng: &mut impl rand::Rng,
-    ) -> Result<Tensor, EfficientAdError> {
+    /// A penalty image: resized to twice the side, sometimes turned grey, cropped to its centre.
+    pub fn penalty(&self, image: &Image, rng: &mut impl rand::Rng) -> Result<Tensor, NnError> {
         let twice = 2 * self.size;
-        let large = resize_bilinear(image, twice, twice).map_err(|e| {
-            EfficientAdError::Nn(NnError::Image {
-                index: 0,
-                source: e.into(),
-            })
-        })?;
-        let large = if augment::unit(rng) < GREY {
-            grey(&large).map_err(broken)?
-        } else {
-            large
-        };
-        Ok(self.batch(&[augment::centre_crop(&large, self.size).map_err(broken)?])?)
+        let mut large = resize_bilinear(image, twice, twice).map_err(broken)?;
+        if augment::draw_unit(rng) < GREY {
+            large = grey(&large).map_err(broken)?;
+        }
+        self.batch(&[augment::centre_crop(&large, self.size).map_err(broken)?])
     }
 
     /// An image with its brightness, contrast or saturation changed.
-    pub fn jittered(
-        &self,
-        image: &Image,
-        rng: &mut impl rand::Rng,
-    ) -> Result<Tensor, EfficientAdError> {
-        Ok(self.batch(&[augment::jitter(image, rng).map_err(broken)?])?)
+    pub fn jittered(&self, image: &Image, rng: &mut impl rand::Rng) -> Result<Tensor, NnError> {
+        self.batch(&[augment::jitter(image, rng).map_err(broken)?])
     }
 }
 

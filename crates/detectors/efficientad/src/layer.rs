@@ -2,12 +2,12 @@ use segad_nn::{NnError, Parameter, conv2d};
 use tch::Tensor;
 use tch::nn::Path;
 
-/// Brings the tensor of a parameter, by name and shape.
+/// Gives the tensor of a parameter, by name and shape.
 pub(crate) type Source<'a> = &'a mut dyn FnMut(&str, &[i64]) -> Result<Tensor, NnError>;
 
 /// Sizes of a convolution with bias.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
+pub(crate) struct ConvShape {
     /// Position in the published `nn.Sequential`, its name in state dictionaries.
     pub index: usize,
     pub input: i64,
@@ -18,18 +18,14 @@ pub(crate) struct Shape {
     pub relu: bool,
 }
 
-impl Shape {
+impl ConvShape {
     pub fn parameters(&self) -> [Parameter; 2] {
-        let parameter = |name: &str, shape: Vec<i64>| Parameter {
+        let weight = vec![self.output, self.input, self.kernel, self.kernel];
+        [("weight", weight), ("bias", vec![self.output])].map(|(name, shape)| Parameter {
             name: format!("{}.{name}", self.index),
             shape,
             trainable: true,
-        };
-        let weight = vec![self.output, self.input, self.kernel, self.kernel];
-        [
-            parameter("weight", weight),
-            parameter("bias", vec![self.output]),
-        ]
+        })
     }
 }
 
@@ -37,11 +33,11 @@ impl Shape {
 pub(crate) struct Conv {
     weight: Tensor,
     bias: Tensor,
-    shape: Shape,
+    shape: ConvShape,
 }
 
 impl Conv {
-    pub fn new(shape: Shape, source: Source<'_>) -> Result<Self, NnError> {
+    pub fn new(shape: ConvShape, source: Source<'_>) -> Result<Self, NnError> {
         let [weight, bias] = shape.parameters();
         Ok(Self {
             weight: source(&weight.name, &weight.shape)?,
@@ -51,18 +47,23 @@ impl Conv {
     }
 
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
-        let (stride, padding) = (self.shape.stride, [self.shape.padding; 2]);
-        let mut y = conv2d(x, &self.weight, Some(&self.bias), stride, padding, 1)?;
-        Ok(if self.shape.relu { y.f_relu_()? } else { y })
+        let ConvShape {
+            stride,
+            padding,
+            relu,
+            ..
+        } = self.shape;
+        let mut y = conv2d(x, &self.weight, Some(&self.bias), stride, [padding; 2], 1)?;
+        Ok(if relu { y.f_relu_()? } else { y })
     }
 }
 
-/// A [`Source`] of trainable variables below a path; they are zero until somebody fills the store.
+/// A [`Source`] of trainable variables below a path, all zero.
 pub(crate) fn variables<'a>(
     path: Path<'a>,
 ) -> impl FnMut(&str, &[i64]) -> Result<Tensor, NnError> + 'a {
     move |name, shape| {
-        // A store's names are paths, in which a dot may not stand.
+        // A store's names are paths, whose parts may not contain a dot.
         let (folder, name) = name.split_once('.').unwrap_or(("", name));
         Ok(path.sub(folder).f_zeros(name, shape)?)
     }

@@ -2,24 +2,25 @@
 //! Millisecond-Level Latencies", WACV 2024), with the settings of the SegAD paper as defaults:
 //! medium, padded, 70 000 iterations, no augmentation, no penalty.
 //!
-//! A frozen *teacher* (a patch description network, PDN) gives 384 features a place. A *student* of
-//! the same kind, with 768, learns on good images to give the same in its first half, from the
-//! hardest 0.1 % of its errors; an *autoencoder* learns it through a bottleneck of 64 numbers, and
-//! the student's second half learns what the autoencoder gives. Both differences, averaged over
-//! channels, put on one scale by quantiles of held-out good images and added, are the map.
+//! A frozen *teacher* (a patch description network, PDN) gives 384 features per place. A *student*
+//! of the same kind, with 768, learns on good images to reproduce them in its first half, from the
+//! hardest 0.1 % of its errors; an *autoencoder* reproduces them through a bottleneck of 64 numbers,
+//! and the student's second half learns to reproduce the autoencoder. Both differences, averaged
+//! over channels, brought to one scale by quantiles of held-out good images and added, are the map.
 //!
 //! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that
 //!   size each (or of `map_size`); 0 and 0.1 are the 90 % and the 99.5 % quantiles of good images'
 //!   differences. Values may be negative; nothing is clipped.
 //! - Weights: the published `teacher_medium.pth` or `teacher_small.pth`, imported to safetensors
-//!   (anomalib's names are read too), or [`distill`] makes a teacher from a backbone.
-//! - A fitted model holds all three networks and loads without anything else.
+//!   (anomalib's names are accepted too), or a teacher that [`distill`] makes from a backbone.
+//! - A fitted model contains all three networks and loads without anything else.
 //!
 //! ```
 //! use segad_core::{AnomalyDetector, FitContext, FitDetector, Image, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
 //! use segad_detector_efficientad::{
 //!     DistillSettings, EfficientAd, EfficientAdSettings, FittedEfficientAd, PdnSize, Teacher,
 //! };
+//! use segad_nn::model::Settings;
 //! use segad_nn::{BackboneKind, Weights};
 //!
 //! struct Stripes;
@@ -30,7 +31,7 @@
 //!     }
 //! }
 //!
-//! // A teacher is distilled here, in far too few steps, from a backbone with random weights.
+//! // Here a teacher is distilled, in far too few steps, from a backbone with random weights.
 //! let distill = DistillSettings {
 //!     network: PdnSize::Small,
 //!     backbone: BackboneKind::Resnet18,
@@ -67,10 +68,11 @@
 //!   million: the same losses.
 //! - Channel statistics are taken in f64 in one pass.
 //! - Image sides other than 256 scale the autoencoder: its bottleneck has kernels of side/32.
-//! - Penalty images come one a step in a shuffled order that is drawn anew after each pass.
+//! - Penalty images come one per step in a shuffled order that is drawn anew after each pass.
 //! - [`Teacher::Distilled`] makes a teacher from the good training images alone, by default from
 //!   WideResNet-50-2 features; the published ones were distilled on ImageNet from WideResNet-101-2.
-//!   It exists for machines that cannot have the published teachers; its maps are not the paper's.
+//!   It is meant for machines without access to the published teachers; its maps are not the
+//!   paper's.
 //! - OpenCV's and tensor resizing (of other versions of anomalib) are not offered; Pillow's is
 //!   exact.
 
@@ -81,7 +83,7 @@ mod distill_params;
 mod error;
 mod fit;
 #[cfg(test)]
-mod golden;
+mod golden_tests;
 mod images;
 mod layer;
 mod loss;
@@ -91,6 +93,7 @@ mod params;
 mod pdn;
 mod quantile;
 mod score;
+mod stages;
 mod statistics;
 mod targets;
 mod teacher;
@@ -108,6 +111,9 @@ pub use params::{
 pub use pdn::PdnSize;
 pub use score::{Normalisation, Scale};
 pub use teacher::teacher_tensors;
+
+/// What the method is called in settings, progress and saved models.
+const NAME: &str = "efficientad";
 
 /// Raised when fitting gives another model for the same input; part of the key of fitted models.
 /// The training loop has its own, [`segad_nn::train::REVISION`].

@@ -51,6 +51,7 @@ pub(crate) fn penalty(student: &Tensor) -> Result<Tensor, NnError> {
 
 /// Mean squared difference, with gradients to both sides.
 pub(crate) fn mean_square(a: &Tensor, b: &Tensor) -> Result<Tensor, NnError> {
-    let (a, b) = (a.f_to_kind(Kind::Float)?, b.f_to_kind(Kind::Float)?);
+    let a = a.f_to_kind(Kind::Float)?;
+    let b = b.f_to_kind(Kind::Float)?;
     Ok(a.f_sub(&b)?.f_square()?.f_mean(Kind::Float)?)
 }

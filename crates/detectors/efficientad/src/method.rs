@@ -2,9 +2,11 @@ use crate::{
     DistillSettings, EfficientAd, EfficientAdError, EfficientAdParams, EfficientAdSettings,
     FittedEfficientAd, PdnSize, Teacher,
 };
-use segad_core::CurvePoint;
-use segad_core::{BoxError, FitContext, FitDetector, Image, Key, KeyHasher, Seed, TrainGood};
+use segad_core::{
+    BoxError, CurvePoint, FitContext, FitDetector, Image, Key, KeyHasher, Seed, TrainGood,
+};
 use segad_nn::method::{DetectorMethod, FittedDetector, ImageSet, Inputs, Pretrained};
+use segad_nn::model::Settings as _;
 use segad_nn::{BackboneKind, Preprocess, SavedModel, Weights};
 use tch::Tensor;
 
@@ -13,7 +15,7 @@ fn penalty(
     params: &EfficientAdParams,
     inputs: &dyn Inputs,
 ) -> Result<Option<Box<dyn ImageSet>>, BoxError> {
-    let Some(name) = &params.settings().penalty else {
+    let Some(name) = &params.penalty else {
         return Ok(None);
     };
     match inputs.general_images(name) {
@@ -32,7 +34,7 @@ pub fn published(size: PdnSize) -> Pretrained {
 }
 
 impl DetectorMethod for EfficientAd<'static> {
-    const KIND: &'static str = "efficientad";
+    const KIND: &'static str = crate::NAME;
     const FIT_REVISION: u32 = crate::FIT_REVISION;
     const MAPS_REVISION: u32 = crate::MAPS_REVISION;
     const TRAINED: bool = true;
@@ -54,17 +56,16 @@ impl DetectorMethod for EfficientAd<'static> {
     }
 
     fn check(settings: EfficientAdSettings) -> Result<EfficientAdParams, EfficientAdError> {
-        settings.checked()
+        Ok(settings.checked()?)
     }
 
     fn preprocess(params: &EfficientAdParams) -> Preprocess {
-        let settings = params.settings();
-        settings.input_norm.preprocess(settings.image_size)
+        params.input_norm.preprocess(params.image_size)
     }
 
     fn pretrained(params: &EfficientAdParams) -> Pretrained {
-        match params.distill() {
-            Some(distill) => Pretrained::backbone(distill.backbone(), distill.layers()),
+        match params.derived() {
+            Some(distill) => Pretrained::backbone(distill.backbone, distill.layers()),
             None => published(params.size()),
         }
     }

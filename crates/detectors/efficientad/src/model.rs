@@ -4,15 +4,14 @@ use crate::pdn::{CHANNELS, Pdn};
 use crate::score::{Combiner, Normalisation, Pair};
 use crate::statistics::Channels;
 use crate::teacher::frozen;
-use crate::{EfficientAdError, EfficientAdParams};
-use segad_core::{AnomalyDetector, AnomalyMap, Device, Image, Key, Precision, Seed};
-use segad_nn::train::CurvePoint;
-use segad_nn::{SavedModel, autocast, to_vec, torch_device};
+use crate::{EfficientAdError, EfficientAdParams, NAME};
+use segad_core::{AnomalyDetector, AnomalyMap, CurvePoint, Device, Image, Key, Precision, Seed};
+use segad_nn::model::batched_maps;
+use segad_nn::{NnError, SavedModel, autocast, torch_device};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tch::Tensor;
 
-const KIND: &str = "efficientad";
 const SCHEMA: u32 = 1;
 const MEAN: &str = "teacher_mean";
 const DEVIATION: &str = "teacher_deviation";
@@ -39,11 +38,14 @@ impl Networks {
         precision: Precision,
     ) -> Result<Self, EfficientAdError> {
         let device = torch_device(device)?;
-        let (s, size) = (params.settings(), params.size());
-        let source = |prefix| frozen(&parts.0, prefix, device);
-        let teacher = Pdn::new(size, CHANNELS, s.padding, &mut source("teacher."))?;
-        let student = Pdn::new(size, 2 * CHANNELS, s.padding, &mut source("student."))?;
-        let autoencoder = Autoencoder::new(s.image_size, s.padding, &mut source("autoencoder."))?;
+        let size = params.size();
+        let padded = params.padding;
+        let mut source = frozen(&parts.0, "teacher.", device);
+        let teacher = Pdn::new(size, CHANNELS, padded, &mut source)?;
+        let mut source = frozen(&parts.0, "student.", device);
+        let student = Pdn::new(size, 2 * CHANNELS, padded, &mut source)?;
+        let mut source = frozen(&parts.0, "autoencoder.", device);
+        let autoencoder = Autoencoder::new(params.image_size, padded, &mut source)?;
         Ok(Self {
             teacher,
             channels,
@@ -55,18 +57,17 @@ impl Networks {
     }
 
     /// The two maps of a batch.
-    pub fn pair(&self, x: &Tensor) -> Result<Pair, EfficientAdError> {
-        let pair = tch::no_grad(|| {
+    pub fn pair(&self, x: &Tensor) -> Result<Pair, NnError> {
+        tch::no_grad(|| {
             let (teacher, student, autoencoder) = autocast(self.device, self.precision, || {
-                Ok::<_, segad_nn::NnError>((
+                Ok::<_, NnError>((
                     self.teacher.forward(x)?,
                     self.student.forward(x)?,
                     self.autoencoder.forward(x, None)?,
                 ))
             })?;
             Pair::new(&self.channels.normalise(&teacher)?, &student, &autoencoder)
-        })?;
-        Ok(pair)
+        })
     }
 }
 
@@ -83,7 +84,7 @@ pub struct FittedEfficientAd {
     batch: usize,
 }
 
-/// What a model was fitted with, beside its parameters.
+/// What a model was fitted with, besides its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Number of training images.
@@ -126,7 +127,7 @@ impl FittedEfficientAd {
             scales,
             combiner,
             curve,
-            batch: batch.max(1),
+            batch,
         })
     }
 
@@ -156,17 +157,16 @@ impl FittedEfficientAd {
     /// # Errors
     /// As [`AnomalyDetector::maps`].
     pub fn input(&self, images: &[Image]) -> Result<Tensor, EfficientAdError> {
-        let s = self.params.settings();
         let input = Input {
-            size: s.image_size,
-            norm: s.input_norm,
+            size: self.params.image_size,
+            norm: self.params.input_norm,
             device: self.networks.device,
         };
         Ok(input.batch(images)?)
     }
 
-    /// From network input to maps, N×M×M: all that lies between preprocessing and maps as
-    /// operations on tensors, so that it can be traced.
+    /// From network input to maps, N×M×M: everything between preprocessing and maps in tensor
+    /// operations, so that it can be traced.
     ///
     /// # Errors
     /// libtorch's.
@@ -186,17 +186,12 @@ impl FittedEfficientAd {
             origin: self.origin,
             scales: self.scales,
         };
-        let mut tensors: Vec<(&str, &Tensor)> =
-            self.parts.0.iter().map(|(n, t)| (n.as_str(), t)).collect();
-        tensors.push((MEAN, &self.networks.channels.mean));
-        tensors.push((DEVIATION, &self.networks.channels.deviation));
-        Ok(SavedModel::new(
-            KIND,
-            SCHEMA,
-            saved,
-            BTreeMap::new(),
-            tensors,
-        )?)
+        let channels = &self.networks.channels;
+        let parts = self.parts.0.iter().map(|(name, t)| (name.as_str(), t));
+        let tensors = parts.chain([(MEAN, &channels.mean), (DEVIATION, &channels.deviation)]);
+        // The backbone of a distilled teacher is not needed again.
+        let inputs = BTreeMap::new();
+        Ok(SavedModel::new(NAME, SCHEMA, saved, inputs, tensors)?)
     }
 
     /// Reads a saved model back. The precision is that of the fit. `batch` images go through the
@@ -209,9 +204,10 @@ impl FittedEfficientAd {
         device: Device,
         batch: usize,
     ) -> Result<Self, EfficientAdError> {
-        let mut opened = saved.open::<Saved>(KIND, SCHEMA)?;
+        let mut opened = saved.open::<Saved>(NAME, SCHEMA)?;
         let shape = [1, CHANNELS, 1, 1];
-        let (mean, deviation) = (opened.take(MEAN, &shape)?, opened.take(DEVIATION, &shape)?);
+        let mean = opened.take(MEAN, &shape)?;
+        let deviation = opened.take(DEVIATION, &shape)?;
         let Saved {
             settings,
             origin,
@@ -228,18 +224,8 @@ impl AnomalyDetector for FittedEfficientAd {
     type Error = EfficientAdError;
 
     fn maps(&self, images: &[Image]) -> Result<Vec<AnomalyMap>, EfficientAdError> {
-        let size = self.params.settings().map_size();
-        let mut maps = Vec::with_capacity(images.len());
-        for (b, chunk) in images.chunks(self.batch).enumerate() {
-            let large = to_vec(&self.network(&self.input(chunk)?)?)?;
-            for (i, values) in large.chunks_exact(size * size).enumerate() {
-                let map = AnomalyMap::new(size, size, values.to_vec());
-                maps.push(map.map_err(|source| EfficientAdError::Map {
-                    index: b * self.batch + i,
-                    source,
-                })?);
-            }
-        }
-        Ok(maps)
+        batched_maps(NAME, images, self.batch, |chunk| {
+            self.network(&self.input(chunk)?)
+        })
     }
 }

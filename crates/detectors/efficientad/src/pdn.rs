@@ -1,6 +1,6 @@
-use crate::EfficientAdError;
-use crate::layer::{Conv, Shape, Source};
+use crate::layer::{Conv, ConvShape, Source};
 use segad_core::{CacheKey, KeyHasher};
+use segad_nn::model::ModelError;
 use segad_nn::{NnError, Parameter};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -54,13 +54,13 @@ impl CacheKey for PdnSize {
 }
 
 impl std::str::FromStr for PdnSize {
-    type Err = EfficientAdError;
+    type Err = ModelError;
 
-    fn from_str(text: &str) -> Result<Self, EfficientAdError> {
+    fn from_str(text: &str) -> Result<Self, ModelError> {
         [Self::Medium, Self::Small, Self::Miniature]
             .into_iter()
             .find(|s| s.as_str() == text)
-            .ok_or_else(|| EfficientAdError::Setting {
+            .ok_or_else(|| ModelError::Setting {
                 field: "network",
                 value: format!("{text:?}"),
                 expected: "medium, small or miniature".into(),
@@ -76,62 +76,70 @@ impl std::fmt::Display for PdnSize {
 
 #[derive(Clone, Copy)]
 enum Step {
-    Conv(Shape),
+    Conv(ConvShape),
     /// Mean of 2×2 places, stride 2.
     Pool(i64),
 }
 
-/// The network as a list; `output` channels come out.
+fn conv(index: usize, [input, output]: [i64; 2], kernel: i64, padding: i64) -> ConvShape {
+    ConvShape {
+        index,
+        input,
+        output,
+        kernel,
+        stride: 1,
+        padding,
+        relu: true,
+    }
+}
+
+/// The network as a list, with `output` channels at its end.
 fn steps(size: PdnSize, output: i64, padded: bool) -> Vec<Step> {
-    let conv = |index, input, output, kernel, padding, relu| {
-        let padding = if padded { padding } else { 0 };
-        Step::Conv(Shape {
-            index,
-            input,
-            output,
-            kernel,
-            stride: 1,
-            padding,
-            relu,
-        })
-    };
     let pool = Step::Pool(i64::from(padded));
-    match size {
+    let convolutions = match size {
         PdnSize::Medium => vec![
-            conv(0, 3, 256, 4, 3, true),
-            pool,
-            conv(3, 256, 512, 4, 3, true),
-            pool,
-            conv(6, 512, 512, 1, 0, true),
-            conv(8, 512, 512, 3, 1, true),
-            conv(10, 512, output, 4, 0, true),
-            conv(12, output, output, 1, 0, false),
+            conv(0, [3, 256], 4, 3),
+            conv(3, [256, 512], 4, 3),
+            conv(6, [512, 512], 1, 0),
+            conv(8, [512, 512], 3, 1),
+            conv(10, [512, output], 4, 0),
+            conv(12, [output, output], 1, 0),
         ],
         PdnSize::Small | PdnSize::Miniature => {
             let w = if size == PdnSize::Small { 128 } else { 8 };
             vec![
-                conv(0, 3, w, 4, 3, true),
-                pool,
-                conv(3, w, 2 * w, 4, 3, true),
-                pool,
-                conv(6, 2 * w, 2 * w, 3, 1, true),
-                conv(8, 2 * w, output, 4, 0, false),
+                conv(0, [3, w], 4, 3),
+                conv(3, [w, 2 * w], 4, 3),
+                conv(6, [2 * w, 2 * w], 3, 1),
+                conv(8, [2 * w, output], 4, 0),
             ]
         }
+    };
+    let last = convolutions.len() - 1;
+    let mut steps = Vec::with_capacity(convolutions.len() + 2);
+    for (i, shape) in convolutions.into_iter().enumerate() {
+        steps.push(Step::Conv(ConvShape {
+            padding: if padded { shape.padding } else { 0 },
+            // The output imitates features of both signs.
+            relu: i < last,
+            ..shape
+        }));
+        if i < 2 {
+            steps.push(pool);
+        }
     }
+    steps
 }
 
 /// All parameters in order.
 pub(crate) fn parameters(size: PdnSize, output: i64) -> Vec<Parameter> {
-    let list = steps(size, output, true);
-    let shapes = list.into_iter().filter_map(|s| {
-        if let Step::Conv(shape) = s {
-            Some(shape)
-        } else {
-            None
+    let mut list = Vec::new();
+    for step in steps(size, output, true) {
+        if let Step::Conv(shape) = step {
+            list.extend(shape.parameters());
         }
-    });
-    shapes.flat_map(|s| s.parameters()).collect()
+    }
+    list
 }
 
 enum Layer {
@@ -149,18 +157,14 @@ impl Pdn {
         padded: bool,
         source: Source<'_>,
     ) -> Result<Self, NnError> {
-        let layer = |step| {
-            Ok(match step {
+        let mut layers = Vec::new();
+        for step in steps(size, output, padded) {
+            layers.push(match step {
                 Step::Conv(shape) => Layer::Conv(Conv::new(shape, source)?),
                 Step::Pool(padding) => Layer::Pool(padding),
-            })
-        };
-        Ok(Self(
-            steps(size, output, padded)
-                .into_iter()
-                .map(layer)
-                .collect::<Result<_, NnError>>()?,
-        ))
+            });
+        }
+        Ok(Self(layers))
     }
 
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
@@ -168,7 +172,7 @@ impl Pdn {
         for layer in &self.0 {
             x = match layer {
                 Layer::Conv(conv) => conv.forward(&x)?,
-                // Zeros outside count, so borders are damped.
+                // The zeros beyond the border count, as published: they damp the border.
                 Layer::Pool(padding) => {
                     x.f_avg_pool2d([2, 2], [2, 2], [*padding; 2], false, true, None)?
                 }

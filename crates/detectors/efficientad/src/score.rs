@@ -1,6 +1,7 @@
 use crate::loss::{autoencoder_half, teacher_half};
 use crate::quantile::quantile;
-use crate::{EfficientAdError, EfficientAdParams, QuantileMaps};
+use crate::{EfficientAdError, EfficientAdParams, NAME, QuantileMaps};
+use segad_nn::model::ModelError;
 use segad_nn::{MapOperator, NnError, Upsample, to_vec};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -18,26 +19,23 @@ pub struct Scale {
 }
 
 impl Scale {
-    fn of(
+    fn new(
         map: &'static str,
         values: &mut [f32],
         images: usize,
         params: &EfficientAdParams,
     ) -> Result<Self, EfficientAdError> {
-        let s = params.settings();
-        let nothing = EfficientAdError::TooFewImages {
-            what: "hold-out images",
-            actual: 0,
-            expected: 1,
+        let low = quantile(values, params.quantile_low);
+        let high = quantile(values, params.quantile_high);
+        let (Some(low), Some(high)) = (low, high) else {
+            return Err(EfficientAdError::Model(ModelError::TooFewImages {
+                method: NAME,
+                what: "hold-out images",
+                actual: 0,
+                expected: 1,
+            }));
         };
-        let (low, high) = match (
-            quantile(values, s.quantile_low),
-            quantile(values, s.quantile_high),
-        ) {
-            (Some(low), Some(high)) => (low, high),
-            _ => return Err(nothing),
-        };
-        // `!(high > low)` is also true of NaN.
+        // A plain `high <= low` would let NaN through.
         if high.partial_cmp(&low) != Some(std::cmp::Ordering::Greater) {
             return Err(EfficientAdError::ConstantMaps {
                 map,
@@ -75,31 +73,33 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub fn new(teacher: &Tensor, student: &Tensor, autoencoder: &Tensor) -> Result<Self, NnError> {
-        let mean = |a: &Tensor, b: Tensor| -> Result<Tensor, NnError> {
-            Ok(a.f_sub(&b)?
-                .f_square_()?
-                .f_mean_dim([1i64].as_slice(), false, Kind::Float)?)
-        };
         let autoencoder = autoencoder.f_to_kind(Kind::Float)?;
         Ok(Self {
-            student: mean(teacher, teacher_half(student)?)?,
-            autoencoder: mean(&autoencoder, autoencoder_half(student)?)?,
+            student: mean_difference(teacher, &teacher_half(student)?)?,
+            autoencoder: mean_difference(&autoencoder, &autoencoder_half(student)?)?,
         })
     }
+}
+
+/// Squared, over channels.
+fn mean_difference(a: &Tensor, b: &Tensor) -> Result<Tensor, NnError> {
+    Ok(a.f_sub(b)?
+        .f_square_()?
+        .f_mean_dim([1i64].as_slice(), false, Kind::Float)?)
 }
 
 /// From pairs to maps.
 pub(crate) struct Combiner {
     operator: MapOperator,
-    /// Zeros put around a map before it is enlarged: 4 without padding in the networks.
+    /// Zeros put around a map before it is enlarged: 4 where the networks do not pad.
     border: i64,
     maps: QuantileMaps,
 }
 
 impl Combiner {
     pub fn new(params: &EfficientAdParams, device: tch::Device) -> Result<Self, NnError> {
-        let s = params.settings();
-        let (from, to) = (s.image_size / 4, s.map_size());
+        let from = params.image_size / 4;
+        let to = params.map_size();
         let operator = MapOperator::new(
             (from, from),
             (to, to),
@@ -111,8 +111,8 @@ impl Combiner {
         )?;
         Ok(Self {
             operator,
-            border: if s.padding { 0 } else { 4 },
-            maps: s.quantile_maps,
+            border: if params.padding { 0 } else { 4 },
+            maps: params.quantile_maps,
         })
     }
 
@@ -124,32 +124,35 @@ impl Combiner {
             .apply(&map.f_constant_pad_nd([self.border; 4])?)
     }
 
-    /// What the quantiles are taken from.
+    /// What the quantiles are taken from, of the student and of the autoencoder.
     pub fn values(&self, pair: &Pair) -> Result<(Vec<f32>, Vec<f32>), NnError> {
-        let values = |map: &Tensor| match self.maps {
-            QuantileMaps::Native => to_vec(map),
-            QuantileMaps::Enlarged => to_vec(&self.enlarge(map)?),
-        };
-        Ok((values(&pair.student)?, values(&pair.autoencoder)?))
+        match self.maps {
+            QuantileMaps::Native => Ok((to_vec(&pair.student)?, to_vec(&pair.autoencoder)?)),
+            QuantileMaps::Enlarged => Ok((
+                to_vec(&self.enlarge(&pair.student)?)?,
+                to_vec(&self.enlarge(&pair.autoencoder)?)?,
+            )),
+        }
     }
 
-    /// N×n×n: half of each map on its scale.
+    /// N×n×n, half of each map on its scale.
     pub fn combine(&self, pair: &Pair, scales: &Normalisation) -> Result<Tensor, NnError> {
         let Pair {
             student,
             autoencoder,
         } = pair;
+        // Scaling and enlarging commute but for the border of zeros.
         match self.maps {
-            QuantileMaps::Native => self.enlarge(&both(student, autoencoder, scales)?),
+            QuantileMaps::Native => self.enlarge(&average(student, autoencoder, scales)?),
             QuantileMaps::Enlarged => {
-                both(&self.enlarge(student)?, &self.enlarge(autoencoder)?, scales)
+                average(&self.enlarge(student)?, &self.enlarge(autoencoder)?, scales)
             }
         }
     }
 }
 
 /// Half of each map on its scale.
-pub(crate) fn both(
+pub(crate) fn average(
     student: &Tensor,
     autoencoder: &Tensor,
     scales: &Normalisation,
@@ -169,8 +172,8 @@ pub(crate) fn normalisation(
     params: &EfficientAdParams,
 ) -> Result<Normalisation, EfficientAdError> {
     Ok(Normalisation {
-        student: Scale::of("student", &mut student, images, params)?,
-        autoencoder: Scale::of("autoencoder", &mut autoencoder, images, params)?,
+        student: Scale::new("student", &mut student, images, params)?,
+        autoencoder: Scale::new("autoencoder", &mut autoencoder, images, params)?,
     })
 }
 
@@ -179,6 +182,7 @@ mod tests {
     use super::*;
     use crate::EfficientAdSettings;
     use segad_nn::from_slice;
+    use segad_nn::model::Settings;
 
     fn params(settings: EfficientAdSettings) -> EfficientAdParams {
         EfficientAdSettings {

@@ -9,6 +9,7 @@ use tch::{Kind, Tensor};
 /// image's mean squared distance to it, since all images have as many places.
 pub(crate) struct ChannelStatistics {
     sum: Tensor,
+    /// Sum of squares.
     square: Tensor,
     count: f64,
     images: usize,
@@ -16,10 +17,10 @@ pub(crate) struct ChannelStatistics {
 
 impl ChannelStatistics {
     pub fn new(channels: i64, device: tch::Device) -> Result<Self, NnError> {
-        let zero = || Tensor::f_zeros([channels], (Kind::Double, device));
+        let sum = Tensor::f_zeros([channels], (Kind::Double, device))?;
         Ok(Self {
-            sum: zero()?,
-            square: zero()?,
+            square: sum.f_zeros_like()?,
+            sum,
             count: 0.0,
             images: 0,
         })
@@ -29,10 +30,14 @@ impl ChannelStatistics {
     pub fn add(&mut self, x: &Tensor) -> Result<(), NnError> {
         tch::no_grad(|| {
             let (n, _, h, w) = x.size4()?;
+            // In f64 the difference of mean square and squared mean keeps enough digits.
             let x = x.f_to_kind(Kind::Double)?;
-            let total = |x: &Tensor| x.f_sum_dim_intlist([0i64, 2, 3].as_slice(), false, None);
-            self.sum = self.sum.f_add(&total(&x)?)?;
-            self.square = self.square.f_add(&total(&x.f_square()?)?)?;
+            let square = x.f_square()?;
+            let over: &[i64] = &[0, 2, 3];
+            self.sum = self.sum.f_add(&x.f_sum_dim_intlist(over, false, None)?)?;
+            self.square = self
+                .square
+                .f_add(&square.f_sum_dim_intlist(over, false, None)?)?;
             self.count += (n * h * w) as f64;
             self.images += n as usize;
             Ok(())
@@ -44,65 +49,60 @@ impl ChannelStatistics {
     /// # Errors
     /// [`EfficientAdError::ConstantChannel`].
     pub fn finish(self) -> Result<Channels, EfficientAdError> {
-        let images = self.images;
-        match self
-            .moments()?
-            .into_iter()
-            .enumerate()
-            .find(|(_, m)| m.constant())
-        {
-            Some((channel, m)) => Err(EfficientAdError::ConstantChannel {
+        let moments = self.moments()?;
+        if let Some(channel) = moments.iter().position(Moments::is_constant) {
+            return Err(EfficientAdError::ConstantChannel {
                 channel,
-                value: m.mean,
-                images,
-            }),
-            None => self.channels(),
+                value: moments[channel].mean,
+                images: self.images,
+            });
         }
+        self.channels(&moments)
     }
 
-    /// Of a backbone that is to be learnt from: a channel that never varies (backbones have some)
-    /// becomes 0, but not all may.
+    /// Of a backbone that a teacher learns from: a channel that never varies (backbones have some)
+    /// becomes 0, unless none varies.
     ///
     /// # Errors
     /// [`EfficientAdError::ConstantChannel`] if all are constant.
     pub fn finish_some(self) -> Result<Channels, EfficientAdError> {
-        if self.moments()?.iter().all(Moments::constant) {
-            self.finish()
-        } else {
-            self.channels()
+        let moments = self.moments()?;
+        if moments.iter().all(Moments::is_constant) {
+            return self.finish();
         }
+        self.channels(&moments)
     }
 
     fn moments(&self) -> Result<Vec<Moments>, NnError> {
-        let values = |t: &Tensor| -> Result<Vec<f64>, NnError> {
-            let t = t.f_to_device(tch::Device::Cpu)?;
-            (0..t.numel() as i64)
-                .map(|i| Ok(t.f_double_value(&[i])?))
-                .collect()
-        };
-        let both = values(&self.sum)?.into_iter().zip(values(&self.square)?);
-        Ok(both
-            .map(|(sum, square)| {
-                let mean = sum / self.count;
-                Moments {
-                    mean,
-                    deviation: (square / self.count - mean * mean).max(0.0).sqrt(),
-                }
-            })
-            .collect())
+        let sum = self.sum.f_to_device(tch::Device::Cpu)?;
+        let square = self.square.f_to_device(tch::Device::Cpu)?;
+        let mut moments = Vec::with_capacity(sum.numel());
+        for i in 0..sum.numel() as i64 {
+            let mean = sum.f_double_value(&[i])? / self.count;
+            let square = square.f_double_value(&[i])? / self.count;
+            moments.push(Moments {
+                mean,
+                // Rounding may take the variance of a constant below zero.
+                deviation: (square - mean * mean).max(0.0).sqrt(),
+            });
+        }
+        Ok(moments)
     }
 
-    fn channels(&self) -> Result<Channels, EfficientAdError> {
-        let moments = self.moments()?;
+    fn channels(&self, moments: &[Moments]) -> Result<Channels, EfficientAdError> {
+        let means: Vec<f32> = moments.iter().map(|m| m.mean as f32).collect();
+        let mut deviations = Vec::with_capacity(moments.len());
+        for m in moments {
+            // A constant less its mean is 0, whatever it is divided by.
+            let deviation = if m.is_constant() { 1.0 } else { m.deviation };
+            deviations.push(deviation as f32);
+        }
         let shape = [1, moments.len() as i64, 1, 1];
-        let row = |f: &dyn Fn(&Moments) -> f64| {
-            from_slice(
-                &moments.iter().map(|m| f(m) as f32).collect::<Vec<_>>(),
-                &shape,
-            )
-        };
-        let deviation = row(&|m| if m.constant() { 1.0 } else { m.deviation })?;
-        Channels::new(&row(&|m| m.mean)?, &deviation, self.sum.device())
+        Channels::new(
+            &from_slice(&means, &shape)?,
+            &from_slice(&deviations, &shape)?,
+            self.sum.device(),
+        )
     }
 }
 
@@ -112,8 +112,9 @@ struct Moments {
 }
 
 impl Moments {
-    /// What f32 rounding leaves of a constant is about 1e-7 of it. NaN counts as constant.
-    fn constant(&self) -> bool {
+    /// What f32 rounding leaves of a constant's deviation is about 1e-7 of it. NaN counts as
+    /// constant.
+    fn is_constant(&self) -> bool {
         let varies = self.deviation > 1e-6 * self.mean.abs();
         !varies
     }

@@ -1,9 +1,10 @@
-//! What a teacher is distilled from: PatchCore's patch features, 384 a place.
+//! What a teacher is distilled from: PatchCore's patch features, 384 per place.
 
 use crate::pdn::CHANNELS;
 use crate::{DistillParams, EfficientAdError};
 use segad_core::{Device, Image, Precision};
-use segad_nn::{Backbone, NnError, Preprocess, Weights, from_slice};
+use segad_nn::model::Extractor;
+use segad_nn::{NnError, Weights, from_slice};
 use tch::Tensor;
 
 /// Channels that each layer's patches are averaged to before they are joined.
@@ -14,15 +15,15 @@ fn bins(n: usize, m: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     (0..m).map(move |j| j * n / m..((j + 1) * n).div_ceil(m))
 }
 
-/// One layer's share of the joining as a 3×3 convolution, K×C×3×3.
+/// What becomes of one layer's features, as the weights of a 3×3 convolution, K×C×3×3.
 ///
-/// Published: unfold 3×3 patches to 9·C values, average them to 1024, join the layers' to 2048,
-/// average those to 384. All of it is linear, and each of the two layers ends in its own half of
-/// the 384.
+/// Published: unfold 3×3 patches to 9·C values, average them to 1024, join both layers' to 2048,
+/// average those to 384. All of it is linear, and each layer ends up in its own half of the 384.
 fn kernel(channels: usize, outputs: usize) -> Result<Tensor, NnError> {
     let n = 9 * channels;
     let inner: Vec<_> = bins(n, WIDTH).collect();
     let mut values = vec![0f64; outputs * n];
+    // In f64: a weight may be the sum of two bins' shares.
     for (row, outer) in values.chunks_exact_mut(n).zip(bins(WIDTH, outputs)) {
         let share = 1.0 / outer.len() as f64;
         for bin in &inner[outer] {
@@ -37,9 +38,8 @@ fn kernel(channels: usize, outputs: usize) -> Result<Tensor, NnError> {
 
 /// The frozen backbone and what follows it.
 pub(crate) struct Targets {
-    backbone: Backbone,
+    extractor: Extractor,
     kernels: Vec<Tensor>,
-    input: Preprocess,
 }
 
 impl Targets {
@@ -49,43 +49,37 @@ impl Targets {
         device: Device,
         precision: Precision,
     ) -> Result<Self, EfficientAdError> {
-        let backbone = Backbone::new(
-            params.backbone(),
+        // A stride of 8 at twice the side gives one place for each of the teacher's.
+        let side = 2 * params.image_size;
+        let extractor = Extractor::new(
+            params.backbone,
             params.layers(),
             weights,
-            device,
-            precision,
+            side,
+            (device, precision),
         )
         .map_err(EfficientAdError::Backbone)?;
-        let outputs = CHANNELS as usize / backbone.taps().len();
-        let kernels = backbone.taps().iter().map(|t| {
-            kernel(t.channels as usize, outputs)?
-                .f_to_device(backbone.device())
-                .map_err(NnError::from)
-        });
-        let kernels = kernels.collect::<Result<_, NnError>>()?;
-        // Strides 8 at twice the side give one place for each of the network's.
-        let side = 2 * params.image_size();
-        Ok(Self {
-            kernels,
-            input: params.backbone().preprocess(side, side),
-            backbone,
-        })
+        let taps = extractor.backbone().taps();
+        let outputs = CHANNELS as usize / taps.len();
+        let mut kernels = Vec::with_capacity(taps.len());
+        for tap in taps {
+            let kernel = kernel(tap.channels as usize, outputs)?;
+            kernels.push(kernel.f_to_device(extractor.device())?);
+        }
+        Ok(Self { extractor, kernels })
     }
 
     /// N×384×n/4×n/4.
-    pub fn of(&self, images: &[Image]) -> Result<Tensor, NnError> {
-        let x = self.input.batch(images, self.backbone.device())?;
-        let features = self.backbone.features(&x)?;
+    pub fn compute(&self, images: &[Image]) -> Result<Tensor, NnError> {
+        let features = self.extractor.features(images)?;
         tch::no_grad(|| {
             let mut parts: Vec<Tensor> = Vec::with_capacity(features.len());
             for (feature, kernel) in features.iter().zip(&self.kernels) {
                 let part = feature.f_conv2d(kernel, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1)?;
                 let side = parts.first().map_or(part.size()[2], |p| p.size()[2]);
-                // Joining and enlarging may change places: one works along channels, the other
-                // along rows and columns.
-                let same = part.size()[2] == side;
-                parts.push(if same {
+                // Published: enlarge, then average. The two commute, since one works along rows and
+                // columns, the other along channels, and enlarging is cheaper on fewer channels.
+                parts.push(if part.size()[2] == side {
                     part
                 } else {
                     part.f_upsample_bilinear2d([side; 2], false, None, None)?

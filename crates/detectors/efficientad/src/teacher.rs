@@ -3,17 +3,8 @@ use segad_nn::{NnError, Weights, channels_last};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
-/// Positions of the convolutions in the published `nn.Sequential`.
-fn indices(size: PdnSize) -> Vec<String> {
-    let list = size.teacher_parameters();
-    list.iter()
-        .step_by(2)
-        .map(|p| p.name.trim_end_matches(".weight").to_owned())
-        .collect()
-}
-
-/// Checks every name and shape of a teacher's weights and gives the tensors under the published
-/// names (`0.weight`, …). anomalib's names (`conv1.weight`, …) are taken too.
+/// Checks every name and shape of a teacher's weights and returns the tensors under the published
+/// names (`0.weight`, …). anomalib's names (`conv1.weight`, …) are accepted too.
 ///
 /// # Errors
 /// [`EfficientAdError::Teacher`] with all that is missing, unexpected or of another shape.
@@ -21,29 +12,26 @@ pub fn teacher_tensors(
     size: PdnSize,
     weights: &Weights,
 ) -> Result<BTreeMap<String, Tensor>, EfficientAdError> {
-    let anomalib = weights.tensors().contains_key("conv1.weight");
-    let mut list = size.teacher_parameters();
-    let published: Vec<String> = list.iter().map(|p| p.name.clone()).collect();
-    if anomalib {
-        for (i, index) in indices(size).into_iter().enumerate() {
-            for (p, name) in list.iter_mut().zip(&published) {
-                if let Some(part) = name
-                    .strip_prefix(&index)
-                    .filter(|rest| rest.starts_with('.'))
-                {
-                    p.name = format!("conv{}{part}", i + 1);
-                }
-            }
+    let published = size.teacher_parameters();
+    let mut list = published.clone();
+    if weights.tensors().contains_key("conv1.weight") {
+        // Weight and bias of a convolution follow each other; anomalib counts convolutions where
+        // the published file counts all layers.
+        for (i, parameter) in list.iter_mut().enumerate() {
+            let part = if i % 2 == 0 { "weight" } else { "bias" };
+            parameter.name = format!("conv{}.{part}", i / 2 + 1);
         }
     }
-    let bad = |source| EfficientAdError::Teacher { size, source };
     weights
         .check_against(&format!("efficientad teacher {size}"), &list, &[])
-        .map_err(bad)?;
-    let named = published.into_iter().zip(&list);
-    Ok(named
-        .filter_map(|(name, p)| Some((name, weights.tensors().get(&p.name)?.shallow_clone())))
-        .collect())
+        .map_err(|source| EfficientAdError::Teacher { size, source })?;
+    let mut tensors = BTreeMap::new();
+    for (named, parameter) in published.into_iter().zip(&list) {
+        if let Some(tensor) = weights.tensors().get(&parameter.name) {
+            tensors.insert(named.name, tensor.shallow_clone());
+        }
+    }
+    Ok(tensors)
 }
 
 /// Parameters of a network that is not trained here, from tensors by name.
@@ -54,12 +42,11 @@ pub(crate) fn frozen<'a>(
 ) -> impl FnMut(&str, &[i64]) -> Result<Tensor, NnError> + 'a {
     move |name, shape| {
         let name = format!("{prefix}{name}");
-        let missing = || NnError::WeightNames {
+        let tensor = tensors.get(&name).ok_or_else(|| NnError::WeightNames {
             network: "efficientad".into(),
             missing: vec![name.clone()],
             unexpected: vec![],
-        };
-        let tensor = tensors.get(&name).ok_or_else(missing)?;
+        })?;
         if tensor.size() != shape {
             return Err(NnError::WeightShape {
                 network: "efficientad".into(),

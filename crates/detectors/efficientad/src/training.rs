@@ -15,7 +15,7 @@ pub(crate) struct Pupils {
     pub autoencoder: Autoencoder,
 }
 
-/// What one step learns from, 1×… each.
+/// What one step learns from, each a batch of one.
 pub(crate) struct Lesson<'a> {
     pub image: &'a Tensor,
     /// The teacher's output for it, normalised.
@@ -63,16 +63,17 @@ impl Pupils {
         let outputs = self
             .student
             .forward(&Tensor::f_cat(&images, 0)?.f_contiguous()?)?;
-        let output = |i: usize| outputs.f_narrow(0, i as i64, 1);
         let (image, teacher) = lesson.other.unwrap_or((lesson.image, lesson.teacher));
         let reconstruction = self.autoencoder.forward(&image.f_contiguous()?, seed)?;
-        let imitation = output(usize::from(lesson.other.is_some()))?;
+        // Without another image the autoencoder has the student's own.
+        let imitation = outputs.f_narrow(0, i64::from(lesson.other.is_some()), 1)?;
+        let last = images.len() as i64 - 1;
         Ok(Losses {
-            hard: hard(lesson.teacher, &output(0)?, quantile)?,
-            penalty: lesson
-                .penalty
-                .map(|_| penalty(&output(images.len() - 1)?))
-                .transpose()?,
+            hard: hard(lesson.teacher, &outputs.f_narrow(0, 0, 1)?, quantile)?,
+            penalty: match lesson.penalty {
+                Some(_) => Some(penalty(&outputs.f_narrow(0, last, 1)?)?),
+                None => None,
+            },
             autoencoder: mean_square(teacher, &reconstruction)?,
             student_autoencoder: mean_square(&reconstruction, &autoencoder_half(&imitation)?)?,
         })

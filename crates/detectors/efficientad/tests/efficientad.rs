@@ -10,6 +10,7 @@ use segad_detector_efficientad::{
     AutoencoderImages, DistillSettings, EfficientAd, EfficientAdError, EfficientAdSettings,
     FittedEfficientAd, PdnSize, QuantileMaps, Teacher, distill,
 };
+use segad_nn::model::{ModelError, Settings};
 use segad_nn::testing::{StopAfter, Texture, samples};
 use segad_nn::{BackboneKind, Weights, golden, write_tensors};
 use std::sync::Arc;
@@ -276,7 +277,10 @@ fn teachers_can_be_distilled() {
     );
     assert!(matches!(
         none,
-        Err(EfficientAdError::TooFewImages { expected: 1, .. })
+        Err(EfficientAdError::Model(ModelError::TooFewImages {
+            expected: 1,
+            ..
+        }))
     ));
 
     // Within a fit.
@@ -300,7 +304,10 @@ fn errors_name_the_cause() {
     for names in [&[][..], &["a"]] {
         let e = fit(names, settings(1), &ctx).err().unwrap();
         assert!(
-            matches!(e, EfficientAdError::TooFewImages { expected: 2, .. }),
+            matches!(
+                e,
+                EfficientAdError::Model(ModelError::TooFewImages { expected: 2, .. })
+            ),
             "{e}"
         );
     }
@@ -401,7 +408,10 @@ fn cancelling_stops_every_stage() {
         };
         let stopped = fit(&["a", "b"], settings(1), &ctx);
         assert!(
-            matches!(stopped, Err(EfficientAdError::Cancelled)),
+            matches!(
+                stopped,
+                Err(EfficientAdError::Model(ModelError::Cancelled { .. }))
+            ),
             "{stage}"
         );
     }
@@ -415,7 +425,7 @@ fn a_training_goes_on_where_it_stopped() {
     let ctx = StopAfter::new("efficientad", 1).context(folder.path());
     assert!(matches!(
         fit(&names, settings(2), &ctx),
-        Err(EfficientAdError::Cancelled)
+        Err(EfficientAdError::Model(ModelError::Cancelled { .. }))
     ));
     let resumed = fit(
         &names,
@@ -437,6 +447,6 @@ fn a_training_goes_on_where_it_stopped() {
     };
     assert!(matches!(
         fit(&names, settings(3), &other),
-        Err(EfficientAdError::Train(_))
+        Err(EfficientAdError::Model(ModelError::Train(_)))
     ));
 }

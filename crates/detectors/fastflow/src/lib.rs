@@ -1,22 +1,23 @@
 //! FastFlow (Yu et al., "FastFlow: Unsupervised Anomaly Detection and Localization via 2D
 //! Normalizing Flows", 2021), with the settings of the SegAD paper as defaults.
 //!
-//! Features of three layers of a frozen backbone go through one normalising flow each: a trainable
-//! layer normalisation over C×H×W and `flow_steps` coupling blocks whose subnets are small
-//! convolutional networks. The flows are trained so that good features become standard normal; a
+//! The features of each of three layers of a frozen backbone go through a normalising flow of their
+//! own: a trainable layer normalisation over C×H×W and `flow_steps` coupling blocks whose subnets
+//! are small convolutional networks. The flows are trained to make good features standard normal; a
 //! place is anomalous where its latent vector is unlikely: −exp(−½·mean over channels of z²),
 //! enlarged and averaged over the layers.
 //!
 //! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that
 //!   size each, in (−1, 0), larger is more anomalous, not blurred, never clipped. The image's score
 //!   is the map's largest value.
-//! - Training: Adam, 200 epochs, loss = Σ over layers of the batch's mean of ½|z|² − ln|det|. It
-//!   repeats for a seed, writes checkpoints and goes on from them ([`segad_nn::train`]). For a
-//!   trial, lower `epochs` and `flow_steps`.
+//! - Training: Adam, 200 epochs, loss = Σ over layers of the batch's mean of ½|z|² − ln|det|. The
+//!   same seed gives the same bytes, and an interrupted training resumes from its last checkpoint
+//!   ([`segad_nn::train`]). For a trial, lower `epochs` and `flow_steps`.
 //!
 //! ```
 //! use segad_core::{AnomalyDetector, FitContext, FitDetector, Image, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
 //! use segad_detector_fastflow::{FastFlow, FastFlowSettings, FittedFastFlow};
+//! use segad_nn::model::Settings;
 //! use segad_nn::{BackboneKind, Weights};
 //!
 //! struct Stripes;
@@ -39,8 +40,7 @@
 //! let train = TrainSplit::new(samples.to_vec())?;
 //! let ctx = FitContext::default();
 //! let fitted = detector.fit(&train.good(&Stripes), Seed(1), &ctx)?;
-//! let curve = &fitted.origin().curve;
-//! assert!(curve[9].value < curve[0].value);
+//! assert!(fitted.curve()[9].value < fitted.curve()[0].value);
 //!
 //! let good = Stripes.load(&ImageId::new("c.png"))?;
 //! let maps = fitted.maps(&[good.clone()])?;
@@ -56,12 +56,11 @@
 //! random numbers; channels are re-ordered by indexing rather than by a 1×1 convolution with a
 //! permutation matrix, and the orders are not counted as parameters; maps are not rescaled by
 //! statistics of the test set; Adam rounds in another order (a few units in the last place).
-//! `conv3x3_only` is off, as anomalib's table says for this backbone; whether the paper's runs had
-//! it on is unknown. Taps of an EfficientNet-Lite (strides 4, 8, 16) are this crate's choice. At
-//! least two images are asked for. A saved model holds the digest of the backbone's weights, not
+//! `conv3x3_only` is off, as in anomalib's table for this backbone; whether the paper's runs had it
+//! on is unknown. The taps of an EfficientNet-Lite (strides 4, 8, 16) are this crate's choice. At
+//! least two images are required. A saved model contains the digest of the backbone's weights, not
 //! the weights.
 
-mod error;
 mod fit;
 mod flow;
 mod method;
@@ -69,10 +68,12 @@ mod model;
 mod params;
 mod score;
 
-pub use error::FastFlowError;
 pub use fit::FastFlow;
 pub use model::{FittedFastFlow, Origin};
 pub use params::{ClampForm, FastFlowParams, FastFlowSettings};
+
+/// What the method is called in settings, progress and saved models.
+const NAME: &str = "fastflow";
 
 /// Raised when fitting gives other flows for the same input; part of the key of fitted models.
 pub const FIT_REVISION: u32 = 2;

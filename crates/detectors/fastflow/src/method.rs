@@ -1,12 +1,12 @@
-use crate::{FastFlow, FastFlowError, FastFlowParams, FastFlowSettings, FittedFastFlow};
-use segad_core::CurvePoint;
-use segad_core::{BoxError, FitContext, Image};
+use crate::{FastFlow, FastFlowParams, FastFlowSettings, FittedFastFlow};
+use segad_core::{BoxError, CurvePoint, FitContext, Image};
 use segad_nn::method::{DetectorMethod, FittedDetector, Inputs, Pretrained};
+use segad_nn::model::{ModelError, Settings as _};
 use segad_nn::{BackboneKind, Preprocess, SavedModel, Weights};
 use tch::Tensor;
 
 impl DetectorMethod for FastFlow {
-    const KIND: &'static str = "fastflow";
+    const KIND: &'static str = crate::NAME;
     const FIT_REVISION: u32 = crate::FIT_REVISION;
     const MAPS_REVISION: u32 = crate::MAPS_REVISION;
     const TRAINED: bool = true;
@@ -21,20 +21,20 @@ impl DetectorMethod for FastFlow {
         }
     }
 
-    fn check(settings: FastFlowSettings) -> Result<FastFlowParams, FastFlowError> {
+    fn check(settings: FastFlowSettings) -> Result<FastFlowParams, ModelError> {
         settings.checked()
     }
 
     fn preprocess(params: &FastFlowParams) -> Preprocess {
-        let side = params.image_size();
-        params.backbone().preprocess(side, side)
+        let side = params.image_size;
+        params.backbone.preprocess(side, side)
     }
 
     fn pretrained(params: &FastFlowParams) -> Pretrained {
-        Pretrained::backbone(params.backbone(), params.layers())
+        Pretrained::backbone(params.backbone, params.layers())
     }
 
-    fn with_weights(params: FastFlowParams, weights: Weights) -> Result<Self, FastFlowError> {
+    fn with_weights(params: FastFlowParams, weights: Weights) -> Result<Self, ModelError> {
         Self::new(params, weights)
     }
 
@@ -52,19 +52,19 @@ impl DetectorMethod for FastFlow {
 }
 
 impl FittedDetector for FittedFastFlow {
-    fn save(&self) -> Result<SavedModel, FastFlowError> {
+    fn save(&self) -> Result<SavedModel, ModelError> {
         self.save()
     }
 
     fn curve(&self) -> &[CurvePoint] {
-        &self.origin().curve
+        self.curve()
     }
 
-    fn input(&self, images: &[Image]) -> Result<Tensor, FastFlowError> {
+    fn input(&self, images: &[Image]) -> Result<Tensor, ModelError> {
         self.input(images)
     }
 
-    fn network(&self, input: &Tensor) -> Result<Tensor, FastFlowError> {
+    fn network(&self, input: &Tensor) -> Result<Tensor, ModelError> {
         self.network(input)
     }
 }

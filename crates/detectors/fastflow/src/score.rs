@@ -1,16 +1,17 @@
-use crate::FastFlowError;
+use segad_nn::model::ModelError;
 use tch::Tensor;
 
-/// Anomaly maps from the flows' outputs, N×C×H×W a scale: −exp(−½·mean over channels of z²), in
-/// (−1, 0), enlarged to `size` squared (bilinear, corners of areas coincide) and averaged over the
-/// scales. N×1×size×size.
-pub(crate) fn maps(hidden: &[Tensor], size: usize) -> Result<Tensor, FastFlowError> {
+/// Anomaly maps, N×1×size×size, from the flows' outputs, N×C×H×W per scale: −exp(−½·mean over
+/// channels of z²), in (−1, 0), enlarged to `size` squared (bilinear, corners not aligned) and
+/// averaged over the scales.
+pub(crate) fn maps(hidden: &[Tensor], size: usize) -> Result<Tensor, ModelError> {
     let size = [size as i64, size as i64];
     let mut scales = Vec::with_capacity(hidden.len());
     for z in hidden {
         let mean = z.f_square()?.f_mean_dim([1i64].as_slice(), true, None)?;
-        let likely = mean.f_mul_scalar(-0.5)?.f_exp()?.f_neg()?;
-        scales.push(likely.f_upsample_bilinear2d(size, false, None, None)?);
+        // The mean rather than the sum: the likelihood of hundreds of channels would underflow.
+        let unlikely = mean.f_mul_scalar(-0.5)?.f_exp()?.f_neg()?;
+        scales.push(unlikely.f_upsample_bilinear2d(size, false, None, None)?);
     }
     Ok(Tensor::f_stack(&scales, 0)?.f_mean_dim([0i64].as_slice(), false, None)?)
 }

@@ -6,9 +6,8 @@ use segad_core::{
     AnomalyDetector, AnomalyMap, BoxError, Cancel, Device, FitContext, FitDetector, Image, ImageId,
     ImageLoader, Precision, Progress, Seed, Task, TrainSplit,
 };
-use segad_detector_fastflow::{
-    ClampForm, FastFlow, FastFlowError, FastFlowSettings, FittedFastFlow,
-};
+use segad_detector_fastflow::{ClampForm, FastFlow, FastFlowSettings, FittedFastFlow};
+use segad_nn::model::{ModelError, Settings};
 use segad_nn::testing::{Texture, samples};
 use segad_nn::{BackboneKind, Weights};
 use std::sync::Arc;
@@ -52,7 +51,7 @@ fn fit_with(
     names: &[&str],
     settings: FastFlowSettings,
     ctx: &FitContext,
-) -> Result<FittedFastFlow, FastFlowError> {
+) -> Result<FittedFastFlow, ModelError> {
     let split = TrainSplit::new(samples(names)).unwrap();
     FastFlow::new(settings.checked()?, weights())?.fit(&split.good(loader), Seed(5), ctx)
 }
@@ -61,7 +60,7 @@ fn fit(
     names: &[&str],
     settings: FastFlowSettings,
     ctx: &FitContext,
-) -> Result<FittedFastFlow, FastFlowError> {
+) -> Result<FittedFastFlow, ModelError> {
     fit_with(&Counted::default(), names, settings, ctx)
 }
 
@@ -180,7 +179,7 @@ fn an_interrupted_fit_goes_on_to_the_same_model() {
     };
     assert!(matches!(
         fit(&NAMES, settings(), &ctx),
-        Err(FastFlowError::Cancelled { step: 7 })
+        Err(ModelError::Cancelled { step: Some(7), .. })
     ));
     let ctx = FitContext {
         checkpoints,
@@ -230,7 +229,7 @@ fn saved_models_read_back_and_damage_is_found() {
 
     assert!(matches!(
         load(&saved, &other),
-        Err(FastFlowError::OtherWeights { .. })
+        Err(ModelError::OtherWeights { .. })
     ));
     let mut damaged = saved.clone();
     *damaged.tensors.last_mut().unwrap() ^= 1;
@@ -295,11 +294,11 @@ fn errors_name_the_cause() {
     let ctx = FitContext::default();
     assert!(matches!(
         fit(&[], settings(), &ctx),
-        Err(FastFlowError::TooFewImages(0))
+        Err(ModelError::TooFewImages { actual: 0, .. })
     ));
     assert!(matches!(
         fit(&["a"], settings(), &ctx),
-        Err(FastFlowError::TooFewImages(1))
+        Err(ModelError::TooFewImages { actual: 1, .. })
     ));
     let e = fit(&["a", "gone.png"], settings(), &ctx)
         .err()

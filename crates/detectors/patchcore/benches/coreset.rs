@@ -12,6 +12,7 @@
 use segad_core::{BoxError, FitContext, Image, Seed};
 use segad_detector_patchcore::coreset::{Rows, dense, greedy};
 use segad_detector_patchcore::{PatchCore, PatchCoreSettings};
+use segad_nn::model::Settings;
 use segad_nn::{BackboneKind, Weights, set_threads};
 use segad_provision::Cache;
 use std::time::Instant;

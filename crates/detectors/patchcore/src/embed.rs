@@ -1,14 +1,13 @@
-use crate::PatchCoreError;
 use crate::params::{FeatureUpsample, PatchCoreParams};
 use segad_core::{Device, Image, Precision};
-use segad_nn::{Backbone, NnError, Preprocess, Weights};
+use segad_nn::model::{Extractor, ModelError};
+use segad_nn::{NnError, Weights};
 use tch::Tensor;
 
-/// Makes patch embeddings: each layer averaged over 3×3 places (zeros beyond the border counted),
-/// coarser layers then enlarged to the finest grid, all channels one behind the other.
+/// Computes patch embeddings: each layer averaged over 3×3 places (the zeros beyond the border
+/// count), coarser layers then enlarged to the finest grid, all channels concatenated.
 pub(crate) struct Embedder {
-    pub backbone: Backbone,
-    preprocess: Preprocess,
+    pub extractor: Extractor,
     upsample: FeatureUpsample,
 }
 
@@ -18,51 +17,48 @@ impl Embedder {
         weights: &Weights,
         device: Device,
         precision: Precision,
-    ) -> Result<Self, PatchCoreError> {
-        let kind = params.backbone();
-        let last = params.layers().last().map(String::as_str);
-        weights.check(kind, last).map_err(PatchCoreError::Weights)?;
+    ) -> Result<Self, ModelError> {
+        let extractor = Extractor::new(
+            params.backbone,
+            params.layers(),
+            weights,
+            params.image_size,
+            (device, precision),
+        )?;
         Ok(Self {
-            backbone: Backbone::new(kind, params.layers(), weights, device, precision)?,
-            preprocess: kind.preprocess(params.image_size(), params.image_size()),
-            upsample: params.upsample(),
+            extractor,
+            upsample: params.upsample,
         })
     }
 
     /// Length of an embedding.
     pub fn dim(&self) -> usize {
-        self.backbone
-            .taps()
-            .iter()
-            .map(|t| t.channels as usize)
-            .sum()
+        let shapes = self.extractor.shapes().into_iter();
+        shapes.map(|[channels, ..]| channels as usize).sum()
     }
 
     /// Places along each side of the patch grid.
     pub fn side(&self) -> usize {
-        self.preprocess.height.div_ceil(
-            self.backbone
-                .taps()
-                .first()
-                .map_or(1, |t| t.stride as usize),
-        )
+        let finest = self.extractor.shapes()[0];
+        finest[1] as usize
     }
 
-    /// The network input of images, N×3×S×S.
-    pub fn input(&self, images: &[Image]) -> Result<Tensor, PatchCoreError> {
-        Ok(self.preprocess.batch(images, self.backbone.device())?)
+    /// Patches of an image.
+    pub fn patches(&self) -> usize {
+        self.side() * self.side()
     }
 
     /// N·side·side rows of `dim` values, in the order image, y, x.
-    pub fn rows(&self, images: &[Image]) -> Result<Tensor, PatchCoreError> {
-        self.rows_of(&self.input(images)?)
+    pub fn rows(&self, images: &[Image]) -> Result<Tensor, NnError> {
+        self.rows_of(&self.extractor.input(images)?)
     }
 
     /// As [`Embedder::rows`], from the network input.
-    pub fn rows_of(&self, input: &Tensor) -> Result<Tensor, PatchCoreError> {
+    pub fn rows_of(&self, input: &Tensor) -> Result<Tensor, NnError> {
         tch::no_grad(|| {
-            let x = embedding(&self.backbone.features(input)?, self.upsample)?;
-            Ok(x.f_permute([0, 2, 3, 1])?
+            let features = self.extractor.backbone().features(input)?;
+            Ok(embedding(&features, self.upsample)?
+                .f_permute([0, 2, 3, 1])?
                 .f_contiguous()?
                 .f_view([-1, self.dim() as i64])?)
         })
@@ -77,15 +73,10 @@ fn embedding(features: &[Tensor], upsample: FeatureUpsample) -> Result<Tensor, N
         let pooled = f.f_avg_pool2d([3, 3], [1, 1], [1, 1], false, true, None::<i64>)?;
         let (_, _, h, w) = pooled.size4()?;
         let size = *grid.get_or_insert([h, w]);
-        parts.push(if size == [h, w] {
-            pooled
-        } else {
-            match upsample {
-                FeatureUpsample::Bilinear => {
-                    pooled.f_upsample_bilinear2d(size, false, None, None)?
-                }
-                FeatureUpsample::Nearest => pooled.f_upsample_nearest2d(size, None, None)?,
-            }
+        parts.push(match upsample {
+            _ if size == [h, w] => pooled,
+            FeatureUpsample::Bilinear => pooled.f_upsample_bilinear2d(size, false, None, None)?,
+            FeatureUpsample::Nearest => pooled.f_upsample_nearest2d(size, None, None)?,
         });
     }
     Ok(Tensor::f_cat(&parts, 1)?)
@@ -94,7 +85,8 @@ fn embedding(features: &[Tensor], upsample: FeatureUpsample) -> Result<Tensor, N
 #[cfg(test)]
 mod tests {
     use super::*;
-    use segad_nn::{BackboneKind, golden, to_vec};
+    use segad_nn::model::Settings;
+    use segad_nn::{Backbone, BackboneKind, golden, to_vec};
 
     #[test]
     fn known_embedding() {

@@ -1,42 +1,16 @@
-use segad_core::{BoxError, CoreError, Key};
 use segad_nn::NnError;
+use segad_nn::model::ModelError;
 
 /// What can go wrong in PatchCore.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatchCoreError {
-    /// A setting that makes no sense.
-    #[error("patchcore setting {field} = {value}: expected {expected}")]
-    Setting {
-        /// Which setting.
-        field: &'static str,
-        /// Its value.
-        value: String,
-        /// What was expected.
-        expected: String,
-    },
-    /// The backbone's weights do not fit.
-    #[error(
-        "{0}; weights come as safetensors made by the weight importer from the published file of the backbone (`cargo xtask fetch weights`)"
-    )]
-    Weights(#[source] NnError),
-    /// A network operation failed.
+    /// What can go wrong in any method.
     #[error(transparent)]
-    Nn(#[from] NnError),
-    /// There is no good training image.
-    #[error("patchcore: no good training image; at least one is needed")]
-    NoImages,
-    /// A training image could not be read.
-    #[error("training image {id}: {source}")]
-    Load {
-        /// Which image.
-        id: String,
-        /// Why.
-        source: BoxError,
-    },
+    Model(#[from] ModelError),
     /// The memory bank would be empty, or there are fewer patches than neighbours.
     #[error(
-        "patchcore: {images} images give {patches} patches and a memory bank of {bank}, but {neighbours} neighbours are to be compared; add images or raise coreset_ratio"
+        "patchcore: {images} images give {patches} patches and a memory bank of {bank}, too few to compare {neighbours} neighbours; add images or raise coreset_ratio"
     )]
     TooFewPatches {
         /// Number of images.
@@ -48,9 +22,9 @@ pub enum PatchCoreError {
         /// Neighbours asked for.
         neighbours: usize,
     },
-    /// Not even the projected patches fit the memory budget.
+    /// Not even the projected patches fit into the memory budget.
     #[error(
-        "patchcore: {patches} patches of {images} images need {needed} bytes, the memory budget is {budget}; raise it, or use fewer images or smaller ones"
+        "patchcore: {patches} patches of {images} images need {needed} bytes, the memory budget is {budget}; raise it, or use fewer or smaller images"
     )]
     Memory {
         /// Number of images.
@@ -62,31 +36,16 @@ pub enum PatchCoreError {
         /// Bytes allowed.
         budget: u64,
     },
-    /// Somebody asked to stop.
-    #[error("patchcore: cancelled")]
-    Cancelled,
-    /// A saved model was fitted with other weights.
-    #[error(
-        "saved patchcore model: fitted with weights {expected}, given {actual}; give it those, or fit again"
-    )]
-    OtherWeights {
-        /// Digest in the model.
-        expected: Key,
-        /// Digest of the weights given.
-        actual: Key,
-    },
-    /// A map that is not finite.
-    #[error("patchcore: image {index} of the batch: {source}")]
-    Map {
-        /// Position in the batch.
-        index: usize,
-        /// Why.
-        source: CoreError,
-    },
+}
+
+impl From<NnError> for PatchCoreError {
+    fn from(error: NnError) -> Self {
+        Self::Model(error.into())
+    }
 }
 
 impl From<tch::TchError> for PatchCoreError {
     fn from(error: tch::TchError) -> Self {
-        Self::Nn(error.into())
+        Self::Model(error.into())
     }
 }

@@ -1,25 +1,26 @@
 //! PatchCore (Roth et al., "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022), with
 //! the settings of the SegAD paper as defaults.
 //!
-//! Features of two layers of a frozen backbone, averaged over 3×3 places, give one embedding per
-//! patch. A memory bank keeps 1 % of the good images' patches, chosen by greedy k-centre on a
-//! random projection. A patch's anomaly is its Euclidean distance to the nearest row of the bank;
-//! the distances of an image, enlarged (nearest) and blurred (σ = 4), are its map.
+//! The features of two layers of a frozen backbone, averaged over 3×3 places, give one embedding per
+//! patch. A memory bank keeps 1 % of the good images' patches, chosen by greedy k-centre selection
+//! on a random projection. A patch's anomaly is its Euclidean distance to the nearest row of the
+//! bank; the distances of an image, enlarged (nearest) and blurred (σ = 4), are its map.
 //!
 //! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that
 //!   size each, in units of feature distance, never clipped.
-//! - The coreset is the plain greedy algorithm's to the index, without most of its work
+//! - The coreset equals that of the plain greedy algorithm to the index, without most of its work
 //!   ([`coreset`]).
-//! - The nearest row is found by blocks of matrix products and its distance worked out directly. In
+//! - The nearest row is found by blocks of matrix products and its distance computed directly. In
 //!   banks of 2048 rows and more, on the CPU, bounds from an eighth or a quarter of the dimensions
-//!   leave few rows to look at where these hold most of the bank; it lies in memory twice then.
-//! - The coreset is chosen in f32 whatever the precision of scoring, because the choice hangs on
-//!   the last bits of the features; the chosen rows are then worked out in the precision of the
+//!   leave few rows to examine where these hold most of the bank; the bank is then in memory twice.
+//! - The coreset is chosen in f32 whatever the precision of scoring, because the choice depends on
+//!   the last bits of the features; the chosen rows are then computed in the precision of the
 //!   queries.
 //!
 //! ```
 //! use segad_core::{AnomalyDetector, FitContext, FitDetector, Image, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
 //! use segad_detector_patchcore::{FittedPatchCore, PatchCore, PatchCoreSettings};
+//! use segad_nn::model::Settings;
 //! use segad_nn::{BackboneKind, Weights};
 //!
 //! struct Stripes;
@@ -56,7 +57,7 @@
 //! Deviations from anomalib (whose defaults the paper used): no centre crop, as the paper says; the
 //! sparse projection has its own random numbers; it is left out where it would not shorten the
 //! embeddings; image scores default to the largest value of the map, as in the paper, with
-//! PatchCore's re-weighted score as an option. A saved model holds the digest of the backbone's
+//! PatchCore's re-weighted score as an option. A saved model contains the digest of the backbone's
 //! weights, not the weights.
 
 mod bounds;
@@ -67,6 +68,7 @@ mod fit;
 mod method;
 mod model;
 mod params;
+mod plan;
 mod projection;
 mod score;
 
@@ -74,6 +76,9 @@ pub use error::PatchCoreError;
 pub use fit::PatchCore;
 pub use model::{FittedPatchCore, Origin};
 pub use params::{FeatureUpsample, ImageScore, PatchCoreParams, PatchCoreSettings};
+
+/// What the method is called in settings, progress and saved models.
+const NAME: &str = "patchcore";
 
 /// Raised when fitting gives another memory bank for the same input; part of the key of fitted
 /// models.

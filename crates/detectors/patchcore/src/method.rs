@@ -1,11 +1,12 @@
 use crate::{FittedPatchCore, PatchCore, PatchCoreError, PatchCoreParams, PatchCoreSettings};
 use segad_core::{BoxError, FitContext, Image};
 use segad_nn::method::{DetectorMethod, FittedDetector, Inputs, MemoryBank, Pretrained};
+use segad_nn::model::{ModelError, Settings as _};
 use segad_nn::{BackboneKind, Preprocess, SavedModel, Weights};
 use tch::Tensor;
 
 impl DetectorMethod for PatchCore {
-    const KIND: &'static str = "patchcore";
+    const KIND: &'static str = crate::NAME;
     const FIT_REVISION: u32 = crate::FIT_REVISION;
     const MAPS_REVISION: u32 = crate::MAPS_REVISION;
     const TRAINED: bool = false;
@@ -21,20 +22,20 @@ impl DetectorMethod for PatchCore {
     }
 
     fn check(settings: PatchCoreSettings) -> Result<PatchCoreParams, PatchCoreError> {
-        settings.checked()
+        Ok(settings.checked()?)
     }
 
     fn preprocess(params: &PatchCoreParams) -> Preprocess {
-        let side = params.image_size();
-        params.backbone().preprocess(side, side)
+        let side = params.image_size;
+        params.backbone.preprocess(side, side)
     }
 
     fn pretrained(params: &PatchCoreParams) -> Pretrained {
-        Pretrained::backbone(params.backbone(), params.layers())
+        Pretrained::backbone(params.backbone, params.layers())
     }
 
     fn with_weights(params: PatchCoreParams, weights: Weights) -> Result<Self, PatchCoreError> {
-        Self::new(params, weights)
+        Ok(Self::new(params, weights)?)
     }
 
     fn load_with(
@@ -51,15 +52,15 @@ impl DetectorMethod for PatchCore {
 }
 
 impl FittedDetector for FittedPatchCore {
-    fn save(&self) -> Result<SavedModel, PatchCoreError> {
+    fn save(&self) -> Result<SavedModel, ModelError> {
         self.save()
     }
 
-    fn input(&self, images: &[Image]) -> Result<Tensor, PatchCoreError> {
+    fn input(&self, images: &[Image]) -> Result<Tensor, ModelError> {
         self.input(images)
     }
 
-    fn network(&self, input: &Tensor) -> Result<Tensor, PatchCoreError> {
+    fn network(&self, input: &Tensor) -> Result<Tensor, ModelError> {
         self.network(input)
     }
 
@@ -74,7 +75,7 @@ impl MemoryBank for FittedPatchCore {
     }
 
     fn image_size(&self) -> usize {
-        self.params().image_size()
+        self.params().image_size
     }
 
     fn sources(&self) -> Option<&[usize]> {

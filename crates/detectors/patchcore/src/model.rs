@@ -1,17 +1,15 @@
 use crate::embed::Embedder;
-use crate::score::Bank;
-use crate::{ImageScore, PatchCoreError, PatchCoreParams};
+use crate::score::{Bank, Nearest};
+use crate::{ImageScore, NAME, PatchCoreParams};
 use segad_core::{AnomalyDetector, AnomalyMap, Device, Image, Precision, Seed};
-use segad_nn::{MapOperator, SavedModel, Upsample, Weights, to_vec};
+use segad_nn::model::{ModelError, split_maps};
+use segad_nn::{MapOperator, NnError, SavedModel, Upsample, Weights, to_vec};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use tch::Tensor;
 
 /// Standard deviation of the blur over the map, in pixels of the network input.
 const SIGMA: f64 = 4.0;
-const KIND: &str = "patchcore";
 const SCHEMA: u32 = 1;
-const WEIGHTS: &str = "backbone weights";
 const BANK: &str = "memory_bank";
 
 /// A fitted PatchCore: a backbone and a memory bank.
@@ -26,7 +24,7 @@ pub struct FittedPatchCore {
     sources: Option<Vec<usize>>,
 }
 
-/// What a model was fitted with, beside its parameters.
+/// What a model was fitted with, besides its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Number of training images.
@@ -40,7 +38,7 @@ pub struct Origin {
     pub precision: Precision,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Saved {
     settings: PatchCoreParams,
     #[serde(flatten)]
@@ -55,9 +53,10 @@ impl FittedPatchCore {
         bank: Tensor,
         batch: usize,
         sources: Option<Vec<usize>>,
-    ) -> Result<Self, PatchCoreError> {
-        let (side, size) = (embedder.side(), params.image_size());
-        let device = embedder.backbone.device();
+    ) -> Result<Self, ModelError> {
+        let side = embedder.side();
+        let size = params.image_size;
+        let device = embedder.extractor.device();
         let operator = MapOperator::new(
             (side, side),
             (size, size),
@@ -99,7 +98,7 @@ impl FittedPatchCore {
 
     /// Which training patch each row of the memory bank was: its position in the order image, y, x
     /// over the patch grids of all training images. `None` for a model that was read from a file,
-    /// which does not keep it.
+    /// which does not record it.
     pub fn bank_sources(&self) -> Option<&[usize]> {
         self.sources.as_deref()
     }
@@ -109,72 +108,57 @@ impl FittedPatchCore {
     ///
     /// # Errors
     /// As [`AnomalyDetector::maps`].
-    pub fn nearest(&self, image: &Image) -> Result<Vec<(f32, usize)>, PatchCoreError> {
-        let nearest = self
-            .bank
-            .nearest(&self.embedder.rows(std::slice::from_ref(image))?)?;
+    pub fn nearest(&self, image: &Image) -> Result<Vec<(f32, usize)>, ModelError> {
+        let queries = self.embedder.rows(std::slice::from_ref(image))?;
+        let nearest = self.bank.nearest(&queries)?;
         let rows = Vec::<i64>::try_from(&nearest.rows.f_to_device(tch::Device::Cpu)?)?;
-        let distances = to_vec(&nearest.distances)?;
-        Ok(distances
-            .into_iter()
-            .zip(rows)
-            .map(|(d, row)| (d, row as usize))
-            .collect())
+        let rows = rows.into_iter().map(|row| row as usize);
+        Ok(to_vec(&nearest.distances)?.into_iter().zip(rows).collect())
     }
 
     /// The network input of images, N×3×S×S, normalised as the backbone wants it.
     ///
     /// # Errors
     /// As [`AnomalyDetector::maps`].
-    pub fn input(&self, images: &[Image]) -> Result<Tensor, PatchCoreError> {
-        self.embedder.input(images)
+    pub fn input(&self, images: &[Image]) -> Result<Tensor, ModelError> {
+        Ok(self.embedder.extractor.input(images)?)
     }
 
-    /// From network input to maps, N×S×S: all that lies between preprocessing and maps as
-    /// operations on tensors, so that it can be traced.
+    /// From network input to maps, N×S×S: everything between preprocessing and maps in tensor
+    /// operations, so that it can be traced.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn network(&self, input: &Tensor) -> Result<Tensor, PatchCoreError> {
-        let side = self.embedder.side() as i64;
+    pub fn network(&self, input: &Tensor) -> Result<Tensor, ModelError> {
         let nearest = self.bank.nearest_of_all(&self.embedder.rows_of(input)?)?;
-        let small = nearest.distances.f_view([-1, side, side])?;
-        Ok(tch::no_grad(|| self.operator.apply(&small))?)
+        Ok(self.enlarge(&nearest)?)
     }
 
-    /// Maps and image scores in one go; the scores as [`PatchCoreParams::score`] says.
+    /// N×S×S from the distances of all patches of N images.
+    fn enlarge(&self, nearest: &Nearest) -> Result<Tensor, NnError> {
+        let side = self.embedder.side() as i64;
+        let small = nearest.distances.f_view([-1, side, side])?;
+        tch::no_grad(|| self.operator.apply(&small))
+    }
+
+    /// Maps and image scores in one pass; the scores as [`crate::PatchCoreSettings::score`] says.
     ///
     /// # Errors
     /// As [`AnomalyDetector::maps`].
     pub fn maps_and_scores(
         &self,
         images: &[Image],
-    ) -> Result<(Vec<AnomalyMap>, Vec<f32>), PatchCoreError> {
-        let (mut maps, mut scores) = (
-            Vec::with_capacity(images.len()),
-            Vec::with_capacity(images.len()),
-        );
-        let (side, size) = (self.embedder.side() as i64, self.params.image_size());
-        for (b, chunk) in images.chunks(self.batch).enumerate() {
+    ) -> Result<(Vec<AnomalyMap>, Vec<f32>), ModelError> {
+        let mut maps = Vec::with_capacity(images.len());
+        let mut scores = Vec::with_capacity(images.len());
+        for chunk in images.chunks(self.batch) {
             let queries = self.embedder.rows(chunk)?;
             let nearest = self.bank.nearest(&queries)?;
-            let small = nearest.distances.f_view([-1, side, side])?;
-            let large = to_vec(&tch::no_grad(|| self.operator.apply(&small))?)?;
-            for (i, values) in large.chunks_exact(size * size).enumerate() {
-                let map = AnomalyMap::new(size, size, values.to_vec());
-                let map = map.map_err(|source| PatchCoreError::Map {
-                    index: b * self.batch + i,
-                    source,
-                })?;
-                scores.push(match self.params.score() {
+            let found = split_maps(NAME, maps.len(), &self.enlarge(&nearest)?)?;
+            for (i, map) in found.into_iter().enumerate() {
+                scores.push(match self.params.score {
                     ImageScore::Max => map.max(),
-                    ImageScore::Reweighted => {
-                        let (from, n) = (i as i64 * side * side, side * side);
-                        let part = nearest.narrow(from, n)?;
-                        let queries = queries.f_narrow(0, from, n)?;
-                        self.bank
-                            .reweighted(&queries, &part, self.params.neighbours())?
-                    }
+                    ImageScore::Reweighted => self.reweighted(&queries, &nearest, i)?,
                 });
                 maps.push(map);
             }
@@ -182,11 +166,21 @@ impl FittedPatchCore {
         Ok((maps, scores))
     }
 
+    /// The re-weighted score of the i-th image of a batch.
+    fn reweighted(&self, queries: &Tensor, nearest: &Nearest, i: usize) -> Result<f32, NnError> {
+        let patches = self.embedder.patches() as i64;
+        let first = i as i64 * patches;
+        let nearest = nearest.narrow(first, patches)?;
+        let queries = queries.f_narrow(0, first, patches)?;
+        self.bank
+            .reweighted(&queries, &nearest, self.params.neighbours)
+    }
+
     /// One image score each.
     ///
     /// # Errors
     /// As [`AnomalyDetector::maps`].
-    pub fn scores(&self, images: &[Image]) -> Result<Vec<f32>, PatchCoreError> {
+    pub fn scores(&self, images: &[Image]) -> Result<Vec<f32>, ModelError> {
         Ok(self.maps_and_scores(images)?.1)
     }
 
@@ -195,41 +189,31 @@ impl FittedPatchCore {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn save(&self) -> Result<SavedModel, PatchCoreError> {
+    pub fn save(&self) -> Result<SavedModel, ModelError> {
         let saved = Saved {
             settings: self.params.clone(),
             origin: self.origin,
         };
-        let inputs = BTreeMap::from([(WEIGHTS.to_owned(), self.embedder.backbone.digest())]);
-        Ok(SavedModel::new(
-            KIND,
-            SCHEMA,
-            saved,
-            inputs,
-            [(BANK, &self.bank.rows)],
-        )?)
+        let weights = self.embedder.extractor.backbone().digest();
+        let inputs = SavedModel::weights_input(Some(weights));
+        let tensors = [(BANK, &self.bank.rows)];
+        Ok(SavedModel::new(NAME, SCHEMA, saved, inputs, tensors)?)
     }
 
-    /// Reads a saved model back; `weights` are the backbone's, those that it was fitted with. The
+    /// Reads a saved model back; `weights` are those of the backbone that it was fitted with. The
     /// precision is that of the fit. `batch` images go through the network at once.
     ///
     /// # Errors
-    /// [`PatchCoreError::OtherWeights`], or [`segad_nn::NnError::Saved`] for a damaged or foreign
+    /// [`ModelError::OtherWeights`], or [`segad_nn::NnError::Saved`] for a damaged or foreign
     /// model.
     pub fn load(
         saved: &SavedModel,
         weights: &Weights,
         device: Device,
         batch: usize,
-    ) -> Result<Self, PatchCoreError> {
-        let mut opened = saved.open::<Saved>(KIND, SCHEMA)?;
-        let actual = weights.digest();
-        let expected = opened.inputs.get(WEIGHTS).copied().unwrap_or(actual);
-        if expected != actual {
-            return Err(PatchCoreError::OtherWeights { expected, actual });
-        }
-        let Saved { settings, origin } = &opened.parameters;
-        let (settings, origin) = (settings.clone(), *origin);
+    ) -> Result<Self, ModelError> {
+        let mut opened = saved.open_with_weights::<Saved>(NAME, SCHEMA, weights)?;
+        let Saved { settings, origin } = opened.parameters.clone();
         let embedder = Embedder::new(&settings, weights, device, origin.precision)?;
         let bank = opened.take(BANK, &[-1, embedder.dim() as i64])?;
         Self::new(settings, origin, embedder, bank, batch, None)
@@ -237,9 +221,9 @@ impl FittedPatchCore {
 }
 
 impl AnomalyDetector for FittedPatchCore {
-    type Error = PatchCoreError;
+    type Error = ModelError;
 
-    fn maps(&self, images: &[Image]) -> Result<Vec<AnomalyMap>, PatchCoreError> {
+    fn maps(&self, images: &[Image]) -> Result<Vec<AnomalyMap>, ModelError> {
         Ok(self.maps_and_scores(images)?.0)
     }
 }

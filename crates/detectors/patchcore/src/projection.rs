@@ -1,7 +1,6 @@
-use crate::PatchCoreError;
 use rand::Rng;
 use segad_core::Seed;
-use segad_nn::from_slice;
+use segad_nn::{NnError, from_slice};
 use tch::Tensor;
 
 /// Dimensions that keep all distances among `rows` points within a factor 1 ± ε (Johnson and
@@ -12,20 +11,21 @@ pub(crate) fn components(rows: usize, epsilon: f64) -> usize {
 
 /// A sparse random projection (Li, Hastie and Church 2006), `from`× `to`: each entry is ±√(1/d)/√to
 /// with probability d = 1/√from, else 0.
-pub(crate) fn matrix(from: usize, to: usize, seed: Seed) -> Result<Tensor, PatchCoreError> {
+pub(crate) fn matrix(from: usize, to: usize, seed: Seed) -> Result<Tensor, NnError> {
     let density = 1.0 / (from as f64).sqrt();
     let value = ((1.0 / density).sqrt() / (to as f64).sqrt()) as f32;
     let mut rng = seed.rng();
-    let mut draw = || {
+    let mut values = Vec::with_capacity(from * to);
+    for _ in 0..from * to {
+        // One draw decides both whether an entry is zero and its sign.
         let unit = (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-        match unit / density {
+        values.push(match unit / density {
             u if u < 0.5 => value,
             u if u < 1.0 => -value,
             _ => 0.0,
-        }
-    };
-    let values: Vec<f32> = (0..from * to).map(|_| draw()).collect();
-    Ok(from_slice(&values, &[from as i64, to as i64])?)
+        });
+    }
+    from_slice(&values, &[from as i64, to as i64])
 }
 
 #[cfg(test)]

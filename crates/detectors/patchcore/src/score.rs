@@ -1,6 +1,5 @@
-use crate::PatchCoreError;
 use crate::bounds::Bounds;
-use segad_nn::to_vec;
+use segad_nn::{NnError, to_vec};
 use std::cell::OnceCell;
 use tch::Tensor;
 
@@ -12,32 +11,31 @@ pub(crate) struct Bank {
     pub rows: Tensor,
     /// −½|m|² of each row, 1×M.
     halves: Tensor,
-    /// For large banks on the CPU: what spares most products; made at the first search, so that
-    /// loading is quick.
+    /// For large banks on the CPU: saves most products; computed at the first search, so that
+    /// loading stays quick.
     bounds: OnceCell<Option<Bounds>>,
 }
 
 /// The nearest bank row of each query.
 pub(crate) struct Nearest {
-    /// Euclidean distances, one a query, on the bank's device.
+    /// Euclidean distance per query, on the bank's device.
     pub distances: Tensor,
-    /// Bank rows, one a query.
+    /// Index of the bank row per query.
     pub rows: Tensor,
 }
 
 impl Nearest {
     /// Those of `count` queries from `start` on.
-    pub fn narrow(&self, start: i64, count: i64) -> Result<Self, PatchCoreError> {
-        let part = |t: &Tensor| t.f_narrow(0, start, count);
+    pub fn narrow(&self, start: i64, count: i64) -> Result<Self, NnError> {
         Ok(Self {
-            distances: part(&self.distances)?,
-            rows: part(&self.rows)?,
+            distances: self.distances.f_narrow(0, start, count)?,
+            rows: self.rows.f_narrow(0, start, count)?,
         })
     }
 }
 
 impl Bank {
-    pub fn new(rows: Tensor) -> Result<Self, PatchCoreError> {
+    pub fn new(rows: Tensor) -> Result<Self, NnError> {
         let halves = rows
             .f_square()?
             .f_sum_dim_intlist(1, false, None)?
@@ -55,37 +53,32 @@ impl Bank {
     }
 
     /// The nearest row of each of Q queries, Q×D.
-    pub fn nearest(&self, queries: &Tensor) -> Result<Nearest, PatchCoreError> {
+    pub fn nearest(&self, queries: &Tensor) -> Result<Nearest, NnError> {
         let bounds = match self.bounds.get() {
             Some(bounds) => bounds,
             None => {
-                let made = Bounds::new(&self.rows)?;
-                self.bounds.get_or_init(|| made)
+                let bounds = Bounds::new(&self.rows)?;
+                self.bounds.get_or_init(|| bounds)
             }
         };
         let Some(bounds) = bounds else {
             return self.nearest_of_all(queries);
         };
-        tch::no_grad(|| {
-            let (distances, rows) = bounds.nearest(queries, |left| {
-                let found = self.nearest_of_all(left)?;
-                Ok((found.distances, found.rows))
-            })?;
-            Ok(Nearest { distances, rows })
-        })
+        tch::no_grad(|| bounds.nearest(queries, |left| self.nearest_of_all(left)))
     }
 
-    /// As [`Bank::nearest`], by all products: operations on tensors alone, which can be traced.
+    /// As [`Bank::nearest`], by an exhaustive search in tensor operations only, which can be traced.
     ///
     /// Minimal |q − m|² is maximal q·m − ½|m|², found by blocks of a matrix product; the distance
-    /// to the winner is then worked out directly, since |q|² − 2q·m + |m|² would lose digits where
+    /// to the winner is then computed directly, since |q|² − 2q·m + |m|² would lose digits where
     /// they matter.
-    pub fn nearest_of_all(&self, queries: &Tensor) -> Result<Nearest, PatchCoreError> {
+    pub fn nearest_of_all(&self, queries: &Tensor) -> Result<Nearest, NnError> {
         tch::no_grad(|| {
             let count = queries.size2()?.0;
             let step = ((BLOCK / self.len().max(1)) as i64).max(1);
             let transposed = self.rows.f_transpose(0, 1)?;
-            let (mut distances, mut rows) = (Vec::new(), Vec::new());
+            let mut distances = Vec::new();
+            let mut rows = Vec::new();
             for start in (0..count).step_by(step as usize) {
                 let q = queries.f_narrow(0, start, step.min(count - start))?;
                 let (_, row) = self.halves.f_addmm(&q, &transposed)?.f_max_dim(1, false)?;
@@ -112,17 +105,16 @@ impl Bank {
         queries: &Tensor,
         nearest: &Nearest,
         neighbours: usize,
-    ) -> Result<f32, PatchCoreError> {
+    ) -> Result<f32, NnError> {
         tch::no_grad(|| {
             let distances = to_vec(&nearest.distances)?;
-            let first = |best: usize, i: usize| {
-                if distances[i] > distances[best] {
-                    i
-                } else {
-                    best
+            let mut query = 0;
+            for i in 1..distances.len() {
+                // Strictly, so that the first of equally far queries counts.
+                if distances[i] > distances[query] {
+                    query = i;
                 }
-            };
-            let query = (1..distances.len()).fold(0, first);
+            }
             let row = nearest.rows.f_int64_value(&[query as i64])?;
             let support = self.support(row, neighbours)?;
             let index = Tensor::f_from_slice(&support)?.f_to_device(self.rows.device())?;
@@ -131,6 +123,7 @@ impl Bank {
                 .f_sub(&queries.f_narrow(0, query as i64, 1)?)?
                 .f_square_()?;
             let apart = to_vec(&square.f_sum_dim_intlist(1, false, None)?.f_sqrt()?)?;
+            // The softmax is shifted by its largest exponent, lest it overflow.
             let largest = apart.iter().copied().fold(0.0, f32::max);
             let total: f32 = apart.iter().map(|d| (d - largest).exp()).sum();
             Ok((1.0 - (apart[0] - largest).exp() / total) * distances[query])
@@ -138,19 +131,18 @@ impl Bank {
     }
 
     /// The rows nearest to a row, nearest first: itself, then by distance, then by position.
-    fn support(&self, row: i64, neighbours: usize) -> Result<Vec<i64>, PatchCoreError> {
+    fn support(&self, row: i64, neighbours: usize) -> Result<Vec<i64>, NnError> {
         let square = self
             .rows
             .f_sub(&self.rows.f_narrow(0, row, 1)?)?
             .f_square_()?;
         let apart = to_vec(&square.f_sum_dim_intlist(1, false, None)?)?;
         let mut order: Vec<i64> = (0..apart.len() as i64).collect();
-        let rank = |i: i64| (i != row, apart[i as usize]);
+        // Duplicates of the row have distance 0 too, so it is put first explicitly.
         order.sort_by(|&a, &b| {
-            let ((a_other, a_apart), (b_other, b_apart)) = (rank(a), rank(b));
-            a_other
-                .cmp(&b_other)
-                .then(a_apart.total_cmp(&b_apart))
+            let others = (a != row).cmp(&(b != row));
+            others
+                .then(apart[a as usize].total_cmp(&apart[b as usize]))
                 .then(a.cmp(&b))
         });
         order.truncate(neighbours);

@@ -9,6 +9,7 @@ use segad_core::{
 use segad_detector_patchcore::{
     FittedPatchCore, ImageScore, PatchCore, PatchCoreError, PatchCoreSettings,
 };
+use segad_nn::model::{ModelError, Settings};
 use segad_nn::testing::{Texture, samples};
 use segad_nn::{BackboneKind, Weights};
 use std::sync::{Arc, Mutex};
@@ -129,7 +130,7 @@ fn saved_models_read_back_and_damage_is_found() {
     let load = |saved, weights| FittedPatchCore::load(saved, weights, Device::Cpu, 2);
     let again = load(&saved, &same).unwrap();
     assert_eq!(again.origin().precision, Precision::Bf16);
-    assert_eq!(again.params().score(), ImageScore::Reweighted);
+    assert_eq!(again.params().score, ImageScore::Reweighted);
     let (other_maps, other_scores) = again.maps_and_scores(&images).unwrap();
     for (a, b) in maps.iter().zip(&other_maps) {
         assert!((a.max() - b.max()).abs() < 1e-3 * a.max());
@@ -138,7 +139,7 @@ fn saved_models_read_back_and_damage_is_found() {
 
     assert!(matches!(
         load(&saved, &other),
-        Err(PatchCoreError::OtherWeights { .. })
+        Err(ModelError::OtherWeights { .. })
     ));
     let mut damaged = saved.clone();
     *damaged.tensors.last_mut().unwrap() ^= 1;
@@ -172,7 +173,10 @@ fn errors_name_the_cause() {
     let ctx = FitContext::default();
     assert!(matches!(
         fit(&[], settings(), &ctx),
-        Err(PatchCoreError::NoImages)
+        Err(PatchCoreError::Model(ModelError::TooFewImages {
+            actual: 0,
+            ..
+        }))
     ));
     let e = fit(&["a", "gone.png"], settings(), &ctx)
         .err()
@@ -241,7 +245,7 @@ fn cancelling_stops_every_stage() {
         };
         assert!(matches!(
             fit(&["a", "b"], settings(), &ctx),
-            Err(PatchCoreError::Cancelled)
+            Err(PatchCoreError::Model(ModelError::Cancelled { .. }))
         ));
         assert_eq!(seen.lock().unwrap().len(), started, "{stage}");
     }

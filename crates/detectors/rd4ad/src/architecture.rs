@@ -4,15 +4,15 @@
 use segad_nn::{NnError, Parameter, conv_transpose2d, conv2d};
 use tch::Tensor;
 
-/// Blocks of the decoder's layers, deepest first: those of the WideResNet-50-2's layers 3, 2, 1
-/// turned round.
+/// Blocks of the decoder's layers 1, 2, 3, deepest first: as many as the WideResNet-50-2's layers of
+/// the same number have.
 const DEPTHS: [usize; 3] = [3, 4, 6];
 /// Blocks of the bottleneck's `bn_layer`.
 const DEPTH: usize = 3;
 
-/// What the student's sizes follow from.
+/// What determines the student's sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Shape {
+pub(crate) struct StudentShape {
     /// Channels c₁, c₂, c₃ of the encoder's features, finest first.
     pub channels: [i64; 3],
     /// Which of them are never negative. The decoder's feature is rectified where the encoder's is.
@@ -20,6 +20,19 @@ pub(crate) struct Shape {
     /// Width w of the bottleneck's blocks.
     pub width: i64,
 }
+
+const POINT: Op = Op::Conv {
+    kernel: 1,
+    stride: 1,
+};
+const SAME: Op = Op::Conv {
+    kernel: 3,
+    stride: 1,
+};
+const HALVE: Op = Op::Conv {
+    kernel: 3,
+    stride: 2,
+};
 
 /// How a unit convolves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +43,7 @@ pub(crate) enum Op {
     Double,
 }
 
-/// A convolution without bias, batch normalisation, perhaps ReLU.
+/// A convolution without bias, batch normalisation, and ReLU unless `relu` is false.
 #[derive(Clone, Debug)]
 pub(crate) struct Unit {
     pub conv: String,
@@ -58,32 +71,32 @@ impl Unit {
     ) -> Result<Tensor, NnError> {
         match self.op {
             Op::Conv { kernel, stride } => {
-                let p = (kernel - 1) / 2;
-                conv2d(x, weight, bias, stride, [p, p], 1)
+                let padding = (kernel - 1) / 2;
+                conv2d(x, weight, bias, stride, [padding; 2], 1)
             }
             Op::Double => conv_transpose2d(x, weight, bias, 2),
         }
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        let one = |name: String, shape: &[i64], trainable| Parameter {
-            name,
-            shape: shape.to_vec(),
-            trainable,
-        };
-        let norm =
-            |part: &str, trainable| one(format!("{}.{part}", self.norm), &[self.output], trainable);
-        vec![
-            one(format!("{}.weight", self.conv), &self.weight_shape(), true),
-            norm("weight", true),
-            norm("bias", true),
-            norm("running_mean", false),
-            norm("running_var", false),
-        ]
+        let list = [
+            (&self.conv, "weight", self.weight_shape().to_vec(), true),
+            (&self.norm, "weight", vec![self.output], true),
+            (&self.norm, "bias", vec![self.output], true),
+            (&self.norm, "running_mean", vec![self.output], false),
+            (&self.norm, "running_var", vec![self.output], false),
+        ];
+        list.into_iter()
+            .map(|(module, part, shape, trainable)| Parameter {
+                name: format!("{module}.{part}"),
+                shape,
+                trainable,
+            })
+            .collect()
     }
 }
 
-/// ReLU(main(x) + shortcut(x)); numbers are positions in [`Architecture::units`].
+/// ReLU(main(x) + shortcut(x)); the numbers are positions in [`Architecture::units`].
 #[derive(Clone, Debug)]
 struct Block {
     main: [usize; 3],
@@ -103,130 +116,123 @@ pub(crate) struct Architecture {
     second: usize,
     bn_layer: Vec<Block>,
     decoder: [Vec<Block>; 3],
-    shape: Shape,
+    shape: StudentShape,
 }
 
 /// Runs units: with batch statistics and gradients, or folded.
-pub(crate) trait Run {
-    /// Convolution, normalisation and, if the unit has one, ReLU. The result is nobody else's and
-    /// may be overwritten.
+pub(crate) trait RunUnits {
+    /// Convolution, normalisation and, if the unit has one, ReLU. The result shares its memory with
+    /// no other tensor, so the caller may overwrite it.
     fn unit(&self, index: usize, x: &Tensor) -> Result<Tensor, NnError>;
 }
 
-impl Architecture {
-    pub fn new(shape: Shape) -> Self {
-        let [c1, c2, c3] = shape.channels;
-        let mut units = Vec::new();
-        let mut unit = |conv: String, norm: String, (input, output): (i64, i64), op, relu| {
-            units.push(Unit {
-                conv,
-                norm,
-                input,
-                output,
-                op,
-                relu,
-            });
-            units.len() - 1
-        };
-        let halve = Op::Conv {
-            kernel: 3,
-            stride: 2,
-        };
-        let mut lead = |n: usize, sizes| {
-            unit(
-                format!("bottleneck.conv{n}"),
-                format!("bottleneck.bn{n}"),
-                sizes,
-                halve,
-                true,
-            )
-        };
-        let first = [lead(1, (c1, c2)), lead(2, (c2, c3))];
-        let second = lead(3, (c2, c3));
+/// Lists units, and hands out their positions.
+#[derive(Default)]
+struct Builder {
+    units: Vec<Unit>,
+}
 
-        let mut block = |name: String, (input, width, output): (i64, i64, i64), middle, relu| {
-            let point = Op::Conv {
-                kernel: 1,
-                stride: 1,
-            };
-            let mut part = |n: usize, sizes, op| {
-                unit(
-                    format!("{name}.conv{n}"),
-                    format!("{name}.bn{n}"),
-                    sizes,
-                    op,
-                    n < 3,
-                )
-            };
-            let main = [
-                part(1, (input, width), point),
-                part(2, (width, width), middle),
-                part(3, (width, output), point),
-            ];
-            let change = match middle {
-                Op::Double => Some(("upsample", Op::Double)),
-                Op::Conv { stride: 2, .. } => Some((
-                    "downsample",
-                    Op::Conv {
-                        kernel: 1,
-                        stride: 2,
-                    },
-                )),
-                Op::Conv { .. } => None,
-            };
-            let shortcut = change.map(|(kind, op)| {
-                unit(
-                    format!("{name}.{kind}.0"),
-                    format!("{name}.{kind}.1"),
-                    (input, output),
-                    op,
-                    false,
-                )
-            });
-            Block {
-                main,
-                shortcut,
-                relu,
-            }
+impl Builder {
+    fn unit(
+        &mut self,
+        conv: String,
+        norm: String,
+        [input, output]: [i64; 2],
+        op: Op,
+        relu: bool,
+    ) -> usize {
+        self.units.push(Unit {
+            conv,
+            norm,
+            input,
+            output,
+            op,
+            relu,
+        });
+        self.units.len() - 1
+    }
+
+    /// The n-th convolution and normalisation of a module, under PyTorch's usual names.
+    fn numbered(
+        &mut self,
+        module: &str,
+        n: usize,
+        channels: [i64; 2],
+        op: Op,
+        relu: bool,
+    ) -> usize {
+        let conv = format!("{module}.conv{n}");
+        self.unit(conv, format!("{module}.bn{n}"), channels, op, relu)
+    }
+
+    /// 1×1, `middle`, 1×1, with a shortcut that changes the size as `middle` does.
+    fn block(
+        &mut self,
+        name: &str,
+        [input, width, output]: [i64; 3],
+        middle: Op,
+        relu: bool,
+    ) -> Block {
+        let main = [
+            self.numbered(name, 1, [input, width], POINT, true),
+            self.numbered(name, 2, [width, width], middle, true),
+            // Rectified only once the shortcut is added.
+            self.numbered(name, 3, [width, output], POINT, false),
+        ];
+        let resize = match middle {
+            Op::Double => Some(("upsample", Op::Double)),
+            Op::Conv { stride: 1, .. } => None,
+            Op::Conv { stride, .. } => Some(("downsample", Op::Conv { kernel: 1, stride })),
         };
-        let same = Op::Conv {
-            kernel: 3,
-            stride: 1,
-        };
-        let bn_layer = (0..DEPTH)
-            .map(|b| {
-                let (input, middle) = if b == 0 {
-                    (3 * c3, halve)
-                } else {
-                    (2 * c3, same)
-                };
-                block(
-                    format!("bottleneck.bn_layer.{b}"),
-                    (input, shape.width, 2 * c3),
-                    middle,
-                    true,
-                )
-            })
-            .collect();
+        let shortcut = resize.map(|(kind, op)| {
+            let conv = format!("{name}.{kind}.0");
+            let norm = format!("{name}.{kind}.1");
+            self.unit(conv, norm, [input, output], op, false)
+        });
+        Block {
+            main,
+            shortcut,
+            relu,
+        }
+    }
+}
+
+impl Architecture {
+    pub fn new(shape: StudentShape) -> Self {
+        let [c1, c2, c3] = shape.channels;
+        let mut builder = Builder::default();
+        let first = [
+            builder.numbered("bottleneck", 1, [c1, c2], HALVE, true),
+            builder.numbered("bottleneck", 2, [c2, c3], HALVE, true),
+        ];
+        let second = builder.numbered("bottleneck", 3, [c2, c3], HALVE, true);
+        let mut bn_layer = Vec::with_capacity(DEPTH);
+        for b in 0..DEPTH {
+            // The first block takes all three features at once, 3·c₃ channels.
+            let (input, middle) = if b == 0 { (3, HALVE) } else { (2, SAME) };
+            let channels = [input * c3, shape.width, 2 * c3];
+            let name = format!("bottleneck.bn_layer.{b}");
+            bn_layer.push(builder.block(&name, channels, middle, true));
+        }
         let mut input = 2 * c3;
+        // The decoder goes from the coarsest feature to the finest.
         let decoder = [2, 1, 0].map(|level| {
-            let (layer, output) = (2 - level, shape.channels[level]);
-            (0..DEPTHS[layer])
-                .map(|b| {
-                    let middle = if b == 0 { Op::Double } else { same };
-                    let relu = b + 1 < DEPTHS[layer] || shape.rectified[level];
-                    let sizes = (std::mem::replace(&mut input, output), output / 2, output);
-                    block(
-                        format!("decoder.layer{}.{b}", layer + 1),
-                        sizes,
-                        middle,
-                        relu,
-                    )
-                })
-                .collect()
+            let layer = 2 - level;
+            let output = shape.channels[level];
+            let mut blocks = Vec::with_capacity(DEPTHS[layer]);
+            for b in 0..DEPTHS[layer] {
+                let last = b + 1 == DEPTHS[layer];
+                let relu = !last || shape.rectified[level];
+                let channels = [input, output / 2, output];
+                let middle = if b == 0 { Op::Double } else { SAME };
+                let name = format!("decoder.layer{}.{b}", layer + 1);
+                blocks.push(builder.block(&name, channels, middle, relu));
+                input = output;
+            }
+            blocks
         });
         Self {
-            units,
+            units: builder.units,
             first,
             second,
             bn_layer,
@@ -235,52 +241,42 @@ impl Architecture {
         }
     }
 
-    /// The state, in the order in which the units were made.
+    /// The state, in the order of the units.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.units.iter().flat_map(Unit::parameters).collect()
     }
 
-    /// The state of conv4 and bn4, which published files hold and no forward pass uses.
+    /// The state of conv4 and bn4, which published files contain and no forward pass uses.
     pub fn unused(&self) -> Vec<Parameter> {
         let c3 = self.shape.channels[2];
-        let (conv, norm) = ("bottleneck.conv4".to_owned(), "bottleneck.bn4".to_owned());
-        let op = Op::Conv {
-            kernel: 1,
-            stride: 1,
-        };
-        Unit {
-            conv,
-            norm,
-            input: 4 * c3,
-            output: 2 * c3,
-            op,
-            relu: true,
-        }
-        .parameters()
+        let mut builder = Builder::default();
+        builder.numbered("bottleneck", 4, [4 * c3, 2 * c3], POINT, true);
+        builder.units.iter().flat_map(Unit::parameters).collect()
     }
 
     /// N×2c₃×h×w from the encoder's features, h and w half of those of the coarsest.
-    pub fn embed(&self, run: &impl Run, features: &[Tensor; 3]) -> Result<Tensor, NnError> {
+    pub fn embed(&self, run: &impl RunUnits, features: &[Tensor; 3]) -> Result<Tensor, NnError> {
         let h1 = run.unit(self.first[1], &run.unit(self.first[0], &features[0])?)?;
         let h2 = run.unit(self.second, &features[1])?;
         let x = Tensor::f_cat(&[h1, h2, features[2].shallow_clone()], 1)?;
-        blocks(run, &self.bn_layer, x)
+        run_blocks(run, &self.bn_layer, x)
     }
 
     /// The three features, of the encoder's shapes and in its order, from the embedding.
-    pub fn decode(&self, run: &impl Run, embedding: Tensor) -> Result<[Tensor; 3], NnError> {
-        let c = blocks(run, &self.decoder[0], embedding)?;
-        let b = blocks(run, &self.decoder[1], c.shallow_clone())?;
-        let a = blocks(run, &self.decoder[2], b.shallow_clone())?;
+    pub fn decode(&self, run: &impl RunUnits, embedding: Tensor) -> Result<[Tensor; 3], NnError> {
+        let c = run_blocks(run, &self.decoder[0], embedding)?;
+        let b = run_blocks(run, &self.decoder[1], c.shallow_clone())?;
+        let a = run_blocks(run, &self.decoder[2], b.shallow_clone())?;
         Ok([a, b, c])
     }
 }
 
-fn blocks(run: &impl Run, blocks: &[Block], mut x: Tensor) -> Result<Tensor, NnError> {
+fn run_blocks(run: &impl RunUnits, blocks: &[Block], mut x: Tensor) -> Result<Tensor, NnError> {
     for block in blocks {
         let mut y = run.unit(block.main[0], &x)?;
         y = run.unit(block.main[1], &y)?;
         y = run.unit(block.main[2], &y)?;
+        // In place: nobody else has y, and no gradient needs its value.
         let mut sum = match block.shortcut {
             Some(unit) => y.f_add_(&run.unit(unit, &x)?)?,
             None => y.f_add_(&x)?,
@@ -291,85 +287,4 @@ fn blocks(run: &impl Run, blocks: &[Block], mut x: Tensor) -> Result<Tensor, NnE
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn count(shape: Shape, prefix: &str) -> i64 {
-        let all = Architecture::new(shape).parameters();
-        all.iter()
-            .filter(|p| p.trainable && p.name.starts_with(prefix))
-            .map(Parameter::numel)
-            .sum()
-    }
-
-    fn wide(width: i64) -> Shape {
-        Shape {
-            channels: [256, 512, 1024],
-            rectified: [true; 3],
-            width,
-        }
-    }
-
-    #[test]
-    fn published_parameter_counts() {
-        assert_eq!(count(wide(512), "bottleneck."), 30_829_568);
-        assert_eq!(count(wide(1024), "bottleneck."), 58_885_120);
-        assert_eq!(count(wide(512), "decoder."), 24_917_504);
-        for (layer, n) in [(1, 17_840_128), (2, 5_317_632), (3, 1_759_744)] {
-            assert_eq!(count(wide(512), &format!("decoder.layer{layer}.")), n);
-        }
-        let unused = Architecture::new(wide(512)).unused();
-        let dead: i64 = unused
-            .iter()
-            .filter(|p| p.trainable)
-            .map(Parameter::numel)
-            .sum();
-        assert_eq!(dead, 8_392_704);
-        assert_eq!(30_829_568 + dead, 39_222_272);
-        assert_eq!(58_885_120 + dead, 67_277_824);
-    }
-
-    #[test]
-    fn published_names() {
-        let names: Vec<String> = Architecture::new(wide(512))
-            .parameters()
-            .into_iter()
-            .map(|p| p.name)
-            .collect();
-        // 3 lead units; 3 blocks of 3 units with one shortcut; 13 decoder blocks with three; 5
-        // tensors each.
-        assert_eq!(names.len(), 5 * (3 + 9 + 1 + 39 + 3));
-        for name in [
-            "bottleneck.conv3.weight",
-            "bottleneck.bn1.running_mean",
-            "bottleneck.bn_layer.0.downsample.1.running_var",
-            "bottleneck.bn_layer.2.conv3.weight",
-            "decoder.layer1.0.upsample.0.weight",
-            "decoder.layer3.5.bn3.bias",
-        ] {
-            assert!(names.iter().any(|n| n == name), "{name}");
-        }
-    }
-
-    #[test]
-    fn linear_encoders_have_linear_features() {
-        let shape = Shape {
-            channels: [24, 48, 120],
-            rectified: [true, false, false],
-            width: 60,
-        };
-        let a = Architecture::new(shape);
-        let rectified = |layer: usize| a.decoder[layer].iter().map(|b| b.relu).collect::<Vec<_>>();
-        assert_eq!(rectified(0), [true, true, false]);
-        assert_eq!(rectified(1), [true, true, true, false]);
-        assert_eq!(rectified(2), [true; 6]);
-        // By hand: 24·48·9 + 48·120·9 twice, and the norms' 2·(48 + 120 + 120).
-        let lead: i64 = a.units[..3]
-            .iter()
-            .flat_map(Unit::parameters)
-            .filter(|p| p.trainable)
-            .map(|p| p.numel())
-            .sum();
-        assert_eq!(lead, 10_368 + 2 * 51_840 + 576);
-    }
-}
+mod tests;

@@ -1,33 +1,35 @@
 use crate::distance::loss;
 use crate::model::{FittedRd4ad, Origin};
-use crate::score::{Encoder, three};
+use crate::params::student_shape;
+use crate::score::{encoder, into_three};
 use crate::student::Student;
-use crate::{FIT_REVISION, Rd4adError, Rd4adParams};
-use segad_core::{FitContext, FitDetector, Key, KeyHasher, Seed, TrainGood};
+use crate::{FIT_REVISION, NAME, Rd4adParams};
+use segad_core::{FitContext, FitDetector, Seed, TrainGood};
 use segad_nn::Weights;
+use segad_nn::model::{ModelError, expect_images, load_good, training_identity};
 use segad_nn::train::{FrozenCache, Length, Optimiser, Run, ShuffledBatches, TrainPlan, train};
 
-/// RD4AD, not fitted yet: parameters and the encoder's weights.
+/// RD4AD before fitting: parameters and the encoder's weights.
 ///
 /// Memory: the student's variables four times over (values, gradients, Adam's two; 0.9 GB for
 /// WideResNet-50-2), one batch's activations, and the encoder's features of as many images as fit
-/// the context's budget (7.3 MB an image for WideResNet-50-2 at 256², half of it in bf16). Features
-/// of the others are worked out anew in every epoch.
+/// into [`FitContext::memory`] (7.3 MB per image for WideResNet-50-2 at 256², half of it in bf16).
+/// The features of the other images are recomputed in every epoch.
 pub struct Rd4ad {
     params: Rd4adParams,
     weights: Weights,
 }
 
 impl Rd4ad {
-    /// With weights of `params.backbone()`, complete up to the last layer used.
+    /// With weights of `params.backbone`, complete up to the last layer used.
     ///
     /// # Errors
-    /// [`Rd4adError::Weights`] if they are not.
-    pub fn new(params: Rd4adParams, weights: Weights) -> Result<Self, Rd4adError> {
+    /// [`ModelError::Weights`] if they are not.
+    pub fn new(params: Rd4adParams, weights: Weights) -> Result<Self, ModelError> {
         let last = params.layers().last().map(String::as_str);
         weights
-            .check(params.backbone(), last)
-            .map_err(Rd4adError::Weights)?;
+            .check(params.backbone, last)
+            .map_err(ModelError::from_weights)?;
         Ok(Self { params, weights })
     }
 
@@ -37,94 +39,64 @@ impl Rd4ad {
     }
 
     fn plan(&self) -> TrainPlan {
-        let [b1, b2] = self.params.betas();
         let adam = Optimiser::Adam {
-            betas: (b1, b2),
+            betas: self.params.betas.into(),
             epsilon: 1e-8,
             weight_decay: 0.0,
         };
-        TrainPlan::new(
-            adam,
-            self.params.learning_rate(),
-            Length::Epochs(self.params.epochs()),
-        )
-    }
-
-    /// What a checkpoint belongs to.
-    fn identity(&self, good: &TrainGood<'_>, seed: Seed) -> Key {
-        let ids: Vec<&str> = good.ids().iter().map(|id| id.as_str()).collect();
-        let mut hasher = KeyHasher::new("rd4ad", FIT_REVISION);
-        hasher
-            .field("params", &self.params)
-            .field("weights", &self.weights.digest());
-        hasher.field("images", &ids).field("seed", &seed);
-        hasher.finish()
+        let length = Length::Epochs(self.params.epochs);
+        TrainPlan::new(adam, self.params.learning_rate, length)
     }
 }
 
 impl FitDetector for Rd4ad {
     type Fitted = FittedRd4ad;
-    type Error = Rd4adError;
+    type Error = ModelError;
 
     fn fit(
         &self,
         good: &TrainGood<'_>,
         seed: Seed,
         ctx: &FitContext,
-    ) -> Result<FittedRd4ad, Rd4adError> {
-        if good.len() < 2 {
-            return Err(Rd4adError::TooFewImages(good.len()));
-        }
+    ) -> Result<FittedRd4ad, ModelError> {
+        expect_images(NAME, "good training images", good.len(), 2)?;
         let params = &self.params;
-        let encoder = Encoder::new(params, &self.weights, ctx.device, ctx.precision)?;
-        let device = encoder.backbone.device();
-        let student = Student::new(params.shape(), device)?;
+        let encoder = encoder(params, &self.weights, ctx.device, ctx.precision)?;
+        let device = encoder.device();
+        let student = Student::new(student_shape(params), device)?;
         student.initialise(seed.derive("student"))?;
 
-        let features = |i: usize| -> Result<_, Rd4adError> {
-            let id = || good.ids()[i].to_string();
-            let image = good
-                .load(i)
-                .map_err(|source| Rd4adError::Load { id: id(), source })?;
-            Ok(encoder.features(&[image])?.into())
-        };
-        let mut cache = FrozenCache::new(good.len(), ctx.memory, ctx.precision, device, features);
-        let mut batches =
-            ShuffledBatches::new(good.len(), params.batch(), false, seed.derive("order"))?;
-        let plan = self.plan();
-        let identity = self.identity(good, seed);
+        let count = good.len();
+        let mut cache = FrozenCache::new(count, ctx.memory, ctx.precision, device, |i| {
+            Ok::<_, ModelError>(encoder.features(&[load_good("training", good, i)?])?)
+        });
+        let order = seed.derive("order");
+        let mut batches = ShuffledBatches::new(count, params.batch, false, order)?;
+        let ids: Vec<&str> = good.ids().iter().map(|id| id.as_str()).collect();
         let run = Run {
-            name: "rd4ad",
-            plan: &plan,
+            name: NAME,
+            plan: &self.plan(),
             seed: seed.derive("steps"),
-            identity,
+            identity: training_identity(NAME, FIT_REVISION, params, &self.weights, &ids, seed),
             ctx,
         };
         let trained = train(&student.store, &mut batches, &run, |step| {
-            let encoder = three(cache.batch(step.samples)?)?;
+            let encoder = into_three(cache.batch(step.samples)?)?;
             let decoder = student.forward(&encoder, true)?;
-            Ok::<_, Rd4adError>(loss(params.loss(), &encoder, &decoder)?.into())
+            Ok::<_, ModelError>(loss(params.loss, &encoder, &decoder)?.into())
         })?;
-        tracing::debug!(
-            images = good.len(),
-            kept = cache.kept(),
-            steps = trained.steps,
-            "rd4ad trained"
-        );
+        let steps = trained.steps;
+        tracing::debug!(images = count, kept = cache.kept(), steps, "rd4ad trained");
+        // It borrows the encoder, which the fitted model takes.
         drop(cache);
 
         let origin = Origin {
-            images: good.len(),
-            steps: trained.steps,
+            images: count,
+            steps,
             seed,
             precision: ctx.precision,
         };
-        FittedRd4ad::new(
-            params.clone(),
-            (origin, trained.curve),
-            encoder,
-            student,
-            ctx.batch,
-        )
+        let params = params.clone();
+        FittedRd4ad::new(params, origin, trained.curve, encoder, student, ctx.batch)
     }
 }

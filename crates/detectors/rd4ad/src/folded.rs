@@ -1,8 +1,8 @@
-use crate::architecture::{Architecture, Op, Run};
+use crate::architecture::{Architecture, Op, RunUnits};
 use crate::student::{EPSILON, State, Student};
 use segad_core::Precision;
 use segad_nn::{NnError, channels_last, torch_kind};
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 /// The student for maps: batch normalisations folded into the convolutions, channels-last, no
 /// gradients.
@@ -16,25 +16,10 @@ pub(crate) struct Folded {
 impl Folded {
     pub fn new(student: &Student, precision: Precision) -> Result<Self, NnError> {
         let kind = torch_kind(precision);
-        let fold = |op: Op, s: &State| -> Result<(Tensor, Tensor), NnError> {
-            let wide = |t: &Tensor| t.f_to_kind(Kind::Double);
-            let scale =
-                wide(&s.scale)?.f_div(&wide(&s.variance)?.f_add_scalar(EPSILON)?.f_sqrt()?)?;
-            let bias = wide(&s.shift)?.f_sub(&wide(&s.mean)?.f_mul(&scale)?)?;
-            let outputs = match op {
-                Op::Conv { .. } => [-1, 1, 1, 1],
-                Op::Double => [1, -1, 1, 1],
-            };
-            let weight = wide(&s.weight)?.f_mul(&scale.f_view(outputs)?)?;
-            let narrow = |t: &Tensor| t.f_to_kind(Kind::Float)?.f_to_kind(kind);
-            Ok((channels_last(&narrow(&weight)?)?, narrow(&bias)?))
-        };
-        let units = tch::no_grad(|| {
-            student
-                .units()
-                .map(|(u, s)| fold(u.op, s))
-                .collect::<Result<_, _>>()
-        })?;
+        let mut units = Vec::new();
+        for (unit, state) in student.units() {
+            units.push(tch::no_grad(|| fold(unit.op, state, kind))?);
+        }
         Ok(Self {
             architecture: student.architecture.clone(),
             units,
@@ -42,7 +27,7 @@ impl Folded {
         })
     }
 
-    /// The decoder's features, f32, for the encoder's.
+    /// The decoder's features, f32, for those of the encoder.
     pub fn forward(&self, features: &[Tensor; 3]) -> Result<[Tensor; 3], NnError> {
         tch::no_grad(|| {
             let [a, b, c] = features
@@ -58,9 +43,35 @@ impl Folded {
     }
 }
 
-impl Run for Folded {
+/// Weight and bias of a unit's convolution and normalisation in one.
+fn fold(op: Op, state: &State, kind: Kind) -> Result<(Tensor, Tensor), NnError> {
+    // In f64, so that folding adds a single rounding to f32.
+    let deviation = widen(&state.variance)?.f_add_scalar(EPSILON)?.f_sqrt()?;
+    let scale = widen(&state.scale)?.f_div(&deviation)?;
+    let bias = widen(&state.shift)?.f_sub(&widen(&state.mean)?.f_mul(&scale)?)?;
+    // Transposed convolutions have their output channels second.
+    let outputs = match op {
+        Op::Conv { .. } => [-1, 1, 1, 1],
+        Op::Double => [1, -1, 1, 1],
+    };
+    let weight = widen(&state.weight)?.f_mul(&scale.f_view(outputs)?)?;
+    let weight = channels_last(&narrow(&weight, kind)?)?;
+    Ok((weight, narrow(&bias, kind)?))
+}
+
+fn widen(t: &Tensor) -> Result<Tensor, TchError> {
+    t.f_to_kind(Kind::Double)
+}
+
+/// By way of f32, as a network that is loaded in f32 and then rounded.
+fn narrow(t: &Tensor, kind: Kind) -> Result<Tensor, TchError> {
+    t.f_to_kind(Kind::Float)?.f_to_kind(kind)
+}
+
+impl RunUnits for Folded {
     fn unit(&self, index: usize, x: &Tensor) -> Result<Tensor, NnError> {
-        let (unit, (weight, bias)) = (&self.architecture.units[index], &self.units[index]);
+        let unit = &self.architecture.units[index];
+        let (weight, bias) = &self.units[index];
         let mut y = unit.convolve(x, weight, Some(bias))?;
         Ok(if unit.relu { y.f_relu_()? } else { y })
     }
@@ -69,14 +80,14 @@ impl Run for Folded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::architecture::Shape;
+    use crate::architecture::StudentShape;
     use segad_nn::golden;
 
     /// Folding must not change what the running statistics give, for plain and transposed
     /// convolutions.
     #[test]
     fn folded_equals_unfolded() {
-        let shape = Shape {
+        let shape = StudentShape {
             channels: [8, 16, 32],
             rectified: [true, false, true],
             width: 16,

@@ -1,25 +1,25 @@
 //! RD4AD (Deng & Li, "Anomaly Detection via Reverse Distillation from One-Class Embedding", CVPR
 //! 2022), with the settings of the SegAD paper as defaults.
 //!
-//! A frozen encoder gives features f₁, f₂, f₃ of strides 4, 8, 16. A student, the one-class
-//! bottleneck and a decoder that is the encoder turned round, learns on good images to give them
-//! back as d₁, d₂, d₃; what it never saw it gives back badly. Training minimises Σₖ (1 − cos(fₖ,
-//! dₖ)), each feature of an image as one vector. At a place, the same distance along channels is
-//! the anomaly; the three maps of them, enlarged (bilinear, corners aligned), are summed and
-//! blurred (σ = 4).
+//! A frozen encoder gives features f₁, f₂, f₃ of strides 4, 8, 16. A student, which is the one-class
+//! bottleneck and a decoder that mirrors the encoder, learns on good images to reproduce them as
+//! d₁, d₂, d₃; what it never saw it reproduces badly. Training minimises Σₖ (1 − cos(fₖ, dₖ)), with
+//! each feature of an image as one vector. The anomaly at a place is the same distance along the
+//! channels; the three maps, enlarged (bilinear, corners aligned), are summed and blurred (σ = 4).
 //!
 //! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that
-//!   size each, 0…3 where the encoder's features are never negative (ResNets), 0…6 else; never
+//!   size each, 0…3 where the encoder's features are never negative (ResNets), otherwise 0…6; never
 //!   clipped.
-//! - Training is that of [`segad_nn::train`]: the same seed gives the same bytes, a kill costs the
-//!   steps since the last checkpoint. The encoder's features are kept in memory as far as the
-//!   budget goes.
+//! - Training is that of [`segad_nn::train`]: the same seed gives the same bytes, and an
+//!   interruption costs only the steps since the last checkpoint. The encoder's features are kept
+//!   in memory as far as the budget allows.
 //! - Maps come from a student with batch normalisation folded in, and from
 //!   [`segad_nn::MapOperator`].
 //!
 //! ```
 //! use segad_core::{AnomalyDetector, FitContext, FitDetector, Image, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
 //! use segad_detector_rd4ad::{FittedRd4ad, Rd4ad, Rd4adSettings};
+//! use segad_nn::model::Settings;
 //! use segad_nn::{BackboneKind, Weights};
 //!
 //! struct Stripes;
@@ -51,7 +51,7 @@
 //! ```
 //!
 //! Deviations from anomalib after its pull request 1389 (whose settings the paper used):
-//! - The first values and the order of images come from segad's own random numbers.
+//! - The initial values and the order of images come from segad's own random numbers.
 //! - conv4 and bn4 of the bottleneck, which nothing uses, are not kept; [`FittedRd4ad::import`]
 //!   reads states with them.
 //! - The encoder stops after its third feature and its batch normalisation is folded.
@@ -59,15 +59,14 @@
 //!
 //! Extension: any encoder with features of strides s, 2s, 4s and channels c₁, c₂, c₃ will do. The
 //! bottleneck's leading convolutions go c₁ → c₂ → c₃ and c₂ → c₃; its blocks are c₃/2 (or c₃) wide
-//! and give 2c₃ channels; the decoder's layers give c₃, c₂, c₁ from blocks of half that width, 3, 4
-//! and 6 of them. With WideResNet-50-2 these are the published sizes. ResNet-18 thus gets
-//! bottleneck blocks where the published code would take basic ones. Where an encoder's feature can
-//! be negative (EfficientNet-Lite's blocks end without activation) so can the decoder's: the last
-//! ReLU of that decoder layer is left out.
+//! and give 2c₃ channels; the decoder's layers give c₃, c₂, c₁ channels with 3, 4 and 6 blocks of
+//! half that width. With WideResNet-50-2 these are the published sizes. ResNet-18 thus gets
+//! bottleneck blocks where the published code would use basic ones. Where an encoder's feature can
+//! be negative (EfficientNet-Lite's blocks end without activation), so can the decoder's: the last
+//! ReLU of that decoder layer is omitted.
 
 mod architecture;
 mod distance;
-mod error;
 mod fit;
 mod folded;
 mod method;
@@ -76,10 +75,12 @@ mod params;
 mod score;
 mod student;
 
-pub use error::Rd4adError;
 pub use fit::Rd4ad;
 pub use model::{FittedRd4ad, Origin};
-pub use params::{BottleneckWidth, Combine, Loss, Rd4adParams, Rd4adSettings};
+pub use params::{BottleneckWidth, Combine, Loss, Rd4adParams, Rd4adSettings, parameters};
+
+/// What the method is called in settings, progress and saved models.
+const NAME: &str = "rd4ad";
 
 /// Raised when training gives another student for the same input; part of the key of fitted models.
 pub const FIT_REVISION: u32 = 2;

@@ -1,12 +1,12 @@
-use crate::{FittedRd4ad, Rd4ad, Rd4adError, Rd4adParams, Rd4adSettings};
-use segad_core::CurvePoint;
-use segad_core::{BoxError, FitContext, Image};
+use crate::{FittedRd4ad, Rd4ad, Rd4adParams, Rd4adSettings};
+use segad_core::{BoxError, CurvePoint, FitContext, Image};
 use segad_nn::method::{DetectorMethod, FittedDetector, Inputs, Pretrained};
+use segad_nn::model::{ModelError, Settings as _};
 use segad_nn::{BackboneKind, Preprocess, SavedModel, Weights};
 use tch::Tensor;
 
 impl DetectorMethod for Rd4ad {
-    const KIND: &'static str = "rd4ad";
+    const KIND: &'static str = crate::NAME;
     const FIT_REVISION: u32 = crate::FIT_REVISION;
     const MAPS_REVISION: u32 = crate::MAPS_REVISION;
     const TRAINED: bool = true;
@@ -21,20 +21,20 @@ impl DetectorMethod for Rd4ad {
         }
     }
 
-    fn check(settings: Rd4adSettings) -> Result<Rd4adParams, Rd4adError> {
+    fn check(settings: Rd4adSettings) -> Result<Rd4adParams, ModelError> {
         settings.checked()
     }
 
     fn preprocess(params: &Rd4adParams) -> Preprocess {
-        let side = params.image_size();
-        params.backbone().preprocess(side, side)
+        let side = params.image_size;
+        params.backbone.preprocess(side, side)
     }
 
     fn pretrained(params: &Rd4adParams) -> Pretrained {
-        Pretrained::backbone(params.backbone(), params.layers())
+        Pretrained::backbone(params.backbone, params.layers())
     }
 
-    fn with_weights(params: Rd4adParams, weights: Weights) -> Result<Self, Rd4adError> {
+    fn with_weights(params: Rd4adParams, weights: Weights) -> Result<Self, ModelError> {
         Self::new(params, weights)
     }
 
@@ -50,7 +50,7 @@ impl DetectorMethod for Rd4ad {
 }
 
 impl FittedDetector for FittedRd4ad {
-    fn save(&self) -> Result<SavedModel, Rd4adError> {
+    fn save(&self) -> Result<SavedModel, ModelError> {
         self.save()
     }
 
@@ -58,11 +58,11 @@ impl FittedDetector for FittedRd4ad {
         self.curve()
     }
 
-    fn input(&self, images: &[Image]) -> Result<Tensor, Rd4adError> {
+    fn input(&self, images: &[Image]) -> Result<Tensor, ModelError> {
         self.input(images)
     }
 
-    fn network(&self, input: &Tensor) -> Result<Tensor, Rd4adError> {
+    fn network(&self, input: &Tensor) -> Result<Tensor, ModelError> {
         self.network(input)
     }
 }

@@ -1,13 +1,12 @@
-//! The trainable student: variables, their first values, and the pass that batch normalisation
-//! sees.
+//! The trainable student: variables, their initial values, and the pass with batch statistics.
 
-use crate::architecture::{Architecture, Op, Run, Shape, Unit};
+use crate::architecture::{Architecture, Op, RunUnits, StudentShape, Unit};
 use segad_core::Seed;
 use segad_nn::train::{Initial, initialise};
 use segad_nn::{NnError, Parameter};
 use std::collections::BTreeMap;
 use tch::Tensor;
-use tch::nn::VarStore;
+use tch::nn::{Path, VarStore};
 
 /// Added to the variance in every batch normalisation.
 pub(crate) const EPSILON: f64 = 1e-5;
@@ -32,25 +31,22 @@ pub(crate) struct State {
 
 impl Student {
     /// With convolutions of zeros and normalisations that change nothing.
-    pub fn new(shape: Shape, device: tch::Device) -> Result<Self, NnError> {
+    pub fn new(shape: StudentShape, device: tch::Device) -> Result<Self, NnError> {
         let architecture = Architecture::new(shape);
         let store = VarStore::new(device);
-        let state = |unit: &Unit| -> Result<State, NnError> {
-            let path = |name: &str| name.split('.').fold(store.root(), |path, part| path / part);
-            let (conv, norm, n) = (path(&unit.conv), path(&unit.norm), [unit.output]);
-            Ok(State {
+        let mut units = Vec::with_capacity(architecture.units.len());
+        for unit in &architecture.units {
+            let conv = subpath(&store, &unit.conv);
+            let norm = subpath(&store, &unit.norm);
+            let channels = [unit.output];
+            units.push(State {
                 weight: conv.f_zeros("weight", &unit.weight_shape())?,
-                scale: norm.f_ones("weight", &n)?,
-                shift: norm.f_zeros("bias", &n)?,
-                mean: norm.f_zeros_no_train("running_mean", &n)?,
-                variance: norm.f_ones_no_train("running_var", &n)?,
-            })
-        };
-        let units = architecture
-            .units
-            .iter()
-            .map(state)
-            .collect::<Result<_, _>>()?;
+                scale: norm.f_ones("weight", &channels)?,
+                shift: norm.f_zeros("bias", &channels)?,
+                mean: norm.f_zeros_no_train("running_mean", &channels)?,
+                variance: norm.f_ones_no_train("running_var", &channels)?,
+            });
+        }
         Ok(Self {
             architecture,
             store,
@@ -58,11 +54,12 @@ impl Student {
         })
     }
 
-    /// Sets the first values. Convolutions: normal with variance 2/(C_out·k²) (Kaiming, fan-out);
+    /// Sets the initial values. Convolutions: normal with variance 2/(C_out·k²) (Kaiming, fan-out);
     /// transposed ones, which the published code leaves alone: uniform within ±1/√(4·C_out),
     /// PyTorch's default; normalisations change nothing.
     pub fn initialise(&self, seed: Seed) -> Result<(), NnError> {
-        let convolutions = self.architecture.units.iter().map(|unit| {
+        let mut convolutions = BTreeMap::new();
+        for unit in &self.architecture.units {
             let fan = unit.output as f64;
             let initial = match unit.op {
                 Op::Conv { kernel, .. } => {
@@ -70,9 +67,8 @@ impl Student {
                 }
                 Op::Double => Initial::Uniform(1.0 / (4.0 * fan).sqrt()),
             };
-            (format!("{}.weight", unit.conv), initial)
-        });
-        let convolutions: BTreeMap<String, Initial> = convolutions.collect();
+            convolutions.insert(format!("{}.weight", unit.conv), initial);
+        }
         initialise(&self.store, seed, |name, _| match convolutions.get(name) {
             Some(initial) => *initial,
             None if name.ends_with("weight") || name.ends_with("running_var") => {
@@ -82,8 +78,8 @@ impl Student {
         })
     }
 
-    /// Sets all of its state, each tensor to what `take` gives for it; shapes must have been
-    /// checked.
+    /// Sets all of its state, each tensor to what `take` returns for it, whose shape must have been
+    /// checked: libtorch would broadcast.
     pub fn read(
         &self,
         mut take: impl FnMut(&Parameter) -> Result<Tensor, NnError>,
@@ -121,22 +117,31 @@ impl Student {
     }
 }
 
+/// The place of a dotted name in a store.
+fn subpath<'a>(store: &'a VarStore, name: &str) -> Path<'a> {
+    name.split('.')
+        .fold(store.root(), |path, part| path.sub(part))
+}
+
 struct Pass<'a> {
     student: &'a Student,
     train: bool,
 }
 
-impl Run for Pass<'_> {
+impl RunUnits for Pass<'_> {
     fn unit(&self, index: usize, x: &Tensor) -> Result<Tensor, NnError> {
-        let (unit, s) = (
-            &self.student.architecture.units[index],
-            &self.student.units[index],
-        );
-        let y = unit.convolve(x, &s.weight, None)?;
-        let (weight, bias) = (Some(&s.scale), Some(&s.shift));
-        let (mean, variance) = (Some(&s.mean), Some(&s.variance));
+        let unit = &self.student.architecture.units[index];
+        let state = &self.student.units[index];
+        let y = unit.convolve(x, &state.weight, None)?;
         let mut y = y.f_batch_norm(
-            weight, bias, mean, variance, self.train, MOMENTUM, EPSILON, true,
+            Some(&state.scale),
+            Some(&state.shift),
+            Some(&state.mean),
+            Some(&state.variance),
+            self.train,
+            MOMENTUM,
+            EPSILON,
+            true,
         )?;
         Ok(if unit.relu { y.f_relu_()? } else { y })
     }
@@ -148,7 +153,7 @@ mod tests {
     use segad_nn::to_vec;
 
     fn student(seed: u64) -> Student {
-        let shape = Shape {
+        let shape = StudentShape {
             channels: [8, 16, 32],
             rectified: [true; 3],
             width: 16,

@@ -6,8 +6,9 @@ use segad_core::{
     AnomalyDetector, Device, FitContext, FitDetector, Image, Precision, Seed, TrainSplit,
 };
 use segad_detector_rd4ad::{
-    BottleneckWidth, Combine, FittedRd4ad, Loss, Rd4ad, Rd4adError, Rd4adSettings,
+    BottleneckWidth, Combine, FittedRd4ad, Loss, Rd4ad, Rd4adSettings, parameters,
 };
+use segad_nn::model::{ModelError, Settings};
 use segad_nn::testing::{StopAfter, Texture, samples};
 use segad_nn::train::TrainError;
 use segad_nn::{BackboneKind, NnError, SavedModel, Weights, write_tensors};
@@ -43,11 +44,11 @@ fn fit(
     names: &[&str],
     settings: Rd4adSettings,
     ctx: &FitContext,
-) -> Result<FittedRd4ad, Rd4adError> {
+) -> Result<FittedRd4ad, ModelError> {
     let split = TrainSplit::new(samples(names)).unwrap();
     let params = settings.checked()?;
     let last = params.layers()[2].clone();
-    let weights = Weights::random(params.backbone(), Some(&last), Seed(0)).unwrap();
+    let weights = Weights::random(params.backbone, Some(&last), Seed(0)).unwrap();
     Rd4ad::new(params, weights)?.fit(&split.good(&TEXTURE), Seed(5), ctx)
 }
 
@@ -121,10 +122,7 @@ fn budgets_and_interruptions_change_nothing() {
     let ctx = stop.context(folder.path());
     let stopped = fit(&names, small(), &ctx).err().unwrap();
     assert!(
-        matches!(
-            stopped,
-            Rd4adError::Train(TrainError::Cancelled { step: 4, .. })
-        ),
+        matches!(stopped, ModelError::Cancelled { step: Some(4), .. }),
         "{stopped}"
     );
     assert_eq!((stop.done(), stop.total()), (4, Some(6)));
@@ -145,7 +143,7 @@ fn budgets_and_interruptions_change_nothing() {
     .err()
     .unwrap();
     assert!(
-        matches!(other, Rd4adError::Train(TrainError::Checkpoint { .. })),
+        matches!(other, ModelError::Train(TrainError::Checkpoint { .. })),
         "{other}"
     );
 }
@@ -213,7 +211,7 @@ fn saved_models_read_back_and_damage_is_found() {
 
     assert!(matches!(
         load(&saved, &other),
-        Err(Rd4adError::OtherWeights { .. })
+        Err(ModelError::OtherWeights { .. })
     ));
     let mut damaged = saved;
     *damaged.tensors.last_mut().unwrap() ^= 1;
@@ -267,12 +265,7 @@ fn published_states_are_imported() {
             ),
         ],
     );
-    let dead: Vec<_> = params
-        .parameters(true)
-        .iter()
-        .skip(params.parameters(false).len())
-        .cloned()
-        .collect();
+    let dead = parameters(&params, true).split_off(parameters(&params, false).len());
     assert_eq!(dead.len(), 5);
     let dead: Vec<(String, Tensor)> = dead
         .iter()
@@ -290,7 +283,7 @@ fn published_states_are_imported() {
     );
     let e = import(&strange).err().unwrap();
     assert!(
-        matches!(&e, Rd4adError::Nn(NnError::WeightNames { unexpected, .. }) if unexpected.len() == 1),
+        matches!(&e, ModelError::Nn(NnError::WeightNames { unexpected, .. }) if unexpected.len() == 1),
         "{e}"
     );
     let wide = Rd4adSettings {
@@ -306,7 +299,7 @@ fn published_states_are_imported() {
     );
     let e = e.err().unwrap();
     assert!(
-        matches!(e, Rd4adError::Nn(NnError::WeightShape { .. })),
+        matches!(e, ModelError::Nn(NnError::WeightShape { .. })),
         "{e}"
     );
 }
@@ -337,10 +330,13 @@ fn errors_name_the_cause() {
     let ctx = FitContext::default();
     assert!(matches!(
         fit(&[], small(), &ctx),
-        Err(Rd4adError::TooFewImages(0))
+        Err(ModelError::TooFewImages { actual: 0, .. })
     ));
     let e = fit(&["a"], small(), &ctx).err().unwrap().to_string();
-    assert!(e.contains("1 good training images; at least 2"), "{e}");
+    assert!(
+        e.contains("1 good training images; expected at least 2"),
+        "{e}"
+    );
     let e = fit(&["a", "gone.png"], small(), &ctx)
         .err()
         .unwrap()
@@ -366,7 +362,7 @@ fn errors_name_the_cause() {
     .err()
     .unwrap();
     assert!(
-        matches!(e, Rd4adError::Train(TrainError::Diverged { .. })),
+        matches!(e, ModelError::Train(TrainError::Diverged { .. })),
         "{e}"
     );
     // Images without any structure are no reason to fail.

@@ -1,5 +1,5 @@
-//! The networks, losses and maps against figures worked out with the published code (PyTorch
-//! 2.3.1), for weights and inputs that [`segad_nn::golden`] makes.
+//! The networks, losses and maps against figures computed with the published code (PyTorch 2.3.1),
+//! for the weights and inputs of [`segad_nn::golden`].
 
 use crate::EfficientAdSettings;
 use crate::autoencoder::Autoencoder;
@@ -8,6 +8,7 @@ use crate::pdn::{CHANNELS, Pdn, PdnSize};
 use crate::quantile::threshold;
 use crate::score::{Combiner, Pair, normalisation};
 use crate::statistics::ChannelStatistics;
+use segad_nn::model::Settings;
 use segad_nn::{channels_last, golden, to_vec};
 use tch::Tensor;
 
@@ -53,7 +54,8 @@ fn near(what: &str, found: f64, expected: f64) {
 #[test]
 fn padded_networks_losses_and_maps() {
     let _guard = tch::no_grad_guard();
-    let (x, general) = (image("input256"), image("penalty256"));
+    let x = image("input256");
+    let general = image("penalty256");
     let teacher = network("teacher.", CHANNELS, true).forward(&x).unwrap();
     let five = [
         -4.5277134e-03,
@@ -69,7 +71,8 @@ fn padded_networks_losses_and_maps() {
     let students = network("student.", 2 * CHANNELS, true)
         .forward(&Tensor::cat(&[&x, &general], 0))
         .unwrap();
-    let (student, unknown) = (students.narrow(0, 0, 1), students.narrow(0, 1, 1));
+    let student = students.narrow(0, 0, 1);
+    let unknown = students.narrow(0, 1, 1);
     let five = [
         -4.9559055e-02,
         8.4340022e-01,
@@ -102,39 +105,42 @@ fn padded_networks_losses_and_maps() {
         -3.4270948e-01,
     ];
     same("normalised", &teacher, &[1, 384, 64, 64], five);
+    check_losses(&teacher, &student, &unknown, &autoencoder);
+    check_maps(&Pair::new(&teacher, &student, &autoencoder).unwrap());
+}
 
-    let d = (&teacher - student.narrow(1, 0, CHANNELS)).square();
+fn check_losses(teacher: &Tensor, student: &Tensor, unknown: &Tensor, autoencoder: &Tensor) {
+    let d = (teacher - student.narrow(1, 0, CHANNELS)).square();
     let q = threshold(&d, 0.999).unwrap();
     near("q", q.double_value(&[]), 22.735216);
     assert_eq!(d.ge_tensor(&q).sum(tch::Kind::Int64).int64_value(&[]), 1573);
     near(
         "hard",
-        hard(&teacher, &student, 0.999).unwrap().double_value(&[]),
+        hard(teacher, student, 0.999).unwrap().double_value(&[]),
         27.030914,
     );
     near(
         "penalty",
-        penalty(&unknown).unwrap().double_value(&[]),
+        penalty(unknown).unwrap().double_value(&[]),
         1.0733680,
     );
     near(
         "autoencoder",
-        mean_square(&teacher, &autoencoder)
-            .unwrap()
-            .double_value(&[]),
+        mean_square(teacher, autoencoder).unwrap().double_value(&[]),
         1.1982569,
     );
     let half = student.narrow(1, CHANNELS, CHANNELS);
     near(
         "student-autoencoder",
-        mean_square(&autoencoder, &half).unwrap().double_value(&[]),
+        mean_square(autoencoder, &half).unwrap().double_value(&[]),
         1.4064859,
     );
+}
 
+fn check_maps(pair: &Pair) {
     let params = EfficientAdSettings::default().checked().unwrap();
     let combiner = Combiner::new(&params, tch::Device::Cpu).unwrap();
-    let pair = Pair::new(&teacher, &student, &autoencoder).unwrap();
-    let (a, b) = combiner.values(&pair).unwrap();
+    let (a, b) = combiner.values(pair).unwrap();
     let scales = normalisation(a, b, 1, &params).unwrap();
     near("student low", scales.student.low.into(), 2.4164097);
     near("student high", scales.student.high.into(), 3.9580050);
@@ -144,7 +150,7 @@ fn padded_networks_losses_and_maps() {
         scales.autoencoder.high.into(),
         1.8904675,
     );
-    let small = crate::score::both(&pair.student, &pair.autoencoder, &scales).unwrap();
+    let small = crate::score::average(&pair.student, &pair.autoencoder, &scales).unwrap();
     let five = [
         -1.0514725e-01,
         1.0710484e-01,
@@ -153,7 +159,7 @@ fn padded_networks_losses_and_maps() {
         -3.2510996e-01,
     ];
     same("combined", &small, &[1, 64, 64], five);
-    let large = combiner.combine(&pair, &scales).unwrap();
+    let large = combiner.combine(pair, &scales).unwrap();
     let five = [
         -1.0514725e-01,
         1.0670716e-01,

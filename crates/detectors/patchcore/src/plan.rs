@@ -1,0 +1,129 @@
+use crate::{NAME, PatchCoreError, PatchCoreParams, projection};
+use segad_nn::model::expect_images;
+
+/// Sizes that follow from the parameters and the number of images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub patches: usize,
+    /// Rows of the memory bank.
+    pub bank: usize,
+    /// Length of a projected patch; `None` where projecting would not shorten it.
+    pub projected: Option<usize>,
+    /// Whether the unprojected patches are kept in memory.
+    pub keep: bool,
+}
+
+impl Plan {
+    pub fn new(
+        params: &PatchCoreParams,
+        images: usize,
+        per_image: usize,
+        dim: usize,
+        budget: u64,
+    ) -> Result<Self, PatchCoreError> {
+        expect_images(NAME, "good training images", images, 1)?;
+        let patches = images * per_image;
+        let bank = (patches as f64 * params.coreset_ratio) as usize;
+        let neighbours = params.neighbours;
+        if bank == 0 || patches < neighbours {
+            return Err(PatchCoreError::TooFewPatches {
+                images,
+                patches,
+                bank,
+                neighbours,
+            });
+        }
+        let components = projection::components(patches, params.projection_epsilon);
+        let projected = Some(components).filter(|&d| 0 < d && d < dim);
+        // Besides its values, the greedy search keeps twelve bytes about each patch.
+        let needed = bytes(patches, projected.unwrap_or(dim) + 3) + bytes(bank, dim);
+        if needed > budget {
+            return Err(PatchCoreError::Memory {
+                images,
+                patches,
+                needed,
+                budget,
+            });
+        }
+        let keep = projected.is_some() && needed + bytes(patches, dim) <= budget;
+        Ok(Self {
+            patches,
+            bank,
+            projected,
+            keep,
+        })
+    }
+}
+
+/// Of f32.
+fn bytes(rows: usize, columns: usize) -> u64 {
+    4 * rows as u64 * columns as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PatchCoreSettings;
+    use segad_nn::model::{ModelError, Settings};
+
+    fn plan(images: usize, budget: u64) -> Result<Plan, PatchCoreError> {
+        Plan::new(
+            &PatchCoreSettings::default().checked().unwrap(),
+            images,
+            1024,
+            1536,
+            budget,
+        )
+    }
+
+    #[test]
+    fn sizes_of_the_paper() {
+        for (images, patches, bank, projected) in [
+            (60, 61_440, 614, 272),
+            (209, 214_016, 2140, 303),
+            (1000, 1_024_000, 10_240, 341),
+        ] {
+            let expected = Plan {
+                patches,
+                bank,
+                projected: Some(projected),
+                keep: true,
+            };
+            assert_eq!(plan(images, 64 << 30).unwrap(), expected);
+        }
+        // 1000 images: 1.41 GB projected, 63 MB bank, 6.29 GB unprojected.
+        assert!(!plan(1000, 2 << 30).unwrap().keep);
+        assert!(matches!(
+            plan(1000, 1 << 30),
+            Err(PatchCoreError::Memory {
+                needed: 1_471_938_560,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn too_little_is_an_error() {
+        assert!(matches!(
+            plan(0, 1 << 30),
+            Err(PatchCoreError::Model(ModelError::TooFewImages {
+                actual: 0,
+                ..
+            }))
+        ));
+        let params = PatchCoreSettings::default().checked().unwrap();
+        let few = |per_image| Plan::new(&params, 1, per_image, 1536, 1 << 30);
+        assert!(matches!(
+            few(4),
+            Err(PatchCoreError::TooFewPatches {
+                patches: 4,
+                bank: 0,
+                ..
+            })
+        ));
+        assert!(few(100).is_ok());
+        // Projecting must shorten.
+        let small = Plan::new(&params, 60, 1024, 168, 1 << 30).unwrap();
+        assert_eq!((small.projected, small.keep), (None, false));
+    }
+}
