@@ -93,7 +93,8 @@ fn is_method(name: &str) -> bool {
 }
 
 /// What puts methods to work, and so needs all that they need.
-const ABOVE_METHODS: [&str; 4] = [
+const ABOVE_METHODS: [&str; 5] = [
+    "segad-bench",
     "segad-methods",
     "segad-product",
     "segad-runner",
