@@ -56,7 +56,8 @@ struct Restore {
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        // The cache holds bf16 copies of weights that an optimiser is about to change.
+        // The cache holds bf16 copies of weights that an optimiser is about to change. Inside nested
+        // regions it stays, as in PyTorch: each weight is rounded once per forward pass.
         if decrement_nesting() == 0 {
             clear_cache();
         }
@@ -68,7 +69,7 @@ impl Drop for Restore {
 /// Runs `f` so that libtorch does convolutions and matrix products on `device` in `precision`: f32
 /// tensors go in, with [`Precision::Bf16`] bf16 tensors come out of those operations, and what
 /// needs more digits (losses, normalisations, exponentials) is done in f32. It holds for this
-/// thread alone and may be nested. Backward passes need not be inside.
+/// thread only and may be nested. Backward passes need not be inside.
 pub fn autocast<T>(device: tch::Device, precision: Precision, f: impl FnOnce() -> T) -> T {
     let Some(device) = number(device) else {
         return f();
@@ -78,6 +79,7 @@ pub fn autocast<T>(device: tch::Device, precision: Precision, f: impl FnOnce() -
         enabled: is_autocast_enabled(device),
         dtype: get_autocast_dtype(device),
     };
+    // libtorch keeps its cache of rounded weights as long as some region is open.
     increment_nesting();
     if precision == Precision::Bf16 {
         set_autocast_dtype(device, BFLOAT16);

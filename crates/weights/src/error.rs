@@ -43,7 +43,7 @@ pub enum WeightsError {
         /// What is wrong.
         problem: String,
     },
-    /// The file is no PyTorch file, or one in a layout that is not read.
+    /// The file is not a PyTorch file, or has a layout that is not read.
     #[error("layout: {0}")]
     Layout(String),
     /// A tensor that is not read.

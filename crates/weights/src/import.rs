@@ -27,13 +27,14 @@ pub struct Imported {
 /// written depend only on the tensors.
 ///
 /// # Errors
-/// The digest is another one, `source` is refused by [`crate::read`], or `target` cannot be
+/// The digest differs, `source` is refused by [`crate::read`], or `target` cannot be
 /// written; an old `target` then stays as it was.
 pub fn import(source: &Path, expected: &str, target: &Path) -> Result<Imported, WeightsError> {
     let bytes = segad_files::read(source)?;
     let source_sha256 = digest::sha256(&bytes);
     digest::check(source, &source_sha256, expected)?;
     let tensors = crate::read_bytes(&bytes).map_err(|e| e.in_file(source))?;
+    // Files reach gigabytes: the source need not stay in memory.
     drop(bytes);
     let written = to_safetensors(&tensors)?;
     segad_files::write_with_parents(target, &written)?;

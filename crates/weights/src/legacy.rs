@@ -13,28 +13,52 @@ const PROTOCOL: i64 = 1001;
 
 pub(crate) fn read(bytes: &[u8]) -> Result<Tensors, WeightsError> {
     if bytes.is_empty() {
-        return Err(WeightsError::Layout("the file is empty".to_owned()));
+        return layout("the file is empty");
     }
+    // Every pickle of protocol 2 and later begins with the opcode PROTO.
     if bytes[0] != 0x80 {
-        return Err(WeightsError::Layout(
-            "neither a zip archive nor a pickle: this is no PyTorch file".to_owned(),
-        ));
+        return layout("neither a zip archive nor a pickle: not a PyTorch file");
     }
     let mut at = 0;
-    let mut next = || -> Result<(Value, Pickle), WeightsError> {
-        let (value, arena, length) = pickle::load(&bytes[at..]).map_err(|e| shift(e, at))?;
-        at += length;
-        Ok((value, arena))
-    };
-    match next()?.0 {
+    check_head(bytes, &mut at)?;
+    let (object, arena) = next_pickle(bytes, &mut at)?;
+    let (keys, key_arena) = next_pickle(bytes, &mut at)?;
+    let storages = read_storages(bytes, at, &keys, &key_arena, &arena)?;
+    state::tensors(&object, &arena, bytes.len(), |storage| {
+        let bytes = storages.get(&storage.key).ok_or_else(|| {
+            WeightsError::Layout(format!("storage {:?} is not in the file", storage.key))
+        })?;
+        let start = storage
+            .offset
+            .checked_mul(storage.dtype.size())
+            .and_then(|start| bytes.get(start..));
+        start.ok_or_else(|| {
+            WeightsError::Layout(format!(
+                "storage {:?}: a view begins beyond its end",
+                storage.key
+            ))
+        })
+    })
+}
+
+fn layout<T>(problem: &str) -> Result<T, WeightsError> {
+    Err(WeightsError::Layout(problem.to_owned()))
+}
+
+/// The pickle that begins at `at`, which moves behind it.
+fn next_pickle(bytes: &[u8], at: &mut usize) -> Result<(Value, Pickle), WeightsError> {
+    let (value, arena, length) = pickle::load(&bytes[*at..]).map_err(|e| shift(e, *at))?;
+    *at += length;
+    Ok((value, arena))
+}
+
+/// The three pickles before the object: magic number, protocol, facts about the machine.
+fn check_head(bytes: &[u8], at: &mut usize) -> Result<(), WeightsError> {
+    match next_pickle(bytes, at)?.0 {
         Value::BigInt(number) if *number == MAGIC => {}
-        _ => {
-            return Err(WeightsError::Layout(
-                "a pickle, but without PyTorch's magic number".to_owned(),
-            ));
-        }
+        _ => return layout("a pickle, but without PyTorch's magic number"),
     }
-    match next()?.0 {
+    match next_pickle(bytes, at)?.0 {
         Value::Int(PROTOCOL) => {}
         other => {
             return Err(WeightsError::Layout(format!(
@@ -42,30 +66,36 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensors, WeightsError> {
             )));
         }
     }
-    let (info, arena) = next()?;
-    let little = arena.entries(&info).unwrap_or_default().iter().any(
+    let (info, arena) = next_pickle(bytes, at)?;
+    let entries = arena.entries(&info).unwrap_or_default();
+    let little = entries.iter().any(
         |(k, v)| matches!((k, v), (Value::Str(k), Value::Bool(true)) if &**k == "little_endian"),
     );
-    if !little {
-        return Err(WeightsError::Layout(
-            "written on a big-endian machine".to_owned(),
-        ));
+    if little {
+        Ok(())
+    } else {
+        layout("written on a big-endian machine")
     }
-    let (object, arena) = next()?;
-    let (keys, key_arena) = next()?;
+}
+
+/// The bytes of each storage by its key. They follow the pickles in the order of `keys`, each behind
+/// its number of elements.
+fn read_storages<'a>(
+    bytes: &'a [u8],
+    at: usize,
+    keys: &Value,
+    key_arena: &Pickle,
+    arena: &Pickle,
+) -> Result<HashMap<String, &'a [u8]>, WeightsError> {
+    // The file does not say how large an element is; only the references name the storage's class.
+    let sizes = element_sizes(arena)?;
     let mut rest = &bytes[at..];
-    // A storage's size in bytes follows from its class, which only the references name.
-    let sizes = element_sizes(&arena)?;
-    let mut storages: HashMap<String, &[u8]> = HashMap::new();
-    for key in key_arena.items(&keys).unwrap_or_default() {
+    let mut storages = HashMap::new();
+    for key in key_arena.items(keys).unwrap_or_default() {
         let key = match key {
             Value::Str(key) => key.to_string(),
             Value::Int(key) => key.to_string(),
-            _ => {
-                return Err(WeightsError::Layout(
-                    "a storage's key is no text".to_owned(),
-                ));
-            }
+            _ => return layout("a storage's key is not text"),
         };
         let Some(&size) = sizes.get(&key) else {
             return Err(WeightsError::Layout(format!(
@@ -83,21 +113,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensors, WeightsError> {
         rest = tail;
         storages.insert(key, data);
     }
-    state::tensors(&object, &arena, bytes.len(), |storage| {
-        let bytes = storages.get(&storage.key).ok_or_else(|| {
-            WeightsError::Layout(format!("storage {:?} is not in the file", storage.key))
-        })?;
-        let start = storage
-            .offset
-            .checked_mul(storage.dtype.size())
-            .and_then(|start| bytes.get(start..));
-        start.ok_or_else(|| {
-            WeightsError::Layout(format!(
-                "storage {:?}: a view begins beyond its end",
-                storage.key
-            ))
-        })
-    })
+    Ok(storages)
 }
 
 fn element_sizes(arena: &Pickle) -> Result<HashMap<String, usize>, WeightsError> {
@@ -125,6 +141,7 @@ fn split(bytes: &[u8], n: u64, end: usize) -> Result<(&[u8], &[u8]), WeightsErro
         })
 }
 
+/// Positions within a pickle become positions within the file.
 fn shift(error: WeightsError, by: usize) -> WeightsError {
     match error {
         WeightsError::Pickle { at, problem } => WeightsError::Pickle {

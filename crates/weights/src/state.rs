@@ -20,6 +20,7 @@ pub(crate) fn tensors<'a>(
     file_size: usize,
     mut bytes_of: impl FnMut(&Storage) -> Result<&'a [u8], WeightsError>,
 ) -> Result<Tensors, WeightsError> {
+    // Names that share a storage (tied weights) count each time; no network ties sixteen copies.
     let limit = file_size.saturating_mul(16).max(1 << 20);
     let mut total = 0usize;
     let mut tensors = Tensors::new();
@@ -27,7 +28,7 @@ pub(crate) fn tensors<'a>(
         if name == DROPPED || name.ends_with(".num_batches_tracked") {
             continue;
         }
-        let wrap = |problem: String| WeightsError::Tensor {
+        let wrap = |problem| WeightsError::Tensor {
             name: name.to_owned(),
             problem,
         };
@@ -48,15 +49,20 @@ pub(crate) fn tensors<'a>(
     Ok(tensors)
 }
 
+fn layout<T>(problem: &str) -> Result<T, WeightsError> {
+    Err(WeightsError::Layout(problem.to_owned()))
+}
+
 /// The named views of a dictionary, or of the one nested in a checkpoint.
 fn views<'a>(
     value: &'a Value,
     arena: &'a Pickle,
 ) -> Result<Vec<(&'a str, &'a View)>, WeightsError> {
-    let layout = |problem: &str| Err(WeightsError::Layout(problem.to_owned()));
     let Some(mut entries) = arena.entries(value) else {
         return layout("the file holds no dictionary; save module.state_dict()");
     };
+    // A bare state dictionary may hold an entry called `model`, so nesting counts only without tensors
+    // at the top.
     if !entries.iter().any(|(_, v)| matches!(v, Value::Tensor(_))) {
         let nested = entries.iter().find_map(|(key, v)| match key {
             Value::Str(key) if NESTED.contains(&&**key) => arena.entries(v),
@@ -78,10 +84,10 @@ fn views<'a>(
             (Value::Str(name), _) => {
                 return Err(WeightsError::Tensor {
                     name: name.to_string(),
-                    problem: "the entry is no tensor".to_owned(),
+                    problem: "the entry is not a tensor".to_owned(),
                 });
             }
-            _ => return layout("a tensor's name is no text"),
+            _ => return layout("a tensor's name is not text"),
         }
     }
     if views.is_empty() {

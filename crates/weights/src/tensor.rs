@@ -26,6 +26,8 @@ pub(crate) fn gather(view: &View, bytes: &[u8]) -> Result<Tensor, String> {
     let size = dtype.size();
     // The elements that the storage really has, whatever the pickle says.
     let available = (bytes.len() / size).min(view.storage.elements);
+    // The furthest element decides whether all are there: strides are not negative. An empty tensor
+    // has none.
     if n > 0 {
         let last = view
             .shape

@@ -69,7 +69,7 @@ fn what_does_not_fit_is_refused() {
         ("expanded.pth", "far more values than the file holds"),
         ("no_tensors.pth", "no tensors"),
         ("compressed.pth", "compressed"),
-        ("make.py", "no PyTorch file"),
+        ("make.py", "not a PyTorch file"),
     ] {
         let error = read(&fixture(name)).unwrap_err().to_string();
         assert!(
