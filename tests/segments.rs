@@ -183,7 +183,7 @@ fn wrong_modules_are_named() {
     std::fs::write(place.path("text.pt"), "no module").unwrap();
     let message = expect(sweep(&place, &[script("text.pt", "")], "a", &[]), 1);
     assert!(
-        message.contains("text.pt") && message.contains("no TorchScript archive"),
+        message.contains("text.pt") && message.contains("not a TorchScript archive"),
         "{message}"
     );
     let message = expect(

@@ -102,8 +102,11 @@ pub(crate) fn efficientnet_lite(width: f64, depth: f64) -> Architecture {
         stride: 2,
         layers: vec![Layer::Unit(stem)],
     }];
-    let (mut channels, mut total, mut index) = (STEM, 2, 0);
+    let mut channels = STEM;
+    let mut total = 2;
+    let mut index = 0;
     for (s, (repeats, kernel, stride, expansion, base)) in STAGES.into_iter().enumerate() {
+        // Lite keeps the ends of the network small, whatever the depth.
         let fixed = s == 0 || s + 1 == STAGES.len();
         let repeats = if fixed {
             repeats
@@ -113,6 +116,7 @@ pub(crate) fn efficientnet_lite(width: f64, depth: f64) -> Architecture {
         let output = scaled(base, width);
         let mut layers = Vec::new();
         for r in 0..repeats {
+            // Only a stage's first block is strided and changes the width.
             let step = if r == 0 { stride } else { 1 };
             layers.push(Layer::Block(block(
                 index, channels, output, kernel, step, expansion,

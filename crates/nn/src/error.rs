@@ -8,25 +8,25 @@ pub enum NnError {
     /// libtorch refused an operation.
     #[error("libtorch: {}", first_line(.0))]
     Torch(#[from] TchError),
-    /// A text that names no backbone.
+    /// A text that does not name a backbone.
     #[error("backbone {name:?}: expected one of {known}")]
     Backbone {
         /// The text.
         name: String,
-        /// The names there are.
+        /// The names that exist.
         known: String,
     },
-    /// A text that names no feature tap of this backbone.
+    /// A text that does not name a feature tap of this backbone.
     #[error("layer {tap:?} of {backbone}: expected one of {known}")]
     Tap {
         /// The text.
         tap: String,
         /// Whose tap.
         backbone: String,
-        /// The names there are.
+        /// The names that exist.
         known: String,
     },
-    /// No feature tap was asked for.
+    /// No feature tap was named.
     #[error("layers of {0}: at least one must be named")]
     NoTaps(String),
     /// Parameters are missing from the weights, or the weights hold names that the network does not
@@ -62,7 +62,7 @@ pub enum NnError {
         /// What is wrong.
         problem: String,
     },
-    /// Bytes that are no safetensors file.
+    /// Bytes that are not a safetensors file.
     #[error("safetensors: {0}; the file is damaged or of another format")]
     SafeTensors(#[from] safetensors::SafeTensorError),
     /// A tensor has a shape that the operation cannot take.
@@ -78,14 +78,14 @@ pub enum NnError {
     /// A size for which a map operator is not defined.
     #[error("map operator: {0}")]
     Operator(String),
-    /// The device is not there.
+    /// There is no such device.
     #[error(
         "device {device}: libtorch sees {count} CUDA devices; use cpu, or a CUDA build of libtorch"
     )]
     NoDevice {
         /// What was asked for.
         device: Device,
-        /// What there is.
+        /// How many there are.
         count: i64,
     },
     /// An image could not be resized.
@@ -96,10 +96,10 @@ pub enum NnError {
         /// Why.
         source: segad_core::BoxError,
     },
-    /// There is no image in a batch.
-    #[error("batch: it holds no image")]
+    /// A batch without an image.
+    #[error("the batch is empty")]
     EmptyBatch,
-    /// A TorchScript module that is none, or of another interface.
+    /// Something that is not a TorchScript module, or one of another interface.
     #[error("TorchScript module: {0}")]
     Script(String),
     /// A saved model cannot be read.
@@ -108,11 +108,7 @@ pub enum NnError {
 }
 
 /// libtorch appends a C++ backtrace to its messages.
-fn first_line(error: &TchError) -> String {
-    error
-        .to_string()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+pub(crate) fn first_line(error: &TchError) -> String {
+    let text = error.to_string();
+    text.lines().next().unwrap_or(&text).to_owned()
 }

@@ -1,6 +1,6 @@
 //! Deterministic numbers for tests that compare a network with figures worked out elsewhere, so
 //! that no weights need to be shipped: value j of the tensor called `name` is a hash of (name, j).
-//! Not for anything but tests.
+//! Only for tests.
 
 use crate::{NnError, from_slice};
 use tch::Tensor;

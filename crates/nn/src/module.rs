@@ -1,3 +1,4 @@
+use crate::error::first_line;
 use crate::{NnError, Preprocess, to_vec, torch_device};
 use segad_core::{Device, Image, LabelMap};
 use tch::{CModule, IValue, Kind, Tensor};
@@ -13,8 +14,8 @@ pub struct Prompt {
 
 /// A TorchScript module. It is a program: it does what whoever made it wants.
 ///
-/// Every way in which a module can be another one than was expected is an error that says what it
-/// gave: another number of arguments, no tensor, another shape, values that are not finite.
+/// If it is not the module that was expected (another number of arguments, something other than a
+/// tensor, another shape, values that are not finite), the error says what it gave.
 pub struct ScriptModule {
     module: CModule,
     device: tch::Device,
@@ -24,12 +25,14 @@ impl ScriptModule {
     /// A module from the content of its file.
     ///
     /// # Errors
-    /// [`NnError::Script`] for bytes that are no TorchScript archive; [`NnError::NoDevice`].
+    /// [`NnError::Script`] for bytes that are not a TorchScript archive; [`NnError::NoDevice`].
     pub fn from_bytes(bytes: &[u8], device: Device) -> Result<Self, NnError> {
         let device = torch_device(device)?;
         let module = CModule::load_data_on_device(&mut &*bytes, device);
-        let mut module = module
-            .map_err(|e| NnError::Script(format!("no TorchScript archive: {}", first_line(&e))))?;
+        let mut module = module.map_err(|e| {
+            NnError::Script(format!("not a TorchScript archive: {}", first_line(&e)))
+        })?;
+        // A module saved in training mode would move its statistics with every image.
         module.f_set_eval()?;
         Ok(Self { module, device })
     }
@@ -42,7 +45,7 @@ impl ScriptModule {
         let wanted = format!("logits [1, {classes}, h, w]");
         let IValue::Tensor(logits) = self.forward(&[image], &wanted)? else {
             return Err(NnError::Script(format!(
-                "it gave no tensor; expected {wanted}"
+                "it did not give a tensor; expected {wanted}"
             )));
         };
         let fits =
@@ -51,8 +54,8 @@ impl ScriptModule {
     }
 
     /// Masks of the things that prompts point at, by EfficientSAM's interface: `image` 1×3×H×W in
-    /// 0…1, `points` 1×Q×P×2 (x, y in pixels), `labels` 1×Q×P (1 a point, 2 and 3 upper left and
-    /// lower right corner of a box, −1 none). Gives logits, 1×Q×M×H×W, and the predicted overlap of
+    /// 0…1, `points` 1×Q×P×2 (x, y in pixels), `labels` 1×Q×P (1: a point, 2 and 3: upper left and
+    /// lower right corner of a box, −1: none). Gives logits, 1×Q×M×H×W, and the predicted overlap of
     /// each, 1×Q×M, f32, on the CPU.
     ///
     /// # Errors
@@ -73,7 +76,7 @@ impl ScriptModule {
         };
         let Some([IValue::Tensor(logits), IValue::Tensor(overlaps)]) = pair else {
             return Err(NnError::Script(format!(
-                "it gave no pair of tensors; expected {wanted}"
+                "it did not give a pair of tensors; expected {wanted}"
             )));
         };
         let count = match logits.size()[..] {
@@ -103,11 +106,16 @@ impl ScriptModule {
         let (_, _, h, w) = logits.size4()?;
         let values = to_vec(&logits)?;
         let places = (h * w) as usize;
-        let best = |i: usize| {
-            let at = |l: u8| values[usize::from(l) * places + i];
-            (1..classes).fold(0, |best, l| if at(l) > at(best) { l } else { best })
-        };
-        let labels = (0..places).map(best).collect();
+        let mut labels = vec![0; places];
+        for (i, label) in labels.iter_mut().enumerate() {
+            for class in 1..classes {
+                if values[usize::from(class) * places + i]
+                    > values[usize::from(*label) * places + i]
+                {
+                    *label = class;
+                }
+            }
+        }
         LabelMap::new(h as usize, w as usize, labels, classes)
             .map_err(|e| NnError::Script(e.to_string()))
     }
@@ -122,55 +130,64 @@ impl ScriptModule {
         if prompts.is_empty() {
             return Err(NnError::EmptyBatch);
         }
-        let (height, width) = (image.height(), image.width());
-        let x = Preprocess {
-            height,
-            width,
+        // EfficientSAM takes pixels in 0…1 and normalises them itself.
+        let input = Preprocess {
+            height: image.height(),
+            width: image.width(),
             mean: [0.0; 3],
             std: [1.0; 3],
         };
-        let x = x.batch(std::slice::from_ref(image), self.device)?;
-        let corners = |p: &Prompt| {
-            let [left, top, right, bottom] = p.bounds;
-            [p.inside, [left, top], [right, bottom]]
-                .concat()
-                .into_iter()
-                .map(|v| v as f32)
-        };
-        let points: Vec<f32> = prompts.iter().flat_map(corners).collect();
-        let q = prompts.len() as i64;
-        let points = crate::from_slice(&points, &[1, q, 3, 2])?;
-        let labels = crate::from_slice(&[1.0, 2.0, 3.0].repeat(prompts.len()), &[1, q, 3])?;
+        let x = input.batch(std::slice::from_ref(image), self.device)?;
+        let mut points = Vec::with_capacity(6 * prompts.len());
+        for prompt in prompts {
+            let [left, top, right, bottom] = prompt.bounds;
+            let corners = [prompt.inside, [left, top], [right, bottom]];
+            points.extend(corners.as_flattened().iter().map(|&v| v as f32));
+        }
+        let count = prompts.len() as i64;
+        let points = crate::from_slice(&points, &[1, count, 3, 2])?;
+        let labels = crate::from_slice(&[1.0, 2.0, 3.0].repeat(prompts.len()), &[1, count, 3])?;
         let (logits, overlaps) = self.masks(&x, &points, &labels)?;
-        let (logits, overlaps) = (to_vec(&logits)?, to_vec(&overlaps)?);
-        let (candidates, pixels) = (overlaps.len() / prompts.len(), height * width);
+        let logits = to_vec(&logits)?;
+        let overlaps = to_vec(&overlaps)?;
+        let candidates = overlaps.len() / prompts.len();
+        let pixels = image.height() * image.width();
         let mut mask = vec![false; pixels];
-        for (of, masks) in overlaps
-            .chunks_exact(candidates)
-            .zip(logits.chunks_exact(candidates * pixels))
-        {
-            let best = (1..candidates).fold(0, |best, m| if of[m] > of[best] { m } else { best });
+        let masks = logits.chunks_exact(candidates * pixels);
+        for (overlaps, masks) in overlaps.chunks_exact(candidates).zip(masks) {
+            let best = first_largest(overlaps);
             let own = &masks[best * pixels..(best + 1) * pixels];
-            mask.iter_mut()
-                .zip(own)
-                .for_each(|(m, &logit)| *m |= logit >= 0.0);
+            for (inside, &logit) in mask.iter_mut().zip(own) {
+                *inside |= logit >= 0.0;
+            }
         }
         Ok(mask)
     }
 
     fn forward(&self, inputs: &[&Tensor], wanted: &str) -> Result<IValue, NnError> {
-        let inputs = inputs
-            .iter()
-            .map(|t| Ok(IValue::Tensor(t.f_to_device(self.device)?)));
-        let inputs = inputs.collect::<Result<Vec<_>, NnError>>()?;
-        let n = inputs.len();
-        tch::no_grad(|| self.module.forward_is(&inputs)).map_err(|e| {
+        let mut values = Vec::with_capacity(inputs.len());
+        for tensor in inputs {
+            values.push(IValue::Tensor(tensor.f_to_device(self.device)?));
+        }
+        tch::no_grad(|| self.module.forward_is(&values)).map_err(|e| {
             NnError::Script(format!(
-                "called with {n} tensors for {wanted}, it failed: {}",
+                "called with {} tensors for {wanted}, it failed: {}",
+                values.len(),
                 reason(&e)
             ))
         })
     }
+}
+
+/// The position of the largest value, the first of equal ones.
+fn first_largest(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, &value) in values.iter().enumerate() {
+        if value > values[best] {
+            best = i;
+        }
+    }
+    best
 }
 
 /// The tensor as f32 on the CPU, checked.
@@ -193,25 +210,15 @@ fn plain(tensor: Tensor, fits: bool, wanted: &str) -> Result<Tensor, NnError> {
     Ok(tensor)
 }
 
-fn first_line(error: &tch::TchError) -> String {
-    error
-        .to_string()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
-}
-
-/// libtorch's account of an error inside a module is a traceback; the reason is its last line that
-/// says anything.
+/// libtorch's account of an error inside a module is a traceback with C++ frames; the reason is the
+/// line that names an exception or a mismatch of arguments.
 fn reason(error: &tch::TchError) -> String {
     let text = error.to_string();
-    let said = text
+    let mut lines = text
         .lines()
         .map(str::trim)
         .filter(|l| !l.is_empty() && !l.starts_with("frame #"));
-    let told = said
-        .clone()
-        .find(|l| l.contains("Error: ") || l.starts_with("forward() "));
-    told.or(said.clone().next()).unwrap_or_default().to_owned()
+    let first = lines.clone().next();
+    let named = lines.find(|l| l.contains("Error: ") || l.starts_with("forward() "));
+    named.or(first).unwrap_or(&text).to_owned()
 }

@@ -27,33 +27,21 @@ impl PatchFeatures {
         seed: Seed,
         (device, precision): (Device, Precision),
     ) -> Result<Self, NnError> {
-        let default = || kind.default_taps().map(str::to_owned).to_vec();
         let layers = if layers.is_empty() {
-            default()
+            kind.default_taps().map(str::to_owned).to_vec()
         } else {
             layers.to_vec()
         };
         let backbone = Backbone::new(kind, &layers, weights, device, precision)?;
         let all: usize = backbone.taps().iter().map(|t| t.channels as usize).sum();
+        let channels = channels.min(all);
+        // Projecting to as many channels would only blur.
         let projection = if channels < all {
-            let mut rng = seed.derive("patch projection").rng();
-            let size = (channels as f32).sqrt().recip();
-            let sign = |_| {
-                if rng.next_u64() >> 63 == 0 {
-                    size
-                } else {
-                    -size
-                }
-            };
-            let values: Vec<f32> = (0..all * channels).map(sign).collect();
-            Some(
-                from_slice(&values, &[all as i64, channels as i64])?
-                    .f_to_device(backbone.device())?,
-            )
+            let signs = random_signs(all, channels, seed.derive("patch projection"))?;
+            Some(signs.f_to_device(backbone.device())?)
         } else {
             None
         };
-        let channels = channels.min(all);
         Ok(Self {
             preprocess: kind.preprocess(side, side),
             backbone,
@@ -96,10 +84,11 @@ impl PatchFeatures {
                     pooled.f_upsample_bilinear2d(grid, false, None, None)?
                 });
             }
+            // Channels innermost, so that a place's feature is one row of the product.
             let all = Tensor::f_cat(&parts, 1)?
                 .f_permute([0, 2, 3, 1])?
                 .f_contiguous()?;
-            let rows = all.f_view([-1, *all.size().last().unwrap_or(&1)])?;
+            let rows = all.f_flatten(0, 2)?;
             let rows = match &self.projection {
                 Some(matrix) => rows.f_matmul(matrix)?,
                 None => rows,
@@ -111,6 +100,18 @@ impl PatchFeatures {
                 .collect())
         })
     }
+}
+
+/// A matrix `from`×`to` of ±1/√to, which keeps lengths on average.
+fn random_signs(from: usize, to: usize, seed: Seed) -> Result<Tensor, NnError> {
+    let mut rng = seed.rng();
+    let size = (to as f32).sqrt().recip();
+    let mut values = Vec::with_capacity(from * to);
+    for _ in 0..from * to {
+        let positive = rng.next_u64() >> 63 == 0;
+        values.push(if positive { size } else { -size });
+    }
+    from_slice(&values, &[from as i64, to as i64])
 }
 
 #[cfg(test)]

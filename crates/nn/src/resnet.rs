@@ -1,4 +1,4 @@
-//! ResNet v1.5 (the stride sits in the 3×3 convolution) with torchvision's names.
+//! ResNet v1.5 (the stride is in the 3×3 convolution) with torchvision's names.
 
 use crate::architecture::{
     Activation, Architecture, Block, Layer, Padding, Parameter, Shortcut, Stage, Unit,
@@ -39,25 +39,24 @@ fn stem(width: i64) -> Stage {
 /// stride.
 fn block(name: &str, input: i64, convs: &[(i64, i64)], stride: i64) -> Block {
     let mut main = Vec::new();
-    let (mut channels, mut pending) = (input, stride);
+    let mut channels = input;
+    // v1.5: the stride waits for the first 3×3 convolution.
+    let mut pending = stride;
     for (i, &(kernel, output)) in convs.iter().enumerate() {
         let step = if kernel == 3 {
             std::mem::replace(&mut pending, 1)
         } else {
             1
         };
+        // The last one's comes after the sum with the shortcut.
         let activation = if i + 1 == convs.len() {
             Activation::None
         } else {
             Activation::Relu
         };
-        let (conv, norm) = (
+        main.push(unit(
             format!("{name}.conv{}", i + 1),
             format!("{name}.bn{}", i + 1),
-        );
-        main.push(unit(
-            conv,
-            norm,
             [channels, output, kernel, step],
             activation,
         ));
@@ -66,13 +65,9 @@ fn block(name: &str, input: i64, convs: &[(i64, i64)], stride: i64) -> Block {
     let shortcut = if stride == 1 && input == channels {
         Shortcut::Identity
     } else {
-        let (conv, norm) = (
+        Shortcut::Projection(unit(
             format!("{name}.downsample.0"),
             format!("{name}.downsample.1"),
-        );
-        Shortcut::Projection(unit(
-            conv,
-            norm,
             [input, channels, 1, stride],
             Activation::None,
         ))
@@ -127,12 +122,12 @@ pub(crate) fn wide_resnet50_2() -> Architecture {
     })
 }
 
-/// ResNet-18: two 3×3 convolutions a block.
+/// ResNet-18: two 3×3 convolutions per block.
 pub(crate) fn resnet18() -> Architecture {
     resnet(64, [2, 2, 2, 2], |w| vec![(3, w), (3, w)])
 }
 
-/// ResNet-18 with an eighth of the channels and one block a layer.
+/// ResNet-18 with an eighth of the channels and one block per layer.
 pub(crate) fn miniature() -> Architecture {
     resnet(8, [1, 1, 1, 1], |w| vec![(3, w), (3, w)])
 }

@@ -40,6 +40,7 @@ pub fn torch_kind(precision: Precision) -> Kind {
 /// # Errors
 /// [`NnError::Shape`] unless the tensor has four dimensions.
 pub fn channels_last(tensor: &Tensor) -> Result<Tensor, NnError> {
+    // By permutations: tch has no call for libtorch's memory formats, and strides are all they are.
     if tensor.dim() != 4 {
         return Err(NnError::Shape {
             what: "channels-last",

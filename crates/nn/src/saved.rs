@@ -11,8 +11,8 @@ use tch::Tensor;
 /// The input under which a model keeps the digest of its backbone's weights.
 const BACKBONE_WEIGHTS: &str = "backbone weights";
 
-/// A fitted model as bytes: a JSON header and a safetensors file. Whoever holds it decides about
-/// files.
+/// A fitted model as bytes: a JSON header and a safetensors file. Whoever holds it decides where it is
+/// stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedModel {
     /// What the model is: kind, schema version, parameters, digests of its inputs and of `tensors`.
@@ -47,7 +47,7 @@ impl SavedModel {
     /// their meaning.
     ///
     /// # Errors
-    /// [`NnError::Saved`] if the parameters are no JSON, else libtorch's.
+    /// [`NnError::Saved`] if the parameters cannot be written as JSON, else libtorch's.
     pub fn new<P: Serialize>(
         kind: &str,
         schema: u32,
@@ -103,9 +103,10 @@ impl SavedModel {
     /// # Errors
     /// [`NnError::Saved`] saying what does not fit.
     pub fn open<P: DeserializeOwned>(&self, kind: &str, schema: u32) -> Result<Opened<P>, NnError> {
-        let bad = |e: &dyn std::fmt::Display| NnError::Saved(format!("header of {kind}: {e}"));
+        // Parameters come later: those of another kind or schema would not parse, and the reason that
+        // helps is kind or schema.
         let header: Header<serde_json::Value> =
-            serde_json::from_str(&self.header).map_err(|e| bad(&e))?;
+            serde_json::from_str(&self.header).map_err(|e| damaged_header(kind, &e))?;
         if (header.kind.as_str(), header.schema) != (kind, schema) {
             return Err(NnError::Saved(format!(
                 "it is {} schema {}, expected {kind} schema {schema}; fit it again",
@@ -120,13 +121,18 @@ impl SavedModel {
                 header.tensors.short()
             )));
         }
-        let parameters = serde_json::from_value(header.parameters).map_err(|e| bad(&e))?;
+        let parameters =
+            serde_json::from_value(header.parameters).map_err(|e| damaged_header(kind, &e))?;
         Ok(Opened {
             parameters,
             inputs: header.inputs,
             tensors: read_tensors(&self.tensors)?,
         })
     }
+}
+
+fn damaged_header(kind: &str, error: &serde_json::Error) -> NnError {
+    NnError::Saved(format!("header of {kind}: {error}"))
 }
 
 impl<P> Opened<P> {

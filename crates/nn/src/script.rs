@@ -34,7 +34,7 @@ pub fn write_torchscript(
 /// Runs a TorchScript file on an input, on the processor.
 ///
 /// # Errors
-/// libtorch's, e.g. for a file that is none.
+/// libtorch's, e.g. for a file that is not TorchScript.
 pub fn run_torchscript(path: &Path, input: &Tensor) -> Result<Tensor, NnError> {
     let module = CModule::load(path)?;
     Ok(tch::no_grad(|| module.forward_ts(&[input]))?)

@@ -1,5 +1,5 @@
-//! What the tests of detectors and classifiers share: images, splits, an interruption. Not for
-//! anything but tests.
+//! What the tests of detectors and classifiers share: images, splits, an interruption. Only for
+//! tests.
 
 use crate::golden::uniform;
 use segad_core::{
@@ -22,7 +22,8 @@ impl Texture {
     /// # Errors
     /// For a name that begins with `gone`.
     pub fn image(self, name: &str) -> Result<Image, BoxError> {
-        let (side, length) = (self.0, self.0 / 4);
+        let side = self.0;
+        let length = side / 4;
         if name.starts_with("gone") {
             return Err("no such file".into());
         }
@@ -33,22 +34,18 @@ impl Texture {
             .bytes()
             .fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
         let free = side - length + 1;
-        let (top, left) = (salt as usize / 7 % free, salt as usize / 311 % free);
+        let top = salt as usize / 7 % free;
+        let left = salt as usize / 311 % free;
         let bad = name.contains("bad");
-        let pixel = |i: usize| {
+        let mut grey = Vec::with_capacity(side * side);
+        for i in 0..side * side {
             let inside = (top..top + length).contains(&(i / side))
                 && (left..left + length).contains(&(i % side));
-            if bad && inside {
-                return 240;
-            }
             let noise = 32.0 * (uniform(name, i) + 0.5);
-            (i % 8 * 20) as u8 + noise as u8
-        };
-        Ok(Image::from_grey(
-            side,
-            side,
-            &(0..side * side).map(pixel).collect::<Vec<_>>(),
-        )?)
+            let texture = (i % 8 * 20) as u8 + noise as u8;
+            grey.push(if bad && inside { 240 } else { texture });
+        }
+        Ok(Image::from_grey(side, side, &grey)?)
     }
 
     /// The image of this name with a white block at rows and columns `from`…`to` − 1.
@@ -72,17 +69,16 @@ impl ImageLoader for Texture {
 
 /// Samples of these names; `bad` in a name is its label.
 pub fn samples(names: &[&str]) -> Vec<Sample> {
-    let label = |n: &str| {
-        if n.contains("bad") {
+    let mut samples = Vec::with_capacity(names.len());
+    for &name in names {
+        let label = if name.contains("bad") {
             Label::Bad
         } else {
             Label::Good
-        }
-    };
-    names
-        .iter()
-        .map(|n| Sample::new(ImageId::new(*n), label(n)))
-        .collect()
+        };
+        samples.push(Sample::new(ImageId::new(name), label));
+    }
+    samples
 }
 
 /// Asks a training to stop after some steps.

@@ -11,8 +11,8 @@ use tch::{Kind, Tensor};
 const MOMENTUM: f64 = 0.1;
 
 /// A backbone whose weights are trained, up to and including one tap: f32 variables of a store
-/// under the published names, batch normalisation a layer of its own. For a frozen one there is
-/// [`Backbone`](crate::Backbone).
+/// under the published names, batch normalisation a layer of its own. [`Backbone`](crate::Backbone)
+/// is the frozen one.
 ///
 /// ```
 /// use segad_core::{Device, Precision, Seed};
@@ -68,15 +68,15 @@ impl TrainableBackbone {
         for parameter in kind.parameters(Some(through))? {
             let value = weights.get(&parameter.name)?;
             let variable = variable(path, &parameter)?;
+            // In place, so that the store trains the very tensor that the layers hold.
             tch::no_grad(|| variable.shallow_clone().f_copy_(value))?;
             state.insert(parameter.name, variable);
         }
         let architecture = kind.architecture();
-        let make = |unit: &Unit| Trained::new(unit, &state);
         let mut layers = Vec::new();
         for stage in &architecture.stages {
             for layer in &stage.layers {
-                layers.push(Built::new(layer, &make)?);
+                layers.push(Built::new(layer, &|unit| Trained::new(unit, &state))?);
             }
             if stage.tap == through {
                 break;
@@ -94,7 +94,7 @@ impl TrainableBackbone {
     /// Features of N×3×H×W, normalised as [`BackboneKind::preprocess`] does:
     /// N×C×⌈H/stride⌉×⌈W/stride⌉, with their graph. With `train`, batch normalisation takes the
     /// statistics of this batch, and the running ones move by a tenth towards them; else the
-    /// running ones stand.
+    /// running ones are used.
     ///
     /// # Errors
     /// [`NnError::Shape`] for another shape, else libtorch's.
@@ -107,25 +107,9 @@ impl TrainableBackbone {
                 expected: "N×3×H×W with N, H, W ≥ 1".into(),
             });
         }
-        let run = |t: &Trained, x: &Tensor| {
-            let y = convolve(&t.unit, x, &t.weight, None)?;
-            let (weight, bias) = (Some(&t.scale), Some(&t.shift));
-            let (mean, variance) = (Some(&t.mean), Some(&t.variance));
-            let y = y.f_batch_norm(
-                weight,
-                bias,
-                mean,
-                variance,
-                train,
-                MOMENTUM,
-                self.epsilon,
-                true,
-            )?;
-            activate(y, t.unit.activation)
-        };
         let mut x = channels_last(images)?;
         for layer in &self.layers {
-            x = layer.forward(x, &run)?;
+            x = layer.forward(x, &|unit: &Trained, x| unit.forward(x, self.epsilon, train))?;
         }
         Ok(x)
     }
@@ -184,26 +168,41 @@ fn variable(path: &Path<'_>, parameter: &Parameter) -> Result<Tensor, NnError> {
 
 impl Trained {
     fn new(unit: &Unit, state: &BTreeMap<String, Tensor>) -> Result<Self, NnError> {
-        let take = |stem: &str, part: &str| {
-            let name = format!("{stem}.{part}");
-            let missing = || NnError::WeightNames {
-                network: "backbone".into(),
-                missing: vec![name.clone()],
-                unexpected: vec![],
-            };
-            state
-                .get(&name)
-                .map(Tensor::shallow_clone)
-                .ok_or_else(missing)
-        };
         Ok(Self {
-            weight: take(&unit.conv, "weight")?,
-            scale: take(&unit.norm, "weight")?,
-            shift: take(&unit.norm, "bias")?,
-            mean: take(&unit.norm, "running_mean")?,
-            variance: take(&unit.norm, "running_var")?,
+            weight: take(state, &unit.conv, "weight")?,
+            scale: take(state, &unit.norm, "weight")?,
+            shift: take(state, &unit.norm, "bias")?,
+            mean: take(state, &unit.norm, "running_mean")?,
+            variance: take(state, &unit.norm, "running_var")?,
             unit: unit.clone(),
         })
+    }
+
+    fn forward(&self, x: &Tensor, epsilon: f64, train: bool) -> Result<Tensor, NnError> {
+        let y = convolve(&self.unit, x, &self.weight, None)?;
+        let y = y.f_batch_norm(
+            Some(&self.scale),
+            Some(&self.shift),
+            Some(&self.mean),
+            Some(&self.variance),
+            train,
+            MOMENTUM,
+            epsilon,
+            true,
+        )?;
+        activate(y, self.unit.activation)
+    }
+}
+
+fn take(state: &BTreeMap<String, Tensor>, stem: &str, part: &str) -> Result<Tensor, NnError> {
+    let name = format!("{stem}.{part}");
+    match state.get(&name) {
+        Some(tensor) => Ok(tensor.shallow_clone()),
+        None => Err(NnError::WeightNames {
+            network: "backbone".into(),
+            missing: vec![name],
+            unexpected: vec![],
+        }),
     }
 }
 

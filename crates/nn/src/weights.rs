@@ -52,20 +52,21 @@ impl Weights {
         let mut tensors = read_tensors(bytes)?;
         tensors.retain(|name, _| !name.ends_with("num_batches_tracked"));
         for (name, tensor) in &mut tensors {
-            let bad = |problem: String| NnError::WeightValues {
+            let kind = tensor.kind();
+            let floats = [Kind::Half, Kind::BFloat16, Kind::Float, Kind::Double];
+            *tensor = tensor.f_to_kind(Kind::Float)?;
+            // After narrowing: an f64 beyond f32 is an infinity now.
+            let problem = if !floats.contains(&kind) {
+                format!("holds {kind:?}")
+            } else if !to_vec(tensor)?.iter().all(|v| v.is_finite()) {
+                "holds NaN or an infinity".to_owned()
+            } else {
+                continue;
+            };
+            return Err(NnError::WeightValues {
                 name: name.clone(),
                 problem,
-            };
-            if !matches!(
-                tensor.kind(),
-                Kind::Half | Kind::BFloat16 | Kind::Float | Kind::Double
-            ) {
-                return Err(bad(format!("holds {:?}", tensor.kind())));
-            }
-            *tensor = tensor.f_to_kind(Kind::Float)?;
-            if !to_vec(tensor)?.iter().all(|v| v.is_finite()) {
-                return Err(bad("holds NaN or an infinity".into()));
-            }
+            });
         }
         Ok(Self {
             tensors,
@@ -83,25 +84,9 @@ impl Weights {
     pub fn random(kind: BackboneKind, through: Option<&str>, seed: Seed) -> Result<Self, NnError> {
         let mut hasher = KeyHasher::new("random weights", 1);
         hasher.field("backbone", &kind).field("seed", &seed);
-        let make = |p: &Parameter| {
-            let mut rng = seed.derive(&p.name).rng();
-            let (scale, offset) = match p.shape.len() {
-                0 | 1 if p.name.ends_with("weight") || p.name.ends_with("running_var") => {
-                    (0.0, 1.0)
-                }
-                0 | 1 => (0.0, 0.0),
-                _ => (
-                    (24.0 / p.shape[1..].iter().product::<i64>() as f64).sqrt(),
-                    0.0,
-                ),
-            };
-            let unit = |v: u32| f64::from(v) / 4_294_967_296.0 - 0.5;
-            let values: Vec<f32> = (0..p.numel())
-                .map(|_| (offset + scale * unit(rng.next_u32())) as f32)
-                .collect();
-            from_slice(&values, &p.shape)
-        };
-        Self::made(kind, through, hasher.finish(), make)
+        Self::from_parameters(kind, through, hasher.finish(), |p| {
+            random_parameter(p, seed)
+        })
     }
 
     /// The weights of a backbone of which no trained ones exist: [`Weights::random`] of seed 0 for
@@ -124,12 +109,12 @@ impl Weights {
         let digest = KeyHasher::new("golden weights", 1)
             .field("backbone", &kind)
             .finish();
-        Self::made(kind, through, digest, |p| {
+        Self::from_parameters(kind, through, digest, |p| {
             golden::parameter(&p.name, &p.shape)
         })
     }
 
-    fn made(
+    fn from_parameters(
         kind: BackboneKind,
         through: Option<&str>,
         digest: Key,
@@ -146,11 +131,14 @@ impl Weights {
     /// Those whose names begin with `prefix`, without it; the digest stays that of the whole.
     #[must_use]
     pub fn below(&self, prefix: &str) -> Self {
-        let inner = |(k, v): (&String, &Tensor)| {
-            Some((k.strip_prefix(prefix)?.to_owned(), v.shallow_clone()))
-        };
+        let mut tensors = BTreeMap::new();
+        for (name, tensor) in &self.tensors {
+            if let Some(rest) = name.strip_prefix(prefix) {
+                tensors.insert(rest.to_owned(), tensor.shallow_clone());
+            }
+        }
         Self {
-            tensors: self.tensors.iter().filter_map(inner).collect(),
+            tensors,
             digest: self.digest,
         }
     }
@@ -179,8 +167,8 @@ impl Weights {
         )
     }
 
-    /// As [`Weights::check`], for any network: `required` must be there, `known` may be, nothing
-    /// else.
+    /// As [`Weights::check`], for any network: all of `required`, perhaps some of `known`,
+    /// nothing else.
     ///
     /// # Errors
     /// [`NnError::WeightNames`] and [`NnError::WeightShape`].
@@ -195,15 +183,17 @@ impl Weights {
             .chain(required)
             .map(|p| (p.name.as_str(), p))
             .collect();
-        let missing = required
+        let missing: Vec<String> = required
             .iter()
-            .filter(|p| !self.tensors.contains_key(&p.name));
-        let missing: Vec<String> = missing.map(|p| p.name.clone()).collect();
-        let unexpected = self
+            .filter(|p| !self.tensors.contains_key(&p.name))
+            .map(|p| p.name.clone())
+            .collect();
+        let unexpected: Vec<String> = self
             .tensors
             .keys()
-            .filter(|name| !shapes.contains_key(name.as_str()));
-        let unexpected: Vec<String> = unexpected.cloned().collect();
+            .filter(|name| !shapes.contains_key(name.as_str()))
+            .cloned()
+            .collect();
         if !missing.is_empty() || !unexpected.is_empty() {
             return Err(NnError::WeightNames {
                 network: network.to_owned(),
@@ -233,6 +223,28 @@ impl Weights {
             unexpected: vec![],
         })
     }
+}
+
+/// See [`Weights::random`]. Each parameter has a stream of its own, so that a network that ends
+/// earlier has the same values up to there.
+fn random_parameter(parameter: &Parameter, seed: Seed) -> Result<Tensor, NnError> {
+    let Parameter { name, shape, .. } = parameter;
+    let mut rng = seed.derive(name).rng();
+    let (scale, offset) = match shape.len() {
+        0 | 1 if name.ends_with("weight") || name.ends_with("running_var") => (0.0, 1.0),
+        0 | 1 => (0.0, 0.0),
+        // Uniform numbers of width w have the variance w²/12.
+        _ => {
+            let fan_in = shape[1..].iter().product::<i64>() as f64;
+            ((24.0 / fan_in).sqrt(), 0.0)
+        }
+    };
+    let mut values = Vec::new();
+    for _ in 0..parameter.numel() {
+        let unit = f64::from(rng.next_u32()) / 4_294_967_296.0 - 0.5;
+        values.push((offset + scale * unit) as f32);
+    }
+    from_slice(&values, shape)
 }
 
 /// Every tensor of a safetensors file, as stored, on the CPU.

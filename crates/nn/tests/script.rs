@@ -97,7 +97,7 @@ fn other_interfaces_are_named() {
     let m = said(sam.logits(&image(), 2));
     assert!(m.contains("1 tensors") && m.contains("points"), "{m}");
     let m = said(pair.logits(&image(), 2));
-    assert!(m.contains("no tensor"), "{m}");
+    assert!(m.contains("did not give a tensor"), "{m}");
     let (points, labels) = (
         from_slice(&[0.0; 6], &[1, 1, 3, 2]).unwrap(),
         from_slice(&[1.0; 3], &[1, 1, 3]).unwrap(),
@@ -111,7 +111,7 @@ fn other_interfaces_are_named() {
     assert!(said(threshold.logits(&nan, 2)).contains("not finite"));
     let m = said(ScriptModule::from_bytes(b"no archive at all", Device::Cpu));
     assert!(
-        m.starts_with("TorchScript module: no TorchScript archive"),
+        m.starts_with("TorchScript module: not a TorchScript archive"),
         "{m}"
     );
 }

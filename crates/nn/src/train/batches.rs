@@ -2,8 +2,8 @@ use super::TrainError;
 use rand::Rng;
 use segad_core::Seed;
 
-/// Says which samples each step sees. The answer depends on epoch and step alone, so that a
-/// training can go on from any step without replaying those before.
+/// Says which samples each step sees. The answer depends only on epoch and step, so that a
+/// training can resume at any step without replaying those before.
 pub trait Sampler {
     /// Steps of one epoch, at least 1.
     fn steps_per_epoch(&self) -> u64;
@@ -12,7 +12,7 @@ pub trait Sampler {
     fn batch(&mut self, epoch: u64, step: u64) -> Vec<usize>;
 }
 
-/// All samples once an epoch, in an order drawn anew for each epoch.
+/// All samples once per epoch, in an order drawn anew for each epoch.
 ///
 /// ```
 /// use segad_core::Seed;
@@ -26,6 +26,7 @@ pub trait Sampler {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ShuffledBatches {
+    samples: usize,
     batch: usize,
     per_epoch: u64,
     seed: Seed,
@@ -54,13 +55,13 @@ impl ShuffledBatches {
         if per_epoch == 0 || batch == 0 {
             return Err(TrainError::TooFewSamples { samples, batch });
         }
-        let order = (0..samples).collect();
         Ok(Self {
+            samples,
             batch,
             per_epoch: per_epoch as u64,
             seed,
             epoch: None,
-            order,
+            order: Vec::new(),
         })
     }
 }
@@ -72,7 +73,10 @@ impl Sampler for ShuffledBatches {
 
     fn batch(&mut self, epoch: u64, step: u64) -> Vec<usize> {
         if self.epoch != Some(epoch) {
-            self.order.iter_mut().enumerate().for_each(|(i, o)| *o = i);
+            // From the natural order, not from the last epoch's: an epoch's order must not depend on
+            // which epochs were asked for before.
+            self.order.clear();
+            self.order.extend(0..self.samples);
             shuffle(&mut self.order, self.seed.derive(&format!("epoch {epoch}")));
             self.epoch = Some(epoch);
         }
@@ -85,6 +89,7 @@ impl Sampler for ShuffledBatches {
 pub fn shuffle<T>(items: &mut [T], seed: Seed) {
     let mut rng = seed.rng();
     for i in (1..items.len()).rev() {
+        // The high half of a 128-bit product is even over 0…i up to 2⁻⁶⁴·i, without a division.
         let j = (u128::from(rng.next_u64()) * (i as u128 + 1)) >> 64;
         items.swap(i, j as usize);
     }

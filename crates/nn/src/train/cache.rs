@@ -3,7 +3,7 @@ use segad_core::Precision;
 use tch::{Device, Kind, Tensor};
 
 /// What a frozen network makes of each sample, kept in memory as far as a budget goes and worked
-/// out again where it does not. Each sample is worked out by itself, so that batches are the same
+/// out again where it does not. Each sample is worked out on its own, so that batches are the same
 /// bit for bit whatever is kept.
 pub struct FrozenCache<'a, E> {
     compute: Box<dyn FnMut(usize) -> Result<Vec<Tensor>, E> + 'a>,
@@ -46,14 +46,19 @@ impl<'a, E: From<NnError>> FrozenCache<'a, E> {
             rows.push(self.sample(i)?);
         }
         let parts = rows.first().ok_or(NnError::EmptyBatch)?.len();
-        let stack = |k: usize| -> Result<Tensor, NnError> {
-            let column: Vec<&Tensor> = rows.iter().filter_map(|r| r.get(k)).collect();
-            Ok(Tensor::f_cat(&column, 0)?
-                .f_to_device(self.device)?
-                .f_to_kind(Kind::Float)?
-                .f_contiguous()?)
-        };
-        Ok((0..parts).map(stack).collect::<Result<_, _>>()?)
+        let mut batch = Vec::with_capacity(parts);
+        for part in 0..parts {
+            let column: Vec<&Tensor> = rows.iter().filter_map(|r| r.get(part)).collect();
+            batch.push(self.stack(&column)?);
+        }
+        Ok(batch)
+    }
+
+    fn stack(&self, column: &[&Tensor]) -> Result<Tensor, NnError> {
+        Ok(Tensor::f_cat(column, 0)?
+            .f_to_device(self.device)?
+            .f_to_kind(Kind::Float)?
+            .f_contiguous()?)
     }
 
     /// Number of samples that are kept.
@@ -62,26 +67,33 @@ impl<'a, E: From<NnError>> FrozenCache<'a, E> {
     }
 
     fn sample(&mut self, i: usize) -> Result<Vec<Tensor>, E> {
-        let share = |list: &[Tensor]| list.iter().map(Tensor::shallow_clone).collect();
         if let Some(list) = self.kept.get(i).ok_or(NnError::EmptyBatch)? {
-            return Ok(share(list));
+            return Ok(shared(list));
         }
         // A training's autocast must not reach a frozen network, which is the same in training and
         // scoring.
         let compute = &mut self.compute;
         let list = autocast(self.device, Precision::F32, || tch::no_grad(|| compute(i)))?;
-        let list = list
-            .iter()
-            .map(|t| Ok(t.f_to_device(Device::Cpu)?.f_to_kind(self.kind)?));
-        let list: Vec<Tensor> = list.collect::<Result<_, NnError>>()?;
+        // Rounded also where it is not kept, so that the budget changes no value.
+        let mut rounded = Vec::with_capacity(list.len());
+        for tensor in list {
+            let tensor = tensor.f_to_device(Device::Cpu).map_err(NnError::from)?;
+            rounded.push(tensor.f_to_kind(self.kind).map_err(NnError::from)?);
+        }
+        let list = rounded;
         let size = self.kind.elt_size_in_bytes() as u64;
         let bytes: u64 = list.iter().map(|t| t.numel() as u64 * size).sum();
         if bytes <= self.left {
             self.left -= bytes;
-            self.kept[i] = Some(share(&list));
+            self.kept[i] = Some(shared(&list));
         }
         Ok(list)
     }
+}
+
+/// The same tensors, their memory shared.
+fn shared(list: &[Tensor]) -> Vec<Tensor> {
+    list.iter().map(Tensor::shallow_clone).collect()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ const SCHEMA: u32 = 1;
 /// The one entry of the file's metadata.
 const ENTRY: &str = "segad checkpoint";
 
-/// Where a training stands, beside its tensors. Random streams are functions of the step, so the
+/// How far a training has come, besides its tensors. Random streams are functions of the step, so the
 /// step is their state.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Position {
@@ -84,6 +84,7 @@ impl safetensors::View for Bytes {
 }
 
 fn digest<'a>(parts: impl Iterator<Item = (&'a str, &'a [usize], &'a [u8])>) -> Key {
+    // Sorted, because a safetensors file has an order of its own.
     let mut parts: Vec<_> = parts.collect();
     parts.sort_unstable_by_key(|p| p.0);
     let mut hasher = KeyHasher::new("checkpoint", SCHEMA);
@@ -98,14 +99,9 @@ fn digest<'a>(parts: impl Iterator<Item = (&'a str, &'a [usize], &'a [u8])>) -> 
 impl Checkpoint {
     /// The checkpoint called `name` in `folder`.
     pub fn new(folder: &Path, name: &str, identity: Key) -> Self {
-        let plain = |c: char| {
-            if c.is_ascii_alphanumeric() || c == '-' {
-                c
-            } else {
-                '_'
-            }
-        };
-        let file: String = name.chars().map(plain).collect();
+        // Names may hold spaces and slashes.
+        let is_other = |c: char| !c.is_ascii_alphanumeric() && c != '-';
+        let file = name.replace(is_other, "_");
         Self {
             path: folder.join(format!("{file}.safetensors")),
             identity,
@@ -173,12 +169,13 @@ impl Checkpoint {
         let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&e))?;
         let (_, meta) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
         let entry = meta.metadata().as_ref().and_then(|m| m.get(ENTRY));
-        let entry = entry.ok_or_else(|| damaged(&"it is no checkpoint of a training"))?;
+        let entry = entry.ok_or_else(|| damaged(&"it is not a checkpoint of a training"))?;
         let entry: Entry = serde_json::from_str(entry).map_err(|e| damaged(&e))?;
+        // Refused, not ignored: whoever points at the folder of another training should know it.
         if (entry.schema, entry.identity) != (SCHEMA, self.identity) {
             return Err(self.error(
-                "belongs to another training (other parameters, seed, data or version); delete it to train from \
-                 the start",
+                "belongs to another training (other parameters, seed, data or version); delete it \
+                 to train from the start",
             ));
         }
         let parts: Vec<_> = file.iter().collect();
@@ -197,6 +194,7 @@ impl Checkpoint {
             }
             let value = Tensor::f_from_data_size(view.data(), &shape, Kind::Float)
                 .map_err(NnError::from)?;
+            // In place: the network's layers hold these very variables.
             tensor.shallow_clone().f_copy_(&value)?;
         }
         Ok(Some(entry.position))

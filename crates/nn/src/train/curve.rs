@@ -12,7 +12,10 @@ pub(super) struct Recorder {
 impl Recorder {
     pub fn add(&mut self, name: &str, value: f64) {
         match self.open.iter_mut().find(|o| o.0 == name) {
-            Some(o) => (o.1, o.2) = (o.1 + value, o.2 + 1),
+            Some(open) => {
+                open.1 += value;
+                open.2 += 1;
+            }
             None => self.open.push((name.to_owned(), value, 1)),
         }
     }

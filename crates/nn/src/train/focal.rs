@@ -23,6 +23,7 @@ pub fn focal_loss(
     gamma: f64,
 ) -> Result<Tensor, NnError> {
     let z = logits.f_to_kind(Kind::Float)?;
+    // From logits, because σ(z) rounds to 1 in f32 from z ≈ 17 on, and ln(1 − 1) is infinite.
     // −ln pₜ without overflow, and 1 − pₜ = σ(−z) for bad, σ(z) for good.
     let nll = z.f_binary_cross_entropy_with_logits(
         targets,

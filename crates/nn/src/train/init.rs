@@ -17,7 +17,7 @@ pub enum Initial {
 }
 
 /// Sets every variable of a store, trained or not, to what `choose` says of its name and shape; a
-/// variable's numbers depend on the seed and its name alone, not on libtorch's generator.
+/// variable's numbers depend only on the seed and its name, not on libtorch's generator.
 ///
 /// # Errors
 /// libtorch's.
@@ -46,38 +46,38 @@ pub fn pytorch_default(store: &VarStore) -> impl Fn(&str, &[i64]) -> Initial + u
         .collect();
     move |name, shape| {
         let (stem, part) = name.rsplit_once('.').unwrap_or(("", name));
-        let within = |weight: &[i64]| match weight.len() {
-            2 | 4 => Some(1.0 / (weight[1..].iter().product::<i64>() as f64).sqrt()),
-            _ => None,
-        };
-        let sibling = || {
-            shapes
-                .get(&format!("{stem}.weight"))
-                .and_then(|w| within(w))
-        };
         match part {
-            "weight" => within(shape).map_or(Initial::Constant(1.0), Initial::Uniform),
+            "weight" => bound(shape).map_or(Initial::Constant(1.0), Initial::Uniform),
             "running_var" => Initial::Constant(1.0),
-            "bias" => sibling().map_or(Initial::Constant(0.0), Initial::Uniform),
+            // A bias has no fan-in of its own; its layer's weight has.
+            "bias" => {
+                let weight = shapes.get(&format!("{stem}.weight"));
+                let bound = weight.and_then(|w| bound(w));
+                bound.map_or(Initial::Constant(0.0), Initial::Uniform)
+            }
             _ => Initial::Constant(0.0),
         }
     }
 }
 
+/// 1/√fan-in of the weight of a linear or convolutional layer.
+fn bound(weight: &[i64]) -> Option<f64> {
+    matches!(weight.len(), 2 | 4).then(|| 1.0 / (weight[1..].iter().product::<i64>() as f64).sqrt())
+}
+
 fn draw(initial: Initial, shape: &[i64], seed: Seed) -> Result<Tensor, NnError> {
     let n = shape.iter().product::<i64>() as usize;
     let mut rng = seed.rng();
-    let mut unit = || uniform(&mut rng, 0.0, 1.0);
     let values: Vec<f32> = match initial {
         Initial::Constant(c) => vec![c as f32; n],
         Initial::Uniform(bound) => (0..n)
-            .map(|_| ((2.0 * unit() - 1.0) * bound) as f32)
+            .map(|_| ((2.0 * uniform(&mut rng, 0.0, 1.0) - 1.0) * bound) as f32)
             .collect(),
         Initial::Normal(deviation) => (0..n)
             .map(|_| {
-                // Box and Muller; 1 − u is never 0.
-                let radius = (-2.0 * (1.0 - unit()).ln()).sqrt();
-                (deviation * radius * (std::f64::consts::TAU * unit()).cos()) as f32
+                let (radius, cosine) = normal_factors(&mut rng);
+                // From left to right: the order of products is part of the numbers.
+                (deviation * radius * cosine) as f32
             })
             .collect(),
     };
@@ -89,12 +89,22 @@ pub fn uniform(rng: &mut impl Rng, low: f64, high: f64) -> f64 {
     low + (high - low) * (f64::from(rng.next_u32()) / 4_294_967_296.0)
 }
 
+/// Two factors whose product is a number from N(0, 1), by Box and Muller. The second number that a
+/// pair of uniform ones could give is not used, so that each draw takes two steps of the generator.
+pub(super) fn normal_factors(rng: &mut impl Rng) -> (f64, f64) {
+    // 1 − u is never 0, and ln 0 would be infinite.
+    let radius = (-2.0 * (1.0 - uniform(rng, 0.0, 1.0)).ln()).sqrt();
+    let cosine = (std::f64::consts::TAU * uniform(rng, 0.0, 1.0)).cos();
+    (radius, cosine)
+}
+
 /// Dropout with a mask from a seed: each value becomes 0 with probability `rate`, else itself/(1 −
 /// rate).
 ///
 /// # Errors
 /// libtorch's.
 pub fn dropout(x: &Tensor, rate: f64, seed: Seed) -> Result<Tensor, NnError> {
+    // Compared as integers: the mask is the same on every processor.
     let limit = (rate.clamp(0.0, 1.0) * 4_294_967_296.0) as u64;
     let keep = if rate < 1.0 {
         (1.0 / (1.0 - rate)) as f32

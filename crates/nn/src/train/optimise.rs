@@ -34,29 +34,23 @@ impl Slot {
         gradient: &Tensor,
     ) -> Result<(), TrainError> {
         self.updates += 1;
-        let decayed = |decay: f64| -> Result<Tensor, TrainError> {
-            Ok(if decay == 0.0 {
-                gradient.shallow_clone()
-            } else {
-                variable.f_mul_scalar(decay)?.f_add_(gradient)?
-            })
-        };
-        match (*optimiser, &mut self.second) {
-            (
-                Optimiser::Adam {
-                    betas: (b1, b2),
-                    epsilon,
-                    weight_decay,
-                },
-                Some(second),
-            ) => {
-                let g = decayed(weight_decay)?;
+        match *optimiser {
+            Optimiser::Adam {
+                betas: (b1, b2),
+                epsilon,
+                weight_decay,
+            } => {
+                let g = with_decay(gradient, variable, weight_decay)?;
+                let second = self.second.as_mut();
+                let second = second.expect("a slot of Adam has both means");
                 let _ = self.first.f_lerp_(&g, 1.0 - b1)?;
                 let _ = second.f_lerp_(&g.f_square()?, 1.0 - b2)?;
                 let t = self.updates as f64;
                 let step = rate / (1.0 - b1.powf(t));
+                // At the end of a cosine the rate is 0, and 1/step infinite.
                 if step > 0.0 {
-                    // w − step·m/(√v/√(1−β₂ᵗ) + ε), with the factor −1/step taken into the divisor.
+                    // w − step·m/(√v/√(1−β₂ᵗ) + ε), with the factor −1/step taken into the divisor,
+                    // as in PyTorch: one pass over the variable and the same roundings.
                     let scale = -1.0 / ((1.0 - b2.powf(t)).sqrt() * step);
                     let divisor = second
                         .f_sqrt()?
@@ -65,21 +59,25 @@ impl Slot {
                     let _ = variable.f_addcdiv_(&self.first, &divisor)?;
                 }
             }
-            (
-                Optimiser::Sgd {
-                    momentum,
-                    weight_decay,
-                },
-                _,
-            ) => {
-                let g = decayed(weight_decay)?;
+            Optimiser::Sgd {
+                momentum,
+                weight_decay,
+            } => {
+                let g = with_decay(gradient, variable, weight_decay)?;
                 let _ = self.first.f_mul_scalar_(momentum)?.f_add_(&g)?;
                 let _ = variable.f_sub_(&self.first.f_mul_scalar(rate)?)?;
             }
-            (Optimiser::Adam { .. }, None) => {}
         }
         Ok(())
     }
+}
+
+/// The gradient with the L2 penalty's, decay·w.
+fn with_decay(gradient: &Tensor, variable: &Tensor, decay: f64) -> Result<Tensor, TrainError> {
+    if decay == 0.0 {
+        return Ok(gradient.shallow_clone());
+    }
+    Ok(variable.f_mul_scalar(decay)?.f_add_(gradient)?)
 }
 
 /// Scales gradients so that the norm over all of them is at most `limit`: by limit/(norm + 1e-6)
@@ -89,6 +87,7 @@ pub(super) fn clip(gradients: &mut [Option<Tensor>], limit: f64) -> Result<(), T
     for g in gradients.iter().flatten() {
         square += g.f_norm()?.f_double_value(&[])?.powi(2);
     }
+    // The small term is PyTorch's, so that clipped steps are the published ones.
     let scale = limit / (square.sqrt() + 1e-6);
     if scale < 1.0 {
         for g in gradients.iter_mut().flatten() {

@@ -1,9 +1,9 @@
 use super::{TrainError, uniform};
 use crate::NnError;
-use segad_core::{Image, Seed, TrainLabelled};
+use segad_core::{BoxError, Image, Seed, TrainLabelled};
 use segad_imaging::{resize_bilinear, rotate_nearest};
 
-/// Training images at the size of a network's input, 8 bits a channel, kept in memory as far as a
+/// Training images at the size of a network's input, 8 bits per channel, kept in memory as far as a
 /// budget goes and loaded again where it does not.
 pub struct ResizedImages<'a> {
     train: &'a TrainLabelled<'a>,
@@ -26,7 +26,7 @@ impl<'a> ResizedImages<'a> {
     /// Image number `i`.
     ///
     /// # Errors
-    /// [`TrainError::Image`] for an image that cannot be read or is not there.
+    /// [`TrainError::Image`] for an image that cannot be read or does not exist.
     pub fn get(&mut self, i: usize) -> Result<Image, TrainError> {
         let Some(sample) = self.train.samples().get(i) else {
             let source = format!("there are {} images", self.train.len()).into();
@@ -38,18 +38,23 @@ impl<'a> ResizedImages<'a> {
         if let Some(image) = &self.kept[i] {
             return Ok(image.clone());
         }
-        let failed = |source| TrainError::Image {
+        let image = self.load(i).map_err(|source| TrainError::Image {
             id: sample.id.to_string(),
             source,
-        };
-        let image = self.train.load(i).map_err(failed)?;
-        let image = resize_bilinear(&image, self.side, self.side).map_err(|e| failed(e.into()))?;
+        })?;
+        // The first images are kept, not the last ones used: every epoch uses each once, and then
+        // the least recently used would always be the next one needed.
         let bytes = image.rgb().len() as u64;
         if bytes <= self.left {
             self.left -= bytes;
             self.kept[i] = Some(image.clone());
         }
         Ok(image)
+    }
+
+    fn load(&self, i: usize) -> Result<Image, BoxError> {
+        let image = self.train.load(i)?;
+        Ok(resize_bilinear(&image, self.side, self.side)?)
     }
 }
 
@@ -69,7 +74,7 @@ pub fn turned(image: &Image, seed: Seed) -> Result<Image, NnError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use segad_core::{BoxError, ImageId, ImageLoader, Label, Sample, TrainSplit};
+    use segad_core::{ImageId, ImageLoader, Label, Sample, TrainSplit};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     struct Squares(AtomicUsize);

@@ -57,7 +57,7 @@ impl From<Tensor> for Loss {
     }
 }
 
-/// What a training leaves beside the weights in the store.
+/// What a training leaves besides the weights in the store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trained {
     /// Steps done.
@@ -71,10 +71,10 @@ pub struct Trained {
 /// Trains the variables of a store that require gradients. The loss function runs under
 /// [`autocast`] of the context's precision; backward pass and update are f32.
 ///
-/// The weights are a function of the initial weights, plan, sampler, seed and loss function alone
+/// The weights are a function of only the initial weights, plan, sampler, seed and loss function
 /// (on one device and number of threads). With a checkpoint folder, the store, the optimiser's
 /// memory and the position are written there now and then, on cancellation and at the end; a later
-/// call goes on from there, to the same weights bit for bit. The last checkpoint stays, so that
+/// call resumes there, to the same weights bit for bit. The last checkpoint stays, so that
 /// nothing is lost until the result is stored; whoever owns the folder deletes it.
 ///
 /// # Errors
@@ -101,6 +101,7 @@ pub fn train<E: From<TrainError>>(
         }
         let index = training.position.step;
         let epoch = index / training.per_epoch;
+        // Samples and seeds are functions of the step, so nothing random has to be saved.
         let samples = sampler.batch(epoch, index % training.per_epoch);
         let seed = run.seed.derive(&format!("step {index}"));
         let step = Step {
@@ -109,6 +110,8 @@ pub fn train<E: From<TrainError>>(
             samples: &samples,
             seed,
         };
+        // Only the forward pass: the backward pass takes each operation's own kind, and updates of
+        // f32 variables in bf16 would lose small steps.
         let found = autocast(store.device(), run.ctx.precision, || loss(&step))?;
         let value = training.step(found)?;
         task.advance(1);
@@ -139,8 +142,10 @@ struct Training<'a> {
     checkpoint: Option<Checkpoint>,
     /// Whether steps were done since the last checkpoint.
     unwritten: bool,
-    /// When the last checkpoint was written, and after which step.
-    written: (Instant, Option<u64>),
+    /// When the last checkpoint was written, or would have been.
+    written_at: Instant,
+    /// After which step it was written.
+    written_step: Option<u64>,
 }
 
 #[expect(
@@ -151,10 +156,29 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// Everything that decides the weights, down to the variables' shapes.
+fn checkpoint_identity(run: &Run<'_>, per_epoch: u64, variables: &[(String, Tensor)]) -> Key {
+    let mut hasher = KeyHasher::new("training", super::REVISION);
+    hasher
+        .field("of", &run.identity)
+        .field("name", run.name)
+        .field("plan", run.plan)
+        .field("seed", &run.seed)
+        .field("precision", &run.ctx.precision)
+        .field("per_epoch", &per_epoch);
+    for (name, tensor) in variables {
+        hasher
+            .field(name, &tensor.size())
+            .field("trained", &tensor.requires_grad());
+    }
+    hasher.finish()
+}
+
 impl<'a> Training<'a> {
     fn new(store: &VarStore, per_epoch: u64, run: &'a Run<'a>) -> Result<Self, TrainError> {
         run.plan.check()?;
         let per_epoch = per_epoch.max(1);
+        // A store lists its variables in random order; checkpoints and clipping sum in this one.
         let mut variables: Vec<(String, Tensor)> = store.variables().into_iter().collect();
         variables.sort_by(|a, b| a.0.cmp(&b.0));
         if let Some((name, _)) = variables.iter().find(|(_, t)| t.kind() != Kind::Float) {
@@ -163,26 +187,15 @@ impl<'a> Training<'a> {
         let trainable: Vec<usize> = (0..variables.len())
             .filter(|&i| variables[i].1.requires_grad())
             .collect();
-        let slots = trainable
-            .iter()
-            .map(|&i| Slot::new(&run.plan.optimiser, &variables[i].1));
-        let slots = slots.collect::<Result<Vec<_>, _>>()?;
-        let mut hasher = KeyHasher::new("training", super::REVISION);
-        hasher
-            .field("of", &run.identity)
-            .field("name", run.name)
-            .field("plan", run.plan);
-        hasher
-            .field("seed", &run.seed)
-            .field("precision", &run.ctx.precision)
-            .field("per_epoch", &per_epoch);
-        for (name, tensor) in &variables {
-            hasher
-                .field(name, &tensor.size())
-                .field("trained", &tensor.requires_grad());
+        let mut slots = Vec::with_capacity(trainable.len());
+        for &i in &trainable {
+            slots.push(Slot::new(&run.plan.optimiser, &variables[i].1)?);
         }
-        let identity = hasher.finish();
         let total = run.plan.steps(per_epoch);
+        let checkpoint = run.ctx.checkpoints.as_ref().map(|folder| {
+            let identity = checkpoint_identity(run, per_epoch, &variables);
+            Checkpoint::new(folder, run.name, identity)
+        });
         Ok(Self {
             run,
             position: Position {
@@ -199,13 +212,10 @@ impl<'a> Training<'a> {
                 .record_every
                 .unwrap_or(total.div_ceil(POINTS))
                 .max(1),
-            checkpoint: run
-                .ctx
-                .checkpoints
-                .as_ref()
-                .map(|f| Checkpoint::new(f, run.name, identity)),
+            checkpoint,
             unwritten: false,
-            written: (now(), None),
+            written_at: now(),
+            written_step: None,
         })
     }
 
@@ -224,20 +234,21 @@ impl<'a> Training<'a> {
         tracing::info!(
             name = self.run.name,
             step,
-            "training goes on from a checkpoint"
+            "training resumes from a checkpoint"
         );
-        self.written.1 = Some(step);
+        self.written_step = Some(step);
         self.position = position;
         Ok(Some(step))
     }
 
     /// Loss to weights; gives the loss.
     fn step(&mut self, loss: Loss) -> Result<f64, TrainError> {
+        // Before the backward pass: one NaN would reach every weight, and the last checkpoint with it.
         let value = loss.total.f_double_value(&[])?;
-        self.finite("loss", value)?;
+        self.expect_finite("loss", value)?;
         for (name, part) in &loss.parts {
             let value = part.f_double_value(&[])?;
-            self.finite(name, value)?;
+            self.expect_finite(name, value)?;
             self.position.recorder.add(name, value);
         }
         self.position.recorder.add("loss", value);
@@ -249,6 +260,7 @@ impl<'a> Training<'a> {
             .map(|&i| &self.variables[i].1)
             .collect();
         let gradients = Tensor::f_run_backward(&[&loss.total], &inputs, false, false)?;
+        // Frees the graph, and with it all activations, before the update needs memory.
         drop(loss);
         // A variable that the loss does not depend on has no gradient.
         let mut gradients: Vec<Option<Tensor>> = gradients
@@ -276,7 +288,7 @@ impl<'a> Training<'a> {
         let by_steps = plan
             .checkpoint_steps
             .is_some_and(|n| step.is_multiple_of(n));
-        let due = by_steps || self.written.0.elapsed().as_secs_f64() >= plan.checkpoint_seconds;
+        let due = by_steps || self.written_at.elapsed().as_secs_f64() >= plan.checkpoint_seconds;
         if due || step == self.total {
             self.write()?;
         }
@@ -288,25 +300,25 @@ impl<'a> Training<'a> {
     fn write(&mut self) -> Result<(), TrainError> {
         for (name, tensor) in &self.variables {
             if tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
-                return self.finite(name, f64::NAN);
+                return self.expect_finite(name, f64::NAN);
             }
         }
         if let Some(checkpoint) = &self.checkpoint {
             self.position.updates = self.slots.iter().map(|s| s.updates).collect();
             let tensors = state(&self.variables, &self.trainable, &self.slots);
             checkpoint.write(&tensors, &self.position)?;
-            self.written.1 = Some(self.position.step);
+            self.written_step = Some(self.position.step);
         }
-        self.written.0 = now();
+        self.written_at = now();
         self.unwritten = false;
         Ok(())
     }
 
-    fn finite(&self, what: &str, value: f64) -> Result<(), TrainError> {
+    fn expect_finite(&self, what: &str, value: f64) -> Result<(), TrainError> {
         if value.is_finite() {
             return Ok(());
         }
-        let kept = match (&self.checkpoint, self.written.1) {
+        let kept = match (&self.checkpoint, self.written_step) {
             (Some(c), Some(step)) => {
                 format!(
                     "the last good checkpoint, of step {step}, is {}",
@@ -315,12 +327,11 @@ impl<'a> Training<'a> {
             }
             _ => "no checkpoint was written".to_owned(),
         };
-        let (name, step) = (self.run.name.to_owned(), self.position.step);
         Err(TrainError::Diverged {
-            name,
+            name: self.run.name.to_owned(),
             what: what.to_owned(),
             value,
-            step,
+            step: self.position.step,
             kept,
         })
     }

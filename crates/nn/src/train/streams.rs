@@ -1,8 +1,8 @@
 use super::{Sampler, TrainError, shuffle};
 use segad_core::Seed;
 
-/// An endless row of samples: fresh random orders of them, one behind the other. Within an order
-/// each sample comes once; what is taken at a time may span two orders. Any place can be asked for.
+/// An endless sequence of samples: fresh random orders of them, one after the other. Each order has
+/// every sample once; what is taken at a time may span two orders. Any place can be asked for.
 ///
 /// ```
 /// use segad_core::Seed;
@@ -50,12 +50,14 @@ impl Stream {
     }
 
     fn order(&mut self, pass: u64) -> &[usize] {
+        // One order is remembered: steps come in sequence, so the next place is mostly in it.
         if self.order.as_ref().is_none_or(|o| o.0 != pass) {
             let mut items = self.items.clone();
             shuffle(&mut items, self.seed.derive(&format!("pass {pass}")));
             self.order = Some((pass, items));
         }
-        self.order.as_ref().map_or(&[], |o| &o.1)
+        let (_, order) = self.order.as_ref().expect("it was drawn above");
+        order
     }
 }
 
@@ -69,7 +71,7 @@ pub struct BalancedBatches {
 }
 
 impl BalancedBatches {
-    /// From each group's samples so many a batch, in this order.
+    /// From each group's samples so many per batch, in this order.
     ///
     /// # Errors
     /// [`TrainError::TooFewSamples`] for a group without samples, or if nothing is drawn.
@@ -85,14 +87,13 @@ impl BalancedBatches {
                 batch,
             });
         }
-        let streams = groups.into_iter().enumerate().map(|(g, (items, count))| {
-            Ok((
-                Stream::new(items, seed.derive(&format!("group {g}")))?,
-                count,
-            ))
-        });
+        let mut streams = Vec::with_capacity(groups.len());
+        for (g, (items, count)) in groups.into_iter().enumerate() {
+            let stream = Stream::new(items, seed.derive(&format!("group {g}")))?;
+            streams.push((stream, count));
+        }
         Ok(Self {
-            groups: streams.collect::<Result<_, TrainError>>()?,
+            groups: streams,
             per_epoch,
         })
     }
@@ -104,6 +105,7 @@ impl Sampler for BalancedBatches {
     }
 
     fn batch(&mut self, epoch: u64, step: u64) -> Vec<usize> {
+        // Counted over all epochs: streams run on where the last epoch left them.
         let step = epoch * self.per_epoch + step;
         self.groups
             .iter_mut()

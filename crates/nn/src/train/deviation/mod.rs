@@ -8,7 +8,8 @@ mod settings;
 pub use network::{HeadedBackbone, published_parameters};
 pub use settings::{CommonSettings, deviation_plan};
 
-use super::{focal_loss, uniform};
+use super::focal_loss;
+use super::init::normal_factors;
 use crate::{NnError, from_slice};
 use segad_core::{CacheKey, KeyHasher, Seed};
 use serde::{Deserialize, Serialize};
@@ -63,15 +64,15 @@ impl Reference {
             Self::Sampled => {
                 let n = REFERENCE_SAMPLES as f64;
                 let mut rng = seed.rng();
-                let mut unit = || uniform(&mut rng, 0.0, 1.0);
-                let (mut sum, mut square) = (0.0, 0.0);
+                let mut sum = 0.0;
+                let mut square = 0.0;
                 for _ in 0..REFERENCE_SAMPLES {
-                    // Box and Muller; 1 − u is never 0.
-                    let radius = (-2.0 * (1.0 - unit()).ln()).sqrt();
-                    let r = radius * (std::f64::consts::TAU * unit()).cos();
+                    let (radius, cosine) = normal_factors(&mut rng);
+                    let r = radius * cosine;
                     sum += r;
                     square += r * r;
                 }
+                // The one-pass variance loses no digits that matter: the mean is near 0.
                 let mean = sum / n;
                 (mean, ((square - n * mean * mean) / (n - 1.0)).sqrt())
             }
@@ -79,7 +80,7 @@ impl Reference {
     }
 }
 
-/// How a score is judged: the loss of a batch, meant over its images.
+/// How a score is judged: the loss of a batch, averaged over its images.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Objective {
     /// Which loss.
@@ -98,11 +99,11 @@ impl Objective {
     /// images.
     ///
     /// # Errors
-    /// [`NnError::Shape`] unless there is one label a score and at least one, else libtorch's.
+    /// [`NnError::Shape`] unless there is one label per score and at least one, else libtorch's.
     pub fn loss(&self, scores: &Tensor, bad: &[bool], seed: Seed) -> Result<Tensor, NnError> {
         let n = bad.len() as i64;
         if scores.size() != [n] || n == 0 {
-            let expected = format!("[{n}], one score a label, at least one");
+            let expected = format!("[{n}], one score per label, at least one");
             return Err(NnError::Shape {
                 what: "scores of a loss",
                 actual: scores.size(),
@@ -118,6 +119,8 @@ impl Objective {
                 let d = scores.f_sub_scalar(mean)?.f_div_scalar(deviation)?;
                 let good = d.f_abs()?;
                 let short = d.f_neg()?.f_add_scalar(self.margin)?.f_clamp_min(0.0)?;
+                // good + (short − good)·target selects one of the two without a branch; both are
+                // finite, so the other one's zero weight cannot make NaN.
                 let each = good.f_add(&short.f_sub(&good)?.f_mul(&targets)?)?;
                 Ok(each.f_mean(Kind::Float)?)
             }
@@ -127,7 +130,7 @@ impl Objective {
     }
 }
 
-/// One score an image from score maps N×1×H×W: the mean of the ⌊share·H·W⌋ (at least one) largest
+/// One score per image from score maps N×1×H×W: the mean of the ⌊share·H·W⌋ (at least one) largest
 /// absolute values; with a share of 0 the mean of all, signs kept.
 ///
 /// # Errors
@@ -136,6 +139,7 @@ pub fn top_mean(maps: &Tensor, share: f64) -> Result<Tensor, NnError> {
     let flat = maps.f_flatten(1, -1)?.f_to_kind(Kind::Float)?;
     let places = flat.size()[1];
     let chosen = if share > 0.0 {
+        // Rounded down, as the official code's int(); small maps keep at least one place.
         let k = ((places as f64 * share) as i64).clamp(1, places);
         flat.f_abs()?.f_topk(k, 1, true, true)?.0
     } else {

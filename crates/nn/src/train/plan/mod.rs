@@ -1,4 +1,5 @@
-use super::TrainError;
+mod check;
+
 use segad_core::{CacheKey, KeyHasher};
 
 /// How weights follow their gradients. Weight decay is L2-coupled: its term joins the gradient, as
@@ -112,98 +113,6 @@ impl TrainPlan {
         }
     }
 
-    /// Checks every value.
-    ///
-    /// # Errors
-    /// [`TrainError::Setting`] for the first that makes no sense.
-    pub fn check(&self) -> Result<(), TrainError> {
-        fn expect(
-            ok: bool,
-            field: &'static str,
-            value: &dyn ToString,
-            expected: &'static str,
-        ) -> Result<(), TrainError> {
-            if ok {
-                Ok(())
-            } else {
-                Err(TrainError::Setting {
-                    field,
-                    value: value.to_string(),
-                    expected,
-                })
-            }
-        }
-        let positive = |v: f64| v > 0.0 && v.is_finite();
-        let share = |v: f64| (0.0..1.0).contains(&v);
-        expect(
-            positive(self.rate),
-            "learning_rate",
-            &self.rate,
-            "more than 0",
-        )?;
-        let decay = match self.optimiser {
-            Optimiser::Adam {
-                betas,
-                epsilon,
-                weight_decay,
-            } => {
-                expect(share(betas.0), "beta1", &betas.0, "at least 0, less than 1")?;
-                expect(share(betas.1), "beta2", &betas.1, "at least 0, less than 1")?;
-                expect(positive(epsilon), "epsilon", &epsilon, "more than 0")?;
-                weight_decay
-            }
-            Optimiser::Sgd {
-                momentum,
-                weight_decay,
-            } => {
-                expect(
-                    share(momentum),
-                    "momentum",
-                    &momentum,
-                    "at least 0, less than 1",
-                )?;
-                weight_decay
-            }
-        };
-        expect(
-            decay >= 0.0 && decay.is_finite(),
-            "weight_decay",
-            &decay,
-            "at least 0",
-        )?;
-        match self.schedule {
-            Schedule::Constant => {}
-            Schedule::Step { every, gamma } | Schedule::StepEarly { every, gamma } => {
-                expect(every >= 1, "schedule.every", &every, "at least 1")?;
-                expect(positive(gamma), "schedule.gamma", &gamma, "more than 0")?;
-            }
-            Schedule::Cosine { minimum } => {
-                let fits = (0.0..=self.rate).contains(&minimum);
-                expect(fits, "schedule.minimum", &minimum, "0 to the learning rate")?;
-            }
-        }
-        let clip = self.clip_norm.unwrap_or(1.0);
-        expect(positive(clip), "clip_norm", &clip, "more than 0")?;
-        match self.length {
-            Length::Epochs(n) => expect(n >= 1, "epochs", &n, "at least 1")?,
-            Length::Steps(n) => expect(n >= 1, "steps", &n, "at least 1")?,
-        }
-        expect(
-            self.record_every != Some(0),
-            "record_every",
-            &0,
-            "at least 1",
-        )?;
-        expect(
-            self.checkpoint_steps != Some(0),
-            "checkpoint_steps",
-            &0,
-            "at least 1",
-        )?;
-        let seconds = self.checkpoint_seconds;
-        expect(seconds >= 0.0, "checkpoint_seconds", &seconds, "at least 0")
-    }
-
     /// Steps in all, for epochs of `per_epoch` steps.
     pub fn steps(&self, per_epoch: u64) -> u64 {
         match self.length {
@@ -223,6 +132,7 @@ impl TrainPlan {
         };
         match self.schedule {
             Schedule::Constant => self.rate,
+            // powf, not powi: compilers may evaluate powi differently, and rates decide weights.
             Schedule::Step { every, gamma } => self.rate * gamma.powf((t / every.max(1)) as f64),
             Schedule::StepEarly { every, gamma } => {
                 self.rate * gamma.powf(((t + 1) / every.max(1)) as f64)
