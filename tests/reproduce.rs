@@ -663,3 +663,37 @@ fn what_cannot_run_is_named_and_everything_else_runs() {
     };
     assert!(!mean("0.9").is_empty() && mean("7.0").is_empty(), "{table}");
 }
+
+#[test]
+fn results_are_queried_across_experiments() {
+    let place = Place::bare();
+    let query = |more: &[&str]| place.segad(&[&["results", "--csv"], more].concat());
+    let print = |more: &[&str]| {
+        let output = query(more).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let demo = print(&["--where", "experiment=demo", "--against", "PatchCore"]);
+    let start = "PatchCore + SegAD,PatchCore,demo,elpv-high-shot,cl_auroc,";
+    let line = demo.lines().find_map(|l| l.strip_prefix(start)).unwrap();
+    // As in results/demo/differences.csv, which has three decimals.
+    let numbers = line
+        .split(',')
+        .map(|n| (n.parse::<f64>().unwrap() * 1e3).round() / 1e3);
+    assert_eq!(
+        numbers.collect::<Vec<_>>(),
+        [0.261, -7.131, 7.654, 2.0, 5.0]
+    );
+    // Several experiments have a row of this name.
+    let shared = print(&[
+        "--where",
+        "row=PatchCore",
+        "--where",
+        "metric=ap",
+        "--by",
+        "experiment",
+    ]);
+    assert!(shared.lines().count() > 2, "{shared}");
+    assert!(expect(query(&["--where", "row=Patchcore"]), 4).contains("expected one of"));
+    assert!(expect(query(&["--by", "rows"]), 3).contains("expected one of experiment"));
+}

@@ -20,6 +20,7 @@
 mod data;
 mod experiment;
 mod product;
+mod results;
 mod units;
 
 pub use data::{
@@ -27,6 +28,7 @@ pub use data::{
 };
 pub use experiment::{FitCommand, Machine, NETWORKS, RunArgs, Teacher};
 pub use product::{BACKBONES, Bench, CALIBRATIONS, Explain, Export, FitProduct, Inspect, Serve};
+pub use results::Results;
 pub use units::{bytes, duration};
 
 use clap::{Parser, Subcommand};
@@ -167,6 +169,11 @@ pub enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Query stored metrics: filter, group, compare
+    ///
+    /// Prints the mean over the values of each group, its standard deviation, how many values there
+    /// are and how many are missing because a cell failed. Percentages, as Markdown.
+    Results(Results),
     /// Show the settings of an experiment
     Config {
         /// The experiment file

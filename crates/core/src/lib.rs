@@ -28,6 +28,7 @@ mod image;
 mod key;
 mod map;
 mod sample;
+mod score;
 mod seed;
 mod table;
 mod traits;
@@ -42,6 +43,7 @@ pub use map::{AnomalyMap, LabelMap};
 pub use sample::{
     ImageId, ImageLoader, Label, Sample, TestSplit, TrainGood, TrainLabelled, TrainSplit,
 };
+pub use score::{Reason, ScoreRow};
 pub use seed::Seed;
 pub use table::FeatureTable;
 pub use traits::{

@@ -6,7 +6,9 @@ use crate::gauge::{Gauge, segment_maxima};
 use crate::model::Model;
 use crate::neighbours::{Neighbour, neighbours};
 use crate::{classify, crossfit, draw};
-use segad_core::{AnomalyMap, Device, FeatureTable, FitContext, Image, ImageId, LabelMap};
+use segad_core::{
+    AnomalyMap, Device, FeatureTable, FitContext, Image, ImageId, Label, LabelMap, Reason,
+};
 use segad_features::{FeatureName, Scratch};
 use segad_forest::Forest;
 use segad_methods::frozen::{Embedder, FittedHead};
@@ -59,33 +61,13 @@ fn no_head() -> ProductError {
     ProductError::Damaged("its head does not fit its parts".to_owned())
 }
 
-/// What an image is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// The score is below the threshold.
-    Good,
-    /// The score is at or above the threshold.
-    Bad,
-}
-
-impl Verdict {
-    /// `good` or `bad`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Bad => "bad",
-        }
-    }
-}
-
 /// What an image's score is made of.
 #[derive(Clone, Debug)]
 pub struct Inspection {
     /// Raw score, larger is more anomalous.
     pub score: f32,
     /// At or above the threshold, or below.
-    pub verdict: Verdict,
+    pub verdict: Label,
     /// Calibrated probability of "bad", for images mixed as those that the model was fitted on.
     pub probability: f64,
     /// What drove the score, towards bad first.
@@ -100,24 +82,6 @@ pub struct Inspection {
     pub maps: Vec<AnomalyMap>,
     /// Which segment each pixel of the maps belongs to.
     pub segments: LabelMap,
-}
-
-/// One statistic and its part in a score.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reason {
-    /// The segment; empty for what belongs to the whole image.
-    pub segment: String,
-    /// The detector.
-    pub detector: String,
-    /// The statistic, e.g. `q99.5` or `max`.
-    pub statistic: String,
-    /// Its value; none where it is missing.
-    pub value: Option<f32>,
-    /// Where 90 % of good images lie.
-    pub usual: Option<[f32; 2]>,
-    /// What it adds to the score; positive is towards bad. For a score that is a map's maximum or
-    /// the classifier's: how far the value lies above what is usual.
-    pub contribution: f64,
 }
 
 /// A segment's part in a score.
@@ -299,9 +263,9 @@ impl Inspector {
         };
         reasons.sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
         let verdict = if f64::from(score) >= self.card.operating.threshold {
-            Verdict::Bad
+            Label::Bad
         } else {
-            Verdict::Good
+            Label::Good
         };
         Ok(Inspection {
             score,
@@ -424,26 +388,5 @@ impl Inspection {
     /// None for images as `segad-core` makes them.
     pub fn picture(&self, image: &Image) -> Result<Image> {
         draw::picture(image, &self.map, &self.segments)
-    }
-}
-
-impl Reason {
-    /// In words, e.g. `busbar 1: patchcore q99.5 is 3.2, usually 1.1 to 2.4`.
-    pub fn describe(&self) -> String {
-        let place = if self.segment.is_empty() {
-            "whole image"
-        } else {
-            &self.segment
-        };
-        let value = self
-            .value
-            .map_or_else(|| "missing".to_owned(), |v| format!("{v:.3}"));
-        let usual = self
-            .usual
-            .map_or_else(String::new, |[a, b]| format!(", usually {a:.3} to {b:.3}"));
-        format!(
-            "{place}: {} {} is {value}{usual}",
-            self.detector, self.statistic
-        )
     }
 }

@@ -100,7 +100,7 @@ pub use error::{ProductError, Result};
 pub use export::Recorded;
 pub use file::SCHEMA;
 pub use fit::{FitSettings, fit};
-pub use inspector::{Inspection, Inspector, Reason, Verdict, Weight};
+pub use inspector::{Inspection, Inspector, Weight};
 pub use model::Model;
 pub use neighbours::Neighbour;
 pub use record::Record;

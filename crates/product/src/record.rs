@@ -1,6 +1,7 @@
 //! What is written down about an inspected image.
 
-use crate::inspector::{Inspection, Reason, Verdict};
+use crate::inspector::Inspection;
+use segad_core::{Label, Reason};
 use serde::{Deserialize, Serialize};
 
 /// One image's line. Either a score and what belongs to it, or an error.
@@ -13,7 +14,7 @@ pub struct Record {
     pub score: Option<f32>,
     /// At or above the threshold (`bad`) or below (`good`).
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<Label>,
     /// Calibrated probability of "bad".
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub probability: Option<f64>,

@@ -7,7 +7,7 @@ use common::{Plates, Random, items, plate, settings};
 use segad_core::{Device, FitContext, Image, Label};
 use segad_product::{
     Data, DetectorSettings, FitSettings, Inspector, Item, Model, ProductError, Result, Rule,
-    Scorer, Segments, Verdict, fit,
+    Scorer, Segments, fit,
 };
 use std::sync::OnceLock;
 
@@ -91,7 +91,7 @@ fn verdicts_probabilities_and_reasons_belong_together() {
         let image = plate(name);
         let seen = inspector.inspect(&image).unwrap();
         let above = f64::from(seen.score) >= card.operating.threshold;
-        assert_eq!(seen.verdict == Verdict::Bad, above);
+        assert_eq!(seen.verdict == Label::Bad, above);
         assert_eq!(
             seen.probability,
             card.calibration.probability(f64::from(seen.score))

@@ -1,3 +1,4 @@
+use segad_core::ScoreRow;
 use thiserror::Error;
 
 /// What keeps scores from becoming a report.
@@ -25,33 +26,17 @@ pub enum ReportError {
         problem: String,
     },
     /// An image has two scores in one cell.
-    #[error("row {row:?}, class {class:?}, seed {seed}: image {filepath} has two scores")]
-    Twice {
-        /// Row of the cell.
-        row: String,
-        /// Class of the cell.
-        class: String,
-        /// Seed of the cell.
-        seed: u64,
-        /// The image.
-        filepath: String,
-    },
+    #[error(
+        "row {:?}, class {:?}, seed {}: image {} has two scores",
+        .0.row, .0.class, .0.seed, .0.filepath
+    )]
+    Twice(Box<ScoreRow>),
     /// A score is NaN or infinite.
     #[error(
-        "row {row:?}, class {class:?}, seed {seed}: image {filepath} has score {score}; it must be finite"
+        "row {:?}, class {:?}, seed {}: image {} has score {}: expected a finite number",
+        .0.row, .0.class, .0.seed, .0.filepath, .0.score
     )]
-    NotFinite {
-        /// Row of the cell.
-        row: String,
-        /// Class of the cell.
-        class: String,
-        /// Seed of the cell.
-        seed: u64,
-        /// The image.
-        filepath: String,
-        /// Its score.
-        score: f32,
-    },
+    NotFinite(Box<ScoreRow>),
     /// A query names a column that values do not have.
     #[error("{name:?}: expected one of {known}")]
     Column {

@@ -1,5 +1,4 @@
 use crate::ReportError;
-use segad_core::Label;
 use segad_metrics::Metric;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -29,7 +28,7 @@ pub struct Experiment {
     /// appended by name.
     pub groups: Vec<GroupSpec>,
     /// How the tables are laid out.
-    pub shape: Shape,
+    pub shape: TableShape,
     /// When a number counts as the paper's.
     pub tolerance: Tolerance,
     /// Headings of the tick columns ([`RowSpec::ticks`]); empty: those of the paper's table, where
@@ -56,21 +55,21 @@ impl Experiment {
             classes: classes.iter().map(|&c| c.to_owned()).collect(),
             seeds: Vec::new(),
             groups: Vec::new(),
-            shape: Shape::Auto,
+            shape: TableShape::Auto,
             tolerance: Tolerance::PAPER,
             tick_columns: Vec::new(),
         }
     }
 
-    /// The layout, with [`Shape::Auto`] resolved: the paper's own where the experiment is one of
+    /// The layout, with [`TableShape::Auto`] resolved: the paper's own where the experiment is one of
     /// its tables, otherwise by the number of classes.
-    pub fn resolved_shape(&self) -> Shape {
+    pub fn resolved_shape(&self) -> TableShape {
         match (self.shape, self.paper.as_deref()) {
-            (Shape::Auto, Some("5")) => Shape::Means,
-            (Shape::Auto, Some("6")) => Shape::Ablation,
-            (Shape::Auto, Some("8" | "9" | "readme")) => Shape::PerClass,
-            (Shape::Auto, _) if self.classes.len() == 1 => Shape::Metrics,
-            (Shape::Auto, _) => Shape::PerClass,
+            (TableShape::Auto, Some("5")) => TableShape::Means,
+            (TableShape::Auto, Some("6")) => TableShape::Ablation,
+            (TableShape::Auto, Some("8" | "9" | "readme")) => TableShape::PerClass,
+            (TableShape::Auto, _) if self.classes.len() == 1 => TableShape::Metrics,
+            (TableShape::Auto, _) => TableShape::PerClass,
             (shape, _) => shape,
         }
     }
@@ -78,7 +77,10 @@ impl Experiment {
     /// True if the tables hold the mean over classes.
     pub fn has_class_mean(&self) -> bool {
         self.classes.len() > 1
-            && !matches!(self.resolved_shape(), Shape::Protocols | Shape::Metrics)
+            && !matches!(
+                self.resolved_shape(),
+                TableShape::Protocols | TableShape::Metrics
+            )
     }
 
     pub(crate) fn check(&self) -> Result<(), ReportError> {
@@ -140,7 +142,7 @@ impl RowSpec {
 /// How tables are laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Shape {
+pub enum TableShape {
     /// As the paper's table of that number, or by the number of classes.
     #[default]
     Auto,
@@ -223,25 +225,6 @@ impl GroupSpec {
             kind,
         }
     }
-}
-
-/// The score of one image in one cell.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ScoreRow {
-    /// Row of the experiment.
-    pub row: String,
-    /// Class of the experiment.
-    pub class: String,
-    /// Seed of the run.
-    pub seed: u64,
-    /// The image, relative to the data set's folder.
-    pub filepath: String,
-    /// Good or bad.
-    pub label: Label,
-    /// Its group.
-    pub group: String,
-    /// Its score; higher is more anomalous. Finite.
-    pub score: f32,
 }
 
 /// A cell that has no scores, and why.

@@ -1,6 +1,6 @@
 use crate::round::{EXACT, rounded};
 use crate::{
-    Experiment, Failure, GroupSpec, MetricValue, Rank, ReportError, Results, RowSpec, Shape,
+    Experiment, Failure, GroupSpec, MetricValue, Rank, ReportError, Results, RowSpec, TableShape,
     Tolerance, Verdict, read_metrics,
 };
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ struct Layout {
     classes: Vec<String>,
     metrics: Vec<String>,
     seeds: Vec<u64>,
-    shape: Shape,
+    shape: TableShape,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     groups: Vec<GroupSpec>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

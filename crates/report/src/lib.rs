@@ -22,6 +22,7 @@
 //! halves away from zero.
 //!
 //! ```
+//! use segad_core::ImageId;
 //! use segad_core::Label::{Bad, Good};
 //! use segad_report::{Experiment, Metric, Results, ScoreRow, ScoreTable, compare, table_md};
 //!
@@ -31,7 +32,7 @@
 //!     row: row.to_owned(),
 //!     class: "vad".to_owned(),
 //!     seed: 1,
-//!     filepath: filepath.to_owned(),
+//!     filepath: ImageId::new(filepath),
 //!     label,
 //!     group: format!("{label}"),
 //!     score,
@@ -78,12 +79,10 @@ pub use answer::Answer;
 pub use difference::{Difference, differences, differences_csv};
 pub use error::ReportError;
 pub use html::{
-    Driver, Explanation, FeatureDrift, Figure, Importance, Note, Report, SimilarPatch, WrongImage,
+    Explanation, FeatureDrift, Figure, Importance, Note, Report, SimilarPatch, WrongImage,
     WrongKind, explanation_html, report_html, standard_figures,
 };
-pub use input::{
-    Experiment, Failure, GroupKind, GroupSpec, MEAN, RowSpec, ScoreRow, Shape, Tolerance,
-};
+pub use input::{Experiment, Failure, GroupKind, GroupSpec, MEAN, RowSpec, TableShape, Tolerance};
 pub use json::{TABLE_SCHEMA, read_table, table_json};
 pub use measure::Measure;
 pub use paper::{Claim, Known, Paper, PaperRow, PaperTable, Printed};
@@ -96,6 +95,7 @@ pub use query::{Column, Filter, Observation, Query, read_metrics};
 pub use results::{Cell, MetricValue, Results};
 pub use round::{fixed, rounded, short, signed, significant};
 pub use scores::{ScoreTable, ScoredCell};
+pub use segad_core::{Reason, ScoreRow};
 pub use segad_metrics::Metric;
 pub use table::{Entry, Line, Table, Tables, layout, table_md, table_tex};
 pub use text::{metrics_csv, scores_csv, table_csv};

@@ -1,5 +1,5 @@
-use crate::{Experiment, Failure, GroupKind, GroupSpec, ReportError, ScoreRow};
-use segad_core::Label;
+use crate::{Experiment, Failure, GroupKind, GroupSpec, ReportError};
+use segad_core::{Label, ScoreRow};
 use std::collections::BTreeSet;
 
 /// All scores of an experiment, checked, in the order of its rows and classes, then seeds, then
@@ -40,31 +40,24 @@ pub struct ScoredCell<'a> {
 impl ScoredCell<'_> {
     /// The scores of good images, and of bad images that `keep` accepts by group.
     pub fn split(&self, keep: impl Fn(&str) -> bool) -> (Vec<f32>, Vec<f32>) {
-        let good = self
-            .scores
-            .iter()
-            .filter(|s| s.label == Label::Good)
-            .map(|s| s.score)
-            .collect();
-        let bad = self
-            .scores
-            .iter()
-            .filter(|s| s.label.is_bad() && keep(&s.group))
-            .map(|s| s.score)
-            .collect();
+        let mut good = Vec::new();
+        let mut bad = Vec::new();
+        for s in self.scores {
+            match s.label {
+                Label::Good => good.push(s.score),
+                Label::Bad if keep(&s.group) => bad.push(s.score),
+                Label::Bad => {}
+            }
+        }
         (good, bad)
     }
 
     /// The scores that the headline metrics count: all but those of groups that are set aside.
     pub fn headline(&self) -> (Vec<f32>, Vec<f32>) {
-        let aside = |g: &&GroupSpec| g.kind == GroupKind::Aside;
-        let aside: Vec<&str> = self
-            .groups
-            .iter()
-            .filter(aside)
-            .map(|g| g.name.as_str())
-            .collect();
-        self.split(|group| !aside.contains(&group))
+        self.split(|group| {
+            let spec = self.groups.iter().find(|g| g.name == group);
+            spec.is_none_or(|g| g.kind != GroupKind::Aside)
+        })
     }
 }
 
@@ -78,51 +71,26 @@ impl ScoreTable {
     /// be; [`ReportError::Experiment`] also if a cell has scores and a failure.
     pub fn new(
         experiment: &Experiment,
-        mut rows: Vec<ScoreRow>,
+        rows: Vec<ScoreRow>,
         failures: Vec<Failure>,
     ) -> Result<Self, ReportError> {
         experiment.check()?;
-        let place = |row: &str, class: &str| {
-            Ok::<_, ReportError>((row_index(experiment, row)?, class_index(experiment, class)?))
-        };
         let mut keyed = Vec::with_capacity(rows.len());
-        for row in rows.drain(..) {
+        for row in rows {
             if !row.score.is_finite() {
-                let ScoreRow {
-                    row,
-                    class,
-                    seed,
-                    filepath,
-                    score,
-                    ..
-                } = row;
-                return Err(ReportError::NotFinite {
-                    row,
-                    class,
-                    seed,
-                    filepath,
-                    score,
-                });
+                return Err(ReportError::NotFinite(Box::new(row)));
             }
-            keyed.push((place(&row.row, &row.class)?, row));
+            let place = (
+                row_index(experiment, &row.row)?,
+                class_index(experiment, &row.class)?,
+            );
+            keyed.push((place, row));
         }
         keyed.sort_by(|(a, x), (b, y)| (a, x.seed, &x.filepath).cmp(&(b, y.seed, &y.filepath)));
         for pair in keyed.windows(2) {
-            let ((a, x), (b, y)) = (&pair[0], &pair[1]);
-            if a == b && x.seed == y.seed && x.filepath == y.filepath {
-                let ScoreRow {
-                    row,
-                    class,
-                    seed,
-                    filepath,
-                    ..
-                } = x.clone();
-                return Err(ReportError::Twice {
-                    row,
-                    class,
-                    seed,
-                    filepath,
-                });
+            let [(a, x), (b, y)] = [&pair[0], &pair[1]];
+            if (a, x.seed, &x.filepath) == (b, y.seed, &y.filepath) {
+                return Err(ReportError::Twice(Box::new(x.clone())));
             }
         }
         let mut cells: Vec<CellScores> = Vec::new();

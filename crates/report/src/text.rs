@@ -34,13 +34,12 @@ pub(crate) fn optional(value: Option<f64>) -> String {
 /// [`ReportError::Csv`].
 pub fn scores_csv(scores: &ScoreTable) -> Result<String, ReportError> {
     let records = scores.rows().iter().map(|s| {
-        let (seed, label) = (s.seed.to_string(), s.label.to_string());
         [
             s.row.clone(),
             s.class.clone(),
-            seed,
-            s.filepath.clone(),
-            label,
+            s.seed.to_string(),
+            s.filepath.to_string(),
+            s.label.to_string(),
             s.group.clone(),
             s.score.to_string(),
         ]

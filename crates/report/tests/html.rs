@@ -10,10 +10,10 @@ mod common;
 use common::{AUROC, FPR, failure, groups, png, synthetic, value};
 use segad_core::{ImageId, Label};
 use segad_report::{
-    CellSource, Driver, Experiment, FeatureDrift, Figure, GroupKind, GroupSpec, Histogram, Host,
-    Importance, LossCurve, Measure, Note, Provenance, Report, Results, ScoreRow, ScoreTable, Shape,
-    Stage, WrongImage, WrongKind, class_bars, loss_plot, report_html, roc_curves, roc_plot, slug,
-    standard_figures,
+    CellSource, Experiment, FeatureDrift, Figure, GroupKind, GroupSpec, Histogram, Host,
+    Importance, LossCurve, Measure, Note, Provenance, Reason, Report, Results, ScoreRow,
+    ScoreTable, Stage, TableShape, WrongImage, WrongKind, class_bars, loss_plot, report_html,
+    roc_curves, roc_plot, slug, standard_figures,
 };
 
 /// The elements that HTML does not close.
@@ -68,7 +68,7 @@ fn row(filepath: &str, group: &str, label: Label, score: f32) -> ScoreRow {
         row: "a".into(),
         class: "x".into(),
         seed: 1,
-        filepath: filepath.into(),
+        filepath: ImageId::new(filepath),
         label,
         group: group.into(),
         score,
@@ -228,7 +228,7 @@ fn demo() -> (Experiment, ScoreTable) {
         &["high-shot", "low-shot-20"],
     );
     e.groups = groups();
-    e.shape = Shape::Protocols;
+    e.shape = TableShape::Protocols;
     for (i, row) in e.rows.iter_mut().enumerate() {
         row.section = ["Detector", "SegAD", "Ablations", "Ablations"][i].into();
     }
@@ -280,11 +280,12 @@ fn provenance() -> Provenance {
 }
 
 fn wrong(id: &str, label: Label, score: f32) -> WrongImage {
-    let driver = |segment: &str, statistic: &str, value, contribution| Driver {
+    let reason = |segment: &str, statistic: &str, value, contribution| Reason {
         segment: segment.into(),
         detector: "patchcore".into(),
         statistic: statistic.into(),
-        value,
+        value: Some(value),
+        usual: None,
         contribution,
     };
     WrongImage {
@@ -304,10 +305,10 @@ fn wrong(id: &str, label: Label, score: f32) -> WrongImage {
             ("photograph".into(), png::png(127, cell_picture)),
             ("heat map".into(), png::png(127, heat)),
         ],
-        drivers: vec![
-            driver("busbar 2", "q99.5", 2.31, 0.412),
-            driver("band 3", "kurtosis", 11.02, -0.207),
-            driver("", "max", 3.9, 0.11),
+        reasons: vec![
+            reason("busbar 2", "q99.5", 2.31, 0.412),
+            reason("band 3", "kurtosis", 11.02, -0.207),
+            reason("", "max", 3.9, 0.11),
         ],
     }
 }
@@ -470,9 +471,9 @@ fn hostile_names_are_text() {
     (image.row, image.class, image.group) = (evil.into(), evil.into(), evil.into());
     image.pictures[0].0 = evil.into();
     (
-        image.drivers[0].segment,
-        image.drivers[0].detector,
-        image.drivers[0].statistic,
+        image.reasons[0].segment,
+        image.reasons[0].detector,
+        image.reasons[0].statistic,
     ) = (evil.into(), evil.into(), evil.into());
     report.wrong = vec![image];
     report.importance = vec![Importance {

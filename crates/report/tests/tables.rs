@@ -9,7 +9,7 @@ mod common;
 
 use common::{AUROC, FPR, failure, groups, synthetic, value};
 use segad_report::{
-    Experiment, MetricValue, Paper, Rank, ReportError, Results, ScoreTable, Shape, Tolerance,
+    Experiment, MetricValue, Paper, Rank, ReportError, Results, ScoreTable, TableShape, Tolerance,
     Verdict, compare, drift, metrics_csv, read_table, scores_csv, table_csv, table_json, table_md,
     table_tex,
 };
@@ -203,7 +203,7 @@ fn class_means_and_known_inconsistencies() {
     );
     let r = one(95.5, 10.0);
     assert_eq!(r.cell("RD4AD", "a", "cl_auroc").unwrap().paper, None);
-    assert_eq!(e.resolved_shape(), Shape::Means);
+    assert_eq!(e.resolved_shape(), TableShape::Means);
     let md = table_md(&r).unwrap();
     assert!(
         md.contains("≈") && md.contains("1. Table 5 prints 94.2"),
@@ -364,7 +364,7 @@ fn scores_read_back_to_the_same_float_in_any_order() {
         let record = record.unwrap();
         let row = rows
             .iter()
-            .find(|r| r.filepath == record[3] && r.seed.to_string() == record[2])
+            .find(|r| r.filepath.as_str() == &record[3] && r.seed.to_string() == record[2])
             .unwrap();
         assert_eq!(
             record[6].parse::<f32>().unwrap().to_bits(),
@@ -389,14 +389,14 @@ fn bad_input_is_named() {
     };
     assert!(matches!(
         with(|r| r[3].score = f32::NAN),
-        ReportError::NotFinite { .. }
+        ReportError::NotFinite(_)
     ));
     assert!(matches!(
         with(|r| {
             let s = r[0].clone();
             r.push(s)
         }),
-        ReportError::Twice { .. }
+        ReportError::Twice(_)
     ));
     let unknown = with(|r| r[0].row = "z".into()).to_string();
     assert!(
@@ -490,7 +490,7 @@ fn per_class_and_protocol_shapes() {
         &["high-shot", "low-shot-10"],
     );
     e.groups = groups();
-    e.shape = Shape::Protocols;
+    e.shape = TableShape::Protocols;
     let r = Results::from_scores(
         &e,
         &ScoreTable::new(&e, synthetic(&e, &[1, 2, 3], 60), vec![]).unwrap(),

@@ -1,4 +1,4 @@
-use segad_core::{AnomalyMap, BoxError, Image, Label, LabelMap};
+use segad_core::{AnomalyMap, BoxError, Image, Label, LabelMap, Reason};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -54,23 +54,6 @@ pub struct Answer {
     pub maps: Vec<MapPicture>,
     /// The segment that each pixel of the maps belongs to.
     pub segments: Option<LabelMap>,
-}
-
-/// One contribution to a score.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Reason {
-    /// The segment; empty for the whole image.
-    pub segment: String,
-    /// The detector or classifier.
-    pub detector: String,
-    /// The statistic.
-    pub statistic: String,
-    /// Its value, if it is not missing.
-    pub value: Option<f32>,
-    /// The usual range on good images, if known.
-    pub usual: Option<[f32; 2]>,
-    /// What it adds to the score; positive is towards bad.
-    pub contribution: f64,
 }
 
 /// A detector's map and the values that its colours span.

@@ -2,12 +2,12 @@
 
 use crate::app::App;
 use crate::body;
-use crate::content::{Answer, Reason, Refusal};
+use crate::content::{Answer, Refusal};
 use crate::reply::{Fault, data_url, json};
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use segad_core::{BoxError, Label};
+use segad_core::{BoxError, Label, Reason};
 use segad_imaging::{encode_labels_png, encode_png, heatmap};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

@@ -44,8 +44,7 @@ mod server;
 mod workers;
 
 pub use content::{
-    About, Answer, Content, Gallery, ImageSet, Inspect, Item, Layer, LayerKind, MapPicture, Reason,
-    Refusal,
+    About, Answer, Content, Gallery, ImageSet, Inspect, Item, Layer, LayerKind, MapPicture, Refusal,
 };
 pub use error::ServeError;
 pub use limits::{Limits, Settings};

@@ -74,6 +74,6 @@ pub use maps::{MapInfo, MapRecord, MapsReader, MapsWriter};
 pub use segad_files::Owner;
 pub use store::{Store, Verify};
 pub use tables::{
-    ScoreRow, read_curves, read_features, read_scores, write_curves, write_features, write_scores,
+    read_curves, read_features, read_scores, write_curves, write_features, write_scores,
 };
 pub use verdicts::{VerdictRow, write_verdicts};

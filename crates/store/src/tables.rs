@@ -7,8 +7,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema, UInt8Type, UInt64Type};
 use parquet::basic::Encoding;
 use parquet::schema::types::ColumnPath;
-use segad_core::{CurvePoint, FeatureTable, ImageId, Label};
-use serde::{Deserialize, Serialize};
+use segad_core::{CurvePoint, FeatureTable, ImageId, ScoreRow};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -76,25 +75,6 @@ pub fn read_features(path: &Path) -> Result<FeatureTable> {
         .flat_map(|i| columns.iter().map(move |c| c.value(i)))
         .collect();
     FeatureTable::new(names, ids, values).map_err(|e| StoreError::content(path, e))
-}
-
-/// The score of one image in one run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ScoreRow {
-    /// The row of the experiment, e.g. `PatchCore + Ours`.
-    pub row: String,
-    /// The class of the data set, e.g. `candle`.
-    pub class: String,
-    /// The run's seed.
-    pub seed: u64,
-    /// Which image.
-    pub filepath: ImageId,
-    /// Good or bad.
-    pub label: Label,
-    /// A finer group.
-    pub group: String,
-    /// The score, raw; larger is more anomalous.
-    pub score: f32,
 }
 
 /// Writes scores, columns as the fields of [`ScoreRow`]; `label` is 0 or 1.

@@ -6,10 +6,10 @@
 )]
 
 use proptest::prelude::*;
-use segad_core::{AnomalyMap, CurvePoint, FeatureTable, ImageId, Label, LabelMap};
+use segad_core::{AnomalyMap, CurvePoint, FeatureTable, ImageId, Label, LabelMap, ScoreRow};
 use segad_store::{
-    ErrorKind, LabelMapsReader, LabelMapsWriter, MapRecord, MapsReader, MapsWriter, ScoreRow,
-    read_curves, read_features, read_scores, write_curves, write_features, write_scores,
+    ErrorKind, LabelMapsReader, LabelMapsWriter, MapRecord, MapsReader, MapsWriter, read_curves,
+    read_features, read_scores, write_curves, write_features, write_scores,
 };
 use std::path::Path;
 

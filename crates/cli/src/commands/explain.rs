@@ -6,7 +6,7 @@ use segad_args::Explain;
 use segad_core::Device;
 use segad_imaging::{encode_png, outline};
 use segad_product::Inspector;
-use segad_report::{Driver, Explanation, SimilarPatch, explanation_html};
+use segad_report::{Explanation, SimilarPatch, explanation_html};
 use segad_runner::Failure;
 use std::path::PathBuf;
 
@@ -51,22 +51,13 @@ pub(super) fn run(args: &Explain) -> Result<(), Failure> {
         })
         .collect::<Result<Vec<_>, Failure>>()?;
     let card = inspector.card();
-    let driver = |r: &segad_product::Reason| Driver {
-        segment: r.segment.clone(),
-        detector: r.detector.clone(),
-        statistic: match r.usual {
-            Some([a, b]) => format!("{} (usually {a:.3} to {b:.3})", r.statistic),
-            None => r.statistic.clone(),
-        },
-        value: r.value.unwrap_or(f32::NAN),
-        contribution: r.contribution,
-    };
     let mut strongest = seen.reasons.clone();
     strongest.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
+    strongest.truncate(args.reasons);
     let page = explanation_html(&Explanation {
         image: args.image.display().to_string(),
         model: card.name.clone(),
-        bad: seen.verdict == segad_product::Verdict::Bad,
+        bad: seen.verdict.is_bad(),
         score: f64::from(seen.score),
         threshold: card.operating.threshold,
         probability: seen.probability,
@@ -76,7 +67,7 @@ pub(super) fn run(args: &Explain) -> Result<(), Failure> {
             .iter()
             .map(|w| (w.segment.clone(), w.contribution))
             .collect(),
-        drivers: strongest.iter().take(args.reasons).map(driver).collect(),
+        reasons: strongest,
         patches,
         notes: card
             .summary()

@@ -10,6 +10,7 @@ mod import;
 mod inspect;
 mod place;
 mod plan;
+mod results;
 mod run;
 mod segments;
 mod serve;
@@ -47,6 +48,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             results,
             check,
         } => tables::run(&names, &results, check, &session.bars),
+        Command::Results(args) => results::run(&args),
         Command::Config {
             file,
             origin,

@@ -28,7 +28,7 @@ pub(super) fn run(
     bars: &Bars,
 ) -> Result<(), Failure> {
     let mut folders = Vec::new();
-    find(results, &mut folders)?;
+    find(results, &INPUTS, &mut folders)?;
     let name = |folder: &Path| {
         folder
             .strip_prefix(results)
@@ -74,9 +74,9 @@ pub(super) fn run(
     worst.map_or(Ok(()), Err)
 }
 
-/// Folders that hold results, at any depth.
-fn find(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
-    if INPUTS.iter().all(|f| folder.join(f).is_file()) {
+/// Folders that hold all these files, at any depth.
+pub(super) fn find(folder: &Path, files: &[&str], found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    if files.iter().all(|f| folder.join(f).is_file()) {
         found.push(folder.to_owned());
     }
     let mut inside = segad_files::list_dir(folder).map_err(Failure::input)?;
@@ -84,7 +84,7 @@ fn find(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
     inside
         .iter()
         .filter(|path| path.is_dir())
-        .try_for_each(|path| find(path, found))
+        .try_for_each(|path| find(path, files, found))
 }
 
 fn one(folder: &Path, check: bool) -> Result<(), Failure> {

@@ -2,11 +2,11 @@
 //! out of fold.
 
 use super::{Photos, coloured, outlined};
-use segad_core::{AnomalyMap, BoxError, Device, Image, Label, LabelMap};
+use segad_core::{AnomalyMap, BoxError, Device, Image, LabelMap};
 use segad_grid::chain;
-use segad_product::{Card, Inspection, Inspector, Model, ProductError, Verdict};
+use segad_product::{Card, Inspection, Inspector, Model, ProductError};
 use segad_serve::{
-    About, Answer, Gallery, ImageSet, Inspect, Item, Layer, LayerKind, MapPicture, Reason, Refusal,
+    About, Answer, Gallery, ImageSet, Inspect, Item, Layer, LayerKind, MapPicture, Refusal,
 };
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -154,14 +154,6 @@ impl Inspect for Worker {
         } = inspection;
         reasons.retain(|r| r.contribution > 0.0);
         reasons.truncate(REASONS);
-        let reason = |r: segad_product::Reason| Reason {
-            segment: r.segment,
-            detector: r.detector,
-            statistic: r.statistic,
-            value: r.value,
-            usual: r.usual,
-            contribution: r.contribution,
-        };
         let own = maps
             .into_iter()
             .zip(&self.card.detectors)
@@ -188,13 +180,9 @@ impl Inspect for Worker {
         }
         Ok(Answer {
             score,
-            verdict: if verdict == Verdict::Bad {
-                Label::Bad
-            } else {
-                Label::Good
-            },
+            verdict,
             probability: Some(probability),
-            reasons: reasons.into_iter().map(reason).collect(),
+            reasons,
             maps,
             segments: Some(segments),
         })

@@ -1,7 +1,8 @@
 use super::base64::base64;
-use super::gallery::{Driver, drivers};
+use super::gallery::reasons_table;
 use super::{escape, page_head, push_cell, strongest};
 use crate::round::{short, significant};
+use segad_core::Reason;
 use std::fmt::Write;
 
 const PATCH_STYLE: &str = "\
@@ -28,7 +29,7 @@ pub struct Explanation {
     /// What each segment adds to the score, the strongest first; an empty name is the whole image.
     pub segments: Vec<(String, f64)>,
     /// What the single statistics add, the strongest first.
-    pub drivers: Vec<Driver>,
+    pub reasons: Vec<Reason>,
     /// Suspicious places and the good patches most like them.
     pub patches: Vec<SimilarPatch>,
     /// Plain paragraphs at the end, e.g. how well the model does on images that it has not seen.
@@ -80,7 +81,7 @@ pub fn explanation_html(e: &Explanation) -> String {
     out.push_str("</div>\n</section>\n<section>\n<h2>Contribution of each segment</h2>\n");
     segments(&mut out, &e.segments);
     out.push_str("</section>\n<section>\n<h2>Contribution of each statistic</h2>\n");
-    drivers(&mut out, &e.drivers);
+    reasons_table(&mut out, &e.reasons);
     out.push_str("</section>\n");
     if !e.patches.is_empty() {
         patches(&mut out, &e.patches);
@@ -146,7 +147,7 @@ mod tests {
             probability: 0.75,
             pictures: vec![("map".to_owned(), vec![1, 2, 3])],
             segments: vec![("busbar".to_owned(), 0.5), (String::new(), -0.25)],
-            drivers: vec![],
+            reasons: vec![],
             patches: vec![SimilarPatch {
                 centre: [3, 4],
                 distance: 2.0,

@@ -1,7 +1,7 @@
 use super::base64::base64;
 use super::{escape, push_cell, strongest};
 use crate::round::significant;
-use segad_core::{ImageId, Label};
+use segad_core::{ImageId, Label, Reason};
 use std::fmt::Write;
 
 /// An image that a method got wrong, with what led it there.
@@ -28,7 +28,7 @@ pub struct WrongImage {
     /// outlines and the heat map.
     pub pictures: Vec<(String, Vec<u8>)>,
     /// The segment statistics that drove its score, the strongest first.
-    pub drivers: Vec<Driver>,
+    pub reasons: Vec<Reason>,
 }
 
 /// How an image is wrong.
@@ -40,21 +40,6 @@ pub enum WrongKind {
     FalseAlarm,
     /// On the right side of the threshold, but shown all the same.
     None,
-}
-
-/// A segment statistic and its part in a score.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Driver {
-    /// Name of the segment; empty for what belongs to the whole image.
-    pub segment: String,
-    /// The detector or classifier.
-    pub detector: String,
-    /// The statistic.
-    pub statistic: String,
-    /// Its value.
-    pub value: f32,
-    /// What it adds to the forest's raw score; positive is towards bad.
-    pub contribution: f64,
 }
 
 impl WrongImage {
@@ -105,8 +90,8 @@ pub(crate) fn gallery(images: &[WrongImage]) -> String {
             escape(&image.class),
             image.seed
         );
-        if !image.drivers.is_empty() {
-            drivers(&mut out, &image.drivers);
+        if !image.reasons.is_empty() {
+            reasons_table(&mut out, &image.reasons);
         }
         out.push_str("</figcaption>\n</figure>\n");
     }
@@ -114,26 +99,34 @@ pub(crate) fn gallery(images: &[WrongImage]) -> String {
     out
 }
 
-pub(super) fn drivers(out: &mut String, drivers: &[Driver]) {
+/// Statistics with bars.
+pub(super) fn reasons_table(out: &mut String, reasons: &[Reason]) {
     out.push_str(
         "<table class=\"drivers\"><thead><tr><th>segment</th><th>statistic</th><th>value</th><th>contribution</th></tr>\
          </thead>\n<tbody>\n",
     );
-    let strongest = strongest(drivers.iter().map(|d| d.contribution));
-    for d in drivers {
-        let segment = if d.segment.is_empty() {
+    let strongest = strongest(reasons.iter().map(|r| r.contribution));
+    for r in reasons {
+        let segment = if r.segment.is_empty() {
             "image"
         } else {
-            &d.segment
+            &r.segment
+        };
+        let usual = match r.usual {
+            Some([low, high]) => format!(" (usually {low:.3} to {high:.3})"),
+            None => String::new(),
+        };
+        let value = match r.value {
+            Some(value) => significant(f64::from(value)),
+            None => "missing".to_owned(),
         };
         let _ = writeln!(
             out,
-            "<tr><td>{}</td><td>{} {}</td><td>{}</td>{}</tr>",
+            "<tr><td>{}</td><td>{} {}{usual}</td><td>{value}</td>{}</tr>",
             escape(segment),
-            escape(&d.detector),
-            escape(&d.statistic),
-            significant(f64::from(d.value)),
-            push_cell(d.contribution, strongest)
+            escape(&r.detector),
+            escape(&r.statistic),
+            push_cell(r.contribution, strongest)
         );
     }
     out.push_str("</tbody></table>\n");

@@ -10,7 +10,7 @@ mod tables;
 use crate::round::{short, significant};
 
 pub use explain::{Explanation, SimilarPatch, explanation_html};
-pub use gallery::{Driver, WrongImage, WrongKind};
+pub use gallery::{WrongImage, WrongKind};
 pub use page::{Figure, Note, Report, report_html, standard_figures};
 pub use sections::{FeatureDrift, Importance};
 

@@ -1,7 +1,7 @@
 use super::legend::{failures, legend};
 use super::{Entry, Line, Table, Tables};
 use crate::round::{TABLE, fixed, signed};
-use crate::{Cell, MEAN, Measure, Paper, ReportError, Results, RowSpec, Shape};
+use crate::{Cell, MEAN, Measure, Paper, ReportError, Results, RowSpec, TableShape};
 use std::collections::BTreeMap;
 
 /// A column of numbers.
@@ -57,18 +57,18 @@ impl<'a> Builder<'a> {
         let e = &self.results.experiment;
         let mut classes: Vec<&str> = e.classes.iter().map(String::as_str).collect();
         match e.resolved_shape() {
-            Shape::Metrics if classes.len() > 1 => classes
+            TableShape::Metrics if classes.len() > 1 => classes
                 .iter()
                 .map(|class| {
                     self.by_metric(&format!("{}: {class}", e.title), class, measures, false)
                 })
                 .collect(),
-            Shape::Metrics => vec![self.by_metric(&e.title, classes[0], measures, false)],
-            shape @ (Shape::Means | Shape::Ablation) => {
+            TableShape::Metrics => vec![self.by_metric(&e.title, classes[0], measures, false)],
+            shape @ (TableShape::Means | TableShape::Ablation) => {
                 let class = if classes.len() > 1 { MEAN } else { classes[0] };
-                vec![self.by_metric(&e.title, class, measures, shape == Shape::Ablation)]
+                vec![self.by_metric(&e.title, class, measures, shape == TableShape::Ablation)]
             }
-            Shape::PerClass | Shape::Auto => {
+            TableShape::PerClass | TableShape::Auto => {
                 classes.extend(e.has_class_mean().then_some(MEAN));
                 // Each class has kinds of defects of its own; a table for each kind would bury the
                 // paper's.
@@ -77,7 +77,7 @@ impl<'a> Builder<'a> {
                     .filter(|m| m.group.is_none() || e.paper.is_none());
                 shown.flat_map(|m| self.by_class(&classes, m)).collect()
             }
-            Shape::Protocols => vec![self.by_protocol(&classes, measures)],
+            TableShape::Protocols => vec![self.by_protocol(&classes, measures)],
         }
     }
 
@@ -297,7 +297,7 @@ impl<'a> Builder<'a> {
         let text = cell.delta.map(|d| signed(d, TABLE)).unwrap_or_default();
         // Where the paper's own number has a column, the footnote stands there as well; once a cell
         // is enough.
-        let note = if self.results.experiment.resolved_shape() == Shape::PerClass {
+        let note = if self.results.experiment.resolved_shape() == TableShape::PerClass {
             self.note(cell)
         } else {
             None

@@ -3,7 +3,7 @@
 
 pub mod png;
 
-use segad_core::Label;
+use segad_core::{ImageId, Label};
 use segad_report::{Experiment, Failure, GroupKind, GroupSpec, Metric, MetricValue, ScoreRow};
 
 pub const AUROC: Metric = Metric::ClAuroc;
@@ -58,7 +58,7 @@ pub fn synthetic(experiment: &Experiment, seeds: &[u64], n: usize) -> Vec<ScoreR
                             row: row.name.clone(),
                             class: class.clone(),
                             seed,
-                            filepath: format!("{group}/{i:04}.png"),
+                            filepath: ImageId::new(format!("{group}/{i:04}.png")),
                             label,
                             group: group.to_owned(),
                             score: (1.0 + 0.2 * (shift + noise.normal())) as f32,

@@ -5,7 +5,7 @@ use crate::Failure;
 use crate::workbench::{IMPORTED, Workbench};
 use segad_datasets::Group;
 use segad_grid::{Experiment, Plan};
-use segad_report::{GroupKind, GroupSpec, Metric, Paper, RowSpec, Shape, Tolerance};
+use segad_report::{GroupKind, GroupSpec, Metric, Paper, RowSpec, TableShape, Tolerance};
 use std::collections::BTreeSet;
 
 /// The metrics of an experiment.
@@ -43,7 +43,7 @@ pub(super) fn describe(
     let seeds: BTreeSet<u64> = plan.results.iter().map(|r| r.seed).collect();
     described.seeds = seeds.into_iter().collect();
     if experiment.protocols.len() > 1 {
-        described.shape = Shape::Metrics;
+        described.shape = TableShape::Metrics;
     }
     if experiment.detectors.values().any(|d| d.kind == IMPORTED) {
         described.tolerance = Tolerance::VISA_REGRESSION;

@@ -11,14 +11,14 @@ use segad_features::FeatureName;
 use segad_forest::Forest;
 use segad_grid::{Cell, CellIndex, Plan, Task};
 use segad_metrics::Scores;
-use segad_report::{Driver, FeatureDrift, Importance, ScoredCell, WrongImage};
+use segad_report::{FeatureDrift, Importance, Reason, ScoredCell, WrongImage};
 use segad_store::{Entry, MapsReader};
 use std::collections::BTreeMap;
 
 /// False alarms and missed images that are shown, each.
 const SHOWN: usize = 4;
 /// Statistics shown per image.
-const DRIVERS: usize = 5;
+const REASONS: usize = 5;
 /// Bins of the population stability index.
 const PSI_BINS: usize = 10;
 
@@ -145,7 +145,7 @@ impl<'a> Inside<'a> {
         }
         let mut images = Vec::new();
         for s in chosen {
-            let id = ImageId::new(s.filepath.clone());
+            let id = s.filepath.clone();
             images.push(WrongImage {
                 row: s.row.clone(),
                 class: class.to_owned(),
@@ -155,7 +155,7 @@ impl<'a> Inside<'a> {
                 score: s.score,
                 threshold,
                 pictures: self.pictures(bench, &id, &scale)?,
-                drivers: self.drivers(&id)?,
+                reasons: self.reasons(&id)?,
                 id,
             });
         }
@@ -198,28 +198,29 @@ impl<'a> Inside<'a> {
         Ok(pictures)
     }
 
-    fn drivers(&self, id: &ImageId) -> Result<Vec<Driver>, BoxError> {
+    fn reasons(&self, id: &ImageId) -> Result<Vec<Reason>, BoxError> {
         let Some(row) = self.table.ids().iter().position(|i| i == id) else {
             return Ok(Vec::new());
         };
         let one = self.table.select_rows(&[row]);
         let contributions = self.forest.contributions(&one)?;
-        let mut drivers: Vec<Driver> = (one.names().iter().zip(one.row(0)))
+        let mut reasons: Vec<Reason> = (one.names().iter().zip(one.row(0)))
             .zip(contributions.row(0))
             .map(|((name, &value), &contribution)| {
                 let (segment, detector, statistic) = parts(name);
-                Driver {
+                Reason {
                     segment,
                     detector,
                     statistic,
-                    value,
+                    value: Some(value).filter(|v| v.is_finite()),
+                    usual: None,
                     contribution: f64::from(contribution),
                 }
             })
             .collect();
-        drivers.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
-        drivers.truncate(DRIVERS);
-        Ok(drivers)
+        reasons.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
+        reasons.truncate(REASONS);
+        Ok(reasons)
     }
 
     /// How far each statistic of the test images is from that of the images that trained the

@@ -66,6 +66,7 @@ pub fn write(
     let mut figures = segad_report::standard_figures(&described, &results, &scores)?;
     figures.extend(training::figures(plan, bench)?);
     let table = segad_report::table_md(&results)?;
+    let differences = findings::differences(experiment, &results)?;
     let texts = [
         ("table.md", table.clone()),
         ("table.tex", segad_report::table_tex(&results)?),
@@ -74,7 +75,7 @@ pub fn write(
         ("metrics.csv", segad_report::metrics_csv(&results)?),
         (
             "differences.csv",
-            findings::differences(experiment, &results),
+            segad_report::differences_csv(&differences)?,
         ),
         ("scores.csv", segad_report::scores_csv(&scores)?),
         ("provenance.json", provenance.to_json()?),
@@ -82,6 +83,7 @@ pub fn write(
     write_figures(&out.join("figures"), &figures)?;
     let extras = Extras {
         figures,
+        differences: &differences,
         provenance: &provenance,
         guard: guard.note,
     };

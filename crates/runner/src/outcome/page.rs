@@ -7,11 +7,12 @@ use super::inside::Inside;
 use crate::Failure;
 use crate::workbench::Workbench;
 use segad_grid::{Experiment, Head, Plan};
-use segad_report::{Figure, Note, Provenance, Report, Results, ScoreTable};
+use segad_report::{Difference, Figure, Note, Provenance, Report, Results, ScoreTable};
 
 /// What the page shows that is not in the results.
 pub(super) struct Extras<'a> {
     pub figures: Vec<Figure>,
+    pub differences: &'a [Difference],
     pub provenance: &'a Provenance,
     /// What the comparison of generated with real defects found.
     pub guard: Option<Note>,
@@ -36,7 +37,7 @@ pub(super) fn page(
     };
     report.provenance = Some(&timeless);
     report.summary.push(bench.source.manifest().title.clone());
-    report.notes = findings::notes(experiment, results);
+    report.notes = findings::notes(experiment, results, extras.differences);
     report.notes.extend(extras.guard);
     if !timeless.notes.is_empty() {
         report.notes.push(Note {

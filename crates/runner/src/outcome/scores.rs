@@ -4,7 +4,7 @@ use super::columns::Columns;
 use crate::error::{Failure, RunnerError};
 use crate::schedule::Outcome;
 use crate::workbench::Workbench;
-use segad_core::{BoxError, ImageId};
+use segad_core::BoxError;
 use segad_grid::{Experiment, Plan};
 use segad_report::{ScoreRow, ScoreTable};
 use std::path::Path;
@@ -47,7 +47,7 @@ pub(super) fn collect(
                 row: row.clone(),
                 class: class.clone(),
                 seed: result.seed,
-                filepath: sample.id.to_string(),
+                filepath: sample.id.clone(),
                 label: sample.label,
                 group: sample.group.clone(),
                 score,
@@ -85,16 +85,5 @@ pub(super) fn failure(
 
 /// The scores again, for programs: the same columns as `scores.csv`.
 pub(super) fn write(path: &Path, scores: &ScoreTable) -> Result<(), BoxError> {
-    let rows: Vec<segad_store::ScoreRow> = (scores.rows().iter())
-        .map(|s| segad_store::ScoreRow {
-            row: s.row.clone(),
-            class: s.class.clone(),
-            seed: s.seed,
-            filepath: ImageId::new(s.filepath.clone()),
-            label: s.label,
-            group: s.group.clone(),
-            score: s.score,
-        })
-        .collect();
-    Ok(segad_store::write_scores(path, &rows)?)
+    Ok(segad_store::write_scores(path, scores.rows())?)
 }

@@ -1,11 +1,11 @@
 //! A server over made-up content, and a client that can misbehave.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use segad_core::{AnomalyMap, BoxError, Cancel, Image, Label, LabelMap};
+use segad_core::{AnomalyMap, BoxError, Cancel, Image, Label, LabelMap, Reason};
 use segad_imaging::{Limits as ImageLimits, decode_with, encode_png};
 use segad_serve::{
     About, Answer, Content, Gallery, ImageSet, Inspect, Item, Layer, LayerKind, Limits, MapPicture,
-    Reason, Refusal, Server, Settings,
+    Refusal, Server, Settings,
 };
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
