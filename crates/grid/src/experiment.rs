@@ -1,6 +1,7 @@
 use crate::GridError;
 use crate::error::{Wrong, nearest};
 use crate::sweep::Sweep;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
@@ -47,8 +48,11 @@ pub const EACH: &str = "each";
 const OWN: &str = "own";
 
 /// Seeds: a list, or the name of a list in the data-set manifest.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "expected a list of seeds or the name of a list in the manifest"
+)]
 pub enum Seeds {
     /// These seeds.
     List(Vec<u64>),
@@ -67,7 +71,7 @@ pub struct DetectorDef {
 }
 
 /// What turns maps and scores into the final score.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Head {
     /// Segment statistics and a forest: SegAD.
@@ -80,64 +84,91 @@ pub enum Head {
 }
 
 /// One line of the table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
-    /// Name in the table.
+    /// Name in the table; required.
     pub name: String,
     /// Detectors whose maps are used, in the order of the features.
     #[serde(default)]
     pub detectors: Vec<String>,
-    /// Classifier g whose score is a feature, or the score itself. Which scores of g a forest
-    /// trains on is an option of the forest (`g_scores`).
+    /// Classifier g, whose score is a feature or, with `head = "classifier"`, the score itself.
     #[serde(default)]
     pub classifier: Option<String>,
-    /// The last step.
+    /// What turns maps and scores into the final score.
     #[serde(default)]
     pub head: Head,
-    /// Segment source: a name or a table.
+    /// Segment source: a name or a table. `"own"` is the one that comes with the data.
     #[serde(default)]
+    #[schemars(schema_with = "name_or_table_schema")]
     pub segments: Option<Value>,
     /// Parameters of the statistics.
     #[serde(default)]
+    #[schemars(schema_with = "table_schema")]
     pub features: Table,
-    /// Parameters of the forest: the name of a preset, or a table with `preset` and changes to it,
-    /// `monotone`, and `g_scores` (`"in-sample"`, or `"out-of-fold"` with `g_folds`).
+    /// The forest: the name of a preset, or a table with `preset` and changes to it, `monotone`,
+    /// and `g_scores`: which scores of g it trains on, `"in-sample"` or `"out-of-fold"` (with
+    /// `g_folds`).
     #[serde(default)]
+    #[schemars(schema_with = "name_or_table_schema")]
     pub forest: Option<Value>,
 }
 
-/// The file's own shape: everything is optional, so that a layer may set one key.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// An experiment file. Every key may be left out of a layer, so that one may set a single key.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
+    /// Title of tables and report; by default the name of the file.
     title: Option<String>,
+    /// The paper's table that results are compared with, e.g. `"3"`.
     paper: Option<String>,
+    /// Name of a data-set manifest; required.
     dataset: Option<String>,
+    /// Classes of the data set; by default all.
     classes: Option<Vec<String>>,
+    /// Which images train what and which are tested, e.g. `"vad-high-shot"`; required unless
+    /// `protocols` is given.
+    protocol: Option<String>,
+    /// Several protocols; each becomes a group of columns.
     #[serde(default)]
     protocols: Vec<String>,
-    protocol: Option<String>,
+    /// Protocols with changed parameters, by the name that `protocols` uses.
     #[serde(default)]
+    #[schemars(schema_with = "definitions_schema")]
     variants: BTreeMap<String, Table>,
+    /// A list of seeds, or the name of a list in the manifest; required.
     seeds: Option<Seeds>,
-    #[serde(default)]
+    /// What is measured; the first metric ranks the rows.
+    #[serde(default = "default_metrics")]
     metrics: Vec<String>,
+    /// Paragraphs for the report.
     #[serde(default)]
     notes: Vec<String>,
+    /// Detectors by the name that rows use.
     #[serde(default)]
+    #[schemars(schema_with = "definitions_schema")]
     detectors: BTreeMap<String, Table>,
+    /// Classifiers by the name that rows use.
     #[serde(default)]
+    #[schemars(schema_with = "definitions_schema")]
     classifiers: BTreeMap<String, Table>,
+    /// Detectors that take the place of `"each"` in turn; each becomes a group of columns.
     #[serde(default)]
     each: Vec<String>,
+    /// What rows have unless they say otherwise.
     #[serde(default)]
     defaults: Defaults,
+    /// The rows of the table; at least one is required.
     #[serde(default)]
     row: Vec<Row>,
+    /// Parameters that rows are repeated for.
     #[serde(default)]
     sweep: Sweep,
+    /// Keys that a profile sets on top, by the profile's name. `extends` names a file of settings
+    /// that come first, relative to the experiment file; detectors and classifiers are by kind
+    /// there.
     #[serde(default)]
+    #[schemars(schema_with = "definitions_schema")]
     #[expect(
         dead_code,
         reason = "a layer of its own; named here so that it is a known key"
@@ -145,14 +176,36 @@ pub(crate) struct File {
     profile: BTreeMap<String, Table>,
 }
 
+fn default_metrics() -> Vec<String> {
+    vec!["cl_auroc".to_owned(), "fpr95tpr".to_owned()]
+}
+
 /// What rows have unless they say otherwise.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Defaults {
+    /// Segment source.
+    #[schemars(schema_with = "name_or_table_schema")]
     segments: Option<Value>,
+    /// Parameters of the statistics; a row changes single ones.
     #[serde(default)]
+    #[schemars(schema_with = "table_schema")]
     features: Table,
+    /// The forest.
+    #[schemars(schema_with = "name_or_table_schema")]
     forest: Option<Value>,
+}
+
+pub(crate) fn table_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object" })
+}
+
+fn name_or_table_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "object"] })
+}
+
+fn definitions_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "additionalProperties": { "type": "object" } })
 }
 
 impl Defaults {
@@ -194,9 +247,8 @@ impl File {
         let rows = self.sweep.expand(rows, &mut detectors, &mut classifiers)?;
         check_each(&self.each, &rows, &detectors)?;
         check_rows(&rows, &detectors, &classifiers)?;
-        let mut metrics = self.metrics;
-        if metrics.is_empty() {
-            metrics = vec!["cl_auroc".into(), "fpr95tpr".into()];
+        if self.metrics.is_empty() {
+            return Err(Wrong::new("metrics = []", "expected at least one metric"));
         }
         Ok(Experiment {
             name: name.to_owned(),
@@ -206,7 +258,7 @@ impl File {
             classes: self.classes,
             protocols,
             seeds,
-            metrics,
+            metrics: self.metrics,
             notes: self.notes,
             variants: definitions("variants", self.variants)?,
             detectors,

@@ -43,6 +43,7 @@ mod error;
 mod experiment;
 mod layers;
 mod plan;
+mod reference;
 mod sweep;
 
 pub use catalogue::{
@@ -53,3 +54,4 @@ pub use error::{Fault, GridError, chain};
 pub use experiment::{DetectorDef, EACH, Experiment, Head, Row, Seeds};
 pub use layers::{Layers, Origin, ReadFile, value};
 pub use plan::{Cell, CellIndex, Fold, Label, Plan, RowResult, Task};
+pub use reference::reference;

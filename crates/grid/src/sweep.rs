@@ -1,24 +1,34 @@
 //! Sweeps: one row becomes many, one for each combination of values.
 
 use crate::error::Wrong;
+use crate::experiment::table_schema;
 use crate::{DetectorDef, Head, Row};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
-/// `[sweep]`: lists by parameter path are multiplied; `zip` lists move together; `include` adds
-/// single points; `exclude` drops matching ones.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// Parameters that rows are repeated for. Every other key is the path of a parameter, such as
+/// `"features.quantile"`, `"forest.max_depth"` or `"detectors.patchcore.image_size"`, with a list of
+/// values; the lists are multiplied.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Sweep {
+    /// Lists that move together instead of being multiplied.
     #[serde(default)]
+    #[schemars(schema_with = "table_schema")]
     zip: BTreeMap<String, Vec<Value>>,
+    /// Single points that are added.
     #[serde(default)]
-    include: Vec<BTreeMap<String, Value>>,
+    #[schemars(with = "Vec<BTreeMap<String, serde_json::Value>>")]
+    include: Vec<Point>,
+    /// Points that are dropped where they match.
     #[serde(default)]
-    exclude: Vec<BTreeMap<String, Value>>,
-    /// Which rows; all that have a forest by default.
+    #[schemars(with = "Vec<BTreeMap<String, serde_json::Value>>")]
+    exclude: Vec<Point>,
+    /// Which rows; by default all that have a forest.
     rows: Option<Vec<String>>,
     #[serde(flatten)]
+    #[schemars(skip)]
     product: BTreeMap<String, Vec<Value>>,
 }
 

@@ -11,7 +11,10 @@ use crate::error::XtaskError;
 /// A page and what writes it.
 type Page = (&'static str, fn() -> String);
 
-const PAGES: [Page; 1] = [("docs/cli.md", command_line::page)];
+const PAGES: [Page; 2] = [
+    ("docs/cli.md", command_line::page),
+    ("docs/experiment-file.md", segad_grid::reference),
+];
 
 /// Writes the pages that changed, or with `check` names them.
 pub(crate) fn run(root: &Path, check: bool) -> Result<u8, XtaskError> {
