@@ -30,7 +30,7 @@ pub(crate) struct Images {
 
 impl Images {
     /// Reads the list.
-    pub fn read(base: &Path) -> std::result::Result<Self, ImportError> {
+    pub(crate) fn read(base: &Path) -> std::result::Result<Self, ImportError> {
         let path = base.join("images.csv");
         let text = segad_files::read_to_string(&path)?;
         let wrong = |reason: String| ImportError::Layout {
@@ -76,7 +76,7 @@ impl Images {
     }
 
     /// Classes in order of first mention.
-    pub fn classes(&self) -> Vec<String> {
+    pub(crate) fn classes(&self) -> Vec<String> {
         let mut classes: Vec<String> = Vec::new();
         let named = self
             .lines

@@ -13,7 +13,7 @@ pub(crate) enum MapSource {
 }
 
 impl MapSource {
-    pub fn file(&self) -> &str {
+    pub(crate) fn file(&self) -> &str {
         match self {
             Self::File(name) | Self::Parquet(name) => name,
         }
@@ -47,7 +47,7 @@ pub(crate) struct Gather<'a> {
 }
 
 impl<'a> Gather<'a> {
-    pub fn new(model: &'a str, class: &'a str) -> Self {
+    pub(crate) fn new(model: &'a str, class: &'a str) -> Self {
         Self {
             model,
             class,
@@ -56,7 +56,7 @@ impl<'a> Gather<'a> {
         }
     }
 
-    pub fn fault(&mut self, file: &Path, row: Option<u64>, problem: String) {
+    pub(crate) fn fault(&mut self, file: &Path, row: Option<u64>, problem: String) {
         let (model, class) = (Some(self.model.to_owned()), self.class.to_owned());
         self.faults.push(Fault {
             model,
@@ -68,7 +68,7 @@ impl<'a> Gather<'a> {
     }
 
     /// Adds a line whose map exists.
-    pub fn add(&mut self, base: &Path, row: Listed) {
+    pub(crate) fn add(&mut self, base: &Path, row: Listed) {
         if base.join(row.map.file()).is_file() {
             self.rows.push(row);
         } else {
@@ -78,7 +78,7 @@ impl<'a> Gather<'a> {
     }
 
     /// The list if every line is in order, each image and each file once.
-    pub fn finish(mut self, empty: &Path) -> Result<Listing, Vec<Fault>> {
+    pub(crate) fn finish(mut self, empty: &Path) -> Result<Listing, Vec<Fault>> {
         let mut ids: HashMap<String, usize> = HashMap::new();
         let mut files: HashMap<String, usize> = HashMap::new();
         let rows = std::mem::take(&mut self.rows);
@@ -116,7 +116,10 @@ impl<'a> Gather<'a> {
 
 impl Listing {
     /// The first row where another model lists another image, label or place than this one.
-    pub fn first_difference<'a>(&self, other: &'a Self) -> Option<(Option<&'a Listed>, String)> {
+    pub(crate) fn first_difference<'a>(
+        &self,
+        other: &'a Self,
+    ) -> Option<(Option<&'a Listed>, String)> {
         let what = |row: Option<&Listed>| {
             row.map_or("nothing".to_owned(), |r| {
                 format!(

@@ -22,7 +22,7 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    pub fn contains(&self, px: f32, py: f32) -> bool {
+    pub(crate) fn contains(&self, px: f32, py: f32) -> bool {
         match *self {
             Self::Everything => true,
             Self::Ellipse { x, y, rx, ry } => {
@@ -47,7 +47,7 @@ impl Shape {
     }
 
     /// The same shape elsewhere.
-    pub fn moved(self, dx: f32, dy: f32) -> Self {
+    pub(crate) fn moved(self, dx: f32, dy: f32) -> Self {
         match self {
             Self::Everything => self,
             Self::Ellipse { x, y, rx, ry } => Self::Ellipse {

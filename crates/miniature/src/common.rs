@@ -34,7 +34,7 @@ pub(crate) struct Tree {
 impl Tree {
     /// # Errors
     /// [`MiniatureError::NotEmpty`] if `place` is not an empty folder or absent.
-    pub fn begin(place: &Path) -> Result<Self, MiniatureError> {
+    pub(crate) fn begin(place: &Path) -> Result<Self, MiniatureError> {
         if place
             .read_dir()
             .is_ok_and(|mut items| items.next().is_some())
@@ -49,18 +49,18 @@ impl Tree {
         })
     }
 
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.staging.path()
     }
 
     /// Writes a file of the tree.
-    pub fn put(&self, path: &str, bytes: &[u8]) -> Result<(), MiniatureError> {
+    pub(crate) fn put(&self, path: &str, bytes: &[u8]) -> Result<(), MiniatureError> {
         segad_files::write_with_parents(&self.root().join(path), bytes)?;
         Ok(())
     }
 
     /// Puts the tree in its place.
-    pub fn publish(self) -> Result<(), MiniatureError> {
+    pub(crate) fn publish(self) -> Result<(), MiniatureError> {
         self.staging.publish(&self.place)?;
         Ok(())
     }

@@ -20,9 +20,9 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Defects of the surface.
-    pub const STRUCTURAL: [Self; 3] = [Self::Scratch, Self::Spot, Self::Crack];
+    pub(crate) const STRUCTURAL: [Self; 3] = [Self::Scratch, Self::Spot, Self::Crack];
     /// All kinds; those of components are logical, and only parts with components can have them.
-    pub const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Scratch,
         Self::Missing,
         Self::Spot,
@@ -33,7 +33,7 @@ impl Kind {
     ];
 
     /// The kinds that a part can have.
-    pub fn of(part: &Part) -> &'static [Self] {
+    pub(crate) fn of(part: &Part) -> &'static [Self] {
         if part.loose.is_empty() {
             &Self::STRUCTURAL
         } else {
@@ -41,7 +41,7 @@ impl Kind {
         }
     }
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Scratch => "scratch",
             Self::Spot => "spot",

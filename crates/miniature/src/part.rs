@@ -18,21 +18,21 @@ pub(crate) struct Part {
 pub(crate) struct Draw(ChaCha8Rng);
 
 impl Draw {
-    pub fn new(seed: Seed) -> Self {
+    pub(crate) fn new(seed: Seed) -> Self {
         Self(seed.rng())
     }
 
-    pub fn bits(&mut self) -> u32 {
+    pub(crate) fn bits(&mut self) -> u32 {
         self.0.next_u32()
     }
 
     /// Uniform from `low` to `high`.
-    pub fn between(&mut self, low: f32, high: f32) -> f32 {
+    pub(crate) fn between(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * ((self.bits() >> 8) as f32 / (1 << 24) as f32)
     }
 
     /// Uniform from 0 to `n` − 1.
-    pub fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         ((u64::from(self.bits()) * n as u64) >> 32) as usize
     }
 
@@ -70,13 +70,13 @@ fn bar(x: f32, y: f32, rx: f32, ry: f32, angle: f32) -> Shape {
 
 impl Part {
     /// All items in the order of painting.
-    pub fn items(&self) -> Vec<Item> {
+    pub(crate) fn items(&self) -> Vec<Item> {
         [self.fixed.as_slice(), &self.loose].concat()
     }
 
     /// An object: a textured body with three to five components, whose shapes and colours are
     /// decided by the class's name.
-    pub fn object(class: &str) -> Self {
+    pub(crate) fn object(class: &str) -> Self {
         let mut draw = Draw::new(Seed(0).derive("miniature object").derive(class));
         let background = plain(Shape::Everything, draw.colour(20.0, 70.0), 6.0);
         let rx = draw.between(0.33, 0.4);
@@ -140,7 +140,7 @@ impl Part {
     }
 
     /// A texture: one pattern everywhere.
-    pub fn texture(class: &str) -> Self {
+    pub(crate) fn texture(class: &str) -> Self {
         let mut draw = Draw::new(Seed(0).derive("miniature texture").derive(class));
         let pattern = match draw.below(2) {
             0 => Pattern::Stripes {
@@ -165,7 +165,7 @@ impl Part {
 
     /// VAD's piezo element, with proportions measured on the picture in the data set's README:
     /// housing, piezo disc with its rim, two solder dots, two wires, two pins.
-    pub fn piezo() -> Self {
+    pub(crate) fn piezo() -> Self {
         let fixed = vec![
             plain(Shape::Everything, [35.0, 35.0, 40.0], 6.0),
             plain(ellipse(256.0, 250.0, 256.0, 235.0), [70.0, 72.0, 78.0], 8.0),
@@ -213,7 +213,7 @@ impl Part {
 
     /// A solar cell: three busbars across a grainy square. Busbars do not count as components,
     /// since all defects of a cell are structural.
-    pub fn cell() -> Self {
+    pub(crate) fn cell() -> Self {
         let mut fixed = vec![
             plain(Shape::Everything, [15.0; 3], 3.0),
             Item {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::unpack;
 use crate::cache::Stage;
-use crate::digest::{self, Pin};
+use crate::digest::Pin;
 use crate::download::Provisioner;
 use crate::error::ProvisionError;
 use crate::programs::{self, COMPILER, READELF};
@@ -278,14 +278,6 @@ pub fn check_users(folder: &Path) -> Result<(), ProvisionError> {
     }
 }
 
-/// SHA-256 of `lib/libtorch_cpu.so`, for reports.
-///
-/// # Errors
-/// The library cannot be read.
-pub fn fingerprint(folder: &Path) -> Result<String, ProvisionError> {
-    digest::sha256_file(&folder.join("lib/libtorch_cpu.so"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -354,7 +346,7 @@ mod tests {
         }
         zip.finish().unwrap();
         let url: &'static str = format!("file://{}", path.display()).leak();
-        let right: &'static str = digest::sha256_file(&path).unwrap().leak();
+        let right: &'static str = crate::digest::sha256_file(&path).unwrap().leak();
         let said = std::cell::RefCell::new(String::new());
         let say = |line: &str| said.borrow_mut().push_str(line);
         let p = Provisioner {

@@ -27,7 +27,7 @@ impl fmt::Display for CellId {
     }
 }
 
-/// What `meta.json` says of one data file.
+/// A data file in `meta.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileMeta {
     /// Size in bytes.
@@ -47,7 +47,7 @@ pub struct Meta {
     pub key: Key,
     /// Every data file.
     pub files: BTreeMap<String, FileMeta>,
-    /// How the cell came about: parameters, inputs, versions, machine, seconds, memory. Not part of
+    /// How the cell was computed: parameters, inputs, versions, machine, seconds, memory. Not part of
     /// the key.
     pub provenance: serde_json::Value,
 }
@@ -61,10 +61,10 @@ impl Meta {
     }
 
     /// The file's text. Its first member is the BLAKE3 digest of all that follows it, so that
-    /// damage here is seen too.
+    /// damage here is detected too.
     pub(crate) fn encode(&self, path: &Path) -> Result<Vec<u8>> {
         let text = serde_json::to_string_pretty(self).map_err(|e| StoreError::invalid(path, e))?;
-        let rest = text.strip_prefix('{').unwrap_or(&text);
+        let rest = text.strip_prefix('{').expect("a struct is a JSON object");
         let rest = format!("{rest}\n");
         Ok(format!(
             "{}{}{}{rest}",
@@ -76,20 +76,17 @@ impl Meta {
     }
 
     pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
-        let content = |what: &str| StoreError::content(path, what);
         let text = str::from_utf8(bytes).map_err(|e| StoreError::content(path, e))?;
         let (seal, rest) = text
             .strip_prefix(SEAL.0)
             .and_then(|t| t.split_once(SEAL.1))
-            .ok_or_else(|| content("does not begin with its seal"))?;
+            .ok_or_else(|| StoreError::content(path, "does not begin with its seal"))?;
         let actual = Key::of_bytes(rest.as_bytes()).to_string();
         if seal != actual {
+            let expected = seal.to_owned();
             return Err(StoreError::damaged(
                 path,
-                Damage::Digest {
-                    expected: seal.to_owned(),
-                    actual,
-                },
+                Damage::Digest { expected, actual },
             ));
         }
         let body = format!("{{{rest}");
@@ -124,13 +121,11 @@ pub(crate) fn check_name(folder: &Path, name: &str) -> Result<()> {
     if fine {
         return Ok(());
     }
-    Err(StoreError::invalid(
-        folder,
-        format!(
-            "file name {name:?}: expected 1 to 100 letters, digits, dots, hyphens or underscores, no leading dot, \
-             not {META}"
-        ),
-    ))
+    let problem = format!(
+        "file name {name:?}: expected 1 to 100 letters, digits, dots, hyphens or underscores, no \
+         leading dot, not {META}"
+    );
+    Err(StoreError::invalid(folder, problem))
 }
 
 #[cfg(test)]

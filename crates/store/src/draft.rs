@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// A cell being written, in a temporary folder of the store. [`Draft::commit`] publishes it;
-/// dropped before, it leaves nothing.
+/// dropped before that, it leaves nothing behind.
 #[derive(Debug)]
 pub struct Draft {
     store: Store,
@@ -15,20 +15,20 @@ pub struct Draft {
     staging: Staging,
 }
 
-/// What became of a commit.
+/// The outcome of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {
     /// The cell is in the store now.
     New,
-    /// Somebody else was first; this copy was dropped. `identical`: all data files have the same
-    /// digests. False means that the computation does not repeat.
+    /// Another process was first; this copy was dropped.
     Existing {
-        /// Whether both copies hold the same data.
+        /// Whether all data files have the same digests. If not, the computation is not
+        /// reproducible.
         identical: bool,
     },
 }
 
-/// The moments of a commit; tests stop at each of them.
+/// The steps of a commit; tests stop after each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     DataOnDisk,
@@ -48,10 +48,10 @@ impl Draft {
         self.id
     }
 
-    /// Where to write a data file. The folder exists.
+    /// The path of a data file to write; its folder exists.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for a name that is no plain file name.
+    /// [`StoreError::Invalid`] for anything but a plain file name.
     pub fn path(&self, name: &str) -> Result<PathBuf> {
         check_name(self.dir(), name)?;
         Ok(self.dir().join(name))
@@ -74,7 +74,7 @@ impl Draft {
     }
 
     /// Publishes the cell: flushes every file, writes the commit mark, renames the folder into
-    /// place. If the cell already exists, nothing changes.
+    /// place. If the cell exists already, nothing changes.
     ///
     /// # Errors
     /// [`StoreError::Invalid`] if the folder holds anything but plain data files,
@@ -99,15 +99,13 @@ impl Draft {
             }
             check_name(self.dir(), &name)?;
             if !path.is_file() {
-                return Err(StoreError::invalid(
-                    &path,
-                    "a cell contains only plain files",
-                ));
+                return Err(StoreError::invalid(&path, "a cell holds only plain files"));
             }
             segad_files::sync_file(&path)?;
             let (size, blake3) = segad_files::digest(&path)?;
             files.insert(name, FileMeta { size, blake3 });
         }
+        // The mark is written only once everything it vouches for is on the disk.
         at(Step::DataOnDisk)?;
         let CellId { kind, key } = self.id;
         let meta = Meta {
@@ -147,14 +145,15 @@ fn publish(store: &Store, from: &Path, meta: &Meta) -> Result<Published> {
         // Its own entry must survive a power cut too.
         segad_files::sync_dir(segad_files::parent(shelf))?;
     }
-    // Each turn either publishes, finds a good cell, or moves a bad one away; others may interfere,
-    // so try again.
+    // Each turn publishes, finds a good cell, or moves a bad one away. The bad one may be back by the
+    // next turn, as other processes do the same.
     for _ in 0..8 {
         match segad_files::rename(from, &target) {
             Ok(()) => {
                 segad_files::sync_dir(shelf)?;
                 return Ok(Published::New);
             }
+            // Something is in the way: a cell, or what is left of one.
             Err(e)
                 if matches!(
                     e.kind(),

@@ -1,6 +1,7 @@
 use crate::cell::{CellId, FileMeta, Meta};
 use crate::error::{Damage, Result, StoreError};
-use crate::store::{Store, Verify};
+use crate::store::Store;
+use segad_core::Key;
 use std::path::{Path, PathBuf};
 
 /// A committed cell.
@@ -34,7 +35,7 @@ impl Entry {
         &self.dir
     }
 
-    /// The path of a data file, verified as the store's [`Verify`] setting says.
+    /// The path of a data file. Its size is checked always, its digest once per process.
     ///
     /// # Errors
     /// [`StoreError::Invalid`] if the cell lists no such file, [`StoreError::Damaged`],
@@ -42,19 +43,14 @@ impl Entry {
     pub fn path(&self, name: &str) -> Result<PathBuf> {
         let (path, recorded) = self.listed(name)?;
         check_size(&path, recorded)?;
-        let due = match self.store.verify_setting() {
-            Verify::Sizes => false,
-            Verify::Once => !self.store.verified().contains(&path),
-            Verify::Always => true,
-        };
-        if due {
+        if !self.store.verified().contains(&path) {
             check_digest(&path, recorded)?;
             self.store.verified().insert(path.clone());
         }
         Ok(path)
     }
 
-    /// A data file's bytes; always verified, as they pass through memory anyway.
+    /// A data file's bytes; always verified, as all of them are read anyway.
     ///
     /// # Errors
     /// As [`Entry::path`].
@@ -62,11 +58,8 @@ impl Entry {
         let (path, recorded) = self.listed(name)?;
         check_size(&path, recorded)?;
         let bytes = segad_files::read(&path)?;
-        compare(
-            &path,
-            recorded,
-            (bytes.len() as u64, segad_core::Key::of_bytes(&bytes)),
-        )?;
+        let found = (bytes.len() as u64, Key::of_bytes(&bytes));
+        compare(&path, recorded, found)?;
         Ok(bytes)
     }
 
@@ -79,7 +72,7 @@ impl Entry {
         serde_json::from_slice(&bytes).map_err(|e| StoreError::content(&self.dir.join(name), e))
     }
 
-    /// Checks sizes and digests of all files, whatever the setting and whatever was checked before.
+    /// Checks sizes and digests of all files, whatever was checked before.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] naming the first bad file, [`StoreError::File`].
@@ -111,43 +104,33 @@ pub(crate) fn check_sizes(dir: &Path, meta: &Meta) -> Result<()> {
 
 fn check_size(path: &Path, recorded: &FileMeta) -> Result<()> {
     match segad_files::size_and_time(path) {
-        Ok((actual, _)) if actual == recorded.size => Ok(()),
-        Ok((actual, _)) => Err(StoreError::damaged(
-            path,
-            Damage::Size {
-                expected: recorded.size,
-                actual,
-            },
-        )),
+        Ok((actual, _)) => compare_sizes(path, recorded, actual),
         Err(e) if e.is_not_found() => Err(StoreError::damaged(path, Damage::Missing)),
         Err(e) => Err(e.into()),
     }
+}
+
+fn compare_sizes(path: &Path, recorded: &FileMeta, actual: u64) -> Result<()> {
+    let expected = recorded.size;
+    if actual == expected {
+        return Ok(());
+    }
+    Err(StoreError::damaged(path, Damage::Size { expected, actual }))
 }
 
 fn check_digest(path: &Path, recorded: &FileMeta) -> Result<()> {
     compare(path, recorded, segad_files::digest(path)?)
 }
 
-pub(crate) fn compare(
-    path: &Path,
-    recorded: &FileMeta,
-    found: (u64, segad_core::Key),
-) -> Result<()> {
-    if found.0 != recorded.size {
-        return Err(StoreError::damaged(
-            path,
-            Damage::Size {
-                expected: recorded.size,
-                actual: found.0,
-            },
-        ));
-    }
+/// Compares the size and digest of a file with those recorded.
+pub(crate) fn compare(path: &Path, recorded: &FileMeta, found: (u64, Key)) -> Result<()> {
+    compare_sizes(path, recorded, found.0)?;
     if found.1 != recorded.blake3 {
-        let (expected, actual) = (recorded.blake3.to_string(), found.1.to_string());
-        return Err(StoreError::damaged(
-            path,
-            Damage::Digest { expected, actual },
-        ));
+        let damage = Damage::Digest {
+            expected: recorded.blake3.to_string(),
+            actual: found.1.to_string(),
+        };
+        return Err(StoreError::damaged(path, damage));
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ pub enum StoreError {
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The file exists but is not what was written.
+    /// The file is not what was written.
     #[error("{}: {damage}", path.display())]
     Damaged {
         /// The file.
@@ -35,7 +35,7 @@ pub enum StoreError {
         /// The newest version that this build reads.
         known: u32,
     },
-    /// What the caller wants to write or read does not make sense for this file.
+    /// The caller's request does not fit this file.
     #[error("{}: {problem}", path.display())]
     Invalid {
         /// The file or folder.
@@ -44,7 +44,7 @@ pub enum StoreError {
         problem: String,
     },
     /// The store was opened for reading.
-    #[error("{}: store is open for reading only; open it for writing", .0.display())]
+    #[error("{}: the store is open for reading only; open it for writing", .0.display())]
     OpenForReading(PathBuf),
     /// A long operation was asked to stop.
     #[error("{}: interrupted", .0.display())]
@@ -97,7 +97,7 @@ impl fmt::Display for Damage {
     }
 }
 
-/// The kinds of failure that a program distinguishes.
+/// The kinds of failure that programs distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -113,7 +113,7 @@ pub enum ErrorKind {
     Damaged,
     /// A file is from a newer build.
     NewerSchema,
-    /// The caller's request does not make sense.
+    /// The caller's request is invalid.
     Invalid,
     /// The operation was asked to stop.
     Cancelled,
@@ -140,11 +140,6 @@ impl StoreError {
             Self::OpenForReading(_) => ErrorKind::ReadOnly,
             Self::Cancelled(_) => ErrorKind::Cancelled,
         }
-    }
-
-    /// True where an input is missing or damaged, or the disk refuses: a program's exit code 5.
-    pub fn is_input(&self) -> bool {
-        !matches!(self.kind(), ErrorKind::Invalid | ErrorKind::Cancelled)
     }
 
     /// The file or folder, where there is one.
@@ -195,13 +190,11 @@ mod tests {
             let source = io::Error::from_raw_os_error(code);
             let error = StoreError::from(FileError::new("write", Path::new("/x"), source));
             assert_eq!(error.kind(), kind);
-            assert!(error.is_input());
             assert_eq!(
                 segad_files::io_error(&error).unwrap().raw_os_error(),
                 Some(code)
             );
         }
-        assert!(!StoreError::Cancelled("/x".into()).is_input());
     }
 
     #[test]

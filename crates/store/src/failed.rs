@@ -24,16 +24,15 @@ fn unspecific() -> u8 {
     1
 }
 
-/// Failures are not results: they are kept separately, nothing reads them as input, and a cell that is
-/// committed has none.
+/// Failures are kept separately from results; nothing reads them as input, and a committed cell has
+/// none.
 impl Store {
-    /// What is known of a failed cell; `None` if it never failed, or if what was written cannot be
-    /// read.
+    /// The failure of a cell; `None` if it never failed or the record cannot be read.
     pub fn failure(&self, kind: CellKind, key: &Key) -> Option<FailedCell> {
         segad_files::read_json(&self.failure_path(kind, key)).ok()
     }
 
-    /// Keeps a failure in place of an older one.
+    /// Keeps a failure, replacing an older one.
     ///
     /// # Errors
     /// [`StoreError::OpenForReading`], [`StoreError::File`].

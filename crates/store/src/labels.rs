@@ -1,7 +1,9 @@
 use crate::error::{Result, StoreError};
-use crate::parquet_file::{ParquetFile, ParquetWriter, properties};
+use crate::maps::number;
+use crate::parquet_file::ParquetFile;
+use crate::parquet_writer::{ParquetWriter, properties};
 use crate::rows::{HEIGHT, Ids, WIDTH, check_shape, size_of};
-use arrow::array::{ArrayRef, AsArray, BinaryArray, StringArray, UInt8Array, UInt32Array};
+use arrow::array::{AsArray, BinaryArray, StringArray, UInt8Array};
 use arrow::datatypes::{DataType, Field, Schema, UInt8Type};
 use segad_core::{ImageId, LabelMap};
 use std::path::Path;
@@ -60,7 +62,6 @@ impl LabelMapsWriter {
         self.ids
             .check_size(id, (map.height(), map.width()), (self.height, self.width))?;
         self.ids.add(id)?;
-        let number = |n: usize| Arc::new(UInt32Array::from_value(n as u32, 1)) as ArrayRef;
         self.file.write(
             vec![
                 Arc::new(StringArray::from_iter_values([id.as_str()])),
@@ -111,31 +112,6 @@ impl LabelMapsReader {
         })
     }
 
-    /// The ids in order.
-    pub fn ids(&self) -> &[ImageId] {
-        self.ids.list()
-    }
-
-    /// Number of maps.
-    pub fn len(&self) -> usize {
-        self.ids.len()
-    }
-
-    /// True for a file without maps.
-    pub fn is_empty(&self) -> bool {
-        self.ids.len() == 0
-    }
-
-    /// Height of every map in pixels.
-    pub fn height(&self) -> usize {
-        self.height
-    }
-
-    /// Width of every map in pixels.
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
     /// The row of an image.
     pub fn find(&self, id: &ImageId) -> Option<usize> {
         self.ids.find(id)
@@ -144,12 +120,13 @@ impl LabelMapsReader {
     /// The label map in a row.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for a missing row or labels beyond L,
+    /// [`StoreError::Invalid`] for a row beyond the end or labels beyond L,
     /// [`StoreError::Damaged`], [`StoreError::File`].
     pub fn get(&self, row: usize) -> Result<LabelMap> {
         let batches = self.file.read(row..row.saturating_add(1), &self.columns)?;
-        let missing = || StoreError::content(&self.file.path, format!("row {row} is missing"));
-        let batch = batches.first().ok_or_else(missing)?;
+        let batch = batches
+            .first()
+            .ok_or_else(|| StoreError::content(&self.file.path, format!("row {row} is missing")))?;
         let segments = self.file.convert("segments", &batch[0], &DataType::UInt8)?;
         let labels = self.file.convert("labels", &batch[1], &DataType::Binary)?;
         let segments = segments.as_primitive::<UInt8Type>().value(0);

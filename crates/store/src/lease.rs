@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Who computes a cell, and until when others should believe it.
+/// Who computes a cell, and until when others should assume so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// The process.
     pub owner: Owner,
     /// Milliseconds after 1970 (UTC) at which the lease ends unless it is refreshed.
     pub expires_ms: u64,
-    /// Tells two leases of one process apart.
+    /// Distinguishes two leases of one process.
     nonce: String,
 }
 
@@ -23,13 +23,13 @@ pub struct Holder {
 pub enum TryLease {
     /// The cell is ours to compute.
     Taken(Lease),
-    /// Somebody else computes it; `None` if that somebody is just writing down who it is.
+    /// Another process computes it; `None` if it has created the lease but not filled it yet.
     Held(Option<Holder>),
 }
 
-/// The right to compute a cell, kept by [`Lease::refresh`] and given back when dropped.
+/// The right to compute a cell, extended by [`Lease::refresh`] and released when dropped.
 ///
-/// A lease saves work, it does not guard the data: should two workers ever hold the same one
+/// A lease saves work; it does not guard the data. Should two workers ever hold the same one
 /// (clocks apart by more than the time to live, or two taking over at the same instant), both
 /// compute and the second publish is a no-op.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct Lease {
 }
 
 impl Store {
-    /// Tries to become the one that computes a cell. `ttl` must exceed the time between two
+    /// Tries to get the lease of a cell. `ttl` must exceed the time between two
     /// refreshes and the difference of the machines' clocks. A lease that expired, or whose process
     /// on this machine is dead, is taken over.
     ///
@@ -63,6 +63,7 @@ impl Store {
             nonce: owner.unique_tag(),
         };
         let bytes = encode(&path, &holder)?;
+        // A turn that neither gets the lease nor finds it held lost a race; a few are enough.
         for _ in 0..8 {
             if segad_files::create_exclusive(&path, &bytes)? {
                 return Ok(TryLease::Taken(Lease { id, path, holder }));
@@ -76,7 +77,7 @@ impl Store {
         Ok(TryLease::Held(None))
     }
 
-    /// Who holds the lease of a cell, if anybody does at `now`.
+    /// The holder of a cell's lease at `now`, if there is one.
     ///
     /// # Errors
     /// [`StoreError::File`].
@@ -91,8 +92,9 @@ impl Store {
         }
     }
 
-    /// Removes a stale lease. Another process may have replaced it since it was seen: then it is
-    /// put back.
+    /// Removes a stale lease. Of several processes that try, one succeeds in moving the file away;
+    /// what it moved may be the lease that another has just taken in its place, which it then puts
+    /// back.
     fn take_away(&self, path: &Path, seen: &[u8]) -> Result<()> {
         let away = self.temporary().join(Owner::current().unique_tag());
         match segad_files::rename(path, &away) {
@@ -102,6 +104,7 @@ impl Store {
         }
         let moved = segad_files::read(&away)?;
         if moved != seen {
+            // If yet another process was faster again, two hold a lease, which costs work only.
             segad_files::create_exclusive(path, &moved)?;
         }
         Ok(segad_files::remove(&away)?)
@@ -125,7 +128,7 @@ fn look(path: &Path, now: SystemTime, ttl: Duration) -> Result<Look> {
             Ok(Look::Held(Some(holder)))
         }
         Ok(_) => Ok(Look::Stale(bytes)),
-        // Created and not yet filled, or cut short by a crash: it counts for one time to live.
+        // Created and not yet filled, or cut short by a crash: held for one time to live.
         Err(_) => match segad_files::size_and_time(path) {
             Ok((_, written)) if written + ttl > now => Ok(Look::Held(None)),
             Ok(_) => Ok(Look::Stale(bytes)),
@@ -141,13 +144,13 @@ impl Lease {
         self.id
     }
 
-    /// What the lease says.
+    /// The content of the lease.
     pub fn holder(&self) -> &Holder {
         &self.holder
     }
 
-    /// Extends the lease to `now + ttl`. False: it is lost to somebody else, who took it over after
-    /// it expired; continuing is harmless but wasteful.
+    /// Extends the lease to `now + ttl`. False if another process took it over after it expired;
+    /// continuing is harmless but duplicates work.
     ///
     /// # Errors
     /// [`StoreError::File`].
@@ -173,7 +176,7 @@ impl Drop for Lease {
             ours => ours.map(|_| ()),
         };
         if let Err(e) = released {
-            tracing::warn!(error = %e, "lease stays until it expires");
+            tracing::warn!(error = %e, "the lease stays until it expires");
         }
     }
 }

@@ -6,9 +6,9 @@
 //! file and the provenance of the result. A [`Draft`] is written in a temporary folder of the same
 //! file system; [`Draft::commit`] flushes every file, writes the mark and renames the folder into
 //! place. A reader therefore sees a complete cell or none, whatever is killed when, and if two
-//! workers race, the second changes nothing. Reads always check sizes, and digests according to
-//! [`Verify`]; a damaged cell is an error that names the file, and [`Store::quarantine`] moves it
-//! away so that it can be computed again.
+//! workers race, the second changes nothing. Reads always check sizes, and digests the first time a
+//! process uses a file; a damaged cell is an error that names the file, and [`Store::quarantine`]
+//! moves it away so that it can be computed again.
 //!
 //! **Failures.** [`Store::keep_failure`] remembers, separately from the cells, why one could not be
 //! computed.
@@ -16,7 +16,7 @@
 //! **Leases.** [`Store::try_lease`] keeps two workers from computing the same cell; clocks are
 //! parameters.
 //!
-//! **Files.** [`MapsWriter`]/[ `MapsReader`]: anomaly maps, `f32`, height × width, one row an
+//! **Files.** [`MapsWriter`]/[ `MapsReader`]: anomaly maps, `f32`, height × width, one row per
 //! image. [`LabelMapsWriter`]/[ `LabelMapsReader`]: label maps, `u8`. [`write_features`],
 //! [`write_scores`], [`write_curves`]: tables. All Parquet, bit-exact, the same bytes for the same
 //! content, readable by any Parquet program.
@@ -56,7 +56,10 @@ mod labels;
 mod lease;
 mod manage;
 mod maps;
+mod maps_reader;
 mod parquet_file;
+mod parquet_writer;
+mod positioned;
 mod rows;
 mod store;
 mod tables;
@@ -70,9 +73,10 @@ pub use failed::FailedCell;
 pub use labels::{LabelMapsReader, LabelMapsWriter};
 pub use lease::{Holder, Lease, TryLease};
 pub use manage::{Listed, Report};
-pub use maps::{MapInfo, MapRecord, MapsReader, MapsWriter};
+pub use maps::{MapInfo, MapRecord, MapsWriter};
+pub use maps_reader::MapsReader;
 pub use segad_files::Owner;
-pub use store::{Store, Verify};
+pub use store::Store;
 pub use tables::{
     read_curves, read_features, read_scores, write_curves, write_features, write_scores,
 };

@@ -9,14 +9,14 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// One line of [`Store::ls`].
+/// A cell in [`Store::ls`].
 #[derive(Debug)]
 pub struct Listed {
     /// The cell.
     pub id: CellId,
     /// When it was committed.
     pub committed: SystemTime,
-    /// What its commit mark says; the error of a damaged one.
+    /// The content of its commit mark; an error if that is damaged.
     pub meta: Result<Meta>,
 }
 
@@ -32,7 +32,7 @@ impl Listed {
 pub struct Report {
     /// Cells handled: verified and sound, removed, or copied.
     pub cells: Vec<CellId>,
-    /// Cells that already existed and were not touched (export, import).
+    /// Cells that existed already and were left alone (export, import).
     pub skipped: Vec<CellId>,
     /// Bytes of the data files of `cells`.
     pub bytes: u64,
@@ -62,14 +62,12 @@ impl Store {
                         continue;
                     };
                     match segad_files::size_and_time(&dir.join(META)) {
-                        Ok((_, committed)) => {
-                            let meta = self.meta(kind, &key);
-                            cells.push(Listed {
-                                id: CellId { kind, key },
-                                committed,
-                                meta,
-                            });
-                        }
+                        Ok((_, committed)) => cells.push(Listed {
+                            id: CellId { kind, key },
+                            committed,
+                            meta: self.meta(kind, &key),
+                        }),
+                        // Not committed yet, or being removed.
                         Err(e) if e.is_not_found() => {}
                         Err(e) => return Err(e.into()),
                     }
@@ -132,7 +130,7 @@ impl Store {
         Ok(report)
     }
 
-    /// Removes the cells for which `remove` says so. With `dry_run`, only reports which.
+    /// Removes the cells that `remove` selects; with `dry_run`, only reports them.
     ///
     /// # Errors
     /// [`StoreError::OpenForReading`], [`StoreError::File`] for a folder that cannot be listed.
@@ -140,11 +138,11 @@ impl Store {
         self.check_writable()?;
         let mut report = Report::default();
         for cell in self.ls()?.iter().filter(|c| remove(c)) {
-            match if dry_run {
-                Ok(())
-            } else {
-                self.remove_cell(cell.id)
-            } {
+            if dry_run {
+                report.add(cell.id, cell.bytes());
+                continue;
+            }
+            match self.remove_cell(cell.id) {
                 Ok(()) => report.add(cell.id, cell.bytes()),
                 Err(e) => report.failed.push((cell.id, e)),
             }
@@ -171,19 +169,8 @@ impl Store {
         self.prune(|c| doomed.contains(&c.id), dry_run)
     }
 
-    /// Removes all quarantined cells; returns how many.
-    ///
-    /// # Errors
-    /// [`StoreError::OpenForReading`], [`StoreError::File`].
-    pub fn clear_quarantine(&self) -> Result<usize> {
-        self.check_writable()?;
-        let cells = self.list(&self.quarantined())?;
-        cells.iter().try_for_each(|c| segad_files::remove(c))?;
-        Ok(cells.len())
-    }
-
-    /// Copies cells into the store at `folder`, which is created if it does not exist. Every byte is
-    /// verified on the way.
+    /// Copies cells into the store at `folder`, which is created if need be. Every byte is verified on
+    /// the way.
     ///
     /// # Errors
     /// [`StoreError::File`] if the other store cannot be opened, [`StoreError::Cancelled`]. A cell
@@ -240,12 +227,8 @@ impl Store {
         let entry = other.committed(id)?;
         let meta = entry.meta();
         if let Ok(Some(there)) = self.entry(id.kind, &id.key) {
-            return Ok((
-                Published::Existing {
-                    identical: there.meta().files == meta.files,
-                },
-                0,
-            ));
+            let identical = there.meta().files == meta.files;
+            return Ok((Published::Existing { identical }, 0));
         }
         let draft = Draft::new(self.clone(), id)?;
         for (name, recorded) in &meta.files {
@@ -258,8 +241,7 @@ impl Store {
         }
         let path = draft.dir().join(META);
         segad_files::write_atomic(&path, &meta.encode(&path)?)?;
-        let (meta, bytes) = (meta.clone(), meta.bytes());
-        Ok((draft.publish(&meta)?, bytes))
+        Ok((draft.publish(meta)?, meta.bytes()))
     }
 
     fn committed(&self, id: CellId) -> Result<Entry> {
@@ -270,7 +252,7 @@ impl Store {
     }
 
     fn remove_cell(&self, id: CellId) -> Result<()> {
-        // Away first, in one step: a reader never sees half a cell.
+        // Moved away first, in one step, so that a reader never sees half a cell.
         let dir = self.cell_dir(id.kind, &id.key);
         let away = self.temporary().join(Owner::current().unique_tag());
         match segad_files::rename(&dir, &away) {

@@ -1,4 +1,4 @@
-//! What files with one row an image share: unique ids, one size for all.
+//! What files with one row per image share: unique ids, and one size for all maps.
 
 use crate::error::{Result, StoreError};
 use crate::parquet_file::ParquetFile;
@@ -55,11 +55,11 @@ impl Ids {
         if found == expected {
             return Ok(());
         }
-        let ((h, w), (eh, ew)) = (found, expected);
-        Err(StoreError::invalid(
-            &self.path,
-            format!("map of image {id} is {h}×{w}, the maps of this file are {eh}×{ew}"),
-        ))
+        let problem = format!(
+            "map of image {id} is {}×{}, the maps of this file are {}×{}",
+            found.0, found.1, expected.0, expected.1
+        );
+        Err(StoreError::invalid(&self.path, problem))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -81,7 +81,7 @@ impl Ids {
 
 /// Number of pixels, where the format can hold that many.
 pub(crate) fn check_shape(path: &Path, height: usize, width: usize) -> Result<i32> {
-    // 4 bytes a pixel in one page, whose size is a 32-bit number.
+    // 4 bytes per pixel in one page, whose size is a 32-bit number.
     const MOST: usize = (i32::MAX / 4) as usize;
     match height.checked_mul(width) {
         Some(pixels) if (1..=MOST).contains(&pixels) => Ok(pixels as i32),
@@ -92,24 +92,19 @@ pub(crate) fn check_shape(path: &Path, height: usize, width: usize) -> Result<i3
     }
 }
 
-/// Height and width of the maps of a file: every row agrees, and so does the mark that serves a
-/// file without rows.
+/// Height and width of the maps of a file, checked to agree in all rows. The mark in the metadata
+/// serves files without rows.
 pub(crate) fn size_of(file: &ParquetFile, ids: &Ids) -> Result<(usize, usize)> {
-    let column = |name: &str| -> Result<Vec<usize>> {
-        let values = file.whole(name, &DataType::UInt32)?;
-        Ok(values
-            .as_primitive::<UInt32Type>()
-            .values()
-            .iter()
-            .map(|&n| n as usize)
-            .collect())
-    };
-    let mark = |key| file.mark(key).and_then(|n| n.parse::<usize>().ok());
-    let sizes: Vec<(usize, usize)> = column("height")?
-        .into_iter()
-        .zip(column("width")?)
+    let heights = file.whole("height", &DataType::UInt32)?;
+    let widths = file.whole("width", &DataType::UInt32)?;
+    let heights = heights.as_primitive::<UInt32Type>().values().iter();
+    let widths = widths.as_primitive::<UInt32Type>().values().iter();
+    let sizes: Vec<(usize, usize)> = heights
+        .zip(widths)
+        .map(|(&h, &w)| (h as usize, w as usize))
         .collect();
-    let stated = mark(HEIGHT).zip(mark(WIDTH));
+    let [height, width] = [HEIGHT, WIDTH].map(|key| file.mark(key).and_then(|n| n.parse().ok()));
+    let stated = height.zip(width);
     let expected = stated.or(sizes.first().copied()).ok_or_else(|| {
         StoreError::invalid(&file.path, "has neither rows nor a stated height and width")
     })?;

@@ -8,18 +8,6 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How much of a cell's content is checked when it is read. Sizes are always checked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Verify {
-    /// Sizes only.
-    Sizes,
-    /// The digest of a file the first time this process uses it.
-    #[default]
-    Once,
-    /// The digest of a file each time it is read.
-    Always,
-}
-
 /// A folder of results, shared by any number of processes and machines. Clones are cheap and share
 /// what was verified.
 #[derive(Clone, Debug)]
@@ -32,17 +20,17 @@ struct Inner {
     root: PathBuf,
     top: PathBuf,
     writable: bool,
-    verify: Verify,
+    /// Files whose digest this process has checked.
     verified: Mutex<HashSet<PathBuf>>,
 }
 
 impl Store {
-    /// Opens a store for reading and writing; creates it if it does not exist. Tries a write, so that a
-    /// full or read-only disk is reported before anything is computed, and removes what dead
-    /// processes of this machine left half-made.
+    /// Opens a store for reading and writing; creates it if it does not exist. Tries a write, so that
+    /// a full or read-only disk is reported before anything is computed, and removes what dead
+    /// processes of this machine left unfinished.
     ///
     /// # Errors
-    /// [`StoreError::File`] naming the folder that cannot be made or written.
+    /// [`StoreError::File`] naming the folder that cannot be created or written to.
     pub fn open(root: &Path) -> Result<Self> {
         let store = Self::new(root, true);
         for folder in [store.temporary(), store.leases()] {
@@ -65,39 +53,17 @@ impl Store {
     }
 
     fn new(root: &Path, writable: bool) -> Self {
-        let (root, top) = (root.to_owned(), root.join("v1"));
         Self {
             inner: Arc::new(Inner {
-                root,
-                top,
+                root: root.to_owned(),
+                top: root.join("v1"),
                 writable,
-                verify: Verify::default(),
                 verified: Mutex::default(),
             }),
         }
     }
 
-    /// The same store with another [`Verify`] setting; what was verified is forgotten.
-    pub fn with_verify(&self, verify: Verify) -> Self {
-        let Inner {
-            root,
-            top,
-            writable,
-            ..
-        } = &*self.inner;
-        let (root, top, writable) = (root.clone(), top.clone(), *writable);
-        Self {
-            inner: Arc::new(Inner {
-                root,
-                top,
-                writable,
-                verify,
-                verified: Mutex::default(),
-            }),
-        }
-    }
-
-    /// Its folder.
+    /// The folder of the store.
     pub fn root(&self) -> &Path {
         &self.inner.root
     }
@@ -141,8 +107,8 @@ impl Store {
         Draft::new(self.clone(), CellId { kind, key: *key })
     }
 
-    /// Moves a cell out of the way, under `v1/quarantine`, so that it counts as absent; returns
-    /// where it is now, or `None` if there was nothing.
+    /// Moves a cell out of the way, to `v1/quarantine`, so that it counts as absent; returns where it
+    /// is now, or `None` if there was nothing.
     ///
     /// # Errors
     /// [`StoreError::OpenForReading`], [`StoreError::File`].
@@ -163,7 +129,7 @@ impl Store {
         }
     }
 
-    /// Removes what dead processes of this machine left half-made; returns how many folders and
+    /// Removes what dead processes of this machine left unfinished; returns the number of folders and
     /// files.
     ///
     /// # Errors
@@ -178,10 +144,6 @@ impl Store {
         } else {
             Err(StoreError::OpenForReading(self.inner.root.clone()))
         }
-    }
-
-    pub(crate) fn verify_setting(&self) -> Verify {
-        self.inner.verify
     }
 
     pub(crate) fn verified(&self) -> MutexGuard<'_, HashSet<PathBuf>> {

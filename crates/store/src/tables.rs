@@ -1,6 +1,7 @@
 use crate::error::{Result, StoreError};
-use crate::maps::label_of;
-use crate::parquet_file::{ParquetFile, properties, write_table};
+use crate::maps_reader::label_of;
+use crate::parquet_file::ParquetFile;
+use crate::parquet_writer::{properties, write_table};
 use arrow::array::{
     ArrayRef, AsArray, Float32Array, Float64Array, StringArray, UInt8Array, UInt64Array,
 };
@@ -17,10 +18,11 @@ const SCORES: &str = "scores";
 const CURVES: &str = "curves";
 const ID: &str = "id";
 
-/// Writes a feature table: column `id`, then one 32-bit float column a feature. NaN keeps its bits.
+/// Writes a feature table: column `id`, then one 32-bit float column per feature. NaN keeps its
+/// bits.
 ///
 /// # Errors
-/// [`StoreError::Invalid`] if a name occurs twice or is `id`, [`StoreError::File`].
+/// [`StoreError::Invalid`] if a name appears twice or is `id`, [`StoreError::File`].
 pub fn write_features(path: &Path, table: &FeatureTable) -> Result<()> {
     let mut names = HashSet::from([ID]);
     if let Some(twice) = table.names().iter().find(|n| !names.insert(n)) {
@@ -38,8 +40,9 @@ pub fn write_features(path: &Path, table: &FeatureTable) -> Result<()> {
         columns.push(Arc::new(Float32Array::from_iter_values(
             (0..table.rows()).map(|i| table.row(i)[j]),
         )));
-        let one = ColumnPath::new(vec![name.clone()]); // one part, even where the name has dots
-        settings = settings.set_column_encoding(one, Encoding::BYTE_STREAM_SPLIT);
+        // A path of one part, even where the name has dots.
+        let column = ColumnPath::new(vec![name.clone()]);
+        settings = settings.set_column_encoding(column, Encoding::BYTE_STREAM_SPLIT);
     }
     write_table(path, Schema::new(fields), columns, settings.build())
 }
@@ -82,39 +85,37 @@ pub fn read_features(path: &Path) -> Result<FeatureTable> {
 /// # Errors
 /// [`StoreError::File`].
 pub fn write_scores(path: &Path, rows: &[ScoreRow]) -> Result<()> {
-    let text = |f: fn(&ScoreRow) -> &str| {
-        Arc::new(StringArray::from_iter_values(rows.iter().map(f))) as ArrayRef
-    };
-    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = [
-        ("row", text(|r| &r.row)),
-        ("class", text(|r| &r.class)),
-        (
-            "seed",
-            Arc::new(UInt64Array::from_iter_values(rows.iter().map(|r| r.seed))) as ArrayRef,
-        ),
-        ("filepath", text(|r| r.filepath.as_str())),
-        (
-            "label",
-            Arc::new(UInt8Array::from_iter_values(
-                rows.iter().map(|r| r.label.as_u8()),
-            )),
-        ),
-        ("group", text(|r| &r.group)),
-        (
-            "score",
-            Arc::new(Float32Array::from_iter_values(rows.iter().map(|r| r.score))),
-        ),
-    ]
-    .into_iter()
-    .map(|(name, column)| (Field::new(name, column.data_type().clone(), false), column))
-    .unzip();
+    let schema = Schema::new(vec![
+        Field::new("row", DataType::Utf8, false),
+        Field::new("class", DataType::Utf8, false),
+        Field::new("seed", DataType::UInt64, false),
+        Field::new("filepath", DataType::Utf8, false),
+        Field::new("label", DataType::UInt8, false),
+        Field::new("group", DataType::Utf8, false),
+        Field::new("score", DataType::Float32, false),
+    ]);
+    let columns: Vec<ArrayRef> = vec![
+        texts(rows.iter().map(|r| r.row.as_str())),
+        texts(rows.iter().map(|r| r.class.as_str())),
+        Arc::new(UInt64Array::from_iter_values(rows.iter().map(|r| r.seed))),
+        texts(rows.iter().map(|r| r.filepath.as_str())),
+        Arc::new(UInt8Array::from_iter_values(
+            rows.iter().map(|r| r.label.as_u8()),
+        )),
+        texts(rows.iter().map(|r| r.group.as_str())),
+        Arc::new(Float32Array::from_iter_values(rows.iter().map(|r| r.score))),
+    ];
     // Few different names in many rows: a dictionary helps here.
     let settings = ["row", "class", "group"]
         .iter()
         .fold(properties(path, SCORES, &[])?, |s, name| {
             s.set_column_dictionary_enabled(ColumnPath::new(vec![(*name).to_owned()]), true)
         });
-    write_table(path, Schema::new(fields), columns, settings.build())
+    write_table(path, schema, columns, settings.build())
+}
+
+fn texts<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(values))
 }
 
 /// Reads scores.
@@ -123,8 +124,10 @@ pub fn write_scores(path: &Path, rows: &[ScoreRow]) -> Result<()> {
 /// As [`read_features`].
 pub fn read_scores(path: &Path) -> Result<Vec<ScoreRow>> {
     let file = ParquetFile::open(path, SCORES)?;
-    let [row, class] = [file.strings("row")?, file.strings("class")?];
-    let [filepath, group] = [file.strings("filepath")?, file.strings("group")?];
+    let row = file.strings("row")?;
+    let class = file.strings("class")?;
+    let filepath = file.strings("filepath")?;
+    let group = file.strings("group")?;
     let seed = file.whole("seed", &DataType::UInt64)?;
     let label = file.whole("label", &DataType::UInt8)?;
     let score = file.whole("score", &DataType::Float32)?;
@@ -156,9 +159,7 @@ pub fn write_curves(path: &Path, points: &[CurvePoint]) -> Result<()> {
     ]);
     let columns: Vec<ArrayRef> = vec![
         Arc::new(UInt64Array::from_iter_values(points.iter().map(|p| p.step))),
-        Arc::new(StringArray::from_iter_values(
-            points.iter().map(|p| p.name.as_str()),
-        )),
+        texts(points.iter().map(|p| p.name.as_str())),
         Arc::new(Float64Array::from_iter_values(
             points.iter().map(|p| p.value),
         )),
@@ -174,10 +175,8 @@ pub fn write_curves(path: &Path, points: &[CurvePoint]) -> Result<()> {
 /// As [`read_features`].
 pub fn read_curves(path: &Path) -> Result<Vec<CurvePoint>> {
     let file = ParquetFile::open(path, CURVES)?;
-    let (step, name) = (
-        file.whole("step", &DataType::UInt64)?,
-        file.strings("name")?,
-    );
+    let step = file.whole("step", &DataType::UInt64)?;
+    let name = file.strings("name")?;
     let value = file.whole("value", &DataType::Float64)?;
     Ok((0..file.rows())
         .map(|i| CurvePoint {

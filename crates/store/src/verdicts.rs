@@ -1,5 +1,5 @@
 use crate::error::Result;
-use crate::parquet_file::{properties, write_table};
+use crate::parquet_writer::{properties, write_table};
 use arrow::array::{ArrayRef, Float32Array, Float64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 const VERDICTS: &str = "verdicts";
 
-/// What came of inspecting one image: a verdict, or an error.
+/// The result of inspecting one image: a verdict or an error.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct VerdictRow {
     /// Which image.
