@@ -105,6 +105,7 @@ impl Backbone {
                 for layer in layers {
                     x = layer.forward(x, &Conv::forward)?;
                 }
+                // Maps and distances are worked out in f32 whatever the network computes in.
                 for &i in fills {
                     found[i] = Some(x.f_to_kind(Kind::Float)?);
                 }

@@ -74,6 +74,7 @@ fn block(index: usize, input: i64, output: i64, kernel: i64, stride: i64, expans
         1,
         Activation::None,
     ));
+    // A narrow output is not rectified, so nothing is lost between narrow ends.
     let shortcut = if stride == 1 && input == output {
         Shortcut::Identity
     } else {

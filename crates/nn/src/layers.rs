@@ -86,6 +86,7 @@ pub(crate) fn convolve(
             let (_, _, h, w) = x.size4()?;
             let (top, bottom) = same_padding(h, unit.kernel, unit.stride);
             let (left, right) = same_padding(w, unit.kernel, unit.stride);
+            // oneDNN pads evenly for free; an odd zero needs a copy of the input.
             if top == bottom && left == right {
                 (None, [top, left])
             } else {

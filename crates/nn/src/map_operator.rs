@@ -163,6 +163,7 @@ fn gaussian(sigma: f64) -> Result<Vec<f64>, NnError> {
             "σ must be positive, got {sigma}"
         )));
     }
+    // SciPy's default: cut off at four standard deviations.
     let radius = (4.0 * sigma + 0.5).floor() as i64;
     let taps: Vec<f64> = (-radius..=radius)
         .map(|x| (-(x * x) as f64 / (2.0 * sigma * sigma)).exp())

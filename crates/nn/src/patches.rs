@@ -75,6 +75,7 @@ impl PatchFeatures {
             let grid = [self.side() as i64; 2];
             let mut parts = Vec::new();
             for f in self.backbone.features(&input)? {
+                // Zeros beyond the border are counted, as in PatchCore.
                 let pooled = f.f_avg_pool2d([3, 3], [1, 1], [1, 1], false, true, None::<i64>)?;
                 let (_, _, h, w) = pooled.size4()?;
                 let same = [h, w] == grid;

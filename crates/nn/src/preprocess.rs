@@ -39,6 +39,7 @@ impl Preprocess {
         }
         let mut bytes = Vec::with_capacity(images.len() * self.height * self.width * 3);
         for (index, image) in images.iter().enumerate() {
+            // Pillow returns an image of the right size unchanged, too.
             if (image.height(), image.width()) == (self.height, self.width) {
                 bytes.extend_from_slice(image.rgb());
             } else {

@@ -63,6 +63,7 @@ pub fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, NnError> {
         .f_to_device(tch::Device::Cpu)?
         .f_to_kind(Kind::Float)?
         .f_contiguous()?;
+    // Copied as a block: an iterator over a tensor would call libtorch for each value.
     let mut values = vec![0.0; tensor.numel()];
     tensor.f_copy_data(&mut values, tensor.numel())?;
     Ok(values)

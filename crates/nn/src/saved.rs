@@ -89,6 +89,8 @@ impl SavedModel {
         let opened = self.open(kind, schema)?;
         let actual = weights.digest();
         match opened.inputs.get(BACKBONE_WEIGHTS) {
+            // Features of other weights mean something else to the fitted part, and nothing else
+            // would notice.
             Some(&expected) if expected != actual => Err(ModelError::OtherWeights {
                 model: kind,
                 expected,

@@ -13,6 +13,7 @@ pub fn write_torchscript(
     input: &Tensor,
     network: &dyn Fn(&Tensor) -> Result<Tensor, NnError>,
 ) -> Result<(), NnError> {
+    // The recording's callback cannot return an error, so one is carried out of it.
     let mut failed = None;
     let mut record = |inputs: &[Tensor]| match network(&inputs[0]) {
         Ok(output) => vec![output],

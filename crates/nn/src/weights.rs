@@ -50,6 +50,7 @@ impl Weights {
     /// infinities.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self, NnError> {
         let mut tensors = read_tensors(bytes)?;
+        // Only training with a cumulative average reads the counters, and some files lack them.
         tensors.retain(|name, _| !name.ends_with("num_batches_tracked"));
         for (name, tensor) in &mut tensors {
             let kind = tensor.kind();
@@ -304,6 +305,7 @@ pub fn write_tensors(
         };
         views.push((name.as_ref().to_owned(), stored));
     }
+    // Sorted, so that the same tensors give the same bytes and the same digest.
     views.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(safetensors::serialize(views, None)?)
 }

@@ -24,6 +24,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensors, WeightsError> {
         .filter_map(Result::ok)
         .map(|name| name.into_owned())
         .collect();
+    // The folder's name is that of the file when it was saved.
     let Some(root) = names.iter().find_map(|n| n.strip_suffix("/data.pkl")) else {
         return Err(WeightsError::Layout(
             "a zip archive without data.pkl: not a PyTorch file".to_owned(),

@@ -118,6 +118,7 @@ fn read_storages<'a>(
 
 fn element_sizes(arena: &Pickle) -> Result<HashMap<String, usize>, WeightsError> {
     let mut sizes = HashMap::new();
+    // Views of one storage may name it again, always with the same class.
     for storage in arena.storages() {
         let size = storage.dtype.size();
         if *sizes.entry(storage.key.clone()).or_insert(size) != size {

@@ -68,7 +68,6 @@ impl FitClassifier for DevNet {
         let mut pixels = ResizedImages::new(images, side, ctx.memory);
         let preprocess = params.backbone.preprocess(side, side);
         let plan = params.plan();
-        let objective = params.objective();
         let samples = images.samples();
         let run = Run {
             name: KIND,
@@ -89,8 +88,8 @@ impl FitClassifier for DevNet {
             }
             let bad: Vec<bool> = step.samples.iter().map(|&i| labels[i].is_bad()).collect();
             let scores = network.scores(&preprocess.batch(&batch, device)?, true)?;
-            let loss = objective.loss(&scores, &bad, step.seed.derive("prior"))?;
-            Ok::<_, ModelError>(loss.into())
+            let prior = step.seed.derive("prior");
+            Ok::<_, ModelError>(params.objective().loss(&scores, &bad, prior)?.into())
         })?;
         tracing::debug!(good, bad, steps = trained.steps, "devnet trained");
         let origin = Origin {

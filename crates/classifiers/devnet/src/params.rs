@@ -1,7 +1,7 @@
 use segad_core::KeyHasher;
 use segad_nn::model::{Checked, ModelError, Settings};
 use segad_nn::train::deviation::{
-    CommonSettings, Criterion, Objective, Reference, deviation_plan, published_parameters,
+    Criterion, Objective, Reference, deviation_plan, expect_common, published_parameters,
 };
 use segad_nn::train::{Schedule, TrainPlan};
 use segad_nn::{BackboneKind, Parameter};
@@ -89,7 +89,14 @@ impl Settings for DevNetSettings {
     type Error = ModelError;
 
     fn check(&mut self) -> Result<(), ModelError> {
-        self.common().check()?;
+        expect_common(
+            self.image_size,
+            self.scales,
+            self.top_share,
+            self.margin,
+            self.steps_per_epoch,
+            self.batch,
+        )?;
         Ok(self.plan().check()?)
     }
 
@@ -127,17 +134,6 @@ impl DevNetSettings {
             criterion: self.criterion,
             reference: self.reference,
             margin: self.margin,
-        }
-    }
-
-    fn common(&self) -> CommonSettings {
-        CommonSettings {
-            image_size: self.image_size,
-            scales: self.scales,
-            top_share: self.top_share,
-            objective: self.objective(),
-            steps_per_epoch: self.steps_per_epoch,
-            batch: self.batch,
         }
     }
 

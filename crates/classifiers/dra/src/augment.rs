@@ -25,20 +25,29 @@ struct Piece {
 impl Piece {
     fn draw(width: usize, height: usize, rng: &mut impl rand::Rng) -> Self {
         let area = uniform(rng, AREA.0, AREA.1) * (width * height) as f64;
+        // In the logarithm, so that wide and high pieces are equally likely.
         let aspect = uniform(rng, ASPECT.ln(), -ASPECT.ln()).exp();
-        let side = |v: f64, full: usize| (v.sqrt().round() as usize).clamp(1, full);
-        let (w, h) = (side(area * aspect, width), side(area / aspect, height));
-        let mut corner = || {
-            let top = uniform(rng, 0.0, (height - h) as f64) as usize;
-            (uniform(rng, 0.0, (width - w) as f64) as usize, top)
-        };
+        let w = side_of(area * aspect, width);
+        let h = side_of(area / aspect, height);
         Self {
             width: w,
             height: h,
-            from: corner(),
-            to: corner(),
+            from: draw_corner(width - w, height - h, rng),
+            to: draw_corner(width - w, height - h, rng),
         }
     }
+}
+
+/// The side of a square of this area, at most `full`: a long piece may be longer than the image.
+fn side_of(area: f64, full: usize) -> usize {
+    (area.sqrt().round() as usize).clamp(1, full)
+}
+
+/// Left and top, at most these. The top is drawn first, as the official code does.
+fn draw_corner(left: usize, top: usize, rng: &mut impl rand::Rng) -> (usize, usize) {
+    let top = uniform(rng, 0.0, top as f64) as usize;
+    let left = uniform(rng, 0.0, left as f64) as usize;
+    (left, top)
 }
 
 /// The image with a pseudo anomaly.
@@ -48,23 +57,23 @@ impl Piece {
 pub(crate) fn cut_paste(image: &Image, seed: Seed) -> Result<Image, ImagingError> {
     let mut rng = seed.rng();
     let piece = Piece::draw(image.width(), image.height(), &mut rng);
-    let stride = 3 * image.width();
-    let start = |(left, top): (usize, usize), y: usize| (top + y) * stride + 3 * left;
     let row = 3 * piece.width;
-    let cut = (0..piece.height)
-        .flat_map(|y| &image.rgb()[start(piece.from, y)..][..row])
-        .copied();
-    let patch = jitter(
-        Image::from_rgb(piece.height, piece.width, cut.collect())?,
-        seed,
-        &mut rng,
-    )?;
-    let (height, width) = (image.height(), image.width());
+    let mut cut = Vec::with_capacity(row * piece.height);
+    for y in 0..piece.height {
+        cut.extend(&image.rgb()[start_of_row(image, piece.from, y)..][..row]);
+    }
+    let cut = Image::from_rgb(piece.height, piece.width, cut)?;
+    let patch = jitter(cut, seed, &mut rng)?;
     let mut rgb = image.rgb().to_vec();
     for (y, line) in patch.rgb().chunks_exact(row).enumerate() {
-        rgb[start(piece.to, y)..][..row].copy_from_slice(line);
+        rgb[start_of_row(image, piece.to, y)..][..row].copy_from_slice(line);
     }
-    Ok(Image::from_rgb(height, width, rgb)?)
+    Ok(Image::from_rgb(image.height(), image.width(), rgb)?)
+}
+
+/// Where row `y` of a piece begins in the image's bytes.
+fn start_of_row(image: &Image, (left, top): (usize, usize), y: usize) -> usize {
+    3 * ((top + y) * image.width() + left)
 }
 
 /// Brightness, contrast, saturation and hue, in random order.
@@ -75,6 +84,7 @@ fn jitter(mut image: Image, seed: Seed, rng: &mut impl rand::Rng) -> Result<Imag
         Some(Adjust::Saturation),
         None,
     ];
+    // The order matters: each change sees the result of the one before and cuts off at 0 and 255.
     shuffle(&mut order, seed.derive("jitter"));
     for change in order {
         image = match change {
@@ -147,8 +157,8 @@ mod tests {
                         && (p.to.1..p.to.1 + p.height).contains(&y);
                     let (before, after) = (image.pixel(y, x).unwrap(), pasted.pixel(y, x).unwrap());
                     if inside {
-                        // Brightness and contrast by at most a tenth each, saturation and hue leave
-                        // grey alone.
+                        // Brightness and contrast by at most a tenth each, saturation and hue do not
+                        // change grey.
                         let source = image
                             .pixel(y - p.to.1 + p.from.1, x - p.to.0 + p.from.0)
                             .unwrap();

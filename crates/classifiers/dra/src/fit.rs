@@ -97,6 +97,7 @@ impl FitClassifier for Dra {
         let mut chosen = good;
         shuffle(&mut chosen, seed.derive("scoring references"));
         chosen.truncate(params.references);
+        // The mean of features does not depend on the order, its last bits do.
         chosen.sort_unstable();
         let ids = chosen.iter().map(|&i| images.samples()[i].id.clone());
         origin.references = ids.collect();
@@ -162,50 +163,30 @@ fn loss(
     roles: &[Role],
     step: &Step<'_>,
 ) -> Result<Loss, ModelError> {
+    use Role::{Good, Pseudo, Seen};
     let objective = params.objective();
-    let targets = |seen: fn(Role) -> bool, high: fn(Role) -> bool| -> Vec<bool> {
-        roles
-            .iter()
-            .filter(|r| seen(**r))
-            .map(|r| high(*r))
-            .collect()
-    };
-    // The holistic head is high for good images.
-    let heads = [
-        (
-            "holistic",
-            &scores.holistic,
-            targets(|_| true, |r| r == Role::Good),
-        ),
-        (
-            "seen",
-            &scores.seen,
-            targets(|r| r != Role::Pseudo, |r| r == Role::Seen),
-        ),
-        (
-            "pseudo",
-            &scores.pseudo,
-            targets(|r| r != Role::Seen, |r| r == Role::Pseudo),
-        ),
-        (
-            "composite",
-            &scores.composite,
-            targets(|_| true, |r| r != Role::Good),
-        ),
+    // For each head the role that it never sees, if any, and those that it scores high: the holistic
+    // head is the one that is high for good images.
+    let heads: [(&str, &Tensor, Option<Role>, &[Role]); 4] = [
+        ("holistic", &scores.holistic, None, &[Good]),
+        ("seen", &scores.seen, Some(Pseudo), &[Seen]),
+        ("pseudo", &scores.pseudo, Some(Seen), &[Pseudo]),
+        ("composite", &scores.composite, None, &[Seen, Pseudo]),
     ];
     let mut parts = Vec::new();
-    for (name, scores, targets) in heads {
-        parts.push((
-            name,
-            objective.loss(scores, &targets, step.seed.derive(name))?,
-        ));
+    for (name, scores, unseen, high) in heads {
+        let sees = roles.iter().filter(|&&role| Some(role) != unseen);
+        let targets: Vec<bool> = sees.map(|role| high.contains(role)).collect();
+        // A prior of its own per head, as the official code draws anew for each loss.
+        let loss = objective.loss(scores, &targets, step.seed.derive(name))?;
+        parts.push((name, loss));
     }
     let all: Vec<&Tensor> = parts.iter().map(|p| &p.1).collect();
     let total = Tensor::f_stack(&all, 0)?.f_sum(tch::Kind::Float)?;
     Ok(Loss { total, parts })
 }
 
-/// Makes training images.
+/// Draws training images.
 struct Pictures<'a> {
     params: &'a DraParams,
     pixels: ResizedImages<'a>,
@@ -222,18 +203,19 @@ impl Pictures<'_> {
         let mut rng = seed.rng();
         let (image, role) = match label {
             Label::Bad => (self.pixels.get(i)?, Role::Seen),
+            // One bit decides between the image and a pseudo anomaly.
             Label::Good if rng.next_u32() & 1 == 0 => (self.pixels.get(i)?, Role::Good),
             Label::Good => {
                 let other = self.good[uniform(&mut rng, 0.0, self.good.len() as f64) as usize];
                 let image = cut_paste(&self.pixels.get(other)?, seed.derive("cut and paste"));
-                let failed = |e: segad_imaging::ImagingError| NnError::Image {
+                let image = image.map_err(|e| NnError::Image {
                     index: 0,
                     source: e.into(),
-                };
-                (image.map_err(failed)?, Role::Pseudo)
+                })?;
+                (image, Role::Pseudo)
             }
         };
-        Ok((self.turned(image, seed)?, role))
+        Ok((self.turn(image, seed)?, role))
     }
 
     /// Reference images: as they are, or treated like training images where the official code is
@@ -242,18 +224,17 @@ impl Pictures<'_> {
         let mut images = Vec::with_capacity(chosen.len());
         for (slot, &i) in chosen.iter().enumerate() {
             let seed = seed.derive(&format!("reference {slot}"));
-            images.push(match self.params.strict_official {
-                true => self.sample(i, Label::Good, seed)?.0,
-                false => {
-                    let image = self.pixels.get(i)?;
-                    self.turned(image, seed)?
-                }
+            images.push(if self.params.strict_official {
+                self.sample(i, Label::Good, seed)?.0
+            } else {
+                let image = self.pixels.get(i)?;
+                self.turn(image, seed)?
             });
         }
         Ok(images)
     }
 
-    fn turned(&self, image: Image, seed: Seed) -> Result<Image, ModelError> {
+    fn turn(&self, image: Image, seed: Seed) -> Result<Image, ModelError> {
         Ok(if self.params.rotate {
             turned(&image, seed.derive("turn"))?
         } else {

@@ -1,4 +1,4 @@
-//! The four heads on a backbone's features N×C×h×w. Each gives one score an image, 0 or more
+//! The four heads on a backbone's features N×C×h×w. Each gives one score per image, 0 or more
 //! (unless all places count).
 
 use segad_nn::train::deviation::top_mean;
@@ -15,29 +15,30 @@ const MOMENTUM: f64 = 0.1;
 /// The heads' state under the published names.
 pub(crate) fn parameters(channels: i64) -> Vec<Parameter> {
     let c = channels;
-    let mut list = Vec::new();
-    let mut add = |name: &str, shape: &[i64], trainable: bool| {
-        list.push(Parameter {
-            name: name.to_owned(),
-            shape: shape.to_vec(),
-            trainable,
-        });
-    };
-    add("holistic_head.fc1.weight", &[HIDDEN, c], true);
-    add("holistic_head.fc1.bias", &[HIDDEN], true);
-    add("holistic_head.fc2.weight", &[1, HIDDEN], true);
-    add("holistic_head.fc2.bias", &[1], true);
-    for head in ["seen_head", "pseudo_head", "composite_head"] {
-        add(&format!("{head}.scoring.weight"), &[1, c, 1, 1], true);
-        add(&format!("{head}.scoring.bias"), &[1], true);
-    }
-    add("composite_head.conv.0.weight", &[c, c, 3, 3], true);
-    add("composite_head.conv.0.bias", &[c], true);
-    add("composite_head.conv.1.weight", &[c], true);
-    add("composite_head.conv.1.bias", &[c], true);
-    add("composite_head.conv.1.running_mean", &[c], false);
-    add("composite_head.conv.1.running_var", &[c], false);
-    list
+    let shapes: [(&str, &[i64]); 16] = [
+        ("holistic_head.fc1.weight", &[HIDDEN, c]),
+        ("holistic_head.fc1.bias", &[HIDDEN]),
+        ("holistic_head.fc2.weight", &[1, HIDDEN]),
+        ("holistic_head.fc2.bias", &[1]),
+        ("seen_head.scoring.weight", &[1, c, 1, 1]),
+        ("seen_head.scoring.bias", &[1]),
+        ("pseudo_head.scoring.weight", &[1, c, 1, 1]),
+        ("pseudo_head.scoring.bias", &[1]),
+        ("composite_head.scoring.weight", &[1, c, 1, 1]),
+        ("composite_head.scoring.bias", &[1]),
+        ("composite_head.conv.0.weight", &[c, c, 3, 3]),
+        ("composite_head.conv.0.bias", &[c]),
+        ("composite_head.conv.1.weight", &[c]),
+        ("composite_head.conv.1.bias", &[c]),
+        ("composite_head.conv.1.running_mean", &[c]),
+        ("composite_head.conv.1.running_var", &[c]),
+    ];
+    let parameters = shapes.iter().map(|(name, shape)| Parameter {
+        name: (*name).to_owned(),
+        shape: shape.to_vec(),
+        trainable: !name.contains("running"),
+    });
+    parameters.collect()
 }
 
 /// A 1×1 convolution to a map of scores.
@@ -47,6 +48,16 @@ struct Scoring {
 }
 
 impl Scoring {
+    fn new(
+        variable: &impl Fn(&str) -> Result<Tensor, NnError>,
+        head: &str,
+    ) -> Result<Self, NnError> {
+        Ok(Self {
+            weight: variable(&format!("{head}.scoring.weight"))?,
+            bias: variable(&format!("{head}.scoring.bias"))?,
+        })
+    }
+
     fn score(&self, x: &Tensor, top_share: f64) -> Result<Tensor, NnError> {
         let map = conv2d(x, &self.weight, Some(&self.bias), 1, [0, 0], 1)?;
         top_mean(&map, top_share)
@@ -71,12 +82,6 @@ impl Heads {
         variable: impl Fn(&str) -> Result<Tensor, NnError>,
         top_share: f64,
     ) -> Result<Self, NnError> {
-        let scoring = |head: &str| -> Result<Scoring, NnError> {
-            Ok(Scoring {
-                weight: variable(&format!("{head}.scoring.weight"))?,
-                bias: variable(&format!("{head}.scoring.bias"))?,
-            })
-        };
         Ok(Self {
             holistic: [
                 variable("holistic_head.fc1.weight")?,
@@ -84,9 +89,9 @@ impl Heads {
                 variable("holistic_head.fc2.weight")?,
                 variable("holistic_head.fc2.bias")?,
             ],
-            seen: scoring("seen_head")?,
-            pseudo: scoring("pseudo_head")?,
-            composite: scoring("composite_head")?,
+            seen: Scoring::new(&variable, "seen_head")?,
+            pseudo: Scoring::new(&variable, "pseudo_head")?,
+            composite: Scoring::new(&variable, "composite_head")?,
             residual: [
                 variable("composite_head.conv.0.weight")?,
                 variable("composite_head.conv.0.bias")?,
@@ -115,7 +120,7 @@ impl Heads {
         self.seen.score(features, self.top_share)
     }
 
-    /// Of made defects.
+    /// Of artificial defects.
     pub fn pseudo(&self, features: &Tensor) -> Result<Tensor, NnError> {
         self.pseudo.score(features, self.top_share)
     }
@@ -128,10 +133,19 @@ impl Heads {
         train: bool,
     ) -> Result<Tensor, NnError> {
         let [weight, bias, scale, shift, mean, variance] = &self.residual;
+        // Reference minus feature, not the other way round: published weights expect this sign.
         let x = reference.f_sub(features)?;
         let x = conv2d(&x, weight, Some(bias), 1, [1, 1], 1)?;
-        let (scale, shift, mean, variance) = (Some(scale), Some(shift), Some(mean), Some(variance));
-        let mut x = x.f_batch_norm(scale, shift, mean, variance, train, MOMENTUM, EPSILON, true)?;
+        let mut x = x.f_batch_norm(
+            Some(scale),
+            Some(shift),
+            Some(mean),
+            Some(variance),
+            train,
+            MOMENTUM,
+            EPSILON,
+            true,
+        )?;
         self.composite.score(&x.f_relu_()?, self.top_share)
     }
 }

@@ -132,6 +132,7 @@ impl FittedDra {
         for p in &expected {
             means.push(opened.take(&p.name, &p.shape)?.f_to_device(device)?);
         }
+        // The references were taken out of `opened`; the network reads the whole file.
         let state = Weights::from_safetensors(&saved.tensors)?;
         let network = Network::read(&settings, &state, &expected, device)?;
         Self::new(settings, opened.parameters.origin, network, means, batch)
@@ -198,6 +199,7 @@ impl ImageClassifier for FittedDra {
     fn scores(&self, images: &[Image]) -> Result<Vec<f32>, ModelError> {
         let device = self.network.backbone.store.device();
         batched_scores(KIND, images, self.batch, |chunk| {
+            // Fixed references and running statistics: a score does not depend on its batch.
             let x = self.preprocess.batch(chunk, device)?;
             let total = tch::no_grad(|| {
                 autocast(device, self.origin.precision, || {

@@ -1,7 +1,7 @@
 use segad_core::KeyHasher;
 use segad_nn::model::{Checked, ModelError, Settings, expect};
 use segad_nn::train::deviation::{
-    CommonSettings, Criterion, Objective, Reference, deviation_plan, published_parameters,
+    Criterion, Objective, Reference, deviation_plan, expect_common, published_parameters,
 };
 use segad_nn::train::{Schedule, TrainPlan};
 use segad_nn::{BackboneKind, Parameter};
@@ -49,7 +49,7 @@ pub struct DraSettings {
     pub epochs: u64,
     /// Steps of an epoch.
     pub steps_per_epoch: u64,
-    /// Images in a training step, beside the references: two thirds of them good or pseudo
+    /// Images in a training step, besides the references: two thirds of them good or pseudo
     /// anomalies, the rest bad.
     pub batch: usize,
     /// Adam's step size.
@@ -97,7 +97,14 @@ impl Settings for DraSettings {
     type Error = ModelError;
 
     fn check(&mut self) -> Result<(), ModelError> {
-        self.common().check()?;
+        expect_common(
+            self.image_size,
+            self.scales,
+            self.top_share,
+            self.margin,
+            self.steps_per_epoch,
+            self.batch,
+        )?;
         let references = (1..=64).contains(&self.references);
         expect(references, "references", self.references, "1 to 64")?;
         Ok(self.plan().check()?)
@@ -143,22 +150,12 @@ impl DraSettings {
         }
     }
 
-    fn common(&self) -> CommonSettings {
-        CommonSettings {
-            image_size: self.image_size,
-            scales: self.scales,
-            top_share: self.top_share,
-            objective: self.objective(),
-            steps_per_epoch: self.steps_per_epoch,
-            batch: self.batch,
-        }
-    }
-
     pub(crate) fn plan(&self) -> TrainPlan {
         let (every, gamma) = (self.decay_every, self.decay_factor);
-        let schedule = match self.strict_official {
-            false => Schedule::Step { every, gamma },
-            true => Schedule::StepEarly { every, gamma },
+        let schedule = if self.strict_official {
+            Schedule::StepEarly { every, gamma }
+        } else {
+            Schedule::Step { every, gamma }
         };
         deviation_plan(
             schedule,

@@ -5,13 +5,13 @@ use segad_nn::train::deviation::{HeadedBackbone, at_scale};
 use segad_nn::{NnError, Parameter, Weights};
 use tch::Tensor;
 
-/// What an image is to the heads.
+/// What an image means to the heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Good,
     /// A defect that somebody labelled.
     Seen,
-    /// A defect that was made.
+    /// An artificial defect.
     Pseudo,
 }
 
@@ -75,13 +75,11 @@ impl Network {
     pub fn train(&self, images: &Tensor, roles: &[Role]) -> Result<Scores, NnError> {
         let n = roles.len() as i64;
         let references = images.size()[0] - n;
-        let without = |role: Role| -> Result<Tensor, NnError> {
-            let keep: Vec<i64> = (0..n).filter(|&i| roles[i as usize] != role).collect();
-            Ok(Tensor::f_from_slice(&keep)?.f_to_device(images.device())?)
-        };
-        let (not_pseudo, not_seen) = (without(Role::Pseudo)?, without(Role::Seen)?);
+        let not_pseudo = positions_without(Role::Pseudo, roles, images.device())?;
+        let not_seen = positions_without(Role::Seen, roles, images.device())?;
         let mut found = Vec::new();
         for s in 0..self.scales {
+            // One pass for references and images, so that batch normalisation sees them together.
             let features = self.backbone.features(&at_scale(images, s)?, true)?;
             let reference = mean(&features.f_narrow(0, 0, references)?)?;
             let own = features.f_narrow(0, references, n)?;
@@ -92,7 +90,7 @@ impl Network {
                 self.heads.composite(&own, &reference, true)?,
             ]);
         }
-        combined(&found)
+        combine(&found)
     }
 
     /// The mean feature of good images at each scale, 1×C×h×w.
@@ -114,7 +112,7 @@ impl Network {
                 self.heads.composite(&features, reference, false)?,
             ]);
         }
-        combined(&found)
+        combine(&found)
     }
 }
 
@@ -134,17 +132,25 @@ fn mean(features: &Tensor) -> Result<Tensor, NnError> {
 }
 
 /// The mean over scales of each head's scores.
-fn combined(scales: &[[Tensor; 4]]) -> Result<Scores, NnError> {
-    let over = |head: usize| -> Result<Tensor, NnError> {
-        let all: Vec<&Tensor> = scales.iter().map(|s| &s[head]).collect();
-        Ok(Tensor::f_stack(&all, 0)?.f_mean_dim([0i64].as_slice(), false, None)?)
-    };
+fn combine(scales: &[[Tensor; 4]]) -> Result<Scores, NnError> {
     Ok(Scores {
-        holistic: over(0)?,
-        seen: over(1)?,
-        pseudo: over(2)?,
-        composite: over(3)?,
+        holistic: mean_of_head(scales, 0)?,
+        seen: mean_of_head(scales, 1)?,
+        pseudo: mean_of_head(scales, 2)?,
+        composite: mean_of_head(scales, 3)?,
     })
+}
+
+fn mean_of_head(scales: &[[Tensor; 4]], head: usize) -> Result<Tensor, NnError> {
+    let all: Vec<&Tensor> = scales.iter().map(|s| &s[head]).collect();
+    Ok(Tensor::f_stack(&all, 0)?.f_mean_dim([0i64].as_slice(), false, None)?)
+}
+
+/// Positions of the images of other roles.
+fn positions_without(role: Role, roles: &[Role], device: tch::Device) -> Result<Tensor, NnError> {
+    let others = (0..roles.len()).filter(|&i| roles[i] != role);
+    let others: Vec<i64> = others.map(|i| i as i64).collect();
+    Ok(Tensor::f_from_slice(&others)?.f_to_device(device)?)
 }
 
 #[cfg(test)]

@@ -91,11 +91,13 @@ impl Embedder {
 /// N×C×h×w → N×C.
 fn pooled(features: &Tensor, pool: Pool, top_share: f64) -> Result<Tensor, FrozenError> {
     let flat = features.f_flatten(2, 3)?;
+    // In f32 also after a bf16 network: a mean over thousands of places would lose digits.
     Ok(match pool {
         Pool::Mean => flat.f_mean_dim([2i64].as_slice(), false, Kind::Float)?,
         Pool::Max => flat.f_amax([2i64].as_slice(), false)?,
         Pool::Top => {
             let places = *flat.size().last().unwrap_or(&1);
+            // Rounded down; small maps keep at least one place.
             let k = ((places as f64 * top_share).floor() as i64).max(1);
             flat.f_topk(k, 2, true, false)?
                 .0

@@ -58,6 +58,7 @@ impl FitClassifier for Frozen {
         let mut rows = Vec::new();
         for i in 0..train.len() {
             check_cancelled(KIND, ctx)?;
+            // One image at a time: memory stays small, and a row is the same in any company.
             rows.extend(embedder.rows(&[load_labelled(train, i)?])?);
             task.advance(1);
         }
@@ -88,6 +89,7 @@ pub fn fit(
             *settings,
         )?),
         HeadParams::Trees(trees) => {
+            // One thread: histogram sums then have one order, and the trees are the same everywhere.
             let forest = Forest::fit(trees, table, labels, &[], seed, NonZeroUsize::MIN)?;
             Model::Trees(Box::new(forest))
         }

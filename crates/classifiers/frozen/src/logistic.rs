@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 
 /// Steps of L-BFGS, at most.
 const STEPS: usize = 5000;
-/// Pairs of steps and changes of the gradient that are remembered.
+/// Pairs of steps and changes of the gradient that are remembered; twice scipy's ten, because
+/// columns of one network are strongly correlated.
 const MEMORY: usize = 20;
 
 /// How logistic regression is fitted.
@@ -15,7 +16,7 @@ const MEMORY: usize = 20;
 pub struct LogisticSettings {
     /// Weight of the data against the penalty.
     pub c: f64,
-    /// Both labels count alike in sum.
+    /// Both labels have the same total weight.
     pub balanced: bool,
 }
 
@@ -34,7 +35,7 @@ pub struct Logistic {
 }
 
 impl Logistic {
-    /// Fits on rows of `columns` values, one label a row.
+    /// Fits on rows of `columns` values, one label per row.
     ///
     /// ```
     /// use segad_classifier_frozen::{Logistic, LogisticSettings};
@@ -65,16 +66,22 @@ impl Logistic {
         let (mean, deviation) = moments(rows, columns);
         let x = standardised(rows, &mean, &deviation);
         let n = labels.len() as f64;
-        let weight_of = |label: &Label| match (settings.balanced, label.is_bad()) {
-            (false, _) => settings.c,
-            (true, true) => settings.c * n / (2.0 * bad as f64),
-            (true, false) => settings.c * n / (2.0 * good as f64),
-        };
-        let weights: Vec<f64> = labels.iter().map(weight_of).collect();
-        let signs: Vec<f64> = labels
-            .iter()
-            .map(|l| if l.is_bad() { 1.0 } else { -1.0 })
-            .collect();
+        let mut weights = Vec::with_capacity(labels.len());
+        let mut signs = Vec::with_capacity(labels.len());
+        for label in labels {
+            let (count, sign) = if label.is_bad() {
+                (bad, 1.0)
+            } else {
+                (good, -1.0)
+            };
+            // Balanced weights sum to n whatever the counts, so that c keeps its meaning.
+            weights.push(if settings.balanced {
+                settings.c * n / (2.0 * count as f64)
+            } else {
+                settings.c
+            });
+            signs.push(sign);
+        }
         let problem = Problem {
             x: &x,
             columns,
@@ -94,9 +101,8 @@ impl Logistic {
     pub fn scores(&self, rows: &[f32]) -> Vec<f32> {
         let x = standardised(rows, &self.mean, &self.deviation);
         let weight: Vec<f64> = self.weight.iter().map(|&w| f64::from(w)).collect();
-        let logit = |row: &[f64]| f64::from(self.bias) + dot(row, &weight);
         x.chunks_exact(weight.len())
-            .map(|row| logit(row) as f32)
+            .map(|row| (f64::from(self.bias) + dot(row, &weight)) as f32)
             .collect()
     }
 }
@@ -106,31 +112,34 @@ fn moments(rows: &[f32], columns: usize) -> (Vec<f32>, Vec<f32>) {
     let mut mean = vec![0.0; columns];
     let mut square = vec![0.0; columns];
     for row in rows.chunks_exact(columns) {
-        mean.iter_mut()
-            .zip(row)
-            .for_each(|(m, &v)| *m += f64::from(v) / n);
+        for (m, &v) in mean.iter_mut().zip(row) {
+            *m += f64::from(v) / n;
+        }
     }
+    // A second pass: E[x²] − E[x]² would cancel for columns far from 0.
     for row in rows.chunks_exact(columns) {
-        square
-            .iter_mut()
-            .zip(row.iter().zip(&mean))
-            .for_each(|(s, (&v, m))| *s += (f64::from(v) - m).powi(2) / n);
+        for (s, (&v, m)) in square.iter_mut().zip(row.iter().zip(&mean)) {
+            *s += (f64::from(v) - m).powi(2) / n;
+        }
     }
-    // Below the resolution of f32 a column is constant, whatever rounding left in its mean.
-    let spread = |(s, m): (&f64, &f64)| match s.sqrt() {
-        d if d > 1e-7 * m.abs() && d > 0.0 => d as f32,
-        _ => 1.0,
-    };
-    let deviation = square.iter().zip(&mean).map(spread).collect();
+    let mut deviation = Vec::with_capacity(columns);
+    for (s, m) in square.iter().zip(&mean) {
+        let spread = s.sqrt();
+        // Below the resolution of f32 a column is constant, whatever rounding left in its mean.
+        // Divided by 1 it stays 0, as in scikit-learn's StandardScaler.
+        let varies = spread > 1e-7 * m.abs() && spread > 0.0;
+        deviation.push(if varies { spread as f32 } else { 1.0 });
+    }
     (mean.iter().map(|&m| m as f32).collect(), deviation)
 }
 
 fn standardised(rows: &[f32], mean: &[f32], deviation: &[f32]) -> Vec<f64> {
-    let columns = mean.len();
-    let one = |(i, &v): (usize, &f32)| {
-        (f64::from(v) - f64::from(mean[i % columns])) / f64::from(deviation[i % columns])
-    };
-    rows.iter().enumerate().map(one).collect()
+    // With the moments as they are saved, in f32: fitting sees what scoring will see.
+    let moments = mean.iter().zip(deviation).cycle();
+    rows.iter()
+        .zip(moments)
+        .map(|(&v, (&m, &d))| (f64::from(v) - f64::from(m)) / f64::from(d))
+        .collect()
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -147,7 +156,8 @@ struct Problem<'a> {
 
 impl Problem<'_> {
     fn value_and_gradient(&self, at: &[f64]) -> (f64, Vec<f64>) {
-        let (w, b) = (&at[..self.columns], at[self.columns]);
+        let w = &at[..self.columns];
+        let b = at[self.columns];
         let mut value = 0.5 * dot(w, w);
         let mut gradient = w.to_vec();
         gradient.push(0.0);
@@ -158,7 +168,7 @@ impl Problem<'_> {
             .zip(self.signs)
         {
             let margin = y * (dot(row, w) + b);
-            // Neither exponential overflows.
+            // ln(1 + e⁻ᵐ) = max(−m, 0) + ln(1 + e^−|m|): no exponential overflows.
             let small = (-margin.abs()).exp();
             value += s * (small.ln_1p() + (-margin).max(0.0));
             let away = if margin > 0.0 {
@@ -167,20 +177,44 @@ impl Problem<'_> {
                 1.0 / (1.0 + small)
             };
             let slope = -s * y * away;
-            gradient
-                .iter_mut()
-                .zip(row)
-                .for_each(|(g, x)| *g += slope * x);
+            for (g, x) in gradient.iter_mut().zip(row) {
+                *g += slope * x;
+            }
             gradient[self.columns] += slope;
         }
         (value, gradient)
     }
 
-    /// L-BFGS (Nocedal & Wright, algorithm 7.5) with steps halved until they pay.
+    /// The first of the steps `step`, `step`/2, … whose value falls by a small share of what the
+    /// slope promises (Armijo's rule), with value and gradient there.
+    fn descend(
+        &self,
+        at: &[f64],
+        value: f64,
+        gradient: &[f64],
+        direction: &[f64],
+        mut step: f64,
+    ) -> Option<(Vec<f64>, f64, Vec<f64>)> {
+        let slope = dot(direction, gradient);
+        loop {
+            let moved = at.iter().zip(direction).map(|(a, d)| a + step * d);
+            let next: Vec<f64> = moved.collect();
+            let (v, g) = self.value_and_gradient(&next);
+            if v <= value + 1e-4 * step * slope {
+                return Some((next, v, g));
+            }
+            step /= 2.0;
+            if step < 1e-20 {
+                return None;
+            }
+        }
+    }
+
+    /// L-BFGS (Nocedal & Wright, algorithm 7.5) with steps halved until the value falls enough.
     fn solve(&self) -> Result<Vec<f64>, FrozenError> {
         let mut at = vec![0.0; self.columns + 1];
         let (mut value, mut gradient) = self.value_and_gradient(&at);
-        let largest = |g: &[f64]| g.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+        // Relative to the start: gradients scale with c and the number of rows.
         let tolerance = 1e-8 * largest(&gradient).max(1e-300);
         let mut memory: VecDeque<(Vec<f64>, Vec<f64>, f64)> = VecDeque::new();
         for _ in 0..STEPS {
@@ -188,32 +222,22 @@ impl Problem<'_> {
                 return Ok(at);
             }
             let direction = direction(&gradient, &memory);
-            let slope = dot(&direction, &gradient);
-            let mut step = if memory.is_empty() {
+            // Without a memory the direction is the gradient, whose length says nothing about how
+            // far to go: the first step has length 1.
+            let first = if memory.is_empty() {
                 1.0 / dot(&gradient, &gradient).sqrt()
             } else {
                 1.0
             };
-            let found = loop {
-                let next: Vec<f64> = at
-                    .iter()
-                    .zip(&direction)
-                    .map(|(a, d)| a + step * d)
-                    .collect();
-                let (v, g) = self.value_and_gradient(&next);
-                if v <= value + 1e-4 * step * slope {
-                    break Some((next, v, g));
-                }
-                step /= 2.0;
-                if step < 1e-20 {
-                    break None;
-                }
-            };
             // Rounding hides any further descent: as near as f64 comes.
-            let Some((next, v, g)) = found else { break };
+            let Some((next, v, g)) = self.descend(&at, value, &gradient, &direction, first) else {
+                break;
+            };
             let s: Vec<f64> = next.iter().zip(&at).map(|(a, b)| a - b).collect();
             let y: Vec<f64> = g.iter().zip(&gradient).map(|(a, b)| a - b).collect();
             let curvature = dot(&s, &y);
+            // Halved steps do not ensure positive curvature; without it the inverse Hessian would
+            // no longer be positive definite, so such a pair is left out.
             if curvature > 1e-12 * dot(&y, &y) {
                 if memory.len() == MEMORY {
                     memory.pop_front();
@@ -222,7 +246,8 @@ impl Problem<'_> {
             }
             (at, value, gradient) = (next, v, g);
         }
-        // Values agree to half their digits long before gradients do; what is left is below f32.
+        // Where the value no longer falls, the gradient is near the square root of f64's resolution;
+        // what is left is below f32, in which weights are kept.
         if largest(&gradient) <= 1e3 * tolerance {
             return Ok(at);
         }
@@ -234,24 +259,33 @@ impl Problem<'_> {
     }
 }
 
-/// The two-loop recursion.
+fn largest(gradient: &[f64]) -> f64 {
+    gradient.iter().fold(0.0, |m, v| m.max(v.abs()))
+}
+
+/// The two-loop recursion: minus the gradient times the inverse Hessian that the memory implies.
 fn direction(gradient: &[f64], memory: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> Vec<f64> {
     let mut q: Vec<f64> = gradient.iter().map(|g| -g).collect();
     let mut alphas = Vec::with_capacity(memory.len());
     for (s, y, rho) in memory.iter().rev() {
         let alpha = rho * dot(s, &q);
-        q.iter_mut().zip(y).for_each(|(q, y)| *q -= alpha * y);
+        for (q, y) in q.iter_mut().zip(y) {
+            *q -= alpha * y;
+        }
         alphas.push(alpha);
     }
+    // The latest pair sets the scale of the unknown rest of the Hessian.
     if let Some((_, y, rho)) = memory.back() {
         let scale = 1.0 / (rho * dot(y, y));
-        q.iter_mut().for_each(|q| *q *= scale);
+        for q in &mut q {
+            *q *= scale;
+        }
     }
     for ((s, y, rho), alpha) in memory.iter().zip(alphas.into_iter().rev()) {
         let beta = rho * dot(y, &q);
-        q.iter_mut()
-            .zip(s)
-            .for_each(|(q, s)| *q += (alpha - beta) * s);
+        for (q, s) in q.iter_mut().zip(s) {
+            *q += (alpha - beta) * s;
+        }
     }
     q
 }

@@ -89,9 +89,10 @@ impl FittedHead {
             None if names.len() == self.columns.len() => Ok(()),
             Some((a, b)) => Err(FrozenError::Table(format!("column {a}, expected {b}"))),
             None => {
-                let (n, expected) = (names.len(), self.columns.len());
+                let expected = self.columns.len();
                 Err(FrozenError::Table(format!(
-                    "{n} columns, expected {expected}"
+                    "{} columns, expected {expected}",
+                    names.len()
                 )))
             }
         }
@@ -168,10 +169,10 @@ fn to_hex(bytes: &[u8]) -> String {
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = text
-        .chars()
-        .map(|c| Some(c.to_digit(16)? as u8))
-        .collect::<Option<_>>()?;
+    let mut digits = Vec::with_capacity(text.len());
+    for c in text.chars() {
+        digits.push(c.to_digit(16)? as u8);
+    }
     let (pairs, rest) = digits.as_chunks::<2>();
     rest.is_empty()
         .then(|| pairs.iter().map(|[a, b]| 16 * a + b).collect())

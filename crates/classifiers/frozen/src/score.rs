@@ -57,6 +57,7 @@ impl ImageClassifier for FittedFrozen {
 
     fn scores(&self, images: &[Image]) -> Result<Vec<f32>, FrozenError> {
         let rows = self.embedder.rows(images)?;
+        // Images have no names here; an error about a row still says which.
         let ids = (0..images.len())
             .map(|i| ImageId::new(format!("image {i} of the batch")))
             .collect();

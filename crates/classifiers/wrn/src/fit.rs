@@ -88,6 +88,7 @@ impl Wrn {
                 .collect();
             let targets = Tensor::f_from_slice(&targets)?.f_to_device(device)?;
             let features = network.forward(&images[0], !params.frozen_statistics)?;
+            // One logit, not two: focal loss is binary, and so is the score.
             let logits = global_average(&features)?
                 .f_linear(&weight, Some(&bias))?
                 .f_view([-1])?;
@@ -148,6 +149,7 @@ impl FitClassifier for Wrn {
             held_out: None,
         };
         let history = (origin, trained.curve);
+        // The part held out is scored by the finished model and influences nothing.
         let mut fitted =
             FittedWrn::new(self.params.clone(), history, network, ctx.device, ctx.batch)?;
         let mut scores = Vec::with_capacity(others.len());

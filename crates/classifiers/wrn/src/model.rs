@@ -161,9 +161,11 @@ impl FittedWrn {
         let kind = settings.backbone;
         let weight = opened.take(WEIGHT, &[1, kind.last_channels()])?;
         let bias = opened.take(BIAS, &[1])?;
+        // By way of bytes, because only they make weights: values are checked and have a digest.
         let backbone = Weights::from_safetensors(&write_tensors(&opened.tensors)?)?;
         backbone
             .check(kind, Some(kind.last_tap()))
+            // A hint where weights come from would mislead: the model's file is damaged.
             .map_err(|e| NnError::Saved(e.to_string()))?;
         let network = Network {
             backbone,

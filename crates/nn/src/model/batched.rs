@@ -39,6 +39,7 @@ pub fn split_maps(
     };
     let (height, width) = (height as usize, width as usize);
     let values = to_vec(maps)?;
+    // Chunks of 0 would panic; maps without places are an error of `AnomalyMap`.
     let each = values.chunks_exact((height * width).max(1)).enumerate();
     each.map(|(i, values)| {
         AnomalyMap::new(height, width, values.to_vec()).map_err(|source| ModelError::Map {
@@ -65,6 +66,7 @@ pub fn batched_scores<E: From<ModelError>>(
     for chunk in images.chunks(batch.max(1)) {
         scores.extend(to_vec(&network(chunk)?).map_err(ModelError::from)?);
     }
+    // A NaN would sort anywhere and silently change every metric.
     match scores.iter().position(|s| !s.is_finite()) {
         None => Ok(scores),
         Some(index) => Err(ModelError::Score {

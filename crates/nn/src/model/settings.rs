@@ -120,6 +120,7 @@ pub fn expect_finest_first(kind: BackboneKind, layers: &[String]) -> Result<Vec<
     let mut taps: Vec<Tap> = Vec::with_capacity(layers.len());
     for layer in layers {
         let tap = kind.tap(layer)?;
+        // Grids are built on the first layer's; a finer one later would lose its places.
         let coarser = taps.last().is_none_or(|last| tap.stride >= last.stride);
         let ok = coarser && !taps.contains(&tap);
         expect(ok, "layers", &text, "different layers, finest first")?;

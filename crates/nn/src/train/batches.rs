@@ -80,6 +80,7 @@ impl Sampler for ShuffledBatches {
             shuffle(&mut self.order, self.seed.derive(&format!("epoch {epoch}")));
             self.epoch = Some(epoch);
         }
+        // The last batch may be smaller; with `drop_last` no step asks for it.
         let from = (step % self.per_epoch) as usize * self.batch;
         self.order[from..(from + self.batch).min(self.order.len())].to_vec()
     }

@@ -85,6 +85,7 @@ fn with_decay(gradient: &Tensor, variable: &Tensor, decay: f64) -> Result<Tensor
 pub(super) fn clip(gradients: &mut [Option<Tensor>], limit: f64) -> Result<(), TrainError> {
     let mut square = 0.0;
     for g in gradients.iter().flatten() {
+        // Summed in f64 on the host: f32 would lose small layers next to large ones.
         square += g.f_norm()?.f_double_value(&[])?.powi(2);
     }
     // The small term is PyTorch's, so that clipped steps are the published ones.

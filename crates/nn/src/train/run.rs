@@ -285,6 +285,7 @@ impl<'a> Training<'a> {
         if step.is_multiple_of(self.record_every) || step == self.total {
             self.position.recorder.close(step);
         }
+        // The time decides, not the step: steps take milliseconds or minutes. It changes no weight.
         let by_steps = plan
             .checkpoint_steps
             .is_some_and(|n| step.is_multiple_of(n));
@@ -299,6 +300,7 @@ impl<'a> Training<'a> {
     /// always good.
     fn write(&mut self) -> Result<(), TrainError> {
         for (name, tensor) in &self.variables {
+            // A finite loss may still have an infinite gradient in one weight.
             if tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
                 return self.expect_finite(name, f64::NAN);
             }

@@ -6,7 +6,7 @@ mod network;
 mod settings;
 
 pub use network::{HeadedBackbone, published_parameters};
-pub use settings::{CommonSettings, deviation_plan};
+pub use settings::{deviation_plan, expect_common};
 
 use super::focal_loss;
 use super::init::normal_factors;

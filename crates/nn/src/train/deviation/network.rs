@@ -52,6 +52,7 @@ impl HeadedBackbone {
             .split_terminator('.')
             .fold(store.root(), |path, part| path / part);
         let backbone = TrainableBackbone::new(kind, kind.last_tap(), weights, &net)?;
+        // The path borrows the store.
         drop(net);
         Ok(Self { store, backbone })
     }
@@ -75,6 +76,7 @@ impl HeadedBackbone {
         let required = published_parameters(kind, heads.clone());
         state.check_against(method, &required, &known)?;
         let network = Self::new(kind, &heads, &state.below(NET), Seed(0), device)?;
+        // The backbone has its values already; the heads were drawn.
         for (name, mut variable) in network.store.variables() {
             tch::no_grad(|| variable.f_copy_(&state.tensors()[&name]))?;
         }
