@@ -1,6 +1,6 @@
 use crate::architecture::{Stage, Unit};
 use crate::convolution::cpu_has_bf16;
-use crate::layers::{Built, activate, convolve};
+use crate::layers::{Built, activate, convolve, expect_images};
 use crate::runtime::{channels_last, torch_device, torch_kind};
 use crate::{BackboneKind, NnError, Tap, Weights};
 use segad_core::{Device, Key, Precision};
@@ -87,14 +87,7 @@ impl Backbone {
     /// # Errors
     /// [`NnError::Shape`] for another shape, else libtorch's.
     pub fn features(&self, images: &Tensor) -> Result<Vec<Tensor>, NnError> {
-        let size = images.size();
-        if !matches!(size[..], [n, 3, h, w] if n > 0 && h > 0 && w > 0) {
-            return Err(NnError::Shape {
-                what: "backbone input",
-                actual: size,
-                expected: "N×3×H×W with N, H, W ≥ 1".into(),
-            });
-        }
+        expect_images(images)?;
         tch::no_grad(|| {
             let x = images
                 .f_to_device(self.device)?

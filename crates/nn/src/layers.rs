@@ -73,6 +73,18 @@ impl<U> Built<U> {
     }
 }
 
+/// Checks that a backbone can take these images.
+pub(crate) fn expect_images(images: &Tensor) -> Result<(), NnError> {
+    match images.size()[..] {
+        [n, 3, h, w] if n > 0 && h > 0 && w > 0 => Ok(()),
+        _ => Err(NnError::Shape {
+            what: "backbone input",
+            actual: images.size(),
+            expected: "N×3×H×W with N, H, W ≥ 1".into(),
+        }),
+    }
+}
+
 /// A unit's convolution, without its normalisation.
 pub(crate) fn convolve(
     unit: &Unit,

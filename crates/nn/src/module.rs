@@ -90,7 +90,7 @@ impl ScriptModule {
         ))
     }
 
-    /// The segment of each place that a module of interface [`ScriptModule::logits`] tells apart,
+    /// The segment of each place, by a module of interface [`ScriptModule::logits`],
     /// at the size of its logits; the first of equally likely ones.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 use crate::architecture::Unit;
-use crate::layers::{Built, activate, convolve};
+use crate::layers::{Built, activate, convolve, expect_images};
 use crate::runtime::channels_last;
 use crate::{BackboneKind, NnError, Parameter, Tap, Weights, write_tensors};
 use std::collections::BTreeMap;
@@ -99,14 +99,7 @@ impl TrainableBackbone {
     /// # Errors
     /// [`NnError::Shape`] for another shape, else libtorch's.
     pub fn forward(&self, images: &Tensor, train: bool) -> Result<Tensor, NnError> {
-        let size = images.size();
-        if !matches!(size[..], [n, 3, h, w] if n > 0 && h > 0 && w > 0) {
-            return Err(NnError::Shape {
-                what: "backbone input",
-                actual: size,
-                expected: "N×3×H×W with N, H, W ≥ 1".into(),
-            });
-        }
+        expect_images(images)?;
         let mut x = channels_last(images)?;
         for layer in &self.layers {
             x = layer.forward(x, &|unit: &Trained, x| unit.forward(x, self.epsilon, train))?;

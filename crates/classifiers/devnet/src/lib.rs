@@ -4,21 +4,21 @@
 //!
 //! A backbone and a 1×1 convolution turn an image into a map of scores. The score y is the mean of
 //! the tenth of places with the largest absolute values, averaged over the image at full and at
-//! half size. Training lets good images keep to the scores of a Gaussian prior and drives bad ones
+//! half size. Training keeps good images within the scores of a Gaussian prior and drives bad ones
 //! at least a = 5 of its deviations away:
 //!
 //! d = (y − μ)/σ,  L = mean over images of |d| for good and max(0, a − d) for bad ones,
 //!
 //! with μ and σ from 5000 draws of N(0, 1), fresh at every step.
 //!
-//! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: y, one f32 an image, 0
-//!   or more; larger is more anomalous. It is a number of prior deviations, roughly, and no
+//! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: y, one f32 per image,
+//!   0 or more; larger is more anomalous. It is roughly a number of prior deviations, not a
 //!   probability.
 //! - Each batch is half good and half bad, each half from endless random orders of its own. The
 //!   whole network is trained, by Adam with L2 penalty, gradients clipped to norm 1, a tenth of the
 //!   rate every 10 epochs of 20 steps.
-//! - Training is that of [`segad_nn::train`]: the same seed gives the same bytes, a kill costs the
-//!   steps since the last checkpoint.
+//! - Training is that of [`segad_nn::train`]: the same seed gives the same bytes, a killed
+//!   process loses only the steps since the last checkpoint.
 //!
 //! ```
 //! use segad_classifier_devnet::{DevNet, DevNetSettings, FittedDevNet};
@@ -55,7 +55,7 @@
 //! - Which images train is the caller's choice (the official loader takes them from the test
 //!   folder, in an order that depends on the file system, and skips files called `.JPG`). All
 //!   random numbers are segad's, from the seed; the official ones are seeded in part.
-//! - Without bad images there is an error, not a training on good ones alone.
+//! - Without bad images there is an error, not a training on good ones only.
 //!
 //! Extensions: other backbones (up to their last stage), a prior of exactly N(0, 1).
 

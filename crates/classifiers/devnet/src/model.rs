@@ -155,7 +155,7 @@ impl ImageClassifier for FittedDevNet {
     fn scores(&self, images: &[Image]) -> Result<Vec<f32>, ModelError> {
         let device = self.network.backbone.store.device();
         batched_scores(KIND, images, self.batch, |chunk| {
-            // Running statistics, so that a score does not depend on the images beside it.
+            // Running statistics, so that a score does not depend on the rest of its batch.
             let x = self.preprocess.batch(chunk, device)?;
             let scores = tch::no_grad(|| {
                 autocast(device, self.origin.precision, || {

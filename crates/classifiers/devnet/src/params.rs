@@ -166,61 +166,27 @@ mod tests {
     #[test]
     fn every_setting_is_in_the_key() {
         let d = DevNetSettings::default;
-        let others = [
-            DevNetSettings {
-                backbone: BackboneKind::EfficientnetLite2,
-                ..d()
-            },
-            DevNetSettings {
-                image_size: 448,
-                ..d()
-            },
-            DevNetSettings { scales: 1, ..d() },
-            DevNetSettings {
-                top_share: 0.2,
-                ..d()
-            },
-            DevNetSettings {
-                criterion: Criterion::Focal,
-                ..d()
-            },
-            DevNetSettings {
-                reference: Reference::Standard,
-                ..d()
-            },
-            DevNetSettings { margin: 4.0, ..d() },
-            DevNetSettings {
-                rotate: true,
-                ..d()
-            },
-            DevNetSettings { epochs: 5, ..d() },
-            DevNetSettings {
-                steps_per_epoch: 5,
-                ..d()
-            },
-            DevNetSettings { batch: 8, ..d() },
-            DevNetSettings {
-                learning_rate: 1e-3,
-                ..d()
-            },
-            DevNetSettings {
-                decay_every: 5,
-                ..d()
-            },
-            DevNetSettings {
-                decay_factor: 0.5,
-                ..d()
-            },
-            DevNetSettings {
-                weight_decay: 0.0,
-                ..d()
-            },
-            DevNetSettings {
-                clip_norm: 2.0,
-                ..d()
-            },
+        let changes: [fn(&mut DevNetSettings); 16] = [
+            |s| s.backbone = BackboneKind::EfficientnetLite2,
+            |s| s.image_size = 448,
+            |s| s.scales = 1,
+            |s| s.top_share = 0.2,
+            |s| s.criterion = Criterion::Focal,
+            |s| s.reference = Reference::Standard,
+            |s| s.margin = 4.0,
+            |s| s.rotate = true,
+            |s| s.epochs = 5,
+            |s| s.steps_per_epoch = 5,
+            |s| s.batch = 8,
+            |s| s.learning_rate = 1e-3,
+            |s| s.decay_every = 5,
+            |s| s.decay_factor = 0.5,
+            |s| s.weight_decay = 0.0,
+            |s| s.clip_norm = 2.0,
         ];
-        for other in others {
+        for change in changes {
+            let mut other = d();
+            change(&mut other);
             assert_ne!(key(d()), key(other.clone()), "{other:?}");
         }
         assert_eq!(key(d()), key(d()));
@@ -228,77 +194,29 @@ mod tests {
 
     #[test]
     fn bad_settings_are_named() {
-        let says = |s: DevNetSettings, text: &str| {
-            let e = s.checked().unwrap_err().to_string();
+        let wrong: [(fn(&mut DevNetSettings), &str); 12] = [
+            (
+                |s| s.image_size = 255,
+                "image_size = 255: expected a multiple of 2 from 64",
+            ),
+            (|s| s.image_size = 62, "image_size = 62"),
+            (|s| s.scales = 0, "scales = 0"),
+            (|s| s.top_share = 1.5, "top_share = 1.5"),
+            (|s| s.margin = f64::NAN, "margin = NaN"),
+            (|s| s.batch = 1, "batch = 1"),
+            (|s| s.epochs = 0, "epochs = 0"),
+            (|s| s.steps_per_epoch = 0, "steps_per_epoch = 0"),
+            (|s| s.learning_rate = -1.0, "learning_rate = -1"),
+            (|s| s.decay_every = 0, "schedule.every = 0"),
+            (|s| s.clip_norm = 0.0, "clip_norm = 0"),
+            (|s| s.weight_decay = -0.1, "weight_decay = -0.1"),
+        ];
+        for (change, text) in wrong {
+            let mut settings = DevNetSettings::default();
+            change(&mut settings);
+            let e = settings.checked().unwrap_err().to_string();
             assert!(e.contains(text), "{e}");
-        };
-        let d = DevNetSettings::default;
-        says(
-            DevNetSettings {
-                image_size: 255,
-                ..d()
-            },
-            "image_size = 255: expected a multiple of 2 from 64",
-        );
-        says(
-            DevNetSettings {
-                image_size: 62,
-                ..d()
-            },
-            "image_size = 62",
-        );
-        says(DevNetSettings { scales: 0, ..d() }, "scales = 0");
-        says(
-            DevNetSettings {
-                top_share: 1.5,
-                ..d()
-            },
-            "top_share = 1.5",
-        );
-        says(
-            DevNetSettings {
-                margin: f64::NAN,
-                ..d()
-            },
-            "margin = NaN",
-        );
-        says(DevNetSettings { batch: 1, ..d() }, "batch = 1");
-        says(DevNetSettings { epochs: 0, ..d() }, "epochs = 0");
-        says(
-            DevNetSettings {
-                steps_per_epoch: 0,
-                ..d()
-            },
-            "steps_per_epoch = 0",
-        );
-        says(
-            DevNetSettings {
-                learning_rate: -1.0,
-                ..d()
-            },
-            "learning_rate = -1",
-        );
-        says(
-            DevNetSettings {
-                decay_every: 0,
-                ..d()
-            },
-            "schedule.every = 0",
-        );
-        says(
-            DevNetSettings {
-                clip_norm: 0.0,
-                ..d()
-            },
-            "clip_norm = 0",
-        );
-        says(
-            DevNetSettings {
-                weight_decay: -0.1,
-                ..d()
-            },
-            "weight_decay = -0.1",
-        );
+        }
         assert!(serde_json::from_str::<DevNetSettings>(r#"{"lr": 1}"#).is_err());
         assert!(serde_json::from_str::<DevNetParams>(r#"{"epochs": 0}"#).is_err());
         let text =

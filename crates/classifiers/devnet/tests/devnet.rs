@@ -150,40 +150,19 @@ fn every_option_changes_the_model() {
         .unwrap()
         .scores(&[image("x")])
         .unwrap();
-    for other in [
-        DevNetSettings {
-            criterion: Criterion::Bce,
-            ..settings()
-        },
-        DevNetSettings {
-            criterion: Criterion::Focal,
-            ..settings()
-        },
-        DevNetSettings {
-            reference: Reference::Standard,
-            ..settings()
-        },
-        DevNetSettings {
-            scales: 1,
-            ..settings()
-        },
-        DevNetSettings {
-            top_share: 0.0,
-            ..settings()
-        },
-        DevNetSettings {
-            rotate: true,
-            ..settings()
-        },
-        DevNetSettings {
-            clip_norm: 1e-3,
-            ..settings()
-        },
-        DevNetSettings {
-            decay_every: 1,
-            ..settings()
-        },
-    ] {
+    let changes: [fn(&mut DevNetSettings); 8] = [
+        |s| s.criterion = Criterion::Bce,
+        |s| s.criterion = Criterion::Focal,
+        |s| s.reference = Reference::Standard,
+        |s| s.scales = 1,
+        |s| s.top_share = 0.0,
+        |s| s.rotate = true,
+        |s| s.clip_norm = 1e-3,
+        |s| s.decay_every = 1,
+    ];
+    for change in changes {
+        let mut other = settings();
+        change(&mut other);
         let scores = fit(&NAMES, other.clone(), &ctx)
             .unwrap()
             .scores(&[image("x")])

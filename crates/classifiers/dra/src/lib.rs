@@ -1,11 +1,11 @@
 //! DRA (Ding et al., "Catching Both Gray and Black Swans: Open-set Supervised Anomaly Detection",
 //! CVPR 2022), one of the supervised baselines of the SegAD paper: four heads on one backbone, so
-//! that defects of kinds that were never labelled are found as well.
+//! that it also finds defects of kinds that were never labelled.
 //!
 //! | head | what it scores | high for | sees in training |
 //! |---|---|---|---|
 //! | seen | a map by 1×1 convolution | labelled defects | good, labelled |
-//! | pseudo | the same, its own weights | made defects | good, made |
+//! | pseudo | the same, its own weights | artificial defects | good, artificial |
 //! | composite | (mean feature of 5 good images − feature), 3×3 convolution, batch normalisation, ReLU, map | all defects | all |
 //! | holistic | average over places, two linear layers | good images | all |
 //!
@@ -14,15 +14,15 @@
 //! pseudo + composite. Each head is trained with DevNet's deviation loss
 //! ([`segad_nn::train::deviation`]), the losses are added up.
 //!
-//! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: A(x), one f32 an image
+//! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: A(x), one f32 per image
 //!   of any sign; larger is more anomalous.
-//! - A batch of 48 is 32 places for good images and 16 for bad ones, from endless random orders. In
-//!   each good place stands, with probability ½, another good image with a made defect: a rectangle
+//! - A batch of 48 is 32 places for good images and 16 for bad ones, from endless random orders. Each
+//!   good place holds, with probability ½, another good image with an artificial defect: a rectangle
 //!   of 2–15 % of the area, colours changed a little, pasted elsewhere. Five more good images are
 //!   the references.
 //! - The whole network is trained by Adam with L2 penalty, gradients clipped to norm 1, a tenth of
 //!   the rate every 10 epochs of 20 steps. Training is that of [`segad_nn::train`]: the same seed
-//!   gives the same bytes, a kill costs the steps since the last checkpoint.
+//!   gives the same bytes, a killed process loses only the steps since the last checkpoint.
 //!
 //! ```
 //! use segad_classifier_dra::{Dra, DraSettings, FittedDra};
@@ -56,15 +56,15 @@
 //! Deviations from the official code:
 //! - At scoring, the references are drawn once, by the seed, and their mean features are part of
 //!   the model. The official code draws five for every test batch, so that a score depends on the
-//!   images beside it.
+//!   images around it.
 //! - References are good images as they are. The official code takes them from its augmented
-//!   training set, where one in two carries a made defect; its scheduler steps before an epoch, so
+//!   training set, where one in two carries an artificial defect; its scheduler steps before an epoch, so
 //!   that the rate falls one early. `strict_official` does both.
 //! - 256 instead of 448 pixels and no rotation by default, as in the SegAD paper; both are
 //!   settings.
 //! - Which images train is the caller's choice, all random numbers follow from the seed, and
 //!   without bad images there is an error. The criterion `CE`, whose loss over one output is always
-//!   0, and images of other data sets as made defects are left out.
+//!   0, and images of other data sets as artificial defects are left out.
 //!
 //! Extensions: other backbones (up to their last stage; 512 channels become the backbone's), a
 //! prior of exactly N(0, 1).

@@ -181,69 +181,29 @@ mod tests {
     #[test]
     fn every_setting_is_in_the_key() {
         let d = DraSettings::default;
-        let others = [
-            DraSettings {
-                backbone: BackboneKind::EfficientnetLite2,
-                ..d()
-            },
-            DraSettings {
-                image_size: 448,
-                ..d()
-            },
-            DraSettings { scales: 1, ..d() },
-            DraSettings {
-                top_share: 0.2,
-                ..d()
-            },
-            DraSettings {
-                criterion: Criterion::Focal,
-                ..d()
-            },
-            DraSettings {
-                reference: Reference::Standard,
-                ..d()
-            },
-            DraSettings { margin: 4.0, ..d() },
-            DraSettings {
-                references: 3,
-                ..d()
-            },
-            DraSettings {
-                rotate: true,
-                ..d()
-            },
-            DraSettings {
-                strict_official: true,
-                ..d()
-            },
-            DraSettings { epochs: 5, ..d() },
-            DraSettings {
-                steps_per_epoch: 5,
-                ..d()
-            },
-            DraSettings { batch: 8, ..d() },
-            DraSettings {
-                learning_rate: 1e-3,
-                ..d()
-            },
-            DraSettings {
-                decay_every: 5,
-                ..d()
-            },
-            DraSettings {
-                decay_factor: 0.5,
-                ..d()
-            },
-            DraSettings {
-                weight_decay: 0.0,
-                ..d()
-            },
-            DraSettings {
-                clip_norm: 2.0,
-                ..d()
-            },
+        let changes: [fn(&mut DraSettings); 18] = [
+            |s| s.backbone = BackboneKind::EfficientnetLite2,
+            |s| s.image_size = 448,
+            |s| s.scales = 1,
+            |s| s.top_share = 0.2,
+            |s| s.criterion = Criterion::Focal,
+            |s| s.reference = Reference::Standard,
+            |s| s.margin = 4.0,
+            |s| s.references = 3,
+            |s| s.rotate = true,
+            |s| s.strict_official = true,
+            |s| s.epochs = 5,
+            |s| s.steps_per_epoch = 5,
+            |s| s.batch = 8,
+            |s| s.learning_rate = 1e-3,
+            |s| s.decay_every = 5,
+            |s| s.decay_factor = 0.5,
+            |s| s.weight_decay = 0.0,
+            |s| s.clip_norm = 2.0,
         ];
-        for other in others {
+        for change in changes {
+            let mut other = d();
+            change(&mut other);
             assert_ne!(key(d()), key(other.clone()), "{other:?}");
         }
         assert_eq!(key(d()), key(d()));
@@ -251,84 +211,30 @@ mod tests {
 
     #[test]
     fn bad_settings_are_named() {
-        let says = |s: DraSettings, text: &str| {
-            let e = s.checked().unwrap_err().to_string();
+        let wrong: [(fn(&mut DraSettings), &str); 13] = [
+            (
+                |s| s.image_size = 255,
+                "image_size = 255: expected a multiple of 2 from 64",
+            ),
+            (|s| s.image_size = 62, "image_size = 62"),
+            (|s| s.scales = 0, "scales = 0"),
+            (|s| s.top_share = 1.5, "top_share = 1.5"),
+            (|s| s.margin = f64::NAN, "margin = NaN"),
+            (|s| s.references = 0, "references = 0"),
+            (|s| s.batch = 1, "batch = 1"),
+            (|s| s.epochs = 0, "epochs = 0"),
+            (|s| s.steps_per_epoch = 0, "steps_per_epoch = 0"),
+            (|s| s.learning_rate = -1.0, "learning_rate = -1"),
+            (|s| s.decay_every = 0, "schedule.every = 0"),
+            (|s| s.clip_norm = 0.0, "clip_norm = 0"),
+            (|s| s.weight_decay = -0.1, "weight_decay = -0.1"),
+        ];
+        for (change, text) in wrong {
+            let mut settings = DraSettings::default();
+            change(&mut settings);
+            let e = settings.checked().unwrap_err().to_string();
             assert!(e.contains(text), "{e}");
-        };
-        let d = DraSettings::default;
-        says(
-            DraSettings {
-                image_size: 255,
-                ..d()
-            },
-            "image_size = 255: expected a multiple of 2 from 64",
-        );
-        says(
-            DraSettings {
-                image_size: 62,
-                ..d()
-            },
-            "image_size = 62",
-        );
-        says(DraSettings { scales: 0, ..d() }, "scales = 0");
-        says(
-            DraSettings {
-                top_share: 1.5,
-                ..d()
-            },
-            "top_share = 1.5",
-        );
-        says(
-            DraSettings {
-                margin: f64::NAN,
-                ..d()
-            },
-            "margin = NaN",
-        );
-        says(
-            DraSettings {
-                references: 0,
-                ..d()
-            },
-            "references = 0",
-        );
-        says(DraSettings { batch: 1, ..d() }, "batch = 1");
-        says(DraSettings { epochs: 0, ..d() }, "epochs = 0");
-        says(
-            DraSettings {
-                steps_per_epoch: 0,
-                ..d()
-            },
-            "steps_per_epoch = 0",
-        );
-        says(
-            DraSettings {
-                learning_rate: -1.0,
-                ..d()
-            },
-            "learning_rate = -1",
-        );
-        says(
-            DraSettings {
-                decay_every: 0,
-                ..d()
-            },
-            "schedule.every = 0",
-        );
-        says(
-            DraSettings {
-                clip_norm: 0.0,
-                ..d()
-            },
-            "clip_norm = 0",
-        );
-        says(
-            DraSettings {
-                weight_decay: -0.1,
-                ..d()
-            },
-            "weight_decay = -0.1",
-        );
+        }
         assert!(serde_json::from_str::<DraSettings>(r#"{"lr": 1}"#).is_err());
         assert!(serde_json::from_str::<DraParams>(r#"{"epochs": 0}"#).is_err());
         let text =

@@ -191,48 +191,21 @@ fn every_option_changes_the_model() {
         .unwrap()
         .scores(&[image("x")])
         .unwrap();
-    for other in [
-        DraSettings {
-            criterion: Criterion::Bce,
-            ..settings()
-        },
-        DraSettings {
-            criterion: Criterion::Focal,
-            ..settings()
-        },
-        DraSettings {
-            reference: Reference::Standard,
-            ..settings()
-        },
-        DraSettings {
-            scales: 1,
-            ..settings()
-        },
-        DraSettings {
-            top_share: 0.0,
-            ..settings()
-        },
-        DraSettings {
-            references: 2,
-            ..settings()
-        },
-        DraSettings {
-            strict_official: true,
-            ..settings()
-        },
-        DraSettings {
-            rotate: true,
-            ..settings()
-        },
-        DraSettings {
-            clip_norm: 1e-3,
-            ..settings()
-        },
-        DraSettings {
-            decay_every: 1,
-            ..settings()
-        },
-    ] {
+    let changes: [fn(&mut DraSettings); 10] = [
+        |s| s.criterion = Criterion::Bce,
+        |s| s.criterion = Criterion::Focal,
+        |s| s.reference = Reference::Standard,
+        |s| s.scales = 1,
+        |s| s.top_share = 0.0,
+        |s| s.references = 2,
+        |s| s.strict_official = true,
+        |s| s.rotate = true,
+        |s| s.clip_norm = 1e-3,
+        |s| s.decay_every = 1,
+    ];
+    for change in changes {
+        let mut other = settings();
+        change(&mut other);
         let scores = fit(&NAMES, other.clone(), &ctx)
             .unwrap()
             .scores(&[image("x")])

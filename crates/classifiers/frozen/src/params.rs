@@ -304,66 +304,22 @@ mod tests {
 
     #[test]
     fn wrong_values_are_named() {
-        let d = FrozenSettings::default;
-        for (text, settings) in [
-            (
-                "layers = []",
-                FrozenSettings {
-                    layers: Some(vec![]),
-                    ..d()
-                },
-            ),
-            (
-                "layer9",
-                FrozenSettings {
-                    layers: Some(vec!["layer9".into()]),
-                    ..d()
-                },
-            ),
-            (
-                "image_size = 8",
-                FrozenSettings {
-                    image_size: 8,
-                    ..d()
-                },
-            ),
-            (
-                "pools",
-                FrozenSettings {
-                    pools: vec![Pool::Max, Pool::Max],
-                    ..d()
-                },
-            ),
-            (
-                "top_share = 0",
-                FrozenSettings {
-                    top_share: 0.0,
-                    ..d()
-                },
-            ),
-            (
-                "c = 0",
-                FrozenSettings {
-                    c: Some(0.0),
-                    ..d()
-                },
-            ),
-            (
-                "trees",
-                FrozenSettings {
-                    trees: Some(Preset::Rf.into()),
-                    ..d()
-                },
-            ),
-            (
-                "balanced = true",
-                FrozenSettings {
-                    head: Head::Trees,
-                    balanced: Some(true),
-                    ..d()
-                },
-            ),
-        ] {
+        let wrong: [(&str, fn(&mut FrozenSettings)); 8] = [
+            ("layers = []", |s| s.layers = Some(vec![])),
+            ("layer9", |s| s.layers = Some(vec!["layer9".into()])),
+            ("image_size = 8", |s| s.image_size = 8),
+            ("pools", |s| s.pools = vec![Pool::Max, Pool::Max]),
+            ("top_share = 0", |s| s.top_share = 0.0),
+            ("c = 0", |s| s.c = Some(0.0)),
+            ("trees", |s| s.trees = Some(Preset::Rf.into())),
+            ("balanced = true", |s| {
+                s.head = Head::Trees;
+                s.balanced = Some(true);
+            }),
+        ];
+        for (text, change) in wrong {
+            let mut settings = FrozenSettings::default();
+            change(&mut settings);
             let e = settings.checked().unwrap_err().to_string();
             assert!(e.contains(text), "{e}");
         }

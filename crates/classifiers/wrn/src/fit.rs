@@ -156,7 +156,7 @@ impl FitClassifier for Wrn {
         for i in 0..others.len() {
             scores.extend(fitted.scores(&[load_labelled(&others, i)?])?);
         }
-        // Without images of both labels there is no AUROC, and that is no fault of the fit.
+        // Without images of both labels there is no AUROC, which is not an error of the fit.
         let held_out = Scores::new(&scores, &others.labels()).ok();
         fitted.hold_out(held_out.map(|s| HeldOut {
             good: s.good().len(),

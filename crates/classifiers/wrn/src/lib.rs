@@ -3,14 +3,14 @@
 //! trained with focal loss.
 //!
 //! - In: 8-bit RGB images of any size, resized to `image_size` squared, with labels for training.
-//!   Out: one f32 a image, the raw logit; larger is more anomalous. No sigmoid: its saturation
+//!   Out: one f32 per image, the raw logit; larger is more anomalous. No sigmoid: its saturation
 //!   would make ties.
 //! - Loss (Lin et al., ICCV 2017): −αₜ(1 − pₜ)^γ·ln pₜ, mean over the batch, with pₜ = p for bad
 //!   images, 1 − p for good ones, p = σ(logit), and αₜ = α or 1 − α.
 //! - Training: SGD with momentum, no augmentation, no early stopping, batches of 4, on 80 % of the
-//!   training images of each label; what the others get is noted as an AUROC beside the model. It
-//!   is that of [`segad_nn::train`]: the same seed gives the same bytes, a kill costs the steps
-//!   since the last checkpoint, a loss that is not finite stops it.
+//!   training images of each label; the AUROC on the others is kept with the model. It
+//!   is that of [`segad_nn::train`]: the same seed gives the same bytes, a killed process loses only
+//!   the steps since the last checkpoint, a loss that is not finite stops it.
 //!
 //! ```
 //! use segad_classifier_wrn::{FittedWrn, Wrn, WrnSettings};

@@ -175,48 +175,20 @@ mod tests {
 
     #[test]
     fn wrong_values_are_named() {
-        let d = WrnSettings::default;
-        for (field, settings) in [
-            (
-                "image_size",
-                WrnSettings {
-                    image_size: 16,
-                    ..d()
-                },
-            ),
-            ("epochs", WrnSettings { epochs: 0, ..d() }),
-            ("batch", WrnSettings { batch: 1, ..d() }),
-            (
-                "learning_rate",
-                WrnSettings {
-                    learning_rate: 0.0,
-                    ..d()
-                },
-            ),
-            (
-                "momentum",
-                WrnSettings {
-                    momentum: 1.0,
-                    ..d()
-                },
-            ),
-            (
-                "weight_decay",
-                WrnSettings {
-                    weight_decay: -1.0,
-                    ..d()
-                },
-            ),
-            ("alpha", WrnSettings { alpha: -0.5, ..d() }),
-            ("gamma", WrnSettings { gamma: 0.5, ..d() }),
-            (
-                "train_share",
-                WrnSettings {
-                    train_share: 0.0,
-                    ..d()
-                },
-            ),
-        ] {
+        let wrong: [(&str, fn(&mut WrnSettings)); 9] = [
+            ("image_size", |s| s.image_size = 16),
+            ("epochs", |s| s.epochs = 0),
+            ("batch", |s| s.batch = 1),
+            ("learning_rate", |s| s.learning_rate = 0.0),
+            ("momentum", |s| s.momentum = 1.0),
+            ("weight_decay", |s| s.weight_decay = -1.0),
+            ("alpha", |s| s.alpha = -0.5),
+            ("gamma", |s| s.gamma = 0.5),
+            ("train_share", |s| s.train_share = 0.0),
+        ];
+        for (field, change) in wrong {
+            let mut settings = WrnSettings::default();
+            change(&mut settings);
             let e = settings.checked().unwrap_err().to_string();
             assert!(e.contains(field), "{e}");
         }

@@ -202,7 +202,7 @@ fn errors_name_the_cause() {
     says(
         &["good1", "bad1"],
         settings(),
-        "2 samples make no batch of 4",
+        "2 samples do not fill a batch of 4",
     );
     says(
         &["good1", "gone1", "good2", "bad1"],

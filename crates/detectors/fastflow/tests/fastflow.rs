@@ -311,7 +311,7 @@ fn errors_name_the_cause() {
         ..settings()
     };
     let e = fit(&NAMES, large, &ctx).err().unwrap().to_string();
-    assert!(e.contains("5 samples make no batch of 9"), "{e}");
+    assert!(e.contains("5 samples do not fill a batch of 9"), "{e}");
     let wild = FastFlowSettings {
         learning_rate: 1e30,
         ..settings()

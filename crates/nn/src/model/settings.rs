@@ -7,7 +7,7 @@ use std::ops::Deref;
 
 /// The settings of a method as somebody wrote them, with a default for each that is left out.
 pub trait Settings: Clone + fmt::Debug + PartialEq {
-    /// What checking works out beside the settings, e.g. the taps of a backbone; `()` if nothing.
+    /// What checking works out besides the settings, e.g. the taps of a backbone; `()` if nothing.
     type Derived: Clone + fmt::Debug + PartialEq;
     /// What checking reports: [`ModelError::Setting`] for the first value that makes no sense.
     type Error: std::error::Error + From<ModelError>;

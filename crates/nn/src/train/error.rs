@@ -22,7 +22,7 @@ pub enum TrainError {
     },
     /// There are too few samples for one step.
     #[error(
-        "training: {samples} samples make no batch of {batch}; add samples, shrink the batch, or keep the last, smaller batch"
+        "training: {samples} samples do not fill a batch of {batch}; add samples, shrink the batch, or keep the last, smaller batch"
     )]
     TooFewSamples {
         /// Number of samples.
@@ -46,7 +46,7 @@ pub enum TrainError {
         value: f64,
         /// Steps done before.
         step: u64,
-        /// Where the last good checkpoint lies.
+        /// Where the last good checkpoint is.
         kept: String,
     },
     /// A training image cannot be read.

@@ -1,4 +1,4 @@
-//! Training that repeats, stops and goes on: [`train`] moves the variables of a store along the
+//! Training that is repeatable, interruptible and resumable: [`train`] moves the variables of a store along the
 //! gradients of a loss function, in an order and with random numbers that follow from seeds, with
 //! checkpoints that a kill cannot tear.
 //!
@@ -7,8 +7,8 @@
 //!   [`ShuffledBatches`], says which samples each step sees.
 //! - [`initialise`] draws initial weights, [`dropout`] a mask: from segad's generator, never from
 //!   libtorch's.
-//! - [`ResizedImages`] brings the images of a network that is trained on pixels.
-//! - [`BalancedBatches`] draws so many samples of each group; [`deviation`] holds what DevNet and
+//! - [`ResizedImages`] supplies the images of a network that is trained on pixels.
+//! - [`BalancedBatches`] draws a fixed number of samples from each group; [`deviation`] holds what DevNet and
 //!   DRA share.
 //! - [`FrozenCache`] keeps what a frozen network makes of the samples, within a memory budget.
 //!
