@@ -157,6 +157,8 @@ mod tests {
     use super::*;
     use segad_core::Key;
 
+    type Change = fn(&mut DevNetSettings);
+
     fn key(settings: DevNetSettings) -> Key {
         KeyHasher::new("test", 1)
             .field("p", &settings.checked().unwrap())
@@ -166,7 +168,7 @@ mod tests {
     #[test]
     fn every_setting_is_in_the_key() {
         let d = DevNetSettings::default;
-        let changes: [fn(&mut DevNetSettings); 16] = [
+        let changes: [Change; 16] = [
             |s| s.backbone = BackboneKind::EfficientnetLite2,
             |s| s.image_size = 448,
             |s| s.scales = 1,
@@ -194,7 +196,7 @@ mod tests {
 
     #[test]
     fn bad_settings_are_named() {
-        let wrong: [(fn(&mut DevNetSettings), &str); 12] = [
+        let wrong: [(Change, &str); 12] = [
             (
                 |s| s.image_size = 255,
                 "image_size = 255: expected a multiple of 2 from 64",

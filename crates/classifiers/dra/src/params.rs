@@ -172,6 +172,8 @@ mod tests {
     use super::*;
     use segad_core::Key;
 
+    type Change = fn(&mut DraSettings);
+
     fn key(settings: DraSettings) -> Key {
         KeyHasher::new("test", 1)
             .field("p", &settings.checked().unwrap())
@@ -181,7 +183,7 @@ mod tests {
     #[test]
     fn every_setting_is_in_the_key() {
         let d = DraSettings::default;
-        let changes: [fn(&mut DraSettings); 18] = [
+        let changes: [Change; 18] = [
             |s| s.backbone = BackboneKind::EfficientnetLite2,
             |s| s.image_size = 448,
             |s| s.scales = 1,
@@ -211,7 +213,7 @@ mod tests {
 
     #[test]
     fn bad_settings_are_named() {
-        let wrong: [(fn(&mut DraSettings), &str); 13] = [
+        let wrong: [(Change, &str); 13] = [
             (
                 |s| s.image_size = 255,
                 "image_size = 255: expected a multiple of 2 from 64",

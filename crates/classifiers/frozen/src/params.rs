@@ -249,6 +249,8 @@ mod tests {
     use super::*;
     use segad_core::Key;
 
+    type Change = fn(&mut FrozenSettings);
+
     fn key(settings: FrozenSettings) -> Key {
         KeyHasher::new("test", 1)
             .field("p", &settings.checked().unwrap())
@@ -304,7 +306,7 @@ mod tests {
 
     #[test]
     fn wrong_values_are_named() {
-        let wrong: [(&str, fn(&mut FrozenSettings)); 8] = [
+        let wrong: [(&str, Change); 8] = [
             ("layers = []", |s| s.layers = Some(vec![])),
             ("layer9", |s| s.layers = Some(vec!["layer9".into()])),
             ("image_size = 8", |s| s.image_size = 8),

@@ -145,6 +145,8 @@ impl WrnSettings {
 mod tests {
     use super::*;
 
+    type Change = fn(&mut WrnSettings);
+
     #[test]
     fn defaults_are_the_papers() {
         let p = WrnSettings::default().checked().unwrap();
@@ -175,7 +177,7 @@ mod tests {
 
     #[test]
     fn wrong_values_are_named() {
-        let wrong: [(&str, fn(&mut WrnSettings)); 9] = [
+        let wrong: [(&str, Change); 9] = [
             ("image_size", |s| s.image_size = 16),
             ("epochs", |s| s.epochs = 0),
             ("batch", |s| s.batch = 1),
