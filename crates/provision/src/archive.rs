@@ -75,6 +75,10 @@ impl Unpacker<'_> {
         }
     }
 
+    fn unreadable_tar(&self, e: &io::Error) -> ProvisionError {
+        self.wrong(format!("not a readable tar archive ({e}); get it again"))
+    }
+
     fn zip(
         &mut self,
         reader: BufReader<std::fs::File>,
@@ -107,11 +111,10 @@ impl Unpacker<'_> {
         reader: impl Read,
         select: impl Fn(&str) -> Option<PathBuf>,
     ) -> Result<(), ProvisionError> {
-        let damaged = |e: io::Error| format!("no readable tar archive ({e}); get it again");
         let mut tar = tar::Archive::new(reader);
         let mut found = false;
-        for entry in tar.entries().map_err(|e| self.wrong(damaged(e)))? {
-            let mut entry = entry.map_err(|e| self.wrong(damaged(e)))?;
+        for entry in tar.entries().map_err(|e| self.unreadable_tar(&e))? {
+            let mut entry = entry.map_err(|e| self.unreadable_tar(&e))?;
             found = true;
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             let kind = entry.header().entry_type();

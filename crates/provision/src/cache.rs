@@ -28,11 +28,10 @@ impl Cache {
     /// # Errors
     /// None of the three variables is set.
     pub fn from_env() -> Result<Self, ProvisionError> {
-        let variable = |name| std::env::var_os(name);
         Self::from_values(
-            variable("SEGAD_CACHE_DIR"),
-            variable("XDG_CACHE_HOME"),
-            variable("HOME"),
+            std::env::var_os("SEGAD_CACHE_DIR"),
+            std::env::var_os("XDG_CACHE_HOME"),
+            std::env::var_os("HOME"),
         )
     }
 
@@ -41,16 +40,17 @@ impl Cache {
         xdg: Option<OsString>,
         home: Option<OsString>,
     ) -> Result<Self, ProvisionError> {
-        let set = |value: Option<OsString>| value.filter(|v| !v.is_empty()).map(PathBuf::from);
-        if let Some(root) = set(own) {
+        let [own, xdg, home] =
+            [own, xdg, home].map(|v| v.filter(|v| !v.is_empty()).map(PathBuf::from));
+        if let Some(root) = own {
             let root = std::path::absolute(&root)
                 .map_err(|e| FileError::new("locate the folder", &root, e))?;
             return Ok(Self { root });
         }
         // The XDG rules ignore a relative path.
-        let base = set(xdg)
+        let base = xdg
             .filter(|p| p.is_absolute())
-            .or_else(|| set(home).map(|home| home.join(".cache")));
+            .or_else(|| home.map(|home| home.join(".cache")));
         base.map(|base| Self {
             root: base.join("segad"),
         })
@@ -132,17 +132,17 @@ impl Cache {
     pub fn stage(&self, waiting: impl FnOnce()) -> Result<Stage, ProvisionError> {
         self.prepare()?;
         let lock_path = self.root.join("partial.lock");
-        let wrap = |e| FileError::new("lock the file", &lock_path, e);
         // The system frees the lock when its holder ends, however it ends.
         let lock = segad_files::create(&lock_path)?;
-        match lock.try_lock() {
-            Ok(()) => {}
+        let locked = match lock.try_lock() {
+            Ok(()) => Ok(()),
             Err(TryLockError::WouldBlock) => {
                 waiting();
-                lock.lock().map_err(wrap)?;
+                lock.lock()
             }
-            Err(TryLockError::Error(e)) => return Err(wrap(e).into()),
-        }
+            Err(TryLockError::Error(e)) => Err(e),
+        };
+        locked.map_err(|e| FileError::new("lock the file", &lock_path, e))?;
         let dir = self.root.join("partial");
         segad_files::remove(&dir)?;
         segad_files::create_dir(&dir)?;

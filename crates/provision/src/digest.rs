@@ -41,11 +41,10 @@ impl Pin<'_> {
                 if actual == expected {
                     return Ok(());
                 }
-                let (path, expected) = (path.to_path_buf(), expected.to_owned());
                 Err(ProvisionError::Digest {
-                    path,
+                    path: path.to_path_buf(),
                     kind: "git blob",
-                    expected,
+                    expected: expected.to_owned(),
                     actual,
                 })
             }
@@ -103,8 +102,10 @@ fn digest_file<D: Digest>(
 /// # Errors
 /// The digest is another one, or `expected` is no digest.
 pub fn check(path: &Path, actual: &str, expected: &str) -> Result<(), ProvisionError> {
-    let digits = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-    if !(8..=64).contains(&expected.len()) || !expected.chars().all(digits) {
+    let is_hexadecimal = expected
+        .bytes()
+        .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if !(8..=64).contains(&expected.len()) || !is_hexadecimal {
         return Err(ProvisionError::DigestText(expected.to_owned()));
     }
     if actual.starts_with(expected) {

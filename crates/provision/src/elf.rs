@@ -23,37 +23,47 @@ fn number(bytes: &[u8], at: usize, size: usize) -> Option<usize> {
     usize::try_from(u64::from_le_bytes(le)).ok()
 }
 
-/// Offsets of the `st_other` of all symbols that the library defines, shows, and that are not to be
-/// kept; `None` if it is no such library.
-fn shown(bytes: &[u8], keep: impl Fn(&[u8]) -> bool) -> Option<Vec<usize>> {
+/// The offset of a section's header.
+fn section(bytes: &[u8], index: usize) -> Option<usize> {
+    let headers = number(bytes, 40, 8)?;
+    let count = number(bytes, 60, 2)?;
+    if index >= count {
+        return None;
+    }
+    headers.checked_add(index.checked_mul(SECTION)?)
+}
+
+/// The bytes that a section's header points to: where they start, and their number.
+fn extent(bytes: &[u8], header: usize) -> Option<(usize, usize)> {
+    let start = number(bytes, header + 24, 8)?;
+    let size = number(bytes, header + 32, 8)?;
+    // A damaged header may point anywhere.
+    bytes.get(start..start.checked_add(size)?)?;
+    Some((start, size))
+}
+
+/// Offsets of the `st_other` of all symbols that the library defines and exports and that are not to
+/// be kept; `None` if it is not such a library.
+fn exported(bytes: &[u8], keep: impl Fn(&[u8]) -> bool) -> Option<Vec<usize>> {
     if !bytes.starts_with(&IDENT) {
         return None;
     }
-    let (headers, count) = (number(bytes, 40, 8)?, number(bytes, 60, 2)?);
-    let section = |i: usize| Some((headers.checked_add(i.checked_mul(SECTION)?)?, i < count));
-    let place = |header: usize| {
-        Some((
-            number(bytes, header + 24, 8)?,
-            number(bytes, header + 32, 8)?,
-        ))
-    };
+    let count = number(bytes, 60, 2)?;
     let table = (0..count)
-        .filter_map(|i| Some(section(i)?.0))
-        .find(|&header| {
-            number(bytes, header + 4, 4).is_some_and(|kind| kind as u64 == SHT_DYNSYM)
-        })?;
-    let (names, true) = section(number(bytes, table + 40, 4)?)? else {
-        return None;
-    };
-    let ((start, size), (names, length)) = (place(table)?, place(names)?);
-    let names = bytes.get(names..names.checked_add(length)?)?;
-    bytes.get(start..start.checked_add(size)?)?;
+        .filter_map(|i| section(bytes, i))
+        .find(|&header| number(bytes, header + 4, 4).is_some_and(|k| k as u64 == SHT_DYNSYM))?;
+    // The header of a table of symbols links to the section that holds their names.
+    let names = section(bytes, number(bytes, table + 40, 4)?)?;
+    let (names_start, names_size) = extent(bytes, names)?;
+    let names = &bytes[names_start..names_start + names_size];
+    let (start, size) = extent(bytes, table)?;
     let mut places = Vec::new();
     for symbol in (start..start + size / SYMBOL * SYMBOL).step_by(SYMBOL) {
         let name = names
             .get(number(bytes, symbol, 4)?..)?
             .split(|&b| b == 0)
             .next()?;
+        // Section 0 means that the symbol is another library's.
         let defined = number(bytes, symbol + 6, 2)? != 0;
         if defined && bytes[symbol + 5] & VISIBILITY != STV_HIDDEN && !keep(name) {
             places.push(symbol + 5);
@@ -65,16 +75,17 @@ fn shown(bytes: &[u8], keep: impl Fn(&[u8]) -> bool) -> Option<Vec<usize>> {
 /// True if the library shows no name but those to be kept.
 #[must_use]
 pub fn is_hidden(bytes: &[u8], keep: impl Fn(&[u8]) -> bool) -> bool {
-    shown(bytes, keep).is_some_and(|places| places.is_empty())
+    exported(bytes, keep).is_some_and(|places| places.is_empty())
 }
 
 /// Makes the library show no name but those to be kept; `false` if it is no 64-bit ELF library.
 #[must_use]
 pub fn hide(bytes: &mut [u8], keep: impl Fn(&[u8]) -> bool) -> bool {
-    let Some(places) = shown(bytes, keep) else {
+    let Some(places) = exported(bytes, keep) else {
         return false;
     };
     for at in places {
+        // The other bits of `st_other` are the processor's; they stay.
         bytes[at] = bytes[at] & !VISIBILITY | STV_HIDDEN;
     }
     true

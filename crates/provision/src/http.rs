@@ -102,16 +102,13 @@ impl Provisioner<'_> {
         let Patience {
             attempts, pause, ..
         } = self.patience;
-        let gone = |problem: String| ProvisionError::Download {
-            url: url.to_owned(),
-            problem,
-        };
-        let (mut fruitless, mut pieces) = (0, false);
+        let mut fruitless = 0;
+        let mut pieces = false;
         for _ in 0..ATTEMPTS {
             let had = size(part);
             let problem = match self.attempt(url, part)? {
                 Attempt::Done => return Ok(pieces),
-                Attempt::Useless(problem) => return Err(gone(problem)),
+                Attempt::Useless(problem) => return Err(download_error(url, problem)),
                 Attempt::Again(problem) => problem,
                 Attempt::Anew(problem) => {
                     segad_files::remove(part)?;
@@ -120,6 +117,7 @@ impl Provisioner<'_> {
             };
             let has = size(part);
             pieces = has > 0;
+            // Only attempts that bring nothing count: a slow server is asked again from where it is.
             fruitless = if has > had { 0 } else { fruitless + 1 };
             if fruitless >= attempts {
                 let kept = if has > 0 {
@@ -127,14 +125,16 @@ impl Provisioner<'_> {
                 } else {
                     ""
                 };
-                return Err(gone(format!(
-                    "{problem}; given up after {attempts} attempts{kept}"
-                )));
+                return Err(download_error(
+                    url,
+                    format!("{problem}; given up after {attempts} attempts{kept}"),
+                ));
             }
             (self.say)(&format!("{problem}; trying again from byte {has} on"));
             std::thread::sleep(pause * 2u32.saturating_pow(fruitless.min(6)));
         }
-        Err(gone("the connection breaks off too often".to_owned()))
+        let problem = "the connection breaks off too often".to_owned();
+        Err(download_error(url, problem))
     }
 
     fn attempt(&self, url: &str, part: &Path) -> Result<Attempt, ProvisionError> {
@@ -193,6 +193,13 @@ impl Provisioner<'_> {
             Some(code) => judge(code, status, has, message),
             None => Attempt::Useless(format!("{message} ({})", output.status)),
         })
+    }
+}
+
+fn download_error(url: &str, problem: String) -> ProvisionError {
+    ProvisionError::Download {
+        url: url.to_owned(),
+        problem,
     }
 }
 

@@ -230,11 +230,10 @@ fn readelf(p: &Provisioner<'_>, arguments: &[&str], file: &Path) -> Result<Strin
 
 /// The libraries that `readelf --dynamic` lists as needed.
 fn needed(dynamic: &str) -> Vec<String> {
-    let name = |line: &str| Some(line.split_once('[')?.1.split_once(']')?.0.to_owned());
     dynamic
         .lines()
         .filter(|line| line.contains("(NEEDED)"))
-        .filter_map(name)
+        .filter_map(|line| Some(line.split_once('[')?.1.split_once(']')?.0.to_owned()))
         .collect()
 }
 

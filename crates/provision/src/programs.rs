@@ -101,21 +101,23 @@ pub fn ensure(
     }
     let packages: Vec<&str> = missing.iter().flat_map(|n| n.packages).copied().collect();
     say(&format!("installing {}", packages.join(", ")));
-    let apt = |arguments: &[&str]| {
-        let mut command = Command::new("apt-get");
-        command
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        run(&mut command)
-    };
-    apt(&["update", "-q"])?;
+    apt_get(&["update", "-q"])?;
     let mut arguments = vec!["install", "-q", "-y", "--no-install-recommends"];
     arguments.extend(&packages);
-    apt(&arguments)?;
+    apt_get(&arguments)?;
     match missing.iter().find(|need| !need.present(path)) {
         Some(still) => Err(still.missing()),
         None => Ok(()),
     }
+}
+
+fn apt_get(arguments: &[&str]) -> Result<String, ProvisionError> {
+    let mut command = Command::new("apt-get");
+    command
+        .args(arguments)
+        // Nobody is there to answer its questions.
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    run(&mut command)
 }
 
 fn may_install(path: Option<&OsStr>) -> bool {

@@ -29,7 +29,8 @@ pub fn prepare(folder: &Path) -> Result<usize, ProvisionError> {
     if lines.next() != Some(HEAD) {
         return Err(wrong(format!("expected the columns {HEAD}")));
     }
-    let (mut images, mut classes) = (0, BTreeSet::new());
+    let mut images = 0;
+    let mut classes = BTreeSet::new();
     for (i, line) in lines.enumerate().filter(|(_, l)| !l.is_empty()) {
         let bad = |problem: String| wrong(format!("line {}: {problem}", i + 2));
         let &[class, split, label, image, mask] = line.split(',').collect::<Vec<_>>().as_slice()
@@ -68,9 +69,8 @@ pub fn prepare(folder: &Path) -> Result<usize, ProvisionError> {
 }
 
 fn move_into(folder: &Path, file: &str, place: &str) -> Result<(), String> {
-    let inside = |path: &str| path.split('/').all(|part| !matches!(part, "" | "." | ".."));
     let name = file.rsplit('/').next().unwrap_or_default();
-    if !inside(file) || !inside(place) || file.contains('\\') {
+    if !is_below(file) || !is_below(place) || file.contains('\\') {
         return Err(format!("{file:?} is no path below the data set"));
     }
     let from = folder.join(file);
@@ -81,6 +81,11 @@ fn move_into(folder: &Path, file: &str, place: &str) -> Result<(), String> {
     segad_files::create_dir(&to)
         .and_then(|()| segad_files::rename(&from, &to.join(name)))
         .map_err(|e| e.to_string())
+}
+
+/// True for a relative path that cannot lead outside.
+fn is_below(path: &str) -> bool {
+    path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 /// Any file in a folder or the folders in it; `None` if there is none, or no such folder.
