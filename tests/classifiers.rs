@@ -181,7 +181,7 @@ fn one_bad_image_trains_all_but_folds_and_none_is_refused() {
     );
     let message = run(0);
     assert!(
-        message.contains("train_bad: must be at least 1; the forest needs bad images"),
+        message.contains("train_bad = 0: expected at least 1, as the forest needs bad images"),
         "{message}"
     );
 }

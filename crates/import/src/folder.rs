@@ -33,24 +33,25 @@ impl Images {
     pub(crate) fn read(base: &Path) -> std::result::Result<Self, ImportError> {
         let path = base.join("images.csv");
         let text = segad_files::read_to_string(&path)?;
-        let wrong = |reason: String| ImportError::Layout {
-            path: path.clone(),
-            reason,
-            expected: "columns path, label and maybe type, group, split, class",
-        };
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
             .from_reader(text.as_bytes());
-        let headers = reader.headers().map_err(|e| wrong(e.to_string()))?.clone();
+        let headers = reader
+            .headers()
+            .map_err(|e| wrong_list(&path, e.to_string()))?
+            .clone();
         if let Some(unknown) = headers.iter().find(|h| !COLUMNS.contains(h)) {
-            return Err(wrong(format!("row 1: column {unknown:?} is not known")));
+            return Err(wrong_list(
+                &path,
+                format!("row 1: unknown column {unknown:?}"),
+            ));
         }
         let places = COLUMNS.map(|name| headers.iter().position(|h| h == name));
         if let Some(missing) = (0..2).find(|&i| places[i].is_none()) {
-            return Err(wrong(format!(
-                "row 1: column {} is missing",
-                COLUMNS[missing]
-            )));
+            return Err(wrong_list(
+                &path,
+                format!("row 1: column {} is missing", COLUMNS[missing]),
+            ));
         }
         let mut images = Self {
             path: path.clone(),
@@ -58,7 +59,7 @@ impl Images {
             faults: Vec::new(),
         };
         for (order, record) in reader.records().enumerate() {
-            let record = record.map_err(|e| wrong(e.to_string()))?;
+            let record = record.map_err(|e| wrong_list(&path, e.to_string()))?;
             let line = record.position().map_or(0, csv::Position::line);
             let [path, label, kind, group, split, class] =
                 places.map(|p| p.and_then(|p| record.get(p)).unwrap_or_default());
@@ -89,6 +90,14 @@ impl Images {
             }
         }
         classes
+    }
+}
+
+fn wrong_list(path: &Path, reason: String) -> ImportError {
+    ImportError::Layout {
+        path: path.to_owned(),
+        reason,
+        expected: "columns path, label and maybe type, group, split, class",
     }
 }
 

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 use segad_core::{AnomalyMap, Cancel, CellKind, Key, KeyHasher, Progress};
 use segad_segments::Source;
 use segad_store::{MapRecord, MapsReader, MapsWriter, Store};
+use std::path::Path;
 
 /// Maps in memory at a time.
 const BATCH: usize = 64;
@@ -46,13 +47,10 @@ impl MapsFolder {
         provenance: serde_json::Value,
     ) -> Result<Report, ImportError> {
         let mut report = Report::default();
-        let there = |class: &String| !self.classes().contains(class);
-        report.absent = self
-            .manifest()
-            .classes
-            .iter()
-            .map(|c| c.name.clone())
-            .filter(there)
+        let known = self.manifest().classes.iter().map(|c| &c.name);
+        report.absent = known
+            .filter(|class| !self.classes().contains(class))
+            .cloned()
             .collect();
         for class in self.classes() {
             let mut size = None;
@@ -104,24 +102,21 @@ impl MapsFolder {
         else {
             return Ok(());
         };
-        let whole = |problem: String| Fault {
-            model: None,
-            class: class.to_owned(),
-            file: self.base().to_owned(),
-            row: None,
-            problem,
-        };
         let masks = match self.segment_source(class, height, width) {
             Ok(Source::Folder(masks)) => masks,
-            Ok(source) if source.looks_at_pixels() => {
-                let problem =
-                    format!("class {class}: its segments need the images, which are not here");
-                report.faults.push(whole(problem));
-                return Ok(());
-            }
-            Ok(_) => return Ok(()),
-            Err(e) => {
-                report.faults.push(whole(e.to_string()));
+            Ok(source) if !source.looks_at_pixels() => return Ok(()),
+            unusable => {
+                let problem = match unusable {
+                    Err(e) => e.to_string(),
+                    Ok(_) => format!("class {class}: its segments need the images"),
+                };
+                report.faults.push(Fault {
+                    model: None,
+                    class: class.to_owned(),
+                    file: self.base().to_owned(),
+                    row: None,
+                    problem,
+                });
                 return Ok(());
             }
         };
@@ -142,14 +137,12 @@ impl MapsFolder {
         let faults: Vec<Fault> = (list.rows.par_iter())
             .filter_map(|row| {
                 let read = masks.file(&row.entry.id).and_then(|file| masks.read(&file));
-                let problem = read.err()?.to_string();
-                let (file, row) = (row.csv.clone(), Some(row.line));
                 Some(Fault {
                     model: None,
                     class: class.to_owned(),
-                    file,
-                    row,
-                    problem,
+                    file: row.csv.clone(),
+                    row: Some(row.line),
+                    problem: read.err()?.to_string(),
                 })
             })
             .collect();
@@ -162,7 +155,7 @@ impl MapsFolder {
     }
 }
 
-/// One list on its way.
+/// The list being imported, and what it takes.
 struct At<'a> {
     folder: &'a MapsFolder,
     store: &'a Store,
@@ -175,17 +168,17 @@ struct At<'a> {
 
 impl At<'_> {
     fn fault(&self, row: &Listed, problem: String) -> Fault {
-        let (model, class) = (Some(self.model.to_owned()), self.class.to_owned());
         Fault {
-            model,
-            class,
+            model: Some(self.model.to_owned()),
+            class: self.class.to_owned(),
             file: row.csv.clone(),
             row: Some(row.line),
             problem,
         }
     }
 
-    /// Height and width of the maps, if they are in the store in the end.
+    /// Imports the list unless it is stored; returns height and width of its maps, or `None` if it
+    /// has faults.
     fn import(
         &self,
         provenance: &serde_json::Value,
@@ -199,54 +192,65 @@ impl At<'_> {
             return Ok(Some((reader.height(), reader.width())));
         }
         let draft = self.store.draft(CellKind::Maps, &key)?;
-        let mut writer = None;
+        let Some(size) = self.write_maps(&draft.path(MAPS)?, &digests, report)? else {
+            return Ok(None);
+        };
+        let mut recorded = provenance.clone();
+        if let Some(recorded) = recorded.as_object_mut() {
+            let name = format!("imported maps {} · {}", self.model, self.class);
+            recorded.insert("name".to_owned(), name.into());
+            recorded.insert("what".to_owned(), self.model.into());
+            recorded.insert("model".to_owned(), self.model.into());
+            recorded.insert("class".to_owned(), self.class.into());
+            recorded.insert("layout".to_owned(), self.folder.layout().as_str().into());
+        }
+        draft.commit(recorded)?;
+        report.stored += 1;
+        report.maps += self.list.rows.len();
+        Ok(Some(size))
+    }
+
+    /// Writes the maps to one file and returns their size, or `None` if any has a fault.
+    fn write_maps(
+        &self,
+        file: &Path,
+        digests: &[Key],
+        report: &mut Report,
+    ) -> Result<Option<(usize, usize)>, ImportError> {
+        let mut writer: Option<MapsWriter> = None;
+        let mut size = None;
         let mut faults = Vec::new();
         let mut odd = Odd::default();
+        let rows: Vec<(&Listed, &Key)> = self.list.rows.iter().zip(digests).collect();
         let name = format!("import {} {}", self.model, self.class);
-        let task = self
-            .progress
-            .start(&name, Some(self.list.rows.len() as u64));
-        let readers = read::readers(self.folder.base(), self.list)?;
-        let all: Vec<(&Listed, &Key)> = self.list.rows.iter().zip(&digests).collect();
-        for batch in all.chunks(BATCH) {
+        let task = self.progress.start(&name, Some(rows.len() as u64));
+        let base = self.folder.base();
+        let readers = read::readers(base, self.list)?;
+        // Batches bound the memory; within one, files are decoded in parallel.
+        for batch in rows.chunks(BATCH) {
             if self.cancel.is_cancelled() {
                 return Err(ImportError::Interrupted);
             }
-            let read = |&(row, digest): &(&Listed, &Key)| {
-                read::map(
-                    self.folder.base(),
-                    &readers,
-                    &row.map,
-                    &row.entry.id,
-                    digest,
-                )
-            };
-            let maps: Vec<Result<AnomalyMap, String>> = batch.par_iter().map(read).collect();
+            let maps: Vec<Result<AnomalyMap, String>> = batch
+                .par_iter()
+                .map(|(row, digest)| read::map(base, &readers, &row.map, &row.entry.id, digest))
+                .collect();
             for (map, (row, _)) in maps.into_iter().zip(batch) {
-                let pushed = map.and_then(|map| {
-                    odd.look(row, &map);
-                    let size = (map.height(), map.width());
-                    let (writer, expected) = match &mut writer {
-                        Some(writer) => writer,
-                        None => {
-                            let file = draft.path(MAPS).map_err(|e| e.to_string())?;
-                            let new = MapsWriter::create(&file, size.0, size.1)
-                                .map_err(|e| e.to_string())?;
-                            writer.insert((new, size))
-                        }
-                    };
-                    if *expected != size {
-                        let (h, w) = *expected;
-                        return Err(format!(
-                            "{} is {}×{}, the maps before it are {h}×{w}",
-                            row.map.file(),
-                            size.0,
-                            size.1
-                        ));
+                let checked = map.and_then(|map| check_size(row, map, &mut size));
+                match checked {
+                    // What the store refuses, such as a full disk, is not a fault of the folder.
+                    Ok(map) => {
+                        odd.look(row, &map);
+                        let writer = match &mut writer {
+                            Some(writer) => writer,
+                            None => {
+                                writer.insert(MapsWriter::create(file, map.height(), map.width())?)
+                            }
+                        };
+                        writer.push(&record(row, map))?;
                     }
-                    writer.push(&record(row, map)).map_err(|e| e.to_string())
-                });
-                faults.extend(pushed.err().map(|problem| self.fault(row, problem)));
+                    Err(problem) => faults.push(self.fault(row, problem)),
+                }
             }
             task.advance(batch.len() as u64);
         }
@@ -255,25 +259,10 @@ impl At<'_> {
             report.faults.extend(faults);
             return Ok(None);
         }
-        let Some((writer, size)) = writer else {
-            return Ok(None);
-        };
-        writer.finish()?;
-        let mut recorded = provenance.clone();
-        if let Some(recorded) = recorded.as_object_mut() {
-            recorded.insert(
-                "name".to_owned(),
-                format!("imported maps {} · {}", self.model, self.class).into(),
-            );
-            recorded.insert("what".to_owned(), self.model.into());
-            recorded.insert("model".to_owned(), self.model.into());
-            recorded.insert("class".to_owned(), self.class.into());
-            recorded.insert("layout".to_owned(), self.folder.layout().as_str().into());
+        if let Some(writer) = writer {
+            writer.finish()?;
         }
-        draft.commit(recorded)?;
-        report.stored += 1;
-        report.maps += all.len();
-        Ok(Some(size))
+        Ok(size)
     }
 
     /// All models' maps of a class must have one size, that of its masks.
@@ -302,14 +291,32 @@ impl At<'_> {
     }
 }
 
+/// The map, if it has the size of those before it.
+fn check_size(
+    row: &Listed,
+    map: AnomalyMap,
+    expected: &mut Option<(usize, usize)>,
+) -> Result<AnomalyMap, String> {
+    let size = (map.height(), map.width());
+    let (height, width) = *expected.get_or_insert(size);
+    if size == (height, width) {
+        return Ok(map);
+    }
+    Err(format!(
+        "{} is {}×{}, the maps before it are {height}×{width}",
+        row.map.file(),
+        size.0,
+        size.1
+    ))
+}
+
 fn record(row: &Listed, map: AnomalyMap) -> MapRecord {
     let entry = &row.entry;
-    let (group, split) = (entry.group.clone(), entry.part.as_str().to_owned());
     MapRecord {
         id: entry.id.clone(),
         label: entry.label,
-        group,
-        split,
+        group: entry.group.clone(),
+        split: entry.part.as_str().to_owned(),
         map,
     }
 }

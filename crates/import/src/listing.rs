@@ -57,10 +57,9 @@ impl<'a> Gather<'a> {
     }
 
     pub(crate) fn fault(&mut self, file: &Path, row: Option<u64>, problem: String) {
-        let (model, class) = (Some(self.model.to_owned()), self.class.to_owned());
         self.faults.push(Fault {
-            model,
-            class,
+            model: Some(self.model.to_owned()),
+            class: self.class.to_owned(),
             file: file.to_owned(),
             row,
             problem,
@@ -120,27 +119,24 @@ impl Listing {
         &self,
         other: &'a Self,
     ) -> Option<(Option<&'a Listed>, String)> {
-        let what = |row: Option<&Listed>| {
-            row.map_or("nothing".to_owned(), |r| {
-                format!(
-                    "{} ({}, {})",
-                    r.entry.id,
-                    r.entry.label,
-                    r.entry.part.as_str()
-                )
-            })
-        };
         let longest = self.rows.len().max(other.rows.len());
-        (0..longest)
-            .map(|i| (self.rows.get(i), other.rows.get(i)))
-            .find_map(move |(a, b)| {
-                let (seen, expected) = (what(b), what(a));
-                (seen != expected).then(|| {
-                    (
-                        b,
-                        format!("lists {seen} where the other model lists {expected}"),
-                    )
-                })
-            })
+        for i in 0..longest {
+            let seen = describe(other.rows.get(i));
+            let expected = describe(self.rows.get(i));
+            if seen != expected {
+                let problem = format!("lists {seen} where the other model lists {expected}");
+                return Some((other.rows.get(i), problem));
+            }
+        }
+        None
     }
+}
+
+fn describe(row: Option<&Listed>) -> String {
+    row.map_or("nothing".to_owned(), |row| {
+        let Entry {
+            id, label, part, ..
+        } = &row.entry;
+        format!("{id} ({label}, {})", part.as_str())
+    })
 }

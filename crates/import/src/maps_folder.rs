@@ -165,11 +165,10 @@ impl MapsFolder {
                 Err(_) => {}
             }
         }
-        let absent = || ImportError::Absent {
+        Err(reason.unwrap_or_else(|| ImportError::Absent {
             path: self.base.clone(),
             what: format!("class {class}"),
-        };
-        Err(reason.unwrap_or_else(absent))
+        }))
     }
 
     /// A model's list of a class.
@@ -177,7 +176,10 @@ impl MapsFolder {
         match self.lists.get(&(model.to_owned(), class.to_owned())) {
             Some(Ok(list)) => Ok(list),
             Some(Err(faults)) => Err(ImportError::Faulty(
-                faults.first().map(ToString::to_string).unwrap_or_default(),
+                faults
+                    .first()
+                    .expect("a faulty list has a fault")
+                    .to_string(),
             )),
             None => {
                 let what = format!("class {class} of {model}");
@@ -261,10 +263,7 @@ impl MapsFolder {
     ) -> Result<Source, ImportError> {
         let spec = self.segments(class)?;
         let source = segad_segments::open(&spec, &self.base, height, width);
-        source.map_err(|e| ImportError::Segments {
-            path: self.base.clone(),
-            reason: e.to_string(),
-        })
+        source.map_err(|e| self.segments_error(e))
     }
 
     /// Stands for the segments of a class: the settings, and the content of the masks where each
@@ -273,26 +272,18 @@ impl MapsFolder {
     /// # Errors
     /// As [`MapsFolder::segment_source`], and for a missing mask.
     pub fn segments_key(&self, class: &str) -> Result<Key, ImportError> {
-        let wrong = |e: segad_segments::SegmentsError| ImportError::Segments {
-            path: self.base.clone(),
-            reason: e.to_string(),
-        };
         // Any one size is enough to distinguish sources; that of the maps is in their own key.
         let source = self.segment_source(class, 256, 256)?;
         let index = self.index(class)?;
         let ids: Vec<ImageId> = index.entries().iter().map(|e| e.id.clone()).collect();
         let Source::Folder(masks) = &source else {
-            return source.digest(&ids).map_err(wrong);
+            return source.digest(&ids).map_err(|e| self.segments_error(e));
         };
         let mut names = Vec::with_capacity(ids.len());
         for id in &ids {
-            let file = masks.file(id).map_err(wrong)?;
-            names.push(
-                file.strip_prefix(&self.base)
-                    .unwrap_or(&file)
-                    .display()
-                    .to_string(),
-            );
+            let file = masks.file(id).map_err(|e| self.segments_error(e))?;
+            let name = file.strip_prefix(&self.base).unwrap_or(&file);
+            names.push(name.display().to_string());
         }
         let digests = self.digests_of(&names)?;
         let mut hasher = KeyHasher::new("imported-segments", segad_segments::REVISION);
@@ -308,10 +299,14 @@ impl MapsFolder {
         let spec = self.segments(class)?;
         toml::Value::try_from(&spec)
             .map(|v| v.to_string())
-            .map_err(|e| ImportError::Segments {
-                path: self.base.clone(),
-                reason: e.to_string(),
-            })
+            .map_err(|e| self.segments_error(e))
+    }
+
+    fn segments_error(&self, e: impl std::error::Error) -> ImportError {
+        ImportError::Segments {
+            path: self.base.clone(),
+            reason: e.to_string(),
+        }
     }
 
     /// All models must list the same images of a class, or none could be scored together with
@@ -334,12 +329,11 @@ impl MapsFolder {
                         .map(|r| r.csv.clone())
                         .unwrap_or_default();
                     let problem = problem.replace("the other model", other);
-                    let (row, model) = (row.map(|r| r.line), Some(model));
                     *slot = Err(vec![Fault {
-                        model,
+                        model: Some(model),
                         class: class.clone(),
                         file: csv,
-                        row,
+                        row: row.map(|r| r.line),
                         problem,
                     }]);
                 }

@@ -42,17 +42,18 @@ pub(crate) fn map(
             Ok(reader.get(row).map_err(|e| e.to_string())?.map)
         }
         MapSource::File(name) => {
-            let at = |problem: String| format!("{name}: {problem}");
             let bytes = segad_files::read(&base.join(name)).map_err(|e| e.to_string())?;
             if Key::of_bytes(&bytes) != *digest {
-                return Err(at("changed while it was read; import again".to_owned()));
+                return Err(format!("{name}: changed while it was read; import again"));
             }
             let array = if name.ends_with(".npz") {
                 from_npz(&bytes)
             } else {
                 read_npy(&bytes).map_err(|e| e.to_string())
             };
-            array.and_then(|a| from_array(&a)).map_err(at)
+            array
+                .and_then(|a| from_array(&a))
+                .map_err(|problem| format!("{name}: {problem}"))
         }
     }
 }

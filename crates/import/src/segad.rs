@@ -65,10 +65,9 @@ fn read(
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
     let headers = reader.headers().map_err(|e| e.to_string())?.clone();
-    let column = |name: &str| headers.iter().position(|h| h == name);
     let mut places = [0; 3];
     for (place, name) in places.iter_mut().zip(COLUMNS) {
-        *place = column(name).ok_or_else(|| {
+        *place = headers.iter().position(|h| h == name).ok_or_else(|| {
             let found: Vec<&str> = headers.iter().collect();
             format!(
                 "column {name} is missing in row 1, which has {}",
@@ -76,7 +75,7 @@ fn read(
             )
         })?;
     }
-    let prediction = column("prediction_an_det");
+    let prediction = headers.iter().position(|h| h == "prediction_an_det");
     for record in reader.records() {
         let record = match record {
             Ok(record) => record,
@@ -86,15 +85,14 @@ fn read(
             }
         };
         let line = record.position().map_or(0, csv::Position::line);
-        let field = |place: usize| record.get(place).unwrap_or_default();
-        let [file, map, label] = places.map(field);
+        let [file, map, label] = places.map(|place| record.get(place).unwrap_or_default());
         match entry(class, part, file, map, label) {
             Ok((entry, map)) => gather.add(
                 base,
                 Listed {
                     entry,
                     map: MapSource::File(format!("{below}/anomaly_maps/{map}")),
-                    prediction: prediction.and_then(|p| field(p).parse().ok()),
+                    prediction: prediction.and_then(|p| record.get(p)?.parse().ok()),
                     csv: path.to_owned(),
                     line,
                 },
@@ -119,16 +117,8 @@ fn entry(
     if part == Part::Train && label.is_bad() {
         return Err(format!("{file} is bad; this list is for good images only"));
     }
-    let last = |path: &str| -> std::result::Result<(String, String), String> {
-        let path = path.replace('\\', "/");
-        let mut parts = path.rsplit('/');
-        match parts.next().filter(|n| !n.is_empty() && *n != "..") {
-            Some(name) => Ok((name.to_owned(), parts.next().unwrap_or_default().to_owned())),
-            None => Err(format!("{path:?} names no file")),
-        }
-    };
-    let (file, _) = last(file)?;
-    let (map, folder) = last(map)?;
+    let (file, _) = last_parts(file)?;
+    let (map, folder) = last_parts(map)?;
     if matches!(folder.as_str(), "good" | "bad") && folder != label.as_str() {
         return Err(format!(
             "label {}, but its map is in {folder}/",
@@ -137,6 +127,16 @@ fn entry(
     }
     let id = ImageId::new(format!("{class}/{}/{label}/{file}", part.as_str()));
     Ok((Entry::new(id, label, part), format!("{label}/{map}")))
+}
+
+/// The file name of a path of any system, and the folder it is in.
+fn last_parts(path: &str) -> std::result::Result<(String, String), String> {
+    let path = path.replace('\\', "/");
+    let mut parts = path.rsplit('/');
+    match parts.next().filter(|n| !n.is_empty() && *n != "..") {
+        Some(name) => Ok((name.to_owned(), parts.next().unwrap_or_default().to_owned())),
+        None => Err(format!("{path:?} does not name a file")),
+    }
 }
 
 #[cfg(test)]
