@@ -172,6 +172,19 @@ fn crates_do_not_know_what_they_need_not() {
 }
 
 #[test]
+fn methods_are_reached_through_their_registry() {
+    for member in members() {
+        let methods: Vec<&String> = member.direct.iter().filter(|n| is_method(n)).collect();
+        let may = ["segad-methods", "segad-bench"].contains(&member.name.as_str());
+        assert!(
+            may || methods.is_empty(),
+            "{} needs {methods:?}",
+            member.name
+        );
+    }
+}
+
+#[test]
 fn every_crate_has_a_head_the_workspace_lints_and_a_line_in_the_docs() {
     let docs = std::fs::read_to_string(root().join("docs/architecture.md")).unwrap();
     for Package { name, folder, .. } in members() {

@@ -59,11 +59,32 @@ pub(crate) enum Verb {
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
+    /// Write the crate of a new detector and its line in the registry
+    ///
+    /// The crate compiles and runs as a baseline; its test fails until it is given the values of a
+    /// reference implementation.
+    New {
+        #[command(subcommand)]
+        what: New,
+    },
     /// Regenerate the pages of docs/ that are derived from the code
     Codegen {
         /// Write nothing; exit with 6 if a page is stale
         #[arg(long)]
         check: bool,
+    },
+}
+
+/// What can be made anew.
+#[derive(Debug, Subcommand)]
+pub(crate) enum New {
+    /// A one-class detector on features of a backbone
+    Detector {
+        /// Its kind in experiments, e.g. patchcore
+        name: String,
+        /// Its name in Rust, e.g. PatchCore; by default the kind with a capital
+        #[arg(long = "type", value_name = "TYPE")]
+        of_type: Option<String>,
     },
 }
 

@@ -17,6 +17,7 @@ mod codegen;
 mod doctor;
 mod error;
 mod fetch;
+mod new;
 mod segad;
 mod setup;
 mod test;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 
 use segad_provision::exit;
 
-use cli::{Request, Verb};
+use cli::{New, Request, Verb};
 use error::XtaskError;
 
 fn main() -> ExitCode {
@@ -83,6 +84,10 @@ fn run(verb: Verb) -> Result<u8, XtaskError> {
                 name.as_deref(),
                 &arguments,
             )
+        }
+        Verb::New { what } => {
+            let New::Detector { name, of_type } = what;
+            new::detector(&cargo::workspace_root(), &name, of_type.as_deref())
         }
         Verb::Codegen { check } => codegen::run(&cargo::workspace_root(), check),
     }

@@ -6,9 +6,10 @@ use segad_core::{
     Seed, TrainLabelled,
 };
 use segad_nn::method::{
-    ClassifierMethod, Embed, FeatureMethod, FittedClassifier, FittedOnFeatures, Inputs, Pretrained,
-    Settings,
+    ClassifierMethod, Embed, FeatureMethod, FittedClassifier, FittedOnFeatures, Inputs,
+    MethodSettings, Pretrained,
 };
+use segad_nn::model::Checked;
 use segad_nn::{BackboneKind, SavedModel};
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -122,18 +123,18 @@ impl Deref for ClassifierSettings {
     }
 }
 
-/// Settings out of a table, checked.
-fn checked<S: Settings, P, E: Into<BoxError>>(
+/// Settings out of a table, completed and checked.
+fn read<S: MethodSettings>(
     kind: &'static str,
     settings: &Table,
-    check: fn(S) -> Result<P, E>,
-) -> Result<P, MethodError> {
-    let read = Value::Table(settings.clone()).try_into::<S>();
-    let params = match read {
-        Ok(settings) => check(settings).map_err(Into::into),
-        Err(e) => Err(BoxError::from(e)),
+    complete: fn(S) -> S,
+) -> Result<Checked<S>, MethodError> {
+    let settings: Result<S, _> = Value::Table(settings.clone()).try_into();
+    let checked = match settings {
+        Ok(settings) => complete(settings).checked().map_err(BoxError::from),
+        Err(e) => Err(e.into()),
     };
-    params.map_err(|source| MethodError::Settings { kind, source })
+    checked.map_err(|source| MethodError::Settings { kind, source })
 }
 
 /// A key of classifiers begins with these fields.
@@ -163,12 +164,12 @@ impl<M: ClassifierMethod> ClassifierKind for OnImages<M> {
     }
 
     fn read(&self, settings: &Table) -> Result<ClassifierSettings, MethodError> {
-        let params = checked(M::KIND, settings, M::check)?;
+        let params = read(M::KIND, settings, |s| s)?;
         Ok(ClassifierSettings(Arc::new(ReadyOnImages::<M>(params))))
     }
 }
 
-struct ReadyOnImages<M: ClassifierMethod>(M::Params);
+struct ReadyOnImages<M: ClassifierMethod>(Checked<M::Settings>);
 
 impl<M: ClassifierMethod> ReadyClassifier for ReadyOnImages<M> {
     fn kind(&self) -> &'static str {
@@ -229,16 +230,16 @@ impl<M: FeatureMethod> ClassifierKind for OnFeatures<M> {
     }
 
     fn read(&self, settings: &Table) -> Result<ClassifierSettings, MethodError> {
-        if let Some(setting) = M::FIXED.iter().find(|s| settings.contains_key(**s)) {
-            let kind = M::KIND;
-            return Err(MethodError::Fixed { setting, kind });
+        let mut fixed = M::FIXED.iter();
+        if let Some((setting, reason)) = fixed.find(|(s, _)| settings.contains_key(*s)) {
+            return Err(MethodError::Fixed { setting, reason });
         }
-        let params = checked(M::KIND, settings, M::check)?;
+        let params = read(M::KIND, settings, M::complete)?;
         Ok(ClassifierSettings(Arc::new(ReadyOnFeatures::<M>(params))))
     }
 }
 
-struct ReadyOnFeatures<M: FeatureMethod>(M::Params);
+struct ReadyOnFeatures<M: FeatureMethod>(Checked<M::Settings>);
 
 impl<M: FeatureMethod> ReadyClassifier for ReadyOnFeatures<M> {
     fn kind(&self) -> &'static str {

@@ -5,6 +5,7 @@ use segad_core::{
     AnomalyDetector, AnomalyMap, BoxError, FitContext, Image, KeyHasher, Precision, Seed, TrainGood,
 };
 use segad_nn::method::{DetectorMethod, FittedDetector, Inputs, MemoryBank, Pretrained};
+use segad_nn::model::{Checked, Settings};
 use segad_nn::{BackboneKind, Preprocess, SavedModel};
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::{Serialize, Serializer};
@@ -228,7 +229,8 @@ pub(crate) const fn one_class<M: DetectorMethod>() -> OneClass<M> {
 
 impl<M: DetectorMethod> OneClass<M> {
     fn check(settings: M::Settings) -> Result<DetectorSettings, MethodError> {
-        let params = M::check(settings.clone()).map_err(|e| Self::wrong(e.into()))?;
+        let params = settings.clone().checked();
+        let params = params.map_err(|e| Self::wrong(e.into()))?;
         let ready = Ready::<M> { settings, params };
         Ok(DetectorSettings(Arc::new(ready)))
     }
@@ -261,7 +263,7 @@ impl<M: DetectorMethod> DetectorKind for OneClass<M> {
 struct Ready<M: DetectorMethod> {
     /// As they were written, for model cards.
     settings: M::Settings,
-    params: M::Params,
+    params: Checked<M::Settings>,
 }
 
 #[derive(Serialize)]

@@ -12,13 +12,13 @@ pub enum MethodError {
         /// Those there are.
         known: String,
     },
-    /// A setting that the kind decides.
-    #[error("{setting}: kind {kind} decides it; leave it out")]
+    /// A setting that the kind stands for.
+    #[error("{setting}: {reason}; leave it out")]
     Fixed {
         /// The setting.
         setting: &'static str,
-        /// The kind.
-        kind: &'static str,
+        /// Why it cannot be set.
+        reason: &'static str,
     },
     /// A setting that is unknown or makes no sense, as the method's crate says it.
     #[error("{source}")]

@@ -144,6 +144,9 @@ mod tests {
         assert!(e.to_string().contains(known), "{e}");
         let head = Table::from_iter([("head".to_owned(), "trees".into())]);
         let e = registry.classifier("frozen-lr", &head).err().unwrap();
-        assert!(e.to_string().contains("kind frozen-lr decides it"), "{e}");
+        assert!(
+            e.to_string().contains("frozen-lr and frozen-gbt differ"),
+            "{e}"
+        );
     }
 }

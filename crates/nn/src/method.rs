@@ -5,25 +5,36 @@
 //! frozen network [`FeatureMethod`]. Nothing else needs to know the crate but the line of the
 //! registry that names it.
 
+use crate::model::{Checked, Settings};
 use crate::{BackboneKind, Preprocess, SavedModel, Weights};
-use segad_core::CurvePoint;
 use segad_core::{
-    AnomalyDetector, BoxError, CacheKey, FeatureTable, FitClassifier, FitContext, FitDetector,
+    AnomalyDetector, BoxError, CurvePoint, FeatureTable, FitClassifier, FitContext, FitDetector,
     Image, ImageClassifier, Key, KeyHasher, Label, Seed, TrainGood,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tch::Tensor;
 
-/// Settings as somebody wrote them.
-pub trait Settings: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {}
+/// Settings that come out of a table and go into keys and model cards.
+pub trait MethodSettings:
+    Settings<Derived: Send + Sync, Error: Send + Sync + 'static>
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+}
 
-impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Settings for T {}
-
-/// Settings after their check; what decides the result is fed into keys.
-pub trait Params: Clone + CacheKey + Send + Sync + 'static {}
-
-impl<T: Clone + CacheKey + Send + Sync + 'static> Params for T {}
+impl<S> MethodSettings for S where
+    S: Settings<Derived: Send + Sync, Error: Send + Sync + 'static>
+        + Serialize
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static
+{
+}
 
 /// Weights that fitting starts with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,36 +112,32 @@ pub trait DetectorMethod: FitDetector<Fitted: FittedDetector + 'static> + Sized 
     /// Whether a saved model loads without the weights that its fit started with.
     const SELF_CONTAINED: bool = false;
     /// Settings as an experiment writes them.
-    type Settings: Settings;
-    /// The same after their check.
-    type Params: Params;
+    type Settings: MethodSettings;
 
     /// Defaults on this backbone and side of the network's square input in pixels.
     fn defaults(backbone: BackboneKind, image_size: usize) -> Self::Settings;
 
-    /// Checks settings.
-    ///
-    /// # Errors
-    /// The first value that makes no sense.
-    fn check(settings: Self::Settings) -> Result<Self::Params, Self::Error>;
-
     /// How an image becomes the network's input.
-    fn preprocess(params: &Self::Params) -> Preprocess;
+    fn preprocess(params: &Checked<Self::Settings>) -> Preprocess;
 
     /// The weights that fitting starts with.
-    fn pretrained(params: &Self::Params) -> Pretrained;
+    fn pretrained(params: &Checked<Self::Settings>) -> Pretrained;
 
     /// The detector, ready to be fitted.
     ///
     /// # Errors
     /// Weights that do not fit.
-    fn with_weights(params: Self::Params, weights: Weights) -> Result<Self, Self::Error>;
+    fn with_weights(params: Checked<Self::Settings>, weights: Weights)
+    -> Result<Self, Self::Error>;
 
     /// Stands for everything in keys that comes from `inputs`.
     ///
     /// # Errors
     /// What is missing.
-    fn inputs_digest(params: &Self::Params, inputs: &dyn Inputs) -> Result<Key, BoxError> {
+    fn inputs_digest(
+        params: &Checked<Self::Settings>,
+        inputs: &dyn Inputs,
+    ) -> Result<Key, BoxError> {
         inputs.weights_digest(&Self::pretrained(params))
     }
 
@@ -140,7 +147,7 @@ pub trait DetectorMethod: FitDetector<Fitted: FittedDetector + 'static> + Sized 
     /// # Errors
     /// What is missing, and the detector's own.
     fn fit_with(
-        params: &Self::Params,
+        params: &Checked<Self::Settings>,
         inputs: &dyn Inputs,
         good: &TrainGood<'_>,
         holdout: Option<&TrainGood<'_>>,
@@ -159,7 +166,7 @@ pub trait DetectorMethod: FitDetector<Fitted: FittedDetector + 'static> + Sized 
     /// # Errors
     /// What is missing, and a model that is damaged or was fitted with other weights.
     fn load_with(
-        params: &Self::Params,
+        params: &Checked<Self::Settings>,
         inputs: &dyn Inputs,
         saved: &SavedModel,
         ctx: &FitContext,
@@ -228,24 +235,17 @@ pub trait ClassifierMethod:
     /// Raised when a fitted model gives other scores for the same image.
     const SCORES_REVISION: u32;
     /// Settings as an experiment writes them.
-    type Settings: Settings;
-    /// The same after their check.
-    type Params: Params;
-
-    /// Checks settings.
-    ///
-    /// # Errors
-    /// The first value that makes no sense.
-    fn check(settings: Self::Settings) -> Result<Self::Params, Self::Error>;
+    type Settings: MethodSettings;
 
     /// The network that training starts with.
-    fn backbone(params: &Self::Params) -> BackboneKind;
+    fn backbone(params: &Checked<Self::Settings>) -> BackboneKind;
 
     /// The classifier, ready to be fitted.
     ///
     /// # Errors
     /// Weights that do not fit.
-    fn with_weights(params: Self::Params, weights: Weights) -> Result<Self, Self::Error>;
+    fn with_weights(params: Checked<Self::Settings>, weights: Weights)
+    -> Result<Self, Self::Error>;
 
     /// Loads a saved model; `ctx` says on which device and how many images go through the network
     /// at once.
@@ -271,12 +271,10 @@ pub trait FittedClassifier: ImageClassifier {
 pub trait FeatureMethod: 'static {
     /// Its name in experiments.
     const KIND: &'static str;
-    /// Settings that the name decides; a table must not hold them.
-    const FIXED: &'static [&'static str];
+    /// Settings that a table must not hold, and why.
+    const FIXED: &'static [(&'static str, &'static str)];
     /// Settings as an experiment writes them.
-    type Settings: Settings;
-    /// The same after their check.
-    type Params: Params;
+    type Settings: MethodSettings;
     /// The frozen network.
     type Embedder: Embed + 'static;
     /// What is fitted on the features.
@@ -284,27 +282,24 @@ pub trait FeatureMethod: 'static {
     /// What can go wrong.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Checks settings.
-    ///
-    /// # Errors
-    /// The first value that makes no sense.
-    fn check(settings: Self::Settings) -> Result<Self::Params, Self::Error>;
+    /// Completes the settings of a table by those that the kind stands for.
+    fn complete(settings: Self::Settings) -> Self::Settings;
 
     /// The frozen network.
-    fn backbone(params: &Self::Params) -> BackboneKind;
+    fn backbone(params: &Checked<Self::Settings>) -> BackboneKind;
 
     /// Feeds revisions and parameters: everything that decides the scores but the weights.
-    fn feed(params: &Self::Params, hasher: &mut KeyHasher);
+    fn feed(params: &Checked<Self::Settings>, hasher: &mut KeyHasher);
 
     /// Feeds what decides the features of an image, but the weights.
-    fn feed_embedding(params: &Self::Params, hasher: &mut KeyHasher);
+    fn feed_embedding(params: &Checked<Self::Settings>, hasher: &mut KeyHasher);
 
     /// The network that gives the features.
     ///
     /// # Errors
     /// Weights that do not fit.
     fn embedder(
-        params: &Self::Params,
+        params: &Checked<Self::Settings>,
         weights: &Weights,
         ctx: &FitContext,
     ) -> Result<Self::Embedder, Self::Error>;
@@ -314,7 +309,7 @@ pub trait FeatureMethod: 'static {
     /// # Errors
     /// The classifier's own.
     fn fit(
-        params: &Self::Params,
+        params: &Checked<Self::Settings>,
         features: &FeatureTable,
         labels: &[Label],
         seed: Seed,

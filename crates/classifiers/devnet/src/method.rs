@@ -1,7 +1,7 @@
 use crate::{DevNet, DevNetParams, DevNetSettings, FittedDevNet};
 use segad_core::{CurvePoint, FitContext};
 use segad_nn::method::{ClassifierMethod, FittedClassifier};
-use segad_nn::model::{ModelError, Settings};
+use segad_nn::model::ModelError;
 use segad_nn::{BackboneKind, SavedModel, Weights};
 
 impl ClassifierMethod for DevNet {
@@ -9,11 +9,6 @@ impl ClassifierMethod for DevNet {
     const FIT_REVISION: u32 = crate::FIT_REVISION;
     const SCORES_REVISION: u32 = crate::SCORES_REVISION;
     type Settings = DevNetSettings;
-    type Params = DevNetParams;
-
-    fn check(settings: DevNetSettings) -> Result<DevNetParams, ModelError> {
-        settings.checked()
-    }
 
     fn backbone(params: &DevNetParams) -> BackboneKind {
         params.backbone

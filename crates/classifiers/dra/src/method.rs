@@ -1,7 +1,7 @@
 use crate::{Dra, DraParams, DraSettings, FittedDra};
 use segad_core::{CurvePoint, FitContext};
 use segad_nn::method::{ClassifierMethod, FittedClassifier};
-use segad_nn::model::{ModelError, Settings};
+use segad_nn::model::ModelError;
 use segad_nn::{BackboneKind, SavedModel, Weights};
 
 impl ClassifierMethod for Dra {
@@ -9,11 +9,6 @@ impl ClassifierMethod for Dra {
     const FIT_REVISION: u32 = crate::FIT_REVISION;
     const SCORES_REVISION: u32 = crate::SCORES_REVISION;
     type Settings = DraSettings;
-    type Params = DraParams;
-
-    fn check(settings: DraSettings) -> Result<DraParams, ModelError> {
-        settings.checked()
-    }
 
     fn backbone(params: &DraParams) -> BackboneKind {
         params.backbone

@@ -1,7 +1,6 @@
 use crate::{Embedder, FittedHead, FrozenError, FrozenParams, FrozenSettings, Head, fit};
 use segad_core::{BoxError, FeatureTable, FitContext, Image, KeyHasher, Label, Seed};
 use segad_nn::method::{Embed, FeatureMethod, FittedOnFeatures};
-use segad_nn::model::Settings;
 use segad_nn::{BackboneKind, SavedModel, Weights};
 
 /// The head as a method of its own: logistic regression or, with `TREES`, boosted trees.
@@ -9,16 +8,16 @@ pub struct FrozenMethod<const TREES: bool>;
 
 impl<const TREES: bool> FeatureMethod for FrozenMethod<TREES> {
     const KIND: &'static str = if TREES { "frozen-gbt" } else { "frozen-lr" };
-    const FIXED: &'static [&'static str] = &["head"];
+    const FIXED: &'static [(&'static str, &'static str)] =
+        &[("head", "the kinds frozen-lr and frozen-gbt differ in it")];
     type Settings = FrozenSettings;
-    type Params = FrozenParams;
     type Embedder = Embedder;
     type Fitted = FittedHead;
     type Error = FrozenError;
 
-    fn check(settings: FrozenSettings) -> Result<FrozenParams, FrozenError> {
+    fn complete(settings: FrozenSettings) -> FrozenSettings {
         let head = if TREES { Head::Trees } else { Head::Logistic };
-        FrozenSettings { head, ..settings }.checked()
+        FrozenSettings { head, ..settings }
     }
 
     fn backbone(params: &FrozenParams) -> BackboneKind {

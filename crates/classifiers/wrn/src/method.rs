@@ -1,7 +1,7 @@
 use crate::{FittedWrn, Wrn, WrnParams, WrnSettings};
 use segad_core::{CurvePoint, FitContext};
 use segad_nn::method::{ClassifierMethod, FittedClassifier};
-use segad_nn::model::{ModelError, Settings};
+use segad_nn::model::ModelError;
 use segad_nn::{BackboneKind, SavedModel, Weights};
 
 impl ClassifierMethod for Wrn {
@@ -9,11 +9,6 @@ impl ClassifierMethod for Wrn {
     const FIT_REVISION: u32 = crate::FIT_REVISION;
     const SCORES_REVISION: u32 = crate::SCORES_REVISION;
     type Settings = WrnSettings;
-    type Params = WrnParams;
-
-    fn check(settings: WrnSettings) -> Result<WrnParams, ModelError> {
-        settings.checked()
-    }
 
     fn backbone(params: &WrnParams) -> BackboneKind {
         params.backbone

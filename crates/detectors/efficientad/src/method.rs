@@ -6,7 +6,6 @@ use segad_core::{
     BoxError, CurvePoint, FitContext, FitDetector, Image, Key, KeyHasher, Seed, TrainGood,
 };
 use segad_nn::method::{DetectorMethod, FittedDetector, ImageSet, Inputs, Pretrained};
-use segad_nn::model::Settings as _;
 use segad_nn::{BackboneKind, Preprocess, SavedModel, Weights};
 use tch::Tensor;
 
@@ -40,7 +39,6 @@ impl DetectorMethod for EfficientAd<'static> {
     const TRAINED: bool = true;
     const SELF_CONTAINED: bool = true;
     type Settings = EfficientAdSettings;
-    type Params = EfficientAdParams;
 
     /// With a teacher distilled from the backbone: the published ones fit no other.
     fn defaults(backbone: BackboneKind, image_size: usize) -> EfficientAdSettings {
@@ -53,10 +51,6 @@ impl DetectorMethod for EfficientAd<'static> {
             image_size,
             ..Default::default()
         }
-    }
-
-    fn check(settings: EfficientAdSettings) -> Result<EfficientAdParams, EfficientAdError> {
-        Ok(settings.checked()?)
     }
 
     fn preprocess(params: &EfficientAdParams) -> Preprocess {

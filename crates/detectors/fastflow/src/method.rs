@@ -1,7 +1,7 @@
 use crate::{FastFlow, FastFlowParams, FastFlowSettings, FittedFastFlow};
 use segad_core::{BoxError, CurvePoint, FitContext, Image};
 use segad_nn::method::{DetectorMethod, FittedDetector, Inputs, Pretrained};
-use segad_nn::model::{ModelError, Settings as _};
+use segad_nn::model::ModelError;
 use segad_nn::{BackboneKind, Preprocess, SavedModel, Weights};
 use tch::Tensor;
 
@@ -11,7 +11,6 @@ impl DetectorMethod for FastFlow {
     const MAPS_REVISION: u32 = crate::MAPS_REVISION;
     const TRAINED: bool = true;
     type Settings = FastFlowSettings;
-    type Params = FastFlowParams;
 
     fn defaults(backbone: BackboneKind, image_size: usize) -> FastFlowSettings {
         FastFlowSettings {
@@ -19,10 +18,6 @@ impl DetectorMethod for FastFlow {
             image_size,
             ..Default::default()
         }
-    }
-
-    fn check(settings: FastFlowSettings) -> Result<FastFlowParams, ModelError> {
-        settings.checked()
     }
 
     fn preprocess(params: &FastFlowParams) -> Preprocess {

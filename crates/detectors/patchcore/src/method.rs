@@ -1,7 +1,7 @@
 use crate::{FittedPatchCore, PatchCore, PatchCoreError, PatchCoreParams, PatchCoreSettings};
 use segad_core::{BoxError, FitContext, Image};
 use segad_nn::method::{DetectorMethod, FittedDetector, Inputs, MemoryBank, Pretrained};
-use segad_nn::model::{ModelError, Settings as _};
+use segad_nn::model::ModelError;
 use segad_nn::{BackboneKind, Preprocess, SavedModel, Weights};
 use tch::Tensor;
 
@@ -11,7 +11,6 @@ impl DetectorMethod for PatchCore {
     const MAPS_REVISION: u32 = crate::MAPS_REVISION;
     const TRAINED: bool = false;
     type Settings = PatchCoreSettings;
-    type Params = PatchCoreParams;
 
     fn defaults(backbone: BackboneKind, image_size: usize) -> PatchCoreSettings {
         PatchCoreSettings {
@@ -19,10 +18,6 @@ impl DetectorMethod for PatchCore {
             image_size,
             ..Default::default()
         }
-    }
-
-    fn check(settings: PatchCoreSettings) -> Result<PatchCoreParams, PatchCoreError> {
-        Ok(settings.checked()?)
     }
 
     fn preprocess(params: &PatchCoreParams) -> Preprocess {

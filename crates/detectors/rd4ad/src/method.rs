@@ -1,7 +1,7 @@
 use crate::{FittedRd4ad, Rd4ad, Rd4adParams, Rd4adSettings};
 use segad_core::{BoxError, CurvePoint, FitContext, Image};
 use segad_nn::method::{DetectorMethod, FittedDetector, Inputs, Pretrained};
-use segad_nn::model::{ModelError, Settings as _};
+use segad_nn::model::ModelError;
 use segad_nn::{BackboneKind, Preprocess, SavedModel, Weights};
 use tch::Tensor;
 
@@ -11,7 +11,6 @@ impl DetectorMethod for Rd4ad {
     const MAPS_REVISION: u32 = crate::MAPS_REVISION;
     const TRAINED: bool = true;
     type Settings = Rd4adSettings;
-    type Params = Rd4adParams;
 
     fn defaults(backbone: BackboneKind, image_size: usize) -> Rd4adSettings {
         Rd4adSettings {
@@ -19,10 +18,6 @@ impl DetectorMethod for Rd4ad {
             image_size,
             ..Default::default()
         }
-    }
-
-    fn check(settings: Rd4adSettings) -> Result<Rd4adParams, ModelError> {
-        settings.checked()
     }
 
     fn preprocess(params: &Rd4adParams) -> Preprocess {
