@@ -15,7 +15,7 @@ const SNAPSHOTS: &str = "95cce65dcaa73b8ea9e81e30e87cca0c597299a36986c44c545a095
 const CHILD: &str = "SEGAD_TEST_ARITHMETIC";
 
 /// Lets libtorch choose the same instructions on every processor.
-pub fn portable(command: &mut Command) -> &mut Command {
+pub(crate) fn portable(command: &mut Command) -> &mut Command {
     command
         .env("ATEN_CPU_CAPABILITY", "default")
         .env("ONEDNN_MAX_CPU_ISA", "SSE41")
@@ -41,7 +41,7 @@ fn is_that_of_the_snapshots() -> bool {
 
 /// Holds the table of trained networks against its snapshot: all of it where this processor rounds
 /// as that of the snapshots did, else what does not hang on rounding.
-pub fn trained(name: &str, table: &str) {
+pub(crate) fn trained(name: &str, table: &str) {
     if is_that_of_the_snapshots() {
         return snapshot(name, table);
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// The workspace's folder.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .canonicalize()
@@ -14,23 +14,23 @@ pub fn root() -> PathBuf {
 }
 
 /// A temporary place with a cache, a store and an output folder.
-pub struct Place {
+pub(crate) struct Place {
     dir: tempfile::TempDir,
 }
 
 /// Feature taps of a network with random weights: enough for every code path, and quick.
-pub const BACKBONE: &str = "detectors.patchcore.backbone=\"resnet18\"";
+pub(crate) const BACKBONE: &str = "detectors.patchcore.backbone=\"resnet18\"";
 
 impl Place {
     /// An empty place.
-    pub fn bare() -> Self {
+    pub(crate) fn bare() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
         }
     }
 
     /// An empty place whose cache has ResNet-18 with random weights.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Self::bare();
         let weights = place.path("cache/weights");
         std::fs::create_dir_all(&weights).unwrap();
@@ -45,12 +45,12 @@ impl Place {
     }
 
     /// A path below the place.
-    pub fn path(&self, below: &str) -> PathBuf {
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
         self.dir.path().join(below)
     }
 
     /// `segad ARGS` in the workspace's folder, with this place's cache.
-    pub fn segad(&self, args: &[&str]) -> Command {
+    pub(crate) fn segad(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_segad"));
         command.args(args).current_dir(root()).stdin(Stdio::null());
         command
@@ -64,7 +64,7 @@ impl Place {
     }
 
     /// The demo on the shipped sample with random weights, writing to `out`.
-    pub fn demo(&self, out: &str, more: &[&str]) -> Command {
+    pub(crate) fn demo(&self, out: &str, more: &[&str]) -> Command {
         let out = self.path(out);
         let mut args = vec![
             "demo",
@@ -81,7 +81,7 @@ impl Place {
     }
 
     /// Digests of the files that must be the same in every run.
-    pub fn results(&self, out: &str) -> BTreeMap<String, Key> {
+    pub(crate) fn results(&self, out: &str) -> BTreeMap<String, Key> {
         let names = [
             "metrics.csv",
             "report.html",
@@ -104,13 +104,13 @@ impl Place {
 }
 
 /// Standard error as text.
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Runs a command that must end with this exit code; gives its standard error.
 #[track_caller]
-pub fn expect(mut command: Command, code: i32) -> String {
+pub(crate) fn expect(mut command: Command, code: i32) -> String {
     let output = command.output().unwrap();
     let text = stderr(&output);
     assert_eq!(output.status.code(), Some(code), "{command:?}\n{text}");
@@ -118,7 +118,7 @@ pub fn expect(mut command: Command, code: i32) -> String {
 }
 
 /// Holds a text against `tests/snapshots/NAME.snap`.
-pub fn snapshot(name: &str, text: &str) {
+pub(crate) fn snapshot(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);

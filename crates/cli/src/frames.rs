@@ -7,24 +7,24 @@ const PNG: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 const JPEG: [u8; 2] = [0xff, 0xd8];
 
 /// Larger frames are not taken into memory.
-pub const LARGEST_FRAME: usize = 256 << 20;
+pub(crate) const LARGEST_FRAME: usize = 256 << 20;
 
 /// Cuts a stream into frames. A frame that is cut short, too large or nothing known is an error in
 /// its place; the next one is looked for behind it.
-pub struct Frames<R> {
+pub(crate) struct Frames<R> {
     from: R,
     ended: bool,
 }
 
 /// True if these bytes may begin a PNG or JPEG.
-pub fn looks_like_a_picture(head: &[u8]) -> bool {
+pub(crate) fn looks_like_a_picture(head: &[u8]) -> bool {
     let fits = |magic: &[u8]| !head.is_empty() && magic.iter().zip(head).all(|(a, b)| a == b);
     fits(&PNG) || fits(&JPEG)
 }
 
 impl<R: BufRead> Frames<R> {
     /// Frames of a stream.
-    pub fn new(from: R) -> Self {
+    pub(crate) fn new(from: R) -> Self {
         Self { from, ended: false }
     }
 

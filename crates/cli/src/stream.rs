@@ -21,7 +21,7 @@ enum Message<T, E> {
 ///
 /// # Errors
 /// What `start` says on any thread.
-pub fn ordered<J: Send, W, T: Send, E: Send>(
+pub(crate) fn ordered<J: Send, W, T: Send, E: Send>(
     threads: NonZeroUsize,
     jobs: impl Iterator<Item = J> + Send,
     start: impl Fn() -> Result<W, E> + Sync,

@@ -21,7 +21,7 @@ pub(crate) struct Place<'a> {
 
 impl Place<'_> {
     /// Draws one defect into `rgb`.
-    pub fn draw(&self, dice: &mut Dice<impl Rng>, rgb: &mut [u8]) -> Defect {
+    pub(crate) fn draw(&self, dice: &mut Dice<impl Rng>, rgb: &mut [u8]) -> Defect {
         let s = self.settings;
         let throw = dice.unit() * (s.blur + s.small + s.thin);
         if throw < s.blur {

@@ -9,16 +9,16 @@ pub(crate) struct Dice<R>(pub R);
 
 impl<R: Rng> Dice<R> {
     /// Uniform in [0, 1).
-    pub fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    pub fn within(&mut self, range: [f64; 2]) -> f64 {
+    pub(crate) fn within(&mut self, range: [f64; 2]) -> f64 {
         range[0] + (range[1] - range[0]) * self.unit()
     }
 
     /// Uniform in 0…n−1.
-    pub fn index(&mut self, n: usize) -> usize {
+    pub(crate) fn index(&mut self, n: usize) -> usize {
         ((self.unit() * n as f64) as usize).min(n - 1)
     }
 }
@@ -33,7 +33,7 @@ pub(crate) struct Turned {
 
 impl Turned {
     /// Pixels whose centres are inside.
-    pub fn pixels(&self, height: usize, width: usize) -> Vec<usize> {
+    pub(crate) fn pixels(&self, height: usize, width: usize) -> Vec<usize> {
         let (sin, cos) = self.degrees.to_radians().sin_cos();
         let [a, b] = self.size.map(|s| s / 2.0);
         let reach = [a * cos.abs() + b * sin.abs(), a * sin.abs() + b * cos.abs()];

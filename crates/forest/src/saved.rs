@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 impl Trees {
     /// Reads the JSON that XGBoost saves.
-    pub fn from_json(json: &[u8], columns: usize) -> Result<Self, ForestError> {
+    pub(crate) fn from_json(json: &[u8], columns: usize) -> Result<Self, ForestError> {
         let bad = ForestError::Model;
         let model: Model =
             serde_json::from_slice(json).map_err(|e| bad(format!("its JSON: {e}")))?;

@@ -34,7 +34,7 @@ pub(crate) struct Split {
 }
 
 impl Split {
-    pub fn goes_left(&self, row: &[f32]) -> bool {
+    pub(crate) fn goes_left(&self, row: &[f32]) -> bool {
         let v = row[self.column];
         if v.is_nan() {
             self.missing_left
@@ -48,7 +48,7 @@ impl Trees {
     /// The margin of one row: the base score plus one leaf per tree, added in XGBoost's order in
     /// `f32`, which makes it XGBoost's margin to the last bit. `row` has one value per column,
     /// finite or NaN.
-    pub fn margin(&self, row: &[f32]) -> f32 {
+    pub(crate) fn margin(&self, row: &[f32]) -> f32 {
         self.roots
             .iter()
             .fold(self.base, |sum, &root| sum + self.leaf(root, row))
@@ -71,7 +71,7 @@ impl Trees {
     }
 
     /// The margins of many rows.
-    pub fn margins(&self, values: &[f32], columns: usize) -> Vec<f32> {
+    pub(crate) fn margins(&self, values: &[f32], columns: usize) -> Vec<f32> {
         let mut sums = vec![self.base; values.len() / columns];
         // Tree by tree over blocks of rows, so that a tree stays in the cache. Each row still adds
         // its leaves in the order of the trees.
@@ -85,12 +85,12 @@ impl Trees {
         sums
     }
 
-    pub fn roots(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn roots(&self) -> impl Iterator<Item = usize> {
         self.roots.iter().map(|&root| root as usize)
     }
 
     /// The split at a node; `None` at a leaf.
-    pub fn split(&self, node: usize) -> Option<Split> {
+    pub(crate) fn split(&self, node: usize) -> Option<Split> {
         let Node {
             column,
             value,
@@ -105,12 +105,12 @@ impl Trees {
     }
 
     /// Value of a leaf.
-    pub fn value(&self, leaf: usize) -> f32 {
+    pub(crate) fn value(&self, leaf: usize) -> f32 {
         self.nodes[leaf].value
     }
 
     /// Calls `each` with column and gain of every split.
-    pub fn splits(&self, mut each: impl FnMut(usize, f32)) {
+    pub(crate) fn splits(&self, mut each: impl FnMut(usize, f32)) {
         for node in 0..self.nodes.len() {
             if let Some(split) = self.split(node) {
                 each(split.column, self.gain[node]);

@@ -111,7 +111,7 @@ pub(crate) fn norm_parameters(name: &str, channels: i64) -> [Parameter; 4] {
 }
 
 impl Unit {
-    pub fn weight_shape(&self) -> [i64; 4] {
+    pub(crate) fn weight_shape(&self) -> [i64; 4] {
         [
             self.output,
             self.input / self.groups,
@@ -120,7 +120,7 @@ impl Unit {
         ]
     }
 
-    pub fn parameters(&self) -> Vec<Parameter> {
+    pub(crate) fn parameters(&self) -> Vec<Parameter> {
         let mut list = vec![Parameter::new(
             format!("{}.weight", self.conv),
             &self.weight_shape(),
@@ -132,7 +132,7 @@ impl Unit {
 }
 
 impl Layer {
-    pub fn units(&self) -> Vec<&Unit> {
+    pub(crate) fn units(&self) -> Vec<&Unit> {
         match self {
             Self::Unit(unit) => vec![unit],
             Self::MaxPool => vec![],
@@ -148,7 +148,7 @@ impl Layer {
 }
 
 impl Stage {
-    pub fn parameters(&self) -> Vec<Parameter> {
+    pub(crate) fn parameters(&self) -> Vec<Parameter> {
         self.layers
             .iter()
             .flat_map(|l| l.units())

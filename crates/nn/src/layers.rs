@@ -19,7 +19,7 @@ pub(crate) enum Built<U> {
 
 impl<U> Built<U> {
     /// With what `make` gives for each unit.
-    pub fn new(
+    pub(crate) fn new(
         layer: &Layer,
         make: &impl Fn(&Unit) -> Result<U, NnError>,
     ) -> Result<Self, NnError> {
@@ -43,7 +43,7 @@ impl<U> Built<U> {
     }
 
     /// `run` gives a unit's output.
-    pub fn forward(
+    pub(crate) fn forward(
         &self,
         x: Tensor,
         run: &impl Fn(&U, &Tensor) -> Result<Tensor, NnError>,

@@ -25,7 +25,7 @@ pub(crate) struct Backbones(pub BTreeMap<BackboneKind, Vec<u8>>);
 
 impl Backbones {
     /// Reads and cuts the weights for all of these; two uses of one backbone keep the longer part.
-    pub fn read(
+    pub(crate) fn read(
         needed: impl Iterator<Item = Pretrained>,
         source: &dyn WeightsSource,
     ) -> Result<Self> {
@@ -53,7 +53,7 @@ impl Backbones {
     }
 
     /// Keeps only these.
-    pub fn retain(&mut self, needed: impl Iterator<Item = Pretrained>) {
+    pub(crate) fn retain(&mut self, needed: impl Iterator<Item = Pretrained>) {
         let mut kinds = Vec::new();
         for pretrained in needed {
             if let Pretrained::Backbone { kind, .. } = pretrained {
@@ -64,7 +64,7 @@ impl Backbones {
     }
 
     /// Tensors are not shared between threads, so each fit makes its own from the file.
-    pub fn of(&self, kind: BackboneKind) -> Result<Weights> {
+    pub(crate) fn of(&self, kind: BackboneKind) -> Result<Weights> {
         let file = self.file(kind).map_err(ProductError::Weights)?;
         Ok(Weights::from_safetensors(file)?)
     }

@@ -45,7 +45,7 @@ pub(crate) struct Classifiers {
 }
 
 impl Classifiers {
-    pub fn check(settings: &[ClassifierSettings]) -> Result<Option<Self>> {
+    pub(crate) fn check(settings: &[ClassifierSettings]) -> Result<Option<Self>> {
         let params = settings
             .iter()
             .map(|c| Ok((c.name.clone(), c.settings.clone().checked()?)))
@@ -68,13 +68,13 @@ impl Classifiers {
     }
 
     /// The weights that it needs: every tap must be there.
-    pub fn pretrained(&self) -> impl Iterator<Item = Pretrained> + '_ {
+    pub(crate) fn pretrained(&self) -> impl Iterator<Item = Pretrained> + '_ {
         let taps = self.embedding.layers.chunks(1);
         taps.map(|tap| Pretrained::backbone(self.embedding.backbone, tap))
     }
 
     /// The features of all images, one row an image. They depend on no label and no fold.
-    pub fn embed(
+    pub(crate) fn embed(
         &self,
         data: &Data<'_>,
         backbones: &Backbones,

@@ -44,7 +44,7 @@ enum Part {
 }
 
 impl CrossfitPlan<'_> {
-    pub fn run(&self) -> Result<Crossfit> {
+    pub(crate) fn run(&self) -> Result<Crossfit> {
         // The last job is the fit on all good images. The longest jobs come first.
         let jobs: Vec<Option<usize>> = std::iter::once(None).chain((0..self.k).map(Some)).collect();
         let mut parts = Vec::with_capacity(jobs.len());

@@ -20,7 +20,7 @@ pub(crate) struct Gauged {
 }
 
 impl Gauge {
-    pub fn new(
+    pub(crate) fn new(
         segments: &PortableSegments,
         size: usize,
         features: &FeatureParams,
@@ -40,12 +40,12 @@ impl Gauge {
         })
     }
 
-    pub fn names(&self) -> &[String] {
+    pub(crate) fn names(&self) -> &[String] {
         self.source.names()
     }
 
     /// The label map of an image alone.
-    pub fn label_map(&self, image: &Image) -> Result<LabelMap> {
+    pub(crate) fn label_map(&self, image: &Image) -> Result<LabelMap> {
         match &self.shared {
             Some((map, _)) => Ok(map.clone()),
             None => Ok(self.source.label_map(&ImageId::new(""), image)?),
@@ -53,7 +53,7 @@ impl Gauge {
     }
 
     /// Label map and statistics; `maps` holds one a detector.
-    pub fn gauge(
+    pub(crate) fn gauge(
         &self,
         image: &Image,
         maps: &[AnomalyMap],

@@ -131,17 +131,17 @@ impl Problem<'_> {
     }
 
     /// A scorer fitted on all rows.
-    pub fn fit_all(&self, scorer: &Scorer) -> Result<Fitted> {
+    pub(crate) fn fit_all(&self, scorer: &Scorer) -> Result<Fitted> {
         self.fit(scorer, &self.rows(|_| true))
     }
 
     /// The statistics alone, for what the segments are worth.
-    pub fn plain_forest(&self) -> Result<Forest> {
+    pub(crate) fn plain_forest(&self) -> Result<Forest> {
         self.forest(self.table, &self.rows(|_| true), false)
     }
 
     /// Whether every fit that measuring this scorer takes has images of both labels.
-    pub fn possible(&self, scorer: &Scorer, left_out: impl Fn(usize) -> bool) -> bool {
+    pub(crate) fn possible(&self, scorer: &Scorer, left_out: impl Fn(usize) -> bool) -> bool {
         // Out of fold, g is fitted without two folds: the row's own and the forest's.
         let is_nested = matches!(
             scorer,
@@ -166,7 +166,7 @@ impl Problem<'_> {
     }
 
     /// One score a row, by a scorer that saw no row of its fold and none that `left_out` names.
-    pub fn out_of_fold(
+    pub(crate) fn out_of_fold(
         &self,
         scorer: &Scorer,
         left_out: impl Fn(usize) -> bool + Sync,

@@ -46,7 +46,7 @@ impl Classifier {
         })
     }
 
-    pub fn logit(&self, image: &Image) -> Result<f32> {
+    pub(crate) fn logit(&self, image: &Image) -> Result<f32> {
         let row = classify::embed(&self.embedder, image)?;
         let table = FeatureTable::new(self.names.clone(), vec![ImageId::new("")], row)?;
         self.head

@@ -22,7 +22,7 @@ pub(crate) struct Survey {
 
 impl Survey {
     /// Reads every image once.
-    pub fn new(data: &Data<'_>, ctx: &FitContext) -> Result<Self> {
+    pub(crate) fn new(data: &Data<'_>, ctx: &FitContext) -> Result<Self> {
         let count = |label: Label| {
             data.items
                 .iter()

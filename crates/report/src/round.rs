@@ -1,11 +1,11 @@
 //! The one place where numbers become decimal text.
 
 /// Decimals of percentages in tables that people read, as in the paper.
-pub const TABLE: usize = 1;
+pub(crate) const TABLE: usize = 1;
 /// Decimals of percentages in `table.csv`.
-pub const CSV: usize = 4;
+pub(crate) const CSV: usize = 4;
 /// Decimals of percentages in `metrics.csv` and `table.json`.
-pub const EXACT: usize = 6;
+pub(crate) const EXACT: usize = 6;
 
 /// `value` rounded to `digits` decimals, halves away from zero. What differs from a half only by
 /// the error of a sum (below 10⁻⁶ of the last digit) counts as a half, so that the order of

@@ -106,7 +106,7 @@ fn origin(id: &ImageId) -> Option<(&str, ImageId)> {
 pub(crate) struct Recipes(Arc<Mutex<HashMap<String, Arc<Recipe>>>>);
 
 impl Recipes {
-    pub fn add(&self, recipe: Recipe) -> Arc<Recipe> {
+    pub(crate) fn add(&self, recipe: Recipe) -> Arc<Recipe> {
         let recipe = Arc::new(recipe);
         let mut known = self.0.lock().unwrap_or_else(|e| e.into_inner());
         known.insert(recipe.key.short(), Arc::clone(&recipe));
@@ -114,19 +114,19 @@ impl Recipes {
     }
 
     /// The recipe and the good image, for a generated one.
-    pub fn of(&self, id: &ImageId) -> Option<(Arc<Recipe>, ImageId)> {
+    pub(crate) fn of(&self, id: &ImageId) -> Option<(Arc<Recipe>, ImageId)> {
         let (short, good) = origin(id)?;
         let known = self.0.lock().unwrap_or_else(|e| e.into_inner());
         Some((Arc::clone(known.get(short)?), good))
     }
 
     /// The good image of a generated one, any other image itself.
-    pub fn real(&self, id: &ImageId) -> ImageId {
+    pub(crate) fn real(&self, id: &ImageId) -> ImageId {
         self.of(id).map_or_else(|| id.clone(), |(_, good)| good)
     }
 
     /// Content digest of an image, where `real` gives that of a real one.
-    pub fn digest<E>(
+    pub(crate) fn digest<E>(
         &self,
         id: &ImageId,
         real: impl Fn(&ImageId) -> Result<Key, E>,

@@ -41,7 +41,7 @@ pub(crate) enum Labels {
 
 impl Labels {
     /// Those of a row: out of `cell`, where they are made in one, else from the source.
-    pub fn open(
+    pub(crate) fn open(
         bench: &Workbench,
         plan: &Plan,
         cell: Option<CellIndex>,
@@ -74,7 +74,7 @@ impl Labels {
     }
 
     /// Names of the segments in the order of their labels.
-    pub fn names(&self) -> &[String] {
+    pub(crate) fn names(&self) -> &[String] {
         match self {
             Self::Source(source) => source.names(),
             Self::Stored { index, .. } => &index.names,
@@ -82,7 +82,7 @@ impl Labels {
     }
 
     /// The one map of all images, where there is one.
-    pub fn one(&self) -> Option<&LabelMap> {
+    pub(crate) fn one(&self) -> Option<&LabelMap> {
         match self {
             Self::Source(source) => source.static_map(),
             Self::Stored { one, .. } => one.as_ref(),
@@ -90,7 +90,7 @@ impl Labels {
     }
 
     /// The map of an image.
-    pub fn of(&self, bench: &Workbench, id: &ImageId) -> Result<LabelMap, BoxError> {
+    pub(crate) fn of(&self, bench: &Workbench, id: &ImageId) -> Result<LabelMap, BoxError> {
         match self {
             Self::Source(source) => bench.label_map(source, id),
             Self::Stored { one: Some(one), .. } => Ok(one.clone()),
@@ -125,7 +125,7 @@ pub(crate) struct Small {
 }
 
 impl Small {
-    pub fn new(names: &[String]) -> Self {
+    pub(crate) fn new(names: &[String]) -> Self {
         let none = vec![0; names.len()];
         Self {
             names: names.to_vec(),
@@ -135,7 +135,7 @@ impl Small {
         }
     }
 
-    pub fn add(&mut self, areas: &[usize]) {
+    pub(crate) fn add(&mut self, areas: &[usize]) {
         self.maps += 1;
         for (i, &area) in areas.iter().enumerate().take(self.names.len()) {
             self.empty[i] += usize::from(area == 0);
@@ -144,7 +144,7 @@ impl Small {
     }
 
     /// What was done about them, for the provenance.
-    pub fn notes(&self) -> Vec<String> {
+    pub(crate) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let maps = match self.maps {
             1 => "the map".to_owned(),

@@ -98,7 +98,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    pub fn context(dir: &Path, offline: bool) -> Context {
+    pub(crate) fn context(dir: &Path, offline: bool) -> Context {
         Context {
             root: dir.to_path_buf(),
             provisioner: Provisioner {
@@ -116,7 +116,7 @@ pub(crate) mod tests {
         }
     }
 
-    pub fn fetch(
+    pub(crate) fn fetch(
         context: &Context,
         what: &[&str],
         from: Option<&str>,

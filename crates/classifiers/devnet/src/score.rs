@@ -33,7 +33,7 @@ pub(crate) struct Network {
 
 impl Network {
     /// The backbone with its weights, the convolution evenly within ±1/√channels.
-    pub fn new(
+    pub(crate) fn new(
         params: &DevNetParams,
         weights: &Weights,
         seed: Seed,
@@ -47,7 +47,7 @@ impl Network {
     }
 
     /// With the state of a trained network, which the parameters say the names and shapes of.
-    pub fn read(
+    pub(crate) fn read(
         params: &DevNetParams,
         state: &Weights,
         device: tch::Device,
@@ -68,7 +68,7 @@ impl Network {
     }
 
     /// Scores of N×3×H×W: N values, never negative unless all places count.
-    pub fn scores(&self, images: &Tensor, train: bool) -> Result<Tensor, NnError> {
+    pub(crate) fn scores(&self, images: &Tensor, train: bool) -> Result<Tensor, NnError> {
         let mut scores = Vec::new();
         for s in 0..self.scales {
             let features = self.backbone.features(&at_scale(images, s)?, train)?;

@@ -32,7 +32,7 @@ pub(crate) struct Network {
 
 impl Network {
     /// The backbone with its weights, the heads as PyTorch's layers start.
-    pub fn new(
+    pub(crate) fn new(
         params: &DraParams,
         weights: &Weights,
         seed: Seed,
@@ -48,7 +48,7 @@ impl Network {
 
     /// With the state of a trained network, which the parameters say the names and shapes of;
     /// `more` may be there too.
-    pub fn read(
+    pub(crate) fn read(
         params: &DraParams,
         state: &Weights,
         more: &[Parameter],
@@ -72,7 +72,7 @@ impl Network {
 
     /// Training scores of N images of these roles that follow the references in `images`: batch
     /// normalisation sees all of them, each head the images that are its own.
-    pub fn train(&self, images: &Tensor, roles: &[Role]) -> Result<Scores, NnError> {
+    pub(crate) fn train(&self, images: &Tensor, roles: &[Role]) -> Result<Scores, NnError> {
         let n = roles.len() as i64;
         let references = images.size()[0] - n;
         let not_pseudo = positions_without(Role::Pseudo, roles, images.device())?;
@@ -94,14 +94,14 @@ impl Network {
     }
 
     /// The mean feature of good images at each scale, 1×C×h×w.
-    pub fn references(&self, images: &Tensor) -> Result<Vec<Tensor>, NnError> {
+    pub(crate) fn references(&self, images: &Tensor) -> Result<Vec<Tensor>, NnError> {
         (0..self.scales)
             .map(|s| mean(&self.backbone.features(&at_scale(images, s)?, false)?))
             .collect()
     }
 
     /// Scores of all heads for every image.
-    pub fn scores(&self, images: &Tensor, references: &[Tensor]) -> Result<Scores, NnError> {
+    pub(crate) fn scores(&self, images: &Tensor, references: &[Tensor]) -> Result<Scores, NnError> {
         let mut found = Vec::new();
         for (s, reference) in (0..self.scales).zip(references) {
             let features = self.backbone.features(&at_scale(images, s)?, false)?;
@@ -118,7 +118,7 @@ impl Network {
 
 impl Scores {
     /// What is reported: −holistic + seen + pseudo + composite.
-    pub fn total(&self) -> Result<Tensor, NnError> {
+    pub(crate) fn total(&self) -> Result<Tensor, NnError> {
         Ok(self
             .seen
             .f_add(&self.pseudo)?

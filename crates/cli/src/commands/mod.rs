@@ -32,7 +32,7 @@ use std::str::FromStr;
 ///
 /// # Errors
 /// A [`Failure`] with its exit code.
-pub fn run(cli: Cli) -> Result<(), Failure> {
+pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     let session = Session::new(cli.quiet);
     match cli.command {
         Command::Demo(args) => run::demo(args, &session),

@@ -47,7 +47,7 @@ impl Worker {
     ///
     /// # Errors
     /// The model's.
-    pub fn new(model: &Model, device: Device, count: usize) -> Result<Self, ProductError> {
+    pub(crate) fn new(model: &Model, device: Device, count: usize) -> Result<Self, ProductError> {
         let idle = (0..count.max(1))
             .map(|_| Inspector::new(model, device))
             .collect::<Result<_, _>>()?;
@@ -202,7 +202,7 @@ pub(crate) struct FittedOn {
 }
 
 impl FittedOn {
-    pub fn new(worker: Arc<Worker>, photos: Option<Photos>) -> Self {
+    pub(crate) fn new(worker: Arc<Worker>, photos: Option<Photos>) -> Self {
         let card = &worker.card;
         let item = |s: &segad_product::Scored| Item {
             id: s.id.to_string(),

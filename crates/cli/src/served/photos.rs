@@ -9,7 +9,7 @@ pub(crate) struct Photos {
 impl Photos {
     /// # Errors
     /// If it is no folder.
-    pub fn open(folder: &Path) -> Result<Self, BoxError> {
+    pub(crate) fn open(folder: &Path) -> Result<Self, BoxError> {
         let root = folder
             .canonicalize()
             .map_err(|e| format!("{}: {e}", folder.display()))?;
@@ -25,7 +25,7 @@ impl Photos {
     /// # Errors
     /// For a name that leads out of the folder, by itself or by a link, and an image that cannot be
     /// read.
-    pub fn load(&self, name: &str) -> Result<Image, BoxError> {
+    pub(crate) fn load(&self, name: &str) -> Result<Image, BoxError> {
         let below = Path::new(name);
         if name.is_empty()
             || !below

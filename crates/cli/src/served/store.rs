@@ -52,7 +52,7 @@ impl Experiments {
     ///
     /// # Errors
     /// If there is no store, or no evaluated row in it.
-    pub fn open(
+    pub(crate) fn open(
         root: &Path,
         only: &[String],
         photos: Option<Photos>,

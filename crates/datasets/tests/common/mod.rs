@@ -10,39 +10,39 @@ use segad_datasets::Manifest;
 use std::path::Path;
 
 /// Makes files without content; layouts do not look inside.
-pub fn touch<'a>(root: &Path, paths: impl IntoIterator<Item = &'a str>) {
+pub(crate) fn touch<'a>(root: &Path, paths: impl IntoIterator<Item = &'a str>) {
     for path in paths {
         put(root, path, b"");
     }
 }
 
 /// Makes one file.
-pub fn put(root: &Path, path: &str, bytes: &[u8]) {
+pub(crate) fn put(root: &Path, path: &str, bytes: &[u8]) {
     let path = root.join(path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, bytes).unwrap();
 }
 
 /// A real, tiny image.
-pub fn png(grey: u8) -> Vec<u8> {
+pub(crate) fn png(grey: u8) -> Vec<u8> {
     segad_imaging::encode_png(&Image::from_grey(2, 3, &[grey; 6]).unwrap()).unwrap()
 }
 
 /// `prefix000.png`, `prefix001.png`, …
-pub fn numbered(prefix: &str, n: usize) -> Vec<String> {
+pub(crate) fn numbered(prefix: &str, n: usize) -> Vec<String> {
     (0..n).map(|i| format!("{prefix}{i:03}.png")).collect()
 }
 
-pub fn ids(samples: &[Sample]) -> Vec<&str> {
+pub(crate) fn ids(samples: &[Sample]) -> Vec<&str> {
     samples.iter().map(|s| s.id.as_str()).collect()
 }
 
-pub fn manifest(text: &str) -> Manifest {
+pub(crate) fn manifest(text: &str) -> Manifest {
     Manifest::parse("test.toml", text).unwrap()
 }
 
 /// VAD with 8 + 6 training images, 4 + 3 + 2 test images and two low-shot lists of 2.
-pub const SMALL_VAD: &str = "
+pub(crate) const SMALL_VAD: &str = "
 schema = 1
 name = 'vad'
 title = 'Small VAD'
@@ -61,7 +61,7 @@ test = { good = 4, bad = 3, bad_unseen = 2 }
 ";
 
 /// The files of [`SMALL_VAD`] below `vad/`.
-pub fn small_vad(root: &Path) {
+pub(crate) fn small_vad(root: &Path) {
     let parts = [
         ("train/good/", 8),
         ("train/bad/", 6),

@@ -12,7 +12,7 @@ pub(crate) struct Losses {
 }
 
 impl Losses {
-    pub fn total(&self) -> Result<Tensor, NnError> {
+    pub(crate) fn total(&self) -> Result<Tensor, NnError> {
         let mut sum = self
             .hard
             .f_add(&self.autoencoder)?

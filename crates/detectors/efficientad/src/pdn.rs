@@ -151,7 +151,7 @@ enum Layer {
 pub(crate) struct Pdn(Vec<Layer>);
 
 impl Pdn {
-    pub fn new(
+    pub(crate) fn new(
         size: PdnSize,
         output: i64,
         padded: bool,
@@ -167,7 +167,7 @@ impl Pdn {
         Ok(Self(layers))
     }
 
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
         let mut x = x.shallow_clone();
         for layer in &self.0 {
             x = match layer {

@@ -28,7 +28,7 @@ pub(crate) struct Lesson<'a> {
 
 impl Pupils {
     /// With variables of `store` called `student.…` and `autoencoder.…`.
-    pub fn new(
+    pub(crate) fn new(
         store: &VarStore,
         size: PdnSize,
         image_size: usize,
@@ -50,7 +50,7 @@ impl Pupils {
 
     /// The terms of the loss. All images go through the student together: it normalises nothing
     /// over a batch, so that each comes out as if alone.
-    pub fn losses(
+    pub(crate) fn losses(
         &self,
         lesson: &Lesson<'_>,
         quantile: f64,
@@ -82,7 +82,7 @@ impl Pupils {
 
 impl Losses {
     /// For the training loop: the sum, and the terms for the curve.
-    pub fn into_loss(self) -> Result<Loss, NnError> {
+    pub(crate) fn into_loss(self) -> Result<Loss, NnError> {
         let total = self.total()?;
         let mut parts = vec![
             ("hard", self.hard.f_detach()?),

@@ -8,18 +8,18 @@ use segad_core::Image;
 use segad_imaging::{npy, read_file};
 use std::path::PathBuf;
 
-pub fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
         .join(name)
 }
 
-pub fn bytes(name: &str) -> Vec<u8> {
+pub(crate) fn bytes(name: &str) -> Vec<u8> {
     read_file(&fixture(name)).unwrap()
 }
 
 /// The values of an array of bytes.
-pub fn array(name: &str) -> Vec<u8> {
+pub(crate) fn array(name: &str) -> Vec<u8> {
     let array = npy::open(&fixture(name)).unwrap();
     array
         .to_integers()
@@ -30,7 +30,7 @@ pub fn array(name: &str) -> Vec<u8> {
 }
 
 /// The image that `make.py` makes by the same formula.
-pub fn pattern(height: usize, width: usize) -> Image {
+pub(crate) fn pattern(height: usize, width: usize) -> Image {
     let mut rgb = Vec::new();
     for y in 0..height as i64 {
         for x in 0..width as i64 {
@@ -46,7 +46,7 @@ pub fn pattern(height: usize, width: usize) -> Image {
     Image::from_rgb(height, width, rgb).unwrap()
 }
 
-pub fn fnv(data: &[u8]) -> String {
+pub(crate) fn fnv(data: &[u8]) -> String {
     let hash = data.iter().fold(0xcbf2_9ce4_8422_2325_u64, |h, &b| {
         (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
     });
@@ -54,7 +54,7 @@ pub fn fnv(data: &[u8]) -> String {
 }
 
 /// The rows of a table of sizes with a digest each.
-pub fn sizes(name: &str) -> Vec<([usize; 4], String)> {
+pub(crate) fn sizes(name: &str) -> Vec<([usize; 4], String)> {
     let text = String::from_utf8(bytes(name)).unwrap();
     let row = |line: &str| {
         let cells: Vec<&str> = line.split(',').collect();

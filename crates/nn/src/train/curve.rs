@@ -10,7 +10,7 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub fn add(&mut self, name: &str, value: f64) {
+    pub(super) fn add(&mut self, name: &str, value: f64) {
         match self.open.iter_mut().find(|o| o.0 == name) {
             Some(open) => {
                 open.1 += value;
@@ -21,7 +21,7 @@ impl Recorder {
     }
 
     /// Closes the points that are open.
-    pub fn close(&mut self, step: u64) {
+    pub(super) fn close(&mut self, step: u64) {
         for (name, sum, count) in self.open.drain(..) {
             self.points.push(CurvePoint {
                 step,

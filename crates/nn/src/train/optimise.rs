@@ -13,7 +13,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub fn new(optimiser: &Optimiser, variable: &Tensor) -> Result<Self, TrainError> {
+    pub(super) fn new(optimiser: &Optimiser, variable: &Tensor) -> Result<Self, TrainError> {
         let second = match optimiser {
             Optimiser::Adam { .. } => Some(variable.f_zeros_like()?),
             Optimiser::Sgd { .. } => None,
@@ -26,7 +26,7 @@ impl Slot {
     }
 
     /// One update of `variable`; call it under `no_grad`.
-    pub fn update(
+    pub(super) fn update(
         &mut self,
         optimiser: &Optimiser,
         rate: f64,

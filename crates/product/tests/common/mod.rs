@@ -6,12 +6,12 @@ use segad_product::{DetectorSettings, FitSettings, Item, WeightsSource};
 use std::sync::OnceLock;
 
 /// Side of the detectors' input.
-pub const SIDE: usize = 64;
+pub(crate) const SIDE: usize = 64;
 
 /// Draws an image from its name: `good/7.png`, `bad/scratch/3.png`, `bad/dent/4.png`.
-pub struct Plates;
+pub(crate) struct Plates;
 
-pub fn plate(name: &str) -> Image {
+pub(crate) fn plate(name: &str) -> Image {
     let id = ImageId::new(name);
     let n: usize = id.stem().parse().unwrap();
     // Some are larger, some have colour.
@@ -46,7 +46,7 @@ impl ImageLoader for Plates {
     }
 }
 
-pub fn items(good: usize, scratches: usize, dents: usize) -> Vec<Item> {
+pub(crate) fn items(good: usize, scratches: usize, dents: usize) -> Vec<Item> {
     let item = |name: String, label: Label, kind: &str| Item {
         sample: Sample {
             id: ImageId::new(name),
@@ -63,7 +63,7 @@ pub fn items(good: usize, scratches: usize, dents: usize) -> Vec<Item> {
 }
 
 /// Random weights: features of such a network tell textures apart well enough here.
-pub struct Random;
+pub(crate) struct Random;
 
 impl WeightsSource for Random {
     fn weights(&self, kind: BackboneKind) -> Result<Vec<u8>, BoxError> {
@@ -86,7 +86,7 @@ impl WeightsSource for Random {
     }
 }
 
-pub fn settings() -> FitSettings {
+pub(crate) fn settings() -> FitSettings {
     let detector = DetectorSettings::named("patchcore", BackboneKind::Resnet18, SIDE).unwrap();
     FitSettings {
         folds: 3,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What the server does with one request; the last one stands for all that follow.
 #[derive(Clone, Debug)]
-pub enum Behave {
+pub(super) enum Behave {
     /// As a server should, ranges included.
     Well,
     /// Announces everything that was asked for and closes the connection after so many bytes.
@@ -23,14 +23,14 @@ pub enum Behave {
     Redirect(String),
 }
 
-pub struct Server {
+pub(super) struct Server {
     address: String,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
     /// Serves the same content under every path.
-    pub fn start(content: Vec<u8>, behaviour: Vec<Behave>) -> Self {
+    pub(super) fn start(content: Vec<u8>, behaviour: Vec<Behave>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -45,12 +45,12 @@ impl Server {
         Self { address, requests }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("{}/{path}", self.address)
     }
 
     /// First line of each request, with the range that it asks for.
-    pub fn requests(&self) -> Vec<String> {
+    pub(super) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 }

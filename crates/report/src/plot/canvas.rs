@@ -29,12 +29,12 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    pub fn at(&self, value: f64) -> f64 {
+    pub(super) fn at(&self, value: f64) -> f64 {
         self.from + (value - self.min) / (self.max - self.min) * (self.to - self.from)
     }
 
     /// Round values (1, 2 or 5 times a power of ten) within the scale, about `count` of them.
-    pub fn ticks(&self, count: usize) -> Vec<f64> {
+    pub(super) fn ticks(&self, count: usize) -> Vec<f64> {
         let raw = (self.max - self.min) / count as f64;
         let power = 10f64.powf(raw.log10().floor());
         // Rounding may leave `raw` just above a round step, which is meant.
@@ -86,7 +86,7 @@ pub(crate) fn px(value: f64) -> String {
 }
 
 impl Canvas {
-    pub fn line(&mut self, class: &str, x1: f64, y1: f64, x2: f64, y2: f64) {
+    pub(super) fn line(&mut self, class: &str, x1: f64, y1: f64, x2: f64, y2: f64) {
         let _ = writeln!(
             self.body,
             r#"<line class="{class}" x1="{}" y1="{}" x2="{}" y2="{}"/>"#,
@@ -97,7 +97,7 @@ impl Canvas {
         );
     }
 
-    pub fn dashed(&mut self, class: &str, x1: f64, y1: f64, x2: f64, y2: f64) {
+    pub(super) fn dashed(&mut self, class: &str, x1: f64, y1: f64, x2: f64, y2: f64) {
         let _ = writeln!(
             self.body,
             r#"<line class="{class}" stroke-dasharray="4 3" x1="{}" y1="{}" x2="{}" y2="{}"/>"#,
@@ -109,7 +109,7 @@ impl Canvas {
     }
 
     /// `anchor`: `start`, `middle` or `end`; `class`: `dim` or nothing.
-    pub fn text(&mut self, class: &str, anchor: &str, x: f64, y: f64, text: &str) {
+    pub(super) fn text(&mut self, class: &str, anchor: &str, x: f64, y: f64, text: &str) {
         let class = if class.is_empty() {
             String::new()
         } else {
@@ -124,7 +124,7 @@ impl Canvas {
         );
     }
 
-    pub fn rotated(&mut self, anchor: &str, x: f64, y: f64, degrees: i32, text: &str) {
+    pub(super) fn rotated(&mut self, anchor: &str, x: f64, y: f64, degrees: i32, text: &str) {
         let x = px(x);
         let y = px(y);
         let _ = writeln!(
@@ -134,7 +134,7 @@ impl Canvas {
         );
     }
 
-    pub fn title(&mut self, x: f64, text: &str) {
+    pub(super) fn title(&mut self, x: f64, text: &str) {
         let _ = writeln!(
             self.body,
             r#"<text x="{}" y="18" font-size="14" font-weight="600">{}</text>"#,
@@ -143,7 +143,15 @@ impl Canvas {
         );
     }
 
-    pub fn rect(&mut self, colour: &str, x: f64, y: f64, width: f64, height: f64, hint: &str) {
+    pub(super) fn rect(
+        &mut self,
+        colour: &str,
+        x: f64,
+        y: f64,
+        width: f64,
+        height: f64,
+        hint: &str,
+    ) {
         let hint = if hint.is_empty() {
             String::new()
         } else {
@@ -159,7 +167,7 @@ impl Canvas {
         );
     }
 
-    pub fn path(&mut self, attributes: &str, points: &[(f64, f64)], close: bool) {
+    pub(super) fn path(&mut self, attributes: &str, points: &[(f64, f64)], close: bool) {
         let mut d = String::new();
         for (i, (x, y)) in points.iter().enumerate() {
             let _ = write!(d, "{}{} {}", if i == 0 { 'M' } else { 'L' }, px(*x), px(*y));
@@ -171,7 +179,7 @@ impl Canvas {
     }
 
     /// Horizontal grid lines with numbers at their left.
-    pub fn y_axis(
+    pub(super) fn y_axis(
         &mut self,
         y: &Scale,
         ticks: &[(f64, String)],
@@ -190,7 +198,7 @@ impl Canvas {
     }
 
     /// The baseline with ticks and numbers below.
-    pub fn x_axis(&mut self, x: &Scale, ticks: &[(f64, String)], bottom: f64, title: &str) {
+    pub(super) fn x_axis(&mut self, x: &Scale, ticks: &[(f64, String)], bottom: f64, title: &str) {
         self.line("axis", x.from, bottom, x.to, bottom);
         for (value, text) in ticks {
             let at = x.at(*value);
@@ -207,7 +215,13 @@ impl Canvas {
     }
 
     /// A row of coloured names; a new line where the width is used up. Returns the y below it.
-    pub fn legend(&mut self, entries: &[(String, &str)], left: f64, right: f64, top: f64) -> f64 {
+    pub(super) fn legend(
+        &mut self,
+        entries: &[(String, &str)],
+        left: f64,
+        right: f64,
+        top: f64,
+    ) -> f64 {
         let mut x = left;
         let mut y = top;
         for (name, colour) in entries {

@@ -1,15 +1,15 @@
 //! A small made-up experiment: two protocols or classes, three seeds, three groups.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-pub mod png;
+pub(crate) mod png;
 
 use segad_core::{ImageId, Label};
 use segad_report::{Experiment, Failure, GroupKind, GroupSpec, Metric, MetricValue, ScoreRow};
 
-pub const AUROC: Metric = Metric::ClAuroc;
-pub const FPR: Metric = Metric::Fpr95Tpr;
+pub(crate) const AUROC: Metric = Metric::ClAuroc;
+pub(crate) const FPR: Metric = Metric::Fpr95Tpr;
 
-pub fn groups() -> Vec<GroupSpec> {
+pub(crate) fn groups() -> Vec<GroupSpec> {
     vec![
         GroupSpec::new("good", "good", GroupKind::Good),
         GroupSpec::new("p100", "bad", GroupKind::Seen),
@@ -18,15 +18,15 @@ pub fn groups() -> Vec<GroupSpec> {
 }
 
 /// A cheap generator with the same stream everywhere.
-pub struct Noise(u64);
+pub(crate) struct Noise(u64);
 
 impl Noise {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     /// Uniform in 0 … 1.
-    pub fn uniform(&mut self) -> f64 {
+    pub(crate) fn uniform(&mut self) -> f64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -34,13 +34,13 @@ impl Noise {
     }
 
     /// Roughly normal: the sum of twelve uniforms less six.
-    pub fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
     }
 }
 
 /// `n` good, n/2 bad and n/4 borderline images in each cell; rows further down separate better.
-pub fn synthetic(experiment: &Experiment, seeds: &[u64], n: usize) -> Vec<ScoreRow> {
+pub(crate) fn synthetic(experiment: &Experiment, seeds: &[u64], n: usize) -> Vec<ScoreRow> {
     let mut rows = Vec::new();
     for (r, row) in experiment.rows.iter().enumerate() {
         for (c, class) in experiment.classes.iter().enumerate() {
@@ -71,7 +71,7 @@ pub fn synthetic(experiment: &Experiment, seeds: &[u64], n: usize) -> Vec<ScoreR
     rows
 }
 
-pub fn value(row: &str, class: &str, seed: u64, metric: &str, value: f64) -> MetricValue {
+pub(crate) fn value(row: &str, class: &str, seed: u64, metric: &str, value: f64) -> MetricValue {
     MetricValue {
         row: row.into(),
         class: class.into(),
@@ -81,7 +81,7 @@ pub fn value(row: &str, class: &str, seed: u64, metric: &str, value: f64) -> Met
     }
 }
 
-pub fn failure(row: &str, class: &str, seed: u64, reason: &str) -> Failure {
+pub(crate) fn failure(row: &str, class: &str, seed: u64, reason: &str) -> Failure {
     Failure {
         row: row.into(),
         class: class.into(),

@@ -23,7 +23,7 @@ fn chunk(out: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
 
 /// A square picture from a function of column and row; side at most 140, so that one stored block
 /// holds it.
-pub fn png(side: u16, colour: impl Fn(u16, u16) -> [u8; 3]) -> Vec<u8> {
+pub(crate) fn png(side: u16, colour: impl Fn(u16, u16) -> [u8; 3]) -> Vec<u8> {
     let mut raw = Vec::new();
     for y in 0..side {
         raw.push(0);

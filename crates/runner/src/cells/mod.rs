@@ -38,23 +38,23 @@ pub(crate) struct At<'a> {
 
 impl At<'_> {
     /// A cell that this one needs; the scheduler ran it before.
-    pub fn input(&self, id: CellIndex) -> Result<Entry, BoxError> {
+    pub(crate) fn input(&self, id: CellIndex) -> Result<Entry, BoxError> {
         let cell = &self.plan.cells[id.0];
         let entry = self.bench.store.entry(cell.kind, &cell.key)?;
         Ok(entry.ok_or_else(|| RunnerError::Gone(cell.to_string()))?)
     }
 
-    pub fn draft(&self) -> Result<Draft, BoxError> {
+    pub(crate) fn draft(&self) -> Result<Draft, BoxError> {
         Ok(self.bench.store.draft(self.cell.kind, &self.cell.key)?)
     }
 
     /// Something that was decided on the way and belongs into the provenance.
-    pub fn note(&self, text: String) {
+    pub(crate) fn note(&self, text: String) {
         lock(&self.notes).push(text);
     }
 
     /// An error once this cell is asked to stop; for safe places.
-    pub fn check_cancelled(&self) -> Result<(), RunnerError> {
+    pub(crate) fn check_cancelled(&self) -> Result<(), RunnerError> {
         if self.cancel.is_cancelled() {
             Err(RunnerError::Cancelled)
         } else {
@@ -62,12 +62,15 @@ impl At<'_> {
         }
     }
 
-    pub fn context(&self) -> FitContext {
+    pub(crate) fn context(&self) -> FitContext {
         self.bench.fit_context(&self.cell.key, self.cancel)
     }
 
     /// The table of an `embed` cell.
-    pub fn features(&self, embed: Option<CellIndex>) -> Result<Option<FeatureTable>, BoxError> {
+    pub(crate) fn features(
+        &self,
+        embed: Option<CellIndex>,
+    ) -> Result<Option<FeatureTable>, BoxError> {
         let read = |id| -> Result<FeatureTable, BoxError> {
             Ok(segad_store::read_features(
                 &self.input(id)?.path("features.parquet")?,
@@ -77,7 +80,7 @@ impl At<'_> {
     }
 
     /// The fold of each of the classifier's training images.
-    pub fn folds(&self, of: usize) -> Result<Vec<usize>, BoxError> {
+    pub(crate) fn folds(&self, of: usize) -> Result<Vec<usize>, BoxError> {
         let split = &self.cell.split;
         let labels: Vec<Label> = split.classifier.samples().iter().map(|s| s.label).collect();
         let (units, count) = folds::number(&split.classifier_units);

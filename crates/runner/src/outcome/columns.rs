@@ -12,7 +12,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    pub fn of(experiment: &Experiment, plan: &Plan) -> Self {
+    pub(super) fn of(experiment: &Experiment, plan: &Plan) -> Self {
         let mut classes = plan.results.iter().map(|result| &result.class);
         let first = classes.next();
         Self {
@@ -22,7 +22,7 @@ impl Columns {
     }
 
     /// The heading over a result.
-    pub fn heading(&self, result: &RowResult) -> String {
+    pub(super) fn heading(&self, result: &RowResult) -> String {
         let class = self.several_classes.then_some(&result.class);
         let protocol = self.several_protocols.then_some(&result.protocol);
         let parts: Vec<&str> = [class, protocol, result.each.as_ref()]
@@ -38,7 +38,7 @@ impl Columns {
     }
 
     /// All headings, in the order of the plan.
-    pub fn all(&self, plan: &Plan) -> Vec<String> {
+    pub(super) fn all(&self, plan: &Plan) -> Vec<String> {
         let mut headings = Vec::new();
         for result in &plan.results {
             let heading = self.heading(result);

@@ -32,7 +32,11 @@ pub(super) struct Inside<'a> {
 }
 
 impl<'a> Inside<'a> {
-    pub fn open(plan: &'a Plan, bench: &Workbench, scores: CellIndex) -> Result<Self, BoxError> {
+    pub(super) fn open(
+        plan: &'a Plan,
+        bench: &Workbench,
+        scores: CellIndex,
+    ) -> Result<Self, BoxError> {
         let stored = |id: CellIndex| -> Result<Entry, BoxError> {
             let cell = &plan.cells[id.0];
             let entry = bench.store.entry(cell.kind, &cell.key)?;
@@ -107,7 +111,7 @@ impl<'a> Inside<'a> {
 
     /// Good images with the highest and bad ones with the lowest scores, where they are on the
     /// wrong side of the threshold that finds 95 % of the bad ones.
-    pub fn wrong(
+    pub(super) fn wrong(
         &self,
         bench: &Workbench,
         class: &str,
@@ -225,7 +229,7 @@ impl<'a> Inside<'a> {
 
     /// How far each statistic of the test images is from that of the images that trained the
     /// forest.
-    pub fn drift(&self, row: &str, class: &str) -> Result<Vec<FeatureDrift>, BoxError> {
+    pub(super) fn drift(&self, row: &str, class: &str) -> Result<Vec<FeatureDrift>, BoxError> {
         let at: BTreeMap<&ImageId, usize> = self
             .table
             .ids()
@@ -272,7 +276,7 @@ impl<'a> Inside<'a> {
         Ok(drifts)
     }
 
-    pub fn importance(&self, row: &str) -> Vec<Importance> {
+    pub(super) fn importance(&self, row: &str) -> Vec<Importance> {
         let one = |i: segad_forest::Importance| {
             let (segment, detector, statistic) = parts(&i.column);
             Importance {

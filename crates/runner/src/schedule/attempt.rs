@@ -29,7 +29,7 @@ pub(super) enum Attempt {
 
 impl Worker<'_> {
     /// Runs one cell while holding its lease.
-    pub fn attempt(&self, id: CellIndex) -> Attempt {
+    pub(super) fn attempt(&self, id: CellIndex) -> Attempt {
         if self.interrupt.no_more.is_cancelled() {
             return Attempt::NotNow;
         }

@@ -20,7 +20,7 @@ pub(super) struct Heartbeat(mpsc::Sender<Option<Limit>>);
 
 impl Heartbeat {
     /// From now on, cancels after this time; `None`: never.
-    pub fn watch(&self, limit: Option<Limit>) {
+    pub(super) fn watch(&self, limit: Option<Limit>) {
         // Fails only if the thread is gone, and then the lease is not refreshed either.
         let _ = self.0.send(limit);
     }

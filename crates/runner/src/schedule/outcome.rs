@@ -74,7 +74,7 @@ pub(super) struct Frontier<'a> {
 
 impl<'a> Frontier<'a> {
     /// All cells that the store lacks, but for failures of earlier runs that stand.
-    pub fn new(plan: &'a Plan, store: &Store, policy: &Policy) -> Self {
+    pub(super) fn new(plan: &'a Plan, store: &Store, policy: &Policy) -> Self {
         let needed = plan.needed(|kind, key| store.contains(kind, key));
         let mut outcome = Outcome {
             stored: plan.cells.len() - needed.len(),
@@ -101,12 +101,12 @@ impl<'a> Frontier<'a> {
     }
 
     /// How many cells wait.
-    pub fn waiting(&self) -> usize {
+    pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
     /// Takes out the cells that can never run; gives their number.
-    pub fn drop_blocked(&mut self, bars: &Bars) -> u64 {
+    pub(super) fn drop_blocked(&mut self, bars: &Bars) -> u64 {
         let before = self.waiting.len();
         let Self {
             plan,
@@ -138,7 +138,7 @@ impl<'a> Frontier<'a> {
 
     /// The next cells to run side by side: the first network cell that is ready, or else every
     /// ready cell of the earliest light kind. Empty if nothing waits.
-    pub fn batch(&self) -> Vec<CellIndex> {
+    pub(super) fn batch(&self) -> Vec<CellIndex> {
         let kind = |id: CellIndex| self.plan.cells[id.0].kind;
         if let Some(id) = self.ready().find(|&id| uses_network(kind(id))) {
             return vec![id];
@@ -151,7 +151,7 @@ impl<'a> Frontier<'a> {
     }
 
     /// Takes note of what became of a cell: how many seconds it took, or why it failed.
-    pub fn settle(&mut self, id: CellIndex, result: Result<f64, Failed>, bars: &Bars) {
+    pub(super) fn settle(&mut self, id: CellIndex, result: Result<f64, Failed>, bars: &Bars) {
         self.waiting.remove(&id);
         let cell = &self.plan.cells[id.0];
         match result {
@@ -170,7 +170,7 @@ impl<'a> Frontier<'a> {
     }
 
     /// The end of a run; whatever waits still was left because of Ctrl-C.
-    pub fn finish(mut self) -> Outcome {
+    pub(super) fn finish(mut self) -> Outcome {
         self.outcome.interrupted |= !self.waiting.is_empty();
         self.outcome
     }

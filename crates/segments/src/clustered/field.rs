@@ -14,7 +14,7 @@ pub(super) struct Field {
 impl Field {
     /// Each plane blurred by a Gaussian of this spread in places; the edge is repeated beyond the
     /// border.
-    pub fn blurred(mut self, sigma: f64) -> Self {
+    pub(super) fn blurred(mut self, sigma: f64) -> Self {
         if sigma <= 0.0 {
             return self;
         }
@@ -42,7 +42,7 @@ impl Field {
     }
 
     /// Each plane enlarged linearly, with pixel centres aligned as when an image is resized.
-    pub fn enlarged(&self, height: usize, width: usize) -> Self {
+    pub(super) fn enlarged(&self, height: usize, width: usize) -> Self {
         let rows = taps(self.height, height);
         let columns = taps(self.width, width);
         let planes = self.planes.iter().map(|plane| {
@@ -66,7 +66,7 @@ impl Field {
     }
 
     /// The plane of the smallest value at each place, among `kept`; the first of equals.
-    pub fn labels(&self, kept: &[usize]) -> Vec<usize> {
+    pub(super) fn labels(&self, kept: &[usize]) -> Vec<usize> {
         (0..self.height * self.width)
             .map(|i| {
                 let mut best = (kept[0], f32::INFINITY);
@@ -82,7 +82,7 @@ impl Field {
 
     /// Labels without segments of fewer than [`SMALL_SEGMENT`] pixels, numbered in the order in
     /// which they first appear, and the number of segments.
-    pub fn labels_without_small(&self, notes: &mut Vec<String>) -> (Vec<u8>, usize) {
+    pub(super) fn labels_without_small(&self, notes: &mut Vec<String>) -> (Vec<u8>, usize) {
         let mut kept: Vec<usize> = (0..self.planes.len()).collect();
         // One at a time, the smallest first: its pixels may lift a neighbour above the limit.
         loop {

@@ -24,15 +24,15 @@ pub(super) struct Clusters {
 const ITERATIONS: usize = 60;
 
 impl<'a> Points<'a> {
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.values.len() / self.dim
     }
 
-    pub fn row(&self, i: usize) -> &'a [f32] {
+    pub(super) fn row(&self, i: usize) -> &'a [f32] {
         &self.values[i * self.dim..(i + 1) * self.dim]
     }
 
-    pub fn rows(&self) -> std::slice::ChunksExact<'a, f32> {
+    pub(super) fn rows(&self) -> std::slice::ChunksExact<'a, f32> {
         self.values.chunks_exact(self.dim)
     }
 }

@@ -36,7 +36,7 @@ pub(super) struct SegmentCount {
 impl SegmentCount {
     /// The number that the settings give, or the largest stable one. `cluster` labels places (the
     /// same ones whatever the half) with centres learned from the folds whose flag is set.
-    pub fn choose(
+    pub(super) fn choose(
         params: &ClusteredParams,
         folds: usize,
         seed: Seed,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub struct Browser {
+pub(crate) struct Browser {
     child: Child,
     to: ChildStdin,
     from: Receiver<Value>,
@@ -24,7 +24,7 @@ pub struct Browser {
 
 impl Browser {
     /// Starts a browser without a window and opens a page.
-    pub fn open(url: &str, downloads: &Path) -> Self {
+    pub(crate) fn open(url: &str, downloads: &Path) -> Self {
         let file = option_env!("SEGAD_BROWSER_FILE").unwrap_or("chromium");
         let profile = tempfile::tempdir().unwrap();
         // The browser reads file descriptor 3 and writes 4.
@@ -93,7 +93,7 @@ impl Browser {
     }
 
     /// Calls a method and gives its result.
-    pub fn call(&mut self, method: &str, parameters: Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, parameters: Value) -> Value {
         self.next += 1;
         let id = self.next;
         let mut message = json!({ "id": id, "method": method, "params": parameters });
@@ -128,7 +128,7 @@ impl Browser {
     }
 
     /// The value of an expression in the page.
-    pub fn eval(&mut self, expression: &str) -> Value {
+    pub(crate) fn eval(&mut self, expression: &str) -> Value {
         let wrapped = format!("(() => ({expression}))()");
         let asked = json!({ "expression": wrapped, "returnByValue": true, "awaitPromise": true });
         let result = self.call("Runtime.evaluate", asked);
@@ -140,7 +140,7 @@ impl Browser {
     }
 
     /// Waits until an expression is true.
-    pub fn wait(&mut self, expression: &str) {
+    pub(crate) fn wait(&mut self, expression: &str) {
         let start = Instant::now();
         while self.eval(expression) != json!(true) {
             assert!(
@@ -153,7 +153,7 @@ impl Browser {
     }
 
     /// The middle of an element, in pixels of the window; scrolls to it first.
-    pub fn middle(&mut self, selector: &str) -> [f64; 2] {
+    pub(crate) fn middle(&mut self, selector: &str) -> [f64; 2] {
         let found = self.eval(&format!(
             "(() => {{ const e = document.querySelector({selector:?}); e.scrollIntoView({{block: 'center'}}); \
              const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; }})()"
@@ -173,7 +173,7 @@ impl Browser {
     }
 
     /// Presses, moves and releases the mouse, as a hand would.
-    pub fn drag(&mut self, from: [f64; 2], to: [f64; 2]) {
+    pub(crate) fn drag(&mut self, from: [f64; 2], to: [f64; 2]) {
         self.mouse("mouseMoved", from, 0);
         self.mouse("mousePressed", from, 1);
         for i in 1..=4 {
@@ -187,18 +187,18 @@ impl Browser {
         self.mouse("mouseReleased", to, 1);
     }
 
-    pub fn click_at(&mut self, at: [f64; 2]) {
+    pub(crate) fn click_at(&mut self, at: [f64; 2]) {
         self.mouse("mouseMoved", at, 0);
         self.mouse("mousePressed", at, 1);
         self.mouse("mouseReleased", at, 1);
     }
 
-    pub fn click(&mut self, selector: &str) {
+    pub(crate) fn click(&mut self, selector: &str) {
         let at = self.middle(selector);
         self.click_at(at);
     }
 
-    pub fn press(&mut self, key: &str) {
+    pub(crate) fn press(&mut self, key: &str) {
         for kind in ["keyDown", "keyUp"] {
             self.call(
                 "Input.dispatchKeyEvent",
@@ -208,7 +208,7 @@ impl Browser {
     }
 
     /// Puts text into a field and tells the page, as leaving the field does.
-    pub fn fill(&mut self, selector: &str, text: &str) {
+    pub(crate) fn fill(&mut self, selector: &str, text: &str) {
         let text = json!(text);
         self.eval(&format!(
             "(() => {{ const e = document.querySelector({selector:?}); e.value = {text}; \
@@ -217,7 +217,7 @@ impl Browser {
     }
 
     /// Chooses a file in a file field.
-    pub fn choose(&mut self, selector: &str, file: &Path) {
+    pub(crate) fn choose(&mut self, selector: &str, file: &Path) {
         let document = self.call("DOM.getDocument", json!({}));
         let root = &document["root"]["nodeId"];
         let node = self.call(

@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// The score is the mean of the red channel over 255; bad from one half on.
-pub struct Means {
+pub(crate) struct Means {
     pub delay: Duration,
 }
 
@@ -76,18 +76,18 @@ impl Inspect for Means {
 }
 
 /// A grey PNG of one level.
-pub fn grey(side: usize, level: u8) -> Vec<u8> {
+pub(crate) fn grey(side: usize, level: u8) -> Vec<u8> {
     encode_png(&Image::from_grey(side, side, &vec![level; side * side]).unwrap()).unwrap()
 }
 
 /// A name that would run a script if it were taken for markup.
-pub const NASTY: &str = "<img src=x onerror=\"document.title='owned'\">&amp;\"'";
+pub(crate) const NASTY: &str = "<img src=x onerror=\"document.title='owned'\">&amp;\"'";
 
 /// Ten good images with scores 0, 0.1 … 0.9, four cracks from 0.5 on, one scratch at 0.1.
-pub struct Pictures(Arc<ImageSet>);
+pub(crate) struct Pictures(Arc<ImageSet>);
 
 impl Pictures {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let item = |label, group: &str, score: f32, id: String| Item {
             id,
             label,
@@ -158,14 +158,14 @@ impl Gallery for Pictures {
 }
 
 /// A server on a thread of its own; dropping it stops it.
-pub struct Running {
+pub(crate) struct Running {
     pub address: SocketAddr,
     stop: Cancel,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Running {
-    pub fn start(limits: Limits, inspector: Means) -> Self {
+    pub(crate) fn start(limits: Limits, inspector: Means) -> Self {
         let content = Content {
             inspector: Some(Arc::new(inspector)),
             gallery: Some(Arc::new(Pictures::new())),
@@ -173,7 +173,7 @@ impl Running {
         Self::serve(limits, content)
     }
 
-    pub fn serve(limits: Limits, content: Content) -> Self {
+    pub(crate) fn serve(limits: Limits, content: Content) -> Self {
         let settings = Settings {
             listen: "127.0.0.1:0".parse().unwrap(),
             limits,
@@ -190,7 +190,7 @@ impl Running {
         }
     }
 
-    pub fn quick() -> Self {
+    pub(crate) fn quick() -> Self {
         Self::start(
             Limits::default(),
             Means {
@@ -200,12 +200,12 @@ impl Running {
     }
 
     /// Asks the server to stop, without waiting.
-    pub fn ask_to_stop(&self) {
+    pub(crate) fn ask_to_stop(&self) {
         self.stop.cancel();
     }
 
     /// Stops and waits until it has.
-    pub fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.end();
     }
 
@@ -219,15 +219,15 @@ impl Running {
         }
     }
 
-    pub fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         Client::connect(self.address)
     }
 
-    pub fn get(&self, path: &str) -> Reply {
+    pub(crate) fn get(&self, path: &str) -> Reply {
         self.connect().ask("GET", path, &[], b"").unwrap()
     }
 
-    pub fn post(&self, path: &str, kind: &str, body: &[u8]) -> Reply {
+    pub(crate) fn post(&self, path: &str, kind: &str, body: &[u8]) -> Reply {
         self.connect()
             .ask("POST", path, &[("content-type", kind)], body)
             .unwrap()
@@ -241,38 +241,38 @@ impl Drop for Running {
 }
 
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
 impl Reply {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|(n, _)| n == name)
             .map(|(_, v)| v.as_str())
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
     }
 }
 
 /// HTTP/1.1 by hand, so that it can be done wrong.
-pub struct Client {
+pub(crate) struct Client {
     pub stream: TcpStream,
     reader: BufReader<TcpStream>,
     host: String,
 }
 
 impl Client {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream
@@ -290,7 +290,7 @@ impl Client {
     }
 
     /// One request and its answer; the connection may be used again.
-    pub fn ask(
+    pub(crate) fn ask(
         &mut self,
         method: &str,
         path: &str,
@@ -314,11 +314,11 @@ impl Client {
         self.reply().map_err(|e| sent.err().unwrap_or(e))
     }
 
-    pub fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.stream.write_all(bytes)
     }
 
-    pub fn reply(&mut self) -> std::io::Result<Reply> {
+    pub(crate) fn reply(&mut self) -> std::io::Result<Reply> {
         let broken = |m: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, m.to_owned());
         let mut line = String::new();
         if self.reader.read_line(&mut line)? == 0 {
@@ -352,7 +352,7 @@ impl Client {
     }
 
     /// True if the server closes the connection without a further word.
-    pub fn closed(&mut self) -> bool {
+    pub(crate) fn closed(&mut self) -> bool {
         let mut rest = Vec::new();
         matches!(self.reader.read_to_end(&mut rest), Ok(0)) || rest.is_empty()
     }

@@ -69,7 +69,7 @@ fn tar(folder: &Path, top: &str) -> Vec<u8> {
 }
 
 /// Writes a zip archive of a folder's files.
-pub fn zip(folder: &Path, top: &str, to: &Path) {
+pub(crate) fn zip(folder: &Path, top: &str, to: &Path) {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in files_of(folder) {
         zip.start_file(
