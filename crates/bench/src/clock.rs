@@ -1,5 +1,5 @@
 use crate::Seconds;
-use segad_core::{BoxError, Progress, Task};
+use segad_core::{BoxError, Progress, ProgressTask};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -46,13 +46,13 @@ impl StepClock {
 struct Ticks(Option<StepClock>);
 
 impl Progress for StepClock {
-    fn start(&self, name: &str, _: Option<u64>) -> Box<dyn Task> {
+    fn start(&self, name: &str, _: Option<u64>) -> Box<dyn ProgressTask> {
         let training = ["fastflow", "rd4ad", "efficientad"].contains(&name);
         Box::new(Ticks(training.then(|| self.clone())))
     }
 }
 
-impl Task for Ticks {
+impl ProgressTask for Ticks {
     fn advance(&self, _: u64) {
         if let Some(mut ticks) = self.0.as_ref().and_then(|clock| clock.0.lock().ok()) {
             ticks.push(Moment::now());

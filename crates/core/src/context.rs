@@ -108,6 +108,7 @@ pub struct Cancel {
 impl Cancel {
     /// Asks to stop.
     pub fn cancel(&self) {
+        // Relaxed: nothing else is published by the flag, and a late look costs one more step.
         self.flag.store(true, Ordering::Relaxed);
     }
 
@@ -128,11 +129,11 @@ impl Cancel {
 /// Receives how far a computation is. The runner draws bars; libraries never print.
 pub trait Progress: Send + Sync {
     /// Starts a task of `total` steps (`None`: unknown) called `name`.
-    fn start(&self, name: &str, total: Option<u64>) -> Box<dyn Task>;
+    fn start(&self, name: &str, total: Option<u64>) -> Box<dyn ProgressTask>;
 }
 
 /// A running task; dropping it ends it.
-pub trait Task: Send {
+pub trait ProgressTask: Send {
     /// `n` more steps are done.
     fn advance(&self, n: u64);
     /// A short remark next to the bar, e.g. the loss.
@@ -144,12 +145,12 @@ pub trait Task: Send {
 pub struct NoProgress;
 
 impl Progress for NoProgress {
-    fn start(&self, _: &str, _: Option<u64>) -> Box<dyn Task> {
+    fn start(&self, _: &str, _: Option<u64>) -> Box<dyn ProgressTask> {
         Box::new(Self)
     }
 }
 
-impl Task for NoProgress {
+impl ProgressTask for NoProgress {
     fn advance(&self, _: u64) {}
     fn message(&self, _: &str) {}
 }

@@ -100,6 +100,7 @@ impl KeyHasher {
     }
 
     fn raw(&mut self, kind: u8, bytes: &[u8]) {
+        // Without the length, "ab" and "c" would hash as "a" and "bc" do.
         self.0.update(&[kind]);
         self.0.update(&(bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
@@ -141,6 +142,7 @@ macro_rules! integer_key {
     ($($t:ty),*) => {$(
         impl CacheKey for $t {
             fn feed(&self, hasher: &mut KeyHasher) {
+                // One width for all, so that a field may change its type and keep its key.
                 hasher.raw(b'i', &(*self as i128).to_le_bytes());
             }
         }

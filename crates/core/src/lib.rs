@@ -31,21 +31,21 @@ mod sample;
 mod score;
 mod seed;
 mod table;
+mod train;
 mod traits;
 
 pub use cell::CellKind;
-pub use context::{Cancel, Device, FitContext, NoProgress, Precision, Progress, Task};
+pub use context::{Cancel, Device, FitContext, NoProgress, Precision, Progress, ProgressTask};
 pub use curve::CurvePoint;
 pub use error::CoreError;
 pub use image::Image;
 pub use key::{CacheKey, Key, KeyHasher};
 pub use map::{AnomalyMap, LabelMap};
-pub use sample::{
-    ImageId, ImageLoader, Label, Sample, TestSplit, TrainGood, TrainLabelled, TrainSplit,
-};
+pub use sample::{ImageId, Label, Sample, TestSplit, TrainSplit};
 pub use score::{Reason, ScoreRow};
 pub use seed::Seed;
 pub use table::FeatureTable;
+pub use train::{ImageLoader, TrainGood, TrainLabelled};
 pub use traits::{
     AnomalyDetector, BoxError, FitClassifier, FitDetector, ImageClassifier, SegmentSource,
 };

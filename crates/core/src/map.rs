@@ -18,6 +18,7 @@ impl AnomalyMap {
     /// value.
     pub fn new(height: usize, width: usize, values: Vec<f32>) -> Result<Self, CoreError> {
         check_size("anomaly map", height, width, 1, values.len())?;
+        // One NaN would make every statistic of its segment NaN, far from where it arose.
         if let Some(i) = values.iter().position(|v| !v.is_finite()) {
             return Err(CoreError::NotFinite {
                 value: values[i],

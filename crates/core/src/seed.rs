@@ -14,6 +14,7 @@ impl Seed {
         let mut hasher = blake3::Hasher::new_derive_key("segad 2026 seed");
         hasher.update(&self.0.to_le_bytes());
         hasher.update(name.as_bytes());
+        // Fixed byte order and a fixed hash: the same seeds on every machine and in every version.
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
         Self(u64::from_le_bytes(bytes))

@@ -88,6 +88,7 @@ pub fn generate(
 ) -> Result<Generated, DefectsError> {
     let settings = params.settings();
     let segments = allowed_segments(image, map, names, id, settings)?;
+    // From the image's own id, so that an image gets the same defect in any selection.
     let mut dice = Dice(seed.derive("defect").derive(id.as_str()).rng());
     let count = settings.count[0] + dice.index(settings.count[1] - settings.count[0] + 1);
     let mut rgb = image.rgb().to_vec();
@@ -106,6 +107,7 @@ pub fn generate(
         defects.push(defect);
         rgb = after;
     }
+    // Against the original: of two defects, the second may undo part of the first.
     let mask: Vec<bool> = changed(image.rgb(), &rgb).collect();
     let changed = mask.iter().filter(|&&m| m).count();
     Ok(Generated {

@@ -99,6 +99,7 @@ impl DefectSettings {
             );
         }
         let chances = [s.blur, s.small, s.thin];
+        // Relative weights: at least one must be drawn.
         if chances.iter().any(|c| !(0.0..=1e6).contains(c)) || chances.iter().sum::<f64>() <= 0.0 {
             return fail(
                 "blur, small, thin",

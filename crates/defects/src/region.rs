@@ -10,6 +10,7 @@ pub(crate) struct Dice<R>(pub R);
 impl<R: Rng> Dice<R> {
     /// Uniform in [0, 1).
     pub(crate) fn unit(&mut self) -> f64 {
+        // 53 bits are what an f64 holds, so every value is as likely as any other.
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
@@ -19,6 +20,7 @@ impl<R: Rng> Dice<R> {
 
     /// Uniform in 0…n−1.
     pub(crate) fn index(&mut self, n: usize) -> usize {
+        // The product may round up to n.
         ((self.unit() * n as f64) as usize).min(n - 1)
     }
 }

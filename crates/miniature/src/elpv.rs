@@ -2,7 +2,7 @@ use crate::MiniatureError;
 use crate::common::{Params, Tree, counts, derived, png, write_manifest};
 use crate::defect::{Kind, picture};
 use crate::part::Part;
-use segad_core::Task;
+use segad_core::ProgressTask;
 
 /// The cells 901 to 1614 in twelve blocks, as the protocols `elpv-*` cut them.
 const BLOCKS: usize = 12;
@@ -25,7 +25,11 @@ pub(crate) fn images() -> usize {
 }
 
 /// `elpv-sample/` and its manifest: the layout of the sample that comes with the project.
-pub(crate) fn write(tree: &Tree, params: &Params, task: &dyn Task) -> Result<(), MiniatureError> {
+pub(crate) fn write(
+    tree: &Tree,
+    params: &Params,
+    task: &dyn ProgressTask,
+) -> Result<(), MiniatureError> {
     let part = Part::cell();
     let seed = params.seed.derive("elpv-sample");
     let side = (params.size, params.size);

@@ -2,7 +2,7 @@ use crate::MiniatureError;
 use crate::common::{Params, Tree, counts, derived, in_file, mask_png, png, write_manifest};
 use crate::defect::{Kind, picture};
 use crate::part::Part;
-use segad_core::{Image, Task};
+use segad_core::{Image, ProgressTask};
 
 const TRAIN: usize = 20;
 const TEST_GOOD: usize = 6;
@@ -16,7 +16,11 @@ pub(crate) fn images(classes: usize) -> usize {
 }
 
 /// `mvtec/` and its manifest.
-pub(crate) fn write(tree: &Tree, params: &Params, task: &dyn Task) -> Result<(), MiniatureError> {
+pub(crate) fn write(
+    tree: &Tree,
+    params: &Params,
+    task: &dyn ProgressTask,
+) -> Result<(), MiniatureError> {
     let mut manifest = derived("mvtec")?;
     for class in &mut manifest.classes {
         // The manifest gives textures one segment.

@@ -2,7 +2,7 @@ use crate::MiniatureError;
 use crate::common::{Params, Tree, counts, derived, png, write_manifest};
 use crate::defect::{Kind, picture};
 use crate::part::Part;
-use segad_core::Task;
+use segad_core::ProgressTask;
 use serde_json::{Map, Value};
 
 const SEEN: [Kind; 4] = [Kind::Scratch, Kind::Missing, Kind::Spot, Kind::Displaced];
@@ -24,7 +24,11 @@ pub(crate) fn images() -> usize {
 }
 
 /// `vad/` and its manifest. Files are numbered across folders, as VAD's are.
-pub(crate) fn write(tree: &Tree, params: &Params, task: &dyn Task) -> Result<(), MiniatureError> {
+pub(crate) fn write(
+    tree: &Tree,
+    params: &Params,
+    task: &dyn ProgressTask,
+) -> Result<(), MiniatureError> {
     let part = Part::piezo();
     let seed = params.seed.derive("vad");
     let side = (params.size, params.size);

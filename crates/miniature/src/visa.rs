@@ -3,7 +3,7 @@ use crate::common::{Params, Tree, counts, derived, in_file, mask_png, write_mani
 use crate::defect::{Kind, picture};
 use crate::part::{Draw, Part};
 use jpeg_encoder::{ColorType, Encoder};
-use segad_core::{Image, Task};
+use segad_core::{Image, ProgressTask};
 
 const TRAIN: usize = 20;
 const TEST_GOOD: usize = 6;
@@ -15,7 +15,11 @@ pub(crate) fn images(classes: usize) -> usize {
 }
 
 /// `visa/` as published, and its manifest. Images are wider than they are high, like most of VisA's.
-pub(crate) fn write(tree: &Tree, params: &Params, task: &dyn Task) -> Result<(), MiniatureError> {
+pub(crate) fn write(
+    tree: &Tree,
+    params: &Params,
+    task: &dyn ProgressTask,
+) -> Result<(), MiniatureError> {
     let mut manifest = derived("visa")?;
     let mut split = "object,split,label,image,mask\r\n".to_owned();
     for class in &mut manifest.classes {

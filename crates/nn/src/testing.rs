@@ -3,8 +3,8 @@
 
 use crate::golden::uniform;
 use segad_core::{
-    BoxError, Cancel, FitContext, Image, ImageId, ImageLoader, Label, NoProgress, Progress, Sample,
-    Task,
+    BoxError, Cancel, FitContext, Image, ImageId, ImageLoader, Label, NoProgress, Progress,
+    ProgressTask, Sample,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -125,7 +125,7 @@ impl StopAfter {
 }
 
 impl Progress for StopAfter {
-    fn start(&self, name: &str, total: Option<u64>) -> Box<dyn Task> {
+    fn start(&self, name: &str, total: Option<u64>) -> Box<dyn ProgressTask> {
         if name != self.task {
             return Box::new(NoProgress);
         }
@@ -134,7 +134,7 @@ impl Progress for StopAfter {
     }
 }
 
-impl Task for StopAfter {
+impl ProgressTask for StopAfter {
     fn advance(&self, n: u64) {
         if self.done.fetch_add(n, Ordering::Relaxed) + n >= self.steps {
             self.cancel.cancel();

@@ -3,7 +3,7 @@
 use crate::backbones::Backbones;
 use crate::data::{Data, Item};
 use crate::error::{ProductError, Result};
-use segad_core::{FitContext, Image, Precision, Seed, Task};
+use segad_core::{FitContext, Image, Precision, ProgressTask, Seed};
 use segad_methods::clusters::{GoodImages, learn_places, network};
 use segad_nn::BackboneKind;
 use segad_segments::{ClusteredParams, PortableSegments};
@@ -46,7 +46,7 @@ pub(crate) fn segments(
 struct Good<'a> {
     data: &'a Data<'a>,
     items: Vec<&'a Item>,
-    task: Box<dyn Task>,
+    task: Box<dyn ProgressTask>,
     ctx: &'a FitContext,
 }
 

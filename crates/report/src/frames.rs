@@ -63,6 +63,7 @@ pub(crate) fn summaries(
     let numbers_of = ["mean", "std", "std1", "planned", "seeds", "values"];
     let wanted = columns(&[&cell[..], &numbers_of].concat());
     let frame = frame(observations)?;
+    // To whoever reads the tables, the mean over classes is one more class.
     let per_class = spread(frame.clone(), &cell).select(wanted.clone());
     let over_classes = over_classes(frame, classes).select(wanted);
     let all = concat([per_class, over_classes], UnionArgs::default())?.collect()?;
@@ -104,6 +105,7 @@ fn over_classes(frame: LazyFrame, classes: usize) -> LazyFrame {
         .group_by_stable(columns(&by))
         .agg([col("value").mean(), found])
         .select([col("row"), col("metric"), mean.alias("over_classes")]);
+    // A left join, because a row that lacks a class has no mean but still has planned seeds.
     let args = JoinArgs::new(JoinType::Left);
     spread(per_seed, &by)
         .join(means, columns(&by), columns(&by), args)
@@ -118,6 +120,8 @@ pub(crate) fn differences(
     base: &str,
     by: &[&str],
 ) -> Result<DataFrame, ReportError> {
+    // A window instead of a join with itself: it keeps the order of the lines, which is that of the
+    // answer.
     let is_base = col("row").eq(lit(base));
     let theirs = col("value").filter(is_base.clone()).first();
     let pair = columns(&["experiment", "class", "metric", "seed"]);
@@ -136,6 +140,7 @@ pub(crate) fn differences(
             col("value").alias("values"),
         ])
         .collect()?;
+    // Polars has no quantiles of Student's distribution.
     let mut lows = Vec::new();
     let mut highs = Vec::new();
     for values in lists(&table, "values")? {
@@ -157,6 +162,7 @@ pub(crate) fn holds(filters: &[Filter]) -> Expr {
         if filters[..i].iter().any(|f| f.column == filter.column) {
             continue;
         }
+        // As text, so that a filter needs no type: seeds are numbers.
         let column = col(filter.column.name()).cast(DataType::String);
         let mut any = lit(false);
         for other in filters.iter().filter(|f| f.column == filter.column) {

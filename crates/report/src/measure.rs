@@ -99,6 +99,7 @@ pub(crate) fn evaluate(
         .iter()
         .map(|&m| (Measure::overall(m), m.percent(&all)))
         .collect();
+    // AUROC only: the other metrics depend on a threshold that a small group cannot support.
     let present: Vec<&str> = groups
         .iter()
         .map(|g| g.name.as_str())
@@ -109,7 +110,7 @@ pub(crate) fn evaluate(
         })
         .collect();
     if present.len() > 1 {
-        // Where one group alone is counted, its figures are the headline's.
+        // Where only one group is counted, its figures are the headline's.
         let counted = |g: &&str| {
             groups
                 .iter()

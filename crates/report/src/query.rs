@@ -111,6 +111,7 @@ impl FromStr for Filter {
     type Err = ReportError;
 
     fn from_str(text: &str) -> Result<Self, ReportError> {
+        // At the first sign: names of rows may hold another.
         let (column, value) = text
             .split_once('=')
             .ok_or_else(|| unknown_column(text, &Column::ALL))?;
@@ -174,6 +175,7 @@ impl Query {
         };
         expect_value(&frame, &base_row)?;
         let mut filters = self.filters.clone();
+        // Without its own line, `base` would be filtered out and nothing could be paired.
         if filters.iter().any(|f| f.column == Column::Row) {
             filters.push(base_row);
         }

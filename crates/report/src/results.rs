@@ -129,8 +129,10 @@ impl Results {
             paper.table(table)?;
         }
         let measures = measures(experiment, &values)?;
+        // The order of the tables, whatever the order of the input.
         let mut ordered = BTreeMap::new();
         for mut v in values {
+            // Rounded before anything is computed: tables made again from the file are the same.
             v.value = rounded(v.value, EXACT);
             let key = (
                 row_index(experiment, &v.row)?,
@@ -206,6 +208,7 @@ fn measures(experiment: &Experiment, values: &[MetricValue]) -> Result<Vec<Measu
             problem,
         })?;
         if !all.contains(&measure) {
+            // Groups that the experiment does not list come last, by name.
             let place = experiment
                 .groups
                 .iter()

@@ -12,8 +12,10 @@ pub(crate) const EXACT: usize = 6;
 /// additions never shows.
 pub fn rounded(value: f64, digits: usize) -> f64 {
     let scale = 10f64.powi(i32::try_from(digits).unwrap_or(i32::MAX));
+    // Six more digits than are kept are enough to see a half, and too few to see a sum's error.
     let snapped = (value * scale * 1e6).round() / 1e6;
     let result = snapped.round() / scale;
+    // −0 would print as "-0.0".
     if result == 0.0 { 0.0 } else { result }
 }
 

@@ -93,6 +93,7 @@ impl ScoreTable {
                 return Err(ReportError::Twice(Box::new(x.clone())));
             }
         }
+        // Sorted by cell, so each cell is one run of lines.
         let mut cells: Vec<CellScores> = Vec::new();
         for (i, ((row, class), score)) in keyed.iter().enumerate() {
             match cells.last_mut() {
@@ -221,6 +222,7 @@ pub(crate) fn complete(
         failed.insert(key, f);
     }
     for class in 0..experiment.classes.len() {
+        // An experiment that names no seeds planned those that any row of the class has.
         let mut seeds: BTreeSet<u64> = experiment.seeds.iter().copied().collect();
         if seeds.is_empty() {
             seeds = done
@@ -248,6 +250,7 @@ pub(crate) fn complete(
 
 fn groups(experiment: &Experiment, rows: &[ScoreRow]) -> Vec<GroupSpec> {
     let mut groups = experiment.groups.clone();
+    // Ordered, so that good groups come before bad ones and colours do not depend on the input.
     let present: BTreeSet<(Label, &str)> =
         rows.iter().map(|s| (s.label, s.group.as_str())).collect();
     for (label, name) in present {

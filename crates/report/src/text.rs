@@ -68,6 +68,7 @@ pub fn metrics_csv(results: &Results) -> Result<String, ReportError> {
             e.classes.iter().position(|c| c == class),
         )
     };
+    // Failures go between the values, where a reader of the file looks for them.
     let mut records: Vec<_> = results
         .values
         .iter()

@@ -64,6 +64,7 @@ pub(crate) fn judge(experiment: &Experiment, paper: &Paper, cell: &mut Cell) {
     };
     cell.delta = Some(mean - printed.value);
     let t = experiment.tolerance;
+    // An FPR scatters more than an AUROC, so it has a tolerance of its own.
     let falls = cell
         .metric
         .parse::<Measure>()
@@ -103,11 +104,13 @@ pub(crate) fn rank(cells: &mut [Cell]) {
         } else {
             1.0
         };
+        // Signs turned, so that the least is the best in every column.
         let competing: Vec<(usize, f64)> = members
             .into_iter()
             .filter(|&i| cells[i].n == cells[i].planned)
             .filter_map(|i| Some((i, sign * rounded(cells[i].mean?, TABLE))))
             .collect();
+        // A column with one competitor has no best.
         if competing.len() < 2 {
             continue;
         }
@@ -196,6 +199,7 @@ pub fn drift(before: &str, now: &str) -> Result<Vec<Drift>, ReportError> {
             .find(|(c, _)| c == cell)
             .map(|(_, numbers)| numbers.clone())
     };
+    // As text: what the file says is what is checked, not what it was rounded from.
     let mut drifts = Vec::new();
     for (cell, numbers) in &now {
         let was = find(&before, cell);

@@ -1,7 +1,7 @@
 //! Bars on a terminal, plain lines otherwise; always on standard error.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use segad_core::{Progress, Task};
+use segad_core::{Progress, ProgressTask};
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ impl Bars {
 struct BarTask(ProgressBar);
 
 impl Progress for Bars {
-    fn start(&self, name: &str, total: Option<u64>) -> Box<dyn Task> {
+    fn start(&self, name: &str, total: Option<u64>) -> Box<dyn ProgressTask> {
         let bar = self.bars.add(match total {
             Some(total) => ProgressBar::new(total),
             None => ProgressBar::no_length(),
@@ -73,7 +73,7 @@ impl Progress for Bars {
     }
 }
 
-impl Task for BarTask {
+impl ProgressTask for BarTask {
     fn advance(&self, n: u64) {
         self.0.inc(n);
     }

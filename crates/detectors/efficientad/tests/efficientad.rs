@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 use segad_core::{
-    AnomalyDetector, Cancel, Device, FitContext, FitDetector, Image, Precision, Progress, Seed,
-    Task, TrainSplit,
+    AnomalyDetector, Cancel, Device, FitContext, FitDetector, Image, Precision, Progress,
+    ProgressTask, Seed, TrainSplit,
 };
 use segad_detector_efficientad::{
     AutoencoderImages, DistillSettings, EfficientAd, EfficientAdError, EfficientAdSettings,
@@ -378,13 +378,13 @@ struct CancelAt(&'static str, Cancel);
 
 struct Silent;
 
-impl Task for Silent {
+impl ProgressTask for Silent {
     fn advance(&self, _: u64) {}
     fn message(&self, _: &str) {}
 }
 
 impl Progress for CancelAt {
-    fn start(&self, name: &str, _: Option<u64>) -> Box<dyn Task> {
+    fn start(&self, name: &str, _: Option<u64>) -> Box<dyn ProgressTask> {
         if name == self.0 {
             self.1.cancel();
         }

@@ -4,7 +4,7 @@
 
 use segad_core::{
     AnomalyDetector, AnomalyMap, BoxError, Cancel, Device, FitContext, FitDetector, Image, ImageId,
-    ImageLoader, Precision, Progress, Seed, Task, TrainSplit,
+    ImageLoader, Precision, Progress, ProgressTask, Seed, TrainSplit,
 };
 use segad_detector_fastflow::{ClampForm, FastFlow, FastFlowSettings, FittedFastFlow};
 use segad_nn::model::{ModelError, Settings};
@@ -149,12 +149,12 @@ fn a_smaller_budget_gives_the_same_model() {
 struct CancelIn(u64, Cancel, Arc<AtomicU64>);
 
 impl Progress for CancelIn {
-    fn start(&self, _: &str, _: Option<u64>) -> Box<dyn Task> {
+    fn start(&self, _: &str, _: Option<u64>) -> Box<dyn ProgressTask> {
         Box::new(Self(self.0, self.1.clone(), self.2.clone()))
     }
 }
 
-impl Task for CancelIn {
+impl ProgressTask for CancelIn {
     fn advance(&self, n: u64) {
         if self.2.fetch_add(n, Ordering::Relaxed) + n == self.0 {
             self.1.cancel();

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 use segad_core::{
-    AnomalyDetector, Cancel, Device, FitContext, FitDetector, Image, Precision, Progress, Seed,
-    Task, TrainSplit,
+    AnomalyDetector, Cancel, Device, FitContext, FitDetector, Image, Precision, Progress,
+    ProgressTask, Seed, TrainSplit,
 };
 use segad_detector_patchcore::{
     FittedPatchCore, ImageScore, PatchCore, PatchCoreError, PatchCoreSettings,
@@ -218,13 +218,13 @@ struct CancelAt(&'static str, Cancel, Arc<Mutex<Vec<String>>>);
 
 struct Silent;
 
-impl Task for Silent {
+impl ProgressTask for Silent {
     fn advance(&self, _: u64) {}
     fn message(&self, _: &str) {}
 }
 
 impl Progress for CancelAt {
-    fn start(&self, name: &str, _: Option<u64>) -> Box<dyn Task> {
+    fn start(&self, name: &str, _: Option<u64>) -> Box<dyn ProgressTask> {
         self.2.lock().unwrap().push(name.to_owned());
         if name.ends_with(self.0) {
             self.1.cancel();

@@ -62,6 +62,7 @@ pub(crate) fn gallery(images: &[WrongImage]) -> String {
             WrongKind::FalseAlarm => ("false alarm", "odd"),
             WrongKind::None => ("correct", "yes"),
         };
+        // Pictures are inside the page, so that it can be sent as one file.
         out.push_str("<figure class=\"card\">\n<div class=\"pictures\">");
         for (caption, png) in &image.pictures {
             let alt = escape(&format!("{}: {caption}", image.id));

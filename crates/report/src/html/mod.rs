@@ -60,6 +60,7 @@ pub(crate) fn escape(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\n' | '\t' => out.push(c),
+            // Visible, so that two names that differ by one do not look the same.
             c if c.is_control() => out.push('\u{fffd}'),
             _ => out.push(c),
         }

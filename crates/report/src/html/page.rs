@@ -99,6 +99,7 @@ pub fn standard_figures(
     }
     let mut bars = Vec::new();
     if several && let Some(&metric) = experiment.metrics.first() {
+        // Every cell may have failed; then there is nothing to compare.
         match class_bars(results, &Measure::overall(metric)) {
             Ok(plot) => bars.push(plot),
             Err(ReportError::Empty { .. }) => {}
@@ -250,6 +251,7 @@ fn results_section(report: &Report<'_>, laid_out: &Tables) -> String {
 fn figures(figures: &[Figure]) -> String {
     let mut out = String::new();
     for (i, figure) in figures.iter().enumerate() {
+        // A page with dozens of plots would bury what follows them.
         let open = if i < 3 || figure.plots.len() <= 2 {
             " open"
         } else {

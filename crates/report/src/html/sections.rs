@@ -68,6 +68,7 @@ fn importance_matrix(out: &mut String, row: &str, list: &[&Importance]) {
     };
     let mut statistics: BTreeMap<&str, f64> = BTreeMap::new();
     let mut segments: BTreeMap<(&str, &str), BTreeMap<&str, f64>> = BTreeMap::new();
+    // In the order of the features, not of the alphabet.
     let mut heads: Vec<&str> = Vec::new();
     for i in list {
         if !heads.contains(&i.statistic.as_str()) {
@@ -135,6 +136,7 @@ pub(crate) fn drift(list: &[FeatureDrift]) -> String {
         })
     });
     let shown = ordered.len().min(DRIFT_ROWS);
+    // A column that nothing fills is left out.
     let psi = list.iter().any(|d| d.psi.is_some());
     let _ = writeln!(
         out,

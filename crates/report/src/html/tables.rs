@@ -58,6 +58,7 @@ pub(crate) fn table(out: &mut String, table: &Table) {
 }
 
 fn entry(out: &mut String, entry: &Entry, start: bool) {
+    // A missing result is shown as such and never as an empty cell, which means "not planned".
     let mut class: Vec<&str> = if start { vec!["start"] } else { Vec::new() };
     let text = match entry {
         Entry::Name(name) => {

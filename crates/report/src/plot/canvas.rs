@@ -29,12 +29,12 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    pub(super) fn at(&self, value: f64) -> f64 {
+    pub(crate) fn at(&self, value: f64) -> f64 {
         self.from + (value - self.min) / (self.max - self.min) * (self.to - self.from)
     }
 
     /// Round values (1, 2 or 5 times a power of ten) within the scale, about `count` of them.
-    pub(super) fn ticks(&self, count: usize) -> Vec<f64> {
+    pub(crate) fn ticks(&self, count: usize) -> Vec<f64> {
         let raw = (self.max - self.min) / count as f64;
         let power = 10f64.powf(raw.log10().floor());
         // Rounding may leave `raw` just above a round step, which is meant.
@@ -46,6 +46,7 @@ impl Scale {
         let first = (self.min / step - 1e-9).ceil();
         let mut ticks = Vec::new();
         let mut k = first;
+        // A multiple each time: adding steps would add up rounding.
         while k * step <= self.max + 1e-9 * step && ticks.len() < 100 {
             ticks.push(k * step);
             k += 1.0;
@@ -86,7 +87,7 @@ pub(crate) fn px(value: f64) -> String {
 }
 
 impl Canvas {
-    pub(super) fn line(&mut self, class: &str, x1: f64, y1: f64, x2: f64, y2: f64) {
+    pub(crate) fn line(&mut self, class: &str, x1: f64, y1: f64, x2: f64, y2: f64) {
         let _ = writeln!(
             self.body,
             r#"<line class="{class}" x1="{}" y1="{}" x2="{}" y2="{}"/>"#,
@@ -97,7 +98,7 @@ impl Canvas {
         );
     }
 
-    pub(super) fn dashed(&mut self, class: &str, x1: f64, y1: f64, x2: f64, y2: f64) {
+    pub(crate) fn dashed(&mut self, class: &str, x1: f64, y1: f64, x2: f64, y2: f64) {
         let _ = writeln!(
             self.body,
             r#"<line class="{class}" stroke-dasharray="4 3" x1="{}" y1="{}" x2="{}" y2="{}"/>"#,
@@ -109,7 +110,7 @@ impl Canvas {
     }
 
     /// `anchor`: `start`, `middle` or `end`; `class`: `dim` or nothing.
-    pub(super) fn text(&mut self, class: &str, anchor: &str, x: f64, y: f64, text: &str) {
+    pub(crate) fn text(&mut self, class: &str, anchor: &str, x: f64, y: f64, text: &str) {
         let class = if class.is_empty() {
             String::new()
         } else {
@@ -124,7 +125,7 @@ impl Canvas {
         );
     }
 
-    pub(super) fn rotated(&mut self, anchor: &str, x: f64, y: f64, degrees: i32, text: &str) {
+    pub(crate) fn rotated(&mut self, anchor: &str, x: f64, y: f64, degrees: i32, text: &str) {
         let x = px(x);
         let y = px(y);
         let _ = writeln!(
@@ -134,7 +135,7 @@ impl Canvas {
         );
     }
 
-    pub(super) fn title(&mut self, x: f64, text: &str) {
+    pub(crate) fn title(&mut self, x: f64, text: &str) {
         let _ = writeln!(
             self.body,
             r#"<text x="{}" y="18" font-size="14" font-weight="600">{}</text>"#,
@@ -143,7 +144,7 @@ impl Canvas {
         );
     }
 
-    pub(super) fn rect(
+    pub(crate) fn rect(
         &mut self,
         colour: &str,
         x: f64,
@@ -167,7 +168,7 @@ impl Canvas {
         );
     }
 
-    pub(super) fn path(&mut self, attributes: &str, points: &[(f64, f64)], close: bool) {
+    pub(crate) fn path(&mut self, attributes: &str, points: &[(f64, f64)], close: bool) {
         let mut d = String::new();
         for (i, (x, y)) in points.iter().enumerate() {
             let _ = write!(d, "{}{} {}", if i == 0 { 'M' } else { 'L' }, px(*x), px(*y));
@@ -179,7 +180,7 @@ impl Canvas {
     }
 
     /// Horizontal grid lines with numbers at their left.
-    pub(super) fn y_axis(
+    pub(crate) fn y_axis(
         &mut self,
         y: &Scale,
         ticks: &[(f64, String)],
@@ -198,7 +199,7 @@ impl Canvas {
     }
 
     /// The baseline with ticks and numbers below.
-    pub(super) fn x_axis(&mut self, x: &Scale, ticks: &[(f64, String)], bottom: f64, title: &str) {
+    pub(crate) fn x_axis(&mut self, x: &Scale, ticks: &[(f64, String)], bottom: f64, title: &str) {
         self.line("axis", x.from, bottom, x.to, bottom);
         for (value, text) in ticks {
             let at = x.at(*value);
@@ -215,7 +216,7 @@ impl Canvas {
     }
 
     /// A row of coloured names; a new line where the width is used up. Returns the y below it.
-    pub(super) fn legend(
+    pub(crate) fn legend(
         &mut self,
         entries: &[(String, &str)],
         left: f64,

@@ -44,6 +44,7 @@ pub fn loss_plot(title: &str, step: &str, curves: &[LossCurve]) -> Result<Plot, 
         to: right,
     };
     let y = Scale {
+        // From 0, or a loss that hardly falls would look as if it fell.
         min: y0.min(0.0),
         max: y1 + 0.04 * (y1 - y0),
         from: f64::from(HEIGHT) - 46.0,

@@ -64,6 +64,7 @@ impl Histogram {
                 series.push((group.clone(), counts));
             }
         }
+        // Over the same images as FPR@95TPR, so that the line and the number agree.
         let (good, bad) = cell.headline();
         let threshold = Scores::split(&good, &bad).ok().map(|s| s.threshold95tpr());
         Ok(Self {
@@ -125,6 +126,7 @@ impl Histogram {
         let slot = (right - LEFT) / (HISTOGRAM_BINS + 2) as f64;
         let y = self.draw_count_axis(&mut canvas, log, [bottom, top]);
         for ((_, counts), colour) in self.series.iter().zip(&colours) {
+            // Steps instead of bars: several groups stay legible over one another.
             let mut points = vec![(LEFT, bottom)];
             for (i, &count) in counts.iter().enumerate() {
                 let at = y.at(axis_value(count as f64, log));

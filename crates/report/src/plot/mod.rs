@@ -64,6 +64,7 @@ pub fn slug(text: &str) -> String {
     for c in text.to_lowercase().chars() {
         if c.is_ascii_alphanumeric() {
             out.push(c);
+        // No hyphen at the start: a file name would look like an option.
         } else if !out.is_empty() && !out.ends_with('-') {
             out.push('-');
         }

@@ -37,6 +37,7 @@ pub fn roc_curves(experiment: &Experiment, scores: &ScoreTable, class: &str) -> 
             .filter(|c| c.row == index && c.class == class)
         {
             let (good, bad) = cell.headline();
+            // A cell with one label only has no curve; its failure is listed with the tables.
             let Ok(scored) = Scores::split(&good, &bad) else {
                 continue;
             };
@@ -67,6 +68,7 @@ fn at_fpr(points: &[RocPoint], fpr: f64) -> f64 {
     let Some(a) = above.checked_sub(1).map(|i| points[i]) else {
         return 0.0;
     };
+    // Between two points of the curve a classifier can be mixed from both, hence the straight line.
     match points.get(above) {
         Some(b) => a.tpr + (b.tpr - a.tpr) * (fpr - a.fpr) / (b.fpr - a.fpr),
         None => a.tpr,
@@ -88,6 +90,7 @@ pub fn roc_plot(title: &str, curves: &[RocCurve]) -> Result<Plot, ReportError> {
         .iter()
         .map(|c| format!("{} ({})", c.row, fixed(100.0 * c.auroc, TABLE)))
         .collect();
+    // SVG does not wrap or measure text, so room for the longest name is made here.
     let widest = names.iter().map(|n| text_width(n)).fold(0.0, f64::max);
     let mut canvas = Canvas::default();
     canvas.title(12.0, title);

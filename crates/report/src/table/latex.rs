@@ -65,6 +65,7 @@ fn write_notes(out: &mut String, tables: &Tables, verdicts: Option<String>) {
 }
 
 fn write_table(out: &mut String, table: &Table) {
+    // Wider tables would run off a page at the text's own size.
     let wide = table.heads.len() > 8;
     let _ = writeln!(out, "\\begin{{table}}[ht]\n  \\centering");
     let _ = writeln!(out, "  \\caption{{{}}}", escape(&table.caption));

@@ -1,4 +1,4 @@
-use super::legend::{failures, legend};
+use super::legend::{failures, legend, measured};
 use super::{Entry, Line, Table, Tables};
 use crate::round::{TABLE, fixed, signed};
 use crate::{Cell, MEAN, Measure, Paper, ReportError, Results, RowSpec, TableShape};
@@ -118,6 +118,7 @@ impl<'a> Builder<'a> {
         let mut lines = Vec::new();
         let mut section = "";
         for row in &experiment.rows {
+            // A heading where the section changes, also where it ends.
             if row.section != section {
                 section = &row.section;
                 lines.push(Line::Section(section.to_owned()));
@@ -172,7 +173,7 @@ impl<'a> Builder<'a> {
             let mut entries = Vec::new();
             for (column, &paper) in columns.iter().zip(&with_paper) {
                 let cell = b.cell(row, column);
-                entries.push(value(cell));
+                entries.push(measured(cell));
                 if paper {
                     entries.push(b.paper(cell));
                     entries.push(b.delta(cell));
@@ -219,7 +220,7 @@ impl<'a> Builder<'a> {
         });
         let heads: Vec<String> = std::iter::once("Method".to_owned()).chain(names).collect();
         let rows = self.lines(false, |b, row| {
-            columns.iter().map(|c| value(b.cell(row, c))).collect()
+            columns.iter().map(|c| measured(b.cell(row, c))).collect()
         });
         let mut tables = vec![Table {
             caption: caption.clone(),
@@ -265,7 +266,7 @@ impl<'a> Builder<'a> {
             ));
         }
         let rows = self.lines(false, |b, row| {
-            columns.iter().map(|c| value(b.cell(row, c))).collect()
+            columns.iter().map(|c| measured(b.cell(row, c))).collect()
         });
         Table {
             caption: e.title.clone(),
@@ -307,23 +308,5 @@ impl<'a> Builder<'a> {
             verdict: cell.verdict,
             note,
         }
-    }
-}
-
-fn value(cell: Option<&Cell>) -> Entry {
-    let Some(cell) = cell else {
-        return Entry::Empty;
-    };
-    let Some(mean) = cell.mean else {
-        return Entry::Failed;
-    };
-    Entry::Value {
-        mean: fixed(mean, TABLE),
-        std: cell
-            .std
-            .filter(|_| cell.planned > 1)
-            .map(|s| fixed(s, TABLE)),
-        partial: (cell.n < cell.planned).then_some((cell.n, cell.planned)),
-        rank: cell.rank,
     }
 }

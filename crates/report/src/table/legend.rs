@@ -1,8 +1,8 @@
 //! What is said below the tables.
 
-use super::Tables;
-use crate::round::short;
-use crate::{Experiment, Results, compare};
+use super::{Entry, Tables};
+use crate::round::{TABLE, fixed, short};
+use crate::{Cell, Experiment, Results, compare};
 
 /// How to read the tables, in sentences.
 pub(super) fn legend(results: &Results) -> Vec<String> {
@@ -96,5 +96,24 @@ impl Tables {
                  inconsistent, {failed} without a result."
             )
         })
+    }
+}
+
+/// A cell's own number, as an entry.
+pub(super) fn measured(cell: Option<&Cell>) -> Entry {
+    let Some(cell) = cell else {
+        return Entry::Empty;
+    };
+    let Some(mean) = cell.mean else {
+        return Entry::Failed;
+    };
+    Entry::Value {
+        mean: fixed(mean, TABLE),
+        std: cell
+            .std
+            .filter(|_| cell.planned > 1)
+            .map(|s| fixed(s, TABLE)),
+        partial: (cell.n < cell.planned).then_some((cell.n, cell.planned)),
+        rank: cell.rank,
     }
 }

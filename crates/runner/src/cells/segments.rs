@@ -139,7 +139,7 @@ struct Good<'a> {
     at: &'a At<'a>,
     ids: Vec<ImageId>,
     readers: Vec<MapsReader>,
-    task: Box<dyn segad_core::Task>,
+    task: Box<dyn segad_core::ProgressTask>,
 }
 
 impl GoodImages<BoxError> for Good<'_> {

@@ -50,14 +50,14 @@ impl<'a> Element<'a> {
         }
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
         self.attributes
             .iter()
             .find(|(key, _)| *key == name)
             .map(|(_, value)| *value)
     }
 
-    pub(super) fn number(&self, name: &str) -> Result<f32, String> {
+    pub(crate) fn number(&self, name: &str) -> Result<f32, String> {
         let text = self
             .get(name)
             .ok_or_else(|| format!("a {} without {name}", self.name))?;
@@ -66,7 +66,7 @@ impl<'a> Element<'a> {
     }
 
     /// As [`Element::number`], for an attribute that may be left out.
-    pub(super) fn number_or(&self, name: &str, default: f32) -> Result<f32, String> {
+    pub(crate) fn number_or(&self, name: &str, default: f32) -> Result<f32, String> {
         match self.get(name) {
             Some(_) => self.number(name),
             None => Ok(default),
@@ -74,7 +74,7 @@ impl<'a> Element<'a> {
     }
 
     /// Lengths of strokes and gaps in turn; none for a whole line.
-    pub(super) fn dashes(&self, scale: f32) -> Result<Vec<f32>, String> {
+    pub(crate) fn dashes(&self, scale: f32) -> Result<Vec<f32>, String> {
         let Some(list) = self.get("stroke-dasharray") else {
             return Ok(Vec::new());
         };
@@ -85,7 +85,7 @@ impl<'a> Element<'a> {
     }
 
     /// Degrees of `rotate(degrees x y)` around the text's own place.
-    pub(super) fn rotation(&self) -> Result<f32, String> {
+    pub(crate) fn rotation(&self) -> Result<f32, String> {
         let Some(text) = self.get("transform") else {
             return Ok(0.0);
         };
@@ -96,7 +96,7 @@ impl<'a> Element<'a> {
     }
 
     /// The points of `d`, made of `M`, `L`, `l` and `Z`, and whether it is closed.
-    pub(super) fn path(&self) -> Result<(Vec<(f32, f32)>, bool), String> {
+    pub(crate) fn path(&self) -> Result<(Vec<(f32, f32)>, bool), String> {
         let d = self.get("d").ok_or("a path without d")?;
         let fault = || format!("path {d:?}");
         let mut points: Vec<(f32, f32)> = Vec::new();

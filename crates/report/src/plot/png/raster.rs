@@ -18,7 +18,7 @@ pub(super) struct Pixels {
 
 impl Pixels {
     /// A white picture.
-    pub(super) fn new(width: usize, height: usize) -> Self {
+    pub(crate) fn new(width: usize, height: usize) -> Self {
         Self {
             width,
             height,
@@ -27,7 +27,7 @@ impl Pixels {
     }
 
     /// Row by row, red, green and blue.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.values
             .iter()
             .flat_map(|pixel| pixel.map(|v| (v + 0.5) as u8))
@@ -35,7 +35,7 @@ impl Pixels {
     }
 
     /// Lays a colour over a pixel; outside the picture nothing happens.
-    pub(super) fn blend(&mut self, x: isize, y: isize, colour: [u8; 3], cover: f32) {
+    pub(crate) fn blend(&mut self, x: isize, y: isize, colour: [u8; 3], cover: f32) {
         let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else {
             return;
         };
@@ -48,7 +48,7 @@ impl Pixels {
     }
 
     /// Fills a polygon, even-odd.
-    pub(super) fn fill(&mut self, points: &[Point], colour: [u8; 3], opacity: f32) {
+    pub(crate) fn fill(&mut self, points: &[Point], colour: [u8; 3], opacity: f32) {
         let ys = points.iter().map(|p| p.1);
         let low = ys.clone().fold(f32::INFINITY, f32::min).floor().max(0.0);
         let high = ys.fold(0.0, f32::max).ceil().min(self.height as f32);
@@ -79,7 +79,7 @@ impl Pixels {
     }
 
     /// Strokes a line through points, `width` wide, in dashes if there are any.
-    pub(super) fn stroke(&mut self, points: &[Point], width: f32, dashes: &[f32], colour: [u8; 3]) {
+    pub(crate) fn stroke(&mut self, points: &[Point], width: f32, dashes: &[f32], colour: [u8; 3]) {
         // The largest cover of each pixel, so that joints of a line are not darker than the rest.
         let mut cover = BTreeMap::new();
         for (from, to) in pieces(points, dashes) {
