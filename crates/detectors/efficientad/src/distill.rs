@@ -5,7 +5,7 @@ use crate::stages::into_pair;
 use crate::statistics::{ChannelStatistics, Channels};
 use crate::targets::Targets;
 use crate::{DistillParams, EfficientAdError, FIT_REVISION, PdnSize, augment};
-use segad_core::{FitContext, KeyHasher, Seed, TrainGood};
+use segad_core::{FitContext, Image, Key, KeyHasher, Seed, TrainGood};
 use segad_imaging::grey;
 use segad_nn::model::{check_cancelled, expect_images, load_good};
 use segad_nn::train::{
@@ -62,37 +62,31 @@ pub fn distill(
     let input = Preprocess::imagenet(params.image_size, params.image_size);
     // Sample n + i is image i without colour.
     let mut cache = FrozenCache::new(2 * n, ctx.memory, ctx.precision, device, |j| {
-        let mut image = load_good("distillation", images, j % n)?;
-        if j >= n {
-            image = grey(&image).map_err(|e| NnError::Image {
-                index: 0,
-                source: e.into(),
-            })?;
-        }
-        let image = [image];
+        let image = load_good("distillation", images, j % n)?;
+        let image = [if j < n {
+            image
+        } else {
+            without_colour(&image)?
+        }];
         Ok::<_, EfficientAdError>(vec![input.batch(&image, device)?, targets.compute(&image)?])
     });
     let channels = measure(&mut cache, n.min(STATISTICS), device, ctx)?;
 
     let store = VarStore::new(device);
-    // Padded, as the published teachers.
+    // Padded, as the published teachers; an unpadded network can still use its weights.
     let teacher = Pdn::new(params.network, CHANNELS, true, &mut variables(store.root()))?;
     initialise(&store, seed.derive("weights"), pytorch_default(&store))?;
     let adam = Optimiser::adam(params.weight_decay);
-    let mut hasher = KeyHasher::new(NAME, FIT_REVISION);
-    hasher
-        .field("params", params)
-        .field("weights", &backbone.digest())
-        .field("images", images.ids());
     let run = Run {
         name: NAME,
         plan: &TrainPlan::new(adam, params.learning_rate, Length::Steps(params.iterations)),
         seed: seed.derive("steps"),
-        identity: hasher.finish(),
+        identity: identity(params, backbone, images),
         ctx,
     };
     let mut order = ShuffledBatches::new(n, params.batch.min(n), true, seed.derive("order"))?;
     let trained = train(&store, &mut order, &run, |step| {
+        // The backbone sees the same grey image, so the target stays true.
         let mut rng = step.seed.derive("grey").rng();
         let mut samples = step.samples.to_vec();
         for sample in &mut samples {
@@ -110,6 +104,22 @@ pub fn distill(
         size: params.network,
         file: write_tensors(tensors)?,
         curve: trained.curve,
+    })
+}
+
+/// What a checkpoint belongs to, besides plan and seed.
+fn identity(params: &DistillParams, backbone: &Weights, images: &TrainGood<'_>) -> Key {
+    KeyHasher::new(NAME, FIT_REVISION)
+        .field("params", params)
+        .field("weights", &backbone.digest())
+        .field("images", images.ids())
+        .finish()
+}
+
+fn without_colour(image: &Image) -> Result<Image, NnError> {
+    grey(image).map_err(|e| NnError::Image {
+        index: 0,
+        source: e.into(),
     })
 }
 

@@ -2,10 +2,12 @@ use crate::model::{FittedEfficientAd, Networks, Origin};
 use crate::stages::Stages;
 use crate::teacher::teacher_tensors;
 use crate::{EfficientAdError, EfficientAdParams, NAME, distill};
-use segad_core::{FitContext, FitDetector, Seed, TrainGood};
+use segad_core::{CurvePoint, FitContext, FitDetector, Seed, TrainGood};
 use segad_nn::model::{ModelError, expect_images};
 use segad_nn::train::shuffle;
 use segad_nn::{Weights, torch_device};
+use std::collections::BTreeMap;
+use tch::Tensor;
 
 /// EfficientAD before fitting: parameters, the teacher's weights or those of the backbone that it is
 /// distilled from, and the penalty's images.
@@ -29,6 +31,7 @@ impl<'a> EfficientAd<'a> {
                     .check(distill.backbone, last)
                     .map_err(|e| EfficientAdError::Backbone(ModelError::from_weights(e)))?;
             }
+            // For its checks only: wrong weights should fail before anything is fitted.
             None => drop(teacher_tensors(params.size(), &weights)?),
         }
         Ok(Self {
@@ -54,7 +57,8 @@ impl<'a> EfficientAd<'a> {
     /// train nothing else.
     ///
     /// # Errors
-    /// [`EfficientAdError`]: no image on either side, constant images, an unreadable image, a diverged training.
+    /// [`EfficientAdError`]: no image on either side, constant images, an unreadable image, a
+    /// diverged training.
     pub fn fit_with_holdout(
         &self,
         good: &TrainGood<'_>,
@@ -65,24 +69,13 @@ impl<'a> EfficientAd<'a> {
         expect_images(NAME, "training images", good.len(), 1)?;
         expect_images(NAME, "hold-out images", holdout.len(), 1)?;
         let given = self.penalty.as_ref().map_or(0, TrainGood::len);
+        // The key of a model with a penalty contains the images, so both must agree.
         let on = self.params.penalty.is_some();
         if on != (given > 0) {
             return Err(EfficientAdError::Penalty { on, given });
         }
         tracing::debug!(images = good.len(), holdout = holdout.len(), "efficientad");
-        let (teacher, mut curve) = match self.params.derived() {
-            None => (teacher_tensors(self.params.size(), &self.weights)?, vec![]),
-            Some(params) => {
-                let seed = seed.derive("teacher");
-                let mut teacher = distill(good, params, &self.weights, seed, ctx)?;
-                // Named apart, since the training that follows counts its steps from 0 again.
-                for point in &mut teacher.curve {
-                    point.name = format!("teacher: {}", point.name);
-                }
-                let tensors = teacher_tensors(params.network, &teacher.weights()?)?;
-                (tensors, teacher.curve)
-            }
-        };
+        let (teacher, mut curve) = self.teacher(good, seed, ctx)?;
         let stages = Stages {
             detector: self,
             good,
@@ -117,6 +110,27 @@ impl<'a> EfficientAd<'a> {
             curve,
             ctx.batch,
         )
+    }
+
+    /// The teacher's tensors, and the curve of its distillation if it is distilled here.
+    fn teacher(
+        &self,
+        good: &TrainGood<'_>,
+        seed: Seed,
+        ctx: &FitContext,
+    ) -> Result<(BTreeMap<String, Tensor>, Vec<CurvePoint>), EfficientAdError> {
+        let Some(params) = self.params.derived() else {
+            let tensors = teacher_tensors(self.params.size(), &self.weights)?;
+            return Ok((tensors, vec![]));
+        };
+        let seed = seed.derive("teacher");
+        let mut teacher = distill(good, params, &self.weights, seed, ctx)?;
+        // Named apart, since the training that follows counts its steps from 0 again.
+        for point in &mut teacher.curve {
+            point.name = format!("teacher: {}", point.name);
+        }
+        let tensors = teacher_tensors(params.network, &teacher.weights()?)?;
+        Ok((tensors, teacher.curve))
     }
 }
 

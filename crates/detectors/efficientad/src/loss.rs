@@ -13,6 +13,7 @@ pub(crate) struct Losses {
 
 impl Losses {
     pub(crate) fn total(&self) -> Result<Tensor, NnError> {
+        // Unweighted, as published.
         let mut sum = self
             .hard
             .f_add(&self.autoencoder)?

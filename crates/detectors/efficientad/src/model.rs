@@ -11,13 +11,29 @@ use segad_nn::{NnError, SavedModel, autocast, torch_device};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tch::Tensor;
+use tch::nn::VarStore;
 
 const SCHEMA: u32 = 1;
 const MEAN: &str = "teacher_mean";
 const DEVIATION: &str = "teacher_deviation";
 
 /// Tensors of the three networks: `teacher.…`, `student.…`, `autoencoder.…`.
-pub(crate) struct Parts(pub BTreeMap<String, Tensor>);
+pub(crate) struct Parts(BTreeMap<String, Tensor>);
+
+impl Parts {
+    /// Of a trained student and autoencoder and of the teacher, which goes into the model too, so
+    /// that it loads without other files.
+    pub fn new(trained: &VarStore, teacher: BTreeMap<String, Tensor>) -> Self {
+        let mut parts = BTreeMap::new();
+        for (name, tensor) in trained.variables() {
+            parts.insert(name, tensor.detach());
+        }
+        for (name, tensor) in teacher {
+            parts.insert(format!("teacher.{name}"), tensor);
+        }
+        Self(parts)
+    }
+}
 
 /// The three networks, for scoring.
 pub(crate) struct Networks {
@@ -59,6 +75,7 @@ impl Networks {
     /// The two maps of a batch.
     pub fn pair(&self, x: &Tensor) -> Result<Pair, NnError> {
         tch::no_grad(|| {
+            // Differences are in f32 in any precision: they are small against the outputs.
             let (teacher, student, autoencoder) = autocast(self.device, self.precision, || {
                 Ok::<_, NnError>((
                     self.teacher.forward(x)?,
@@ -213,6 +230,7 @@ impl FittedEfficientAd {
             origin,
             scales,
         } = opened.parameters;
+        // What is left are the networks, whose names and shapes are checked as they are built.
         let parts = Parts(opened.tensors);
         let channels = Channels::new(&mean, &deviation, torch_device(device)?)?;
         let networks = Networks::new(&settings, &parts, channels, device, origin.precision)?;

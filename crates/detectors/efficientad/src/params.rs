@@ -190,6 +190,7 @@ impl Settings for EfficientAdSettings {
         let named = self.penalty.as_deref() != Some("");
         let expected = "the name of a folder or a data set, or leave it out";
         expect(named, "penalty", "\"\"", expected)?;
+        // Written out, so that a saved model and a key name the layers and all defaults.
         if self.teacher == Teacher::Distilled {
             let params = self.distill.take().unwrap_or_default().checked()?;
             self.distill = Some(params.settings().clone());

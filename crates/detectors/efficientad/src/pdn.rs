@@ -95,6 +95,7 @@ fn conv(index: usize, [input, output]: [i64; 2], kernel: i64, padding: i64) -> C
 
 /// The network as a list, with `output` channels at its end.
 fn steps(size: PdnSize, output: i64, padded: bool) -> Vec<Step> {
+    // Pooling pads wherever convolutions do, as published.
     let pool = Step::Pool(i64::from(padded));
     let convolutions = match size {
         PdnSize::Medium => vec![

@@ -44,14 +44,13 @@ impl Stages<'_> {
         let teacher = FrozenTeacher::new(self, &weights)?;
         // An image and the teacher's output for it as the network computes it, so that keeping it
         // in bf16 loses nothing.
-        let compute = |i| {
+        let count = self.good.len();
+        let ctx = self.ctx;
+        let mut cache = FrozenCache::new(count, ctx.memory, ctx.precision, self.device, |i| {
             let x = input.batch(&[load_good("training", self.good, i)?])?;
             let y = teacher.forward(&x)?;
             Ok::<_, EfficientAdError>(vec![x, y])
-        };
-        let count = self.good.len();
-        let (memory, precision) = (self.ctx.memory, self.ctx.precision);
-        let mut cache = FrozenCache::new(count, memory, precision, self.device, compute);
+        });
         let channels = self.measure(&mut cache)?;
 
         let store = VarStore::new(self.device);
@@ -63,12 +62,14 @@ impl Stages<'_> {
             plan: &self.plan(),
             seed: self.seed.derive("steps"),
             identity: self.identity(),
-            ctx: self.ctx,
+            ctx,
         };
+        // One image per step, as published.
         let mut order = ShuffledBatches::new(count, 1, false, self.seed.derive("order"))?;
         let mut penalties = self.penalties()?;
         let trained = train(&store, &mut order, &run, |step| {
             let [x, y] = into_pair(cache.batch(step.samples)?)?;
+            // The cache joins samples row by row, which loses the layout.
             let x = channels_last(&x)?;
             let jittered = self.jittered(step, &teacher, &channels)?;
             let penalty = match &mut penalties {
@@ -84,15 +85,8 @@ impl Stages<'_> {
             let losses = pupils.losses(&lesson, params.hard_quantile, Some(step.seed))?;
             Ok::<_, EfficientAdError>(losses.into_loss()?)
         })?;
-        let mut parts = BTreeMap::new();
-        for (name, tensor) in store.variables() {
-            parts.insert(name, tensor.detach());
-        }
-        for (name, tensor) in weights {
-            parts.insert(format!("teacher.{name}"), tensor);
-        }
         Ok(Trained {
-            parts: Parts(parts),
+            parts: Parts::new(&store, weights),
             channels,
             curve: trained.curve,
         })
@@ -123,11 +117,10 @@ impl Stages<'_> {
         teacher: &FrozenTeacher,
         channels: &Channels,
     ) -> Result<Option<(Tensor, Tensor)>, EfficientAdError> {
-        let images = self.detector.params.autoencoder_images;
-        let (AutoencoderImages::Jittered, [i, ..]) = (images, step.samples) else {
-            return Ok(None);
+        let image = match (self.detector.params.autoencoder_images, step.samples) {
+            (AutoencoderImages::Jittered, [i, ..]) => load_good("training", self.good, *i)?,
+            _ => return Ok(None),
         };
-        let image = load_good("training", self.good, *i)?;
         let mut rng = step.seed.derive("jitter").rng();
         let x = self.input().jittered(&image, &mut rng)?;
         let y = channels.normalise(&teacher.forward(&x)?)?;
@@ -170,13 +163,12 @@ impl Stages<'_> {
     /// too.
     fn identity(&self) -> Key {
         let penalty = self.detector.penalty.as_ref().map(|p| p.ids().to_vec());
-        let mut hasher = KeyHasher::new(NAME, FIT_REVISION);
-        hasher
+        KeyHasher::new(NAME, FIT_REVISION)
             .field("params", &self.detector.params)
             .field("weights", &self.detector.weights.digest())
             .field("images", self.good.ids())
-            .field("penalty", &penalty);
-        hasher.finish()
+            .field("penalty", &penalty)
+            .finish()
     }
 
     /// Quantiles of the hold-out.
@@ -195,6 +187,7 @@ impl Stages<'_> {
             check_cancelled(NAME, self.ctx)?;
             let x = self.input().batch(&[load_good("hold-out", holdout, i)?])?;
             let pair = networks.pair(&x)?;
+            // One image at a time: only the values are kept, not the maps.
             let (a, b) = tch::no_grad(|| combiner.values(&pair))?;
             student.extend(a);
             autoencoder.extend(b);

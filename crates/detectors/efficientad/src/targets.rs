@@ -76,6 +76,7 @@ impl Targets {
             let mut parts: Vec<Tensor> = Vec::with_capacity(features.len());
             for (feature, kernel) in features.iter().zip(&self.kernels) {
                 let part = feature.f_conv2d(kernel, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1)?;
+                // The first layer is the finer one and gives the grid.
                 let side = parts.first().map_or(part.size()[2], |p| p.size()[2]);
                 // Published: enlarge, then average. The two commute, since one works along rows and
                 // columns, the other along channels, and enlarging is cheaper on fewer channels.

@@ -54,6 +54,7 @@ impl FitDetector for FastFlow {
         let mut flows = Flows::new(params, &extractor.shapes(), device)?;
         flows.initialise(seed)?;
         let count = good.len();
+        // Image by image, so that what the budget keeps changes no bit.
         let mut cache = FrozenCache::new(count, ctx.memory, ctx.precision, device, |i| {
             Ok::<_, ModelError>(extractor.features(&[load_good("training", good, i)?])?)
         });

@@ -95,6 +95,7 @@ impl Flows {
                 default(name, shape)
             }
         })?;
+        // A block changes half of the channels: without re-ordering, always the same half.
         for (s, i) in self.blocks() {
             let mut order: Vec<i64> = (0..self.scales[s].shape[0]).collect();
             shuffle(&mut order, seed.derive(&format!("order {s} {i}")));
@@ -133,6 +134,7 @@ impl Flows {
     pub fn forward(&self, features: &[Tensor]) -> Result<Vec<(Tensor, Tensor)>, ModelError> {
         let mut outputs = Vec::with_capacity(self.scales.len());
         for (flow, x) in self.scales.iter().zip(features) {
+            // Left out of the determinant, as in anomalib: it is not invertible.
             let x = x.f_layer_norm(
                 flow.shape,
                 Some(&flow.weight),
@@ -186,6 +188,7 @@ impl Flows {
         let hidden = conv2d(first, weight, Some(bias), 1, padding, 1)?.f_relu()?;
         let (weight, bias) = &block.second;
         let a = conv2d(&hidden, weight, Some(bias), 1, padding, 1)?;
+        // f32 before the exponential, which would amplify what bf16 rounds away.
         let a = a.f_to_kind(Kind::Float)?.f_mul_scalar(AFFINE)?;
         let s = a.f_narrow(1, 0, half)?;
         let s = match self.form {

@@ -153,6 +153,7 @@ impl FittedFastFlow {
         let extractor = extractor(&settings, weights, device, origin.precision)?;
         let mut flows = Flows::new(&settings, &extractor.shapes(), extractor.device())?;
         for (name, mut variable) in flows.store.variables() {
+            // Checked first: copying would broadcast another shape.
             let value = opened.take(&name, &variable.size())?;
             tch::no_grad(|| variable.f_copy_(&value))?;
         }

@@ -124,6 +124,7 @@ impl Settings for FastFlowSettings {
                 &text,
                 "layers of an even number of channels",
             )?;
+            // A small ratio rounds down to no channel at all.
             let some = hidden_channels(tap.channels, ratio) >= 1;
             expect(some, "hidden_ratio", ratio, "at least one hidden channel")?;
         }

@@ -190,6 +190,7 @@ impl FittedPatchCore {
     /// # Errors
     /// libtorch's.
     pub fn save(&self) -> Result<SavedModel, ModelError> {
+        // The backbone's weights are large and shared by many models: a digest names them.
         let saved = Saved {
             settings: self.params.clone(),
             origin: self.origin,

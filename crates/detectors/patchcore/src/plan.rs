@@ -45,6 +45,7 @@ impl Plan {
                 budget,
             });
         }
+        // Without a projection, the patches that are kept are the unprojected ones already.
         let keep = projected.is_some() && needed + bytes(patches, dim) <= budget;
         Ok(Self {
             patches,

@@ -76,6 +76,7 @@ impl Bank {
         tch::no_grad(|| {
             let count = queries.size2()?.0;
             let step = ((BLOCK / self.len().max(1)) as i64).max(1);
+            // A view: libtorch multiplies by the transpose without copying.
             let transposed = self.rows.f_transpose(0, 1)?;
             let mut distances = Vec::new();
             let mut rows = Vec::new();

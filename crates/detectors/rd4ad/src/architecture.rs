@@ -256,6 +256,7 @@ impl Architecture {
 
     /// N×2c₃×h×w from the encoder's features, h and w half of those of the coarsest.
     pub fn embed(&self, run: &impl RunUnits, features: &[Tensor; 3]) -> Result<Tensor, NnError> {
+        // All three features come down to the size of the coarsest.
         let h1 = run.unit(self.first[1], &run.unit(self.first[0], &features[0])?)?;
         let h2 = run.unit(self.second, &features[1])?;
         let x = Tensor::f_cat(&[h1, h2, features[2].shallow_clone()], 1)?;

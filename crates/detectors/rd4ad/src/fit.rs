@@ -59,6 +59,7 @@ impl FitDetector for Rd4ad {
         seed: Seed,
         ctx: &FitContext,
     ) -> Result<FittedRd4ad, ModelError> {
+        // Batch statistics of a single image would be all that the student knows.
         expect_images(NAME, "good training images", good.len(), 2)?;
         let params = &self.params;
         let encoder = encoder(params, &self.weights, ctx.device, ctx.precision)?;
@@ -67,6 +68,7 @@ impl FitDetector for Rd4ad {
         student.initialise(seed.derive("student"))?;
 
         let count = good.len();
+        // Image by image, so that what the budget keeps changes no bit.
         let mut cache = FrozenCache::new(count, ctx.memory, ctx.precision, device, |i| {
             Ok::<_, ModelError>(encoder.features(&[load_good("training", good, i)?])?)
         });

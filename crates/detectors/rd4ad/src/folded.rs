@@ -33,6 +33,7 @@ impl Folded {
             let [a, b, c] = features
                 .each_ref()
                 .map(|f| channels_last(&f.f_to_kind(self.kind)?));
+            // Channels-last from the start, so that no convolution converts in between.
             let embedding = self.architecture.embed(self, &[a?, b?, c?])?;
             let [a, b, c] = self
                 .architecture

@@ -162,10 +162,12 @@ impl FittedRd4ad {
         let mut renamed = Vec::new();
         for (name, tensor) in state.tensors() {
             let name = own_name(name);
+            // anomalib stores the frozen encoder too; it is built from its own weights here.
             if !name.starts_with("encoder.") {
                 renamed.push((name, tensor.shallow_clone()));
             }
         }
+        // Through a file once more, which checks the values and gives the state a digest.
         let state = Weights::from_safetensors(&write_tensors(renamed)?)?;
         let required = parameters(&params, false);
         state.check_against("rd4ad", &required, &parameters(&params, true))?;

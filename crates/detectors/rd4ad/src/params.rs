@@ -131,6 +131,7 @@ impl Settings for Rd4adSettings {
         let layers = self
             .layers
             .get_or_insert_with(|| self.backbone.pyramid_taps().map(str::to_owned).to_vec());
+        // The decoder doubles the sizes layer by layer, so the encoder must have halved them.
         let mut taps = Vec::with_capacity(layers.len());
         for layer in &*layers {
             taps.push(self.backbone.tap(layer)?);

@@ -36,6 +36,7 @@ impl Student {
         let store = VarStore::new(device);
         let mut units = Vec::with_capacity(architecture.units.len());
         for unit in &architecture.units {
+            // No bias: the normalisation would take it out again.
             let conv = subpath(&store, &unit.conv);
             let norm = subpath(&store, &unit.norm);
             let channels = [unit.output];

@@ -95,8 +95,10 @@ fn defects_stand_out_where_they_are() {
     let centre = 46 * SIZE + 46;
     let (good, bad) = (maps[0].values()[centre], maps[1].values()[centre]);
     assert!(bad > 1.3 * good, "{bad} {good}");
+    // What the block alone changes: after so few steps, a border may be the largest place anyway.
+    let change = |i: usize| maps[1].values()[i] - maps[0].values()[i];
     let at = (0..SIZE * SIZE)
-        .max_by(|&a, &b| maps[1].values()[a].total_cmp(&maps[1].values()[b]))
+        .max_by(|&a, &b| change(a).total_cmp(&change(b)))
         .unwrap();
     assert!(
         (36..56).contains(&(at / SIZE)) && (36..56).contains(&(at % SIZE)),

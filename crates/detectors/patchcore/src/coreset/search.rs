@@ -54,6 +54,8 @@ impl<'a> Search<'a> {
     ) -> Result<Vec<usize>, ModelError> {
         self.list.reserve(count);
         let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
+        // A round may choose nothing, but it brings rows up to date; once the farthest of all is, it
+        // is chosen.
         while self.list.len() < count {
             let before = self.list.len();
             let (awake, bound) = self.wake(&mut order, candidates)?;
@@ -94,6 +96,7 @@ impl<'a> Search<'a> {
         for chunk in behind.chunks(CHUNK) {
             self.catch_up(chunk)?;
         }
+        // In the order of the rows, so that the first of equally far ones is met first.
         awake.sort_unstable();
         Ok((awake, bound))
     }
@@ -123,6 +126,7 @@ impl<'a> Search<'a> {
             let row = rows.row(best as usize);
             self.list.push(best as usize);
             self.chosen.extend_from_slice(row);
+            // With the factor here, a product needs no pass of its own for it.
             self.scaled.extend(row.iter().map(|v| -2.0 * v));
             far[best as usize] = 0.0;
             let now = self.list.len() as u32;
