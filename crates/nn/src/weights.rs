@@ -202,6 +202,7 @@ impl Weights {
                 unexpected,
             });
         }
+        // Shapes after names: a missing layer says more than the shapes that follow from it.
         for (name, tensor) in &self.tensors {
             let expected = &shapes[name.as_str()].shape;
             if tensor.size() != *expected {

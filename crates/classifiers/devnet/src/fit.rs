@@ -58,12 +58,11 @@ impl FitClassifier for DevNet {
         let device = torch_device(ctx.device)?;
         let network = Network::new(params, &self.weights, seed.derive("network"), device)?;
         let [from_good, from_bad] = params.shares();
-        let groups = vec![
-            (positions(&labels, Label::Good), from_good),
-            (positions(&labels, Label::Bad), from_bad),
-        ];
-        let mut batches =
-            BalancedBatches::new(groups, params.steps_per_epoch, seed.derive("batches"))?;
+        let good_images = positions(&labels, Label::Good);
+        let bad_images = positions(&labels, Label::Bad);
+        let groups = vec![(good_images, from_good), (bad_images, from_bad)];
+        let order = seed.derive("batches");
+        let mut batches = BalancedBatches::new(groups, params.steps_per_epoch, order)?;
         let side = params.image_size;
         let mut pixels = ResizedImages::new(images, side, ctx.memory);
         let preprocess = params.backbone.preprocess(side, side);

@@ -75,6 +75,7 @@ mod heads;
 mod method;
 mod model;
 mod params;
+mod pictures;
 mod score;
 
 pub use fit::Dra;

@@ -104,6 +104,7 @@ pub fn load_labelled(images: &TrainLabelled<'_>, i: usize) -> Result<Image, Mode
 /// # Errors
 /// [`ModelError::Cancelled`].
 pub fn check_cancelled(method: &str, ctx: &FitContext) -> Result<(), ModelError> {
+    // Between images, not within one: a forward pass cannot be stopped half-way.
     if ctx.cancel.is_cancelled() {
         return Err(ModelError::Cancelled {
             method: method.to_owned(),

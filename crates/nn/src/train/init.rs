@@ -28,6 +28,7 @@ pub fn initialise(
 ) -> Result<(), NnError> {
     for (name, mut variable) in store.variables() {
         let shape = variable.size();
+        // A stream per name: adding a layer does not change the others' first values.
         let value = draw(choose(&name, &shape), &shape, seed.derive(&name))?;
         tch::no_grad(|| variable.f_copy_(&value))?;
     }

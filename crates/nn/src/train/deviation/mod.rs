@@ -124,6 +124,7 @@ impl Objective {
                 let each = good.f_add(&short.f_sub(&good)?.f_mul(&targets)?)?;
                 Ok(each.f_mean(Kind::Float)?)
             }
+            // Cross-entropy is focal loss with γ = 0; a negative α weights both labels alike.
             Criterion::Bce => focal_loss(&scores, &targets, -1.0, 0.0),
             Criterion::Focal => focal_loss(&scores, &targets, -1.0, 2.0),
         }

@@ -39,6 +39,7 @@ pub fn deviation_plan(
     clip_norm: f64,
     epochs: u64,
 ) -> TrainPlan {
+    // The official code's Adam, whose weight decay joins the gradient.
     let adam = Optimiser::adam(weight_decay);
     TrainPlan {
         schedule,
