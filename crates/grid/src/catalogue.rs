@@ -170,6 +170,7 @@ impl SplitDigests {
             test.field("sample", sample)
                 .field("content", &content(&sample.id)?);
         }
+        // Holdout images decide how maps are normalised, so they belong to the detector's images.
         let detector: Vec<&TrainSplit> =
             [parts.detector].into_iter().chain(parts.holdout).collect();
         let pool = pool(parts.mapped, parts.classifier);

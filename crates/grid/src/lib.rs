@@ -41,6 +41,7 @@
 mod catalogue;
 mod error;
 mod experiment;
+mod file;
 mod layers;
 mod plan;
 mod reference;

@@ -2,6 +2,7 @@
 
 mod cell;
 mod place;
+mod statistics;
 
 pub use cell::{Cell, CellIndex, Fold, Label, RowResult, Task};
 
@@ -53,6 +54,7 @@ impl Plan {
                     ..Default::default()
                 });
                 for &seed in &seeds {
+                    // Once for all rows: a split lists every image of the class.
                     let split = catalogue.split(class, &def, seed);
                     for (each, rows) in &variants {
                         let place = Label {
@@ -74,11 +76,13 @@ impl Plan {
     /// [`Cell::needs`]. `has` says what is stored; a stored cell's inputs are not needed.
     pub fn needed(&self, has: impl Fn(CellKind, &Key) -> bool) -> Vec<CellIndex> {
         let mut wanted = vec![false; self.cells.len()];
+        // Only results are wanted for their own sake; everything else is there for what needs it.
         for result in &self.results {
             if let Ok(CellIndex(i)) = result.cell {
                 wanted[i] = true;
             }
         }
+        // Cells come after what they need, so going backwards each is settled before its inputs.
         for i in (0..self.cells.len()).rev() {
             if wanted[i] {
                 wanted[i] = !has(self.cells[i].kind, &self.cells[i].key);

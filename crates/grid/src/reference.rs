@@ -1,6 +1,6 @@
 //! The page about experiment files, made from the types that they are read into.
 
-use crate::experiment::File;
+use crate::file::File;
 use schemars::{Schema, schema_for};
 use serde_json::Value;
 

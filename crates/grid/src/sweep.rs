@@ -90,6 +90,7 @@ impl Sweep {
             points = product(&points, &self.zipped()?);
         }
         points.retain(|point| !self.exclude.iter().any(|part| matches(point, part)));
+        // After the exclusions: what is named by itself is meant.
         points.extend(self.include.iter().cloned());
         // Without any axis the product is one point that changes nothing.
         points.retain(|point| !point.is_empty());
@@ -205,6 +206,7 @@ fn make_variant(
         .cloned()
         .ok_or_else(|| format!("uses {used:?}, which is not defined"))?;
     set(&mut definition.params, parameter, value.clone())?;
+    // The name shows in columns of statistics, and the next axis extends it.
     *used = format!("{used}[{parameter}={}]", plain(value));
     definitions.insert(used.clone(), definition);
     Ok(())

@@ -97,6 +97,7 @@ impl Catalogue for Workbench {
             .entry((model.to_owned(), class.to_owned()))
             .or_insert_with(|| Ok(folder.key(model, class)?))
             .clone()?;
+        // Imported maps cannot be computed: what the store lacks is missing for good.
         let missing = (!self.store.contains(CellKind::Maps, &key)).then(|| {
             format!(
                 "the maps of {model} for {class} are not imported; `segad import maps` says why"
@@ -147,6 +148,7 @@ impl Catalogue for Workbench {
         hasher
             .field("params", &params::forest(spec)?)
             .field("monotone", &params::is_monotone(spec)?)
+            // Two versions of XGBoost may grow different trees from the same parameters.
             .field("library", &segad_forest::library_version().to_string());
         let forest = Checked {
             key: hasher.finish(),
@@ -175,6 +177,7 @@ impl Catalogue for Workbench {
         let index = self.index(class)?;
         let kind: Protocol = protocol.kind.parse()?;
         let mut table = protocol.params.clone();
+        // Not a parameter of the protocol: it only says that defects are generated, not how.
         let defects = match table.remove("defects") {
             None => None,
             Some(Value::Table(table)) => Some(table),
@@ -185,6 +188,7 @@ impl Catalogue for Workbench {
         let mut mapped = kind.pool(&index, &split, &params)?;
         if split.forest_generated > 0 {
             let generated = self.generate(defects.as_ref(), &split.forest, seed)?;
+            // Detectors map generated images like real ones.
             mapped.extend(generated.iter().map(|s| s.id.clone()));
             let all = [split.forest.samples(), &generated].concat();
             split.forest = TrainSplit::new(all)?;

@@ -123,6 +123,7 @@ impl Past {
         for &kind in kinds {
             for meta in store.sample(kind, SAMPLE)? {
                 let recorded = Record::of(&meta);
+                // Written by a program that kept no such record.
                 let Some(task) = recorded.task else { continue };
                 let seconds = recorded.seconds;
                 let memory = recorded.peak_memory_mib;

@@ -1,13 +1,9 @@
 //! The cells of one row at one class, protocol and seed, and their keys.
 
 use super::{Builder, Cell, CellIndex, Fold, Label, Task};
-use crate::{
-    Checked, CheckedClassifier, CheckedForest, DetectorDef, Fault, GScores, Head, Row,
-    SegmentCells, Split,
-};
+use crate::{CheckedClassifier, CheckedForest, DetectorDef, Fault, GScores, Head, Row, Split};
 use segad_core::{CellKind, Key, KeyHasher};
 use std::sync::Arc;
-use toml::Value;
 
 /// A [`Builder`] at one class, protocol and seed.
 pub(super) struct Place<'b, 'a> {
@@ -18,13 +14,13 @@ pub(super) struct Place<'b, 'a> {
 }
 
 /// A cell that the plan may have already.
-struct Wanted {
-    what: String,
-    kind: CellKind,
-    key: Key,
-    task: Task,
-    needs: Vec<CellIndex>,
-    missing: Option<String>,
+pub(super) struct Wanted {
+    pub(super) what: String,
+    pub(super) kind: CellKind,
+    pub(super) key: Key,
+    pub(super) task: Task,
+    pub(super) needs: Vec<CellIndex>,
+    pub(super) missing: Option<String>,
 }
 
 /// A fitted classifier and what it takes to score with it.
@@ -35,7 +31,7 @@ struct FittedClassifier {
 }
 
 impl Place<'_, '_> {
-    fn add(&mut self, wanted: Wanted) -> CellIndex {
+    pub(super) fn add(&mut self, wanted: Wanted) -> CellIndex {
         let known = (wanted.kind, wanted.key);
         if let Some(&id) = self.builder.known.get(&known) {
             return id;
@@ -57,11 +53,11 @@ impl Place<'_, '_> {
         id
     }
 
-    fn key(&self, id: CellIndex) -> Key {
+    pub(super) fn key(&self, id: CellIndex) -> Key {
         self.builder.plan.cells[id.0].key
     }
 
-    fn keys(&self, ids: &[CellIndex]) -> Vec<Key> {
+    pub(super) fn keys(&self, ids: &[CellIndex]) -> Vec<Key> {
         ids.iter().map(|&id| self.key(id)).collect()
     }
 
@@ -95,10 +91,11 @@ impl Place<'_, '_> {
         }))
     }
 
-    fn maps(&mut self, name: &str) -> Result<CellIndex, Fault> {
+    pub(super) fn maps(&mut self, name: &str) -> Result<CellIndex, Fault> {
         let (def, checked) = self.builder.detectors[name].clone();
         let checked = checked?;
         let catalogue = self.builder.catalogue;
+        // Imported maps are stored under a key of their own content, not of a fit.
         if let Some(outside) = catalogue.imported(&def.kind, &def.params, &self.label.class)? {
             return Ok(self.add(Wanted {
                 what: name.to_owned(),
@@ -113,6 +110,7 @@ impl Place<'_, '_> {
         hasher
             .field("detector", &checked.key)
             .field("images", &self.split.digests.detector)
+            // Not the experiment's seed: protocols may fit the detectors once for all seeds.
             .field("seed", &self.split.detector_seed);
         let fit = self.add(Wanted {
             what: name.to_owned(),
@@ -162,6 +160,7 @@ impl Place<'_, '_> {
     ) -> Result<FittedClassifier, Fault> {
         let (def, checked) = self.builder.classifiers[name].clone();
         let CheckedClassifier { whole, embedding } = checked?;
+        // By the network alone, so that classifiers, folds and seeds share the features.
         let embed = embedding.map(|features| {
             let mut hasher = KeyHasher::new("embed", 1);
             hasher
@@ -184,6 +183,7 @@ impl Place<'_, '_> {
             .field("images", &self.split.digests.classifier)
             .field("seed", &self.split.seed);
         let mut what = name.to_owned();
+        // Only where there is a fold: a fit on all images has the same key with and without.
         if let Some(Fold { index, of }) = fold {
             hasher
                 .field("fold", &index)
@@ -256,6 +256,7 @@ impl Place<'_, '_> {
             .field("features", &features.map(|id| self.key(id)))
             .field("classify", &classify.map(|id| self.key(id)))
             .field("seed", &self.split.seed);
+        // Left out where there is none, so that older keys stay as they are.
         if let Some(id) = out_of_fold {
             hasher.field("out_of_fold", &self.key(id));
         }
@@ -276,131 +277,5 @@ impl Place<'_, '_> {
             needs: needs.into_iter().flatten().collect(),
             missing: checked.missing,
         }))
-    }
-
-    /// Statistics of each detector are a cell of their own, so that rows with other sets of
-    /// detectors share them.
-    fn features(&mut self, row: &Row) -> Result<CellIndex, Fault> {
-        let mut maps = Vec::with_capacity(row.detectors.len());
-        for detector in &row.detectors {
-            maps.push(self.maps(detector)?);
-        }
-        let catalogue = self.builder.catalogue;
-        let cells = catalogue
-            .segment_cells(row.segments.as_ref(), &self.label.class)
-            .map_err(|fault| fault.at("segments"))?;
-        let labels = cells.map(|cells| self.labels(cells, &maps, row));
-        let mut parts = Vec::with_capacity(maps.len());
-        for (detector, maps) in row.detectors.iter().zip(maps) {
-            parts.push(self.features_of(row, detector, maps, labels)?);
-        }
-        if let [only] = parts[..] {
-            return Ok(only);
-        }
-        let mut hasher = KeyHasher::new("joined-features", 1);
-        hasher.field("parts", &self.keys(&parts));
-        let detectors = row.detectors.join("+");
-        Ok(self.add(Wanted {
-            what: format!("{detectors} · {}", plain(row.segments.as_ref())),
-            kind: CellKind::Features,
-            key: hasher.finish(),
-            needs: parts.clone(),
-            task: Task::JoinFeatures { parts },
-            missing: None,
-        }))
-    }
-
-    /// The statistics of one detector.
-    fn features_of(
-        &mut self,
-        row: &Row,
-        detector: &str,
-        maps: CellIndex,
-        labels: Option<CellIndex>,
-    ) -> Result<CellIndex, Fault> {
-        let segments = match labels {
-            Some(id) => Checked {
-                key: self.key(id),
-                missing: None,
-            },
-            None => self
-                .builder
-                .segments(row.segments.as_ref(), &self.label.class)?,
-        };
-        let features = self.builder.statistics(&row.features)?;
-        let mut hasher = KeyHasher::new("features", 1);
-        hasher
-            .field("maps", &[self.key(maps)][..])
-            .field("detectors", &vec![detector.to_owned()])
-            .field("segments", &segments.key)
-            .field("features", &features.key);
-        Ok(self.add(Wanted {
-            what: format!("{detector} · {}", plain(row.segments.as_ref())),
-            kind: CellKind::Features,
-            key: hasher.finish(),
-            task: Task::Features {
-                maps,
-                detector: detector.to_owned(),
-                segments: row.segments.clone(),
-                labels,
-                features: row.features.clone(),
-            },
-            needs: [maps].into_iter().chain(labels).collect(),
-            missing: segments.missing.or(features.missing),
-        }))
-    }
-
-    /// The cell that holds the label maps of a row whose segments are made in cells.
-    fn labels(&mut self, cells: SegmentCells, maps: &[CellIndex], row: &Row) -> CellIndex {
-        // Segments made in cells are never the data set's own, so the row names them.
-        let segments = row
-            .segments
-            .clone()
-            .unwrap_or_else(|| Value::String(String::new()));
-        let what = format!("segments {}", plain(row.segments.as_ref()));
-        let read = if cells.maps { maps } else { &[] };
-        let fit = cells.fitted.then(|| {
-            let mut hasher = KeyHasher::new("fit-segments", 1);
-            hasher
-                .field("segments", &cells.checked.key)
-                .field("maps", &self.keys(read))
-                .field("images", &self.split.digests.forest_good)
-                .field("seed", &self.split.detector_seed);
-            self.add(Wanted {
-                what: what.clone(),
-                kind: CellKind::Fit,
-                key: hasher.finish(),
-                task: Task::FitSegments {
-                    maps: read.to_vec(),
-                    segments: segments.clone(),
-                },
-                needs: read.to_vec(),
-                missing: cells.checked.missing.clone(),
-            })
-        });
-        if let (Some(fit), false) = (fit, cells.per_image) {
-            return fit;
-        }
-        let mut hasher = KeyHasher::new("label-maps", 1);
-        hasher
-            .field("segments", &cells.checked.key)
-            .field("fit", &fit.map(|id| self.key(id)))
-            .field("images", &self.split.digests.mapped);
-        self.add(Wanted {
-            what,
-            kind: CellKind::Maps,
-            key: hasher.finish(),
-            task: Task::LabelMaps { fit, segments },
-            needs: fit.into_iter().collect(),
-            missing: cells.checked.missing,
-        })
-    }
-}
-
-fn plain(segments: Option<&Value>) -> String {
-    match segments {
-        None => "default segments".to_owned(),
-        Some(Value::String(name)) => name.clone(),
-        Some(other) => other.to_string(),
     }
 }

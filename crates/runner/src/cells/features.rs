@@ -40,6 +40,7 @@ pub(super) fn run(
     for start in (0..reader.len()).step_by(BATCH) {
         at.check_cancelled()?;
         let records = reader.range(start..reader.len().min(start + BATCH))?;
+        // One label map for all images is indexed once.
         let own: Vec<SegmentIndex> = match &shared {
             Some(_) => Vec::new(),
             None => (records.par_iter())

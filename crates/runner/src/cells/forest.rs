@@ -1,10 +1,9 @@
-use super::At;
-use segad_core::{BoxError, FeatureTable, ImageId, Label, TrainSplit};
+use super::{At, rows_by_id, scores_by_id};
+use segad_core::{BoxError, FeatureTable, Label, Sample, TrainSplit};
 use segad_forest::Forest;
 use segad_grid::CellIndex;
 use segad_methods::columns;
 use segad_store::Draft;
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use toml::Value;
 
@@ -34,9 +33,12 @@ pub(super) fn run(
         .map(|s| s.label)
         .collect();
     let monotone = crate::params::monotone(forest, table.names());
+    // One thread each: forests run side by side, and the order of sums must not depend on how
+    // many threads there are.
     let one = NonZeroUsize::MIN;
     let seed = at.cell.split.seed;
     let model = Forest::fit(&params, &train, &labels, &monotone, seed, one)?;
+    // Every image, not only the test: other rows and protocols share this cell.
     let margins = model.margins(&table)?;
     let draft = at.draft()?;
     draft.write("forest.bin", &model.to_bytes()?)?;
@@ -74,21 +76,12 @@ pub(crate) fn with_scores(
     column: &str,
     scores: &FeatureTable,
 ) -> Result<FeatureTable, BoxError> {
-    let of: HashMap<&ImageId, f32> = scores
-        .ids()
-        .iter()
-        .zip(scores.values())
-        .map(|(id, &v)| (id, v))
-        .collect();
-    let values = features
-        .ids()
-        .iter()
-        .map(|id| {
-            of.get(id)
-                .copied()
-                .ok_or_else(|| format!("{id} has no classifier score").into())
-        })
-        .collect::<Result<Vec<f32>, BoxError>>()?;
+    let by_id = scores_by_id(scores);
+    let mut values = Vec::with_capacity(features.rows());
+    for id in features.ids() {
+        let score = by_id.get(id);
+        values.push(*score.ok_or_else(|| format!("{id} has no classifier score"))?);
+    }
     Ok(features.with_column(column, &values)?)
 }
 
@@ -104,15 +97,10 @@ fn with_honest_scores(
     train: &FeatureTable,
     honest: &FeatureTable,
 ) -> Result<FeatureTable, BoxError> {
-    let of: HashMap<&ImageId, f32> = honest
-        .ids()
-        .iter()
-        .zip(honest.values())
-        .map(|(id, &v)| (id, v))
-        .collect();
+    let by_id = scores_by_id(honest);
     let mut values = train.values().to_vec();
     for (row, id) in values.chunks_exact_mut(train.columns()).zip(train.ids()) {
-        if let (Some(last), Some(score)) = (row.last_mut(), of.get(id)) {
+        if let (Some(last), Some(score)) = (row.last_mut(), by_id.get(id)) {
             *last = *score;
         }
     }
@@ -125,23 +113,19 @@ fn with_honest_scores(
 
 /// Positions of the training images, in the order of the split.
 fn training_rows(table: &FeatureTable, train: &TrainSplit) -> Result<Vec<usize>, BoxError> {
-    let row: HashMap<&ImageId, usize> = table
-        .ids()
-        .iter()
-        .enumerate()
-        .map(|(i, id)| (id, i))
-        .collect();
-    let position = |s: &segad_core::Sample| {
-        row.get(&s.id)
-            .copied()
-            .ok_or_else(|| format!("{} trains the forest but has no map", s.id).into())
-    };
-    train.samples().iter().map(position).collect()
+    let by_id = rows_by_id(table);
+    let mut rows = Vec::with_capacity(train.samples().len());
+    for Sample { id, .. } in train.samples() {
+        let row = by_id.get(id);
+        rows.push(*row.ok_or_else(|| format!("{id} trains the forest but has no map"))?);
+    }
+    Ok(rows)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use segad_core::ImageId;
 
     #[test]
     fn honest_scores_take_the_place_of_others_by_name() {

@@ -38,6 +38,7 @@ pub(super) fn run(at: &At<'_>, fit: CellIndex, def: &DetectorDef) -> Result<Draf
             .map(|id| loader.load(id))
             .collect::<Result<Vec<Image>, BoxError>>()?;
         for (id, map) in ids.iter().zip(detector.maps(&images)?) {
+            // The first map tells the size that the file is made for.
             let writer = match &mut writer {
                 Some(writer) => writer,
                 None => {

@@ -66,17 +66,14 @@ impl At<'_> {
         self.bench.fit_context(&self.cell.key, self.cancel)
     }
 
-    /// The table of an `embed` cell.
+    /// The table of an `embed` or `features` cell.
     pub(crate) fn features(
         &self,
-        embed: Option<CellIndex>,
+        cell: Option<CellIndex>,
     ) -> Result<Option<FeatureTable>, BoxError> {
-        let read = |id| -> Result<FeatureTable, BoxError> {
-            Ok(segad_store::read_features(
-                &self.input(id)?.path("features.parquet")?,
-            )?)
-        };
-        embed.map(read).transpose()
+        let Some(id) = cell else { return Ok(None) };
+        let path = self.input(id)?.path("features.parquet")?;
+        Ok(Some(segad_store::read_features(&path)?))
     }
 
     /// The fold of each of the classifier's training images.
@@ -97,20 +94,29 @@ fn saved_model(entry: &Entry) -> Result<SavedModel, BoxError> {
     })
 }
 
+/// The row of each image.
+pub(crate) fn rows_by_id(table: &FeatureTable) -> HashMap<&ImageId, usize> {
+    table.ids().iter().zip(0..).collect()
+}
+
+/// The score of each image, of a table with one column.
+fn scores_by_id(table: &FeatureTable) -> HashMap<&ImageId, f32> {
+    let scores = table.values().iter().copied();
+    table.ids().iter().zip(scores).collect()
+}
+
 /// The rows of these images, in their order.
 fn select(table: &FeatureTable, ids: &[ImageId]) -> Result<FeatureTable, BoxError> {
-    let row: HashMap<&ImageId, usize> = table
-        .ids()
-        .iter()
-        .enumerate()
-        .map(|(i, id)| (id, i))
-        .collect();
-    let position = |id: &ImageId| {
-        row.get(id)
-            .copied()
-            .ok_or_else(|| format!("{id} has no features"))
-    };
-    Ok(table.select_rows(&ids.iter().map(position).collect::<Result<Vec<_>, _>>()?))
+    let by_id = rows_by_id(table);
+    let mut rows = Vec::with_capacity(ids.len());
+    for id in ids {
+        rows.push(
+            *by_id
+                .get(id)
+                .ok_or_else(|| format!("{id} has no features"))?,
+        );
+    }
+    Ok(table.select_rows(&rows))
 }
 
 impl Execute for Workbench {
@@ -160,11 +166,8 @@ impl Execute for Workbench {
             }
             Task::TestScores { source, head } => scores::run(&at, *source, *head),
         };
-        let publish = |draft: Draft| -> Result<(), BoxError> {
-            draft.commit(serde_json::to_value(record(&at, watch.seconds()))?)?;
-            Ok(())
-        };
-        done.and_then(publish)?;
+        let draft = done?;
+        draft.commit(serde_json::to_value(record(&at, watch.seconds()))?)?;
         let checkpoints = self.checkpoints(&cell.key);
         if checkpoints.exists() {
             // The stored model has taken their place. What cannot be removed only takes space.

@@ -1,42 +1,41 @@
-use super::At;
+use super::{At, scores_by_id};
 use segad_core::{BoxError, FeatureTable, ImageId};
 use segad_grid::{CellIndex, Head};
 use segad_store::{Draft, MapsReader};
 use std::collections::HashMap;
 
+/// Maps that are in memory at a time.
+const BATCH: usize = 50;
+
 /// Scores of the test images, in the order of the test split.
 pub(super) fn run(at: &At<'_>, source: CellIndex, head: Head) -> Result<Draft, BoxError> {
     let entry = at.input(source)?;
-    let of: HashMap<ImageId, f32> = match head {
+    let scores = match head {
         Head::Max => {
             let reader = MapsReader::open(&entry.path("maps.parquet")?)?;
-            reader
-                .iter(50)
-                .map(|r| r.map(|r| (r.id, r.map.max())))
-                .collect::<Result<_, _>>()?
+            let mut maxima = HashMap::new();
+            for record in reader.iter(BATCH) {
+                let record = record?;
+                maxima.insert(record.id, record.map.max());
+            }
+            of_test(at, |id| maxima.get(id).copied())?
         }
         Head::Forest | Head::Classifier => {
-            let scores = segad_store::read_features(&entry.path("scores.parquet")?)?;
-            scores
-                .ids()
-                .iter()
-                .cloned()
-                .zip(scores.values().iter().copied())
-                .collect()
+            let table = segad_store::read_features(&entry.path("scores.parquet")?)?;
+            let scores = scores_by_id(&table);
+            of_test(at, |id| scores.get(id).copied())?
         }
     };
-    let ids = at.cell.split.test.ids();
-    let score = |id: &ImageId| {
-        of.get(id)
-            .copied()
-            .ok_or_else(|| format!("{id} is tested but has no score"))
-    };
-    let scores = ids
-        .iter()
-        .map(score)
-        .collect::<Result<Vec<f32>, String>>()?;
     let draft = at.draft()?;
-    let table = FeatureTable::new(vec!["score".to_owned()], ids, scores)?;
+    let table = FeatureTable::new(vec!["score".to_owned()], at.cell.split.test.ids(), scores)?;
     segad_store::write_features(&draft.path("scores.parquet")?, &table)?;
     Ok(draft)
+}
+
+fn of_test(at: &At<'_>, score: impl Fn(&ImageId) -> Option<f32>) -> Result<Vec<f32>, BoxError> {
+    let mut scores = Vec::new();
+    for id in at.cell.split.test.ids() {
+        scores.push(score(&id).ok_or_else(|| format!("{id} is tested but has no score"))?);
+    }
+    Ok(scores)
 }

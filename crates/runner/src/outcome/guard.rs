@@ -2,13 +2,14 @@
 //! the test.
 
 use super::columns::{Columns, parts};
+use crate::cells::rows_by_id;
 use crate::generated::GROUP;
 use crate::workbench::Workbench;
 use segad_core::{BoxError, FeatureTable, ImageId, Label};
 use segad_defects::Guard;
-use segad_grid::{Cell, CellIndex, Experiment, Plan, Task};
-use segad_report::Note;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use segad_grid::{Cell, CellIndex, Experiment, Plan, Split, Task};
+use segad_report::{Note, fixed};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What there is to say about generated defects.
 #[derive(Default)]
@@ -29,7 +30,7 @@ struct Seen {
 }
 
 /// Compares the statistics of generated images with those of real ones that the test holds. Nothing
-/// is fitted here: what comes out is only said.
+/// is fitted here: the outcome is only reported.
 pub(super) fn check(
     experiment: &Experiment,
     plan: &Plan,
@@ -42,74 +43,29 @@ pub(super) fn check(
         let Some((forest, features)) = behind(plan, id) else {
             continue;
         };
-        if forest
-            .split
-            .forest
-            .samples()
-            .iter()
-            .all(|s| s.group != GROUP)
-        {
+        let samples = forest.split.forest.samples().iter();
+        let generated: Vec<&ImageId> = samples
+            .filter(|s| s.group == GROUP)
+            .map(|s| &s.id)
+            .collect();
+        if generated.is_empty() {
             continue;
         }
         let Some(entry) = bench.store.entry(features.kind, &features.key)? else {
             continue;
         };
         let table = segad_store::read_features(&entry.path("features.parquet")?)?;
-        let generated: Vec<&ImageId> = forest
-            .split
-            .forest
-            .samples()
-            .iter()
-            .filter(|s| s.group == GROUP)
-            .map(|s| &s.id)
-            .collect();
-        let real = |label: Label| -> Vec<&ImageId> {
-            let own = forest
-                .split
-                .test
-                .samples()
-                .iter()
-                .filter(|s| s.label == label && forest.split.is_headline(s));
-            own.map(|s| &s.id).collect()
-        };
-        let generated = rows(&table, &generated);
-        let bad = Guard::new(table.names(), &generated, &rows(&table, &real(Label::Bad)))?;
-        let good = Guard::new(table.names(), &generated, &rows(&table, &real(Label::Good)))?;
-        let seen = seen
-            .entry((result.row, columns.heading(result)))
-            .or_default();
-        seen.bad.extend(bad.mean(|_| true));
-        seen.good.extend(good.mean(|_| true));
-        let detectors: BTreeSet<String> = table.names().iter().map(|n| parts(n).1).collect();
-        for detector in detectors {
-            let mean = bad.mean(|n| parts(n).1 == detector);
-            seen.detectors.entry(detector).or_default().extend(mean);
-        }
-        seen.warnings.extend(bad.warning());
+        let place = (result.row, columns.heading(result));
+        seen.entry(place)
+            .or_default()
+            .add(&table, &generated, &forest.split)?;
     }
     let mut findings = Findings::default();
     let mut paragraphs = Vec::new();
     for ((row, class), seen) in seen {
-        let (row, n) = (&experiment.rows[row].name, seen.bad.len());
-        let apart: Vec<String> = seen
-            .detectors
-            .iter()
-            .map(|(d, v)| format!("{d} {}", segad_report::fixed(mean(v), 2)))
-            .collect();
-        let text = format!(
-            "{row}, {class}: over {n} seeds the statistics of generated images are {} from those of real bad images of the test \
-             on average (Kolmogorov–Smirnov distance; {}), and {} from those of good ones.",
-            segad_report::fixed(mean(&seen.bad), 2),
-            apart.join(", "),
-            segad_report::fixed(mean(&seen.good), 2)
-        );
-        if let Some(first) = seen.warnings.first() {
-            findings.warnings.push(format!(
-                "{row}, {class}, {} of {n} seeds: {first}",
-                seen.warnings.len()
-            ));
-        }
-        paragraphs.push(text);
+        let place = format!("{}, {class}", experiment.rows[row].name);
+        paragraphs.push(seen.sentence(&place));
+        findings.warnings.extend(seen.warning(&place));
     }
     paragraphs.extend(findings.warnings.iter().map(|w| format!("Warning: {w}.")));
     if !paragraphs.is_empty() {
@@ -119,6 +75,63 @@ pub(super) fn check(
         });
     }
     Ok(findings)
+}
+
+impl Seen {
+    /// Adds the distances of one seed.
+    fn add(
+        &mut self,
+        table: &FeatureTable,
+        generated: &[&ImageId],
+        split: &Split,
+    ) -> Result<(), BoxError> {
+        let generated = rows(table, generated);
+        let bad = rows(table, &tested(split, Label::Bad));
+        let good = rows(table, &tested(split, Label::Good));
+        let bad = Guard::new(table.names(), &generated, &bad)?;
+        let good = Guard::new(table.names(), &generated, &good)?;
+        self.bad.extend(bad.mean(|_| true));
+        self.good.extend(good.mean(|_| true));
+        let detectors: BTreeSet<String> = table.names().iter().map(|n| parts(n).1).collect();
+        for detector in detectors {
+            let mean = bad.mean(|n| parts(n).1 == detector);
+            self.detectors.entry(detector).or_default().extend(mean);
+        }
+        self.warnings.extend(bad.warning());
+        Ok(())
+    }
+
+    fn sentence(&self, place: &str) -> String {
+        let by_detector: Vec<String> = self
+            .detectors
+            .iter()
+            .map(|(detector, values)| format!("{detector} {}", fixed(mean(values), 2)))
+            .collect();
+        format!(
+            "{place}: over {} seeds the statistics of generated images are {} from those of real \
+             bad images of the test on average (Kolmogorov–Smirnov distance; {}), and {} from \
+             those of good ones.",
+            self.bad.len(),
+            fixed(mean(&self.bad), 2),
+            by_detector.join(", "),
+            fixed(mean(&self.good), 2)
+        )
+    }
+
+    fn warning(&self, place: &str) -> Option<String> {
+        let first = self.warnings.first()?;
+        let (warned, seeds) = (self.warnings.len(), self.bad.len());
+        Some(format!("{place}, {warned} of {seeds} seeds: {first}"))
+    }
+}
+
+/// The real images of this label that the headline metrics count.
+fn tested(split: &Split, label: Label) -> Vec<&ImageId> {
+    let samples = split.test.samples().iter();
+    samples
+        .filter(|s| s.label == label && split.is_headline(s))
+        .map(|s| &s.id)
+        .collect()
 }
 
 /// The forest cell behind test scores, and its statistics.
@@ -137,15 +150,11 @@ fn behind(plan: &Plan, scores: CellIndex) -> Option<(&Cell, &Cell)> {
     Some((forest, &plan.cells[features.0]))
 }
 
+/// Values of these images, row after row.
 fn rows(table: &FeatureTable, ids: &[&ImageId]) -> Vec<f32> {
-    let at: HashMap<&ImageId, usize> = table
-        .ids()
-        .iter()
-        .enumerate()
-        .map(|(i, id)| (id, i))
-        .collect();
+    let by_id = rows_by_id(table);
     ids.iter()
-        .filter_map(|id| at.get(id))
+        .filter_map(|id| by_id.get(id))
         .flat_map(|&i| table.row(i).iter().copied())
         .collect()
 }

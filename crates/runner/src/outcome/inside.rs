@@ -2,6 +2,7 @@
 //! which statistics the forest uses.
 
 use super::columns::parts;
+use crate::cells::rows_by_id;
 use crate::error::RunnerError;
 use crate::generated::GROUP;
 use crate::labels::Labels;
@@ -37,14 +38,8 @@ impl<'a> Inside<'a> {
         bench: &Workbench,
         scores: CellIndex,
     ) -> Result<Self, BoxError> {
-        let stored = |id: CellIndex| -> Result<Entry, BoxError> {
-            let cell = &plan.cells[id.0];
-            let entry = bench.store.entry(cell.kind, &cell.key)?;
-            Ok(entry.ok_or_else(|| RunnerError::Gone(cell.to_string()))?)
-        };
-        let wrong = || BoxError::from("a row with a forest has no forest cell");
         let Task::TestScores { source, .. } = &plan.cells[scores.0].task else {
-            return Err(wrong());
+            return Err(no_forest());
         };
         let cell = &plan.cells[source.0];
         let Task::Forest {
@@ -54,52 +49,20 @@ impl<'a> Inside<'a> {
             ..
         } = &cell.task
         else {
-            return Err(wrong());
+            return Err(no_forest());
         };
-        let parts = match &plan.cells[features.0].task {
-            Task::JoinFeatures { parts } => parts.as_slice(),
-            _ => std::slice::from_ref(features),
-        };
-        let forest = Forest::from_bytes(&stored(*source)?.read("forest.bin")?)?;
-        let mut table = segad_store::read_features(&stored(*features)?.path("features.parquet")?)?;
+        let forest = Forest::from_bytes(&stored(plan, bench, *source)?.read("forest.bin")?)?;
+        let entry = stored(plan, bench, *features)?;
+        let mut table = segad_store::read_features(&entry.path("features.parquet")?)?;
         if let (Some(id), Some(name)) = (classify, classifier) {
-            let scores = segad_store::read_features(&stored(*id)?.path("scores.parquet")?)?;
+            let entry = stored(plan, bench, *id)?;
+            let scores = segad_store::read_features(&entry.path("scores.parquet")?)?;
             let column = FeatureName::Classifier {
                 classifier: name.clone(),
-            }
-            .to_string();
-            table = crate::cells::with_scores(&table, &column, &scores)?;
-        }
-        let mut readers = Vec::with_capacity(parts.len());
-        let mut labels = None;
-        for part in parts {
-            let Task::Features {
-                maps,
-                detector,
-                segments,
-                labels: made,
-                ..
-            } = &plan.cells[part.0].task
-            else {
-                return Err(wrong());
             };
-            let reader = MapsReader::open(&stored(*maps)?.path("maps.parquet")?)?;
-            if labels.is_none() {
-                // The detectors of a row share its segments.
-                let size = (reader.height(), reader.width());
-                let class = &cell.label.class;
-                labels = Some(Labels::open(
-                    bench,
-                    plan,
-                    *made,
-                    segments.as_ref(),
-                    class,
-                    size,
-                )?);
-            }
-            readers.push((detector.clone(), reader));
+            table = crate::cells::with_scores(&table, &column.to_string(), &scores)?;
         }
-        let labels = labels.ok_or_else(wrong)?;
+        let (readers, labels) = maps_and_labels(plan, bench, *features)?;
         Ok(Self {
             cell,
             forest,
@@ -140,6 +103,7 @@ impl<'a> Inside<'a> {
         // One scale for all heat maps, so that they can be compared.
         let mut scale: BTreeMap<&str, (f32, f32)> = BTreeMap::new();
         for (name, reader) in &self.readers {
+            // A sample gives the scale as well as all maps would, and is read much sooner.
             for record in reader.iter(50).take(200) {
                 let map = record?.map;
                 let low = map.values().iter().copied().fold(f32::INFINITY, f32::min);
@@ -174,14 +138,12 @@ impl<'a> Inside<'a> {
         id: &ImageId,
         scale: &BTreeMap<&str, (f32, f32)>,
     ) -> Result<Vec<(String, Vec<u8>)>, BoxError> {
-        let first = &self.readers[0].1;
-        let (height, width) = (first.height(), first.width());
         let labels = self.labels.of(bench, id)?;
         let mut pictures = Vec::new();
         let mut small = None;
         if bench.source.maps().is_none() {
             let image = bench.loader().load(id)?;
-            let image = segad_imaging::resize_bilinear(&image, height, width)?;
+            let image = segad_imaging::resize_bilinear(&image, labels.height(), labels.width())?;
             let outlined = segad_imaging::outline(&image, &labels, [255, 255, 255])?;
             pictures.push(("image".to_owned(), segad_imaging::encode_png(&outlined)?));
             small = Some(image);
@@ -230,63 +192,109 @@ impl<'a> Inside<'a> {
     /// How far each statistic of the test images is from that of the images that trained the
     /// forest.
     pub(super) fn drift(&self, row: &str, class: &str) -> Result<Vec<FeatureDrift>, BoxError> {
-        let at: BTreeMap<&ImageId, usize> = self
-            .table
-            .ids()
-            .iter()
-            .enumerate()
-            .map(|(i, id)| (id, i))
-            .collect();
         let split = &self.cell.split;
-        let rows = |samples: &[Sample], label: Label| -> Vec<usize> {
-            let own = samples
-                .iter()
-                .filter(|s| s.label == label && (split.is_headline(s) || s.group == GROUP));
-            own.filter_map(|s| at.get(&s.id).copied()).collect()
-        };
         let mut drifts = Vec::new();
         for label in [Label::Good, Label::Bad] {
-            let (train, test) = (
-                rows(split.forest.samples(), label),
-                rows(split.test.samples(), label),
-            );
-            for (j, name) in self.table.names().iter().enumerate() {
-                let values = |rows: &[usize]| -> Vec<f64> {
-                    rows.iter()
-                        .map(|&i| f64::from(self.table.row(i)[j]))
-                        .filter(|v| v.is_finite())
-                        .collect()
-                };
-                let (train, test) = (values(&train), values(&test));
+            let train = self.rows(split.forest.samples(), label);
+            let test = self.rows(split.test.samples(), label);
+            for (column, name) in self.table.names().iter().enumerate() {
+                let train = self.finite(&train, column);
+                let test = self.finite(&test, column);
                 if train.is_empty() || test.is_empty() {
                     continue;
                 }
+                let psi = segad_metrics::population_stability(&train, &test, PSI_BINS)?;
                 drifts.push(FeatureDrift {
                     row: row.to_owned(),
                     class: class.to_owned(),
                     feature: name.clone(),
                     label,
                     ks: segad_metrics::kolmogorov_smirnov(&train, &test)?.distance,
-                    psi: Some(segad_metrics::population_stability(
-                        &train, &test, PSI_BINS,
-                    )?),
+                    psi: Some(psi),
                 });
             }
         }
         Ok(drifts)
     }
 
+    /// Rows of the table of images with this label; generated defects count as bad images do.
+    fn rows(&self, samples: &[Sample], label: Label) -> Vec<usize> {
+        let by_id = rows_by_id(&self.table);
+        let split = &self.cell.split;
+        samples
+            .iter()
+            .filter(|s| s.label == label && (split.is_headline(s) || s.group == GROUP))
+            .filter_map(|s| by_id.get(&s.id).copied())
+            .collect()
+    }
+
+    /// The values of a column; skewness and kurtosis of a constant map are missing.
+    fn finite(&self, rows: &[usize], column: usize) -> Vec<f64> {
+        let values = rows.iter().map(|&i| f64::from(self.table.row(i)[column]));
+        values.filter(|v| v.is_finite()).collect()
+    }
+
     pub(super) fn importance(&self, row: &str) -> Vec<Importance> {
-        let one = |i: segad_forest::Importance| {
-            let (segment, detector, statistic) = parts(&i.column);
-            Importance {
+        let mut found = Vec::new();
+        for importance in self.forest.importance() {
+            let (segment, detector, statistic) = parts(&importance.column);
+            found.push(Importance {
                 row: row.to_owned(),
                 segment,
                 detector,
                 statistic,
-                gain: i.total_gain,
-            }
-        };
-        self.forest.importance().into_iter().map(one).collect()
+                gain: importance.total_gain,
+            });
+        }
+        found
     }
+}
+
+fn no_forest() -> BoxError {
+    "a row with a forest has no forest cell".into()
+}
+
+fn stored(plan: &Plan, bench: &Workbench, id: CellIndex) -> Result<Entry, BoxError> {
+    let cell = &plan.cells[id.0];
+    let entry = bench.store.entry(cell.kind, &cell.key)?;
+    Ok(entry.ok_or_else(|| RunnerError::Gone(cell.to_string()))?)
+}
+
+/// Each detector's maps behind a cell of statistics, and the label maps that they were cut by.
+fn maps_and_labels(
+    plan: &Plan,
+    bench: &Workbench,
+    features: CellIndex,
+) -> Result<(Vec<(String, MapsReader)>, Labels), BoxError> {
+    let parts = match &plan.cells[features.0].task {
+        Task::JoinFeatures { parts } => parts.as_slice(),
+        _ => &[features],
+    };
+    let mut readers = Vec::with_capacity(parts.len());
+    let mut cut_by = None;
+    for part in parts {
+        let cell = &plan.cells[part.0];
+        let Task::Features {
+            maps,
+            detector,
+            segments,
+            labels,
+            ..
+        } = &cell.task
+        else {
+            return Err(no_forest());
+        };
+        let entry = stored(plan, bench, *maps)?;
+        let reader = MapsReader::open(&entry.path("maps.parquet")?)?;
+        // The detectors of a row share its segments.
+        if cut_by.is_none() {
+            let size = (reader.height(), reader.width());
+            let spec = segments.as_ref();
+            let class = &cell.label.class;
+            cut_by = Some(Labels::open(bench, plan, *labels, spec, class, size)?);
+        }
+        readers.push((detector.clone(), reader));
+    }
+    let labels = cut_by.ok_or_else(no_forest)?;
+    Ok((readers, labels))
 }

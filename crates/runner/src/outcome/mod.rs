@@ -53,6 +53,7 @@ pub fn write(
     let mut results = Results::from_scores(&described, &scores)?;
     let mut provenance = provenance::provenance(experiment, plan, bench, command)?;
     results.sources = provenance.cells.iter().map(source).collect();
+    // Before anything is written: it compares with the table that is there.
     let drift = if check {
         differences(&results, out)?
     } else {
@@ -80,6 +81,7 @@ pub fn write(
         ("scores.csv", segad_report::scores_csv(&scores)?),
         ("provenance.json", provenance.to_json()?),
     ];
+    // All texts exist by now, so a fault in making one leaves the earlier results whole.
     write_figures(&out.join("figures"), &figures)?;
     let extras = Extras {
         figures,

@@ -4,6 +4,7 @@ use crate::workbench::Workbench;
 use segad_core::{BoxError, CellKind};
 use segad_grid::Plan;
 use segad_report::{Figure, LossCurve, loss_plot};
+use std::collections::BTreeSet;
 
 /// Points that a line is drawn with at most; longer curves are averaged down to them.
 const POINTS: usize = 250;
@@ -27,6 +28,7 @@ pub(super) fn figures(plan: &Plan, bench: &Workbench) -> Result<Vec<Figure>, Box
         let Some(entry) = bench.store.entry(cell.kind, &cell.key)? else {
             continue;
         };
+        // Not everything that is fitted is trained step by step.
         if !entry.meta().files.contains_key("curve.parquet") {
             continue;
         }
@@ -41,48 +43,42 @@ pub(super) fn figures(plan: &Plan, bench: &Workbench) -> Result<Vec<Figure>, Box
         }
     }
     let mut plots = Vec::new();
-    let several = lines
-        .windows(2)
-        .any(|pair| pair[0].plot.1 != pair[1].plot.1);
+    let classes: BTreeSet<&String> = lines.iter().map(|line| &line.plot.1).collect();
+    let several = classes.len() > 1;
     while let Some(first) = lines.first().map(|l| l.plot.clone()) {
         let (own, rest): (Vec<Line>, Vec<Line>) = lines.into_iter().partition(|l| l.plot == first);
         lines = rest;
-        let twice = |line: &Line| own.iter().filter(|l| l.label == line.label).count() > 1;
-        let curves: Vec<LossCurve> = own
-            .iter()
-            .map(|l| LossCurve {
-                name: if twice(l) {
-                    l.full.clone()
-                } else {
-                    l.label.clone()
-                },
-                points: l.points.clone(),
-            })
-            .collect();
         let (what, class, term) = first;
-        let of_class = if several {
-            format!(", {class}")
+        let title = if several {
+            format!("{what}, {class}: {term}")
         } else {
-            String::new()
+            format!("{what}: {term}")
         };
-        plots.push(loss_plot(
-            &format!("{what}{of_class}: {term}"),
-            "step",
-            &curves,
-        )?);
+        plots.push(loss_plot(&title, "step", &curves(own))?);
     }
-    let text = "The loss and its terms over the steps of each training, each point a mean over the steps since the point \
-                before.";
-    let figure = Figure {
-        title: "Losses of training".to_owned(),
+    if plots.is_empty() {
+        return Ok(Vec::new());
+    }
+    let text = "The loss and its terms over the steps of each training. Each point is the mean over \
+                the steps since the point before.";
+    Ok(vec![Figure {
+        title: "Training losses".to_owned(),
         text: text.to_owned(),
         plots,
-    };
-    Ok(if figure.plots.is_empty() {
-        Vec::new()
-    } else {
-        vec![figure]
-    })
+    }])
+}
+
+/// The lines of one plot, named by their seeds as far as those tell them apart.
+fn curves(lines: Vec<Line>) -> Vec<LossCurve> {
+    let seeds: Vec<String> = lines.iter().map(|line| line.label.clone()).collect();
+    let named = lines.into_iter().map(|line| {
+        let twice = seeds.iter().filter(|seed| **seed == line.label).count() > 1;
+        LossCurve {
+            name: if twice { line.full } else { line.label },
+            points: line.points,
+        }
+    });
+    named.collect()
 }
 
 /// The curves by name, in the order in which they appear, thinned.

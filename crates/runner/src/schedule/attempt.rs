@@ -56,6 +56,7 @@ impl Worker<'_> {
     /// cell was stopped.
     fn run(&self, id: CellIndex, beat: &Heartbeat) -> Result<(), Failed> {
         let cell = &self.plan.cells[id.0];
+        // Tries of another program do not count: its failure says nothing about this one.
         let before = self.store.failure(cell.kind, &cell.key);
         let mut tries = before
             .filter(|f| f.program == self.policy.program)
@@ -84,10 +85,12 @@ impl Worker<'_> {
 
     /// Runs one cell once, within the time limit.
     fn run_once(&self, id: CellIndex, beat: &Heartbeat) -> Result<(), Failure> {
+        // A child, so that the time limit stops this cell and no other.
         let cancel = self.interrupt.stop.child();
         let limit = self.policy.time_limit;
         beat.watch(limit.map(|limit| (limit, cancel.clone())));
         let result = self.execute.execute(self.plan, id, &cancel);
+        // The next attempt has the whole limit again.
         beat.watch(None);
         match (result, limit) {
             (Err(failure), Some(limit)) if cancel.is_cancelled() => Err(Failure::Cells(format!(

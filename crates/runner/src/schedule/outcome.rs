@@ -77,6 +77,7 @@ impl<'a> Frontier<'a> {
     pub(super) fn new(plan: &'a Plan, store: &Store, policy: &Policy) -> Self {
         let needed = plan.needed(|kind, key| store.contains(kind, key));
         let mut outcome = Outcome {
+            // Also counts cells that nobody needs because what they lead to is stored.
             stored: plan.cells.len() - needed.len(),
             ..Outcome::default()
         };
@@ -140,6 +141,7 @@ impl<'a> Frontier<'a> {
     /// ready cell of the earliest light kind. Empty if nothing waits.
     pub(super) fn batch(&self) -> Vec<CellIndex> {
         let kind = |id: CellIndex| self.plan.cells[id.0].kind;
+        // libtorch uses all threads, so two networks at a time would only slow each other.
         if let Some(id) = self.ready().find(|&id| uses_network(kind(id))) {
             return vec![id];
         }
