@@ -3,6 +3,7 @@
 use crate::{bytes, duration, product::BACKBONES};
 use clap::{Args, Subcommand};
 use segad_core::{Device, Precision};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -65,7 +66,7 @@ pub struct RunArgs {
 pub struct Machine {
     /// Number of threads [default: all processors]
     #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
+    pub threads: Option<NonZeroUsize>,
     /// Memory for caches and temporary arrays, e.g. 4GiB
     #[arg(long, default_value = "2GiB", value_parser = bytes, value_name = "SIZE")]
     pub memory: u64,

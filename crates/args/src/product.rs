@@ -205,7 +205,7 @@ pub struct Serve {
     pub max_body: u64,
     /// Threads per inspection [default: all processors]
     #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
+    pub threads: Option<NonZeroUsize>,
     /// Where networks run: cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     pub device: Device,

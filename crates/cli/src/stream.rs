@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
 /// Jobs that may be under way or waiting for their turn, per thread.
@@ -14,70 +14,43 @@ enum Message<T, E> {
     Failed(E),
 }
 
+/// A job with its number.
+type Numbered<J> = (usize, J);
+
 /// Works on `jobs` with `threads` threads, each with a state of its own from `start`, and hands
 /// every result to `sink` in the order of the jobs. A job is only taken from `jobs` when there is
 /// room for its result, so a slow `sink` slows the source. `sink` ends the run by returning false.
 /// `jobs` is asked for its next item on a thread of its own.
 ///
 /// # Errors
-/// What `start` says on any thread.
+/// Those of `start` on any thread, and of `sink`; the first ends the run.
 pub(crate) fn ordered<J: Send, W, T: Send, E: Send>(
     threads: NonZeroUsize,
     jobs: impl Iterator<Item = J> + Send,
     start: impl Fn() -> Result<W, E> + Sync,
     work: impl Fn(&mut W, J) -> T + Sync,
-    mut sink: impl FnMut(T) -> bool,
+    mut sink: impl FnMut(T) -> Result<bool, E>,
 ) -> Result<(), E> {
     let stop = AtomicBool::new(false);
     let room = AHEAD * threads.get();
-    let (token_in, token_out) = sync_channel::<()>(room);
-    let (job_in, job_out) = sync_channel::<(usize, J)>(threads.get());
-    let (result_in, result_out) = channel::<Message<T, E>>();
+    let (token_in, token_out) = sync_channel(room);
+    let (job_in, job_out) = sync_channel(threads.get());
+    let (result_in, result_out) = channel();
     let job_out = Mutex::new(job_out);
+    for _ in 0..room {
+        token_in
+            .send(())
+            .expect("the channel is open and has room for exactly this many");
+    }
     std::thread::scope(|scope| {
-        for _ in 0..room {
-            // The channel holds just this many.
-            let _ = token_in.send(());
-        }
-        let feeder_stop = &stop;
-        scope.spawn(move || {
-            let mut jobs = jobs;
-            for index in 0.. {
-                if token_out.recv().is_err() || feeder_stop.load(Ordering::Relaxed) {
-                    return;
-                }
-                let Some(job) = jobs.next() else { return };
-                if feeder_stop.load(Ordering::Relaxed) || job_in.send((index, job)).is_err() {
-                    return;
-                }
-            }
-        });
+        // Shared by all threads, which end before this function does.
         let (start, work, job_out, stop) = (&start, &work, &job_out, &stop);
+        scope.spawn(move || feed(jobs, &token_out, &job_in, stop));
         for _ in 0..threads.get() {
             let results = result_in.clone();
-            scope.spawn(move || {
-                let mut state = match start() {
-                    Ok(state) => state,
-                    Err(e) => {
-                        stop.store(true, Ordering::Relaxed);
-                        drop(results.send(Message::Failed(e)));
-                        // Takes what is queued, so that the feeder never waits for a thread that is
-                        // gone.
-                        while next(job_out).is_some() {}
-                        return;
-                    }
-                };
-                while let Some((index, job)) = next(job_out) {
-                    if stop.load(Ordering::Relaxed) {
-                        continue;
-                    }
-                    let done = work(&mut state, job);
-                    if results.send(Message::Done(index, done)).is_err() {
-                        return;
-                    }
-                }
-            });
+            scope.spawn(move || serve(job_out, start, work, &results, stop));
         }
+        // With the workers' senders gone, the last result ends the loop below.
         drop(result_in);
         let mut waiting = BTreeMap::new();
         let mut turn = 0;
@@ -91,18 +64,75 @@ pub(crate) fn ordered<J: Send, W, T: Send, E: Send>(
             }
             while let Some(result) = waiting.remove(&turn) {
                 turn += 1;
-                if !stop.load(Ordering::Relaxed) && !sink(result) {
-                    stop.store(true, Ordering::Relaxed);
+                if !stop.load(Ordering::Relaxed) {
+                    let more = sink(result).unwrap_or_else(|e| {
+                        failed.get_or_insert(e);
+                        false
+                    });
+                    // Only ever set: a worker may have set it meanwhile.
+                    if !more {
+                        stop.store(true, Ordering::Relaxed);
+                    }
                 }
                 // Without room, or without a feeder, nobody waits for the token.
                 let _ = token_in.try_send(());
             }
             if stop.load(Ordering::Relaxed) {
+                // The feeder may wait for a token while nothing more is done.
                 let _ = token_in.try_send(());
             }
         }
         failed.map_or(Ok(()), Err)
     })
+}
+
+/// Passes jobs on while there is room for their results.
+fn feed<J>(
+    mut jobs: impl Iterator<Item = J>,
+    tokens: &Receiver<()>,
+    queue: &SyncSender<Numbered<J>>,
+    stop: &AtomicBool,
+) {
+    for index in 0.. {
+        if tokens.recv().is_err() || stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some(job) = jobs.next() else { return };
+        // The source may have waited long for its job, e.g. a watched folder.
+        if stop.load(Ordering::Relaxed) || queue.send((index, job)).is_err() {
+            return;
+        }
+    }
+}
+
+/// One worker: takes jobs until there are no more.
+fn serve<J, W, T, E>(
+    jobs: &Mutex<Receiver<Numbered<J>>>,
+    start: &impl Fn() -> Result<W, E>,
+    work: &impl Fn(&mut W, J) -> T,
+    results: &Sender<Message<T, E>>,
+    stop: &AtomicBool,
+) {
+    let mut state = match start() {
+        Ok(state) => state,
+        Err(e) => {
+            stop.store(true, Ordering::Relaxed);
+            // Fails only once the run has ended, and then nobody needs the error.
+            let _ = results.send(Message::Failed(e));
+            // Takes what is queued, so that the feeder never waits for a thread that is gone.
+            while next(jobs).is_some() {}
+            return;
+        }
+    };
+    while let Some((index, job)) = next(jobs) {
+        if stop.load(Ordering::Relaxed) {
+            continue;
+        }
+        let done = work(&mut state, job);
+        if results.send(Message::Done(index, done)).is_err() {
+            return;
+        }
+    }
 }
 
 fn next<J>(jobs: &Mutex<Receiver<J>>) -> Option<J> {
@@ -143,7 +173,7 @@ mod tests {
         let sink = |n| {
             most = most.max(taken.load(Ordering::Relaxed) - seen.len());
             seen.push(n);
-            true
+            Ok(true)
         };
         ordered(threads(3), jobs, || Ok::<_, ()>(()), work, sink).unwrap();
         assert_eq!(seen, (0..200).map(|n| n * 2).collect::<Vec<u64>>());
@@ -160,11 +190,23 @@ mod tests {
             |_, n: u64| n,
             |_| {
                 seen += 1;
-                seen < 50
+                Ok(seen < 50)
             },
         )
         .unwrap();
         assert_eq!(seen, 50);
+    }
+
+    #[test]
+    fn an_error_of_the_sink_ends_the_run() {
+        let ended = ordered(
+            threads(2),
+            0..,
+            || Ok(()),
+            |_, n: u64| n,
+            |n| if n < 9 { Ok(true) } else { Err(n) },
+        );
+        assert_eq!(ended, Err(9));
     }
 
     #[test]
@@ -178,7 +220,7 @@ mod tests {
             }
         };
         assert_eq!(
-            ordered(threads(2), 0.., start, |_, n: u64| n, |_| true),
+            ordered(threads(2), 0.., start, |_, n: u64| n, |_| Ok(true)),
             Err("no")
         );
         assert_eq!(
@@ -187,7 +229,7 @@ mod tests {
                 0..0,
                 || Ok::<_, ()>(()),
                 |_, n: u64| n,
-                |_| true
+                |_| Ok(true)
             ),
             Ok(())
         );

@@ -9,6 +9,7 @@ use segad_methods::frozen;
 use segad_nn::Preprocess;
 use segad_product::{Card, Inspector, Recorded, Scorer};
 use segad_runner::Failure;
+use std::path::Path;
 
 pub(super) fn run(args: &Export) -> Result<(), Failure> {
     let model = open_model(&args.model)?;
@@ -16,54 +17,53 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
     let inspector = Inspector::new(&model, Device::Cpu).map_err(failure)?;
     let samples = model.samples().map_err(failure)?;
     segad_files::create_dir(&args.out).map_err(Failure::input)?;
-    let path = |name: &str| args.out.join(name);
+    let out = &args.out;
     let recorded = inspector
-        .export(&samples, |name| path(&format!("{name}.pt")))
+        .export(&samples, |name| out.join(format!("{name}.pt")))
         .map_err(failure)?;
     let mut text = String::new();
     for Recorded { name, apart } in &recorded {
         text.push_str(&format!(
-            "{name}.pt: what it gives for {} images differs by {apart:.1e} at most\n",
+            "{name}.pt: its output for {} images differs by {apart:.1e} at most\n",
             samples.len()
         ));
         if *apart > args.epsilon {
-            // A network that gives something else must not be used.
-            segad_files::remove(&path(&format!("{name}.pt"))).map_err(Failure::input)?;
+            // Nobody should use a network that gives something else.
+            segad_files::remove(&out.join(format!("{name}.pt"))).map_err(Failure::input)?;
             return Err(Failure::Differs(format!(
-                "{name}: what the exported network gives differs by {apart:.1e} of the largest value, more than {:.1e}; it \
-                 was removed",
+                "{name}: the exported network's output differs by {apart:.1e} of the largest value, \
+                 more than {:.1e}; the file was removed",
                 args.epsilon
             )));
         }
     }
-    let write = |name: &str, bytes: &[u8]| {
-        segad_files::write_atomic(&path(name), bytes).map_err(Failure::input)
-    };
     if let Some(forest) = model.forest().map_err(failure)? {
-        write("forest.json", forest.xgboost_json())?;
-        let columns: Vec<&String> = forest.columns().iter().collect();
-        segad_files::write_json(&path("columns.json"), &columns).map_err(Failure::input)?;
+        write(out, "forest.json", forest.xgboost_json())?;
+        segad_files::write_json(&out.join("columns.json"), &forest.columns())
+            .map_err(Failure::input)?;
     }
     if let Some(trees) = inspector.classifier_trees() {
-        write("classifier-trees.json", trees.xgboost_json())?;
-        segad_files::write_json(&path("classifier-columns.json"), &trees.columns())
+        write(out, "classifier-trees.json", trees.xgboost_json())?;
+        segad_files::write_json(&out.join("classifier-columns.json"), &trees.columns())
             .map_err(Failure::input)?;
     }
     if let Some(first) = samples.first() {
         let map = inspector.segments(first).map_err(failure)?;
-        write(
-            "segments.png",
-            &encode_labels_png(&map).map_err(Failure::input)?,
-        )?;
+        let png = encode_labels_png(&map).map_err(Failure::input)?;
+        write(out, "segments.png", &png)?;
     }
     let card = model.card();
-    segad_files::write_json(&path("card.json"), card).map_err(Failure::input)?;
-    write("README.md", definition(card).as_bytes())?;
-    text.push_str(&format!("{}\n", args.out.display()));
+    segad_files::write_json(&out.join("card.json"), card).map_err(Failure::input)?;
+    write(out, "README.md", definition(card).as_bytes())?;
+    text.push_str(&format!("{}\n", out.display()));
     super::print(&text)
 }
 
-/// What a recorded network takes.
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+    segad_files::write_atomic(&folder.join(name), bytes).map_err(Failure::input)
+}
+
+/// What an exported network takes.
 fn input(p: &Preprocess) -> String {
     let Preprocess {
         height,

@@ -39,18 +39,17 @@ pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
     let index = dataset
         .index(&dataset.manifest().name)
         .map_err(Failure::input)?;
-    let item = |e: &segad_datasets::Entry| Item {
-        sample: e.sample(),
-        unit: e.unit.clone(),
-    };
-    let loader = dataset.loader();
+    let items = index.entries().iter().map(|entry| Item {
+        sample: entry.sample(),
+        unit: entry.unit.clone(),
+    });
     let data = Data {
-        items: index.entries().iter().map(item).collect(),
-        loader: &loader,
+        items: items.collect(),
+        loader: &dataset.loader(),
     };
     segad_nn::torch_device(args.device).map_err(Failure::configuration)?;
-    // Folds and forests run side by side; one thread for each network makes the model the same for
-    // any number.
+    // Folds and forests run in parallel; with one thread per network the model is the same whatever
+    // their number.
     segad_nn::set_threads(1);
     let ctx = FitContext {
         progress: Arc::new(session.bars.clone()),
@@ -59,7 +58,7 @@ pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
         memory: args.memory,
         ..FitContext::default()
     };
-    let pool = super::pool(setup::threads(args.threads.map(Into::into)))?;
+    let pool = super::pool(setup::threads(args.threads))?;
     let model = pool
         .install(|| segad_product::fit(&data, &settings, &weights, &ctx))
         .map_err(failure)?;
@@ -79,7 +78,7 @@ pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
     ))
 }
 
-/// What ended a fit or an inspection, by what can be done about it.
+/// What ended a fit or an inspection, by what the user can do about it.
 pub(super) fn failure(error: ProductError) -> Failure {
     match error {
         ProductError::Cancelled => Failure::Interrupted("stopped; nothing was written".to_owned()),
@@ -90,24 +89,24 @@ pub(super) fn failure(error: ProductError) -> Failure {
     }
 }
 
-/// The images below a folder or of a list, by what is there.
+/// The images of a folder or a list, by what it contains.
 pub(super) fn open(path: &Path, name: Option<&str>) -> Result<Dataset, Failure> {
     let layout = if path.is_file() || path.join("images.csv").is_file() {
         Layout::Csv
     } else if path.join("good").is_dir() {
         Layout::GoodBad
     } else if path.join("train/good").is_dir() {
-        // VAD's arrangement is a case of MVTec AD's: any folder of test/ but good/ holds a kind of
-        // defect.
+        // VAD's layout is a case of MVTec AD's: any folder of test/ except good/ is a kind of defect.
         Layout::Mvtec
     } else {
-        let what = if path.exists() {
-            "none of these is there"
+        let found = if path.exists() {
+            "found none of these"
         } else {
-            "it is not there"
+            "no such file or directory"
         };
         return Err(Failure::Input(format!(
-            "{}: expected a folder with good/ and bad/, or train/good/ and test/, or images.csv, or a list; {what}",
+            "{}: expected a folder with good/ and bad/, with train/good/ and test/, or with \
+             images.csv, or a list; {found}",
             path.display()
         )));
     };
@@ -127,41 +126,10 @@ fn settings(
     dataset: &Dataset,
     weights: &CachedWeights,
 ) -> Result<FitSettings, Failure> {
-    let backbone: Option<BackboneKind> = match &args.backbone {
-        Some(name) => Some(super::parse("--backbone", name)?),
-        None => None,
-    };
-    let detectors = match (&args.detectors[..], backbone) {
-        ([], None) => budget::detectors(args.latency_ms, args.image_size, weights),
-        (kinds, backbone) => {
-            let backbone = match backbone {
-                Some(backbone) => Ok(backbone),
-                None => budget::backbone(args.latency_ms, args.image_size, weights),
-            };
-            let patchcore = ["patchcore".to_owned()];
-            let kinds = if kinds.is_empty() { &patchcore } else { kinds };
-            backbone.and_then(|backbone| {
-                kinds
-                    .iter()
-                    .map(|k| Ok(DetectorSettings::named(k, backbone, args.image_size)?))
-                    .collect()
-            })
-        }
-    };
-    let mut settings = FitSettings::new(&dataset.manifest().name, detectors.map_err(failure)?);
+    let detectors = detectors(args, weights)?;
+    let mut settings = FitSettings::new(&dataset.manifest().name, detectors);
     settings.segments = segments(&args.segments)?;
-    settings.rule = match (args.max_false_alarm, args.max_miss, args.cost) {
-        (Some(rate), ..) => Rule::MaxFalseAlarm { rate },
-        (_, Some(rate), _) => Rule::MaxMiss { rate },
-        (.., cost) => {
-            let (false_alarm, miss) = cost.unwrap_or((1.0, 1.0));
-            Rule::Cost {
-                false_alarm,
-                miss,
-                prevalence: args.prevalence,
-            }
-        }
-    };
+    settings.rule = rule(args);
     settings.level = args.confidence;
     settings.calibration = super::parse("--calibration", &args.calibration)?;
     settings.folds = args.folds;
@@ -173,20 +141,56 @@ fn settings(
     Ok(settings)
 }
 
+/// The detectors that were asked for, or else those that fit the latency.
+fn detectors(args: &FitProduct, weights: &CachedWeights) -> Result<Vec<DetectorSettings>, Failure> {
+    let backbone = match &args.backbone {
+        Some(name) => super::parse("--backbone", name)?,
+        None if args.detectors.is_empty() => {
+            return budget::detectors(args.latency_ms, args.image_size, weights).map_err(failure);
+        }
+        None => budget::backbone(args.latency_ms, args.image_size, weights).map_err(failure)?,
+    };
+    let patchcore = ["patchcore".to_owned()];
+    let kinds = match &args.detectors[..] {
+        [] => &patchcore[..],
+        kinds => kinds,
+    };
+    kinds
+        .iter()
+        .map(|kind| {
+            DetectorSettings::named(kind, backbone, args.image_size).map_err(|e| failure(e.into()))
+        })
+        .collect()
+}
+
+/// Clap lets only one of the three be given; without any, both errors cost the same.
+fn rule(args: &FitProduct) -> Rule {
+    if let Some(rate) = args.max_false_alarm {
+        return Rule::MaxFalseAlarm { rate };
+    }
+    if let Some(rate) = args.max_miss {
+        return Rule::MaxMiss { rate };
+    }
+    let (false_alarm, miss) = args.cost.unwrap_or((1.0, 1.0));
+    Rule::Cost {
+        false_alarm,
+        miss,
+        prevalence: args.prevalence,
+    }
+}
+
 /// `auto`, a name, or a file of shapes.
 fn segments(spec: &str) -> Result<Option<Segments>, Failure> {
     if spec == "auto" {
         return Ok(None);
     }
     let path = Path::new(spec);
-    if path.extension().is_some_and(|e| e == "toml") || path.is_file() {
+    let segments = if path.extension().is_some_and(|e| e == "toml") || path.is_file() {
         let text = segad_files::read_to_string(path).map_err(Failure::input)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        return Ok(Some(
-            Segments::from_text(&name, &text).map_err(Failure::configuration)?,
-        ));
-    }
-    Ok(Some(
-        spec.parse::<Segments>().map_err(Failure::configuration)?,
-    ))
+        Segments::from_text(&name, &text)
+    } else {
+        spec.parse()
+    };
+    segments.map(Some).map_err(Failure::configuration)
 }

@@ -26,6 +26,7 @@ use segad_core::BoxError;
 use segad_runner::Failure;
 use std::fmt::Display;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 /// Runs a command.
@@ -87,15 +88,23 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     }
 }
 
-/// Threads for what runs side by side.
-fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
+/// Threads for what runs in parallel.
+fn pool(threads: NonZeroUsize) -> Result<rayon::ThreadPool, Failure> {
     rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
+        .num_threads(threads.get())
         .build()
         .map_err(Failure::configuration)
 }
 
-/// Prints data on standard output. A reader that went away is no error.
+/// The failure with the higher exit code, of what failed so far and one more.
+fn worse(so_far: Option<Failure>, failure: Failure) -> Option<Failure> {
+    match so_far {
+        Some(worst) if worst.exit_code() >= failure.exit_code() => Some(worst),
+        _ => Some(failure),
+    }
+}
+
+/// Prints data on standard output. A reader that has gone is not an error.
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -112,7 +121,7 @@ fn parse<T: FromStr<Err: Display>>(option: &str, name: &str) -> Result<T, Failur
         .map_err(|e| Failure::Configuration(format!("{option}: {e}")))
 }
 
-/// An argument as a TOML value; what is none is a text.
+/// An argument as a TOML value, or else as a string.
 fn value(text: &str) -> toml::Value {
     let parsed = toml::from_str::<toml::Table>(&format!("v = {text}"));
     parsed

@@ -11,8 +11,8 @@ use segad_runner::outcome;
 use segad_runner::schedule::{self, Policy};
 use std::path::{Path, PathBuf};
 
-/// What `all` stands for: the paper's tables and figure, the numbers of its text and of the
-/// authors' README. Those that train come before those that use what they trained.
+/// What `all` means: the paper's tables and figure, the numbers in its text and in the authors'
+/// README. Experiments that train come before those that use what they trained.
 const ALL: [&str; 10] = [
     "table2", "table3", "table4", "table6", "fig6", "text", "table5", "table8", "table9", "readme",
 ];
@@ -26,7 +26,7 @@ pub(super) fn demo(mut args: RunArgs, session: &Session) -> Result<(), Failure> 
     experiment(Path::new("experiments/demo.toml"), &args, session)
 }
 
-/// Runs the named experiments; faults of one do not keep the others from running.
+/// Runs the named experiments; a fault in one does not stop the others.
 pub(super) fn tables(names: &[String], args: &RunArgs, session: &Session) -> Result<(), Failure> {
     let all = names.iter().any(|n| n == "all");
     let files: Vec<PathBuf> = if all {
@@ -34,7 +34,7 @@ pub(super) fn tables(names: &[String], args: &RunArgs, session: &Session) -> Res
     } else {
         names.iter().map(|name| named(name)).collect()
     };
-    let mut worst: Option<Failure> = None;
+    let mut worst = None;
     for file in &files {
         let mut args = args.clone();
         if files.len() > 1 {
@@ -45,10 +45,7 @@ pub(super) fn tables(names: &[String], args: &RunArgs, session: &Session) -> Res
             Err(Failure::Interrupted(m)) => return Err(Failure::Interrupted(m)),
             Err(failure) if files.len() > 1 => {
                 session.bars.line(&format!("{}: {failure}", file.display()));
-                let more = worst
-                    .as_ref()
-                    .is_none_or(|w| failure.exit_code() > w.exit_code());
-                worst = if more { Some(failure) } else { worst };
+                worst = super::worse(worst, failure);
             }
             Err(failure) => return Err(failure),
             Ok(()) => {}
@@ -80,7 +77,11 @@ pub(super) fn experiment(file: &Path, args: &RunArgs, session: &Session) -> Resu
     let plan = Plan::new(&experiment, &bench)
         .map_err(|fault| Failure::of_fault(&fault.at(file.display())))?;
     let digests = bench.source.save_digests();
-    digests.unwrap_or_else(|e| bars.line(&format!("digests are taken again next time: {e}")));
+    digests.unwrap_or_else(|e| {
+        bars.line(&format!(
+            "digests could not be kept and will be computed again: {e}"
+        ))
+    });
     let outcome = pool.install(|| {
         schedule::run(
             &plan,
@@ -95,7 +96,7 @@ pub(super) fn experiment(file: &Path, args: &RunArgs, session: &Session) -> Resu
     if outcome.interrupted {
         let left = plan.cells.len() - outcome.stored - outcome.computed;
         let message =
-            format!("interrupted; {left} cells are left, the same command goes on from here");
+            format!("interrupted; {left} cells are left, the same command continues from here");
         return Err(Failure::Interrupted(message));
     }
     let command = command_line(file, args);

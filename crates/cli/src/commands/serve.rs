@@ -57,7 +57,7 @@ fn content(args: &Serve) -> Result<Content, Failure> {
             gallery: Some(Arc::new(experiments)),
         });
     }
-    segad_nn::set_threads(setup::threads(args.threads));
+    segad_nn::set_threads(setup::threads(args.threads).get());
     let named = |e| Failure::Input(format!("{}: {}", path.display(), segad_grid::chain(&e)));
     let model = super::inspect::open_model(path)?;
     let worker = Arc::new(Worker::new(&model, args.device, args.workers).map_err(named)?);

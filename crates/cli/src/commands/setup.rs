@@ -11,6 +11,7 @@ use segad_runner::progress::Bars;
 use segad_runner::source::Source;
 use segad_runner::workbench::{IMPORTED, Settings, Workbench};
 use segad_runner::{Failure, outcome};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// An experiment with everything it is run with.
@@ -108,10 +109,10 @@ pub(super) fn dataset(
 }
 
 /// Threads that this process may use.
-pub(super) fn threads(chosen: Option<usize>) -> usize {
+pub(super) fn threads(chosen: Option<NonZeroUsize>) -> NonZeroUsize {
     chosen
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
-        .max(1)
+        .or_else(|| std::thread::available_parallelism().ok())
+        .unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Everything for one run of an experiment.
@@ -163,7 +164,7 @@ pub(super) fn prepare(file: &Path, args: &RunArgs, session: &Session) -> Result<
         )?),
     };
     let store = session.store(args.store.as_deref())?;
-    let threads = threads(args.machine.threads);
+    let threads = threads(args.machine.threads).get();
     device_works(args.machine.device)?;
     segad_nn::set_threads(threads);
     let settings = Settings {

@@ -1,12 +1,11 @@
-//! `tables`: makes the tables of `results/` again out of their metrics, or checks that they are
-//! what the metrics give.
+//! `tables`: regenerates the tables of `results/` from stored metrics, or checks that they match.
 
 use segad_report::{ReportError, Results};
 use segad_runner::Failure;
 use segad_runner::progress::Bars;
 use std::path::{Path, PathBuf};
 
-/// What a folder of results holds that this command needs.
+/// The files of a results folder that this command reads.
 const INPUTS: [&str; 2] = ["table.json", "metrics.csv"];
 
 /// A file of tables and what writes it.
@@ -19,8 +18,7 @@ const WRITERS: [Writer; 4] = [
     ("table.json", segad_report::table_json),
 ];
 
-/// Goes through the named folders of `results`, or all; faults of one do not keep the others from
-/// being done.
+/// Goes through the named folders of `results`, or all; a fault in one does not stop the others.
 pub(super) fn run(
     names: &[String],
     results: &Path,
@@ -29,49 +27,41 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let mut folders = Vec::new();
     find(results, &INPUTS, &mut folders)?;
-    let name = |folder: &Path| {
-        folder
-            .strip_prefix(results)
-            .unwrap_or(folder)
-            .display()
-            .to_string()
-    };
-    if let Some(unknown) = names
-        .iter()
-        .find(|n| !folders.iter().any(|f| name(f) == **n))
-    {
-        let known: Vec<String> = folders.iter().map(|f| name(f)).collect();
-        let message = format!(
-            "{}: no results are called {unknown:?}; there are {}",
+    let known: Vec<String> = folders.iter().map(|f| name(f, results)).collect();
+    if let Some(unknown) = names.iter().find(|n| !known.contains(n)) {
+        return Err(Failure::NothingSelected(format!(
+            "{}: no results are called {unknown:?}; known: {}",
             results.display(),
             known.join(", ")
-        );
-        return Err(Failure::NothingSelected(message));
+        )));
     }
-    folders.retain(|f| names.is_empty() || names.contains(&name(f)));
+    folders.retain(|f| names.is_empty() || names.contains(&name(f, results)));
     if folders.is_empty() {
         return Err(Failure::NothingSelected(format!(
-            "{}: no results are there",
+            "{}: no results found",
             results.display()
         )));
     }
-    let mut worst: Option<Failure> = None;
+    let mut worst = None;
     for folder in &folders {
-        match one(folder, check) {
-            Ok(()) => bars.line(&format!(
-                "{}: the tables are those of metrics.csv",
-                folder.display()
-            )),
+        match regenerate(folder, check) {
+            Ok(()) => bars.line(&format!("{}: tables match metrics.csv", folder.display())),
             Err(failure) => {
                 bars.line(&format!("{}: {failure}", folder.display()));
-                let more = worst
-                    .as_ref()
-                    .is_none_or(|w| failure.exit_code() > w.exit_code());
-                worst = if more { Some(failure) } else { worst };
+                worst = super::worse(worst, failure);
             }
         }
     }
     worst.map_or(Ok(()), Err)
+}
+
+/// A folder as the command line names it.
+fn name(folder: &Path, results: &Path) -> String {
+    folder
+        .strip_prefix(results)
+        .unwrap_or(folder)
+        .display()
+        .to_string()
 }
 
 /// Folders that hold all these files, at any depth.
@@ -87,20 +77,17 @@ pub(super) fn find(folder: &Path, files: &[&str], found: &mut Vec<PathBuf>) -> R
         .try_for_each(|path| find(path, files, found))
 }
 
-fn one(folder: &Path, check: bool) -> Result<(), Failure> {
-    let read = |name: &str| segad_files::read_to_string(&folder.join(name)).map_err(Failure::input);
-    let [json, metrics] = INPUTS.map(read);
-    let named = |e: ReportError| Failure::Input(format!("{}: {e}", folder.display()));
-    let results = segad_report::read_table(&json?, &metrics?).map_err(named)?;
+fn regenerate(folder: &Path, check: bool) -> Result<(), Failure> {
+    let [json, metrics] = INPUTS.map(|name| segad_files::read_to_string(&folder.join(name)));
+    let json = json.map_err(Failure::input)?;
+    let metrics = metrics.map_err(Failure::input)?;
+    let results = segad_report::read_table(&json, &metrics).map_err(Failure::input)?;
     let mut differing = Vec::new();
     for (name, write) in WRITERS {
-        let now = write(&results).map_err(named)?;
+        let now = write(&results).map_err(Failure::input)?;
         let path = folder.join(name);
-        let before = if path.is_file() {
-            read(name)?
-        } else {
-            String::new()
-        };
+        let before = segad_files::read_to_string_if_present(&path).map_err(Failure::input)?;
+        let before = before.unwrap_or_default();
         if before == now {
             continue;
         }
@@ -108,9 +95,9 @@ fn one(folder: &Path, check: bool) -> Result<(), Failure> {
             segad_files::write_atomic(&path, now.as_bytes()).map_err(Failure::input)?;
             continue;
         }
-        differing.push(format!("{name} is not what metrics.csv gives"));
+        differing.push(format!("{name} does not match metrics.csv"));
         if name == "table.csv" {
-            let drifts = segad_report::drift(&before, &now).map_err(named)?;
+            let drifts = segad_report::drift(&before, &now).map_err(Failure::input)?;
             differing.extend(drifts.into_iter().map(|drift| drift.to_string()));
         }
     }

@@ -1,5 +1,5 @@
-//! `fit efficientad-teacher`: makes the teacher that EfficientAD needs where the published one
-//! cannot be had.
+//! `fit efficientad-teacher`: trains the teacher that EfficientAD needs, where the published one is
+//! not available.
 
 use super::setup;
 use crate::session::Session;
@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(super) fn run(args: &Teacher, session: &Session) -> Result<(), Failure> {
+    let machine = &args.machine;
     let cache = session.cache()?;
     let inputs = CachedInputs::new(cache.root().to_owned(), PathBuf::new());
     let network = super::parse("--network", &args.network)?;
@@ -35,55 +36,46 @@ pub(super) fn run(args: &Teacher, session: &Session) -> Result<(), Failure> {
         .unwrap_or_else(|| inputs.path(&published(network)));
     if out.exists() {
         let message = format!(
-            "{}: a teacher is there already; remove it, or name another file with --out",
+            "{}: a teacher already exists; remove it, or choose another file with --out",
             out.display()
         );
         return Err(Failure::Input(message));
     }
-    segad_nn::torch_device(args.machine.device).map_err(Failure::configuration)?;
-    segad_nn::set_threads(setup::threads(args.machine.threads));
+    segad_nn::torch_device(machine.device).map_err(Failure::configuration)?;
+    segad_nn::set_threads(setup::threads(machine.threads).get());
     let folder = ImageFolder::open(&args.images).map_err(Failure::input)?;
     let weights = inputs
         .weights(&Pretrained::backbone(backbone, &[]))
         .map_err(Failure::input)?;
-    let mut hasher = KeyHasher::new("teacher", FIT_REVISION);
-    hasher
+    let key = KeyHasher::new("teacher", FIT_REVISION)
         .field("params", &params)
         .field("images", &folder.digest())
-        .field("seed", &args.seed);
-    let key = hasher
+        .field("seed", &args.seed)
         .field("weights", &weights.digest())
-        .field("precision", &args.machine.precision)
+        .field("precision", &machine.precision)
         .finish();
-    let interrupt = session.interrupt()?;
-    // A training has no other work to finish first, so the first Ctrl-C stops it, with a
-    // checkpoint.
     let ctx = FitContext {
         progress: Arc::new(session.bars.clone()),
-        cancel: interrupt.no_more,
-        device: args.machine.device,
-        precision: args.machine.precision,
-        memory: args.machine.memory,
+        // Training has no other work to finish first, so the first Ctrl-C stops it.
+        cancel: session.interrupt()?.no_more,
+        device: machine.device,
+        precision: machine.precision,
+        memory: machine.memory,
         checkpoints: Some(cache.root().join("checkpoints").join(key.to_string())),
         ..FitContext::default()
     };
-    let made =
-        distill(&folder.images(), &params, &weights, Seed(args.seed), &ctx).map_err(|e| {
-            if ctx.cancel.is_cancelled() {
-                return Failure::Interrupted(
-                    "stopped; the same command goes on from the checkpoint".to_owned(),
-                );
-            }
-            Failure::input(e)
-        })?;
-    if let Some(folder) = out.parent().filter(|f| !f.as_os_str().is_empty()) {
-        segad_files::create_dir(folder).map_err(Failure::input)?;
-    }
-    segad_files::write_atomic(&out, &made.file).map_err(Failure::input)?;
+    let trained = distill(&folder.images(), &params, &weights, Seed(args.seed), &ctx);
+    let trained = trained.map_err(|e| match ctx.cancel.is_cancelled() {
+        true => Failure::Interrupted(
+            "stopped; the same command continues from the checkpoint".to_owned(),
+        ),
+        false => Failure::input(e),
+    })?;
+    segad_files::write_with_parents(&out, &trained.file).map_err(Failure::input)?;
     if let Some(folder) = &ctx.checkpoints {
         segad_files::remove(folder).map_err(Failure::input)?;
     }
-    let loss = made.curve.last().map_or(f64::NAN, |p| p.value);
+    let loss = trained.curve.last().map_or(f64::NAN, |p| p.value);
     super::print(&format!(
         "{} (loss {loss:.4}, {} images)\n",
         out.display(),

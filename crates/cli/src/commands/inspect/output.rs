@@ -1,0 +1,69 @@
+//! Where records go: standard output, JSON lines, Parquet.
+
+use segad_args::Inspect;
+use segad_files::AtomicFile;
+use segad_product::Record;
+use segad_runner::Failure;
+use segad_store::{VerdictRow, write_verdicts};
+use std::io::{ErrorKind, Stdout, Write};
+use std::path::PathBuf;
+
+pub(super) enum Output {
+    Lines { out: Stdout, json: bool },
+    Json(AtomicFile),
+    Parquet(PathBuf, Vec<VerdictRow>),
+}
+
+impl Output {
+    pub(super) fn new(args: &Inspect) -> Result<Self, Failure> {
+        Ok(match &args.out {
+            None => Self::Lines {
+                out: std::io::stdout(),
+                json: args.json,
+            },
+            Some(path) if path.extension().is_some_and(|e| e == "parquet") => {
+                Self::Parquet(path.clone(), Vec::new())
+            }
+            Some(path) => Self::Json(AtomicFile::create(path).map_err(Failure::input)?),
+        })
+    }
+
+    /// False once nobody reads any more.
+    pub(super) fn write(&mut self, record: &Record) -> Result<bool, Failure> {
+        match self {
+            Self::Lines { out, json } => {
+                let line = if *json {
+                    record.json().map_err(Failure::input)?
+                } else {
+                    record.text()
+                };
+                // Flushed per line: whoever waits for an answer gets it at once.
+                match writeln!(out, "{line}").and_then(|()| out.flush()) {
+                    Err(e) if e.kind() == ErrorKind::BrokenPipe => return Ok(false),
+                    written => written.map_err(Failure::input)?,
+                }
+            }
+            Self::Json(file) => {
+                let line = record.json().map_err(Failure::input)?;
+                writeln!(file, "{line}").map_err(Failure::input)?;
+            }
+            Self::Parquet(_, rows) => rows.push(VerdictRow {
+                path: record.path.clone(),
+                score: record.score,
+                verdict: record.verdict.map(|v| v.as_str().to_owned()),
+                probability: record.probability,
+                reasons: serde_json::to_string(&record.reasons).map_err(Failure::input)?,
+                error: record.error.clone(),
+            }),
+        }
+        Ok(true)
+    }
+
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        match self {
+            Self::Lines { .. } => Ok(()),
+            Self::Json(file) => file.commit().map_err(Failure::input),
+            Self::Parquet(path, rows) => write_verdicts(&path, &rows).map_err(Failure::input),
+        }
+    }
+}
