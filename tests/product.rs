@@ -211,7 +211,7 @@ fn what_cannot_be_is_said_with_its_exit_code() {
     let args = ["inspect", bad.to_str().unwrap(), image.to_str().unwrap()];
     assert!(expect(place.segad(&args), 5).contains("digest"));
     let args = ["inspect", model.to_str().unwrap(), "/nowhere"];
-    assert!(expect(place.segad(&args), 5).contains("not there"));
+    assert!(expect(place.segad(&args), 5).contains("no such file"));
     let empty = place.path("empty");
     std::fs::create_dir_all(&empty).unwrap();
     let args = ["inspect", model.to_str().unwrap(), empty.to_str().unwrap()];

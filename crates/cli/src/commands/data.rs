@@ -1,4 +1,4 @@
-//! `data`: look at what goes in.
+//! `data`: verify, generate and split data sets.
 
 use super::setup;
 use crate::session::Session;
@@ -8,9 +8,10 @@ use segad_datasets::{Dataset, Entry, Protocol, ProtocolParams};
 use segad_runner::Failure;
 use segad_runner::progress::Bars;
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::path::Path;
 
-/// How many names of a kind are listed before the rest is counted.
+/// How many names of a kind are listed; the rest are only counted.
 const LISTED: usize = 20;
 
 pub(super) fn run(command: DataCommand, session: &Session) -> Result<(), Failure> {
@@ -21,7 +22,7 @@ pub(super) fn run(command: DataCommand, session: &Session) -> Result<(), Failure
         DataCommand::Miniature { folder, size, seed } => {
             let params = segad_miniature::Params {
                 size,
-                seed: segad_core::Seed(seed),
+                seed: Seed(seed),
             };
             segad_miniature::write(&folder, &params, &session.bars).map_err(Failure::input)
         }
@@ -47,26 +48,17 @@ fn verify(dataset: &Dataset, bars: &Bars) -> Result<(), Failure> {
     for class in dataset.classes() {
         let report = dataset.verify(class, bars).map_err(Failure::input)?;
         wrong += usize::from(!report.is_ok());
-        let verdict = if report.is_ok() {
-            "as it should be"
-        } else {
-            "not as it should be"
-        };
+        let verdict = if report.is_ok() { "complete" } else { "faulty" };
         text.push_str(&format!("{class}: {} images, {verdict}\n", report.images));
+        list(&mut text, "missing", report.missing.iter());
+        list(&mut text, "extra", report.extra.iter());
+        let unreadable = report.unreadable.iter();
         list(
             &mut text,
-            "missing",
-            report.missing.iter().map(ToString::to_string).collect(),
+            "unreadable",
+            unreadable.map(|(id, why)| format!("{id}: {why}")),
         );
-        list(&mut text, "extra", report.extra);
-        let unreadable = report
-            .unreadable
-            .iter()
-            .map(|(id, why)| format!("{id}: {why}"))
-            .collect();
-        list(&mut text, "unreadable", unreadable);
-        let counts = report.counts.iter();
-        let counts = counts.map(|c| {
+        let counts = report.counts.iter().map(|c| {
             format!(
                 "{} {}: {} expected, {} found",
                 c.part.as_str(),
@@ -75,14 +67,14 @@ fn verify(dataset: &Dataset, bars: &Bars) -> Result<(), Failure> {
                 c.found
             )
         });
-        list(&mut text, "count", counts.collect());
-        list(&mut text, "fault", report.faults);
+        list(&mut text, "count", counts);
+        list(&mut text, "fault", report.faults.iter());
     }
     super::print(&text)?;
     match wrong {
         0 => Ok(()),
         n => Err(Failure::Input(format!(
-            "{n} classes of {} are not as they should be",
+            "{n} classes of {} are faulty",
             dataset.manifest().name
         ))),
     }
@@ -92,7 +84,7 @@ fn open(name: &str, data: Option<&Path>, session: &Session) -> Result<Dataset, F
     setup::dataset(name, None, data, &session.cache()?, &session.bars)
 }
 
-/// Copies what trains and what tests, each with a list.
+/// Copies the images that train and those that test, each with a list.
 fn split(
     dataset: &Dataset,
     out: &Path,
@@ -103,7 +95,7 @@ fn split(
 ) -> Result<(), Failure> {
     if run == 0 {
         return Err(Failure::Configuration(
-            "--run 0: expected at least 1".to_owned(),
+            "--run = 0: expected at least 1".to_owned(),
         ));
     }
     let classes = dataset.classes();
@@ -113,63 +105,59 @@ fn split(
         .split(&index, seed, &ProtocolParams::default())
         .map_err(Failure::configuration)?;
     let entries: HashMap<&ImageId, &Entry> = index.entries().iter().map(|e| (&e.id, e)).collect();
-    let mut train: Vec<&Sample> = split
+    // An image may train the detector and the forest.
+    let mut train: Vec<&Sample> = Vec::new();
+    let mut seen = HashSet::new();
+    for sample in split
         .detector
         .samples()
         .iter()
         .chain(split.forest.samples())
-        .collect();
-    let mut seen = HashSet::new();
-    train.retain(|s| seen.insert(&s.id));
-    let test: Vec<&Sample> = split
-        .test
-        .samples()
-        .iter()
-        .filter(|s| split.is_headline(s))
-        .collect();
+    {
+        if seen.insert(&sample.id) {
+            train.push(sample);
+        }
+    }
+    let test = split.test.samples().iter();
+    let test: Vec<&Sample> = test.filter(|s| split.is_headline(s)).collect();
     let mut text = String::new();
     for (list, samples) in [("train.csv", train), ("test.csv", test)] {
         let mut lines = "path,label,type,group\n".to_owned();
         for sample in &samples {
             let name = sample.id.as_str().rsplit('/').next().unwrap_or_default();
             let below = format!("images/{name}");
-            let group = entries.get(&sample.id).map(|e| {
-                e.unit
-                    .clone()
-                    .unwrap_or_else(|| format!("run {}", e.order / run))
-            });
-            // The label is no kind of defect.
+            let entry = entries
+                .get(&sample.id)
+                .expect("a protocol splits the images of its index");
+            let group = match &entry.unit {
+                Some(unit) => unit.clone(),
+                None => format!("run {}", entry.order / run),
+            };
+            // A group that just repeats the label is not a kind of defect.
             let kind = if sample.group == sample.label.as_str() {
                 ""
             } else {
                 &sample.group
             };
-            lines.push_str(&format!(
-                "{below},{},{kind},{}\n",
-                sample.label,
-                group.unwrap_or_default()
-            ));
-            let place = out.join(&below);
-            segad_files::create_dir(place.parent().unwrap_or(out)).map_err(Failure::input)?;
+            lines.push_str(&format!("{below},{},{kind},{group}\n", sample.label));
             let bytes = segad_files::read(&dataset.path(&sample.id)).map_err(Failure::input)?;
-            segad_files::write_atomic(&place, &bytes).map_err(Failure::input)?;
+            segad_files::write_with_parents(&out.join(&below), &bytes).map_err(Failure::input)?;
         }
-        segad_files::write_atomic(&out.join(list), lines.as_bytes()).map_err(Failure::input)?;
+        let list = out.join(list);
+        segad_files::write_with_parents(&list, lines.as_bytes()).map_err(Failure::input)?;
         let bad = samples.iter().filter(|s| s.label.is_bad()).count();
         let good = samples.len() - bad;
-        text.push_str(&format!(
-            "{}: {good} good, {bad} bad\n",
-            out.join(list).display()
-        ));
+        text.push_str(&format!("{}: {good} good, {bad} bad\n", list.display()));
     }
     super::print(&text)
 }
 
-fn list(text: &mut String, what: &str, names: Vec<String>) {
-    for name in names.iter().take(LISTED) {
+fn list(text: &mut String, what: &str, names: impl ExactSizeIterator<Item = impl Display>) {
+    let more = names.len().saturating_sub(LISTED);
+    for name in names.take(LISTED) {
         text.push_str(&format!("  {what}: {name}\n"));
     }
-    if names.len() > LISTED {
-        text.push_str(&format!("  {what}: and {} more\n", names.len() - LISTED));
+    if more > 0 {
+        text.push_str(&format!("  {what}: and {more} more\n"));
     }
 }

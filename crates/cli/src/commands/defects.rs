@@ -28,29 +28,27 @@ pub(super) fn preview(args: &Preview) -> Result<(), Failure> {
     let recipe = recipe.map_err(Failure::configuration)?;
     let folder = ImageFolder::open(&args.images).map_err(Failure::input)?;
     let images = folder.images();
-    // Evenly out of the folder, so that all its parts are seen.
+    // Spread evenly over the folder, so that all its parts are seen.
     let count = args.count.clamp(1, images.len());
-    let (mut pictures, mut lines) = (Vec::new(), String::new());
+    let mut pictures = Vec::new();
+    let mut lines = String::new();
     for i in (0..count).map(|i| i * images.len() / count) {
-        let (id, image) = (&images.ids()[i], images.load(i).map_err(Failure::input)?);
+        let id = &images.ids()[i];
+        let image = images.load(i).map_err(Failure::input)?;
         let made = recipe.apply(id, &image).map_err(Failure::input)?;
-        lines.push_str(&(made.record.json_line().map_err(Failure::input)? + "\n"));
-        let mask = mask(&made)?;
+        lines.push_str(&made.record.json_line().map_err(Failure::input)?);
+        lines.push('\n');
         if let Some(folder) = &args.save {
             let name = id.as_str().replace('/', "_");
-            let stem = name
-                .rsplit_once('.')
-                .map_or(name.as_str(), |(stem, _)| stem);
-            segad_files::create_dir(folder).map_err(Failure::input)?;
+            let stem = name.rsplit_once('.').map_or(&*name, |(stem, _)| stem);
             write(&folder.join(format!("{stem}.png")), &made.image)?;
             write(&folder.join(format!("{stem}_mask.png")), &white(&made)?)?;
         }
-        let outlined =
-            segad_imaging::outline(&made.image, &mask, [255, 0, 0]).map_err(Failure::input)?;
-        pictures.extend([image, made.image, outlined]);
+        let outlined = segad_imaging::outline(&made.image, &mask(&made)?, [255, 0, 0]);
+        pictures.extend([image, made.image, outlined.map_err(Failure::input)?]);
     }
     if let Some(folder) = &args.save {
-        segad_files::write_atomic(&folder.join("defects.jsonl"), lines.as_bytes())
+        segad_files::write_with_parents(&folder.join("defects.jsonl"), lines.as_bytes())
             .map_err(Failure::input)?;
     }
     let sheet = segad_imaging::contact_sheet(&pictures, 3 * COLUMNS, 4, [255; 3])
@@ -61,7 +59,7 @@ pub(super) fn preview(args: &Preview) -> Result<(), Failure> {
 
 fn write(path: &Path, image: &Image) -> Result<(), Failure> {
     let png = segad_imaging::encode_png(image).map_err(Failure::input)?;
-    segad_files::write_atomic(path, &png).map_err(Failure::input)
+    segad_files::write_with_parents(path, &png).map_err(Failure::input)
 }
 
 fn mask(made: &Generated) -> Result<LabelMap, Failure> {

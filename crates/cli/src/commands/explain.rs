@@ -3,9 +3,9 @@
 use super::fit::failure;
 use super::inspect::open_model;
 use segad_args::Explain;
-use segad_core::Device;
-use segad_imaging::{encode_png, outline};
-use segad_product::Inspector;
+use segad_core::{Device, Image};
+use segad_imaging::{encode_png, heatmap, outline};
+use segad_product::{Card, Inspection, Inspector};
 use segad_report::{Explanation, SimilarPatch, explanation_html};
 use segad_runner::Failure;
 use std::path::PathBuf;
@@ -18,40 +18,21 @@ pub(super) fn run(args: &Explain) -> Result<(), Failure> {
     let inspector = Inspector::new(&model, Device::Cpu).map_err(failure)?;
     let image = segad_imaging::open(&args.image).map_err(Failure::input)?;
     let seen = inspector.inspect(&image).map_err(failure)?;
-    let png = |image: &segad_core::Image| encode_png(image).map_err(Failure::input);
-    let outlined = outline(&image, &seen.segments, [255, 200, 0]).map_err(Failure::input)?;
-    let mut pictures = vec![
-        ("the image".to_owned(), png(&image)?),
-        (
-            "the map over it; bright is beyond what good images reach".to_owned(),
-            { png(&seen.picture(&image).map_err(failure)?)? },
-        ),
-    ];
-    if seen.segments.segments() > 1 {
-        pictures.push(("the segments".to_owned(), png(&outlined)?));
-    }
-    for (map, card) in seen.maps.iter().zip(&inspector.card().detectors) {
-        let [low, high] = card.scale;
-        let heat =
-            segad_imaging::heatmap(map, low, low + 2.0 * (high - low)).map_err(Failure::input)?;
-        pictures.push((format!("{}, raw", card.name), png(&heat)?));
-    }
-    let patches = inspector
+    let mut patches = Vec::new();
+    for place in inspector
         .neighbours(&model, &image, PLACES)
-        .map_err(failure)?;
-    let patches = patches
-        .iter()
-        .map(|p| {
-            Ok(SimilarPatch {
-                centre: p.centre,
-                distance: f64::from(p.distance),
-                here: png(&p.here)?,
-                nearest: png(&p.nearest)?,
-            })
-        })
-        .collect::<Result<Vec<_>, Failure>>()?;
+        .map_err(failure)?
+    {
+        patches.push(SimilarPatch {
+            centre: place.centre,
+            distance: f64::from(place.distance),
+            here: png(&place.here)?,
+            nearest: png(&place.nearest)?,
+        });
+    }
     let card = inspector.card();
-    let mut strongest = seen.reasons.clone();
+    let pictures = pictures(card, &image, &seen)?;
+    let mut strongest = seen.reasons;
     strongest.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
     strongest.truncate(args.reasons);
     let page = explanation_html(&Explanation {
@@ -64,8 +45,8 @@ pub(super) fn run(args: &Explain) -> Result<(), Failure> {
         pictures,
         segments: seen
             .segments_by_weight
-            .iter()
-            .map(|w| (w.segment.clone(), w.contribution))
+            .into_iter()
+            .map(|w| (w.segment, w.contribution))
             .collect(),
         reasons: strongest,
         patches,
@@ -87,4 +68,34 @@ pub(super) fn run(args: &Explain) -> Result<(), Failure> {
     });
     segad_files::write_atomic(&out, page.as_bytes()).map_err(Failure::input)?;
     super::print(&format!("{}\n", out.display()))
+}
+
+fn png(image: &Image) -> Result<Vec<u8>, Failure> {
+    encode_png(image).map_err(Failure::input)
+}
+
+/// The image, its map, its segments and the raw map of each detector, as PNG with their captions.
+fn pictures(
+    card: &Card,
+    image: &Image,
+    seen: &Inspection,
+) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let mut pictures = vec![
+        ("the image".to_owned(), png(image)?),
+        (
+            "its anomaly map; bright exceeds what good images reach".to_owned(),
+            png(&seen.picture(image).map_err(failure)?)?,
+        ),
+    ];
+    if seen.segments.segments() > 1 {
+        let outlined = outline(image, &seen.segments, [255, 200, 0]).map_err(Failure::input)?;
+        pictures.push(("the segments".to_owned(), png(&outlined)?));
+    }
+    for (map, detector) in seen.maps.iter().zip(&card.detectors) {
+        let [low, high] = detector.scale;
+        // Twice the range of good images, so that a defect does not saturate at once.
+        let heat = heatmap(map, low, low + 2.0 * (high - low)).map_err(Failure::input)?;
+        pictures.push((format!("{}, raw", detector.name), png(&heat)?));
+    }
+    Ok(pictures)
 }

@@ -1,4 +1,4 @@
-//! `import`: maps that others computed.
+//! `import`: maps that other programs computed.
 
 use crate::session::Session;
 use segad_args::ImportCommand;
@@ -37,7 +37,7 @@ pub(super) fn run(command: ImportCommand, session: &Session) -> Result<(), Failu
     let faulty = folder.models().len() * folder.classes().len();
     let faulty = faulty.saturating_sub(report.stored + report.present);
     super::print(&format!(
-        "{} lists stored ({} maps), {} in the store already, {faulty} not imported; {:.1} s\n",
+        "{} lists stored ({} maps), {} already in the store, {faulty} not imported; {:.1} s\n",
         report.stored,
         report.maps,
         report.present,
@@ -73,7 +73,7 @@ pub(super) fn open(
         .map_err(Failure::input)
 }
 
-/// Imports what is not in the store yet and says what is wrong or odd.
+/// Imports what is not in the store yet and reports faults and oddities.
 pub(super) fn import(
     folder: &MapsFolder,
     store: &Store,
@@ -91,7 +91,7 @@ pub(super) fn import(
     if !report.absent.is_empty() {
         let (name, absent) = (&folder.manifest().name, report.absent.join(", "));
         bars.line(&format!(
-            "classes of {name} that are not in {}: {absent}",
+            "classes of {name} missing from {}: {absent}",
             folder.base().display()
         ));
     }
@@ -109,6 +109,6 @@ pub(super) fn faults(report: &Report) -> Option<Failure> {
     let first = report.faults.first()?;
     let n = report.faults.len();
     Some(Failure::Input(format!(
-        "{n} faults among the maps, the rest is imported; first: {first}"
+        "{n} faulty maps, the rest were imported; first fault: {first}"
     )))
 }

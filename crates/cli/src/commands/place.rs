@@ -1,4 +1,4 @@
-//! Where `--data` leads: to a data set, to a folder of several, or to the miniature sets.
+//! What `--data` names: a data set, a folder of several, or the miniature sets.
 
 use segad_miniature::{DATASETS, Params};
 use segad_provision::Cache;
@@ -6,14 +6,13 @@ use segad_runner::Failure;
 use segad_runner::progress::Bars;
 use std::path::{Path, PathBuf};
 
-/// Stands for the miniature sets where a folder of data is asked for; `./mini` is a folder of that
-/// name.
+/// Names the miniature sets where a folder of data is expected; `./mini` is a folder of that name.
 pub(super) const MINI: &str = "mini";
 
-/// What is known about a data set's place; nothing for the default one.
+/// Where a data set is; all empty for the default place.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Its manifest, if not the one that comes with the project.
+    /// Its manifest, if not the shipped one.
     pub manifest: Option<PathBuf>,
     /// Its folder.
     pub root: Option<PathBuf>,
@@ -52,7 +51,7 @@ pub(super) fn find(
         None if mini => {
             let known = DATASETS.join(", ");
             Err(Failure::Configuration(format!(
-                "--data mini: there is no miniature of {name}; of {known} there is"
+                "--data mini: there is no miniature of {name}, only of {known}"
             )))
         }
         None => Ok(Place {

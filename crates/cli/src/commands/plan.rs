@@ -1,4 +1,4 @@
-//! `plan` and `config`: say, do nothing.
+//! `plan` and `config`: show, compute nothing.
 
 use super::setup::{self, Prepared};
 use crate::session::Session;
@@ -13,9 +13,9 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// What a run would compute. Hit: in the store. Miss: would be computed. Missing: an input is not
-/// there. Failed: an earlier run tried in vain, and the next would not try again. Unused: not in
-/// the store, but nothing that is missing needs it.
+/// Shows what a run would compute. Hit: in the store. Miss: would be computed. Missing: an input is
+/// absent. Failed: an earlier run failed, and the next would not retry. Unused: not in the store, but
+/// nothing to be computed needs it.
 pub(super) fn plan(
     file: &Path,
     args: &RunArgs,
@@ -96,7 +96,7 @@ fn state(
             ("failed", format!(": {}", schedule::standing_reason(failed)))
         }
         (None, false, true, None) => ("miss", String::new()),
-        (None, false, false, None) => ("unused", ": all that needs it is stored".to_owned()),
+        (None, false, false, None) => ("unused", ": everything that needs it is stored".to_owned()),
     }
 }
 
@@ -137,7 +137,7 @@ impl std::fmt::Display for Total {
             if self.without_estimate > 0 {
                 write!(
                     f,
-                    " and {} cells of a sort that never ran here",
+                    " plus {} cells with no timing history",
                     self.without_estimate
                 )?;
             }

@@ -22,11 +22,11 @@ use toml::Value;
 /// Images in one forward pass.
 const BATCH: usize = 8;
 
-/// A map at the image's own size.
-struct Shown {
+/// The segments of an image.
+struct Labelled {
     map: LabelMap,
     names: Vec<String>,
-    /// What was decided on the way, in words.
+    /// Remarks on how they were found.
     notes: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn run(command: &SegmentsCommand) -> Result<(), Failure> {
     let picture = segad_imaging::open(image).map_err(Failure::input)?;
     let id = ImageId::new(image.display().to_string());
     let good = good.as_deref().map(|folder| (folder, Seed(*seed)));
-    let Shown { map, names, notes } = shown(&super::value(source), &id, &picture, good)?;
+    let Labelled { map, names, notes } = label(&super::value(source), &id, &picture, good)?;
     let mut report = QualityReport::new(&map, &names);
     report.warnings.splice(0..0, notes);
     // What a threshold finds is a second opinion; an image without a foreground has none.
@@ -61,17 +61,18 @@ pub(super) fn run(command: &SegmentsCommand) -> Result<(), Failure> {
     }
     let mut text = String::new();
     for s in &report.segments {
-        let (name, pixels, share) = (&s.name, s.pixels, 100.0 * s.fraction);
-        let pieces = if s.components == 1 {
-            "1 piece".to_owned()
-        } else {
-            format!("{} pieces", s.components)
-        };
-        text.push_str(&format!("{name}: {pixels} px, {share:.1} %, {pieces}\n"));
+        text.push_str(&format!(
+            "{}: {} px, {:.1} %, {} piece{}\n",
+            s.name,
+            s.pixels,
+            100.0 * s.fraction,
+            s.components,
+            if s.components == 1 { "" } else { "s" }
+        ));
     }
     if let Some(iou) = report.foreground_iou {
         text.push_str(&format!(
-            "overlap of all but the first with a foreground by threshold: {iou:.2}\n"
+            "overlap of all segments but the first with a thresholded foreground (IoU): {iou:.2}\n"
         ));
     }
     for warning in &report.warnings {
@@ -80,12 +81,13 @@ pub(super) fn run(command: &SegmentsCommand) -> Result<(), Failure> {
     super::print(&text)
 }
 
-fn shown(
+/// The segments at the image's own size.
+fn label(
     spec: &Value,
     id: &ImageId,
     picture: &Image,
     good: Option<(&Path, Seed)>,
-) -> Result<Shown, Failure> {
+) -> Result<Labelled, Failure> {
     let base = Path::new("datasets/segments");
     let (height, width) = (picture.height(), picture.width());
     let made = segmenter::made(Some(spec)).map_err(Failure::configuration)?;
@@ -94,33 +96,41 @@ fn shown(
             "--good: only segments of kind clustered are learned".to_owned(),
         ));
     }
-    let (map, names, notes) = match made {
+    let found = match made {
         Some(SegmentsTable::TorchScript(params)) => {
             let script = Script::open(params, base, Device::Cpu).map_err(Failure::input)?;
             let (map, _) = script.label_map(id, picture).map_err(Failure::input)?;
-            (map, script.names().to_vec(), Vec::new())
+            Labelled {
+                map,
+                names: script.names().to_vec(),
+                notes: Vec::new(),
+            }
         }
-        Some(SegmentsTable::Clustered(params)) => learned(params, picture, good)?,
+        Some(SegmentsTable::Clustered(params)) => learn_and_label(params, picture, good)?,
         _ => {
             let spec: SegmentsSpec = spec.clone().try_into().map_err(Failure::configuration)?;
             let source =
                 segad_segments::open(&spec, base, height, width).map_err(Failure::configuration)?;
             let map = source.label_map(id, picture).map_err(Failure::input)?;
-            (map, source.names().to_vec(), Vec::new())
+            Labelled {
+                map,
+                names: source.names().to_vec(),
+                notes: Vec::new(),
+            }
         }
     };
-    let map = segad_imaging::resize_labels(&map, height, width).map_err(Failure::input)?;
-    Ok(Shown { map, names, notes })
+    let map = segad_imaging::resize_labels(&found.map, height, width).map_err(Failure::input)?;
+    Ok(Labelled { map, ..found })
 }
 
-/// Segments learned on the spot, of the picture.
-fn learned(
+/// Learns segments from good images and finds them in the picture.
+fn learn_and_label(
     params: ClusteredParams,
     picture: &Image,
     good: Option<(&Path, Seed)>,
-) -> Result<(LabelMap, Vec<String>, Vec<String>), Failure> {
+) -> Result<Labelled, Failure> {
     let Some((folder, seed)) = good else {
-        let text = "segments of kind clustered are learned from good images: name their folder with --good";
+        let text = "segments of kind clustered are learned from good images; name their folder with --good";
         return Err(Failure::Configuration(text.to_owned()));
     };
     params.check().map_err(Failure::configuration)?;
@@ -130,7 +140,7 @@ fn learned(
     let place = (Device::Cpu, Precision::F32);
     let network = clusters::network(&params, &inputs, seed, place).map_err(Failure::input)?;
     let Some(network) = network else {
-        let text = "clustered without a backbone: that takes detectors' maps, which only an experiment has; name a backbone";
+        let text = "segments of kind clustered without a backbone need detectors' maps, which only an experiment has; name a backbone";
         return Err(Failure::Configuration(text.to_owned()));
     };
     let folder = ImageFolder::open(folder).map_err(Failure::input)?;
@@ -140,20 +150,24 @@ fn learned(
     let mut notes = report.notes;
     if params.maps {
         notes.push(
-            "learned from the backbone's features alone: detectors' maps are at hand in experiments".into(),
+            "learned from the backbone's features only; experiments also use detectors' maps"
+                .into(),
         );
     }
-    Ok(match clusters {
-        Clusters::One(found) => (found.map, found.names, notes),
+    let (map, names) = match clusters {
+        Clusters::One(found) => (found.map, found.names),
         Clusters::Each(clusters) => {
             let features = network
                 .of(std::slice::from_ref(picture))
                 .map_err(Failure::input)?;
-            let (grid, size) = ((network.side(), network.side()), params.size);
-            let map = clusters.label_map(&features[0], grid, params.smooth, size, size);
-            (map.map_err(Failure::input)?, clusters.names, notes)
+            let grid = (network.side(), network.side());
+            let map = clusters
+                .label_map(&features[0], grid, params.smooth, params.size, params.size)
+                .map_err(Failure::input)?;
+            (map, clusters.names)
         }
-    })
+    };
+    Ok(Labelled { map, names, notes })
 }
 
 /// The good images of a folder.

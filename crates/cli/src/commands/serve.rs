@@ -1,4 +1,4 @@
-//! `serve`: a page and an HTTP API on this machine.
+//! `serve`: a web page and an HTTP API on this machine.
 
 use super::setup;
 use crate::served::{Experiments, FittedOn, Photos, Worker};
@@ -24,28 +24,25 @@ pub(super) fn run(args: &Serve, session: &Session) -> Result<(), Failure> {
         limits,
     };
     let server = Server::bind(settings, content).map_err(Failure::configuration)?;
-    let tell = session.bars.clone();
-    let interrupt = Interrupt::listen(move |_| tell.line("Stopping; requests that run may end."));
-    let interrupt = interrupt.map_err(Failure::input)?;
+    let bars = session.bars.clone();
+    // Not the session's: a server has requests, not cells, to finish.
+    let interrupt = Interrupt::listen(move |_| bars.line("Stopping; running requests may finish."))
+        .map_err(Failure::input)?;
     if !server.address().ip().is_loopback() {
         session
             .bars
-            .line("This is not only for this machine: whoever reaches the address may use it.");
+            .line("Anyone who can reach this address can use the server.");
     }
     super::print(&format!("http://{}/\n", server.address()))?;
-    session.bars.line("Ctrl-C ends it.");
+    session.bars.line("Press Ctrl-C to stop.");
     server.run(&interrupt.no_more).map_err(Failure::input)
 }
 
-/// What the path holds: a model, a store, or without one nothing but the editor.
+/// What the path names: a model or a store; without one, only the editor is served.
 fn content(args: &Serve) -> Result<Content, Failure> {
-    let photos = args
-        .images
-        .as_deref()
-        .map(Photos::open)
-        .transpose()
-        .map_err(Failure::input)?;
-    let segments: Option<SegmentsSpec> = args.segments.as_deref().map(segments).transpose()?;
+    let photos = args.images.as_deref().map(Photos::open).transpose();
+    let photos = photos.map_err(Failure::input)?;
+    let segments = args.segments.as_deref().map(segments).transpose()?;
     let Some(path) = &args.path else {
         return Ok(Content::default());
     };
@@ -58,9 +55,9 @@ fn content(args: &Serve) -> Result<Content, Failure> {
         });
     }
     segad_nn::set_threads(setup::threads(args.threads).get());
-    let named = |e| Failure::Input(format!("{}: {}", path.display(), segad_grid::chain(&e)));
     let model = super::inspect::open_model(path)?;
-    let worker = Arc::new(Worker::new(&model, args.device, args.workers).map_err(named)?);
+    let worker = Worker::new(&model, args.device, args.workers).map_err(super::fit::failure)?;
+    let worker = Arc::new(worker);
     let gallery = FittedOn::new(worker.clone(), photos);
     Ok(Content {
         inspector: Some(worker),
@@ -71,7 +68,7 @@ fn content(args: &Serve) -> Result<Content, Failure> {
 /// Segments as the command line names them: a file of shapes, a name, or a table.
 fn segments(source: &str) -> Result<SegmentsSpec, Failure> {
     if source.ends_with(".toml") {
-        // A path on the command line starts where the command does.
+        // Relative to the working folder, not to datasets/segments.
         let path = std::path::absolute(source).map_err(Failure::input)?;
         return Ok(SegmentsSpec::Table(SegmentsTable::Static(StaticParams {
             path,

@@ -61,7 +61,7 @@ pub(super) fn experiment(file: &Path, args: &RunArgs) -> Result<Experiment, Fail
     if experiment.rows.is_empty() {
         let rows = all.join(", ");
         return Err(Failure::NothingSelected(format!(
-            "{}: no row is left; it has: {rows}",
+            "{}: no rows selected; it has: {rows}",
             file.display()
         )));
     }
@@ -95,7 +95,7 @@ pub(super) fn dataset(
         .join("digests")
         .join(format!("{}.csv", manifest.name));
     let advice = format!(
-        "`cargo xtask fetch {}` brings it, or --data says where it lies",
+        "fetch it with `cargo xtask fetch {}`, or name its folder with --data",
         manifest.name
     );
     let dataset = Dataset::open(manifest, &root).and_then(|d| d.with_digest_cache(&digests));
@@ -150,7 +150,7 @@ pub(super) fn prepare(file: &Path, args: &RunArgs, session: &Session) -> Result<
         }
         None if imports => {
             let message = format!(
-                "{}: reads maps that others computed; say where with --maps DIR",
+                "{}: needs maps that other programs computed; name their folder with --maps DIR",
                 file.display()
             );
             return Err(Failure::Input(message));
