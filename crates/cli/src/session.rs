@@ -25,7 +25,7 @@ impl Session {
     /// Listens for Ctrl-C from now on.
     pub(crate) fn interrupt(&self) -> Result<Interrupt, Failure> {
         let bars = self.bars.clone();
-        Interrupt::listen(move |line| bars.line(line)).map_err(Failure::input)
+        Ok(Interrupt::listen(move |line| bars.line(line))?)
     }
 
     /// The store at `chosen`, or else the one in the cache folder.
@@ -34,6 +34,6 @@ impl Session {
             Some(root) => root.to_owned(),
             None => self.cache()?.root().join("store"),
         };
-        Store::open(&root).map_err(Failure::input)
+        Ok(Store::open(&root)?)
     }
 }

@@ -67,7 +67,7 @@ fn images(args: &Bench, model: &Model) -> Result<Vec<Image>, Failure> {
         .iter()
         .take(IMAGES)
     {
-        images.push(segad_imaging::open(file).map_err(Failure::input)?);
+        images.push(segad_imaging::open(file)?);
     }
     if images.is_empty() {
         return Err(Failure::NothingSelected(format!(

@@ -24,7 +24,7 @@ pub(super) fn run(command: DataCommand, session: &Session) -> Result<(), Failure
                 size,
                 seed: Seed(seed),
             };
-            segad_miniature::write(&folder, &params, &session.bars).map_err(Failure::input)
+            Ok(segad_miniature::write(&folder, &params, &session.bars)?)
         }
         DataCommand::Split {
             dataset,
@@ -46,7 +46,7 @@ fn verify(dataset: &Dataset, bars: &Bars) -> Result<(), Failure> {
     let mut text = String::new();
     let mut wrong = 0;
     for class in dataset.classes() {
-        let report = dataset.verify(class, bars).map_err(Failure::input)?;
+        let report = dataset.verify(class, bars)?;
         wrong += usize::from(!report.is_ok());
         let verdict = if report.is_ok() { "complete" } else { "faulty" };
         text.push_str(&format!("{class}: {} images, {verdict}\n", report.images));
@@ -140,11 +140,11 @@ fn split(
                 &sample.group
             };
             lines.push_str(&format!("{below},{},{kind},{group}\n", sample.label));
-            let bytes = segad_files::read(&dataset.path(&sample.id)).map_err(Failure::input)?;
-            segad_files::write_with_parents(&out.join(&below), &bytes).map_err(Failure::input)?;
+            let bytes = segad_files::read(&dataset.path(&sample.id))?;
+            segad_files::write_with_parents(&out.join(&below), &bytes)?;
         }
         let list = out.join(list);
-        segad_files::write_with_parents(&list, lines.as_bytes()).map_err(Failure::input)?;
+        segad_files::write_with_parents(&list, lines.as_bytes())?;
         let bad = samples.iter().filter(|s| s.label.is_bad()).count();
         let good = samples.len() - bad;
         text.push_str(&format!("{}: {good} good, {bad} bad\n", list.display()));

@@ -34,9 +34,9 @@ pub(super) fn preview(args: &Preview) -> Result<(), Failure> {
     let mut lines = String::new();
     for i in (0..count).map(|i| i * images.len() / count) {
         let id = &images.ids()[i];
-        let image = images.load(i).map_err(Failure::input)?;
-        let made = recipe.apply(id, &image).map_err(Failure::input)?;
-        lines.push_str(&made.record.json_line().map_err(Failure::input)?);
+        let image = images.load(i)?;
+        let made = recipe.apply(id, &image)?;
+        lines.push_str(&made.record.json_line()?);
         lines.push('\n');
         if let Some(folder) = &args.save {
             let name = id.as_str().replace('/', "_");
@@ -45,30 +45,37 @@ pub(super) fn preview(args: &Preview) -> Result<(), Failure> {
             write(&folder.join(format!("{stem}_mask.png")), &white(&made)?)?;
         }
         let outlined = segad_imaging::outline(&made.image, &mask(&made)?, [255, 0, 0]);
-        pictures.extend([image, made.image, outlined.map_err(Failure::input)?]);
+        pictures.extend([image, made.image, outlined?]);
     }
     if let Some(folder) = &args.save {
-        segad_files::write_with_parents(&folder.join("defects.jsonl"), lines.as_bytes())
-            .map_err(Failure::input)?;
+        segad_files::write_with_parents(&folder.join("defects.jsonl"), lines.as_bytes())?;
     }
-    let sheet = segad_imaging::contact_sheet(&pictures, 3 * COLUMNS, 4, [255; 3])
-        .map_err(Failure::input)?;
+    let sheet = segad_imaging::contact_sheet(&pictures, 3 * COLUMNS, 4, [255; 3])?;
     write(&args.out, &sheet)?;
     super::print(&lines)
 }
 
 fn write(path: &Path, image: &Image) -> Result<(), Failure> {
-    let png = segad_imaging::encode_png(image).map_err(Failure::input)?;
-    segad_files::write_with_parents(path, &png).map_err(Failure::input)
+    let png = segad_imaging::encode_png(image)?;
+    Ok(segad_files::write_with_parents(path, &png)?)
 }
 
 fn mask(made: &Generated) -> Result<LabelMap, Failure> {
     let labels = made.mask.iter().map(|&m| u8::from(m)).collect();
-    LabelMap::new(made.image.height(), made.image.width(), labels, 2).map_err(Failure::input)
+    Ok(LabelMap::new(
+        made.image.height(),
+        made.image.width(),
+        labels,
+        2,
+    )?)
 }
 
 /// The mask as a picture: white where the image changed.
 fn white(made: &Generated) -> Result<Image, Failure> {
     let grey: Vec<u8> = made.mask.iter().map(|&m| 255 * u8::from(m)).collect();
-    Image::from_grey(made.image.height(), made.image.width(), &grey).map_err(Failure::input)
+    Ok(Image::from_grey(
+        made.image.height(),
+        made.image.width(),
+        &grey,
+    )?)
 }

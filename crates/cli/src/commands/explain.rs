@@ -16,7 +16,7 @@ const PLACES: usize = 6;
 pub(super) fn run(args: &Explain) -> Result<(), Failure> {
     let model = open_model(&args.model)?;
     let inspector = Inspector::new(&model, Device::Cpu).map_err(failure)?;
-    let image = segad_imaging::open(&args.image).map_err(Failure::input)?;
+    let image = segad_imaging::open(&args.image)?;
     let seen = inspector.inspect(&image).map_err(failure)?;
     let mut patches = Vec::new();
     for place in inspector
@@ -66,12 +66,12 @@ pub(super) fn run(args: &Explain) -> Result<(), Failure> {
             .into_owned();
         PathBuf::from(format!("{stem}.html"))
     });
-    segad_files::write_atomic(&out, page.as_bytes()).map_err(Failure::input)?;
+    segad_files::write_atomic(&out, page.as_bytes())?;
     super::print(&format!("{}\n", out.display()))
 }
 
 fn png(image: &Image) -> Result<Vec<u8>, Failure> {
-    encode_png(image).map_err(Failure::input)
+    Ok(encode_png(image)?)
 }
 
 /// The image, its map, its segments and the raw map of each detector, as PNG with their captions.
@@ -88,13 +88,13 @@ fn pictures(
         ),
     ];
     if seen.segments.segments() > 1 {
-        let outlined = outline(image, &seen.segments, [255, 200, 0]).map_err(Failure::input)?;
+        let outlined = outline(image, &seen.segments, [255, 200, 0])?;
         pictures.push(("the segments".to_owned(), png(&outlined)?));
     }
     for (map, detector) in seen.maps.iter().zip(&card.detectors) {
         let [low, high] = detector.scale;
         // Twice the range of good images, so that a defect does not saturate at once.
-        let heat = heatmap(map, low, low + 2.0 * (high - low)).map_err(Failure::input)?;
+        let heat = heatmap(map, low, low + 2.0 * (high - low))?;
         pictures.push((format!("{}, raw", detector.name), png(&heat)?));
     }
     Ok(pictures)

@@ -16,7 +16,7 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
     segad_nn::set_threads(1);
     let inspector = Inspector::new(&model, Device::Cpu).map_err(failure)?;
     let samples = model.samples().map_err(failure)?;
-    segad_files::create_dir(&args.out).map_err(Failure::input)?;
+    segad_files::create_dir(&args.out)?;
     let out = &args.out;
     let recorded = inspector
         .export(&samples, |name| out.join(format!("{name}.pt")))
@@ -29,7 +29,7 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
         ));
         if *apart > args.epsilon {
             // Nobody should use a network that gives something else.
-            segad_files::remove(&out.join(format!("{name}.pt"))).map_err(Failure::input)?;
+            segad_files::remove(&out.join(format!("{name}.pt")))?;
             return Err(Failure::Differs(format!(
                 "{name}: the exported network's output differs by {apart:.1e} of the largest value, \
                  more than {:.1e}; the file was removed",
@@ -39,28 +39,26 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
     }
     if let Some(forest) = model.forest().map_err(failure)? {
         write(out, "forest.json", forest.xgboost_json())?;
-        segad_files::write_json(&out.join("columns.json"), &forest.columns())
-            .map_err(Failure::input)?;
+        segad_files::write_json(&out.join("columns.json"), &forest.columns())?;
     }
     if let Some(trees) = inspector.classifier_trees() {
         write(out, "classifier-trees.json", trees.xgboost_json())?;
-        segad_files::write_json(&out.join("classifier-columns.json"), &trees.columns())
-            .map_err(Failure::input)?;
+        segad_files::write_json(&out.join("classifier-columns.json"), &trees.columns())?;
     }
     if let Some(first) = samples.first() {
         let map = inspector.segments(first).map_err(failure)?;
-        let png = encode_labels_png(&map).map_err(Failure::input)?;
+        let png = encode_labels_png(&map)?;
         write(out, "segments.png", &png)?;
     }
     let card = model.card();
-    segad_files::write_json(&out.join("card.json"), card).map_err(Failure::input)?;
+    segad_files::write_json(&out.join("card.json"), card)?;
     write(out, "README.md", definition(card).as_bytes())?;
     text.push_str(&format!("{}\n", out.display()));
     super::print(&text)
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {
-    segad_files::write_atomic(&folder.join(name), bytes).map_err(Failure::input)
+    Ok(segad_files::write_atomic(&folder.join(name), bytes)?)
 }
 
 /// What an exported network takes.

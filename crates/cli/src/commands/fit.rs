@@ -36,9 +36,7 @@ pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
     let weights = CachedWeights(CachedInputs::new(cache.root().to_owned(), PathBuf::new()));
     let dataset = open(&args.data, args.name.as_deref())?;
     let settings = settings(args, &dataset, &weights)?;
-    let index = dataset
-        .index(&dataset.manifest().name)
-        .map_err(Failure::input)?;
+    let index = dataset.index(&dataset.manifest().name)?;
     let items = index.entries().iter().map(|entry| Item {
         sample: entry.sample(),
         unit: entry.unit.clone(),
@@ -58,14 +56,14 @@ pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
         memory: args.memory,
         ..FitContext::default()
     };
-    let pool = super::pool(setup::threads(args.threads))?;
+    let pool = super::pool(setup::threads(args.threads).get())?;
     let model = pool
         .install(|| segad_product::fit(&data, &settings, &weights, &ctx))
         .map_err(failure)?;
     let bytes = model.to_bytes();
-    segad_files::write_atomic(&args.out, &bytes).map_err(Failure::input)?;
+    segad_files::write_atomic(&args.out, &bytes)?;
     if args.json {
-        let card = serde_json::to_string_pretty(model.card()).map_err(Failure::input)?;
+        let card = serde_json::to_string_pretty(model.card())?;
         return super::print(&format!("{card}\n"));
     }
     super::print(&format!(
@@ -85,7 +83,15 @@ pub(super) fn failure(error: ProductError) -> Failure {
         ProductError::Setting { .. } | ProductError::Promise { .. } => {
             Failure::configuration(error)
         }
-        error => Failure::input(error),
+        ProductError::Worker => Failure::Internal(error.to_string()),
+        ProductError::Damaged(_)
+        | ProductError::Newer { .. }
+        | ProductError::TooFew { .. }
+        | ProductError::Identical { .. }
+        | ProductError::Contradiction { .. }
+        | ProductError::Image { .. }
+        | ProductError::Weights(_) => Failure::input(error),
+        error => error.into(),
     }
 }
 
@@ -118,7 +124,7 @@ pub(super) fn open(path: &Path, name: Option<&str>) -> Result<Dataset, Failure> 
         .map(str::to_owned)
         .or(stem)
         .unwrap_or_else(|| "product".to_owned());
-    Dataset::open(Manifest::plain(&name, layout), path).map_err(Failure::input)
+    Ok(Dataset::open(Manifest::plain(&name, layout), path)?)
 }
 
 fn settings(
@@ -186,7 +192,7 @@ fn segments(spec: &str) -> Result<Option<Segments>, Failure> {
     }
     let path = Path::new(spec);
     let segments = if path.extension().is_some_and(|e| e == "toml") || path.is_file() {
-        let text = segad_files::read_to_string(path).map_err(Failure::input)?;
+        let text = segad_files::read_to_string(path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         Segments::from_text(&name, &text)
     } else {

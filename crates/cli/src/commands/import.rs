@@ -3,7 +3,7 @@
 use crate::session::Session;
 use segad_args::ImportCommand;
 use segad_datasets::Manifest;
-use segad_import::{ImportError, Layout, MapsFolder, Report};
+use segad_import::{Layout, MapsFolder, Report};
 use segad_provision::Cache;
 use segad_runner::progress::Bars;
 use segad_runner::{Failure, Interrupt, clock, versions};
@@ -68,9 +68,7 @@ pub(super) fn open(
         .root()
         .join("digests")
         .join(format!("maps-{name}.txt"));
-    MapsFolder::open(root, layout, manifest)
-        .and_then(|f| f.with_digest_cache(&digests))
-        .map_err(Failure::input)
+    Ok(MapsFolder::open(root, layout, manifest)?.with_digest_cache(&digests)?)
 }
 
 /// Imports what is not in the store yet and reports faults and oddities.
@@ -80,19 +78,15 @@ pub(super) fn import(
     bars: &Bars,
     interrupt: &Interrupt,
 ) -> Result<Report, Failure> {
-    let provenance =
-        json!({ "versions": versions::versions(), "from": folder.base().display().to_string() });
-    let report = folder
-        .import(store, bars, &interrupt.no_more, provenance)
-        .map_err(|e| match e {
-            ImportError::Interrupted => Failure::Interrupted(e.to_string()),
-            e => Failure::input(e),
-        })?;
+    let from = folder.base().display().to_string();
+    let provenance = json!({ "versions": versions::versions(), "from": from });
+    let report = folder.import(store, bars, &interrupt.no_more, provenance)?;
     if !report.absent.is_empty() {
-        let (name, absent) = (&folder.manifest().name, report.absent.join(", "));
         bars.line(&format!(
-            "classes of {name} missing from {}: {absent}",
-            folder.base().display()
+            "classes of {} missing from {}: {}",
+            folder.manifest().name,
+            folder.base().display(),
+            report.absent.join(", ")
         ));
     }
     for note in &report.notes {

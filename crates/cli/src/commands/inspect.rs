@@ -69,8 +69,13 @@ pub(super) fn run(args: &Inspect, session: &Session) -> Result<(), Failure> {
 
 /// Reads a model file.
 pub(super) fn open_model(path: &Path) -> Result<Model, Failure> {
-    Model::open(path)
-        .map_err(|e| Failure::Input(format!("{}: {}", path.display(), segad_grid::chain(&e))))
+    Model::open(path).map_err(|e| {
+        let failure = failure(e);
+        Failure::with_code(
+            failure.exit_code(),
+            format!("{}: {failure}", path.display()),
+        )
+    })
 }
 
 /// Inspects one image. Whatever goes wrong with it becomes its record, so that the others go on.
@@ -111,7 +116,7 @@ fn compare(model: &Model, judged: &[(f32, Label)]) -> Result<String, Failure> {
     )
     .map_err(failure)?;
     let estimate = scores.auroc_delong();
-    let interval = estimate.interval(operating.level).map_err(Failure::input)?;
+    let interval = estimate.interval(operating.level)?;
     Ok(format!(
         "AUROC {:.1} ({:.1} to {:.1})\n{}\n{}",
         100.0 * estimate.auroc,

@@ -22,11 +22,9 @@ mod teacher;
 use crate::session::Session;
 use clap::CommandFactory;
 use segad_args::{Cli, Command, DefectsCommand, FitCommand};
-use segad_core::BoxError;
 use segad_runner::Failure;
 use std::fmt::Display;
 use std::io::Write;
-use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 /// Runs a command.
@@ -89,9 +87,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 /// Threads for what runs in parallel.
-fn pool(threads: NonZeroUsize) -> Result<rayon::ThreadPool, Failure> {
+fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
     rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.get())
+        .num_threads(threads)
         .build()
         .map_err(Failure::configuration)
 }
@@ -108,9 +106,7 @@ fn worse(so_far: Option<Failure>, failure: Failure) -> Option<Failure> {
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::input(BoxError::from(e)))
-        }
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
         _ => Ok(()),
     }
 }

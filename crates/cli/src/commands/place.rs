@@ -35,10 +35,11 @@ pub(super) fn find(
     let owned = |p: Option<&Path>| p.map(Path::to_owned);
     let mini = data == Some(Path::new(MINI));
     let folder = match data {
-        Some(_) if mini => Some(
-            segad_miniature::provide(cache.root(), &Params::default(), bars)
-                .map_err(Failure::input)?,
-        ),
+        Some(_) if mini => Some(segad_miniature::provide(
+            cache.root(),
+            &Params::default(),
+            bars,
+        )?),
         data => owned(data),
     };
     let own = |folder: &PathBuf| folder.join(format!("{name}.toml")).is_file();

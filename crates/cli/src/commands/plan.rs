@@ -36,7 +36,7 @@ pub(super) fn plan(
         .collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let past = Past::read(&bench.store, &kinds).map_err(Failure::input)?;
+    let past = Past::read(&bench.store, &kinds)?;
     let mut lines = String::new();
     let mut objects = Vec::new();
     let mut totals: BTreeMap<CellKind, Total> = BTreeMap::new();

@@ -67,21 +67,21 @@ pub(super) fn experiment(file: &Path, args: &RunArgs, session: &Session) -> Resu
         bench,
         out,
     } = setup::prepare(file, args, session)?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(bench.settings.threads)
-        .build();
-    let pool = pool.map_err(Failure::input)?;
-    let import =
-        |folder| pool.install(|| import::import(folder, &bench.store, bars, &bench.interrupt));
-    let imported = bench.source.maps().map(import).transpose()?;
+    let pool = super::pool(bench.settings.threads)?;
+    let imported = match bench.source.maps() {
+        Some(maps) => {
+            Some(pool.install(|| import::import(maps, &bench.store, bars, &bench.interrupt))?)
+        }
+        None => None,
+    };
     let plan = Plan::new(&experiment, &bench)
         .map_err(|fault| Failure::of_fault(&fault.at(file.display())))?;
-    let digests = bench.source.save_digests();
-    digests.unwrap_or_else(|e| {
+    if let Err(e) = bench.source.save_digests() {
+        // They only save time.
         bars.line(&format!(
             "digests could not be kept and will be computed again: {e}"
-        ))
-    });
+        ));
+    }
     let outcome = pool.install(|| {
         schedule::run(
             &plan,
@@ -92,21 +92,19 @@ pub(super) fn experiment(file: &Path, args: &RunArgs, session: &Session) -> Resu
             &bench,
         )
     });
-    let seconds = watch.seconds();
     if outcome.interrupted {
         let left = plan.cells.len() - outcome.stored - outcome.computed;
         let message =
             format!("interrupted; {left} cells are left, the same command continues from here");
         return Err(Failure::Interrupted(message));
     }
-    let command = command_line(file, args);
     let written = outcome::write(
         &experiment,
         &plan,
         &outcome,
         &bench,
         &out,
-        &command,
+        &command_line(file, args),
         args.check,
     )?;
     super::print(&written.table)?;
@@ -114,7 +112,7 @@ pub(super) fn experiment(file: &Path, args: &RunArgs, session: &Session) -> Resu
         "{} cells computed, {} from the store, {:.1} s, peak memory {} MiB; report: {}",
         outcome.computed,
         outcome.stored,
-        seconds,
+        watch.seconds(),
         segad_runner::machine::peak_memory_mib(),
         out.join("report.html").display()
     ));

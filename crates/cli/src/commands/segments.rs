@@ -39,7 +39,7 @@ pub(super) fn run(command: &SegmentsCommand) -> Result<(), Failure> {
         out,
         json,
     } = command;
-    let picture = segad_imaging::open(image).map_err(Failure::input)?;
+    let picture = segad_imaging::open(image)?;
     let id = ImageId::new(image.display().to_string());
     let good = good.as_deref().map(|folder| (folder, Seed(*seed)));
     let Labelled { map, names, notes } = label(&super::value(source), &id, &picture, good)?;
@@ -50,13 +50,13 @@ pub(super) fn run(command: &SegmentsCommand) -> Result<(), Failure> {
     if let Ok((foreground, _)) = threshold.and_then(|f| f.analyse(&id, &picture))
         && names.len() > 1
     {
-        report = report.compare(&map, &foreground).map_err(Failure::input)?;
+        report = report.compare(&map, &foreground)?;
     }
-    let drawn = segad_segments::overlay(&picture, &map).map_err(Failure::input)?;
-    let png = segad_imaging::encode_png(&drawn).map_err(Failure::input)?;
-    segad_files::write_atomic(out, &png).map_err(Failure::input)?;
+    let drawn = segad_segments::overlay(&picture, &map)?;
+    let png = segad_imaging::encode_png(&drawn)?;
+    segad_files::write_atomic(out, &png)?;
     if *json {
-        let text = serde_json::to_string(&report).map_err(Failure::input)?;
+        let text = serde_json::to_string(&report)?;
         return super::print(&(text + "\n"));
     }
     let mut text = String::new();
@@ -98,8 +98,8 @@ fn label(
     }
     let found = match made {
         Some(SegmentsTable::TorchScript(params)) => {
-            let script = Script::open(params, base, Device::Cpu).map_err(Failure::input)?;
-            let (map, _) = script.label_map(id, picture).map_err(Failure::input)?;
+            let script = Script::open(params, base, Device::Cpu)?;
+            let (map, _) = script.label_map(id, picture)?;
             Labelled {
                 map,
                 names: script.names().to_vec(),
@@ -111,7 +111,7 @@ fn label(
             let spec: SegmentsSpec = spec.clone().try_into().map_err(Failure::configuration)?;
             let source =
                 segad_segments::open(&spec, base, height, width).map_err(Failure::configuration)?;
-            let map = source.label_map(id, picture).map_err(Failure::input)?;
+            let map = source.label_map(id, picture)?;
             Labelled {
                 map,
                 names: source.names().to_vec(),
@@ -119,7 +119,7 @@ fn label(
             }
         }
     };
-    let map = segad_imaging::resize_labels(&found.map, height, width).map_err(Failure::input)?;
+    let map = segad_imaging::resize_labels(&found.map, height, width)?;
     Ok(Labelled { map, ..found })
 }
 
@@ -138,7 +138,7 @@ fn learn_and_label(
     let inputs = CachedInputs::new(cache.root().to_owned(), PathBuf::new());
     clusters::backbone(&params).map_err(Failure::configuration)?;
     let place = (Device::Cpu, Precision::F32);
-    let network = clusters::network(&params, &inputs, seed, place).map_err(Failure::input)?;
+    let network = clusters::network(&params, &inputs, seed, place)?;
     let Some(network) = network else {
         let text = "segments of kind clustered without a backbone need detectors' maps, which only an experiment has; name a backbone";
         return Err(Failure::Configuration(text.to_owned()));
@@ -146,7 +146,7 @@ fn learn_and_label(
     let folder = ImageFolder::open(folder).map_err(Failure::input)?;
     let ids = folder.images().ids().to_vec();
     let good = Good { ids, folder };
-    let (clusters, report) = learn(&params, Some(&network), &good, seed).map_err(Failure::input)?;
+    let (clusters, report) = learn(&params, Some(&network), &good, seed)?;
     let mut notes = report.notes;
     if params.maps {
         notes.push(
@@ -157,13 +157,10 @@ fn learn_and_label(
     let (map, names) = match clusters {
         Clusters::One(found) => (found.map, found.names),
         Clusters::Each(clusters) => {
-            let features = network
-                .of(std::slice::from_ref(picture))
-                .map_err(Failure::input)?;
+            let features = network.of(std::slice::from_ref(picture))?;
             let grid = (network.side(), network.side());
-            let map = clusters
-                .label_map(&features[0], grid, params.smooth, params.size, params.size)
-                .map_err(Failure::input)?;
+            let map =
+                clusters.label_map(&features[0], grid, params.smooth, params.size, params.size)?;
             (map, clusters.names)
         }
     };

@@ -26,8 +26,8 @@ pub(super) fn run(args: &Serve, session: &Session) -> Result<(), Failure> {
     let server = Server::bind(settings, content).map_err(Failure::configuration)?;
     let bars = session.bars.clone();
     // Not the session's: a server has requests, not cells, to finish.
-    let interrupt = Interrupt::listen(move |_| bars.line("Stopping; running requests may finish."))
-        .map_err(Failure::input)?;
+    let interrupt =
+        Interrupt::listen(move |_| bars.line("Stopping; running requests may finish."))?;
     if !server.address().ip().is_loopback() {
         session
             .bars
@@ -35,7 +35,7 @@ pub(super) fn run(args: &Serve, session: &Session) -> Result<(), Failure> {
     }
     super::print(&format!("http://{}/\n", server.address()))?;
     session.bars.line("Press Ctrl-C to stop.");
-    server.run(&interrupt.no_more).map_err(Failure::input)
+    Ok(server.run(&interrupt.no_more)?)
 }
 
 /// What the path names: a model or a store; without one, only the editor is served.
@@ -69,7 +69,7 @@ fn content(args: &Serve) -> Result<Content, Failure> {
 fn segments(source: &str) -> Result<SegmentsSpec, Failure> {
     if source.ends_with(".toml") {
         // Relative to the working folder, not to datasets/segments.
-        let path = std::path::absolute(source).map_err(Failure::input)?;
+        let path = std::path::absolute(source)?;
         return Ok(SegmentsSpec::Table(SegmentsTable::Static(StaticParams {
             path,
         })));

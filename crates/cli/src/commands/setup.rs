@@ -23,7 +23,7 @@ pub(super) struct Prepared {
 
 /// Reads and merges the layers of an experiment.
 pub(super) fn layers(file: &Path, args: &RunArgs) -> Result<Layers, Failure> {
-    let text = segad_files::read_to_string(file).map_err(Failure::input)?;
+    let text = segad_files::read_to_string(file)?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let read = |path: &str| Ok(segad_files::read_to_string(&folder.join(path))?);
     let mut layers = Layers::new(&file.display().to_string(), &text)
@@ -81,7 +81,7 @@ pub(super) fn dataset(
     let place = place::find(name, manifest, data, cache, bars)?;
     let manifest = match &place.manifest {
         Some(path) => {
-            let text = segad_files::read_to_string(path).map_err(Failure::input)?;
+            let text = segad_files::read_to_string(path)?;
             Manifest::parse(&path.display().to_string(), &text)
         }
         None => Manifest::shipped(name),

@@ -18,7 +18,7 @@ pub(super) fn run(
     let report = match command {
         StoreCommand::Ls => {
             let mut text = String::new();
-            for cell in store.ls().map_err(Failure::input)? {
+            for cell in store.ls()? {
                 let name = match &cell.meta {
                     Ok(meta) => Record::of(meta).name,
                     Err(e) => format!("damaged: {e}"),
@@ -35,17 +35,12 @@ pub(super) fn run(
         StoreCommand::Verify => store.verify(bars, &cancel),
         StoreCommand::Prune { keep, dry_run } => store.prune_to_size(keep, dry_run),
         StoreCommand::Export { folder } => {
-            let cells: Vec<_> = store
-                .ls()
-                .map_err(Failure::input)?
-                .into_iter()
-                .map(|c| c.id)
-                .collect();
+            let cells: Vec<_> = store.ls()?.into_iter().map(|c| c.id).collect();
             store.export(&cells, &folder, bars, &cancel)
         }
         StoreCommand::Import { folder } => store.import(&folder, bars, &cancel),
     };
-    finish(report.map_err(Failure::input)?)
+    finish(report?)
 }
 
 fn finish(report: Report) -> Result<(), Failure> {
@@ -60,8 +55,8 @@ fn finish(report: Report) -> Result<(), Failure> {
         text.push_str(&format!("{id}: {error}\n"));
     }
     super::print(&text)?;
-    match report.failed.first() {
-        Some((_, error)) => Err(Failure::Input(error.to_string())),
+    match report.failed.into_iter().next() {
+        Some((_, error)) => Err(error.into()),
         None => Ok(()),
     }
 }

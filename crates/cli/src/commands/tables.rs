@@ -69,7 +69,7 @@ pub(super) fn find(folder: &Path, files: &[&str], found: &mut Vec<PathBuf>) -> R
     if files.iter().all(|f| folder.join(f).is_file()) {
         found.push(folder.to_owned());
     }
-    let mut inside = segad_files::list_dir(folder).map_err(Failure::input)?;
+    let mut inside = segad_files::list_dir(folder)?;
     inside.sort();
     inside
         .iter()
@@ -79,25 +79,25 @@ pub(super) fn find(folder: &Path, files: &[&str], found: &mut Vec<PathBuf>) -> R
 
 fn regenerate(folder: &Path, check: bool) -> Result<(), Failure> {
     let [json, metrics] = INPUTS.map(|name| segad_files::read_to_string(&folder.join(name)));
-    let json = json.map_err(Failure::input)?;
-    let metrics = metrics.map_err(Failure::input)?;
-    let results = segad_report::read_table(&json, &metrics).map_err(Failure::input)?;
+    let json = json?;
+    let metrics = metrics?;
+    let results = segad_report::read_table(&json, &metrics)?;
     let mut differing = Vec::new();
     for (name, write) in WRITERS {
-        let now = write(&results).map_err(Failure::input)?;
+        let now = write(&results)?;
         let path = folder.join(name);
-        let before = segad_files::read_to_string_if_present(&path).map_err(Failure::input)?;
+        let before = segad_files::read_to_string_if_present(&path)?;
         let before = before.unwrap_or_default();
         if before == now {
             continue;
         }
         if !check {
-            segad_files::write_atomic(&path, now.as_bytes()).map_err(Failure::input)?;
+            segad_files::write_atomic(&path, now.as_bytes())?;
             continue;
         }
         differing.push(format!("{name} does not match metrics.csv"));
         if name == "table.csv" {
-            let drifts = segad_report::drift(&before, &now).map_err(Failure::input)?;
+            let drifts = segad_report::drift(&before, &now)?;
             differing.extend(drifts.into_iter().map(|drift| drift.to_string()));
         }
     }

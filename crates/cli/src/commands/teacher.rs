@@ -44,9 +44,7 @@ pub(super) fn run(args: &Teacher, session: &Session) -> Result<(), Failure> {
     segad_nn::torch_device(machine.device).map_err(Failure::configuration)?;
     segad_nn::set_threads(setup::threads(machine.threads).get());
     let folder = ImageFolder::open(&args.images).map_err(Failure::input)?;
-    let weights = inputs
-        .weights(&Pretrained::backbone(backbone, &[]))
-        .map_err(Failure::input)?;
+    let weights = inputs.weights(&Pretrained::backbone(backbone, &[]))?;
     let key = KeyHasher::new("teacher", FIT_REVISION)
         .field("params", &params)
         .field("images", &folder.digest())
@@ -71,9 +69,9 @@ pub(super) fn run(args: &Teacher, session: &Session) -> Result<(), Failure> {
         ),
         false => Failure::input(e),
     })?;
-    segad_files::write_with_parents(&out, &trained.file).map_err(Failure::input)?;
+    segad_files::write_with_parents(&out, &trained.file)?;
     if let Some(folder) = &ctx.checkpoints {
-        segad_files::remove(folder).map_err(Failure::input)?;
+        segad_files::remove(folder)?;
     }
     let loss = trained.curve.last().map_or(f64::NAN, |p| p.value);
     super::print(&format!(

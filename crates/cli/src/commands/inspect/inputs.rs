@@ -83,9 +83,7 @@ pub(super) fn open_labelled(args: &Inspect) -> Result<(Jobs, HashMap<String, Lab
         ));
     };
     let dataset = fit::open(path, None)?;
-    let index = dataset
-        .index(&dataset.manifest().name)
-        .map_err(Failure::input)?;
+    let index = dataset.index(&dataset.manifest().name)?;
     let mut jobs = Vec::new();
     let mut labels = HashMap::new();
     for entry in index.entries() {
@@ -110,7 +108,7 @@ fn list(root: &Path) -> Result<Vec<Job>, Failure> {
 /// Concatenated pictures or one path per line, decided by the first bytes.
 fn standard_input() -> Result<Jobs, Failure> {
     let mut input = BufReader::with_capacity(1 << 20, std::io::stdin());
-    let head = input.fill_buf().map_err(Failure::input)?;
+    let head = input.fill_buf()?;
     if looks_like_a_picture(&head[..head.len().min(4)]) {
         let frames = Frames::new(input).enumerate();
         return Ok(Box::new(frames.map(|(n, frame)| Job {

@@ -24,7 +24,7 @@ impl Output {
             Some(path) if path.extension().is_some_and(|e| e == "parquet") => {
                 Self::Parquet(path.clone(), Vec::new())
             }
-            Some(path) => Self::Json(AtomicFile::create(path).map_err(Failure::input)?),
+            Some(path) => Self::Json(AtomicFile::create(path)?),
         })
     }
 
@@ -32,27 +32,23 @@ impl Output {
     pub(super) fn write(&mut self, record: &Record) -> Result<bool, Failure> {
         match self {
             Self::Lines { out, json } => {
-                let line = if *json {
-                    record.json().map_err(Failure::input)?
-                } else {
-                    record.text()
-                };
+                let line = if *json { record.json()? } else { record.text() };
                 // Flushed per line: whoever waits for an answer gets it at once.
                 match writeln!(out, "{line}").and_then(|()| out.flush()) {
                     Err(e) if e.kind() == ErrorKind::BrokenPipe => return Ok(false),
-                    written => written.map_err(Failure::input)?,
+                    written => written?,
                 }
             }
             Self::Json(file) => {
-                let line = record.json().map_err(Failure::input)?;
-                writeln!(file, "{line}").map_err(Failure::input)?;
+                let line = record.json()?;
+                writeln!(file, "{line}")?;
             }
             Self::Parquet(_, rows) => rows.push(VerdictRow {
                 path: record.path.clone(),
                 score: record.score,
                 verdict: record.verdict.map(|v| v.as_str().to_owned()),
                 probability: record.probability,
-                reasons: serde_json::to_string(&record.reasons).map_err(Failure::input)?,
+                reasons: serde_json::to_string(&record.reasons)?,
                 error: record.error.clone(),
             }),
         }
@@ -62,8 +58,8 @@ impl Output {
     pub(super) fn finish(self) -> Result<(), Failure> {
         match self {
             Self::Lines { .. } => Ok(()),
-            Self::Json(file) => file.commit().map_err(Failure::input),
-            Self::Parquet(path, rows) => write_verdicts(&path, &rows).map_err(Failure::input),
+            Self::Json(file) => Ok(file.commit()?),
+            Self::Parquet(path, rows) => Ok(write_verdicts(&path, &rows)?),
         }
     }
 }
