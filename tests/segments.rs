@@ -232,7 +232,7 @@ fn clustered_segments_are_learned_and_shown() {
         assert_eq!(one, run("b.png", &[]), "the same seed gives the same bytes");
         assert_ne!(one.1, run("c.png", &["--seed", "8"]).1);
         assert!(
-            one.0.contains("cluster 1: ") && one.0.contains("detectors' maps are at hand"),
+            one.0.contains("cluster 1: ") && one.0.contains("experiments also use detectors' maps"),
             "{}",
             one.0
         );
@@ -335,7 +335,7 @@ fn label_maps_of_the_wrong_size_or_with_unknown_labels_are_named() {
     );
     fill(64, 0);
     let message = expect(sweep(&place, &rows, "a", &[]), 1);
-    assert!(message.contains("an empty map"), "{message}");
+    assert!(message.contains("empty map"), "{message}");
     // Where empty maps are allowed, the provenance says what was made of them.
     let table =
         "kind = \"folder\", path = \"masks\", segments = [\"rest\", \"part\"], allow_empty = true";

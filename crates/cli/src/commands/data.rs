@@ -24,7 +24,7 @@ pub(super) fn run(command: DataCommand, session: &Session) -> Result<(), Failure
                 size,
                 seed: Seed(seed),
             };
-            Ok(segad_miniature::write(&folder, &params, &session.bars)?)
+            segad_miniature::write(&folder, &params, &session.bars).map_err(Failure::input)
         }
         DataCommand::Split {
             dataset,

@@ -91,6 +91,13 @@ pub(super) fn failure(error: ProductError) -> Failure {
         | ProductError::Contradiction { .. }
         | ProductError::Image { .. }
         | ProductError::Weights(_) => Failure::input(error),
+        // Unwrapped, so that the cause is looked at: these show it in place of themselves.
+        ProductError::Imaging(e) => e.into(),
+        ProductError::Network(e) => e.into(),
+        ProductError::Segments(e) => e.into(),
+        ProductError::Forest(e) => e.into(),
+        ProductError::Classifier(e) => e.into(),
+        ProductError::Method(e) => e.into(),
         error => error.into(),
     }
 }
