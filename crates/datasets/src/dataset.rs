@@ -97,6 +97,7 @@ impl Dataset {
     pub fn index(&self, class: &str) -> Result<Index, DatasetError> {
         let class = self.manifest.class(class)?;
         let scan = self.scan(class)?;
+        // Missing files first: extra ones are often the same files under other names.
         if let Some(first) = scan.missing.first() {
             return Err(DatasetError::MissingFiles {
                 class: class.name.clone(),
@@ -111,6 +112,7 @@ impl Dataset {
                 first: first.clone(),
             });
         }
+        // List i belongs to seed i; without lists no seeds are needed.
         let seeds = self
             .manifest
             .low_shot

@@ -203,6 +203,7 @@ pub(crate) fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
+    // A third of the letters, at least two: beyond that it is another word, not a typo.
     let limit = (name.chars().count() / 3).max(2);
     candidates
         .into_iter()
@@ -216,6 +217,7 @@ fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, ca) in a.chars().enumerate() {
+        // One row of the table at a time; `diagonal` is the cell above and to the left.
         let mut diagonal = row[0];
         row[0] = i + 1;
         for (j, &cb) in b.iter().enumerate() {

@@ -104,6 +104,7 @@ impl Index {
     /// # Errors
     /// [`CoreError::DuplicateImage`] if an image is listed twice.
     pub fn new(class: impl Into<String>, entries: Vec<Entry>) -> Result<Self, DatasetError> {
+        // An image that appears twice could be in two splits.
         let mut seen = HashSet::with_capacity(entries.len());
         if let Some(twice) = entries.iter().find(|e| !seen.insert(&e.id)) {
             return Err(CoreError::DuplicateImage(twice.id.to_string()).into());

@@ -208,6 +208,7 @@ impl Manifest {
     pub fn parse(origin: &str, text: &str) -> Result<Self, DatasetError> {
         let parsed: Result<Self, String> = toml::from_str(text).map_err(|e| explain(&e, text));
         let checked = parsed.and_then(|mut manifest| {
+            // Most data sets have just these two.
             if manifest.groups.is_empty() {
                 manifest.groups = [Label::Good, Label::Bad].map(plain_group).to_vec();
             }

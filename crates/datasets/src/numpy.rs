@@ -29,6 +29,7 @@ impl RandomState {
     /// The generator that `RandomState(seed)` is for an integer seed.
     pub fn new(seed: u32) -> Self {
         let mut key = [seed; N];
+        // `init_genrand` of the reference implementation.
         for i in 1..N {
             let previous = key[i - 1];
             key[i] = (previous ^ (previous >> 30))
@@ -50,6 +51,7 @@ impl RandomState {
 
     fn twist(&mut self) {
         for i in 0..N {
+            // The top bit of one word and the rest of the next, as the recurrence mixes them.
             let y = (self.key[i] & 0x8000_0000) | (self.key[(i + 1) % N] & 0x7fff_ffff);
             let odd = if y & 1 == 1 { 0x9908_b0df } else { 0 };
             self.key[i] = self.key[(i + M) % N] ^ (y >> 1) ^ odd;
@@ -64,6 +66,7 @@ impl RandomState {
         }
         let mut y = self.key[self.position];
         self.position += 1;
+        // Tempering.
         y ^= y >> 11;
         y ^= (y << 7) & 0x9d2c_5680;
         y ^= (y << 15) & 0xefc6_0000;
@@ -75,6 +78,8 @@ impl RandomState {
         if max == 0 {
             return 0;
         }
+        // numpy rejects values that are too large instead of taking a remainder; the draws must
+        // match.
         let mask = u32::MAX >> max.leading_zeros();
         loop {
             let value = self.next_u32() & mask;
@@ -159,6 +164,7 @@ pub fn train_test_split(
     seed: Seed,
 ) -> Result<(Vec<usize>, Vec<usize>), DatasetError> {
     let count = test_size.of(n)?;
+    // The head of the permutation is the test part, in scikit-learn too.
     let mut test = RandomState::from_seed(seed)?.permutation(n);
     let train = test.split_off(count);
     Ok((train, test))

@@ -50,6 +50,7 @@ impl Dataset {
         };
         let scan = match self.scan(class) {
             Ok(scan) => scan,
+            // A class that cannot be scanned at all is a finding too.
             Err(e) => {
                 report.faults.push(e.to_string());
                 return Ok(report);
@@ -64,6 +65,7 @@ impl Dataset {
         );
         let loader = self.loader();
         for entry in &scan.entries {
+            // Decoding is the only way to find a truncated image.
             if let Err(e) = loader.load(&entry.id) {
                 report.unreadable.push((entry.id.clone(), e.to_string()));
             }

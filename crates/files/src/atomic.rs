@@ -96,6 +96,7 @@ impl AtomicFile {
             let source = io::ErrorKind::InvalidFilename.into();
             FileError::new("create the file", path, source)
         })?;
+        // Unique per call: two threads may write the same file.
         let tag = Owner::current().unique_tag();
         let temporary = path.with_file_name(temporary_name(&name.to_string_lossy(), &tag));
         let file =
@@ -240,7 +241,6 @@ fn create_then_fill(path: &Path, bytes: &[u8]) -> Result<bool> {
 mod tests {
     use super::*;
     use crate::error::is_disk_full;
-    use crate::owner::tests::dead;
     use crate::{list_all, list_dir, read, read_to_string, sweep};
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
         // As a kill leaves it: nothing is dropped, and the owner is dead.
         let left = dir
             .path()
-            .join(temporary_name("table.md", &dead().unique_tag()));
+            .join(temporary_name("table.md", &Owner::dead().unique_tag()));
         fs::rename(&half.temporary, &left).unwrap();
         std::mem::forget(half);
         assert_eq!(read(&path).unwrap(), b"old");

@@ -72,6 +72,7 @@ impl DigestCache {
         if let Some((_, key)) = self.known().files.get(name).filter(|(s, _)| *s == stamp) {
             return Ok(*key);
         }
+        // Without the lock, so that several files can be read at once.
         let (_, key) = digest(path)?;
         let mut known = self.known();
         known.files.insert(name.to_owned(), (stamp, key));

@@ -57,6 +57,7 @@ pub fn parent(path: &Path) -> &Path {
 /// # Errors
 /// [`FileError`] naming it.
 pub fn remove(path: &Path) -> Result<()> {
+    // A link is removed itself, not what it points to.
     let removed = match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),
@@ -157,7 +158,6 @@ pub fn sweep(folder: &Path) -> Result<usize> {
 mod tests {
     use super::*;
     use crate::atomic::temporary_name;
-    use crate::owner::tests::dead;
     use crate::{AtomicFile, write_with_parents};
 
     #[test]
@@ -165,9 +165,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         let alive = AtomicFile::create(&path).unwrap();
-        let left = dir.path().join(temporary_name("a", &dead().unique_tag()));
+        let left = dir
+            .path()
+            .join(temporary_name("a", &Owner::dead().unique_tag()));
         fs::write(left, b"x").unwrap();
-        write_with_parents(&dir.path().join(dead().unique_tag()).join("a"), b"x").unwrap();
+        write_with_parents(&dir.path().join(Owner::dead().unique_tag()).join("a"), b"x").unwrap();
         fs::write(dir.path().join(".a.tmp"), b"not ours").unwrap();
         assert_eq!(sweep(dir.path()).unwrap(), 2);
         alive.commit().unwrap();

@@ -30,6 +30,7 @@ impl Owner {
                 .into_owned();
             let boot =
                 read_to_string(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
+            // In a container the same id can be another process.
             let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
             let machine =
                 segad_core::Key::of_bytes(format!("{host}\n{boot}\n{namespace:?}").as_bytes());
@@ -99,16 +100,19 @@ fn process(pid: u32) -> Option<(char, u64)> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
+impl Owner {
     /// A process of this machine that has ended.
-    pub(crate) fn dead() -> Owner {
-        Owner {
+    pub(crate) fn dead() -> Self {
+        Self {
             pid: 0x7fff_fff0,
-            ..Owner::current().clone()
+            ..Self::current().clone()
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn the_living_and_the_dead() {

@@ -46,6 +46,7 @@ impl Images {
                 format!("row 1: unknown column {unknown:?}"),
             ));
         }
+        // Columns may come in any order.
         let places = COLUMNS.map(|name| headers.iter().position(|h| h == name));
         if let Some(missing) = (0..2).find(|&i| places[i].is_none()) {
             return Err(wrong_list(
@@ -177,6 +178,7 @@ pub(crate) fn lists(
                 for (row, _, problem) in images.faults.iter().filter(|f| f.1 == class) {
                     gather.fault(&images.path, Some(*row), problem.clone());
                 }
+                // In the order of the images, since all models must list the same.
                 for line in images.lines.iter().filter(|l| l.class == class) {
                     match source(base, model, &line.entry.id, rows) {
                         Ok(map) => gather.add(base, listed(line, map, &images.path)),
@@ -211,6 +213,7 @@ fn source(
     let folder = path
         .rsplit_once('/')
         .map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    // The image's own extension says nothing about the map's.
     let stem = format!("maps/{model}/{folder}{}", id.stem());
     let files = [format!("{stem}.npy"), format!("{stem}.npz")]
         .map(|f| base.join(&f).is_file().then_some(f));

@@ -80,6 +80,7 @@ impl MapsFolder {
             if let Some((_, height, width)) = size {
                 self.check_masks(class, height, width, progress, &mut report)?;
             }
+            // After each class, so that an interrupted import does not read it again.
             self.save_digests()?;
         }
         Ok(report)
@@ -120,6 +121,7 @@ impl MapsFolder {
                 return Ok(());
             }
         };
+        // Remembered by key: masks of the same content are not read again.
         let mark = self.segments_key(class).ok().map(|key| {
             KeyHasher::new("masks-checked", 1)
                 .field("key", &key)
@@ -228,6 +230,7 @@ impl At<'_> {
         let readers = read::readers(base, self.list)?;
         // Batches bound the memory; within one, files are decoded in parallel.
         for batch in rows.chunks(BATCH) {
+            // Between batches, so that Ctrl-C waits for a few files at the most.
             if self.cancel.is_cancelled() {
                 return Err(ImportError::Interrupted);
             }
@@ -331,6 +334,7 @@ struct Odd {
 impl Odd {
     fn look(&mut self, row: &Listed, map: &AnomalyMap) {
         let Some(stated) = row.prediction else { return };
+        // The authors' detectors score an image by its map's maximum, up to rounding.
         let max = map.max();
         if (stated - f64::from(max)).abs() > 1e-5 * stated.abs().max(f64::from(max.abs())) {
             self.count += 1;

@@ -30,6 +30,7 @@ impl Layout {
     /// (`DIR` or, as in the authors' repository, `DIR/data`).
     pub(crate) fn find(root: &Path, wanted: Option<Self>) -> Result<(Self, PathBuf), ImportError> {
         let inner = root.join("data");
+        // The authors' repository keeps them below `data`.
         for base in [root, &inner] {
             if wanted != Some(Self::Folder) && base.join("anomaly_maps").is_dir() {
                 return Ok((Self::Segad, base.to_owned()));

@@ -82,6 +82,8 @@ impl<'a> Gather<'a> {
         let mut files: HashMap<String, usize> = HashMap::new();
         let rows = std::mem::take(&mut self.rows);
         for (i, row) in rows.iter().enumerate() {
+            // An image listed twice would count twice in every metric; two images of one map are
+            // most likely a mistake of the script that wrote the list.
             let id = row.entry.id.to_string();
             let before = ids
                 .insert(id.clone(), i)
@@ -102,6 +104,7 @@ impl<'a> Gather<'a> {
                 );
             }
         }
+        // Only where nothing else explains why there are no rows.
         if rows.is_empty() && self.faults.is_empty() {
             self.fault(empty, None, "lists no image of this class".to_owned());
         }

@@ -203,6 +203,7 @@ impl MapsFolder {
     /// The key of a list, and the digest of each row's file.
     pub(crate) fn keys(&self, list: &Listing) -> Result<(Key, Vec<Key>), ImportError> {
         let names: Vec<String> = list.rows.iter().map(|r| r.map.file().to_owned()).collect();
+        // Cached by size and time, so a second import reads no map.
         let digests = self.digests_of(&names)?;
         let mut hasher = KeyHasher::new("imported-maps", REVISION);
         hasher.field("rows", &list.rows.len());
@@ -318,6 +319,7 @@ impl MapsFolder {
                 let Some(slot) = self.lists.get_mut(&(model.clone(), class.clone())) else {
                     continue;
                 };
+                // A faulty list has its faults already.
                 let Ok(list) = slot else { continue };
                 let Some((other, expected)) = &first else {
                     first = Some((model, list.clone()));

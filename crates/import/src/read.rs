@@ -43,6 +43,8 @@ pub(crate) fn map(
         }
         MapSource::File(name) => {
             let bytes = segad_files::read(&base.join(name)).map_err(|e| e.to_string())?;
+            // The cell's key contains this digest; another content would be stored under the wrong
+            // key.
             if Key::of_bytes(&bytes) != *digest {
                 return Err(format!("{name}: changed while it was read; import again"));
             }
@@ -77,6 +79,7 @@ fn from_npz(bytes: &[u8]) -> Result<NpyArray, String> {
         .map(|n| Ok(n?.into_owned()))
         .collect::<zip::result::ZipResult<Vec<String>>>();
     let names = names.map_err(|e| format!("damaged npz: {e}"))?;
+    // numpy.savez calls a single array `arr_0`, so its name does not matter.
     let name = match names.as_slice() {
         [one] => one,
         several => several.iter().find(|n| *n == "map.npy").ok_or_else(|| {
@@ -90,6 +93,7 @@ fn from_npz(bytes: &[u8]) -> Result<NpyArray, String> {
         .by_name(name)
         .map_err(|e| format!("damaged npz: {e}"))?;
     let mut array = Vec::new();
+    // A small archive can claim any size.
     file.take(MOST)
         .read_to_end(&mut array)
         .map_err(|e| format!("damaged npz: {name}: {e}"))?;

@@ -114,6 +114,7 @@ fn entry(
     let label: Label = label
         .parse()
         .map_err(|e: segad_core::CoreError| e.to_string())?;
+    // The list of training images is the good hold-out; bad ones are carved from the test list.
     if part == Part::Train && label.is_bad() {
         return Err(format!("{file} is bad; this list is for good images only"));
     }
@@ -125,6 +126,8 @@ fn entry(
             label.as_u8()
         ));
     }
+    // As VisA's images are called in the layout that others use, so that maps and images can be
+    // matched.
     let id = ImageId::new(format!("{class}/{}/{label}/{file}", part.as_str()));
     Ok((Entry::new(id, label, part), format!("{label}/{map}")))
 }

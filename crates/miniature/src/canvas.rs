@@ -138,6 +138,7 @@ pub(crate) fn paint(items: &[Item], view: View, height: usize, width: usize) -> 
                 rgb.extend([0; 3]);
                 continue;
             };
+            // Grain of one pixel, and blotches of five, as real surfaces have.
             let fine = noise(view.noise, column as u32, row as u32);
             let coarse = noise(view.noise ^ 0x5bd1, column as u32 / 5, row as u32 / 5);
             let grain = item.contrast * (item.pattern.at(x, y) + 0.5 * coarse) + 6.0 * fine;
@@ -161,6 +162,7 @@ pub(crate) fn changed(a: &[u8], b: &[u8]) -> Vec<bool> {
 
 /// From −1 to 1, by position.
 fn noise(seed: u32, x: u32, y: u32) -> f32 {
+    // A hash instead of a generator, so that a pixel does not depend on the others.
     let mut h = seed
         .wrapping_add(x.wrapping_mul(0x9e37_79b1))
         .wrapping_add(y.wrapping_mul(0x85eb_ca77));

@@ -84,6 +84,7 @@ pub(crate) fn picture(
             mask: vec![false; height * width],
         });
     };
+    // Some draws fall on a place where they change nothing, such as a dark spot on black.
     for _ in 0..20 {
         let bad = paint(&damaged(part, kind, &mut draw), view, height, width);
         let mask = changed(&good, &bad);

@@ -123,6 +123,7 @@ fn npy(
     bytes
 }
 
+/// In Fortran order, which numpy writes for transposed arrays.
 fn transposed<T: Copy>(values: &[T], size: u32) -> impl Iterator<Item = T> + '_ {
     let n = size as usize;
     (0..n * n).map(move |i| values[i % n * n + i / n])
@@ -181,6 +182,7 @@ pub fn write(root: &Path, size: u32, classes: &[Class]) -> Result<BTreeMap<Strin
     for (number, class) in (0..).zip(classes) {
         let &(name, segments, train, good, bad) = class;
         let mut training: Vec<u32> = (0..train).collect();
+        // Shuffled, as the authors' splits are.
         training.sort_by_key(|i| mix(i + 13));
         let test: Vec<u32> = (1000..1000 + bad).chain(train..train + good).collect();
         let folder = root.join("visa_segm").join(name);

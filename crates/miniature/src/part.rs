@@ -113,6 +113,7 @@ impl Part {
             contrast: 9.0,
         };
         let count = 3 + draw.below(3);
+        // Around the centre, evenly spaced from a random direction.
         let turn = draw.between(0.0, std::f32::consts::TAU);
         let mut loose = Vec::with_capacity(count);
         for i in 0..count {

@@ -28,6 +28,7 @@ pub(crate) fn write(
         let side = (params.size, params.size * 5 / 4);
         let mut numbers: Vec<usize> = (0..TRAIN + TEST_GOOD).collect();
         let mut draw = Draw::new(seed);
+        // A shuffle: which normal images test is part of the manifest.
         for i in (1..numbers.len()).rev() {
             numbers.swap(i, draw.below(i + 1));
         }

@@ -146,6 +146,7 @@ impl Unpacker<'_> {
         place: PathBuf,
         from: &mut impl Read,
     ) -> Result<(), ProvisionError> {
+        // `..` and absolute paths would lead outside.
         if !place
             .components()
             .all(|c| matches!(c, Component::Normal(_)))
@@ -167,6 +168,7 @@ impl Unpacker<'_> {
             CopyError::Read(e) => self.wrong(format!("entry {name:?}: {e}; get the archive again")),
             CopyError::Write(e) => FileError::new("write the file", &path, e).into(),
         })?;
+        // Counted as written, since sizes in an archive's directory can lie.
         self.left = self.left.checked_sub(written).ok_or_else(|| {
             self.wrong(format!(
                 "entry {name:?} passes the limit of {} bytes",

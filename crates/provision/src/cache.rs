@@ -144,6 +144,7 @@ impl Cache {
         };
         locked.map_err(|e| FileError::new("lock the file", &lock_path, e))?;
         let dir = self.root.join("partial");
+        // What an interrupted run left; nobody else can be using it while the lock is held.
         segad_files::remove(&dir)?;
         segad_files::create_dir(&dir)?;
         Ok(Stage { dir, _lock: lock })

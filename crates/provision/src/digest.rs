@@ -75,6 +75,7 @@ pub fn git_blob_file(path: &Path) -> Result<String, ProvisionError> {
         .metadata()
         .map_err(|e| FileError::new("read the file", path, e))?
         .len();
+    // git hashes this header together with the content.
     let start = Sha1::new().chain_update(format!("blob {size}\0"));
     Ok(hex(&digest_file(start, path, &mut file)?))
 }

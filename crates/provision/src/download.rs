@@ -113,6 +113,7 @@ impl Provisioner<'_> {
 fn only_wheel(folder: &Path) -> Result<PathBuf, ProvisionError> {
     let mut wheels = segad_files::list_dir(folder)?;
     wheels.retain(|path| path.extension().is_some_and(|e| e == "whl"));
+    // Exactly one, or it is not clear which was asked for.
     match wheels.pop() {
         Some(wheel) if wheels.is_empty() => Ok(wheel),
         _ => Err(ProvisionError::Archive {

@@ -52,6 +52,7 @@ pub fn provide(p: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     };
     p.need_network(&format!("the ELPV data set ({problem})"), &folder)?;
     let stage = p.stage()?;
+    // Another process may have been faster.
     if self::problem(&folder)?.is_none() {
         return Ok(folder);
     }

@@ -53,6 +53,7 @@ impl Provisioner<'_> {
     /// curl is missing, the server gives no file, or the file is another one than `pin` says.
     pub fn url(&self, url: &str, pin: Pin<'_>, _stage: &Stage) -> Result<PathBuf, ProvisionError> {
         let target = self.cache.download(file_name(url));
+        // Without a published digest, the file may be an older version.
         if target.exists() && pin != Pin::Unknown && pin.check(&target).is_ok() {
             return Ok(target);
         }
@@ -131,6 +132,7 @@ impl Provisioner<'_> {
                 ));
             }
             (self.say)(&format!("{problem}; trying again from byte {has} on"));
+            // Ever longer, up to 64 times the first pause.
             std::thread::sleep(pause * 2u32.saturating_pow(fruitless.min(6)));
         }
         let problem = "the connection breaks off too often".to_owned();
@@ -164,6 +166,7 @@ impl Provisioner<'_> {
         ])
         .args(["--write-out", "%{http_code}"])
         .stdin(Stdio::null());
+        // Resumes instead of starting again.
         if has > 0 {
             curl.args(["--continue-at", &has.to_string()]);
         }

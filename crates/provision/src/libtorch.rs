@@ -109,6 +109,7 @@ fn from_archive(
     }
     let file = match p.url(archive.url, Pin::Sha256(archive.sha256), stage) {
         Ok(file) => file,
+        // Another file behind the address is no reason to fail: the wheel has a digest of its own.
         Err(error @ (ProvisionError::Digest { .. } | ProvisionError::Download { .. })) => {
             (p.say)(&format!(
                 "{}: {error}; taking PyPI's wheel instead",
@@ -171,6 +172,7 @@ fn wanted_of_wheel(name: &str) -> Option<&str> {
 fn without_cuda(p: &Provisioner<'_>, stage: &Stage, lib: &Path) -> Result<(), ProvisionError> {
     let cpu = lib.join("libtorch_cpu.so");
     let symbols = readelf(p, &["--wide", "--dyn-syms"], &cpu)?;
+    // A library of that name and those symbols is all that the loader asks for.
     for needed in needed(&readelf(p, &["--dynamic"], &cpu)?) {
         // cudaErrorNoDevice and CUPTI_ERROR_NOT_INITIALIZED.
         let code = match needed.split(".so").next() {

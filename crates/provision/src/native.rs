@@ -123,6 +123,7 @@ impl Native {
 /// One setting in TOML.
 fn line(name: &str, folder: &Path) -> String {
     let value = folder.to_string_lossy();
+    // A basic string of TOML.
     let value = value.replace('\\', "\\\\").replace('"', "\\\"");
     format!("{name} = \"{value}\"")
 }

@@ -154,10 +154,12 @@ pub fn run(command: &mut Command) -> Result<String, ProvisionError> {
     if text.trim().is_empty() {
         text = String::from_utf8_lossy(&output.stdout).into_owned();
     }
+    // The exit status does not say so.
     if text.contains("No space left on device") || text.contains("Errno 28") {
         let source = std::io::ErrorKind::StorageFull.into();
         return Err(FileError::new("run it", Path::new(&shown), source).into());
     }
+    // Programs say what went wrong at the end.
     let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
     let end = lines[lines.len().saturating_sub(6)..].join("; ");
     Err(failed(&shown, &output.status.to_string(), &end))

@@ -54,6 +54,7 @@ pub fn provide(p: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
         });
     }
     let stage = p.stage()?;
+    // Another process may have been faster.
     if own_problem(&lib).is_none() {
         return Ok(lib);
     }
@@ -67,6 +68,7 @@ pub fn provide(p: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
         wanted.then(|| PathBuf::from(name))
     })?;
     let file = out.join("xgboost/lib/libxgboost.so");
+    // Of the library itself too, since it is changed below and could not be checked later.
     digest::check(&file, &digest::sha256_file(&file)?, XGBOOST_LIBRARY)?;
     let mut bytes = segad_files::read(&file)?;
     if !elf::hide(&mut bytes, c_interface) {

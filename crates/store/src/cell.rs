@@ -63,6 +63,7 @@ impl Meta {
     /// The file's text. Its first member is the BLAKE3 digest of all that follows it, so that
     /// damage here is detected too.
     pub(crate) fn encode(&self, path: &Path) -> Result<Vec<u8>> {
+        // The seal covers the exact bytes, so it is put in front of the finished text.
         let text = serde_json::to_string_pretty(self).map_err(|e| StoreError::invalid(path, e))?;
         let rest = text.strip_prefix('{').expect("a struct is a JSON object");
         let rest = format!("{rest}\n");

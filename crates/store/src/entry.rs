@@ -43,6 +43,7 @@ impl Entry {
     pub fn path(&self, name: &str) -> Result<PathBuf> {
         let (path, recorded) = self.listed(name)?;
         check_size(&path, recorded)?;
+        // Files of a committed cell do not change, so once is enough.
         if !self.store.verified().contains(&path) {
             check_digest(&path, recorded)?;
             self.store.verified().insert(path.clone());

@@ -130,6 +130,7 @@ impl StoreError {
                 io::ErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,
                 io::ErrorKind::PermissionDenied => ErrorKind::Permission,
                 io::ErrorKind::NotFound => ErrorKind::NotFound,
+                // Content that does not parse is not what was written.
                 io::ErrorKind::InvalidData => ErrorKind::Damaged,
                 io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => ErrorKind::Invalid,
                 _ => ErrorKind::Io,

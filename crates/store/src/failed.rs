@@ -29,6 +29,7 @@ fn unspecific() -> u8 {
 impl Store {
     /// The failure of a cell; `None` if it never failed or the record cannot be read.
     pub fn failure(&self, kind: CellKind, key: &Key) -> Option<FailedCell> {
+        // An unreadable record only means that the cell is tried again.
         segad_files::read_json(&self.failure_path(kind, key)).ok()
     }
 

@@ -29,6 +29,7 @@ impl LabelMapsWriter {
     /// # Errors
     /// [`StoreError::Invalid`] for a size of zero or beyond the format, [`StoreError::File`].
     pub fn create(path: &Path, height: usize, width: usize) -> Result<Self> {
+        // Before the file exists, so that a wrong size leaves nothing behind.
         check_shape(path, height, width)?;
         let schema = Schema::new(vec![
             Field::new("id", DataType::Utf8, false),

@@ -56,6 +56,7 @@ impl Store {
     pub fn ls(&self) -> Result<Vec<Listed>> {
         let mut cells = Vec::new();
         for kind in CellKind::ALL {
+            // Two levels, so that no folder gets too many entries.
             for shelf in self.list(&self.kind_dir(kind))? {
                 for dir in self.list(&shelf)? {
                     let Ok(key) = segad_files::name_of(&dir).parse::<Key>() else {
@@ -156,6 +157,7 @@ impl Store {
     /// As [`Store::prune`].
     pub fn prune_to_size(&self, max_bytes: u64, dry_run: bool) -> Result<Report> {
         let mut by_age = self.ls()?;
+        // The key breaks ties, so that a dry run and the run agree.
         by_age.sort_by_key(|c| (c.committed, c.id));
         let mut left: u64 = by_age.iter().map(Listed::bytes).sum();
         let mut doomed = std::collections::HashSet::new();
@@ -226,11 +228,13 @@ impl Store {
     fn copy_cell(&self, other: &Self, id: CellId) -> Result<(Published, u64)> {
         let entry = other.committed(id)?;
         let meta = entry.meta();
+        // A damaged cell here is replaced by the copy.
         if let Ok(Some(there)) = self.entry(id.kind, &id.key) {
             let identical = there.meta().files == meta.files;
             return Ok((Published::Existing { identical }, 0));
         }
         let draft = Draft::new(self.clone(), id)?;
+        // Digests are compared with what was read, so damage is not copied.
         for (name, recorded) in &meta.files {
             let from = entry.dir().join(name);
             compare(

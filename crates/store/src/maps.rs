@@ -114,6 +114,7 @@ impl MapsWriter {
         } = record;
         self.ids
             .check_size(id, (map.height(), map.width()), (self.height, self.width))?;
+        // After the size, so that a refused map can be pushed again.
         self.ids.add(id)?;
         let values = Arc::new(Float32Array::from_iter_values(map.values().iter().copied()));
         let pixels = map.values().len() as i32; // fits, as `check_shape` made sure

@@ -111,6 +111,7 @@ impl MapsReader {
     /// As [`MapsReader::get`].
     pub fn range(&self, rows: Range<usize>) -> Result<Vec<MapRecord>> {
         let mut records = Vec::with_capacity(rows.len());
+        // An impossible range is refused by `read` below.
         let infos = self.infos.get(rows.clone()).unwrap_or_default();
         for batch in self.file.read(rows, &[self.map_column])? {
             for i in 0..batch[0].len() {
@@ -157,6 +158,7 @@ impl MapsReader {
 
 fn floats_of(column: &ArrayRef, row: usize) -> Result<Vec<f32>, String> {
     let values = match column.data_type() {
+        // Other programs may write a list without values.
         _ if column.is_null(row) => return Err("is missing".to_owned()),
         DataType::FixedSizeList(..) => column.as_fixed_size_list().value(row),
         DataType::List(_) => column.as_list::<i32>().value(row),

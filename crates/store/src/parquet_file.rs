@@ -36,6 +36,7 @@ impl ParquetFile {
     pub(crate) fn open(path: &Path, content: &str) -> Result<Self> {
         let file = At::open(path)?;
         file.check_ends(path)?;
+        // With the index of pages a single map can be read; other programs' files may lack it.
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let meta = file.guarded(path, || ArrowReaderMetadata::load(&file, options))?;
         let mut starts = vec![0];
@@ -56,6 +57,8 @@ impl ParquetFile {
     }
 
     fn check_marks(&self, content: &str) -> Result<()> {
+        // Before anything else is trusted: a newer file may mean something else by the same
+        // columns.
         if let Some(version) = self.mark(VERSION) {
             let found = version
                 .parse()
@@ -220,6 +223,7 @@ impl ParquetFile {
             .with_batch_size(rows.len())
             .build()?;
         // The reader gives columns in the file's order.
+        // `binary_search` needs them sorted.
         let mut order = columns.to_vec();
         order.sort_unstable();
         let mut batches = Vec::new();
@@ -270,6 +274,7 @@ impl ParquetFile {
             let problem = format!("column {name:?} holds {found}, expected {kind}");
             return Err(StoreError::invalid(&self.path, problem));
         }
+        // Not `safe`, which would turn what does not fit into null.
         let options = CastOptions {
             safe: false,
             ..CastOptions::default()

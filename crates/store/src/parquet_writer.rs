@@ -21,6 +21,7 @@ pub(crate) fn properties(
     content: &str,
     marks: &[(&str, usize)],
 ) -> Result<WriterPropertiesBuilder> {
+    // Level 1, as writing must keep up with the networks.
     let level = ZstdLevel::try_new(1).map_err(|e| StoreError::invalid(path, e))?;
     let mut pairs = vec![
         KeyValue::new(CONTENT.to_owned(), content.to_owned()),
@@ -80,6 +81,7 @@ impl ParquetWriter {
             writer,
             refusal,
         } = self;
+        // Writes the footer, without which nothing can be read.
         let file = writer
             .into_inner()
             .map_err(|e| refusal.or(&path, StoreError::invalid(&path, e)))?;

@@ -21,7 +21,9 @@ pub(crate) struct Refusal(Arc<Mutex<Option<io::Error>>>);
 impl Refusal {
     fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
         result.inspect_err(|e| {
+            // Readers and writers repeat an interrupted call.
             if e.kind() != io::ErrorKind::Interrupted {
+                // `io::Error` cannot be cloned; its code can.
                 let copy = e
                     .raw_os_error()
                     .map_or_else(|| e.kind().into(), io::Error::from_raw_os_error);

@@ -38,6 +38,7 @@ impl Ids {
     }
 
     pub(crate) fn add(&mut self, id: &ImageId) -> Result<()> {
+        // Readers look images up by id.
         if let Some(before) = self.places.insert(id.clone(), self.list.len()) {
             let problem = format!("image {id} is in rows {before} and {}", self.list.len());
             return Err(StoreError::invalid(&self.path, problem));

@@ -36,6 +36,7 @@ impl Store {
         for folder in [store.temporary(), store.leases()] {
             segad_files::create_dir(&folder)?;
         }
+        // More than a page, as an empty file may still fit on a full disk.
         let probe = Staging::create_in(&store.temporary())?;
         segad_files::write_atomic(&probe.path().join("probe"), &[0; 4096])?;
         store.sweep()?;
@@ -70,6 +71,7 @@ impl Store {
 
     /// True if the cell is committed. Cheap: looks for the commit mark and reads nothing.
     pub fn contains(&self, kind: CellKind, key: &Key) -> bool {
+        // The mark is published together with the data, so its presence is enough.
         self.cell_dir(kind, key).join(META).is_file()
     }
 
@@ -85,6 +87,7 @@ impl Store {
             return Ok(None);
         };
         let meta = Meta::decode(&path, &bytes)?;
+        // A folder that was moved or copied by hand.
         if meta.kind != kind || meta.key != *key {
             let other = CellId {
                 kind: meta.kind,
@@ -95,6 +98,7 @@ impl Store {
                 format!("belongs to cell {other}"),
             ));
         }
+        // Cheap, and finds most damage: a crash or a full disk truncates.
         check_sizes(&dir, &meta)?;
         Ok(Some(Entry::new(self.clone(), dir, meta)))
     }
@@ -120,6 +124,7 @@ impl Store {
         let to = folder.join(format!("{kind}-{key}-{}", Owner::current().unique_tag()));
         match segad_files::rename(&dir, &to) {
             Ok(()) => {
+                // What replaces the cell has not been verified.
                 self.verified().retain(|p| !p.starts_with(&dir));
                 tracing::warn!(cell = %CellId { kind, key: *key }, to = %to.display(), "cell quarantined");
                 Ok(Some(to))

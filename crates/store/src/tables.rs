@@ -24,6 +24,7 @@ const ID: &str = "id";
 /// # Errors
 /// [`StoreError::Invalid`] if a name appears twice or is `id`, [`StoreError::File`].
 pub fn write_features(path: &Path, table: &FeatureTable) -> Result<()> {
+    // A Parquet file may have two columns of one name, but readers find only one.
     let mut names = HashSet::from([ID]);
     if let Some(twice) = table.names().iter().find(|n| !names.insert(n)) {
         let problem =
@@ -74,6 +75,7 @@ pub fn read_features(path: &Path) -> Result<FeatureTable> {
                 .clone(),
         );
     }
+    // Columns on disk, rows in memory.
     let values = (0..ids.len())
         .flat_map(|i| columns.iter().map(move |c| c.value(i)))
         .collect();

@@ -37,6 +37,7 @@ pub fn write_verdicts(path: &Path, rows: &[VerdictRow]) -> Result<()> {
         Field::new("reasons", DataType::Utf8, false),
         Field::new("error", DataType::Utf8, true),
     ]);
+    // Absent values are null rather than a number that could be mistaken for one.
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(
             rows.iter().map(|r| r.path.as_str()),

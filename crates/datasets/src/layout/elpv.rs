@@ -13,6 +13,7 @@ pub(super) fn scan(manifest: &Manifest, base: &Path, class: &Class) -> Result<Sc
     let text = segad_files::read_to_string(&path)?;
     let mut scan = Scan::new();
     let mut listed = HashSet::new();
+    // One listing of the folder instead of a question per image.
     let present: HashSet<String> = listing::list(&base.join("images"))?
         .files
         .into_iter()
@@ -23,6 +24,7 @@ pub(super) fn scan(manifest: &Manifest, base: &Path, class: &Class) -> Result<Sc
             continue;
         }
         let (entry, kind) = row(manifest, text).map_err(|reason| row_error(&path, line, reason))?;
+        // Rows of the other class are checked too: a list with a bad line is not trusted.
         if !listed.insert(entry.id.clone()) {
             let reason = format!("{} is listed twice", entry.id);
             return Err(row_error(&path, line, reason));
@@ -72,6 +74,7 @@ fn row<'a>(manifest: &Manifest, line: &'a str) -> Result<(Entry, &'a str), Strin
             )
         })?;
     let id = listed_id(image)?;
+    // `cell0907` is number 907, the position in the order of the modules.
     let digits: String = id.stem().chars().filter(char::is_ascii_digit).collect();
     let order = digits
         .parse()

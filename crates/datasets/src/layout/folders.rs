@@ -79,6 +79,7 @@ fn drop_repeated(entries: &mut Vec<Entry>) {
         .map(|e| e.id.file_name().to_owned())
         .collect();
     let before = entries.len();
+    // By file name, as the copies are in another folder.
     entries.retain(|e| {
         !(e.part == Part::Test && e.group == "bad" && finer.contains(e.id.file_name()))
     });
@@ -108,6 +109,7 @@ pub(super) fn parts(
             let declared = manifest.groups.iter().find(|g| g.folder() == folder);
             let (label, group) = match declared {
                 Some(group) => (group.label, group.name.clone()),
+                // Bad images exist in test folders only; a defect in `train` is a mistake.
                 None if part == Part::Test && is_defect(&folder) => (Label::Bad, folder.clone()),
                 None => {
                     scan.extra.push(format!("{place}/{folder}/"));

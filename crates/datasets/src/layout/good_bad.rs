@@ -10,6 +10,7 @@ pub(super) fn scan(base: &Path) -> Result<Scan, DatasetError> {
     let mut scan = Scan::new();
     for label in [Label::Bad, Label::Good] {
         let folder = label.as_str();
+        // Good images are enough for a detector and for generated defects.
         if label.is_bad() && !base.join(folder).is_dir() {
             continue;
         }
@@ -25,6 +26,7 @@ pub(super) fn scan(base: &Path) -> Result<Scan, DatasetError> {
         }
     }
     scan.entries.sort_by(|a, b| a.id.cmp(&b.id));
+    // Ties between folders are broken by id, so that the order is the same everywhere.
     let mut by_name: Vec<usize> = (0..scan.entries.len()).collect();
     by_name.sort_by_key(|&i| (scan.entries[i].id.stem().to_owned(), i));
     for (rank, i) in by_name.into_iter().enumerate() {

@@ -51,6 +51,7 @@ pub(super) fn scan(root: &Path, base: &Path) -> Result<Scan, DatasetError> {
         }
     }
     for (order, record) in reader.records().enumerate() {
+        // The reader knows the line of a record that spans several.
         let record = record.map_err(|e| {
             let line = e.position().map_or(0, csv::Position::line);
             row_error(&path, line, e)

@@ -32,6 +32,7 @@ pub(super) fn read(
         .filter(|e| e.part == Part::Train && e.label == Label::Bad)
         .map(|e| (e.id.file_name(), &e.id))
         .collect();
+    // A list too many or too few would shift which seed it belongs to.
     if let Some(low_shot) = expected
         && named.len() != low_shot.lists
     {
@@ -65,6 +66,7 @@ fn resolve(
     let mut seen = HashSet::new();
     let mut images = Vec::with_capacity(list.len());
     for item in list {
+        // The authors' script writes paths of its own machine; the file name is what counts.
         let file = item.rsplit(['/', '\\']).next().unwrap_or(item);
         let id = bad
             .get(file)
@@ -104,6 +106,7 @@ impl<'de> Deserialize<'de> for Lists {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Lists, A::Error> {
                 let mut lists: Vec<(String, Vec<String>)> = Vec::new();
                 while let Some((name, list)) = map.next_entry::<String, Vec<String>>()? {
+                    // serde would keep the last of two, silently.
                     if lists.iter().any(|(n, _)| *n == name) {
                         return Err(serde::de::Error::custom(format!(
                             "list {name:?} appears twice"

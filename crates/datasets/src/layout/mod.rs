@@ -141,6 +141,7 @@ pub(crate) fn scan(
 /// The id of a path that a list names, or why it cannot be one.
 fn listed_id(path: &str) -> Result<ImageId, String> {
     let id = ImageId::new(path);
+    // A list must not lead to files outside the data set.
     let outside = id
         .as_str()
         .split('/')

@@ -26,6 +26,7 @@ pub(super) fn scan(manifest: &Manifest, base: &Path, class: &Class) -> Result<Sc
         });
     };
     let [anomaly, normal] = ["Anomaly", "Normal"].map(|name| format!("{images}/{name}"));
+    // A missing folder would otherwise look like a class without images.
     for folder in [&anomaly, &normal] {
         folders::require(manifest, base, folder)?;
     }
@@ -83,6 +84,7 @@ fn numbered(
         }
     }
     let gaps = (0..total.unwrap_or(0)).filter(|n| !found.contains(n));
+    // Written as wide as the names that exist: copies differ in their number of digits.
     scan.missing
         .extend(gaps.map(|n| ImageId::new(format!("{folder}/{n:0width$}.JPG"))));
     Ok(())

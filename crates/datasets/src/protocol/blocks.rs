@@ -40,6 +40,7 @@ pub(super) fn elpv(
         );
         return Err(draw.error("detector_blocks", reason));
     }
+    // Other cells do not belong to this run of modules.
     let run: Vec<&Entry> = draw
         .index
         .entries()
@@ -75,6 +76,7 @@ pub(super) fn elpv_one_class(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetEr
         .collect();
     split.forest = TrainSplit::new(good)?;
     split.forest_generated = split.forest.samples().len();
+    // A classifier would need real bad images.
     split.classifier = None;
     draw.guard(split, 0)
 }
@@ -140,6 +142,7 @@ pub(super) fn random(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
         has_bad[unit] |= entry.label.is_bad();
     }
     let mut shares = vec![Share::Test; units];
+    // Drawn separately, so that no part is left without bad images by chance.
     for stratum in [false, true] {
         let members: Vec<usize> = (0..units).filter(|&u| has_bad[u] == stratum).collect();
         if members.is_empty() {
@@ -220,6 +223,7 @@ fn permuted_shares(
         .into_iter()
         .enumerate()
     {
+        // Ranks, not blocks: the permutation decides which block gets which share.
         if rank < detector {
             shares[block] = Share::Detector;
         } else if rank < detector + forest {

@@ -28,6 +28,7 @@ pub(super) fn training_anomalies(
     count: usize,
 ) -> Result<Carved, DatasetError> {
     draw.need("test folder", Label::Bad, count + 1, bad.len())?;
+    // One call gives both parts, so no image can be in both.
     let (train, test) = train_test_split(bad.len(), TestSize::Count(bad.len() - count), draw.seed)?;
     Ok(Carved {
         train: super::pick(bad, &train),

@@ -89,6 +89,8 @@ impl ProtocolSplit {
     /// detector's images.
     fn checked(self) -> Result<Self, DatasetError> {
         let test: HashSet<&ImageId> = self.test.samples().iter().map(|s| &s.id).collect();
+        // Whatever may be fitted on; the hold-out is checked against the detector's images
+        // separately.
         let parts = [
             Some(&self.detector),
             self.holdout.as_ref(),
@@ -240,6 +242,7 @@ impl Protocol {
             }
             _ => 0..=usize::MAX,
         };
+        // Images that the detector saw are not scored, unless the split says so.
         let trained: HashSet<ImageId> = [Some(&split.detector), split.holdout.as_ref()]
             .into_iter()
             .flatten()
@@ -355,6 +358,7 @@ impl Draw<'_> {
         split: ProtocolSplit,
         forest_bad: usize,
     ) -> Result<ProtocolSplit, DatasetError> {
+        // Images that are set aside cannot make up for missing ones.
         let headline = split
             .test
             .samples()
@@ -415,6 +419,7 @@ fn draw_bad(
 ) -> Result<Vec<Sample>, DatasetError> {
     let Some(count) = count else { return Ok(bad) };
     draw.need("forest", Label::Bad, count, bad.len())?;
+    // A prefix of one permutation, so that a draw of 10 is part of the draw of 20.
     let order = RandomState::from_seed(draw.seed)?.permutation(bad.len());
     Ok(order
         .into_iter()

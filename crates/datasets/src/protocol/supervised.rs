@@ -29,6 +29,7 @@ pub(super) fn carved(draw: &Draw<'_>, bad_default: usize) -> Result<ProtocolSpli
         ClassifierGood::All => samples(&good),
         ClassifierGood::Detector => detector.clone(),
     };
+    // The authors' row order, so that files of scores can be compared line by line.
     let test = [
         samples(&draw.index.select(Part::Test, Label::Good)),
         bad.test,
@@ -58,6 +59,7 @@ pub(super) fn maps(draw: &Draw<'_>, bad_default: usize) -> Result<ProtocolSplit,
     ]
     .concat();
     let split = ProtocolSplit {
+        // The maps come from outside; nothing is fitted on images here.
         detector: TrainSplit::default(),
         holdout: None,
         forest: joined(&good, &bad.train)?,

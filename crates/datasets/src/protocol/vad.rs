@@ -50,6 +50,7 @@ pub(super) fn low_shot(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
         );
         return Err(low_shot_error(draw, reason));
     };
+    // The list gives the order, so the images are looked up one by one.
     let bad: HashMap<_, Sample> = draw
         .index
         .select(Part::Train, Label::Bad)
@@ -80,6 +81,7 @@ fn assemble(draw: &Draw<'_>, bad: &[Sample]) -> Result<ProtocolSplit, DatasetErr
     let good = draw.index.select(Part::Train, Label::Good);
     draw.need("train", Label::Good, 2, good.len())?;
     let order = RandomState::from_seed(draw.seed)?.permutation(good.len());
+    // A is for the detector, B for the forest: maps of images that the detector saw look too good.
     let (a, b) = order.split_at(good.len() / 2);
     let detector = match draw.params.detector_good.unwrap_or(DetectorGood::Half) {
         DetectorGood::Half => super::pick(&good, a),
