@@ -6,7 +6,7 @@ pub(crate) type Colour = [f32; 3];
 
 /// An area of the unit square; x to the right, y down.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Shape {
+pub(crate) enum Figure {
     /// All of it.
     Everything,
     /// Centre and half axes.
@@ -21,7 +21,7 @@ pub(crate) enum Shape {
     },
 }
 
-impl Shape {
+impl Figure {
     pub(crate) fn contains(&self, px: f32, py: f32) -> bool {
         match *self {
             Self::Everything => true,
@@ -108,7 +108,7 @@ impl Pattern {
 /// A shape and its appearance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Item {
-    pub shape: Shape,
+    pub shape: Figure,
     pub colour: Colour,
     pub pattern: Pattern,
     /// Amplitude of the pattern and of the grain, in grey levels.

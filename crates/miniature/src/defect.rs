@@ -1,7 +1,7 @@
 //! Pictures of a part, good and bad.
 
 use crate::MiniatureError;
-use crate::canvas::{Colour, Item, Pattern, Shape, View, changed, paint};
+use crate::canvas::{Colour, Figure, Item, Pattern, View, changed, paint};
 use crate::common::in_file;
 use crate::part::{Draw, Part};
 use segad_core::{Image, Seed};
@@ -123,7 +123,7 @@ fn damaged(part: &Part, kind: Kind, draw: &mut Draw) -> Vec<Item> {
             let rx = draw.between(0.03, 0.07);
             let ry = draw.between(0.03, 0.07);
             let colour = [120.0, 90.0, 60.0].map(|brightest| draw.between(0.0, brightest));
-            loose.push(mark(Shape::Ellipse { x, y, rx, ry }, colour));
+            loose.push(mark(Figure::Ellipse { x, y, rx, ry }, colour));
         }
         Kind::Crack => {
             let mut x = x;
@@ -148,8 +148,8 @@ fn damaged(part: &Part, kind: Kind, draw: &mut Draw) -> Vec<Item> {
     part.items()
 }
 
-fn bar(x: f32, y: f32, rx: f32, ry: f32, angle: f32) -> Shape {
-    Shape::Rectangle {
+fn bar(x: f32, y: f32, rx: f32, ry: f32, angle: f32) -> Figure {
+    Figure::Rectangle {
         x,
         y,
         rx,
@@ -158,7 +158,7 @@ fn bar(x: f32, y: f32, rx: f32, ry: f32, angle: f32) -> Shape {
     }
 }
 
-fn mark(shape: Shape, colour: Colour) -> Item {
+fn mark(shape: Figure, colour: Colour) -> Item {
     Item {
         shape,
         colour,

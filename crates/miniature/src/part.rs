@@ -1,6 +1,6 @@
 //! The appearance of the classes.
 
-use crate::canvas::{Colour, Item, Pattern, Shape};
+use crate::canvas::{Colour, Figure, Item, Pattern};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use segad_core::Seed;
@@ -41,7 +41,7 @@ impl Draw {
     }
 }
 
-fn plain(shape: Shape, colour: Colour, contrast: f32) -> Item {
+fn plain(shape: Figure, colour: Colour, contrast: f32) -> Item {
     Item {
         shape,
         colour,
@@ -51,15 +51,15 @@ fn plain(shape: Shape, colour: Colour, contrast: f32) -> Item {
 }
 
 /// In pixels of a picture of 512×512.
-fn ellipse(x: f32, y: f32, rx: f32, ry: f32) -> Shape {
+fn ellipse(x: f32, y: f32, rx: f32, ry: f32) -> Figure {
     let [x, y, rx, ry] = [x, y, rx, ry].map(|pixels| pixels / 512.0);
-    Shape::Ellipse { x, y, rx, ry }
+    Figure::Ellipse { x, y, rx, ry }
 }
 
 /// In pixels of a picture of 512×512; the angle in radians.
-fn bar(x: f32, y: f32, rx: f32, ry: f32, angle: f32) -> Shape {
+fn bar(x: f32, y: f32, rx: f32, ry: f32, angle: f32) -> Figure {
     let [x, y, rx, ry] = [x, y, rx, ry].map(|pixels| pixels / 512.0);
-    Shape::Rectangle {
+    Figure::Rectangle {
         x,
         y,
         rx,
@@ -78,17 +78,17 @@ impl Part {
     /// decided by the class's name.
     pub(crate) fn object(class: &str) -> Self {
         let mut draw = Draw::new(Seed(0).derive("miniature object").derive(class));
-        let background = plain(Shape::Everything, draw.colour(20.0, 70.0), 6.0);
+        let background = plain(Figure::Everything, draw.colour(20.0, 70.0), 6.0);
         let rx = draw.between(0.33, 0.4);
         let ry = draw.between(0.3, 0.4);
         let shape = match draw.below(2) {
-            0 => Shape::Ellipse {
+            0 => Figure::Ellipse {
                 x: 0.5,
                 y: 0.5,
                 rx,
                 ry,
             },
-            _ => Shape::Rectangle {
+            _ => Figure::Rectangle {
                 x: 0.5,
                 y: 0.5,
                 rx,
@@ -123,8 +123,8 @@ impl Part {
             let rx = draw.between(0.05, 0.075);
             let ry = draw.between(0.05, 0.075);
             let shape = match draw.below(2) {
-                0 => Shape::Ellipse { x, y, rx, ry },
-                _ => Shape::Rectangle {
+                0 => Figure::Ellipse { x, y, rx, ry },
+                _ => Figure::Rectangle {
                     x,
                     y,
                     rx,
@@ -155,7 +155,7 @@ impl Part {
         let colour = draw.colour(90.0, 180.0);
         Self {
             fixed: vec![Item {
-                shape: Shape::Everything,
+                shape: Figure::Everything,
                 colour,
                 pattern,
                 contrast: 14.0,
@@ -168,7 +168,7 @@ impl Part {
     /// housing, piezo disc with its rim, two solder dots, two wires, two pins.
     pub(crate) fn piezo() -> Self {
         let fixed = vec![
-            plain(Shape::Everything, [35.0, 35.0, 40.0], 6.0),
+            plain(Figure::Everything, [35.0, 35.0, 40.0], 6.0),
             plain(ellipse(256.0, 250.0, 256.0, 235.0), [70.0, 72.0, 78.0], 8.0),
             plain(
                 ellipse(256.0, 258.0, 225.0, 226.0),
@@ -216,9 +216,9 @@ impl Part {
     /// since all defects of a cell are structural.
     pub(crate) fn cell() -> Self {
         let mut fixed = vec![
-            plain(Shape::Everything, [15.0; 3], 3.0),
+            plain(Figure::Everything, [15.0; 3], 3.0),
             Item {
-                shape: Shape::Rectangle {
+                shape: Figure::Rectangle {
                     x: 0.5,
                     y: 0.5,
                     rx: 0.49,
@@ -234,7 +234,7 @@ impl Part {
             },
         ];
         fixed.extend([52.0, 150.0, 248.0].map(|row| {
-            let shape = Shape::Rectangle {
+            let shape = Figure::Rectangle {
                 x: 0.5,
                 y: row / 300.0,
                 rx: 0.49,

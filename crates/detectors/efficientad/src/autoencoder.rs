@@ -1,4 +1,4 @@
-use crate::layer::{Conv, ConvShape, Source};
+use crate::layer::{Conv, ConvShape, WeightSource};
 use crate::pdn::{CHANNELS, output_side};
 use segad_core::Seed;
 use segad_nn::NnError;
@@ -81,7 +81,7 @@ pub(crate) struct Autoencoder {
 }
 
 impl Autoencoder {
-    pub fn new(size: usize, padded: bool, source: Source<'_>) -> Result<Self, NnError> {
+    pub fn new(size: usize, padded: bool, source: WeightSource<'_>) -> Result<Self, NnError> {
         let encoder = encoder(size)
             .into_iter()
             .map(|s| Conv::new(s, source))

@@ -3,7 +3,7 @@ use tch::Tensor;
 use tch::nn::Path;
 
 /// Gives the tensor of a parameter, by name and shape.
-pub(crate) type Source<'a> = &'a mut dyn FnMut(&str, &[i64]) -> Result<Tensor, NnError>;
+pub(crate) type WeightSource<'a> = &'a mut dyn FnMut(&str, &[i64]) -> Result<Tensor, NnError>;
 
 /// Sizes of a convolution with bias.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct Conv {
 }
 
 impl Conv {
-    pub fn new(shape: ConvShape, source: Source<'_>) -> Result<Self, NnError> {
+    pub fn new(shape: ConvShape, source: WeightSource<'_>) -> Result<Self, NnError> {
         let [weight, bias] = shape.parameters();
         Ok(Self {
             weight: source(&weight.name, &weight.shape)?,
@@ -58,7 +58,7 @@ impl Conv {
     }
 }
 
-/// A [`Source`] of trainable variables below a path, all zero.
+/// A [`WeightSource`] of trainable variables below a path, all zero.
 pub(crate) fn variables<'a>(
     path: Path<'a>,
 ) -> impl FnMut(&str, &[i64]) -> Result<Tensor, NnError> + 'a {

@@ -1,4 +1,4 @@
-use crate::layer::{Conv, ConvShape, Source};
+use crate::layer::{Conv, ConvShape, WeightSource};
 use segad_core::{CacheKey, KeyHasher};
 use segad_nn::model::ModelError;
 use segad_nn::{NnError, Parameter};
@@ -156,7 +156,7 @@ impl Pdn {
         size: PdnSize,
         output: i64,
         padded: bool,
-        source: Source<'_>,
+        source: WeightSource<'_>,
     ) -> Result<Self, NnError> {
         let mut layers = Vec::new();
         for step in steps(size, output, padded) {
