@@ -197,7 +197,8 @@ fn a_model_explains_itself_and_leaves_the_house() {
 fn what_cannot_be_is_said_with_its_exit_code() {
     let place = fitted();
     assert!(
-        fit(&place, "x.segad", &["--max-miss", "0.01"], 3).contains("more bad images would do")
+        fit(&place, "x.segad", &["--max-miss", "0.01"], 3)
+            .contains("more bad images would suffice")
     );
     assert!(fit(&place, "x.segad", &["--segments", "nothing"], 3).contains("nothing"));
     assert!(!place.path("x.segad").exists());

@@ -71,10 +71,10 @@ pub enum ProductError {
         /// Why.
         source: BoxError,
     },
-    /// The data cannot support a promise.
+    /// The data cannot support the requested rate.
     #[error(
-        "at most {limit} {what} cannot be promised: with {images} {label} images and not one of them on the wrong side, \
-         the rate may still be {bound:.4} at {level} confidence; {more} more {label} images would do"
+        "cannot guarantee at most {limit} {what}: with {images} {label} images, even without a single error, the rate may \
+         be {bound:.4} at {level} confidence; {more} more {label} images would suffice"
     )]
     Promise {
         /// Which rate.
@@ -137,7 +137,7 @@ pub enum ProductError {
     #[error("model card: {0}")]
     Card(#[from] serde_json::Error),
     /// A worker ended early.
-    #[error("a worker stopped without a result; this is a defect of the program")]
+    #[error("a worker stopped without a result; this is a bug")]
     Worker,
 }
 

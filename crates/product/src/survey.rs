@@ -131,7 +131,7 @@ pub(crate) fn lacks(
         if least > target {
             let needed = ((1.0 - level).ln() / (1.0f64 - target).ln()).ceil() as usize;
             out.push(format!(
-                "{n} {label} images promise no less than {} % {what}; {} % would take {} more.",
+                "{n} {label} images can guarantee {} % {what} at best; {} % would take {} more.",
                 percent(least),
                 100.0 * target,
                 needed.saturating_sub(n)

@@ -1,4 +1,4 @@
-//! Thresholds with a promise.
+//! Thresholds with a guaranteed error rate.
 //!
 //! A threshold at the order statistic that leaves k of n good scores above it has, whatever the
 //! distribution, a false-alarm rate that follows Beta(k + 1, n − k) at most; the one-sided
@@ -27,7 +27,7 @@ pub enum Rule {
         /// Share, 0 to 1.
         rate: f64,
     },
-    /// The least expected cost on the images at hand. No promise.
+    /// The least expected cost on the given images. No guarantee.
     Cost {
         /// Cost of calling a good image bad.
         false_alarm: f64,
@@ -109,7 +109,7 @@ pub struct Operating {
     pub false_alarms: RateEstimate,
     /// Bad images called good.
     pub misses: RateEstimate,
-    /// Confidence of the promise and of the intervals.
+    /// Confidence of the guarantee and of the intervals.
     pub level: f64,
 }
 
@@ -163,13 +163,13 @@ pub fn at(scores: &Scores, threshold: f64, rule: Rule, level: f64) -> Result<Ope
     })
 }
 
-/// The smallest rate that this many images can promise: the upper bound with no image on the wrong
+/// The smallest rate that this many images can guarantee: the upper bound with no image on the wrong
 /// side.
 pub fn least_promise(images: u64, level: f64) -> f64 {
     1.0 - (1.0 - level).powf(1.0 / images as f64)
 }
 
-/// How many images on the wrong side a promise allows.
+/// How many errors a guaranteed rate allows.
 fn allowed(what: &'static str, label: Label, images: u64, limit: f64, level: f64) -> Result<u64> {
     let (name, expected) = ("rate", "above 0, below 1".to_owned());
     if !(limit > 0.0 && limit < 1.0) {

@@ -187,12 +187,13 @@ pub struct Drift {
     pub now: Option<[String; 2]>,
 }
 
-/// The cells whose mean or standard deviation differ between two texts of `table.csv`, in the order
-/// of `now`, then those that are gone.
+/// The cells whose mean or standard deviation differ by more than `tolerance` between two texts of
+/// `table.csv`, in the order of `now`, then those that are gone. With a tolerance of 0, they differ
+/// unless they are written alike.
 ///
 /// # Errors
 /// [`ReportError::Csv`] if a text is no `table.csv`.
-pub fn drift(before: &str, now: &str) -> Result<Vec<Drift>, ReportError> {
+pub fn drift(before: &str, now: &str, tolerance: f64) -> Result<Vec<Drift>, ReportError> {
     let (before, now) = (numbers(before)?, numbers(now)?);
     let find = |list: &[([String; 3], [String; 2])], cell: &[String; 3]| {
         list.iter()
@@ -203,7 +204,10 @@ pub fn drift(before: &str, now: &str) -> Result<Vec<Drift>, ReportError> {
     let mut drifts = Vec::new();
     for (cell, numbers) in &now {
         let was = find(&before, cell);
-        if was.as_ref() != Some(numbers) {
+        if !was
+            .as_ref()
+            .is_some_and(|was| agree(was, numbers, tolerance))
+        {
             drifts.push(Drift {
                 cell: cell.clone(),
                 before: was,
@@ -221,6 +225,15 @@ pub fn drift(before: &str, now: &str) -> Result<Vec<Drift>, ReportError> {
         }
     }
     Ok(drifts)
+}
+
+fn agree(before: &[String; 2], now: &[String; 2], tolerance: f64) -> bool {
+    before.iter().zip(now).all(|(before, now)| {
+        let apart = before
+            .parse::<f64>()
+            .and_then(|b| Ok((b - now.parse::<f64>()?).abs()));
+        before == now || apart.is_ok_and(|apart| apart <= tolerance)
+    })
 }
 
 type Numbers = ([String; 3], [String; 2]);

@@ -251,6 +251,7 @@ fn provenance() -> Provenance {
         host: Host {
             os: Some("Linux 6.1".into()),
             cpu: Some("AMD EPYC".into()),
+            simd: None,
             threads: Some(2),
             memory: Some(24 << 30),
             gpu: None,

@@ -431,13 +431,15 @@ fn drift_names_changed_new_and_lost_cells() {
     let head = "row,class,metric,mean,std,n,paper,delta,verdict\n";
     let before = format!("{head}a,x,m,1.0000,0.1000,2,,,\nb,x,m,2.0000,0.1000,2,,,\n");
     let now = format!("{head}a,x,m,1.0001,0.1000,2,,,\nc,x,m,3.0000,0.1000,2,,,\n");
-    assert!(drift(&before, &before).unwrap().is_empty());
-    let d = drift(&before, &now).unwrap();
+    assert!(drift(&before, &before, 0.0).unwrap().is_empty());
+    let d = drift(&before, &now, 0.0).unwrap();
     let names: Vec<&str> = d.iter().map(|d| d.cell[0].as_str()).collect();
     assert_eq!(names, ["a", "c", "b"]);
     assert_eq!((d[1].before.is_none(), d[2].now.is_none()), (true, true));
+    let d = drift(&before, &now, 0.001).unwrap();
+    assert_eq!(d[0].cell[0], "c", "a differs by 0.0001");
     assert!(matches!(
-        drift("x,y\n1,2\n", &now),
+        drift("x,y\n1,2\n", &now, 0.0),
         Err(ReportError::Csv(_))
     ));
 }

@@ -32,6 +32,17 @@ impl Machine {
     }
 }
 
+/// The widest vector instructions of this processor. Networks add in an order that depends on them.
+pub(crate) fn vector_instructions() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        return "avx512";
+    } else if is_x86_feature_detected!("avx2") {
+        return "avx2";
+    }
+    "none"
+}
+
 /// The most memory this process has held so far, in MiB; 0 if the system does not tell.
 pub fn peak_memory_mib() -> u64 {
     field_kib("/proc/self/status", "VmHWM:") / 1024

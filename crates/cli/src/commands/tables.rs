@@ -97,7 +97,7 @@ fn regenerate(folder: &Path, check: bool) -> Result<(), Failure> {
         }
         differing.push(format!("{name} does not match metrics.csv"));
         if name == "table.csv" {
-            let drifts = segad_report::drift(&before, &now)?;
+            let drifts = segad_report::drift(&before, &now, 0.0)?;
             differing.extend(drifts.into_iter().map(|drift| drift.to_string()));
         }
     }

@@ -13,13 +13,14 @@ mod training;
 pub use describe::metrics;
 
 use crate::Failure;
+use crate::machine::vector_instructions;
 use crate::schedule::Outcome;
 use crate::workbench::Workbench;
 use page::Extras;
 use rayon::prelude::*;
 use segad_core::BoxError;
 use segad_grid::{Experiment, Plan};
-use segad_report::{CellSource, Figure, Results, ScoreTable};
+use segad_report::{CellSource, Figure, Provenance, Results, ScoreTable};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -136,6 +137,19 @@ fn write_figures(folder: &Path, figures: &[Figure]) -> Result<(), BoxError> {
     })
 }
 
+/// How far means and standard deviations may be from those in `out`, in percentage points: not at
+/// all with the vector instructions that those were computed with, otherwise as far as
+/// `results/README.md` says.
+fn tolerance(out: &Path) -> Result<f64, Failure> {
+    let path = out.join("provenance.json");
+    if !path.exists() {
+        return Ok(0.0);
+    }
+    let before: Provenance = segad_files::read_json(&path)?;
+    let same = before.host.simd.as_deref() == Some(vector_instructions());
+    Ok(if same { 0.0 } else { 1.0 })
+}
+
 /// With `--check`: what differs from the paper, and from the table that `out` holds.
 fn differences(results: &Results, out: &Path) -> Result<Option<String>, Failure> {
     let mut found = Vec::new();
@@ -143,7 +157,7 @@ fn differences(results: &Results, out: &Path) -> Result<Option<String>, Failure>
     if path.exists() {
         let before = segad_files::read_to_string(&path)?;
         let now = segad_report::table_csv(results)?;
-        let drifts = segad_report::drift(&before, &now)?;
+        let drifts = segad_report::drift(&before, &now, tolerance(out)?)?;
         found.extend(drifts.into_iter().map(|drift| drift.to_string()));
     }
     for cell in segad_report::compare(results).differs {
