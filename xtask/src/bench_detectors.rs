@@ -198,7 +198,7 @@ fn usage() -> XtaskError {
 pub(crate) mod tests {
     use super::*;
 
-    pub fn options(words: &[&str]) -> Result<Options, XtaskError> {
+    pub(crate) fn options(words: &[&str]) -> Result<Options, XtaskError> {
         Options::parse(&words.iter().map(OsString::from).collect::<Vec<_>>())
     }
 

@@ -8,11 +8,11 @@ use std::time::Instant;
 pub(crate) struct Moment(Instant, f64);
 
 impl Moment {
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self(Instant::now(), processor_time().unwrap_or(0.0))
     }
 
-    pub fn since(self, earlier: Self) -> Seconds {
+    pub(crate) fn since(self, earlier: Self) -> Seconds {
         ((self.0 - earlier.0).as_secs_f64(), self.1 - earlier.1)
     }
 }
@@ -34,7 +34,7 @@ pub(crate) struct StepClock(Arc<Mutex<Vec<Moment>>>);
 
 impl StepClock {
     /// What each step took, except for the first, which fills the caches.
-    pub fn steps(&self) -> Result<Vec<Seconds>, BoxError> {
+    pub(crate) fn steps(&self) -> Result<Vec<Seconds>, BoxError> {
         let ticks = self.0.lock().map_err(|_| "a step panicked")?;
         // The first tick is the start of the training.
         let pairs = ticks.windows(2).skip(1);

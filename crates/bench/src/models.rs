@@ -62,7 +62,7 @@ pub(crate) struct Zoo {
 
 impl Zoo {
     /// With random backbone weights, the same for all programs.
-    pub fn open(folder: PathBuf, batch: usize) -> Result<Self, BoxError> {
+    pub(crate) fn open(folder: PathBuf, batch: usize) -> Result<Self, BoxError> {
         std::fs::create_dir_all(&folder)?;
         let file = folder.join("backbone.safetensors");
         if !file.exists() {
@@ -77,14 +77,19 @@ impl Zoo {
     }
 
     /// A batch to score.
-    pub fn images(&self) -> Result<Vec<Image>, BoxError> {
+    pub(crate) fn images(&self) -> Result<Vec<Image>, BoxError> {
         (0..self.batch)
             .map(|i| Texture.load(&ImageId::new(format!("test {i}"))))
             .collect()
     }
 
     /// Fits a model for `steps` steps on as many images as a step sees.
-    pub fn fit(&self, model: &str, steps: u64, ctx: &FitContext) -> Result<SavedModel, BoxError> {
+    pub(crate) fn fit(
+        &self,
+        model: &str,
+        steps: u64,
+        ctx: &FitContext,
+    ) -> Result<SavedModel, BoxError> {
         let batch = self.batch.max(2);
         let weights = self.weights.clone();
         Ok(match model {
@@ -140,7 +145,7 @@ impl Zoo {
 
     /// Fits and writes a model, an input and the maps that must come out, unless that was done
     /// before.
-    pub fn write(&self, model: &str, images: &[Image]) -> Result<(), BoxError> {
+    pub(crate) fn write(&self, model: &str, images: &[Image]) -> Result<(), BoxError> {
         let inputs = self.folder.join(format!("{model}.input.safetensors"));
         if inputs.exists() {
             return Ok(());
@@ -175,7 +180,7 @@ impl Zoo {
         })
     }
 
-    pub fn load(&self, model: &str, precision: Precision) -> Result<Maps, BoxError> {
+    pub(crate) fn load(&self, model: &str, precision: Precision) -> Result<Maps, BoxError> {
         let saved = self.read(model, precision)?;
         let weights = &self.weights;
         let batch = self.batch;
@@ -188,7 +193,7 @@ impl Zoo {
     }
 
     /// PatchCore with an exhaustive search for the nearest rows.
-    pub fn load_products(&self) -> Result<Maps, BoxError> {
+    pub(crate) fn load_products(&self) -> Result<Maps, BoxError> {
         let saved = self.read("patchcore", Precision::F32)?;
         let fitted = FittedPatchCore::load(&saved, &self.weights, Device::Cpu, self.batch)?;
         Ok(Box::new(move |images| {

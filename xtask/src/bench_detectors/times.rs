@@ -10,7 +10,7 @@ type Answers = Result<Vec<(f64, f64)>, String>;
 pub(crate) struct Times(BTreeMap<(String, String), Answers>);
 
 impl Times {
-    pub fn add(&mut self, engine: &str, model: &str, answer: Answer) {
+    pub(super) fn add(&mut self, engine: &str, model: &str, answer: Answer) {
         let entry = self
             .0
             .entry((engine.to_owned(), model.to_owned()))
@@ -41,7 +41,7 @@ impl Times {
     }
 
     /// A Markdown table of images or steps per second, an engine per row.
-    pub fn table(&self, options: &Options, of: fn(&(f64, f64)) -> f64) -> String {
+    pub(super) fn table(&self, options: &Options, of: fn(&(f64, f64)) -> f64) -> String {
         let engines = ["segad f32", "segad f32, no bounds", "segad bf16"]
             .into_iter()
             .chain(OTHERS)
@@ -72,11 +72,11 @@ impl Times {
     }
 
     /// Whether every engine reported the processor time that it used.
-    pub fn have_processor_time(&self) -> bool {
+    pub(super) fn have_processor_time(&self) -> bool {
         self.0.values().flatten().flatten().all(|s| s.1 > 0.0)
     }
 
-    pub fn failures(&self) -> String {
+    pub(super) fn failures(&self) -> String {
         let mut text = String::new();
         for ((engine, model), answers) in &self.0 {
             if let Err(e) = answers {

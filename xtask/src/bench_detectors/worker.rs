@@ -15,7 +15,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Starts a program and waits until it is ready.
-    pub fn start(name: &'static str, command: &mut Command) -> Result<Self, XtaskError> {
+    pub(super) fn start(name: &'static str, command: &mut Command) -> Result<Self, XtaskError> {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -50,7 +50,7 @@ impl Worker {
         )))
     }
 
-    pub fn ask(&mut self, question: &str) -> Result<Answer, XtaskError> {
+    pub(super) fn ask(&mut self, question: &str) -> Result<Answer, XtaskError> {
         writeln!(self.input, "{question}")
             .and_then(|()| self.input.flush())
             .map_err(|source| XtaskError::Start {

@@ -78,7 +78,7 @@ pub(crate) struct Heads {
 
 impl Heads {
     /// On variables by their published names.
-    pub fn new(
+    pub(crate) fn new(
         variable: impl Fn(&str) -> Result<Tensor, NnError>,
         top_share: f64,
     ) -> Result<Self, NnError> {
@@ -105,7 +105,7 @@ impl Heads {
     }
 
     /// |fc2(ReLU(fc1(mean over places)))|.
-    pub fn holistic(&self, features: &Tensor) -> Result<Tensor, NnError> {
+    pub(crate) fn holistic(&self, features: &Tensor) -> Result<Tensor, NnError> {
         let [w1, b1, w2, b2] = &self.holistic;
         let hidden = global_average(features)?.f_linear(w1, Some(b1))?.f_relu()?;
         Ok(hidden
@@ -116,17 +116,17 @@ impl Heads {
     }
 
     /// Of known defects.
-    pub fn seen(&self, features: &Tensor) -> Result<Tensor, NnError> {
+    pub(crate) fn seen(&self, features: &Tensor) -> Result<Tensor, NnError> {
         self.seen.score(features, self.top_share)
     }
 
     /// Of artificial defects.
-    pub fn pseudo(&self, features: &Tensor) -> Result<Tensor, NnError> {
+    pub(crate) fn pseudo(&self, features: &Tensor) -> Result<Tensor, NnError> {
         self.pseudo.score(features, self.top_share)
     }
 
     /// Of what differs from good images, whose mean feature is `reference` (1×C×h×w).
-    pub fn composite(
+    pub(crate) fn composite(
         &self,
         features: &Tensor,
         reference: &Tensor,

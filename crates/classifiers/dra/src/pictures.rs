@@ -21,7 +21,7 @@ pub(crate) struct Pictures<'a> {
 impl Pictures<'_> {
     /// Training image `i` and what it is: in place of a good one, with probability ½, another good
     /// one, drawn at random, with a pseudo anomaly.
-    pub fn sample(
+    pub(crate) fn sample(
         &mut self,
         i: usize,
         label: Label,
@@ -47,7 +47,11 @@ impl Pictures<'_> {
 
     /// Reference images: as they are, or treated like training images where the official code is
     /// followed.
-    pub fn references(&mut self, chosen: &[usize], seed: Seed) -> Result<Vec<Image>, ModelError> {
+    pub(crate) fn references(
+        &mut self,
+        chosen: &[usize],
+        seed: Seed,
+    ) -> Result<Vec<Image>, ModelError> {
         let mut images = Vec::with_capacity(chosen.len());
         for (slot, &i) in chosen.iter().enumerate() {
             let seed = seed.derive(&format!("reference {slot}"));
@@ -69,7 +73,7 @@ impl Pictures<'_> {
         })
     }
 
-    pub fn input(&self, images: &[Image]) -> Result<Tensor, NnError> {
+    pub(crate) fn input(&self, images: &[Image]) -> Result<Tensor, NnError> {
         self.preprocess.batch(images, self.device)
     }
 }

@@ -81,7 +81,11 @@ pub(crate) struct Autoencoder {
 }
 
 impl Autoencoder {
-    pub fn new(size: usize, padded: bool, source: WeightSource<'_>) -> Result<Self, NnError> {
+    pub(crate) fn new(
+        size: usize,
+        padded: bool,
+        source: WeightSource<'_>,
+    ) -> Result<Self, NnError> {
         let encoder = encoder(size)
             .into_iter()
             .map(|s| Conv::new(s, source))
@@ -96,7 +100,7 @@ impl Autoencoder {
     }
 
     /// `seed` is that of the dropout, which only training has.
-    pub fn forward(&self, x: &Tensor, seed: Option<Seed>) -> Result<Tensor, NnError> {
+    pub(crate) fn forward(&self, x: &Tensor, seed: Option<Seed>) -> Result<Tensor, NnError> {
         let mut x = x.shallow_clone();
         for conv in &self.encoder {
             x = conv.forward(&x)?;

@@ -25,12 +25,16 @@ fn broken(e: impl Into<BoxError>) -> NnError {
 
 impl Input {
     /// N×3×n×n.
-    pub fn batch(&self, images: &[Image]) -> Result<Tensor, NnError> {
+    pub(crate) fn batch(&self, images: &[Image]) -> Result<Tensor, NnError> {
         channels_last(&self.norm.preprocess(self.size).batch(images, self.device)?)
     }
 
     /// A penalty image: resized to twice the side, sometimes turned grey, cropped to its centre.
-    pub fn penalty(&self, image: &Image, rng: &mut impl rand::Rng) -> Result<Tensor, NnError> {
+    pub(crate) fn penalty(
+        &self,
+        image: &Image,
+        rng: &mut impl rand::Rng,
+    ) -> Result<Tensor, NnError> {
         let twice = 2 * self.size;
         let mut large = resize_bilinear(image, twice, twice).map_err(broken)?;
         if augment::draw_unit(rng) < GREY {
@@ -40,7 +44,11 @@ impl Input {
     }
 
     /// An image with its brightness, contrast or saturation changed.
-    pub fn jittered(&self, image: &Image, rng: &mut impl rand::Rng) -> Result<Tensor, NnError> {
+    pub(crate) fn jittered(
+        &self,
+        image: &Image,
+        rng: &mut impl rand::Rng,
+    ) -> Result<Tensor, NnError> {
         self.batch(&[augment::jitter(image, rng).map_err(broken)?])
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct ConvShape {
 }
 
 impl ConvShape {
-    pub fn parameters(&self) -> [Parameter; 2] {
+    pub(crate) fn parameters(&self) -> [Parameter; 2] {
         let weight = vec![self.output, self.input, self.kernel, self.kernel];
         [("weight", weight), ("bias", vec![self.output])].map(|(name, shape)| Parameter {
             name: format!("{}.{name}", self.index),
@@ -37,7 +37,7 @@ pub(crate) struct Conv {
 }
 
 impl Conv {
-    pub fn new(shape: ConvShape, source: WeightSource<'_>) -> Result<Self, NnError> {
+    pub(crate) fn new(shape: ConvShape, source: WeightSource<'_>) -> Result<Self, NnError> {
         let [weight, bias] = shape.parameters();
         Ok(Self {
             weight: source(&weight.name, &weight.shape)?,
@@ -46,7 +46,7 @@ impl Conv {
         })
     }
 
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
         let ConvShape {
             stride,
             padding,

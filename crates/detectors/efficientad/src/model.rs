@@ -23,7 +23,7 @@ pub(crate) struct Parts(BTreeMap<String, Tensor>);
 impl Parts {
     /// Of a trained student and autoencoder and of the teacher, which goes into the model too, so
     /// that it loads without other files.
-    pub fn new(trained: &VarStore, teacher: BTreeMap<String, Tensor>) -> Self {
+    pub(crate) fn new(trained: &VarStore, teacher: BTreeMap<String, Tensor>) -> Self {
         let mut parts = BTreeMap::new();
         for (name, tensor) in trained.variables() {
             parts.insert(name, tensor.detach());
@@ -46,7 +46,7 @@ pub(crate) struct Networks {
 }
 
 impl Networks {
-    pub fn new(
+    pub(crate) fn new(
         params: &EfficientAdParams,
         parts: &Parts,
         channels: Channels,
@@ -73,7 +73,7 @@ impl Networks {
     }
 
     /// The two maps of a batch.
-    pub fn pair(&self, x: &Tensor) -> Result<Pair, NnError> {
+    pub(crate) fn pair(&self, x: &Tensor) -> Result<Pair, NnError> {
         tch::no_grad(|| {
             // Differences are in f32 in any precision: they are small against the outputs.
             let (teacher, student, autoencoder) = autocast(self.device, self.precision, || {

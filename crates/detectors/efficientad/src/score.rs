@@ -72,7 +72,11 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    pub fn new(teacher: &Tensor, student: &Tensor, autoencoder: &Tensor) -> Result<Self, NnError> {
+    pub(crate) fn new(
+        teacher: &Tensor,
+        student: &Tensor,
+        autoencoder: &Tensor,
+    ) -> Result<Self, NnError> {
         let autoencoder = autoencoder.f_to_kind(Kind::Float)?;
         Ok(Self {
             student: mean_difference(teacher, &teacher_half(student)?)?,
@@ -97,7 +101,7 @@ pub(crate) struct Combiner {
 }
 
 impl Combiner {
-    pub fn new(params: &EfficientAdParams, device: tch::Device) -> Result<Self, NnError> {
+    pub(crate) fn new(params: &EfficientAdParams, device: tch::Device) -> Result<Self, NnError> {
         let from = params.image_size / 4;
         let to = params.map_size();
         let operator = MapOperator::new(
@@ -125,7 +129,7 @@ impl Combiner {
     }
 
     /// What the quantiles are taken from, of the student and of the autoencoder.
-    pub fn values(&self, pair: &Pair) -> Result<(Vec<f32>, Vec<f32>), NnError> {
+    pub(crate) fn values(&self, pair: &Pair) -> Result<(Vec<f32>, Vec<f32>), NnError> {
         match self.maps {
             QuantileMaps::Native => Ok((to_vec(&pair.student)?, to_vec(&pair.autoencoder)?)),
             QuantileMaps::Enlarged => Ok((
@@ -136,7 +140,7 @@ impl Combiner {
     }
 
     /// N×n×n, half of each map on its scale.
-    pub fn combine(&self, pair: &Pair, scales: &Normalisation) -> Result<Tensor, NnError> {
+    pub(crate) fn combine(&self, pair: &Pair, scales: &Normalisation) -> Result<Tensor, NnError> {
         let Pair {
             student,
             autoencoder,

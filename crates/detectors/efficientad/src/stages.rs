@@ -38,7 +38,10 @@ pub(crate) struct Trained {
 
 impl Stages<'_> {
     /// The teacher's statistics, then student and autoencoder.
-    pub fn train(&self, weights: BTreeMap<String, Tensor>) -> Result<Trained, EfficientAdError> {
+    pub(crate) fn train(
+        &self,
+        weights: BTreeMap<String, Tensor>,
+    ) -> Result<Trained, EfficientAdError> {
         let params = &self.detector.params;
         let input = self.input();
         let teacher = FrozenTeacher::new(self, &weights)?;
@@ -172,7 +175,7 @@ impl Stages<'_> {
     }
 
     /// Quantiles of the hold-out.
-    pub fn scales(
+    pub(crate) fn scales(
         &self,
         networks: &Networks,
         holdout: &TrainGood<'_>,

@@ -16,7 +16,7 @@ pub(crate) struct ChannelStatistics {
 }
 
 impl ChannelStatistics {
-    pub fn new(channels: i64, device: tch::Device) -> Result<Self, NnError> {
+    pub(crate) fn new(channels: i64, device: tch::Device) -> Result<Self, NnError> {
         let sum = Tensor::f_zeros([channels], (Kind::Double, device))?;
         Ok(Self {
             square: sum.f_zeros_like()?,
@@ -27,7 +27,7 @@ impl ChannelStatistics {
     }
 
     /// Adds N×C×h×w.
-    pub fn add(&mut self, x: &Tensor) -> Result<(), NnError> {
+    pub(crate) fn add(&mut self, x: &Tensor) -> Result<(), NnError> {
         tch::no_grad(|| {
             let (n, _, h, w) = x.size4()?;
             // In f64 the difference of mean square and squared mean keeps enough digits.
@@ -48,7 +48,7 @@ impl ChannelStatistics {
     ///
     /// # Errors
     /// [`EfficientAdError::ConstantChannel`].
-    pub fn finish(self) -> Result<Channels, EfficientAdError> {
+    pub(crate) fn finish(self) -> Result<Channels, EfficientAdError> {
         let moments = self.moments()?;
         if let Some(channel) = moments.iter().position(Moments::is_constant) {
             return Err(EfficientAdError::ConstantChannel {
@@ -65,7 +65,7 @@ impl ChannelStatistics {
     ///
     /// # Errors
     /// [`EfficientAdError::ConstantChannel`] if all are constant.
-    pub fn finish_some(self) -> Result<Channels, EfficientAdError> {
+    pub(crate) fn finish_some(self) -> Result<Channels, EfficientAdError> {
         let moments = self.moments()?;
         if moments.iter().all(Moments::is_constant) {
             return self.finish();
@@ -127,7 +127,7 @@ pub(crate) struct Channels {
 }
 
 impl Channels {
-    pub fn new(
+    pub(crate) fn new(
         mean: &Tensor,
         deviation: &Tensor,
         device: tch::Device,
@@ -139,7 +139,7 @@ impl Channels {
     }
 
     /// With mean 0 and deviation 1, f32.
-    pub fn normalise(&self, x: &Tensor) -> Result<Tensor, NnError> {
+    pub(crate) fn normalise(&self, x: &Tensor) -> Result<Tensor, NnError> {
         Ok(x.f_to_kind(Kind::Float)?
             .f_sub(&self.mean)?
             .f_div(&self.deviation)?)

@@ -43,7 +43,7 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    pub fn new(
+    pub(crate) fn new(
         params: &DistillParams,
         weights: &Weights,
         device: Device,
@@ -70,7 +70,7 @@ impl Targets {
     }
 
     /// N×384×n/4×n/4.
-    pub fn compute(&self, images: &[Image]) -> Result<Tensor, NnError> {
+    pub(crate) fn compute(&self, images: &[Image]) -> Result<Tensor, NnError> {
         let features = self.extractor.features(images)?;
         tch::no_grad(|| {
             let mut parts: Vec<Tensor> = Vec::with_capacity(features.len());

@@ -47,7 +47,7 @@ struct Block {
 
 impl Flows {
     /// Flows over features of these shapes, C×H×W each, with all variables zero.
-    pub fn new(
+    pub(crate) fn new(
         params: &FastFlowParams,
         shapes: &[[i64; 3]],
         device: Device,
@@ -84,7 +84,7 @@ impl Flows {
     }
 
     /// Draws the initial weights (PyTorch's defaults; g = 1, o = 0) and the orders of channels.
-    pub fn initialise(&mut self, seed: Seed) -> Result<(), ModelError> {
+    pub(crate) fn initialise(&mut self, seed: Seed) -> Result<(), ModelError> {
         let default = pytorch_default(&self.store);
         // g = 1 at γ = 2·ln(e⁵ − 1): a fresh block is close to the identity.
         let unit_gain = 2.0 * 5f64.exp_m1().ln();
@@ -105,7 +105,7 @@ impl Flows {
     }
 
     /// Scale and block of every block.
-    pub fn blocks(&self) -> Vec<(usize, usize)> {
+    pub(crate) fn blocks(&self) -> Vec<(usize, usize)> {
         let mut list = Vec::new();
         for (s, flow) in self.scales.iter().enumerate() {
             list.extend((0..flow.blocks.len()).map(|i| (s, i)));
@@ -114,11 +114,11 @@ impl Flows {
     }
 
     /// Order of the channels of a block, as given to [`Flows::set_order`].
-    pub fn order(&self, scale: usize, block: usize) -> &Tensor {
+    pub(crate) fn order(&self, scale: usize, block: usize) -> &Tensor {
         &self.scales[scale].blocks[block].order
     }
 
-    pub fn set_order(
+    pub(crate) fn set_order(
         &mut self,
         scale: usize,
         block: usize,
@@ -131,7 +131,7 @@ impl Flows {
 
     /// For each scale z, N×C×H×W, and ln|det dz/dū| of the coupling blocks (ū: features after
     /// normalisation), N values.
-    pub fn forward(&self, features: &[Tensor]) -> Result<Vec<(Tensor, Tensor)>, ModelError> {
+    pub(crate) fn forward(&self, features: &[Tensor]) -> Result<Vec<(Tensor, Tensor)>, ModelError> {
         let mut outputs = Vec::with_capacity(self.scales.len());
         for (flow, x) in self.scales.iter().zip(features) {
             // Left out of the determinant, as in anomalib: it is not invertible.
@@ -200,7 +200,7 @@ impl Flows {
 
     /// The negative log-likelihood of the features up to a constant: Σ over scales of the batch's
     /// mean of ½|z|² − ln|det|.
-    pub fn loss(&self, features: &[Tensor]) -> Result<Tensor, ModelError> {
+    pub(crate) fn loss(&self, features: &[Tensor]) -> Result<Tensor, ModelError> {
         let mut terms = Vec::with_capacity(self.scales.len());
         for (z, log_det) in self.forward(features)? {
             let square = z

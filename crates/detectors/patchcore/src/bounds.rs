@@ -69,7 +69,7 @@ impl Query<'_> {
 
 impl Bounds {
     /// For rows on the CPU; `None` where it would not pay.
-    pub fn new(rows: &Tensor) -> Result<Option<Self>, NnError> {
+    pub(crate) fn new(rows: &Tensor) -> Result<Option<Self>, NnError> {
         let (count, dim) = rows.size2()?;
         let dim = dim as usize;
         if rows.device() != tch::Device::Cpu || (count as usize) < LEAST_ROWS || dim < LEAST_DIM {
@@ -103,7 +103,7 @@ impl Bounds {
 
     /// The nearest row of each query, Q×D; `exhaustive` answers the queries that bounds do not help
     /// with.
-    pub fn nearest(
+    pub(crate) fn nearest(
         &self,
         queries: &Tensor,
         exhaustive: impl Fn(&Tensor) -> Result<Nearest, NnError>,

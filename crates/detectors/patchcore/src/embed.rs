@@ -12,7 +12,7 @@ pub(crate) struct Embedder {
 }
 
 impl Embedder {
-    pub fn new(
+    pub(crate) fn new(
         params: &PatchCoreParams,
         weights: &Weights,
         device: Device,
@@ -32,29 +32,29 @@ impl Embedder {
     }
 
     /// Length of an embedding.
-    pub fn dim(&self) -> usize {
+    pub(crate) fn dim(&self) -> usize {
         let shapes = self.extractor.shapes().into_iter();
         shapes.map(|[channels, ..]| channels as usize).sum()
     }
 
     /// Places along each side of the patch grid.
-    pub fn side(&self) -> usize {
+    pub(crate) fn side(&self) -> usize {
         let finest = self.extractor.shapes()[0];
         finest[1] as usize
     }
 
     /// Patches of an image.
-    pub fn patches(&self) -> usize {
+    pub(crate) fn patches(&self) -> usize {
         self.side() * self.side()
     }
 
     /// N·side·side rows of `dim` values, in the order image, y, x.
-    pub fn rows(&self, images: &[Image]) -> Result<Tensor, NnError> {
+    pub(crate) fn rows(&self, images: &[Image]) -> Result<Tensor, NnError> {
         self.rows_of(&self.extractor.input(images)?)
     }
 
     /// As [`Embedder::rows`], from the network input.
-    pub fn rows_of(&self, input: &Tensor) -> Result<Tensor, NnError> {
+    pub(crate) fn rows_of(&self, input: &Tensor) -> Result<Tensor, NnError> {
         tch::no_grad(|| {
             let features = self.extractor.backbone().features(input)?;
             Ok(embedding(&features, self.upsample)?

@@ -14,7 +14,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub fn new(
+    pub(crate) fn new(
         params: &PatchCoreParams,
         images: usize,
         per_image: usize,

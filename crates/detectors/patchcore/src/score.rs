@@ -26,7 +26,7 @@ pub(crate) struct Nearest {
 
 impl Nearest {
     /// Those of `count` queries from `start` on.
-    pub fn narrow(&self, start: i64, count: i64) -> Result<Self, NnError> {
+    pub(crate) fn narrow(&self, start: i64, count: i64) -> Result<Self, NnError> {
         Ok(Self {
             distances: self.distances.f_narrow(0, start, count)?,
             rows: self.rows.f_narrow(0, start, count)?,
@@ -35,7 +35,7 @@ impl Nearest {
 }
 
 impl Bank {
-    pub fn new(rows: Tensor) -> Result<Self, NnError> {
+    pub(crate) fn new(rows: Tensor) -> Result<Self, NnError> {
         let halves = rows
             .f_square()?
             .f_sum_dim_intlist(1, false, None)?
@@ -48,12 +48,12 @@ impl Bank {
         })
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.halves.numel()
     }
 
     /// The nearest row of each of Q queries, Q×D.
-    pub fn nearest(&self, queries: &Tensor) -> Result<Nearest, NnError> {
+    pub(crate) fn nearest(&self, queries: &Tensor) -> Result<Nearest, NnError> {
         let bounds = match self.bounds.get() {
             Some(bounds) => bounds,
             None => {
@@ -72,7 +72,7 @@ impl Bank {
     /// Minimal |q − m|² is maximal q·m − ½|m|², found by blocks of a matrix product; the distance
     /// to the winner is then computed directly, since |q|² − 2q·m + |m|² would lose digits where
     /// they matter.
-    pub fn nearest_of_all(&self, queries: &Tensor) -> Result<Nearest, NnError> {
+    pub(crate) fn nearest_of_all(&self, queries: &Tensor) -> Result<Nearest, NnError> {
         tch::no_grad(|| {
             let count = queries.size2()?.0;
             let step = ((BLOCK / self.len().max(1)) as i64).max(1);
@@ -101,7 +101,7 @@ impl Bank {
     /// PatchCore's image score for one image's queries: the largest distance s* of a query q* to
     /// its nearest row m*, times 1 − softmax(|q* − n|)₀ over the `neighbours` rows n nearest to m*,
     /// m* itself first.
-    pub fn reweighted(
+    pub(crate) fn reweighted(
         &self,
         queries: &Tensor,
         nearest: &Nearest,

@@ -55,7 +55,7 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    pub fn weight_shape(&self) -> [i64; 4] {
+    pub(crate) fn weight_shape(&self) -> [i64; 4] {
         match self.op {
             Op::Conv { kernel, .. } => [self.output, self.input, kernel, kernel],
             Op::Double => [self.input, self.output, 2, 2],
@@ -63,7 +63,7 @@ impl Unit {
     }
 
     /// The convolution alone.
-    pub fn convolve(
+    pub(crate) fn convolve(
         &self,
         x: &Tensor,
         weight: &Tensor,
@@ -198,7 +198,7 @@ impl Builder {
 }
 
 impl Architecture {
-    pub fn new(shape: StudentShape) -> Self {
+    pub(crate) fn new(shape: StudentShape) -> Self {
         let [c1, c2, c3] = shape.channels;
         let mut builder = Builder::default();
         let first = [
@@ -242,12 +242,12 @@ impl Architecture {
     }
 
     /// The state, in the order of the units.
-    pub fn parameters(&self) -> Vec<Parameter> {
+    pub(crate) fn parameters(&self) -> Vec<Parameter> {
         self.units.iter().flat_map(Unit::parameters).collect()
     }
 
     /// The state of conv4 and bn4, which published files contain and no forward pass uses.
-    pub fn unused(&self) -> Vec<Parameter> {
+    pub(crate) fn unused(&self) -> Vec<Parameter> {
         let c3 = self.shape.channels[2];
         let mut builder = Builder::default();
         builder.numbered("bottleneck", 4, [4 * c3, 2 * c3], POINT, true);
@@ -255,7 +255,11 @@ impl Architecture {
     }
 
     /// N×2c₃×h×w from the encoder's features, h and w half of those of the coarsest.
-    pub fn embed(&self, run: &impl RunUnits, features: &[Tensor; 3]) -> Result<Tensor, NnError> {
+    pub(crate) fn embed(
+        &self,
+        run: &impl RunUnits,
+        features: &[Tensor; 3],
+    ) -> Result<Tensor, NnError> {
         // All three features come down to the size of the coarsest.
         let h1 = run.unit(self.first[1], &run.unit(self.first[0], &features[0])?)?;
         let h2 = run.unit(self.second, &features[1])?;
@@ -264,7 +268,11 @@ impl Architecture {
     }
 
     /// The three features, of the encoder's shapes and in its order, from the embedding.
-    pub fn decode(&self, run: &impl RunUnits, embedding: Tensor) -> Result<[Tensor; 3], NnError> {
+    pub(crate) fn decode(
+        &self,
+        run: &impl RunUnits,
+        embedding: Tensor,
+    ) -> Result<[Tensor; 3], NnError> {
         let c = run_blocks(run, &self.decoder[0], embedding)?;
         let b = run_blocks(run, &self.decoder[1], c.shallow_clone())?;
         let a = run_blocks(run, &self.decoder[2], b.shallow_clone())?;

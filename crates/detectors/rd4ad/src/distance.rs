@@ -56,7 +56,7 @@ pub(crate) struct Scorer {
 
 impl Scorer {
     /// For features of these (height, width).
-    pub fn new(
+    pub(crate) fn new(
         combine: Combine,
         from: [(usize, usize); 3],
         size: (usize, usize),
@@ -82,7 +82,11 @@ impl Scorer {
     }
 
     /// N×H×W.
-    pub fn maps(&self, encoder: &[Tensor; 3], decoder: &[Tensor; 3]) -> Result<Tensor, NnError> {
+    pub(crate) fn maps(
+        &self,
+        encoder: &[Tensor; 3],
+        decoder: &[Tensor; 3],
+    ) -> Result<Tensor, NnError> {
         let mut map = self.enlarged(0, encoder, decoder)?;
         for i in 1..3 {
             let part = self.enlarged(i, encoder, decoder)?;

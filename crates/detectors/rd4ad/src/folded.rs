@@ -14,7 +14,7 @@ pub(crate) struct Folded {
 }
 
 impl Folded {
-    pub fn new(student: &Student, precision: Precision) -> Result<Self, NnError> {
+    pub(crate) fn new(student: &Student, precision: Precision) -> Result<Self, NnError> {
         let kind = torch_kind(precision);
         let mut units = Vec::new();
         for (unit, state) in student.units() {
@@ -28,7 +28,7 @@ impl Folded {
     }
 
     /// The decoder's features, f32, for those of the encoder.
-    pub fn forward(&self, features: &[Tensor; 3]) -> Result<[Tensor; 3], NnError> {
+    pub(crate) fn forward(&self, features: &[Tensor; 3]) -> Result<[Tensor; 3], NnError> {
         tch::no_grad(|| {
             let [a, b, c] = features
                 .each_ref()

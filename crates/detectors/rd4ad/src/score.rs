@@ -40,7 +40,7 @@ pub(crate) struct Inference {
 }
 
 impl Inference {
-    pub fn new(
+    pub(crate) fn new(
         params: &Rd4adParams,
         encoder: Extractor,
         student: &Student,
@@ -57,7 +57,7 @@ impl Inference {
     }
 
     /// Maps N×S×S.
-    pub fn network(&self, input: &Tensor) -> Result<Tensor, NnError> {
+    pub(crate) fn network(&self, input: &Tensor) -> Result<Tensor, NnError> {
         tch::no_grad(|| {
             let encoder = into_three(self.encoder.backbone().features(input)?)?;
             let decoder = self.student.forward(&encoder)?;

@@ -31,7 +31,7 @@ pub(crate) struct State {
 
 impl Student {
     /// With convolutions of zeros and normalisations that change nothing.
-    pub fn new(shape: StudentShape, device: tch::Device) -> Result<Self, NnError> {
+    pub(crate) fn new(shape: StudentShape, device: tch::Device) -> Result<Self, NnError> {
         let architecture = Architecture::new(shape);
         let store = VarStore::new(device);
         let mut units = Vec::with_capacity(architecture.units.len());
@@ -58,7 +58,7 @@ impl Student {
     /// Sets the initial values. Convolutions: normal with variance 2/(C_out·k²) (Kaiming, fan-out);
     /// transposed ones, which the published code leaves alone: uniform within ±1/√(4·C_out),
     /// PyTorch's default; normalisations change nothing.
-    pub fn initialise(&self, seed: Seed) -> Result<(), NnError> {
+    pub(crate) fn initialise(&self, seed: Seed) -> Result<(), NnError> {
         let mut convolutions = BTreeMap::new();
         for unit in &self.architecture.units {
             let fan = unit.output as f64;
@@ -81,7 +81,7 @@ impl Student {
 
     /// Sets all of its state, each tensor to what `take` returns for it, whose shape must have been
     /// checked: libtorch would broadcast.
-    pub fn read(
+    pub(crate) fn read(
         &self,
         mut take: impl FnMut(&Parameter) -> Result<Tensor, NnError>,
     ) -> Result<(), NnError> {
@@ -97,18 +97,22 @@ impl Student {
     }
 
     /// All of its state by name.
-    pub fn tensors(&self) -> BTreeMap<String, Tensor> {
+    pub(crate) fn tensors(&self) -> BTreeMap<String, Tensor> {
         self.store.variables().into_iter().collect()
     }
 
     /// Each unit with its variables.
-    pub fn units(&self) -> impl Iterator<Item = (&Unit, &State)> {
+    pub(crate) fn units(&self) -> impl Iterator<Item = (&Unit, &State)> {
         self.architecture.units.iter().zip(&self.units)
     }
 
     /// The decoder's features for the encoder's, with the statistics of this batch if `train`,
     /// which then move the running ones.
-    pub fn forward(&self, features: &[Tensor; 3], train: bool) -> Result<[Tensor; 3], NnError> {
+    pub(crate) fn forward(
+        &self,
+        features: &[Tensor; 3],
+        train: bool,
+    ) -> Result<[Tensor; 3], NnError> {
         let pass = Pass {
             student: self,
             train,

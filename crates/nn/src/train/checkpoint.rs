@@ -98,7 +98,7 @@ fn digest<'a>(parts: impl Iterator<Item = (&'a str, &'a [usize], &'a [u8])>) -> 
 
 impl Checkpoint {
     /// The checkpoint called `name` in `folder`.
-    pub fn new(folder: &Path, name: &str, identity: Key) -> Self {
+    pub(super) fn new(folder: &Path, name: &str, identity: Key) -> Self {
         // Names may hold spaces and slashes.
         let is_other = |c: char| !c.is_ascii_alphanumeric() && c != '-';
         let file = name.replace(is_other, "_");
@@ -108,7 +108,7 @@ impl Checkpoint {
         }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -121,7 +121,7 @@ impl Checkpoint {
 
     /// Replaces the file: written under another name, synced, renamed. A kill at any time leaves
     /// the old or the new.
-    pub fn write(
+    pub(super) fn write(
         &self,
         state: &[(String, &Tensor)],
         position: &Position,
@@ -157,7 +157,7 @@ impl Checkpoint {
     }
 
     /// Reads the file, if there is one, into these tensors; call it under `no_grad`.
-    pub fn read(&self, state: &[(String, &Tensor)]) -> Result<Option<Position>, TrainError> {
+    pub(super) fn read(&self, state: &[(String, &Tensor)]) -> Result<Option<Position>, TrainError> {
         let Some(bytes) = segad_files::read_if_present(&self.path)? else {
             return Ok(None);
         };

@@ -30,7 +30,7 @@ pub(super) struct Search<'a> {
 type Awake = (Vec<u32>, Option<(f32, u32)>);
 
 impl<'a> Search<'a> {
-    pub fn new(rows: Rows<'a>, start: usize) -> Self {
+    pub(super) fn new(rows: Rows<'a>, start: usize) -> Self {
         let first = rows.row(start);
         let norms = (0..rows.len()).map(|i| squared_length(rows.row(i)));
         let far = (0..rows.len()).map(|i| squared_distance(rows.row(i), first));
@@ -46,7 +46,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    pub fn run(
+    pub(super) fn run(
         mut self,
         count: usize,
         candidates: usize,

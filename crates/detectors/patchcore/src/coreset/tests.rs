@@ -23,7 +23,7 @@ fn run(rows: Rows<'_>, count: usize, start: usize, candidates: usize) -> Vec<usi
         .unwrap()
 }
 
-pub fn golden_rows(name: &str, n: usize) -> Vec<f32> {
+pub(crate) fn golden_rows(name: &str, n: usize) -> Vec<f32> {
     (0..n * 16)
         .map(|j| (4.0 * golden::uniform(name, j)) as f32)
         .collect()
