@@ -102,44 +102,63 @@ fn softplus(x: f64) -> f64 {
     }
 }
 
+/// The cross-entropy of the targets.
+fn loss(points: &[(f64, f64)], a: f64, b: f64) -> f64 {
+    points
+        .iter()
+        .map(|&(x, t)| softplus(a * x + b) - t * (a * x + b))
+        .sum()
+}
+
 fn platt(scores: &[f64], labels: &[Label]) -> Calibration {
     let n = scores.len() as f64;
     let mean = scores.iter().sum::<f64>() / n;
     let spread = (scores.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / n).sqrt();
     let scale = if spread > 0.0 { spread } else { 1.0 };
     let bad = labels.iter().filter(|l| l.is_bad()).count() as f64;
-    let (high, low) = ((bad + 1.0) / (bad + 2.0), 1.0 / (n - bad + 2.0));
+    // Platt's targets stay off 0 and 1, so that a clean split has no infinite slope.
+    let high = (bad + 1.0) / (bad + 2.0);
+    let low = 1.0 / (n - bad + 2.0);
     let points: Vec<(f64, f64)> = scores
         .iter()
         .zip(labels)
         .map(|(s, l)| ((s - mean) / scale, if l.is_bad() { high } else { low }))
         .collect();
-    let loss = |a: f64, b: f64| {
-        points
-            .iter()
-            .map(|&(x, t)| softplus(a * x + b) - t * (a * x + b))
-            .sum::<f64>()
-    };
-    let (mut a, mut b) = (0.0, (bad + 1.0).ln() - (n - bad + 1.0).ln());
+    let mut a = 0.0;
+    let mut b = (bad + 1.0).ln() - (n - bad + 1.0).ln();
     for _ in 0..100 {
-        let (mut ga, mut gb, mut haa, mut hab, mut hbb) = (0.0, 0.0, 1e-12, 0.0, 1e-12);
+        let mut gradient = [0.0, 0.0];
+        // A little on the diagonal, so that the matrix can be inverted where all p are 0 or 1.
+        let mut hessian = [1e-12, 0.0, 1e-12];
         for &(x, t) in &points {
             let p = sigmoid(a * x + b);
-            let (g, h) = (p - t, p * (1.0 - p));
-            (ga, gb) = (ga + g * x, gb + g);
-            (haa, hab, hbb) = (haa + h * x * x, hab + h * x, hbb + h);
+            let residual = p - t;
+            let curvature = p * (1.0 - p);
+            gradient[0] += residual * x;
+            gradient[1] += residual;
+            hessian[0] += curvature * x * x;
+            hessian[1] += curvature * x;
+            hessian[2] += curvature;
         }
+        let [ga, gb] = gradient;
         if ga.abs() < 1e-10 && gb.abs() < 1e-10 {
             break;
         }
+        // Newton's step, halved until the loss falls by enough (Armijo).
+        let [haa, hab, hbb] = hessian;
         let det = haa * hbb - hab * hab;
-        let (da, db) = (-(hbb * ga - hab * gb) / det, -(haa * gb - hab * ga) / det);
-        let (before, slope) = (loss(a, b), ga * da + gb * db);
+        let da = -(hbb * ga - hab * gb) / det;
+        let db = -(haa * gb - hab * ga) / det;
+        let before = loss(&points, a, b);
+        let slope = ga * da + gb * db;
         let mut step = 1.0;
-        while step > 1e-10 && loss(a + step * da, b + step * db) > before + 1e-4 * step * slope {
+        while step > 1e-10
+            && loss(&points, a + step * da, b + step * db) > before + 1e-4 * step * slope
+        {
             step /= 2.0;
         }
-        (a, b) = (a + step * da, b + step * db);
+        a += step * da;
+        b += step * db;
     }
     // Scores that point the wrong way must not turn the order round: then the score says nothing.
     if a < 0.0 {
@@ -195,11 +214,12 @@ fn isotonic(scores: &[f64], labels: &[Label]) -> Calibration {
 /// (bad + 1)/(count + 2) of each block, made non-decreasing again by a running maximum.
 fn smoothed(blocks: &[(f64, f64, f64)]) -> Vec<f64> {
     let mut highest = 0.0f64;
-    let mut rise = |b: &(f64, f64, f64)| {
-        highest = highest.max((b.1 + 1.0) / (b.2 + 2.0));
-        highest
-    };
-    blocks.iter().map(&mut rise).collect()
+    let mut probabilities = Vec::with_capacity(blocks.len());
+    for (_, bad, count) in blocks {
+        highest = highest.max((bad + 1.0) / (count + 2.0));
+        probabilities.push(highest);
+    }
+    probabilities
 }
 
 #[cfg(test)]

@@ -198,108 +198,112 @@ impl Card {
         self.candidates.iter().find(|c| c.chosen)
     }
 
-    /// A plain summary, one statement a line.
+    /// A plain summary, one statement per line.
     pub fn summary(&self) -> String {
-        let mut out = String::new();
-        let d = &self.data;
-        let mut line = |text: String| {
-            out.push_str(&text);
-            out.push('\n');
-        };
-        line(format!(
-            "{}: {} good and {} bad images in {} groups, {} folds; segments: {} ({})",
+        let data = &self.data;
+        let mut out = format!(
+            "{}: {} good and {} bad images in {} groups, {} folds; segments: {} ({})\n",
             self.name,
-            d.good,
-            d.bad,
-            d.units,
-            d.folds,
+            data.good,
+            data.bad,
+            data.units,
+            data.folds,
             self.segments.describe(),
             self.segment_names.len()
-        ));
-        line(String::new());
-        line("On images that the model had not seen (AUROC in %, the simplest first):".to_owned());
-        let percent = |v: f64| format!("{:.1}", 100.0 * v);
-        let width = self
-            .candidates
-            .iter()
-            .map(|c| c.name.chars().count())
-            .max()
-            .unwrap_or(0);
-        let level = percent(self.operating.level);
-        let level = level.trim_end_matches(".0");
+        );
+        self.write_candidates(&mut out);
+        self.write_operating(&mut out);
+        if !self.unseen.is_empty() {
+            out.push_str("\nKinds of defect left out of training, one at a time:\n");
+        }
+        for unseen in &self.unseen {
+            let auroc = percent(unseen.auroc);
+            let Unseen {
+                kind,
+                found,
+                images,
+                ..
+            } = unseen;
+            out.push_str(&format!(
+                "  {kind}: AUROC {auroc}, {found} of {images} found\n"
+            ));
+        }
+        self.write_importance(&mut out);
+        if !self.lacks.is_empty() {
+            out.push_str("\nWhat the data lacks:\n");
+        }
+        for lack in &self.lacks {
+            out.push_str(&format!("  {lack}\n"));
+        }
+        out
+    }
+
+    fn write_candidates(&self, out: &mut String) {
+        out.push_str("\nOn images that the model had not seen (AUROC in %, the simplest first):\n");
+        let widths = self.candidates.iter().map(|c| c.name.chars().count());
+        let width = widths.max().unwrap_or(0);
         for c in &self.candidates {
             let mark = if c.chosen { "  ← kept" } else { "" };
-            let behind = match c.behind {
-                b if b > 0.0 => {
-                    format!("{} ± {} behind the best", percent(b), percent(c.std_error))
-                }
-                _ => "the best".to_owned(),
+            let behind = if c.behind > 0.0 {
+                let error = percent(c.std_error);
+                format!("{} ± {error} behind the best", percent(c.behind))
+            } else {
+                "the best".to_owned()
             };
-            line(format!(
-                "  {:width$}  {:>5}  ({} to {})  {behind}{mark}",
+            out.push_str(&format!(
+                "  {:width$}  {:>5}  ({} to {})  {behind}{mark}\n",
                 c.name,
                 percent(c.auroc),
                 percent(c.low),
                 percent(c.high)
             ));
         }
-        line(
-            "Kept is the simplest that is no more than one standard error behind the best."
-                .to_owned(),
-        );
-        line(String::new());
-        let o = &self.operating;
-        line(format!("Threshold {:.4} ({}):", o.threshold, o.rule));
-        for (what, of, r) in [
-            ("false alarms", "good", o.false_alarms),
-            ("misses", "bad", o.misses),
+        out.push_str("The simplest candidate within one standard error of the best is kept.\n");
+    }
+
+    fn write_operating(&self, out: &mut String) {
+        let operating = &self.operating;
+        let level = percent(operating.level);
+        let level = level.trim_end_matches(".0");
+        let Operating {
+            threshold, rule, ..
+        } = operating;
+        out.push_str(&format!("\nThreshold {threshold:.4} ({rule}):\n"));
+        for (what, label, rate) in [
+            ("false alarms", "good", operating.false_alarms),
+            ("misses", "bad", operating.misses),
         ] {
-            line(format!(
-                "  {what}: {} of {} {of} images, {} % ({level} % interval {} to {} %)",
-                r.hits,
-                r.total,
-                percent(r.rate),
-                percent(r.low),
-                percent(r.high)
+            out.push_str(&format!(
+                "  {what}: {} of {} {label} images, {} % ({level} % interval {} to {} %)\n",
+                rate.hits,
+                rate.total,
+                percent(rate.rate),
+                percent(rate.low),
+                percent(rate.high)
             ));
         }
-        if !self.unseen.is_empty() {
-            line(String::new());
-            line("Kinds of defect that training left out, one at a time:".to_owned());
-            for u in &self.unseen {
-                line(format!(
-                    "  {}: AUROC {}, {} of {} found",
-                    u.kind,
-                    percent(u.auroc),
-                    u.found,
-                    u.images
-                ));
-            }
+    }
+
+    fn write_importance(&self, out: &mut String) {
+        let mut shares = Vec::new();
+        // Less than this is not worth a line.
+        for share in self.importance.iter().filter(|s| s.share >= 0.005) {
+            let name = if share.name.is_empty() {
+                "whole image"
+            } else {
+                &share.name
+            };
+            shares.push(format!("{name} {} %", percent(share.share)));
         }
         if !self.importance.is_empty() {
-            line(String::new());
-            let shares = self
-                .importance
-                .iter()
-                .filter(|s| s.share >= 0.005)
-                .map(|s| {
-                    let name = if s.name.is_empty() {
-                        "whole image"
-                    } else {
-                        &s.name
-                    };
-                    format!("{name} {} %", percent(s.share))
-                });
-            line(format!(
-                "Segments by their share in the forest: {}",
-                shares.collect::<Vec<_>>().join(", ")
+            let shares = shares.join(", ");
+            out.push_str(&format!(
+                "\nSegments by their share in the forest: {shares}\n"
             ));
         }
-        if !self.lacks.is_empty() {
-            line(String::new());
-            line("What the data lacks:".to_owned());
-            self.lacks.iter().for_each(|l| line(format!("  {l}")));
-        }
-        out
     }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}", 100.0 * share)
 }

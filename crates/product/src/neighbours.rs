@@ -2,7 +2,7 @@
 
 use crate::error::{ProductError, Result};
 use crate::model::Model;
-use crate::patches::{COLUMNS, SIDE, crop};
+use crate::patches::{SIDE, centre, corner, crop};
 use segad_core::Image;
 use segad_methods::{Detector, DetectorSettings};
 
@@ -35,7 +35,8 @@ pub(crate) fn neighbours(
         return Ok(Vec::new());
     };
     let sheet = segad_imaging::decode(sheet)?;
-    let (grid, size) = (bank.grid(), bank.image_size());
+    let grid = bank.grid();
+    let size = bank.image_size();
     let found = bank
         .nearest(image)
         .map_err(|e| ProductError::detector(kind, e))?;
@@ -57,25 +58,25 @@ pub(crate) fn neighbours(
         }
     }
     let small = segad_imaging::resize_bilinear(image, size, size)?;
-    let one = |place: usize| {
+    let mut neighbours = Vec::with_capacity(chosen.len());
+    for place in chosen {
         let (distance, row) = found[place];
-        let middle = |at: usize, side: usize| (2 * at + 1) * side / (2 * grid);
-        Ok(Neighbour {
+        neighbours.push(Neighbour {
             centre: [
-                middle(place / grid, image.height()),
-                middle(place % grid, image.width()),
+                centre(place / grid, grid, image.height()),
+                centre(place % grid, grid, image.width()),
             ],
             distance,
             here: crop(&small, place, grid)?,
             nearest: cut(&sheet, row)?,
-        })
-    };
-    chosen.into_iter().map(one).collect()
+        });
+    }
+    Ok(neighbours)
 }
 
 /// Picture `row` of a sheet.
 fn cut(sheet: &Image, row: usize) -> Result<Image> {
-    let (top, left) = (row / COLUMNS * SIDE, row % COLUMNS * SIDE);
+    let [top, left] = corner(row);
     let pixels = (0..SIDE * SIDE).flat_map(|i| {
         sheet
             .pixel(top + i / SIDE, left + i % SIDE)

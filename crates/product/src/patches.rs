@@ -21,7 +21,8 @@ pub(crate) fn sheet(
     let Some(sources) = bank.sources() else {
         return Ok(None);
     };
-    let (grid, size) = (bank.grid(), bank.image_size());
+    let grid = bank.grid();
+    let size = bank.image_size();
     let good = data.good();
     let mut by_image: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
     for (row, &source) in sources.iter().enumerate() {
@@ -30,7 +31,8 @@ pub(crate) fn sheet(
             .or_default()
             .push((row, source % (grid * grid)));
     }
-    let (height, width) = (sources.len().div_ceil(COLUMNS) * SIDE, COLUMNS * SIDE);
+    let height = sources.len().div_ceil(COLUMNS) * SIDE;
+    let width = COLUMNS * SIDE;
     let mut rgb = vec![0; height * width * 3];
     for (index, patches) in by_image {
         if ctx.cancel.is_cancelled() {
@@ -40,7 +42,7 @@ pub(crate) fn sheet(
         let image = segad_imaging::resize_bilinear(&image, size, size)?;
         for (row, place) in patches {
             let patch = crop(&image, place, grid)?;
-            let (top, left) = (row / COLUMNS * SIDE, row % COLUMNS * SIDE);
+            let [top, left] = corner(row);
             for (y, line) in patch.rgb().chunks_exact(SIDE * 3).enumerate() {
                 let at = ((top + y) * width + left) * 3;
                 rgb[at..at + line.len()].copy_from_slice(line);
@@ -55,19 +57,29 @@ pub(crate) fn sheet(
 /// The picture of a place of the patch grid, cut out of an image of the detector's input size; the
 /// border is repeated.
 pub(crate) fn crop(image: &Image, place: usize, grid: usize) -> Result<Image> {
-    let centre = |at: usize, side: usize| ((2 * at + 1) * side / (2 * grid)) as isize;
-    let (cy, cx) = (
-        centre(place / grid, image.height()),
-        centre(place % grid, image.width()),
-    );
+    let middle = [
+        centre(place / grid, grid, image.height()) as isize,
+        centre(place % grid, grid, image.width()) as isize,
+    ];
     let half = (SIDE / 2) as isize;
-    let clamp = |v: isize, side: usize| v.clamp(0, side as isize - 1) as usize;
     let mut rgb = Vec::with_capacity(SIDE * SIDE * 3);
     for y in -half..half {
         for x in -half..half {
-            let (y, x) = (clamp(cy + y, image.height()), clamp(cx + x, image.width()));
-            rgb.extend(image.pixel(y, x).unwrap_or_default());
+            let y = (middle[0] + y).clamp(0, image.height() as isize - 1) as usize;
+            let x = (middle[1] + x).clamp(0, image.width() as isize - 1) as usize;
+            let pixel = image.pixel(y, x);
+            rgb.extend(pixel.expect("the place was clamped to the image"));
         }
     }
     Ok(Image::from_rgb(SIDE, SIDE, rgb)?)
+}
+
+/// The pixel in the middle of place `at` of a grid, along an axis of `side` pixels.
+pub(crate) fn centre(at: usize, grid: usize, side: usize) -> usize {
+    (2 * at + 1) * side / (2 * grid)
+}
+
+/// Top and left of picture `row` of a sheet.
+pub(crate) fn corner(row: usize) -> [usize; 2] {
+    [row / COLUMNS * SIDE, row % COLUMNS * SIDE]
 }

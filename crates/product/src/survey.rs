@@ -23,36 +23,13 @@ pub(crate) struct Survey {
 impl Survey {
     /// Reads every image once.
     pub(crate) fn new(data: &Data<'_>, ctx: &FitContext) -> Result<Self> {
-        let count = |label: Label| {
-            data.items
-                .iter()
-                .filter(|i| i.sample.label == label)
-                .count()
-        };
-        let (good, bad) = (count(Label::Good), count(Label::Bad));
+        let good = data.good().len();
+        let bad = data.items.len() - good;
         enough(Label::Good, good, good, LEAST_GOOD)?;
         enough(Label::Bad, bad, bad, LEAST_BAD)?;
         let task = ctx.progress.start("images", Some(data.items.len() as u64));
-        let read = |item: &Item| -> Result<(Key, usize, usize)> {
-            if ctx.cancel.is_cancelled() {
-                return Err(ProductError::Cancelled);
-            }
-            let image = data.load(item)?;
-            let mut hasher = KeyHasher::new("pixels", 1);
-            hasher
-                .field("height", &image.height())
-                .field("width", &image.width());
-            Ok((
-                hasher.field("rgb", &Key::of_bytes(image.rgb())).finish(),
-                image.height(),
-                image.width(),
-            ))
-        };
-        let seen = data
-            .items
-            .par_iter()
-            .map(read)
-            .collect::<Result<Vec<_>>>()?;
+        let seen = data.items.par_iter().map(|item| look_at(data, item, ctx));
+        let seen = seen.collect::<Result<Vec<_>>>()?;
         task.advance(data.items.len() as u64);
         let pixels: Vec<Key> = seen.iter().map(|s| s.0).collect();
         let units = units(&data.items, &pixels)?;
@@ -60,13 +37,13 @@ impl Survey {
         enough(Label::Good, good, good_units, LEAST_GOOD)?;
         enough(Label::Bad, bad, bad_units, LEAST_BAD)?;
         let mut sizes: BTreeMap<(usize, usize), usize> = BTreeMap::new();
-        seen.iter()
-            .for_each(|&(_, h, w)| *sizes.entry((h, w)).or_default() += 1);
+        for (_, height, width) in &seen {
+            *sizes.entry((*height, *width)).or_default() += 1;
+        }
         let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
-        data.items
-            .iter()
-            .filter_map(Item::kind)
-            .for_each(|k| *kinds.entry(k.to_owned()).or_default() += 1);
+        for kind in data.items.iter().filter_map(Item::kind) {
+            *kinds.entry(kind.to_owned()).or_default() += 1;
+        }
         let mut digest = KeyHasher::new("product data", 1);
         for (item, pixels) in data.items.iter().zip(&pixels) {
             digest
@@ -86,6 +63,20 @@ impl Survey {
         };
         Ok(Self { units, card })
     }
+}
+
+/// Digest of an image's pixels, its height and its width.
+fn look_at(data: &Data<'_>, item: &Item, ctx: &FitContext) -> Result<(Key, usize, usize)> {
+    if ctx.cancel.is_cancelled() {
+        return Err(ProductError::Cancelled);
+    }
+    let image = data.load(item)?;
+    let mut hasher = KeyHasher::new("pixels", 1);
+    hasher
+        .field("height", &image.height())
+        .field("width", &image.width())
+        .field("rgb", &Key::of_bytes(image.rgb()));
+    Ok((hasher.finish(), image.height(), image.width()))
 }
 
 fn enough(label: Label, found: usize, units: usize, needed: usize) -> Result<()> {
@@ -112,64 +103,49 @@ pub(crate) fn lacks(
     level: f64,
     data: &Data<'_>,
 ) -> Vec<String> {
-    let d = &survey.card;
-    let percent = |v: f64| format!("{:.1}", 100.0 * v);
+    let card = &survey.card;
     let mut out = Vec::new();
     if let Some(chosen) = candidates.iter().find(|c| c.chosen && c.low <= 0.5) {
         out.push(format!(
-            "Nothing tells good from bad with confidence: {} may be no better than a coin (AUROC {} to {}).",
+            "Nothing separates good from bad with confidence: {} may be no better than chance \
+             (AUROC {:.1} to {:.1}).",
             chosen.name,
-            percent(chosen.low),
-            percent(chosen.high)
+            100.0 * chosen.low,
+            100.0 * chosen.high
         ));
     }
-    for (what, n, label, target) in [
-        ("misses", d.bad, "bad", 0.05),
-        ("false alarms", d.good, "good", 0.01),
-    ] {
-        let least = least_promise(n as u64, level);
-        if least > target {
-            let needed = ((1.0 - level).ln() / (1.0f64 - target).ln()).ceil() as usize;
-            out.push(format!(
-                "{n} {label} images can guarantee {} % {what} at best; {} % would take {} more.",
-                percent(least),
-                100.0 * target,
-                needed.saturating_sub(n)
-            ));
-        }
-    }
+    out.extend(promise(card.bad, "bad", "misses", 0.05, level));
+    out.extend(promise(card.good, "good", "false alarms", 0.01, level));
     if data.items.iter().all(|i| i.unit.is_none()) {
-        out.push(
-            "No groups are named. If several images show the same piece, name it (column group of a list): otherwise \
-             the figures above are too good."
-                .to_owned(),
-        );
+        let text = "No groups are named. If several images show the same piece, name it (column \
+                    group of a list); otherwise the figures above are too good.";
+        out.push(text.to_owned());
     }
-    if d.kinds.is_empty() {
-        out.push(
-            "No kinds of defect are named (sub-folders of bad/, or column type of a list): how unseen kinds fare is not \
-             known."
+    match card.kinds.len() {
+        0 => out.push(
+            "No kinds of defect are named (sub-folders of bad/, or column type of a list), so \
+             there is no figure for unseen kinds."
                 .to_owned(),
-        );
-    } else if d.kinds.len() == 1 {
-        out.push(
-            "Only one kind of defect is named: how unseen kinds fare is not known.".to_owned(),
-        );
+        ),
+        1 => out.push(
+            "Only one kind of defect is named, so there is no figure for unseen kinds.".to_owned(),
+        ),
+        _ => {}
     }
-    for (kind, &n) in d.kinds.iter().filter(|(_, n)| **n < 5) {
+    for (kind, &n) in card.kinds.iter().filter(|(_, n)| **n < 5) {
         out.push(format!("Only {n} images of kind {kind:?}."));
     }
-    if d.repeated > 0 {
+    if card.repeated > 0 {
         out.push(format!(
-            "{} pictures repeat another one, pixel for pixel; they were kept together.",
-            d.repeated
+            "{} images repeat another one, pixel for pixel; they were kept together.",
+            card.repeated
         ));
     }
-    if d.sizes.len() > 1 {
-        let (first, last) = (d.sizes[0], d.sizes[d.sizes.len() - 1]);
+    if let [first, .., last] = &card.sizes[..] {
         out.push(format!(
-            "The images have {} sizes, from {}×{} to {}×{}; all are brought to one, whatever their aspect.",
-            d.sizes.len(),
+            "The images have {} sizes, from {}×{} to {}×{}; all are resized to one, whatever their \
+             aspect ratio.",
+            card.sizes.len(),
             first.1,
             first.0,
             last.1,
@@ -177,4 +153,20 @@ pub(crate) fn lacks(
         ));
     }
     out
+}
+
+/// What too few images of a label cannot guarantee.
+fn promise(images: usize, label: &str, what: &str, target: f64, level: f64) -> Option<String> {
+    let least = least_promise(images as u64, level);
+    if least <= target {
+        return None;
+    }
+    let needed = ((1.0 - level).ln() / (1.0f64 - target).ln()).ceil() as usize;
+    Some(format!(
+        "{images} {label} images can guarantee {:.1} % {what} at best; {} % would take {} \
+         more.",
+        100.0 * least,
+        100.0 * target,
+        needed.saturating_sub(images)
+    ))
 }

@@ -119,7 +119,8 @@ pub struct Operating {
 /// [`ProductError::Promise`] if there are too few images for it, saying how many more it takes;
 /// [`ProductError::Setting`] for a rate outside 0 to 1.
 pub fn choose(scores: &Scores, rule: Rule, level: f64) -> Result<Operating> {
-    let (good, bad) = (scores.good().len() as u64, scores.bad().len() as u64);
+    let good = scores.good().len() as u64;
+    let bad = scores.bad().len() as u64;
     let point = match rule {
         Rule::MaxFalseAlarm { rate } => {
             let allowed = allowed("false alarms", Label::Good, good, rate, level)?;
@@ -171,23 +172,13 @@ pub fn least_promise(images: u64, level: f64) -> f64 {
 
 /// How many errors a guaranteed rate allows.
 fn allowed(what: &'static str, label: Label, images: u64, limit: f64, level: f64) -> Result<u64> {
-    let (name, expected) = ("rate", "above 0, below 1".to_owned());
     if !(limit > 0.0 && limit < 1.0) {
         return Err(ProductError::Setting {
-            name,
+            name: "rate",
             value: limit.to_string(),
-            expected,
+            expected: "above 0, below 1".to_owned(),
         });
     }
-    // The upper end of the two-sided interval at 2·level − 1 is the one-sided bound at `level`.
-    let bound = |hits| -> std::result::Result<f64, MetricError> {
-        Ok(Rate {
-            hits,
-            total: images,
-        }
-        .clopper_pearson(2.0 * level - 1.0)?
-        .high)
-    };
     if !(level > 0.5 && level < 1.0) {
         let expected = "above 0.5, below 1".to_owned();
         return Err(ProductError::Setting {
@@ -196,10 +187,10 @@ fn allowed(what: &'static str, label: Label, images: u64, limit: f64, level: f64
             expected,
         });
     }
-    if bound(0)? > limit {
+    let bound = upper_bound(0, images, level)?;
+    if bound > limit {
         let needed = ((1.0 - level).ln() / (1.0 - limit).ln()).ceil() as u64;
         let more = needed.saturating_sub(images).max(1);
-        let bound = bound(0)?;
         return Err(ProductError::Promise {
             what,
             limit,
@@ -210,10 +201,12 @@ fn allowed(what: &'static str, label: Label, images: u64, limit: f64, level: f64
             more,
         });
     }
-    let (mut holds, mut fails) = (0, images);
+    // The bound rises with the number of errors, so bisection finds the last one that holds.
+    let mut holds = 0;
+    let mut fails = images;
     while fails - holds > 1 {
         let middle = holds.midpoint(fails);
-        if bound(middle)? <= limit {
+        if upper_bound(middle, images, level)? <= limit {
             holds = middle
         } else {
             fails = middle
@@ -222,31 +215,35 @@ fn allowed(what: &'static str, label: Label, images: u64, limit: f64, level: f64
     Ok(holds)
 }
 
+/// The rate that is not exceeded with confidence `level`, after this many errors.
+fn upper_bound(hits: u64, total: u64, level: f64) -> std::result::Result<f64, MetricError> {
+    // The upper end of the two-sided interval at 2·level − 1 is the one-sided bound at `level`.
+    let interval = Rate { hits, total }.clopper_pearson(2.0 * level - 1.0)?;
+    Ok(interval.high)
+}
+
 /// Half-way from the chosen score to the next one below, which changes no verdict on these scores;
 /// beyond all scores if nothing is to be called bad.
 fn middle(scores: &Scores, point: &OperatingPoint) -> f64 {
-    let (good, bad) = (scores.good(), scores.bad());
-    let highest = good[good.len() - 1].max(bad[bad.len() - 1]);
+    let classes = [scores.good(), scores.bad()];
+    let highest = classes.map(|c| c[c.len() - 1]);
+    let highest = highest[0].max(highest[1]);
     if point.threshold == f64::INFINITY {
         return highest + 0.5 * highest.abs().max(1e-3);
     }
-    let below = |class: &[f64]| {
-        let n = class.partition_point(|&s| s < point.threshold);
-        n.checked_sub(1).map(|i| class[i])
-    };
-    match (below(good), below(bad)) {
-        (None, None) => point.threshold,
-        (a, b) => {
-            let next = a
-                .unwrap_or(f64::NEG_INFINITY)
-                .max(b.unwrap_or(f64::NEG_INFINITY));
-            let middle = next + (point.threshold - next) / 2.0;
-            if middle > next {
-                middle
-            } else {
-                point.threshold
-            }
+    let mut next = f64::NEG_INFINITY;
+    for class in classes {
+        let below = class.partition_point(|&s| s < point.threshold);
+        if let Some(last) = below.checked_sub(1) {
+            next = next.max(class[last]);
         }
+    }
+    let middle = next + (point.threshold - next) / 2.0;
+    // Between neighbouring floats, or with nothing below, there is no middle.
+    if next.is_finite() && middle > next {
+        middle
+    } else {
+        point.threshold
     }
 }
 
