@@ -1,7 +1,6 @@
-//! `cargo xtask bench reference`: segad against the Python reference, on the same maps, taking
-//! turns.
+//! `cargo xtask bench reference`: segad against the Python reference, interleaved, on the same maps.
 //!
-//! The maps are made up, of VisA's size (12 classes, 10 seeds, 3 rows). Both sides start from what
+//! The maps are generated at VisA's size (12 classes, 10 seeds, 3 rows). Both sides start from what
 //! they read in daily use: Python from `.npy` files, segad from a warm import.
 #![expect(clippy::disallowed_methods, reason = "it measures seconds")]
 
@@ -19,7 +18,7 @@ use crate::error::XtaskError;
 use crate::segad;
 use crate::setup::Context;
 
-/// What the authors' code ran with, as far as it is known.
+/// What the authors' code ran with, as far as known.
 const PACKAGES: [&str; 5] = [
     "numpy==1.24.4",
     "scipy==1.10.1",
@@ -27,7 +26,7 @@ const PACKAGES: [&str; 5] = [
     "scikit-learn==1.3.2",
     "xgboost==2.0.3",
 ];
-/// Pythons that these packages are built for.
+/// Python versions that these packages are built for.
 const PYTHONS: [&str; 5] = [
     "python3.11",
     "python3.10",
@@ -87,7 +86,7 @@ pub(crate) fn run(
     let first = ours(0)?;
     let Some(python) = environment(context, &place.join("python"), &PYTHONS, &PACKAGES)? else {
         println!(
-            "no Python with {}: nothing to compare with",
+            "no Python with {}; nothing to compare with",
             PACKAGES.join(", ")
         );
         return Ok(exit::OK);

@@ -10,7 +10,7 @@ use crate::error::XtaskError;
 
 /// The folder of the workspace: the parent of this package's.
 pub(crate) fn workspace_root() -> PathBuf {
-    // cargo run sets the variable; the constant serves a binary that is called by itself.
+    // `cargo run` sets the variable; the constant serves a binary that is started directly.
     let package = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     package
@@ -24,7 +24,7 @@ pub(crate) fn command(root: &Path, native: Option<&Native>) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(program);
     command.current_dir(root);
-    // What cargo told this process about itself is not true of what it starts.
+    // What cargo says about this process does not hold for what it starts.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_")

@@ -1,5 +1,7 @@
 //! `cargo xtask doctor`.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::Command;
 
 use segad_provision::programs::{COMPILER, Need, PIP, READELF};
@@ -12,11 +14,11 @@ use crate::setup::Context;
 
 const SET_UP: &str = "cargo xtask setup";
 
-/// How a part stands.
+/// The state of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Good,
-    /// Not there, and only some commands need it.
+    /// Missing, but only some commands need it.
     Optional,
     Bad,
 }
@@ -47,7 +49,7 @@ impl Row {
     }
 }
 
-/// Prints the table; the exit code tells whether `segad` can be built and run.
+/// Prints the table; the exit code says whether `segad` can be built and run.
 pub(crate) fn run(context: &Context) -> Result<u8, XtaskError> {
     let rows = rows(context)?;
     print!("{}", table(&rows));
@@ -81,8 +83,7 @@ fn rows(context: &Context) -> Result<Vec<Row>, XtaskError> {
             .or(State::Optional, "cargo xtask fetch elpv"),
     });
     for name in fetch::DATASETS {
-        let row =
-            |found: String| Row::good(&format!("data: {name}"), "the images it counts", found);
+        let row = |found: String| Row::good(&format!("data: {name}"), "all images", found);
         rows.push(match fetch::dataset_problem(cache, name)? {
             None => row(cache.data(name).display().to_string()),
             Some(problem) => row(problem).or(State::Optional, &format!("cargo xtask fetch {name}")),
@@ -155,13 +156,13 @@ fn nextest() -> Row {
     }
 }
 
-/// The cache must take files, and has room for what is built and downloaded.
+/// The cache must be writable, with room for builds and downloads.
 fn folder(cache: &Cache) -> Row {
     const NEEDED: u64 = 10;
     let root = cache.root().display().to_string();
     if let Err(error) = cache.prepare() {
         return Row::good("cache", "writable", error.to_string())
-            .or(State::Bad, "set SEGAD_CACHE_DIR to a folder of yours");
+            .or(State::Bad, "set SEGAD_CACHE_DIR to a writable folder");
     }
     let expected = format!("writable, {NEEDED} GB free");
     let listing = answer(Command::new("df").arg("-Pk").arg(cache.root()));
@@ -190,21 +191,27 @@ fn free_gb(listing: &str) -> Option<u64> {
     Some(kib * 1024 / 1_000_000_000)
 }
 
+/// The folder that the shell names, or else this program's own.
+fn chosen(own: PathBuf, users: Option<&OsString>) -> native::Place {
+    native::Place {
+        users: users.is_some(),
+        folder: users.map_or(own, Into::into),
+    }
+}
+
+/// What was found, where, and by whose choice.
+fn whose(place: &native::Place, what: String) -> String {
+    let origin = if place.users { " (the shell's)" } else { "" };
+    format!("{what}, {}{origin}", place.folder.display())
+}
+
 fn natives(context: &Context) -> Result<Vec<Row>, XtaskError> {
     let cache = &context.provisioner.cache;
     let settings = context.settings();
     let shell = native::Shell::from_env(&settings)?;
-    let place = |own: std::path::PathBuf, users: Option<&std::ffi::OsString>| native::Place {
-        users: users.is_some(),
-        folder: users.map_or(own, Into::into),
-    };
     let native = native::Native {
-        libtorch: place(cache.libtorch(), shell.libtorch.as_ref()),
-        xgboost: place(cache.xgboost_lib(), shell.xgboost.as_ref()),
-    };
-    let whose = |place: &native::Place, what: String| {
-        let origin = if place.users { " (the shell's)" } else { "" };
-        format!("{what}, {}{origin}", place.folder.display())
+        libtorch: chosen(cache.libtorch(), shell.libtorch.as_ref()),
+        xgboost: chosen(cache.xgboost_lib(), shell.xgboost.as_ref()),
     };
     let torch = match libtorch::problem(&native.libtorch.folder) {
         None => {
@@ -240,10 +247,10 @@ fn natives(context: &Context) -> Result<Vec<Row>, XtaskError> {
         ),
     };
     let written = segad_files::read_to_string_if_present(&settings)?;
-    let row = |found: &str| Row::good(".cargo/native.toml", "where these lie", found);
+    let row = |found: &str| Row::good(".cargo/native.toml", "points at both", found);
     let config = match written {
         Some(text) if text == native.settings() => row("up to date"),
-        Some(_) => row("another place").or(State::Bad, SET_UP),
+        Some(_) => row("points elsewhere").or(State::Bad, SET_UP),
         None => row("missing").or(State::Bad, SET_UP),
     };
     Ok(vec![torch, xgb, config])
@@ -271,7 +278,7 @@ fn cuda(library: bool, gpu: Option<&str>) -> Row {
         (true, None) => row("cpu; cuda cannot run: libtorch has it, but nvidia-smi names no GPU"),
         (false, None) => row("cpu; cuda cannot run: no GPU, and libtorch is built without CUDA"),
         (false, Some(gpu)) => row(&format!(
-            "cpu; cuda cannot run: {gpu} is there, libtorch is built without CUDA"
+            "cpu; cuda cannot run: found {gpu}, but libtorch is built without CUDA"
         ))
         .or(
             State::Optional,
@@ -309,14 +316,13 @@ fn table(rows: &[Row]) -> String {
     let lines: Vec<[String; 5]> = std::iter::once(head)
         .chain(rows.iter().map(cells))
         .collect();
-    let width = |column: usize| {
-        lines
-            .iter()
-            .map(|l| l[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..5).map(width).collect();
+    let mut widths = [0; 5];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            // Characters, not bytes, as the columns are for people.
+            *width = (*width).max(cell.chars().count());
+        }
+    }
     let mut text = String::new();
     for line in &lines {
         let padded = line

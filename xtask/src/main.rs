@@ -6,7 +6,7 @@
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a program speaks to its user"
+    reason = "a program prints for its user"
 )]
 
 mod bench;

@@ -12,10 +12,10 @@ use crate::error::XtaskError;
 use crate::fetch;
 use crate::setup::{self, Context};
 
-/// What the demo reads.
+/// Data and weights that the demo needs.
 const DEMO: [&str; 2] = ["elpv", "efficientnet-lite2"];
 
-/// Weights that `fit` can use, the one to fetch first.
+/// Weights that `fit` can use; the first is fetched if none is present.
 const BACKBONES: [&str; 3] = ["efficientnet-lite2", "resnet18", "wide-resnet50-2"];
 
 /// Sets up, fetches what the command needs, builds `segad` and becomes it: its exit code and
@@ -32,7 +32,7 @@ pub(crate) fn run(offline: bool, words: &[OsString]) -> Result<u8, XtaskError> {
     if has_verb("demo") {
         fetch::run(&context, &DEMO.map(str::to_owned), None)?;
     }
-    // Any backbone's weights will do for a product; these are the smallest.
+    // Any backbone's weights will do for a product; the first are the smallest.
     let is_present = |name: &&str| context.provisioner.cache.weights(name).exists();
     if has_verb("fit") && !BACKBONES.iter().any(is_present) {
         fetch::run(&context, &[BACKBONES[0].to_owned()], None)?;
@@ -95,15 +95,15 @@ fn executable(message: &str, name: &str) -> Option<PathBuf> {
     message["executable"].as_str().map(PathBuf::from)
 }
 
-/// How threads of OpenMP wait, as in `.cargo/config.toml`: those that spin for long take the
-/// processor from those that work.
+/// How OpenMP's threads wait, as in `.cargo/config.toml`: threads that spin for long take the
+/// processor from threads that work.
 pub(crate) const WAITING: [(&str, &str); 2] =
     [("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "1000")];
 
 fn become_it(binary: &Path, native: &Native, words: &[OsString]) -> Result<u8, XtaskError> {
     let mut command = Command::new(binary);
     command.args(words);
-    // cargo may have handed this process the values of an older settings file.
+    // cargo may have given this process the values of an older settings file.
     for (name, place) in native.variables() {
         command.env(name, &place.folder);
     }

@@ -9,7 +9,7 @@ use segad_provision::{Cache, Patience, Provisioner};
 use crate::cargo;
 use crate::error::XtaskError;
 
-/// Where this run works.
+/// The workspace and the cache of this run.
 pub(crate) struct Context {
     /// The folder of the workspace.
     pub root: PathBuf,
@@ -31,17 +31,17 @@ impl Context {
         })
     }
 
-    /// The file that tells cargo where the native libraries lie.
+    /// The file that points cargo at the native libraries.
     pub(crate) fn settings(&self) -> PathBuf {
         self.root.join(".cargo/native.toml")
     }
 }
 
-/// Brings the native libraries to this machine and writes the settings if they change.
+/// Installs the native libraries and writes the settings if they change.
 pub(crate) fn run(context: &Context) -> Result<Native, XtaskError> {
     let settings = context.settings();
     let native = native::provide(&context.provisioner, &Shell::from_env(&settings)?)?;
-    // An unchanged file keeps its time: nothing is rebuilt for it.
+    // An unchanged file keeps its time, so that cargo rebuilds nothing.
     if segad_files::write_if_changed(&settings, &native.settings())? {
         (context.provisioner.say)(&format!("wrote {}", settings.display()));
     }

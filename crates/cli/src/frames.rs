@@ -1,5 +1,5 @@
-//! Pictures out of a stream of bytes: PNG and JPEG files one behind the other, as cameras and
-//! `ffmpeg -f image2pipe` send.
+//! Splits a stream of bytes into pictures: concatenated PNG and JPEG files, as cameras and `ffmpeg -f
+//! image2pipe` send them.
 
 use std::io::{BufRead, ErrorKind, Read};
 
@@ -9,8 +9,8 @@ const JPEG: [u8; 2] = [0xff, 0xd8];
 /// Larger frames are not taken into memory.
 pub(crate) const LARGEST_FRAME: usize = 256 << 20;
 
-/// Cuts a stream into frames. A frame that is cut short, too large or nothing known is an error in
-/// its place; the next one is looked for behind it.
+/// Cuts a stream into frames. A frame that is truncated, too large or of an unknown kind is an error
+/// in its place; the next one is searched for after it.
 pub(crate) struct Frames<R> {
     from: R,
     ended: bool,
@@ -85,7 +85,7 @@ impl<R: BufRead> Frames<R> {
         loop {
             // A marker: any number of ff, then its code.
             if byte != 0xff {
-                return Err("a JPEG whose segments do not follow each other".to_owned());
+                return Err("a JPEG with garbage between its segments".to_owned());
             }
             while byte == 0xff {
                 byte = self.byte(frame)?;
@@ -164,7 +164,7 @@ impl<R: BufRead> Iterator for Frames<R> {
         loop {
             if self.ended {
                 return (unknown > 0)
-                    .then(|| Err(format!("{unknown} bytes that are no PNG or JPEG")));
+                    .then(|| Err(format!("{unknown} bytes that are neither PNG nor JPEG")));
             }
             match self.skip() {
                 Ok(n) => unknown += n,
@@ -176,9 +176,11 @@ impl<R: BufRead> Iterator for Frames<R> {
             if self.ended {
                 continue;
             }
-            // What was passed over is told first; the frame waits.
+            // Report what was skipped first; the frame waits for the next call.
             if unknown > 0 {
-                return Some(Err(format!("{unknown} bytes that are no PNG or JPEG")));
+                return Some(Err(format!(
+                    "{unknown} bytes that are neither PNG nor JPEG"
+                )));
             }
             let mut frame = Vec::new();
             let magic: &[u8] = match self.byte(&mut frame) {

@@ -12,9 +12,9 @@ use crate::error::XtaskError;
 
 /// Manifests whose sources are archives.
 pub(crate) const NAMES: [&str; 4] = ["vad", "visa", "mvtec", "imagenette"];
-/// More than any of them takes; an archive that wants more is a bomb.
+/// More than any of them needs; an archive that unpacks to more is a bomb.
 const MAX_BYTES: u64 = 40_000_000_000;
-/// What marks a folder that this program made, and says where it is from.
+/// Marks a folder that this program made, and records its source.
 const RECORD: &str = ".segad.json";
 
 /// What is wrong with a data set in the cache, or `None`: every class must hold the images that the
@@ -40,7 +40,7 @@ fn counted(manifest: Manifest, folder: &Path) -> Result<(), XtaskError> {
     Ok(())
 }
 
-/// Brings a data set to `<cache>/data/<name>`, unless it is there and whole; returns the folder.
+/// Fetches a data set to `<cache>/data/<name>` unless it is there and complete; returns the folder.
 pub(super) fn provide(
     p: &Provisioner<'_>,
     name: &str,
@@ -58,7 +58,7 @@ fn provide_as(
     if folder.exists() {
         match counted(manifest.clone(), &folder) {
             Ok(()) => return Ok(folder),
-            // What the user put there is not replaced.
+            // The user's own folder is never replaced.
             Err(error) if !folder.join(RECORD).exists() => {
                 let advice = "complete it, or move it away and run this again";
                 return Err(XtaskError::Input(format!(
@@ -66,7 +66,7 @@ fn provide_as(
                     folder.display()
                 )));
             }
-            Err(error) => (p.say)(&format!("{}: {error}; bringing it anew", folder.display())),
+            Err(error) => (p.say)(&format!("{}: {error}; fetching it again", folder.display())),
         }
     }
     let stage = p.stage()?;
@@ -79,7 +79,7 @@ fn provide_as(
     }
     (p.say)(&format!("checking {}", manifest.title));
     match pin {
-        // Nobody says what the file must be, so every image is looked at.
+        // No digest says what the file must be, so every image is decoded.
         Pin::Unknown => looked_at(&manifest, &out)?,
         _ => counted(manifest.clone(), &out)?,
     }
@@ -94,7 +94,7 @@ fn provide_as(
     Ok(folder)
 }
 
-/// Where an entry of an archive goes; nowhere for what file managers leave in archives.
+/// Where an entry of an archive goes; nowhere for litter of file managers.
 fn place(name: &str) -> Option<PathBuf> {
     let name = name.trim_start_matches("./");
     let last = name.rsplit('/').next().unwrap_or(name);
@@ -104,7 +104,7 @@ fn place(name: &str) -> Option<PathBuf> {
     (!left).then(|| PathBuf::from(name))
 }
 
-/// The archive: the given one, one that lies in the downloads, or the first source that can be had.
+/// The archive: the given one, one in the downloads, or the first source that can be fetched.
 fn obtain<'m>(
     p: &Provisioner<'_>,
     stage: &Stage,
@@ -146,7 +146,7 @@ fn obtain<'m>(
             Err(error) => failure = Some(error.to_string()),
         }
     }
-    let said = failure.unwrap_or_else(|| "there is no address to download it from".to_owned());
+    let said = failure.unwrap_or_else(|| "no URL to download it from".to_owned());
     Err(XtaskError::Input(format!(
         "{}: {said}\n{}",
         manifest.name,
@@ -169,11 +169,11 @@ fn advice(cache: &Cache, manifest: &Manifest) -> String {
     };
     let lines: String = manifest.sources.iter().map(line).collect();
     format!(
-        "to get it by hand:\n{lines}then run the same command again; or name the file with --from"
+        "to get it by hand:\n{lines}then run the same command again, or name the file with --from"
     )
 }
 
-/// Which of the published digests a file of the user's has.
+/// The published digest that a user's file has, if any.
 fn recognised<'m>(
     p: &Provisioner<'_>,
     manifest: &'m Manifest,
@@ -188,13 +188,12 @@ fn recognised<'m>(
     }
     let name = file.display();
     (p.say)(&format!(
-        "{name}: its digest is none of the published ones, so every image in it is looked at"
+        "{name}: its digest is not a published one, so every image in it is checked"
     ));
     Ok(Pin::Unknown)
 }
 
-/// The archive's layout becomes the prepared one. Without the list that says how, it stays; both
-/// are read.
+/// Turns the archive's layout into the prepared one, if the list for it is there; both are read.
 fn arrange_visa(p: &Provisioner<'_>, manifest: &Manifest, out: &Path) -> Result<(), XtaskError> {
     let base = Dataset::open(manifest.clone(), out)?.base().to_owned();
     if base.join(visa::SPLIT).exists() {
@@ -202,7 +201,7 @@ fn arrange_visa(p: &Provisioner<'_>, manifest: &Manifest, out: &Path) -> Result<
         (p.say)(&format!("{images} images arranged as {} says", visa::SPLIT));
     } else {
         (p.say)(&format!(
-            "{} is not in the archive; its layout stays, which is read as well",
+            "{} is not in the archive, so its layout stays as it is",
             visa::SPLIT
         ));
     }

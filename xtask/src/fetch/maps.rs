@@ -31,8 +31,8 @@ const PARTS: [(&str, &str, &str); 3] = [
 /// classes: far below this.
 const MAX_BYTES: u64 = 40_000_000_000;
 
-/// Unpacks the archives that lie in the downloads and checks that the lists and what they name are
-/// there; returns the folder, for `--maps`. `segad import maps` then looks into every file.
+/// Unpacks the archives found in the downloads and checks that the lists and what they name exist;
+/// returns the folder, for `--maps`. `segad import maps` then checks every file.
 pub(super) fn provide(p: &Provisioner<'_>) -> Result<PathBuf, XtaskError> {
     let folder = p.cache.data(NAME);
     let classes: Vec<String> = Manifest::shipped("visa")?
@@ -48,7 +48,7 @@ pub(super) fn provide(p: &Provisioner<'_>) -> Result<PathBuf, XtaskError> {
         let stage = p.stage()?;
         (p.say)(&format!("unpacking {}", file.display()));
         let out = stage.path().join("maps");
-        // Whatever folders the archive begins with, the classes are what counts.
+        // Archives begin with different folders; only the part from the class on counts.
         let below = |name: &str| {
             let parts: Vec<&str> = name.split('/').collect();
             let start = parts
@@ -83,7 +83,7 @@ fn advice(p: &Provisioner<'_>, folder: &Path, problem: &str) -> String {
 fn problem(folder: &Path, classes: &[String]) -> Result<Option<String>, XtaskError> {
     for (_, part, _) in PARTS {
         if !folder.join(part).is_dir() {
-            return Ok(Some(format!("{part} is not there")));
+            return Ok(Some(format!("{part} not found")));
         }
         for class in classes {
             let place = folder.join(part).join(class);
@@ -92,7 +92,7 @@ fn problem(folder: &Path, classes: &[String]) -> Result<Option<String>, XtaskErr
                 _ => missing_map(&place)?,
             };
             if let Some(missing) = missing {
-                return Ok(Some(format!("{part}/{class}/{missing} is not there")));
+                return Ok(Some(format!("{part}/{class}/{missing} not found")));
             }
         }
     }
@@ -179,7 +179,7 @@ mod tests {
         .unwrap();
         let text = fetch(&context, &[NAME], None).unwrap_err().to_string();
         assert!(
-            text.contains("anomaly_maps/rd4ad/pcb4/anomaly_maps/bad/9.npy is not there"),
+            text.contains("anomaly_maps/rd4ad/pcb4/anomaly_maps/bad/9.npy not found"),
             "{text}"
         );
     }

@@ -28,8 +28,8 @@ enum Thing {
     Weights(&'static Weights),
 }
 
-/// Fetches each of `what` unless it is there; returns where they lie. What cannot be had does not
-/// keep the others away.
+/// Fetches each of `what` unless it is present, and returns where they are. A failure does not stop
+/// the others.
 pub(crate) fn run(
     context: &Context,
     what: &[String],
@@ -42,7 +42,7 @@ pub(crate) fn run(
     }
     let own_file = |thing: &Thing| matches!(thing, Thing::Dataset(_) | Thing::Weights(_));
     if from.is_some() && (things.len() != 1 || !things.iter().all(own_file)) {
-        let message = "--from goes with the name of exactly one data set or file of weights";
+        let message = "--from needs the name of exactly one data set or file of weights";
         return Err(XtaskError::Usage(message.to_owned()));
     }
     let p = &context.provisioner;
@@ -57,7 +57,7 @@ pub(crate) fn run(
         match (fetched, &failure) {
             (Ok(place), _) => places.push(place),
             (Err(error), None) => failure = Some(error),
-            // The first error ends the command; the others are told here.
+            // The first error ends the command; the others are reported here.
             (Err(error), Some(_)) => (p.say)(&format!("error: {error}")),
         }
     }

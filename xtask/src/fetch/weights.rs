@@ -18,7 +18,7 @@ pub(crate) fn problem(cache: &Cache, pinned: &Weights) -> Result<Option<String>,
     };
     let record: Value = serde_json::from_str(&record).unwrap_or_default();
     let Some(expected) = record["sha256"].as_str() else {
-        return Ok(Some("the record beside it is damaged".to_owned()));
+        return Ok(Some("its record is damaged".to_owned()));
     };
     let file = cache.weights(pinned.name);
     if !file.exists() {
@@ -27,7 +27,7 @@ pub(crate) fn problem(cache: &Cache, pinned: &Weights) -> Result<Option<String>,
     Ok((digest::sha256_file(&file)? != expected).then(|| "the file is damaged".to_owned()))
 }
 
-/// Brings weights to the cache as safetensors, with a record of their source and digests.
+/// Fetches weights to the cache as safetensors, with a record of their source and digests.
 pub(super) fn provide(
     p: &Provisioner<'_>,
     pinned: &Weights,
@@ -105,7 +105,7 @@ fn obtain(
             if taken != 1 {
                 return Err(XtaskError::Provision(ProvisionError::Archive {
                     path: archive,
-                    problem: format!("{entry} is not in it"),
+                    problem: format!("it does not contain {entry}"),
                 }));
             }
             let source = json!({

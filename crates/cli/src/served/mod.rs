@@ -1,5 +1,4 @@
-//! What `serve` shows: a model at work, the images that it was fitted on, the experiments of a
-//! store.
+//! What `serve` shows: a model, the images that it was fitted on, the experiments of a store.
 
 mod model;
 mod photos;

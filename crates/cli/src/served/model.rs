@@ -1,4 +1,4 @@
-//! A model file: it inspects images, and its card tells how the images that it was fitted on scored
+//! A model file: it inspects images, and its card records how the images that it was fitted on scored
 //! out of fold.
 
 use super::{Photos, coloured, outlined};
@@ -16,14 +16,14 @@ const REASONS: usize = 8;
 /// Inspected images of the gallery whose maps are kept: one image has several layers.
 const KEPT: usize = 8;
 
-/// Inspectors that take turns: one cannot be shared by two threads.
+/// Inspectors that take turns, as two threads cannot share one.
 pub(crate) struct Worker {
     card: Card,
     idle: Mutex<Vec<Inspector>>,
     freed: Condvar,
 }
 
-/// An inspector that goes back when dropped, also after a panic.
+/// An inspector that is returned when dropped, even after a panic.
 struct Taken<'a> {
     from: &'a Worker,
     inspector: Option<Inspector>,
@@ -220,7 +220,7 @@ impl FittedOn {
             layer("segments", LayerKind::Segments),
             layer("outlines", LayerKind::Outlines),
         ];
-        let mut notes = vec!["Scores are those of models that had not seen the image.".to_owned()];
+        let mut notes = vec!["Scores are from models that had not seen the image.".to_owned()];
         if photos.is_none() {
             notes.push("Start with --images DIR to see the photographs and maps.".to_owned());
         }
@@ -243,7 +243,7 @@ impl FittedOn {
     fn photo(&self, item: usize) -> Result<Image, BoxError> {
         self.photos
             .as_ref()
-            .ok_or("there are no photographs")?
+            .ok_or("photographs are not available")?
             .load(&self.set.items[item].id)
     }
 

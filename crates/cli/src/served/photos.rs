@@ -1,14 +1,14 @@
 use segad_core::{BoxError, Image};
 use std::path::{Component, Path, PathBuf};
 
-/// A folder of photographs, out of which no name leads.
+/// A folder of photographs; no name leads out of it.
 pub(crate) struct Photos {
     root: PathBuf,
 }
 
 impl Photos {
     /// # Errors
-    /// If it is no folder.
+    /// If it is not a folder.
     pub(crate) fn open(folder: &Path) -> Result<Self, BoxError> {
         let root = folder
             .canonicalize()
@@ -16,7 +16,7 @@ impl Photos {
         if root.is_dir() {
             Ok(Self { root })
         } else {
-            Err(format!("{}: no folder", folder.display()).into())
+            Err(format!("{}: not a folder", folder.display()).into())
         }
     }
 
@@ -32,7 +32,7 @@ impl Photos {
                 .components()
                 .all(|c| matches!(c, Component::Normal(_)))
         {
-            return Err(format!("{name}: no name of a file below the folder of images").into());
+            return Err(format!("{name}: not the name of a file in the folder of images").into());
         }
         let path = self
             .root

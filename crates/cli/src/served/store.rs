@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Maps that a colour scale is taken from.
 const SCALED: usize = 200;
 
-/// What a cell says of itself.
+/// What a cell records about itself.
 struct Known {
     kind: CellKind,
     record: Record,
@@ -77,25 +77,24 @@ impl Experiments {
         rows.sort();
         if rows.is_empty() {
             let why = if only.is_empty() {
-                "no evaluated row is in it"
+                "no evaluated row in it"
             } else {
-                "no evaluated row is left"
+                "no evaluated row selected"
             };
             return Err(format!(
-                "{}: {why}; `segad store ls` lists what is there",
+                "{}: {why}; `segad store ls` lists its contents",
                 root.display()
             )
             .into());
         }
-        let (maps, opened) = Default::default();
         Ok(Self {
             store,
             cells,
             rows,
             photos,
             segments,
-            maps,
-            opened,
+            maps: Mutex::default(),
+            opened: Mutex::default(),
         })
     }
 
@@ -176,7 +175,7 @@ impl Experiments {
         let entry = self
             .store
             .entry(CellKind::Scores, key)?
-            .ok_or_else(|| format!("{name}: left the store"))?;
+            .ok_or_else(|| format!("{name}: no longer in the store"))?;
         let table = segad_store::read_features(&entry.path("scores.parquet")?)?;
         let mut keys = Vec::new();
         self.behind(key, &mut keys);
@@ -258,13 +257,13 @@ impl Experiments {
                 return Ok(maps);
             }
         }
-        Err("no maps of this store tell the labels of these images".into())
+        Err("no maps in this store hold the labels of these images".into())
     }
 
     fn photo(&self, id: &str) -> Result<Image, BoxError> {
         self.photos
             .as_ref()
-            .ok_or("there are no photographs; --images says where they lie")?
+            .ok_or("photographs are not available; name their folder with --images")?
             .load(id)
     }
 
@@ -305,7 +304,7 @@ impl Gallery for Experiments {
         let source = || {
             segments
                 .as_ref()
-                .ok_or_else(|| BoxError::from("there are no segments"))
+                .ok_or_else(|| BoxError::from("segments are not available"))
         };
         match set.layers[layer].kind {
             LayerKind::Photo => self.photo(id),
