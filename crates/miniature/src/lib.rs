@@ -46,4 +46,4 @@ pub use error::MiniatureError;
 pub use provide::{DATASETS, provide, write};
 
 /// Raised when the same parameters give other files.
-pub const REVISION: u32 = 2;
+pub const REVISION: u32 = 3;
