@@ -35,8 +35,8 @@ pub struct RunArgs {
     /// Folder of the result store [default: store/ in the cache folder]
     #[arg(long, env = "SEGAD_STORE", value_name = "DIR")]
     pub store: Option<PathBuf>,
-    /// Folder for tables and report [default: results/<experiment>/; with profile smoke
-    /// results/smoke/<experiment>/; for the demo results/local/demo/]
+    /// Folder for tables and report [default: results/EXPERIMENT/; with profile smoke
+    /// results/smoke/EXPERIMENT/; for the demo results/local/demo/]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Compare the tables with the paper and with those in --out; exit with 6 if they differ beyond

@@ -2,7 +2,7 @@
 //! sets, a few kilobytes each, so that everything can be run, tested and tried without the real
 //! ones. **Numbers computed from them mean nothing.**
 //!
-//! [`write`] makes this below a folder, the same for the same [`Params`] on every machine:
+//! [`write()`] makes this below a folder, the same for the same [`Params`] on every machine:
 //!
 //! ```text
 //! vad/          train/{good,bad}, test/{good,bad,bad_unseen_defects}, low_shot_train.json             RGB PNG

@@ -34,7 +34,7 @@ pub fn write(root: &Path, params: &Params, progress: &dyn Progress) -> Result<()
 /// The folder of the sets of these parameters below a cache folder; written if it does not exist.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn provide(
     cache: &Path,
     params: &Params,

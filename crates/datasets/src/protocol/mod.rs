@@ -27,7 +27,7 @@
 //! | how many bad images train? | `train_bad` | as the tables say; any number for sweeps |
 //! | which VisA images train, and by which seed? | `holdout_fraction`, `holdout_seed` | 0.1 and 333, as the authors' code |
 //! | may classifiers on VisA and MVTec AD see the detectors' hold-out? | `classifier_good` of `visa-*`, `mvtec-*` | `all` |
-//! | does WRN train on 80 % (Appendix B) or on all (3.1)? | the classifier's share, taken by [`stratified_part`] | 80 % of the good and of the bad images |
+//! | does WRN train on 80 % (Appendix B) or on all (3.1)? | the classifier's share, taken by `stratified_part` | 80 % of the good and of the bad images |
 //! | which images does EfficientAD normalise its maps with? | `holdout` of EfficientAD where the protocol holds none out | a tenth of its own on VAD; the 10 % held out on VisA and MVTec AD |
 //! | which seeds on MVTec AD? | the manifest's `seeds` | the ten of VisA |
 //!

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use toml::{Table, Value};
 
-/// Position of a cell in [`Plan::cells`].
+/// Position of a cell in [`Plan::cells`](crate::Plan::cells).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct CellIndex(pub usize);
@@ -196,7 +196,7 @@ impl fmt::Display for Cell {
 /// Where the scores of one row, class, protocol and seed come from.
 #[derive(Clone, Debug)]
 pub struct RowResult {
-    /// Position in [`Experiment::rows`].
+    /// Position in [`Experiment::rows`](crate::Experiment::rows).
     pub row: usize,
     /// The class.
     pub class: String,
@@ -204,7 +204,7 @@ pub struct RowResult {
     pub protocol: String,
     /// The seed.
     pub seed: u64,
-    /// The detector that takes the place of [`EACH`], if the experiment has a list of them.
+    /// The detector that takes the place of `EACH`, if the experiment has a list of them.
     pub each: Option<String>,
     /// The cell of the test scores, or why there is none.
     pub cell: Result<CellIndex, Fault>,

@@ -24,7 +24,7 @@ use segad_report::{CellSource, Figure, Provenance, Results, ScoreTable};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// What [`write`] has to say.
+/// What [`write()`] has to say.
 pub struct Written {
     /// The table in Markdown.
     pub table: String,
