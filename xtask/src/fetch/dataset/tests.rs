@@ -276,7 +276,7 @@ fn hostile_archives_leave_nothing_behind() {
         (raw("pipe", EntryType::Fifo, ""), "no plain file"),
         (
             raw("split_csv/1cls.csv", EntryType::Regular, ""),
-            "stands there twice",
+            "occurs twice",
         ),
     ] {
         let (place, ..) = fetched(
