@@ -276,7 +276,7 @@ fn a_class_folder_with_hardly_an_image_is_named() {
     for row in ["fastflow", "rd4ad"] {
         let message = sweep_cups(&place, row, 1);
         assert!(
-            message.contains("1 good training images; at least 2"),
+            message.contains("1 good training images; expected at least 2"),
             "{row}: {message}"
         );
     }

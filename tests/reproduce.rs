@@ -599,6 +599,9 @@ fn what_cannot_run_is_named_and_everything_else_runs() {
     assert!(place.path("both/readme/table.md").is_file());
     // A typo in a row, an impossible sweep.
     let text = std::fs::read_to_string(root().join("experiments/ablations/quantile.toml")).unwrap();
+    // A copy in another folder names the shared settings by their full path.
+    let profiles = root().join("experiments/profiles");
+    let text = text.replace("../profiles", profiles.to_str().unwrap());
     let faulty = |name: &str, text: String| {
         let file = place.path(name);
         std::fs::write(&file, text).unwrap();

@@ -171,7 +171,7 @@ fn wrong_modules_are_named() {
     );
     let message = expect(sweep(&place, &[script("pair.pt", "")], "a", &[]), 1);
     assert!(
-        message.contains("pair.pt") && message.contains("no tensor"),
+        message.contains("pair.pt") && message.contains("did not give a tensor"),
         "{message}"
     );
     let three = "segments = [\"a\", \"b\", \"c\"]";
@@ -258,7 +258,7 @@ fn clustered_segments_are_learned_and_shown() {
         &network.replace("channels = 16", "channels = 0"),
         &good,
         3,
-        "channels = 0; expected 1 to 4096",
+        "channels = 0: expected 1 to 4096",
     );
     says(
         "kind = \"foreground\"",

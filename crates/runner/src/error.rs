@@ -12,6 +12,7 @@ use segad_metrics::MetricError;
 use segad_nn::NnError;
 use segad_nn::model::ModelError;
 use segad_provision::exit;
+use segad_report::ReportError;
 use segad_segments::SegmentsError;
 use segad_store::{ErrorKind, StoreError};
 use std::error::Error;
@@ -201,6 +202,7 @@ fn own_code(error: &(dyn Error + 'static)) -> Option<u8> {
         || error.is::<ImportError>()
         || error.is::<SegmentsError>()
         || error.is::<serde_json::Error>()
+        || matches!(error.downcast_ref(), Some(ReportError::Csv(_)))
         || matches!(
             error.downcast_ref(),
             Some(ForestError::Damaged(_) | ForestError::Schema { .. })
