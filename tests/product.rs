@@ -2,7 +2,9 @@
 
 use crate::support::{Place, expect};
 use segad_core::Image;
+use std::ffi::OsStr;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -146,6 +148,111 @@ fn a_folder_becomes_a_model_and_images_get_verdicts() {
     assert_eq!(frames[1]["score"], records[2]["score"]);
     let listed = piped(format!("{}\n", images.join("a.png").display()).as_bytes());
     assert_eq!(listed, [records[0].clone()]);
+}
+
+#[test]
+fn a_list_may_hold_any_name() {
+    let place = fitted();
+    let model = place.path("model.segad");
+    let odd = place
+        .path("images")
+        .join(OsStr::from_bytes(b"caf\xe9 .png"));
+    std::fs::create_dir_all(place.path("images")).unwrap();
+    std::fs::write(&odd, plate(20, false)).unwrap();
+    let plain = place.path("plates/good/00.png");
+    let mut child = place
+        .segad(&["inspect", model.to_str().unwrap(), "-", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let list = [
+        odd.as_os_str().as_bytes(),
+        b"\r\n\n",
+        plain.as_os_str().as_bytes(),
+    ]
+    .concat();
+    child.stdin.take().unwrap().write_all(&list).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let records = lines(&output.stdout);
+    assert_eq!((output.status.code(), records.len()), (Some(0), 2));
+    assert!(
+        records.iter().all(|r| r["score"].is_number()),
+        "{records:?}"
+    );
+}
+
+#[test]
+fn results_go_where_the_name_says() {
+    let place = fitted();
+    let model = place.path("model.segad");
+    let images = place.path("plates/bad");
+    let inspect = |out: &str, code: i32| {
+        let out = place.path(out);
+        let args = [
+            "inspect",
+            model.to_str().unwrap(),
+            images.to_str().unwrap(),
+            "--out",
+            out.to_str().unwrap(),
+        ];
+        expect(place.segad(&args), code)
+    };
+    let message = inspect("verdicts.txt", 3);
+    assert!(message.contains(".jsonl, .csv or .parquet"), "{message}");
+    assert!(!place.path("verdicts.txt").exists());
+    inspect("verdicts.csv", 0);
+    let mut table = csv::Reader::from_path(place.path("verdicts.csv")).unwrap();
+    assert_eq!(&table.headers().unwrap()[0], "path");
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        assert!(
+            row[0].ends_with(".png") && row[1].parse::<f32>().is_ok(),
+            "{row:?}"
+        );
+    }
+}
+
+#[test]
+fn an_interrupted_inspection_does_not_look_complete() {
+    let place = fitted();
+    let images = place.path("images");
+    std::fs::create_dir_all(&images).unwrap();
+    for n in 0..600 {
+        let from = place.path(&format!("plates/good/{:02}.png", n % 14));
+        std::fs::hard_link(from, images.join(format!("{n}.png"))).unwrap();
+    }
+    let outputs = place.path("outputs");
+    std::fs::create_dir_all(&outputs).unwrap();
+    let out = outputs.join("all.jsonl");
+    let model = place.path("model.segad");
+    let folder = images.to_str().unwrap();
+    let mut child = place
+        .segad(&["inspect", model.to_str().unwrap(), folder])
+        .args(["--threads", "1", "--out", out.to_str().unwrap()])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begun = || {
+        let mut files = std::fs::read_dir(&outputs).unwrap();
+        files.any(|f| f.unwrap().metadata().is_ok_and(|m| m.len() > 0))
+    };
+    while !begun() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{message}");
+    assert!(message.contains("of 600 images"), "{message}");
+    assert!(!out.exists(), "what lacks images has no complete name");
+    let partial = std::fs::read(outputs.join("all.jsonl.partial")).unwrap();
+    assert!((1..600).contains(&lines(&partial).len()));
 }
 
 #[test]

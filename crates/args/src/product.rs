@@ -99,7 +99,8 @@ pub struct Inspect {
     /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,
-    /// Write the results to a file instead: Parquet if it ends in .parquet, otherwise JSON lines
+    /// Write the results to a file instead, in the format that its name ends in: .jsonl (or .json),
+    /// .csv or .parquet; an interrupted run leaves FILE.partial
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Folder for a picture of each image with its heat map and segment outlines

@@ -114,6 +114,15 @@ impl AtomicFile {
         &self.target
     }
 
+    /// [`AtomicFile::commit`] under another name in the same folder.
+    ///
+    /// # Errors
+    /// [`FileError`] naming the file.
+    pub fn commit_as(mut self, path: &Path) -> Result<()> {
+        path.clone_into(&mut self.target);
+        self.commit()
+    }
+
     /// Flushes the file to the disk (except in a staging folder) and renames it into place,
     /// replacing what was there.
     ///

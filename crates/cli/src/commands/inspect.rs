@@ -37,6 +37,8 @@ pub(super) fn run(args: &Inspect, session: &Session) -> Result<(), Failure> {
         (inputs::open(args, &interrupt.no_more)?, HashMap::new())
     };
     let mut out = Output::new(args)?;
+    // Unknown for a stream, and for folders that are watched.
+    let total = jobs.size_hint().1;
     let mut judged: Vec<(f32, Label)> = Vec::new();
     let mut inspected = 0;
     let mut failed = 0;
@@ -52,7 +54,15 @@ pub(super) fn run(args: &Inspect, session: &Session) -> Result<(), Failure> {
             Ok(out.write(&record)? && !interrupt.no_more.is_cancelled())
         },
     )?;
-    out.finish()?;
+    // Ctrl-C is how watching ends; elsewhere it leaves images without a verdict.
+    let stopped =
+        interrupt.no_more.is_cancelled() && !args.watch && total.is_none_or(|n| inspected < n);
+    let written = out.finish(!stopped)?;
+    if stopped {
+        return Err(Failure::Interrupted(describe_stop(
+            inspected, total, written,
+        )));
+    }
     if args.labelled {
         session.bars.line(&compare(&model, &judged)?);
     }
@@ -65,6 +75,12 @@ pub(super) fn run(args: &Inspect, session: &Session) -> Result<(), Failure> {
         )));
     }
     Ok(())
+}
+
+fn describe_stop(inspected: usize, total: Option<usize>, written: Option<PathBuf>) -> String {
+    let total = total.map_or_else(String::new, |n| format!(" of {n}"));
+    let place = written.map_or_else(String::new, |path| format!("; see {}", path.display()));
+    format!("stopped after {inspected}{total} images{place}")
 }
 
 /// Reads a model file.

@@ -7,7 +7,9 @@ use segad_core::{Cancel, Label};
 use segad_runner::Failure;
 use segad_runner::folder::image_files;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -117,11 +119,47 @@ fn standard_input() -> Result<Jobs, Failure> {
             pixels: frame.map_or_else(Pixels::Failed, Pixels::Bytes),
         })));
     }
-    let lines = input.lines().map_while(Result::ok);
-    let paths = lines.filter(|line| !line.trim().is_empty());
-    Ok(Box::new(paths.map(|path| {
-        Job::of_file(PathBuf::from(&path), Path::new(&path))
-    })))
+    Ok(Box::new(Lines {
+        input,
+        ended: false,
+    }))
+}
+
+/// Paths, one per line: bytes, since names need not be UTF-8.
+struct Lines<R> {
+    input: R,
+    ended: bool,
+}
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = Job;
+
+    fn next(&mut self) -> Option<Job> {
+        while !self.ended {
+            let mut line = Vec::new();
+            match self.input.read_until(b'\n', &mut line) {
+                Ok(0) => self.ended = true,
+                Ok(_) => {
+                    let path = line.strip_suffix(b"\n").unwrap_or(&line);
+                    let path = path.strip_suffix(b"\r").unwrap_or(path);
+                    if !path.trim_ascii().is_empty() {
+                        let path = PathBuf::from(OsStr::from_bytes(path));
+                        return Some(Job::of_file(path.clone(), &path));
+                    }
+                }
+                // The paths that never came must not look like the end of the list.
+                Err(e) => {
+                    self.ended = true;
+                    return Some(Job {
+                        name: "standard input".to_owned(),
+                        place: PathBuf::from("standard-input"),
+                        pixels: Pixels::Failed(format!("cannot read the list: {e}")),
+                    });
+                }
+            }
+        }
+        None
+    }
 }
 
 /// Files of folders as they appear.

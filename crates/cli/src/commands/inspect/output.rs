@@ -1,4 +1,4 @@
-//! Where records go: standard output, JSON lines, Parquet.
+//! Where records go: standard output, JSON lines, CSV, Parquet.
 
 use segad_args::Inspect;
 use segad_files::AtomicFile;
@@ -6,26 +6,47 @@ use segad_product::Record;
 use segad_runner::Failure;
 use segad_store::{VerdictRow, write_verdicts};
 use std::io::{ErrorKind, Stdout, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+const COLUMNS: [&str; 6] = [
+    "path",
+    "score",
+    "verdict",
+    "probability",
+    "reasons",
+    "error",
+];
 
 pub(super) enum Output {
     Lines { out: Stdout, json: bool },
     Json(AtomicFile),
+    Csv(Box<csv::Writer<AtomicFile>>),
     Parquet(PathBuf, Vec<VerdictRow>),
 }
 
 impl Output {
     pub(super) fn new(args: &Inspect) -> Result<Self, Failure> {
-        Ok(match &args.out {
-            None => Self::Lines {
+        let Some(path) = &args.out else {
+            return Ok(Self::Lines {
                 out: std::io::stdout(),
                 json: args.json,
-            },
-            Some(path) if path.extension().is_some_and(|e| e == "parquet") => {
-                Self::Parquet(path.clone(), Vec::new())
+            });
+        };
+        // Created before the first image: a folder that cannot be written is found at once.
+        let file = AtomicFile::create(path)?;
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("jsonl" | "json" | "ndjson") => Ok(Self::Json(file)),
+            Some("parquet") => Ok(Self::Parquet(path.clone(), Vec::new())),
+            Some("csv") => {
+                let mut writer = csv::Writer::from_writer(file);
+                writer.write_record(COLUMNS)?;
+                Ok(Self::Csv(Box::new(writer)))
             }
-            Some(path) => Self::Json(AtomicFile::create(path)?),
-        })
+            _ => Err(Failure::Configuration(format!(
+                "--out = {}: expected a name that ends in .jsonl, .csv or .parquet",
+                path.display()
+            ))),
+        }
     }
 
     /// False once nobody reads any more.
@@ -43,23 +64,63 @@ impl Output {
                 let line = record.json()?;
                 writeln!(file, "{line}")?;
             }
-            Self::Parquet(_, rows) => rows.push(VerdictRow {
-                path: record.path.clone(),
-                score: record.score,
-                verdict: record.verdict.map(|v| v.as_str().to_owned()),
-                probability: record.probability,
-                reasons: serde_json::to_string(&record.reasons)?,
-                error: record.error.clone(),
-            }),
+            Self::Csv(writer) => {
+                let row = row_of(record)?;
+                writer.write_record([
+                    &row.path,
+                    &row.score.map_or_else(String::new, |v| v.to_string()),
+                    row.verdict.as_deref().unwrap_or_default(),
+                    &row.probability.map_or_else(String::new, |v| v.to_string()),
+                    &row.reasons,
+                    row.error.as_deref().unwrap_or_default(),
+                ])?;
+            }
+            Self::Parquet(_, rows) => rows.push(row_of(record)?),
         }
         Ok(true)
     }
 
-    pub(super) fn finish(self) -> Result<(), Failure> {
+    /// Publishes the file. One that lacks images gets a name that cannot be taken for the whole;
+    /// that name is returned.
+    pub(super) fn finish(self, complete: bool) -> Result<Option<PathBuf>, Failure> {
         match self {
-            Self::Lines { .. } => Ok(()),
-            Self::Json(file) => Ok(file.commit()?),
-            Self::Parquet(path, rows) => Ok(write_verdicts(&path, &rows)?),
+            Self::Lines { .. } => Ok(None),
+            Self::Json(file) => {
+                let path = final_name(file.target(), complete);
+                file.commit_as(&path)?;
+                Ok(Some(path))
+            }
+            Self::Csv(writer) => {
+                let file = writer.into_inner().map_err(|e| e.into_error())?;
+                let path = final_name(file.target(), complete);
+                file.commit_as(&path)?;
+                Ok(Some(path))
+            }
+            Self::Parquet(path, rows) => {
+                let path = final_name(&path, complete);
+                write_verdicts(&path, &rows)?;
+                Ok(Some(path))
+            }
         }
     }
+}
+
+fn row_of(record: &Record) -> Result<VerdictRow, Failure> {
+    Ok(VerdictRow {
+        path: record.path.clone(),
+        score: record.score,
+        verdict: record.verdict.map(|v| v.as_str().to_owned()),
+        probability: record.probability,
+        reasons: serde_json::to_string(&record.reasons)?,
+        error: record.error.clone(),
+    })
+}
+
+/// `verdicts.csv`, or `verdicts.csv.partial`.
+fn final_name(path: &Path, complete: bool) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    if !complete {
+        name.push(".partial");
+    }
+    name.into()
 }
