@@ -215,6 +215,44 @@ fn results_go_where_the_name_says() {
 }
 
 #[test]
+fn pictures_replace_neither_images_nor_each_other() {
+    let place = fitted();
+    let model = place.path("model.segad");
+    let good = place.path("plates/good");
+    let image = good.join("00.png");
+    let before = std::fs::read(&image).unwrap();
+    let inspect = |paths: &[&Path], pictures: &Path, code: i32| {
+        let mut command = place.segad(&["inspect", model.to_str().unwrap(), "--json"]);
+        command.args(paths).arg("--pictures").arg(pictures);
+        let output = command.output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{message}");
+        (lines(&output.stdout), message)
+    };
+    for inside in [good.clone(), good.join("pictures")] {
+        let (records, message) = inspect(&[&good], &inside, 3);
+        assert!(
+            records.is_empty() && message.contains("outside"),
+            "{message}"
+        );
+    }
+    let (records, _) = inspect(&[&image], &good, 1);
+    assert!(records[0]["score"].is_number(), "{records:?}");
+    let warning = records[0]["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("among the inspected images"), "{warning}");
+    assert_eq!(std::fs::read(&image).unwrap(), before);
+    // Both are called 00.png.
+    let other = place.path("plates/bad/scratch");
+    let (records, _) = inspect(&[&good, &other], &place.path("pictures"), 1);
+    let refused = records.iter().filter(|r| r["warnings"].is_array()).count();
+    assert_eq!((records.len(), refused), (18, 4));
+    assert!(records.iter().all(|r| r["score"].is_number()));
+    // A file where the folder should be.
+    let (records, _) = inspect(&[&image], &model, 1);
+    assert!(records[0]["score"].is_number() && records[0]["warnings"].is_array());
+}
+
+#[test]
 fn an_interrupted_inspection_does_not_look_complete() {
     let place = fitted();
     let images = place.path("images");

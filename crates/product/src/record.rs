@@ -24,6 +24,9 @@ pub struct Record {
     /// Why there is no score.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
+    /// What went wrong beside the verdict, e.g. with a picture.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub warnings: Vec<String>,
 }
 
 impl Record {
@@ -42,6 +45,7 @@ impl Record {
                 .cloned()
                 .collect(),
             error: None,
+            warnings: Vec::new(),
         }
     }
 

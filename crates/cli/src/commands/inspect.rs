@@ -2,6 +2,7 @@
 
 mod inputs;
 mod output;
+mod pictures;
 
 use super::fit::failure;
 use super::setup;
@@ -9,11 +10,12 @@ use crate::session::Session;
 use crate::stream::ordered;
 use inputs::{Job, Pixels};
 use output::Output;
+use pictures::Pictures;
 use segad_args::Inspect;
-use segad_core::{BoxError, Label};
+use segad_core::{BoxError, Image, Label};
 use segad_imaging::{decode, encode_png, read_file};
 use segad_metrics::Scores;
-use segad_product::{Inspector, Model, RateEstimate, Record, threshold};
+use segad_product::{Inspection, Inspector, Model, RateEstimate, Record, threshold};
 use segad_runner::Failure;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -36,20 +38,23 @@ pub(super) fn run(args: &Inspect, session: &Session) -> Result<(), Failure> {
     } else {
         (inputs::open(args, &interrupt.no_more)?, HashMap::new())
     };
+    let pictures = Pictures::open(args)?;
     let mut out = Output::new(args)?;
     // Unknown for a stream, and for folders that are watched.
     let total = jobs.size_hint().1;
     let mut judged: Vec<(f32, Label)> = Vec::new();
     let mut inspected = 0;
     let mut failed = 0;
+    let mut lacking = 0;
     ordered(
         workers,
         jobs,
         || Inspector::new(&model, args.device).map_err(failure),
-        |inspector, job| inspect(inspector, job, args),
+        |inspector, job| inspect(inspector, job, args.reasons, pictures.as_ref()),
         |record| {
             inspected += 1;
             failed += usize::from(record.error.is_some());
+            lacking += usize::from(!record.warnings.is_empty());
             judged.extend(record.score.zip(labels.get(&record.path).copied()));
             Ok(out.write(&record)? && !interrupt.no_more.is_cancelled())
         },
@@ -74,6 +79,12 @@ pub(super) fn run(args: &Inspect, session: &Session) -> Result<(), Failure> {
             "{failed} of {inspected} images could not be inspected; their records say why"
         )));
     }
+    if lacking > 0 {
+        return Err(Failure::Cells(format!(
+            "all {inspected} images have a verdict, but {lacking} pictures could not be written; \
+             the records say why"
+        )));
+    }
     Ok(())
 }
 
@@ -95,28 +106,44 @@ pub(super) fn open_model(path: &Path) -> Result<Model, Failure> {
 }
 
 /// Inspects one image. Whatever goes wrong with it becomes its record, so that the others go on.
-fn inspect(inspector: &Inspector, job: Job, args: &Inspect) -> Record {
+fn inspect(inspector: &Inspector, job: Job, reasons: usize, pictures: Option<&Pictures>) -> Record {
     let name = job.name.clone();
-    try_inspect(inspector, job, args)
+    try_inspect(inspector, job, reasons, pictures)
         .unwrap_or_else(|e| Record::failed(name, segad_grid::chain(&*e)))
 }
 
-fn try_inspect(inspector: &Inspector, job: Job, args: &Inspect) -> Result<Record, BoxError> {
-    let bytes = match job.pixels {
-        Pixels::File(path) => read_file(&path)?,
-        Pixels::Bytes(bytes) => bytes,
-        Pixels::Failed(why) => return Err(why.into()),
+fn try_inspect(
+    inspector: &Inspector,
+    job: Job,
+    reasons: usize,
+    pictures: Option<&Pictures>,
+) -> Result<Record, BoxError> {
+    let image = match &job.pixels {
+        Pixels::File(path) => decode(&read_file(path)?)?,
+        Pixels::Bytes(bytes) => decode(bytes)?,
+        Pixels::Failed(why) => return Err(why.as_str().into()),
     };
-    let image = decode(&bytes)?;
     let inspection = inspector.inspect(&image)?;
-    if let Some(folder) = &args.pictures {
-        // Appended, not replaced: `a.b` becomes `a.b.png`.
-        let mut path = folder.join(&job.place).into_os_string();
-        path.push(".png");
-        let picture = encode_png(&inspection.picture(&image)?)?;
-        segad_files::write_with_parents(&PathBuf::from(path), &picture)?;
+    let mut record = Record::new(job.name.clone(), &inspection, reasons);
+    // A picture that cannot be written must not cost the verdict.
+    if let Some(pictures) = pictures
+        && let Err(e) = draw(pictures, &job, &inspection, &image)
+    {
+        let why = segad_grid::chain(&*e);
+        record.warnings.push(format!("picture: {why}"));
     }
-    Ok(Record::new(job.name, &inspection, args.reasons))
+    Ok(record)
+}
+
+fn draw(
+    pictures: &Pictures,
+    job: &Job,
+    inspection: &Inspection,
+    image: &Image,
+) -> Result<(), BoxError> {
+    let path = pictures.place(&job.name, &job.place, &job.pixels)?;
+    let picture = encode_png(&inspection.picture(image)?)?;
+    Ok(segad_files::write_with_parents(&path, &picture)?)
 }
 
 /// How the verdicts compare with the labels.
