@@ -113,8 +113,8 @@ fn over_classes(frame: LazyFrame, classes: usize) -> LazyFrame {
 }
 
 /// Every other row's values less those of `base` in the same experiment, class, metric and seed. By
-/// group: their `mean` with Student's 95 % interval (`low95`, `high95`; null below two pairs), the
-/// `least` and the `most`, how many are `larger` than zero, and how many there are (`n`).
+/// group: their `mean` with Student's 95 % interval (`low95`, `high95`; null below two pairs, and
+/// where a seed has several pairs, which are not independent), the `least` and the `most`, how many are `larger` than zero, and how many there are (`n`).
 pub(crate) fn differences(
     frame: LazyFrame,
     base: &str,
@@ -138,14 +138,23 @@ pub(crate) fn differences(
             col("value").gt(lit(0.0)).sum().alias("larger"),
             col("value").count().alias("n"),
             col("value").alias("values"),
+            col("seed")
+                .n_unique()
+                .eq(col("value").count())
+                .alias("independent"),
         ])
         .collect()?;
     // Polars has no quantiles of Student's distribution.
     let mut lows = Vec::new();
     let mut highs = Vec::new();
-    for values in lists(&table, "values")? {
+    let independent = table.column("independent")?.bool()?.clone();
+    for (i, values) in lists(&table, "values")?.into_iter().enumerate() {
         let values: Vec<f64> = values.f64()?.into_no_null_iter().collect();
-        let interval = Interval::of_mean(&values, 0.95).ok();
+        // Classes and protocols of one seed share images and fits: counting each as a draw of its
+        // own would make the interval too narrow.
+        let interval = Interval::of_mean(&values, 0.95)
+            .ok()
+            .filter(|_| independent.get(i) == Some(true));
         lows.push(interval.map(|i| i.low));
         highs.push(interval.map(|i| i.high));
     }

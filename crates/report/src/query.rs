@@ -157,7 +157,8 @@ impl Query {
     }
 
     /// Every other row less the row `base`, paired by experiment, class, seed and metric: the mean
-    /// difference of each group with Student's 95 % interval, in how many pairs the row's value is
+    /// difference of each group with Student's 95 % interval (none where a group holds several pairs
+    /// of one seed), in how many pairs the row's value is
     /// the larger one, and how many pairs there are. Filters on rows leave `base` in.
     ///
     /// # Errors

@@ -104,6 +104,12 @@ fn rows_are_compared_seed_by_seed() {
             "SegAD,PatchCore,elpv,mono,ap,10.0000,,,1,1",
         ]
     );
+    // Both classes together: the seed of poly's pair is also one of mono's.
+    let pooled = query(&["metric=cl_auroc"], &[Column::Row])
+        .difference("PatchCore", &observations())
+        .unwrap();
+    let expected = "SegAD,PatchCore,cl_auroc,0.6667,,,2,3";
+    assert_eq!(lines(&pooled)[1..], [expected]);
     // A filter on rows chooses what is compared, not what it is compared with.
     let one = query(&["row=Max., alone"], &[])
         .difference("SegAD", &observations())
