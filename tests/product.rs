@@ -247,6 +247,14 @@ fn pictures_replace_neither_images_nor_each_other() {
     let refused = records.iter().filter(|r| r["warnings"].is_array()).count();
     assert_eq!((records.len(), refused), (18, 4));
     assert!(records.iter().all(|r| r["score"].is_number()));
+    // The reason is in every format, not only in JSON.
+    let table = place.path("verdicts.csv");
+    let mut command = place.segad(&["inspect", model.to_str().unwrap()]);
+    command.arg(&image).arg("--pictures").arg(&good);
+    command.arg("--out").arg(&table);
+    expect(command, 1);
+    let text = std::fs::read_to_string(&table).unwrap();
+    assert!(text.contains("among the inspected images"), "{text}");
     // A file where the folder should be.
     let (records, _) = inspect(&[&image], &model, 1);
     assert!(records[0]["score"].is_number() && records[0]["warnings"].is_array());

@@ -1,7 +1,7 @@
 //! Uncertainty where images come in groups: the same part, module or batch photographed more than
 //! once. Treating such images as independent makes every interval too narrow.
 
-use crate::delong::beaten;
+use crate::delong::{placement, root};
 use crate::interval::{clopper_pearson, expect_level};
 use crate::special::student_t;
 use crate::{Interval, MetricError, Rate, Score, Scores};
@@ -156,16 +156,12 @@ impl<'a, G: Ord> Placements<'a, G> {
         let mut deviations: BTreeMap<&G, Deviation> = BTreeMap::new();
         for ((&score, label), group) in scores.iter().zip(labels).zip(groups) {
             let deviation = deviations.entry(group).or_default();
-            match label {
-                Label::Bad => {
-                    deviation.bad += beaten(&sorted.good, score.into()) - auroc;
-                    deviation.bad_images += 1;
-                }
-                Label::Good => {
-                    deviation.good += 1.0 - beaten(&sorted.bad, score.into()) - auroc;
-                    deviation.good_images += 1;
-                }
-            }
+            let (sum, images) = match label {
+                Label::Bad => (&mut deviation.bad, &mut deviation.bad_images),
+                Label::Good => (&mut deviation.good, &mut deviation.good_images),
+            };
+            *sum += placement(&sorted, *label, score.into()) - auroc;
+            *images += 1;
         }
         Ok(Self {
             auroc,
@@ -193,11 +189,6 @@ impl<'a, G: Ord> Placements<'a, G> {
         let n = self.good as f64;
         bad / (m * m) + good / (n * n) + 2.0 * shared / (m * n)
     }
-}
-
-/// Rounding may leave a variance just below 0; too few groups leave NaN, which must stay.
-fn root(variance: f64) -> f64 {
-    if variance < 0.0 { 0.0 } else { variance.sqrt() }
 }
 
 /// n / (n − 1): sums of squares around an estimated mean are too small by this.

@@ -42,12 +42,10 @@ pub struct AurocDifference {
 impl Scores {
     /// AUROC and its standard error (DeLong, DeLong and Clarke-Pearson 1988).
     pub fn auroc_delong(&self) -> AurocEstimate {
-        let bad: Vec<f64> = self.bad.iter().map(|&s| beaten(&self.good, s)).collect();
-        let good: Vec<f64> = self
-            .good
-            .iter()
-            .map(|&s| 1.0 - beaten(&self.bad, s))
-            .collect();
+        let bad = self.bad.iter().map(|&s| placement(self, Label::Bad, s));
+        let bad: Vec<f64> = bad.collect();
+        let good = self.good.iter().map(|&s| placement(self, Label::Good, s));
+        let good: Vec<f64> = good.collect();
         let variance = covariance(&bad, &bad) / bad.len() as f64
             + covariance(&good, &good) / good.len() as f64;
         AurocEstimate {
@@ -75,8 +73,7 @@ pub fn delong_test<S: Score>(
         variance +=
             (covariance(&x, &x) + covariance(&y, &y) - 2.0 * covariance(&x, &y)) / x.len() as f64;
     }
-    // Rounding may leave a variance just below 0; a class of one leaves NaN, which must stay.
-    let std_error = if variance < 0.0 { 0.0 } else { variance.sqrt() };
+    let std_error = root(variance);
     let difference = a.auroc() - b.auroc();
     let alike = difference == 0.0 && std_error == 0.0;
     let p_value = if alike {
@@ -95,15 +92,26 @@ pub fn delong_test<S: Score>(
 /// ranked right against.
 fn placements<S: Score>(scores: &[S], sorted: &Scores, labels: &[Label], label: Label) -> Vec<f64> {
     let own = scores.iter().zip(labels).filter(|(_, l)| **l == label);
-    own.map(|(&score, _)| match label {
-        Label::Bad => beaten(&sorted.good, score.into()),
-        Label::Good => 1.0 - beaten(&sorted.bad, score.into()),
-    })
-    .collect()
+    own.map(|(&score, _)| placement(sorted, label, score.into()))
+        .collect()
+}
+
+/// The share of the other label's images that an image is ranked right against.
+pub(crate) fn placement(sorted: &Scores, label: Label, score: f64) -> f64 {
+    match label {
+        Label::Bad => beaten(&sorted.good, score),
+        Label::Good => 1.0 - beaten(&sorted.bad, score),
+    }
+}
+
+/// Standard error of a variance. Rounding may leave one just below 0; too few images or groups
+/// leave NaN, which must stay.
+pub(crate) fn root(variance: f64) -> f64 {
+    if variance < 0.0 { 0.0 } else { variance.sqrt() }
 }
 
 /// Share of `sorted` below `score`, ties counting one half.
-pub(crate) fn beaten(sorted: &[f64], score: f64) -> f64 {
+fn beaten(sorted: &[f64], score: f64) -> f64 {
     let below = sorted.partition_point(|&v| v < score);
     let upto = sorted.partition_point(|&v| v <= score);
     0.5 * (below + upto) as f64 / sorted.len() as f64

@@ -22,6 +22,8 @@ pub struct VerdictRow {
     pub reasons: String,
     /// Why there is no score.
     pub error: Option<String>,
+    /// What went wrong beside the verdict.
+    pub warnings: Option<String>,
 }
 
 /// Writes verdicts, columns as the fields of [`VerdictRow`]; what is absent is null.
@@ -36,6 +38,7 @@ pub fn write_verdicts(path: &Path, rows: &[VerdictRow]) -> Result<()> {
         Field::new("probability", DataType::Float64, true),
         Field::new("reasons", DataType::Utf8, false),
         Field::new("error", DataType::Utf8, true),
+        Field::new("warnings", DataType::Utf8, true),
     ]);
     // Absent values are null rather than a number that could be mistaken for one.
     let columns: Vec<ArrayRef> = vec![
@@ -55,6 +58,11 @@ pub fn write_verdicts(path: &Path, rows: &[VerdictRow]) -> Result<()> {
         Arc::new(
             rows.iter()
                 .map(|r| r.error.as_deref())
+                .collect::<StringArray>(),
+        ),
+        Arc::new(
+            rows.iter()
+                .map(|r| r.warnings.as_deref())
                 .collect::<StringArray>(),
         ),
     ];
@@ -84,6 +92,7 @@ mod tests {
             probability: Some(0.25),
             reasons: "[]".into(),
             error: None,
+            warnings: None,
         };
         let bad = VerdictRow {
             path: "b.png".into(),

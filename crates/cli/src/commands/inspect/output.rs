@@ -8,13 +8,14 @@ use segad_store::{VerdictRow, write_verdicts};
 use std::io::{ErrorKind, Stdout, Write};
 use std::path::{Path, PathBuf};
 
-const COLUMNS: [&str; 6] = [
+const COLUMNS: [&str; 7] = [
     "path",
     "score",
     "verdict",
     "probability",
     "reasons",
     "error",
+    "warnings",
 ];
 
 pub(super) enum Output {
@@ -32,21 +33,27 @@ impl Output {
                 json: args.json,
             });
         };
+        let extension = path.extension().and_then(|e| e.to_str());
+        if !matches!(
+            extension,
+            Some("jsonl" | "json" | "ndjson" | "csv" | "parquet")
+        ) {
+            return Err(Failure::Configuration(format!(
+                "--out = {}: expected a name that ends in .jsonl, .csv or .parquet",
+                path.display()
+            )));
+        }
         // Created before the first image: a folder that cannot be written is found at once.
         let file = AtomicFile::create(path)?;
-        match path.extension().and_then(|e| e.to_str()) {
-            Some("jsonl" | "json" | "ndjson") => Ok(Self::Json(file)),
-            Some("parquet") => Ok(Self::Parquet(path.clone(), Vec::new())),
+        Ok(match extension {
+            Some("parquet") => Self::Parquet(path.clone(), Vec::new()),
             Some("csv") => {
                 let mut writer = csv::Writer::from_writer(file);
                 writer.write_record(COLUMNS)?;
-                Ok(Self::Csv(Box::new(writer)))
+                Self::Csv(Box::new(writer))
             }
-            _ => Err(Failure::Configuration(format!(
-                "--out = {}: expected a name that ends in .jsonl, .csv or .parquet",
-                path.display()
-            ))),
-        }
+            _ => Self::Json(file),
+        })
     }
 
     /// False once nobody reads any more.
@@ -73,6 +80,7 @@ impl Output {
                     &row.probability.map_or_else(String::new, |v| v.to_string()),
                     &row.reasons,
                     row.error.as_deref().unwrap_or_default(),
+                    row.warnings.as_deref().unwrap_or_default(),
                 ])?;
             }
             Self::Parquet(_, rows) => rows.push(row_of(record)?),
@@ -83,25 +91,19 @@ impl Output {
     /// Publishes the file. One that lacks images gets a name that cannot be taken for the whole;
     /// that name is returned.
     pub(super) fn finish(self, complete: bool) -> Result<Option<PathBuf>, Failure> {
-        match self {
-            Self::Lines { .. } => Ok(None),
-            Self::Json(file) => {
-                let path = final_name(file.target(), complete);
-                file.commit_as(&path)?;
-                Ok(Some(path))
-            }
-            Self::Csv(writer) => {
-                let file = writer.into_inner().map_err(|e| e.into_error())?;
-                let path = final_name(file.target(), complete);
-                file.commit_as(&path)?;
-                Ok(Some(path))
-            }
+        let file = match self {
+            Self::Lines { .. } => return Ok(None),
             Self::Parquet(path, rows) => {
                 let path = final_name(&path, complete);
                 write_verdicts(&path, &rows)?;
-                Ok(Some(path))
+                return Ok(Some(path));
             }
-        }
+            Self::Json(file) => file,
+            Self::Csv(writer) => writer.into_inner().map_err(|e| e.into_error())?,
+        };
+        let path = final_name(file.target(), complete);
+        file.commit_as(&path)?;
+        Ok(Some(path))
     }
 }
 
@@ -113,6 +115,7 @@ fn row_of(record: &Record) -> Result<VerdictRow, Failure> {
         probability: record.probability,
         reasons: serde_json::to_string(&record.reasons)?,
         error: record.error.clone(),
+        warnings: (!record.warnings.is_empty()).then(|| record.warnings.join("; ")),
     })
 }
 
