@@ -4,6 +4,7 @@
 //! - [`decode`] / [`open`]: bytes or a file to an [`Image`](segad_core::Image) (8-bit RGB). What
 //!   the method cannot use (16 bits, CMYK, animation, transparency, half a file) is an error that
 //!   says what to do.
+//! - [`recognise`]: what the first bytes of a file say it is.
 //! - [`resize_bilinear`]: Pillow's `Image.resize(…, BILINEAR)` bit for bit (an antialiased triangle
 //!   filter in fixed point), which is also what torchvision's `Resize` does to a decoded image;
 //!   [`resize_labels`]: nearest neighbour, for label maps.
@@ -52,6 +53,7 @@ pub use error::ImagingError;
 pub use input::{IMAGENET_MEAN, IMAGENET_STD, to_chw_f32};
 pub use resize::{resize_bilinear, resize_labels};
 pub use rotate::rotate_nearest;
+pub use sniff::{Recognised, recognise};
 
 /// Raised when decoding or resizing changes any pixel it gives; part of the keys of whatever is
 /// computed from pixels.

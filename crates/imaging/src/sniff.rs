@@ -2,30 +2,75 @@
 
 use crate::ImagingError;
 
-/// Formats recognised by their first bytes.
+/// Formats that are decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Png,
     Jpeg,
 }
 
-pub(crate) const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+impl Format {
+    /// All of them.
+    const ALL: [Self; 2] = [Self::Png, Self::Jpeg];
+
+    /// What people call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Png => "PNG",
+            Self::Jpeg => "JPEG",
+        }
+    }
+
+    /// How a file in it begins.
+    fn signature(self) -> &'static [u8] {
+        match self {
+            Self::Png => b"\x89PNG\r\n\x1a\n",
+            Self::Jpeg => b"\xff\xd8\xff",
+        }
+    }
+}
+
+/// What the first bytes of a file say it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recognised {
+    /// An image in a format that [`decode`](crate::decode) reads, by name.
+    Readable(&'static str),
+    /// An image in another format, by name.
+    Unsupported(&'static str),
+    /// Nothing that looks like an image.
+    Unknown,
+}
+
+impl Recognised {
+    /// How many bytes from the start of a file are needed to tell.
+    pub const HEAD: usize = 32;
+}
+
+/// What a file is, by its first [`Recognised::HEAD`] bytes (all, if it has fewer), whatever its
+/// name says. Only [`decode`](crate::decode) finds out whether the rest fits.
+pub fn recognise(head: &[u8]) -> Recognised {
+    let readable = Format::ALL
+        .into_iter()
+        .find(|f| head.starts_with(f.signature()));
+    match (readable, other_format(head)) {
+        (Some(format), _) => Recognised::Readable(format.name()),
+        (None, Some(name)) => Recognised::Unsupported(name),
+        (None, None) => Recognised::Unknown,
+    }
+}
 
 /// The format, or why it is not supported.
 pub(crate) fn format(bytes: &[u8]) -> Result<Format, ImagingError> {
     if bytes.is_empty() {
         return Err(ImagingError::ZeroBytes);
     }
-    if bytes.starts_with(PNG_SIGNATURE) {
-        return Ok(Format::Png);
-    }
-    if bytes.starts_with(b"\xff\xd8\xff") {
-        return Ok(Format::Jpeg);
-    }
-    for (format, signature) in [("PNG", PNG_SIGNATURE), ("JPEG", b"\xff\xd8\xff".as_slice())] {
-        if signature.starts_with(bytes) {
+    for format in Format::ALL {
+        if bytes.starts_with(format.signature()) {
+            return Ok(format);
+        }
+        if format.signature().starts_with(bytes) {
             let detail = format!("{} bytes in all", bytes.len());
-            return Err(ImagingError::truncated(format, detail));
+            return Err(ImagingError::truncated(format.name(), detail));
         }
     }
     if let Some(name) = other_format(bytes) {

@@ -6,8 +6,8 @@ use common::{array, bytes, fixture};
 use proptest::prelude::*;
 use segad_core::{Image, LabelMap};
 use segad_imaging::{
-    ImagingError as E, Limits, decode, decode_labels, decode_with, encode_labels_png, encode_png,
-    open,
+    ImagingError as E, Limits, Recognised, decode, decode_labels, decode_with, encode_labels_png,
+    encode_png, open, recognise,
 };
 
 #[test]
@@ -124,6 +124,24 @@ fn refusals_name_the_file_and_the_reason() {
         Err(E::TooLarge { limit: 191, .. })
     ));
     assert!(decode_with(&bytes("rgb.png"), Limits { pixels: 192 }).is_ok());
+}
+
+#[test]
+fn files_are_recognised_by_their_first_bytes() {
+    for (file, expected) in [
+        ("rgb.png", Recognised::Readable("PNG")),
+        ("photo.jpg", Recognised::Readable("JPEG")),
+        ("other.gif", Recognised::Unsupported("GIF")),
+        ("other.bmp", Recognised::Unsupported("BMP")),
+        ("other.tiff", Recognised::Unsupported("TIFF")),
+        ("other.webp", Recognised::Unsupported("WebP")),
+        ("make.py", Recognised::Unknown),
+    ] {
+        let head = &bytes(file)[..Recognised::HEAD];
+        assert_eq!(recognise(head), expected, "{file}");
+    }
+    assert_eq!(recognise(b""), Recognised::Unknown);
+    assert_eq!(recognise(b"\x89PN"), Recognised::Unknown);
 }
 
 #[test]
