@@ -310,6 +310,16 @@ fn a_model_explains_itself_and_leaves_the_house() {
     expect(place.segad(&["explain", model, image, "--out", page]), 0);
     let html = std::fs::read_to_string(page).unwrap();
     assert!(html.contains("data:image/png;base64,") && html.contains("most similar good patches"));
+    // Nothing is replaced unasked, and an input never.
+    let again = ["explain", model, image, "--out", page];
+    assert!(expect(place.segad(&again), 3).contains("--force"));
+    expect(place.segad(&[&again[..], &["--force"]].concat()), 0);
+    let before = std::fs::read(image).unwrap();
+    for input in [image, model] {
+        let over = ["explain", model, image, "--force", "--out", input];
+        assert!(expect(place.segad(&over), 3).contains("is read"));
+    }
+    assert_eq!(std::fs::read(image).unwrap(), before);
     let out = place.path("export");
     expect(
         place.segad(&["export", model, "--out", out.to_str().unwrap()]),
@@ -324,6 +334,7 @@ fn a_model_explains_itself_and_leaves_the_house() {
         "--out",
         out.to_str().unwrap(),
         "--epsilon=-1",
+        "--force",
     ];
     assert!(expect(place.segad(&strict), 6).contains("removed"));
     assert!(!out.join("patchcore.pt").exists());

@@ -137,6 +137,9 @@ pub struct Explain {
     /// Page to write [default: the image's name with .html, in the working folder]
     #[arg(long, value_name = "FILE.html")]
     pub out: Option<PathBuf>,
+    /// Replace the page if it exists
+    #[arg(long)]
+    pub force: bool,
     /// Maximum number of statistics and places shown
     #[arg(long, default_value_t = 8, value_name = "N")]
     pub reasons: usize,
@@ -147,9 +150,12 @@ pub struct Explain {
 pub struct Export {
     /// The model
     pub model: PathBuf,
-    /// Folder to write
+    /// Folder to write, new or empty
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Replace files in the folder
+    #[arg(long)]
+    pub force: bool,
     /// How much an exported map may differ, relative to its largest value
     #[arg(long, default_value_t = 1e-4)]
     pub epsilon: f32,

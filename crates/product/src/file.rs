@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub const SCHEMA: u32 = 1;
 
 /// As PNG's: bytes that a transfer in text mode would change.
-const MAGIC: &[u8; 8] = b"SEGAD\r\n\x1a";
+pub(crate) const MAGIC: &[u8; 8] = b"SEGAD\r\n\x1a";
 const DIGEST: usize = 32;
 
 pub(crate) type Sections = BTreeMap<String, Vec<u8>>;

@@ -40,6 +40,9 @@ pub(crate) struct Parts {
 }
 
 impl Model {
+    /// The first bytes of every model file.
+    pub const MAGIC: &[u8] = file::MAGIC;
+
     pub(crate) fn new(card: Card, parts: Parts) -> Result<Self> {
         let mut sections = Sections::new();
         sections.insert(CARD.to_owned(), serde_json::to_vec_pretty(&card)?);

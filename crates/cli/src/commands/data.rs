@@ -120,12 +120,20 @@ fn split(
     }
     let test = split.test.samples().iter();
     let test: Vec<&Sample> = test.filter(|s| split.is_headline(s)).collect();
+    super::outputs::keep_apart("--out", out, dataset.base())?;
+    let mut copied = HashSet::new();
     let mut text = String::new();
     for (list, samples) in [("train.csv", train), ("test.csv", test)] {
         let mut lines = "path,label,type,group\n".to_owned();
         for sample in &samples {
             let name = sample.id.as_str().rsplit('/').next().unwrap_or_default();
             let below = format!("images/{name}");
+            if !copied.insert(below.clone()) {
+                return Err(Failure::Input(format!(
+                    "{}: another image of the split has this file name; {below} can hold only one",
+                    sample.id
+                )));
+            }
             let entry = entries
                 .get(&sample.id)
                 .expect("a protocol splits the images of its index");

@@ -1,5 +1,6 @@
 //! `defects preview`: what generated defects look like.
 
+use super::outputs;
 use segad_args::Preview;
 use segad_core::{Image, LabelMap, Seed};
 use segad_defects::Generated;
@@ -14,6 +15,11 @@ use toml::Value;
 const COLUMNS: usize = 2;
 
 pub(super) fn preview(args: &Preview) -> Result<(), Failure> {
+    outputs::keep_inputs("--out", &args.out, &[&args.images])?;
+    if let Some(folder) = &args.save {
+        // The damaged images would be listed as good ones next time.
+        outputs::keep_apart("--save", folder, &args.images)?;
+    }
     let Value::Table(table) = super::value(&args.defects) else {
         return Err(Failure::Configuration(format!(
             "--defects {}: expected a table",

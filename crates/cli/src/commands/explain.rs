@@ -2,6 +2,7 @@
 
 use super::fit::failure;
 use super::inspect::open_model;
+use super::outputs;
 use segad_args::Explain;
 use segad_core::{Device, Image};
 use segad_imaging::{encode_png, heatmap, outline};
@@ -14,6 +15,9 @@ use std::path::PathBuf;
 const PLACES: usize = 6;
 
 pub(super) fn run(args: &Explain) -> Result<(), Failure> {
+    let out = page(args);
+    outputs::keep_inputs("--out", &out, &[&args.image, &args.model])?;
+    outputs::keep_existing("--out", &out, args.force)?;
     let model = open_model(&args.model)?;
     let inspector = Inspector::new(&model, Device::Cpu).map_err(failure)?;
     let image = segad_imaging::open(&args.image)?;
@@ -57,17 +61,17 @@ pub(super) fn run(args: &Explain) -> Result<(), Failure> {
             .map(str::to_owned)
             .collect(),
     });
-    let out = args.out.clone().unwrap_or_else(|| {
-        let stem = args
-            .image
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        PathBuf::from(format!("{stem}.html"))
-    });
     segad_files::write_atomic(&out, page.as_bytes())?;
     super::print(&format!("{}\n", out.display()))
+}
+
+/// Where the page goes.
+fn page(args: &Explain) -> PathBuf {
+    args.out.clone().unwrap_or_else(|| {
+        let mut name = args.image.file_stem().unwrap_or_default().to_owned();
+        name.push(".html");
+        name.into()
+    })
 }
 
 fn png(image: &Image) -> Result<Vec<u8>, Failure> {

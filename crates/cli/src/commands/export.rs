@@ -2,6 +2,7 @@
 
 use super::fit::failure;
 use super::inspect::open_model;
+use super::outputs;
 use segad_args::Export;
 use segad_core::Device;
 use segad_imaging::encode_labels_png;
@@ -12,6 +13,7 @@ use segad_runner::Failure;
 use std::path::Path;
 
 pub(super) fn run(args: &Export) -> Result<(), Failure> {
+    outputs::keep_full("--out", &args.out, args.force)?;
     let model = open_model(&args.model)?;
     segad_nn::set_threads(1);
     let inspector = Inspector::new(&model, Device::Cpu).map_err(failure)?;

@@ -1,6 +1,6 @@
 //! `fit`: a model of one product from good and a few bad images.
 
-use super::setup;
+use super::{outputs, setup};
 use crate::session::Session;
 use segad_args::FitProduct;
 use segad_core::{BoxError, FitContext, Seed};
@@ -34,6 +34,7 @@ pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
     let watch = Stopwatch::start();
     let cache = session.cache()?;
     let weights = CachedWeights(CachedInputs::new(cache.root().to_owned(), PathBuf::new()));
+    outputs::keep_all_but_models("--out", &args.out)?;
     let dataset = open(&args.data, args.name.as_deref())?;
     let settings = settings(args, &dataset, &weights)?;
     let index = dataset.index(&dataset.manifest().name)?;

@@ -8,6 +8,7 @@ mod export;
 mod fit;
 mod import;
 mod inspect;
+mod outputs;
 mod place;
 mod plan;
 mod results;

@@ -39,6 +39,7 @@ pub(super) fn run(command: &SegmentsCommand) -> Result<(), Failure> {
         out,
         json,
     } = command;
+    super::outputs::keep_inputs("--out", out, &[image])?;
     let picture = segad_imaging::open(image)?;
     let id = ImageId::new(image.display().to_string());
     let good = good.as_deref().map(|folder| (folder, Seed(*seed)));

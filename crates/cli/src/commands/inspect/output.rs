@@ -1,5 +1,6 @@
 //! Where records go: standard output, JSON lines, CSV, Parquet.
 
+use super::super::outputs::keep_inputs;
 use segad_args::Inspect;
 use segad_files::AtomicFile;
 use segad_product::Record;
@@ -43,6 +44,9 @@ impl Output {
                 path.display()
             )));
         }
+        let mut inputs: Vec<&Path> = args.paths.iter().map(PathBuf::as_path).collect();
+        inputs.push(&args.model);
+        keep_inputs("--out", path, &inputs)?;
         // Created before the first image: a folder that cannot be written is found at once.
         let file = AtomicFile::create(path)?;
         Ok(match extension {

@@ -1,5 +1,6 @@
 //! Pictures of inspected images, which never replace an image or each other.
 
+use super::super::outputs::{keep_apart, resolve};
 use super::inputs::Pixels;
 use segad_args::Inspect;
 use segad_core::BoxError;
@@ -20,16 +21,9 @@ impl Pictures {
         let Some(folder) = &args.pictures else {
             return Ok(None);
         };
-        let place = resolve(folder);
-        for root in args.paths.iter().filter(|path| path.is_dir()) {
+        for root in &args.paths {
             // Pictures there would be inspected next, or replace the photographs themselves.
-            if place.starts_with(resolve(root)) {
-                return Err(Failure::Configuration(format!(
-                    "--pictures = {}: expected a folder outside {}, which is inspected",
-                    folder.display(),
-                    root.display()
-                )));
-            }
+            keep_apart("--pictures", folder, root)?;
         }
         Ok(Some(Self {
             folder: folder.clone(),
@@ -61,26 +55,5 @@ impl Pictures {
         }
         written.insert(path.clone(), name.to_owned());
         Ok(path)
-    }
-}
-
-/// The real place of a path whose last folders may not exist yet.
-fn resolve(path: &Path) -> PathBuf {
-    let mut missing = Vec::new();
-    let mut known = path;
-    loop {
-        let real = if known.as_os_str().is_empty() {
-            Path::new(".").canonicalize()
-        } else {
-            known.canonicalize()
-        };
-        if let Ok(real) = real {
-            return missing.iter().rev().fold(real, |all, part| all.join(part));
-        }
-        let (Some(name), Some(parent)) = (known.file_name(), known.parent()) else {
-            return path.to_owned();
-        };
-        missing.push(name);
-        known = parent;
     }
 }
