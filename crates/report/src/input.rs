@@ -83,11 +83,14 @@ impl Experiment {
             )
     }
 
-    pub(crate) fn check(&self) -> Result<(), ReportError> {
-        let fault = |problem: String| ReportError::Experiment {
+    pub(crate) fn fault(&self, problem: String) -> ReportError {
+        ReportError::Experiment {
             experiment: self.name.clone(),
             problem,
-        };
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ReportError> {
         let rows: Vec<&str> = self.rows.iter().map(|r| r.name.as_str()).collect();
         let metrics: Vec<String> = self.metrics.iter().map(ToString::to_string).collect();
         let classes: Vec<&str> = self.classes.iter().map(String::as_str).collect();
@@ -97,19 +100,18 @@ impl Experiment {
             ("metric", metrics.iter().map(String::as_str).collect()),
         ] {
             if names.is_empty() {
-                return Err(fault(format!("it has no {what}; it needs at least one")));
+                return Err(self.fault(format!("it has no {what}; it needs at least one")));
             }
             let mut seen = HashSet::new();
             if let Some(twice) = names.iter().find(|n| !seen.insert(**n)) {
-                return Err(fault(format!(
-                    "{what} {twice:?} stands in it twice; names must differ"
-                )));
+                let problem = format!("{what} {twice:?} stands in it twice; names must differ");
+                return Err(self.fault(problem));
             }
         }
         if classes.contains(&MEAN) {
-            return Err(fault(format!(
-                "a class is called {MEAN:?}, which is kept for the mean over classes"
-            )));
+            let problem =
+                format!("a class is called {MEAN:?}, which is kept for the mean over classes");
+            return Err(self.fault(problem));
         }
         Ok(())
     }

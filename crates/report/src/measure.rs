@@ -62,24 +62,16 @@ impl std::str::FromStr for Measure {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (metric, group) = match text.split_once('[') {
-            Some((metric, rest)) => {
-                let group = rest.strip_suffix(']').filter(|g| !g.is_empty());
-                (
-                    metric,
-                    Some(
-                        group
-                            .ok_or_else(|| {
-                                format!("metric {text:?}: expected NAME or NAME[GROUP]")
-                            })?
-                            .to_owned(),
-                    ),
-                )
-            }
+            Some((metric, rest)) => (metric, Some(rest)),
             None => (text, None),
         };
+        let group = group.map(|rest| {
+            let name = rest.strip_suffix(']').filter(|g| !g.is_empty());
+            name.ok_or_else(|| format!("metric {text:?}: expected NAME or NAME[GROUP]"))
+        });
         Ok(Self {
+            group: group.transpose()?.map(str::to_owned),
             metric: metric.parse::<Metric>().map_err(|e| e.to_string())?,
-            group,
         })
     }
 }

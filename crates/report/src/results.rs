@@ -23,7 +23,7 @@ pub struct MetricValue {
 }
 
 /// One number of the tables: a metric of one row and class over the seeds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cell {
     /// Row of the experiment.
     pub row: String,
@@ -145,10 +145,7 @@ impl Results {
                     "{} of row {:?}, class {:?}, seed {} is given twice",
                     twice.metric, twice.row, twice.class, twice.seed
                 );
-                return Err(ReportError::Experiment {
-                    experiment: experiment.name.clone(),
-                    problem,
-                });
+                return Err(experiment.fault(problem));
             }
         }
         let done: BTreeSet<_> = ordered.keys().map(|k| (k.0, k.1, k.2)).collect();
@@ -203,10 +200,7 @@ fn measures(experiment: &Experiment, values: &[MetricValue]) -> Result<Vec<Measu
         .map(|v| v.metric.as_str())
         .collect::<BTreeSet<_>>()
     {
-        let measure: Measure = name.parse().map_err(|problem| ReportError::Experiment {
-            experiment: experiment.name.clone(),
-            problem,
-        })?;
+        let measure: Measure = name.parse().map_err(|problem| experiment.fault(problem))?;
         if !all.contains(&measure) {
             // Groups that the experiment does not list come last, by name.
             let place = experiment
@@ -256,12 +250,8 @@ fn cells(
                     n: summary.seeds.len(),
                     planned: summary.planned,
                     seeds: summary.seeds,
-                    paper: None,
-                    paper_std: None,
-                    delta: None,
-                    verdict: None,
-                    note: None,
-                    rank: Rank::None,
+                    // The paper's part and the rank are filled in when all cells are there.
+                    ..Cell::default()
                 });
             }
         }
@@ -278,22 +268,21 @@ fn observations(
     let mut observations = Vec::new();
     for v in values {
         observations.push(Observation {
-            experiment: String::new(),
             row: v.row.clone(),
             class: v.class.clone(),
             seed: v.seed,
             metric: v.metric.clone(),
             value: Some(v.value),
+            ..Observation::default()
         });
     }
     for f in failures {
         observations.extend(metrics.iter().map(|metric| Observation {
-            experiment: String::new(),
             row: f.row.clone(),
             class: f.class.clone(),
             seed: f.seed,
             metric: metric.clone(),
-            value: None,
+            ..Observation::default()
         }));
     }
     observations

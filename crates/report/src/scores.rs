@@ -1,6 +1,6 @@
 use crate::{Experiment, Failure, GroupKind, GroupSpec, ReportError};
 use segad_core::{Label, ScoreRow};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All scores of an experiment, checked, in the order of its rows and classes, then seeds, then
 /// paths.
@@ -152,48 +152,29 @@ impl ScoreTable {
     }
 }
 
-fn unknown(
+fn index_of<'a>(
     what: &'static str,
     name: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
     experiment: &Experiment,
-    known: Vec<&str>,
-) -> ReportError {
-    ReportError::Unknown {
+) -> Result<usize, ReportError> {
+    let place = known.clone().position(|k| k == name);
+    place.ok_or_else(|| ReportError::Unknown {
         what,
         name: name.to_owned(),
         experiment: experiment.name.clone(),
-        known: known.join(", "),
-    }
+        known: known.collect::<Vec<_>>().join(", "),
+    })
 }
 
 pub(crate) fn row_index(experiment: &Experiment, name: &str) -> Result<usize, ReportError> {
-    experiment
-        .rows
-        .iter()
-        .position(|r| r.name == name)
-        .ok_or_else(|| {
-            unknown(
-                "row",
-                name,
-                experiment,
-                experiment.rows.iter().map(|r| r.name.as_str()).collect(),
-            )
-        })
+    let known = experiment.rows.iter().map(|r| r.name.as_str());
+    index_of("row", name, known, experiment)
 }
 
 pub(crate) fn class_index(experiment: &Experiment, name: &str) -> Result<usize, ReportError> {
-    experiment
-        .classes
-        .iter()
-        .position(|c| c == name)
-        .ok_or_else(|| {
-            unknown(
-                "class",
-                name,
-                experiment,
-                experiment.classes.iter().map(String::as_str).collect(),
-            )
-        })
+    let known = experiment.classes.iter().map(String::as_str);
+    index_of("class", name, known, experiment)
 }
 
 /// The failures in order, with every planned cell that neither failed nor is done.
@@ -202,7 +183,7 @@ pub(crate) fn complete(
     done: &BTreeSet<(usize, usize, u64)>,
     failures: Vec<Failure>,
 ) -> Result<Vec<Failure>, ReportError> {
-    let mut failed = std::collections::BTreeMap::new();
+    let mut failed = BTreeMap::new();
     for f in failures {
         let key = (
             row_index(experiment, &f.row)?,
@@ -214,10 +195,7 @@ pub(crate) fn complete(
                 "row {:?}, class {:?}, seed {} has both a result and a failure ({}); give one",
                 f.row, f.class, f.seed, f.reason
             );
-            return Err(ReportError::Experiment {
-                experiment: experiment.name.clone(),
-                problem,
-            });
+            return Err(experiment.fault(problem));
         }
         failed.insert(key, f);
     }

@@ -65,14 +65,10 @@ pub(crate) fn judge(experiment: &Experiment, paper: &Paper, cell: &mut Cell) {
     cell.delta = Some(mean - printed.value);
     let t = experiment.tolerance;
     // An FPR scatters more than an AUROC, so it has a tolerance of its own.
-    let falls = cell
-        .metric
-        .parse::<Measure>()
-        .is_ok_and(|m| !m.higher_is_better());
-    let least = match (falls, cell.class == MEAN) {
-        (true, _) => t.fpr,
-        (false, true) => t.mean_auroc,
-        (false, false) => t.auroc,
+    let least = match (rises(&cell.metric), cell.class == MEAN) {
+        (false, _) => t.fpr,
+        (true, true) => t.mean_auroc,
+        (true, false) => t.auroc,
     };
     let allowed = least.max(t.sigmas * printed.std.or(cell.std).unwrap_or(0.0));
     // Differences are compared as they are shown in table.csv, so that 1.0000 is within 1.0.
@@ -82,6 +78,14 @@ pub(crate) fn judge(experiment: &Experiment, paper: &Paper, cell: &mut Cell) {
         Some(k) if k.target.is_none_or(within) => Verdict::KnownInconsistent,
         _ => Verdict::Differs,
     });
+}
+
+/// Whether larger values of the metric of this name are better.
+fn rises(metric: &str) -> bool {
+    // `Results` has read every name of a metric before.
+    metric
+        .parse::<Measure>()
+        .is_ok_and(|m| m.higher_is_better())
 }
 
 /// Marks the best and second best of each column (class and metric): all cells whose value, rounded
@@ -96,14 +100,7 @@ pub(crate) fn rank(cells: &mut [Cell]) {
             .push(i);
     }
     for ((_, metric), members) in columns {
-        let sign = if metric
-            .parse::<Measure>()
-            .is_ok_and(|m| m.higher_is_better())
-        {
-            -1.0
-        } else {
-            1.0
-        };
+        let sign = if rises(&metric) { -1.0 } else { 1.0 };
         // Signs turned, so that the least is the best in every column.
         let competing: Vec<(usize, f64)> = members
             .into_iter()
