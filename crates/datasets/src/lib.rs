@@ -27,6 +27,6 @@ mod verify;
 pub use dataset::{CountMismatch, Dataset, Loader};
 pub use error::DatasetError;
 pub use index::{Entry, Index, LowShotList, Part};
-pub use manifest::{Class, Group, Layout, LowShot, Manifest, Source};
+pub use manifest::{Class, Distribution, Group, Layout, LowShot, Manifest};
 pub use protocol::{Protocol, ProtocolParams, ProtocolSplit};
 pub use verify::ClassReport;

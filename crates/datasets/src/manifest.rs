@@ -44,7 +44,7 @@ impl Layout {
 /// Where a data set can be obtained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Source {
+pub struct Distribution {
     /// Address of an archive. Either this or `package`.
     pub url: Option<String>,
     /// Name of a package that contains the files.
@@ -165,7 +165,7 @@ pub struct Manifest {
     pub low_shot: Option<LowShot>,
     /// Where it can be obtained, best first.
     #[serde(default, rename = "source")]
-    pub sources: Vec<Source>,
+    pub sources: Vec<Distribution>,
     /// Groups in the order of tables. `good` and `bad` by default.
     #[serde(default, rename = "group")]
     pub groups: Vec<Group>,
@@ -341,7 +341,7 @@ impl Manifest {
             .iter()
             .find_map(|class| self.class_contradiction(class))
             .or_else(|| self.seeds_contradiction())
-            .or_else(|| self.sources.iter().find_map(Source::contradiction))
+            .or_else(|| self.sources.iter().find_map(Distribution::contradiction))
     }
 
     fn class_contradiction(&self, class: &Class) -> Option<String> {
@@ -389,7 +389,7 @@ impl Manifest {
     }
 }
 
-impl Source {
+impl Distribution {
     fn contradiction(&self) -> Option<String> {
         if self.url.is_some() == self.package.is_some() {
             return Some(format!(

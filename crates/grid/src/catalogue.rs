@@ -1,4 +1,4 @@
-use crate::{DetectorDef, Fault};
+use crate::{Definition, Fault};
 use segad_core::{ImageId, Key, KeyHasher, Sample, Seed, TestSplit, TrainSplit};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -293,5 +293,5 @@ pub trait Catalogue {
     ///
     /// # Errors
     /// As above.
-    fn split(&self, class: &str, protocol: &DetectorDef, seed: u64) -> Result<Arc<Split>, Fault>;
+    fn split(&self, class: &str, protocol: &Definition, seed: u64) -> Result<Arc<Split>, Fault>;
 }

@@ -19,7 +19,7 @@ pub struct Experiment {
     /// Protocol names; several become column groups of the table.
     pub protocols: Vec<String>,
     /// Protocols with changed parameters, by the name that `protocols` uses.
-    pub variants: BTreeMap<String, DetectorDef>,
+    pub variants: BTreeMap<String, Definition>,
     /// Which seeds.
     pub seeds: Seeds,
     /// Metric names; the first one ranks the rows.
@@ -27,9 +27,9 @@ pub struct Experiment {
     /// Paragraphs for the report.
     pub notes: Vec<String>,
     /// Detectors by the name that rows use.
-    pub detectors: BTreeMap<String, DetectorDef>,
+    pub detectors: BTreeMap<String, Definition>,
     /// Classifiers by the name that rows use.
-    pub classifiers: BTreeMap<String, DetectorDef>,
+    pub classifiers: BTreeMap<String, Definition>,
     /// Detectors that take the place of [`EACH`] in turn, each giving a column of its own. Empty:
     /// rows run as they are.
     pub each: Vec<String>,
@@ -56,7 +56,7 @@ pub enum Seeds {
 /// A detector, classifier or protocol: its kind (by default its name) and parameters, which the
 /// kind's crate checks.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct DetectorDef {
+pub struct Definition {
     /// Which one: `patchcore`, `fastflow`, `elpv-high-shot`, …
     pub kind: String,
     /// Its parameters.

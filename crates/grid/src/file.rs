@@ -3,7 +3,7 @@
 use crate::error::{Wrong, nearest};
 use crate::experiment::{name_or_table_schema, table_schema};
 use crate::sweep::Sweep;
-use crate::{DetectorDef, EACH, Experiment, GridError, Head, Row, Seeds};
+use crate::{Definition, EACH, Experiment, GridError, Head, Row, Seeds};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -181,14 +181,14 @@ pub(crate) fn kind<'a>(name: &'a str, definition: &'a Table) -> Result<&'a str, 
 fn definitions(
     family: &str,
     tables: BTreeMap<String, Table>,
-) -> Result<BTreeMap<String, DetectorDef>, Wrong> {
+) -> Result<BTreeMap<String, Definition>, Wrong> {
     let mut found = BTreeMap::new();
     for (name, mut params) in tables {
         let kind = kind(&name, &params)
             .map_err(|wrong| wrong.below(family))?
             .to_owned();
         params.remove("kind");
-        found.insert(name, DetectorDef { kind, params });
+        found.insert(name, Definition { kind, params });
     }
     Ok(found)
 }
@@ -203,7 +203,7 @@ fn row_key(index: usize, row: &Row, field: &str) -> String {
 fn check_each(
     each: &[String],
     rows: &[Row],
-    detectors: &BTreeMap<String, DetectorDef>,
+    detectors: &BTreeMap<String, Definition>,
 ) -> Result<(), Wrong> {
     if detectors.contains_key(EACH) {
         return Err(Wrong::new(
@@ -238,8 +238,8 @@ fn check_each(
 
 fn check_rows(
     rows: &[Row],
-    detectors: &BTreeMap<String, DetectorDef>,
-    classifiers: &BTreeMap<String, DetectorDef>,
+    detectors: &BTreeMap<String, Definition>,
+    classifiers: &BTreeMap<String, Definition>,
 ) -> Result<(), Wrong> {
     let mut names = BTreeSet::new();
     for (i, row) in rows.iter().enumerate() {
@@ -280,7 +280,7 @@ fn check_rows(
 fn check_defined(
     key: &str,
     used: &[String],
-    defined: &BTreeMap<String, DetectorDef>,
+    defined: &BTreeMap<String, Definition>,
 ) -> Result<(), Wrong> {
     let Some(unknown) = used
         .iter()

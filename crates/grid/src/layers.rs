@@ -30,7 +30,7 @@ pub struct Layers {
 
 /// Where one setting's value came from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Origin {
+pub struct SettingOrigin {
     /// Path of the key, e.g. `detectors.patchcore.coreset_ratio`.
     pub key: String,
     /// Its value.
@@ -203,7 +203,7 @@ impl Layers {
     ///
     /// # Errors
     /// [`GridError::File`] if a layer cannot be merged.
-    pub fn origins(&self) -> Result<Vec<Origin>, GridError> {
+    pub fn origins(&self) -> Result<Vec<SettingOrigin>, GridError> {
         let mut found = BTreeMap::new();
         let data = self.merged.data().map_err(|e| self.explain(e))?;
         for (key, value) in data.into_values().flatten() {
@@ -218,7 +218,7 @@ impl Layers {
         &self,
         key: String,
         value: &Merged,
-        found: &mut BTreeMap<String, Origin>,
+        found: &mut BTreeMap<String, SettingOrigin>,
     ) -> Result<(), GridError> {
         match value {
             Merged::Dict(_, table) if !table.is_empty() => {
@@ -232,7 +232,7 @@ impl Layers {
                 }
             }
             leaf => {
-                let origin = Origin {
+                let origin = SettingOrigin {
                     key: key.clone(),
                     value: leaf.deserialize().map_err(|e| self.explain(e))?,
                     origin: self.layer(leaf),

@@ -52,7 +52,7 @@ pub use catalogue::{
     SplitDigests, SplitParts,
 };
 pub use error::{Fault, GridError, chain};
-pub use experiment::{DetectorDef, EACH, Experiment, Head, Row, Seeds};
-pub use layers::{Layers, Origin, ReadFile, value};
+pub use experiment::{Definition, EACH, Experiment, Head, Row, Seeds};
+pub use layers::{Layers, ReadFile, SettingOrigin, value};
 pub use plan::{Cell, CellIndex, Fold, Label, Plan, RowResult, Task};
 pub use reference::reference;

@@ -7,8 +7,8 @@ mod statistics;
 pub use cell::{Cell, CellIndex, Fold, Label, RowResult, Task};
 
 use crate::{
-    Catalogue, Checked, CheckedClassifier, CheckedForest, DetectorDef, EACH, Experiment, Fault,
-    Row, Seeds, Split,
+    Catalogue, Checked, CheckedClassifier, CheckedForest, Definition, EACH, Experiment, Fault, Row,
+    Seeds, Split,
 };
 use place::Place;
 use segad_core::{CellKind, Key};
@@ -49,7 +49,7 @@ impl Plan {
         for class in classes {
             for protocol in &experiment.protocols {
                 let def = experiment.variants.get(protocol).cloned();
-                let def = def.unwrap_or_else(|| DetectorDef {
+                let def = def.unwrap_or_else(|| Definition {
                     kind: protocol.clone(),
                     ..Default::default()
                 });
@@ -122,8 +122,8 @@ struct Builder<'a> {
     catalogue: &'a dyn Catalogue,
     plan: Plan,
     known: HashMap<(CellKind, Key), CellIndex>,
-    detectors: BTreeMap<&'a str, (Arc<DetectorDef>, Result<Checked, Fault>)>,
-    classifiers: BTreeMap<&'a str, (Arc<DetectorDef>, Result<CheckedClassifier, Fault>)>,
+    detectors: BTreeMap<&'a str, (Arc<Definition>, Result<Checked, Fault>)>,
+    classifiers: BTreeMap<&'a str, (Arc<Definition>, Result<CheckedClassifier, Fault>)>,
     /// By class and text of the settings.
     segments: HashMap<(String, String), Result<Checked, Fault>>,
     /// By text of the settings.

@@ -2,7 +2,7 @@
 
 use crate::error::Wrong;
 use crate::experiment::table_schema;
-use crate::{DetectorDef, Head, Row};
+use crate::{Definition, Head, Row};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub(crate) struct Sweep {
 }
 
 type Point = BTreeMap<String, Value>;
-type Definitions = BTreeMap<String, DetectorDef>;
+type Definitions = BTreeMap<String, Definition>;
 
 impl Sweep {
     /// The rows, with those that are swept replaced by one row for each point. A path

@@ -7,7 +7,7 @@
 
 use segad_core::{CellKind, ImageId, Key, KeyHasher, Label, Sample, Seed, TestSplit, TrainSplit};
 use segad_grid::{
-    Catalogue, Cell, Checked, CheckedClassifier, CheckedForest, DetectorDef, Experiment, Fault,
+    Catalogue, Cell, Checked, CheckedClassifier, CheckedForest, Definition, Experiment, Fault,
     GScores, Layers, Plan, SegmentCells, Split, SplitDigests, SplitParts, Task,
 };
 use std::collections::BTreeMap;
@@ -101,7 +101,7 @@ impl Catalogue for Toy {
             Err(format!("no list {name:?}").into())
         }
     }
-    fn split(&self, class: &str, protocol: &DetectorDef, seed: u64) -> Result<Arc<Split>, Fault> {
+    fn split(&self, class: &str, protocol: &Definition, seed: u64) -> Result<Arc<Split>, Fault> {
         if class == "absent" {
             return Err("folder absent/ is not there".into());
         }

@@ -2,7 +2,7 @@ use crate::listing::{Listed, Listing};
 use crate::{Fault, ImportError, MapsFolder, read};
 use rayon::prelude::*;
 use segad_core::{AnomalyMap, Cancel, CellKind, Key, KeyHasher, Progress};
-use segad_segments::Source;
+use segad_segments::AnySource;
 use segad_store::{MapRecord, MapsReader, MapsWriter, Store};
 use std::path::Path;
 
@@ -104,7 +104,7 @@ impl MapsFolder {
             return Ok(());
         };
         let masks = match self.segment_source(class, height, width) {
-            Ok(Source::Folder(masks)) => masks,
+            Ok(AnySource::Folder(masks)) => masks,
             Ok(source) if !source.looks_at_pixels() => return Ok(()),
             unusable => {
                 let problem = match unusable {

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use segad_core::{ImageId, Key, KeyHasher};
 use segad_datasets::{Class, Index, Manifest};
 use segad_files::{DigestCache, FileError};
-use segad_segments::{FolderParams, SegmentsSpec, SegmentsTable, Source};
+use segad_segments::{AnySource, FolderParams, SegmentsSpec, SegmentsTable};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -261,7 +261,7 @@ impl MapsFolder {
         class: &str,
         height: usize,
         width: usize,
-    ) -> Result<Source, ImportError> {
+    ) -> Result<AnySource, ImportError> {
         let spec = self.segments(class)?;
         let source = segad_segments::open(&spec, &self.base, height, width);
         source.map_err(|e| self.segments_error(e))
@@ -277,7 +277,7 @@ impl MapsFolder {
         let source = self.segment_source(class, 256, 256)?;
         let index = self.index(class)?;
         let ids: Vec<ImageId> = index.entries().iter().map(|e| e.id.clone()).collect();
-        let Source::Folder(masks) = &source else {
+        let AnySource::Folder(masks) = &source else {
             return source.digest(&ids).map_err(|e| self.segments_error(e));
         };
         let mut names = Vec::with_capacity(ids.len());

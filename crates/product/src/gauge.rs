@@ -3,10 +3,10 @@
 use crate::error::{ProductError, Result};
 use segad_core::{AnomalyMap, Image, ImageId, LabelMap, SegmentSource};
 use segad_features::{FeatureExtractor, FeatureParams, Scratch, SegmentIndex};
-use segad_segments::{PortableSegments, Source};
+use segad_segments::{AnySource, PortableSegments};
 
 pub(crate) struct Gauge {
-    source: Source,
+    source: AnySource,
     pub extractor: FeatureExtractor,
     /// The one label map of all images, where there is one.
     shared: Option<(LabelMap, SegmentIndex)>,

@@ -7,7 +7,7 @@ use segad_core::{CacheKey, CellKind, ImageId, KeyHasher, Sample, Seed, TrainSpli
 use segad_datasets::{Protocol, ProtocolParams};
 use segad_features::FeatureParams;
 use segad_grid::{
-    Catalogue, Checked, CheckedClassifier, CheckedForest, DetectorDef, Fault, SegmentCells, Split,
+    Catalogue, Checked, CheckedClassifier, CheckedForest, Definition, Fault, SegmentCells, Split,
     SplitDigests, SplitParts,
 };
 use segad_import::MapsFolder;
@@ -173,7 +173,7 @@ impl Catalogue for Workbench {
         }
     }
 
-    fn split(&self, class: &str, protocol: &DetectorDef, seed: u64) -> Result<Arc<Split>, Fault> {
+    fn split(&self, class: &str, protocol: &Definition, seed: u64) -> Result<Arc<Split>, Fault> {
         let index = self.index(class)?;
         let kind: Protocol = protocol.kind.parse()?;
         let mut table = protocol.params.clone();

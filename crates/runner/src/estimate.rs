@@ -2,7 +2,7 @@
 
 use crate::record::Record;
 use segad_core::CellKind;
-use segad_grid::{Cell, DetectorDef, Task};
+use segad_grid::{Cell, Definition, Task};
 use segad_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -67,7 +67,7 @@ impl TaskRecord {
         }
     }
 
-    fn by(def: &DetectorDef, images: usize) -> Self {
+    fn by(def: &Definition, images: usize) -> Self {
         Self::new(&def.kind, def.params.to_string(), images)
     }
 }

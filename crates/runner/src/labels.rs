@@ -28,7 +28,7 @@ pub(crate) struct Index {
 /// Label maps of a row's images at the size of its anomaly maps.
 pub(crate) enum Labels {
     /// From a source.
-    Source(segad_segments::Source),
+    Source(segad_segments::AnySource),
     /// From a cell.
     Stored {
         index: Index,

@@ -37,5 +37,5 @@ pub mod workbench;
 pub use error::{Failure, RunnerError};
 pub use interrupt::Interrupt;
 pub use progress::Bars;
-pub use source::Source;
+pub use source::ImageSource;
 pub use workbench::{Settings, Workbench};

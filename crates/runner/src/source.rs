@@ -5,14 +5,14 @@ use segad_datasets::{Dataset, Index, Manifest};
 use segad_import::MapsFolder;
 
 /// Images, or maps alone.
-pub enum Source {
+pub enum ImageSource {
     /// A data set of images.
     Images(Dataset),
     /// A folder of maps that others computed (`--maps`).
     Maps(MapsFolder),
 }
 
-impl Source {
+impl ImageSource {
     /// What is known about the data set.
     pub fn manifest(&self) -> &Manifest {
         match self {

@@ -6,7 +6,7 @@ use crate::inputs::CachedInputs;
 use crate::interrupt::Interrupt;
 use crate::progress::Bars;
 use crate::segmenter;
-use crate::source::Source;
+use crate::source::ImageSource;
 use segad_core::{
     BoxError, Cancel, Device, FitContext, Image, ImageId, ImageLoader, Key, LabelMap, Precision,
     SegmentSource,
@@ -53,7 +53,7 @@ pub struct Workbench {
     /// The results.
     pub store: Store,
     /// The images, or the maps of them.
-    pub source: Source,
+    pub source: ImageSource,
     /// Progress.
     pub bars: Bars,
     /// Ctrl-C.
@@ -79,7 +79,7 @@ impl Workbench {
     pub fn new(
         settings: Settings,
         store: Store,
-        source: Source,
+        source: ImageSource,
         bars: Bars,
         interrupt: Interrupt,
     ) -> Self {
@@ -161,7 +161,7 @@ impl Workbench {
         class: &str,
         height: usize,
         width: usize,
-    ) -> Result<segad_segments::Source, BoxError> {
+    ) -> Result<segad_segments::AnySource, BoxError> {
         let spec = of_class(spec, class)?;
         if let (None, Some(folder)) = (spec, self.source.maps()) {
             return Ok(folder.segment_source(class, height, width)?);
@@ -180,7 +180,7 @@ impl Workbench {
     /// The source's or the image's.
     pub fn label_map(
         &self,
-        source: &segad_segments::Source,
+        source: &segad_segments::AnySource,
         id: &ImageId,
     ) -> Result<LabelMap, BoxError> {
         let image = if source.looks_at_pixels() {

@@ -17,7 +17,7 @@
 //!   [`PatchSample`] (one per image).
 //!
 //! [`SegmentsSpec`] is how an experiment file names one, [`open`] opens it, [`PortableSegments`]
-//! carries one along without its files, [`Source::digest`] is
+//! carries one along without its files, [`AnySource::digest`] is
 //! its part of a key, and [`QualityReport`] and [`overlay`] help people to check it.
 //!
 //! ```
@@ -61,10 +61,10 @@ pub use posed::{Pose, Posed};
 pub use report::{QualityReport, SMALL_SEGMENT, SegmentQuality, overlay};
 pub use shape::Shape;
 pub use shapes::{Reference, Shapes, ShapesFile};
-pub use source::Source;
+pub use source::AnySource;
 pub use spec::{PosedParams, SegmentsSpec, SegmentsTable, StaticParams, open};
 pub use torchscript::{Interface, Normalise, TorchScriptParams};
 
 /// Raised when any source gives other labels for the same settings; part of every
-/// [`Source::digest`].
+/// [`AnySource::digest`].
 pub const REVISION: u32 = 1;

@@ -1,5 +1,5 @@
 use crate::{
-    Foreground, ForegroundParams, Posed, SegmentsError, Shapes, Source, StaticMap, shipped_text,
+    AnySource, Foreground, ForegroundParams, Posed, SegmentsError, Shapes, StaticMap, shipped_text,
 };
 use segad_core::LabelMap;
 use serde::{Deserialize, Serialize};
@@ -91,11 +91,11 @@ impl PortableSegments {
     ///
     /// # Errors
     /// The source's own, e.g. a segment without a pixel.
-    pub fn open(&self, height: usize, width: usize) -> Result<Source, SegmentsError> {
+    pub fn open(&self, height: usize, width: usize) -> Result<AnySource, SegmentsError> {
         Ok(match self {
-            Self::Whole => Source::Static(StaticMap::whole(height, width)?),
+            Self::Whole => AnySource::Static(StaticMap::whole(height, width)?),
             Self::Shapes { file, text } => {
-                Source::Static(StaticMap::new(&Shapes::parse(file, text)?, height, width)?)
+                AnySource::Static(StaticMap::new(&Shapes::parse(file, text)?, height, width)?)
             }
             Self::Found { names, size, runs } => {
                 let map = unpack(names.len(), *size, runs)?;
@@ -104,10 +104,10 @@ impl PortableSegments {
                 } else {
                     segad_imaging::resize_labels(&map, height, width)?
                 };
-                Source::Static(StaticMap::from_map(map, names)?)
+                AnySource::Static(StaticMap::from_map(map, names)?)
             }
             Self::Foreground { params } => {
-                Source::Foreground(Foreground::new(params.clone(), height, width)?)
+                AnySource::Foreground(Foreground::new(params.clone(), height, width)?)
             }
             Self::Posed {
                 file,
@@ -117,7 +117,7 @@ impl PortableSegments {
             } => {
                 let foreground = Foreground::new(foreground.clone(), height, width)?;
                 let posed = Posed::new(file, text, foreground, *aspect_tolerance, height, width)?;
-                Source::Posed(Box::new(posed))
+                AnySource::Posed(Box::new(posed))
             }
         })
     }
@@ -180,11 +180,11 @@ mod tests {
             panic!("{found:?}")
         };
         assert_eq!(runs, &[(0, 2), (1, 2), (0, 2), (1, 2)]);
-        let Source::Static(same) = found.open(2, 4).unwrap() else {
+        let AnySource::Static(same) = found.open(2, 4).unwrap() else {
             panic!("one map for all images")
         };
         assert_eq!(same.map(), &map);
-        let Source::Static(large) = found.open(4, 8).unwrap() else {
+        let AnySource::Static(large) = found.open(4, 8).unwrap() else {
             panic!("one map for all images")
         };
         assert_eq!(large.map().areas(), [16, 16]);

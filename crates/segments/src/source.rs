@@ -4,7 +4,7 @@ use segad_core::{Image, ImageId, Key, KeyHasher, LabelMap, SegmentSource};
 /// Any of the sources of this crate.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Source {
+pub enum AnySource {
     /// One map for all images.
     Static(StaticMap),
     /// A label file per image.
@@ -15,7 +15,7 @@ pub enum Source {
     Posed(Box<Posed>),
 }
 
-impl Source {
+impl AnySource {
     /// Key of everything except pixels that determines the label maps of these images: for a static
     /// map its labels and names, for a folder the content of these images' files, for the others
     /// their settings.
@@ -47,7 +47,7 @@ impl Source {
     }
 }
 
-impl SegmentSource for Source {
+impl SegmentSource for AnySource {
     type Error = SegmentsError;
 
     fn label_map(&self, id: &ImageId, image: &Image) -> Result<LabelMap, SegmentsError> {

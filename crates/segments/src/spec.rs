@@ -1,7 +1,9 @@
 use crate::folder::FolderParams;
 use crate::foreground::ForegroundParams;
 use crate::portable::ASPECT_TOLERANCE;
-use crate::{ClusteredParams, Folder, PortableSegments, SegmentsError, Source, TorchScriptParams};
+use crate::{
+    AnySource, ClusteredParams, Folder, PortableSegments, SegmentsError, TorchScriptParams,
+};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -121,7 +123,7 @@ pub fn open(
     base_dir: &Path,
     height: usize,
     width: usize,
-) -> Result<Source, SegmentsError> {
+) -> Result<AnySource, SegmentsError> {
     let portable = match spec {
         SegmentsSpec::Named(name) => name.parse()?,
         SegmentsSpec::Table(SegmentsTable::Static(p)) => {
@@ -143,7 +145,7 @@ pub fn open(
         }
         SegmentsSpec::Table(SegmentsTable::Folder(p)) => {
             let folder = Folder::new(p.clone(), base_dir, height, width)?;
-            return Ok(Source::Folder(folder));
+            return Ok(AnySource::Folder(folder));
         }
         SegmentsSpec::Table(SegmentsTable::TorchScript(p)) => {
             p.check()?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use segad_core::NoProgress;
-use segad_datasets::{Dataset, Layout, Manifest, Source};
+use segad_datasets::{Dataset, Distribution, Layout, Manifest};
 use segad_provision::digest::Pin;
 use segad_provision::{Cache, ProvisionError, Provisioner, Stage, archive, visa};
 use serde_json::json;
@@ -156,7 +156,7 @@ fn obtain<'m>(
 
 /// How to get the archive by hand.
 fn advice(cache: &Cache, manifest: &Manifest) -> String {
-    let line = |source: &Source| {
+    let line = |source: &Distribution| {
         let url = source.url.as_deref().unwrap_or_default();
         let note = source
             .note

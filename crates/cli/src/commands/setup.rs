@@ -8,7 +8,7 @@ use segad_datasets::{Dataset, Manifest};
 use segad_grid::{Experiment, Layers};
 use segad_provision::Cache;
 use segad_runner::progress::Bars;
-use segad_runner::source::Source;
+use segad_runner::source::ImageSource;
 use segad_runner::workbench::{IMPORTED, Settings, Workbench};
 use segad_runner::{Failure, outcome};
 use std::num::NonZeroUsize;
@@ -140,7 +140,7 @@ pub(super) fn prepare(file: &Path, args: &RunArgs, session: &Session) -> Result<
     let source = match &found.maps {
         Some(maps) => {
             let manifest = found.manifest.as_deref();
-            Source::Maps(import::open(
+            ImageSource::Maps(import::open(
                 maps,
                 None,
                 Some(&experiment.dataset),
@@ -155,7 +155,7 @@ pub(super) fn prepare(file: &Path, args: &RunArgs, session: &Session) -> Result<
             );
             return Err(Failure::Input(message));
         }
-        None => Source::Images(dataset(
+        None => ImageSource::Images(dataset(
             &experiment.dataset,
             manifest,
             args.data.as_deref(),

@@ -4,7 +4,7 @@
 use super::{Photos, coloured, outlined};
 use segad_core::{BoxError, CellKind, Image, ImageId, Key, LabelMap, SegmentSource};
 use segad_runner::record::Record;
-use segad_segments::{SegmentsSpec, Source};
+use segad_segments::{AnySource, SegmentsSpec};
 use segad_serve::{Gallery, ImageSet, Item, Layer, LayerKind};
 use segad_store::{MapsReader, Store};
 use std::collections::{BTreeMap, HashMap};
@@ -32,7 +32,7 @@ struct Maps {
 struct Opened {
     set: Arc<ImageSet>,
     maps: Vec<Arc<Maps>>,
-    segments: Option<Source>,
+    segments: Option<AnySource>,
 }
 
 /// All evaluated rows of a store.
@@ -267,7 +267,7 @@ impl Experiments {
             .load(id)
     }
 
-    fn label_map(&self, source: &Source, id: &str) -> Result<LabelMap, BoxError> {
+    fn label_map(&self, source: &AnySource, id: &str) -> Result<LabelMap, BoxError> {
         let image = if source.looks_at_pixels() {
             self.photo(id)?
         } else {

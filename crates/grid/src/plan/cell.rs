@@ -1,6 +1,6 @@
 //! What one cell is.
 
-use crate::{DetectorDef, Fault, Head, Split};
+use crate::{Definition, Fault, Head, Split};
 use segad_core::{CellKind, Key};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -18,17 +18,17 @@ pub enum Task {
     /// Fit a detector on `split.detector`.
     FitDetector {
         /// The detector.
-        def: Arc<DetectorDef>,
+        def: Arc<Definition>,
     },
     /// Features of every image of [`Split::pool`], by the frozen network of a classifier.
     Embed {
         /// The classifier.
-        def: Arc<DetectorDef>,
+        def: Arc<Definition>,
     },
     /// Fit a classifier on `split.classifier`.
     FitClassifier {
         /// The classifier.
-        def: Arc<DetectorDef>,
+        def: Arc<Definition>,
         /// The features that it trains on, if not on the images.
         embed: Option<CellIndex>,
         /// The part that it must not see.
@@ -39,7 +39,7 @@ pub enum Task {
         /// The fitted detector.
         fit: CellIndex,
         /// The detector.
-        def: Arc<DetectorDef>,
+        def: Arc<Definition>,
     },
     /// Maps imported from outside.
     ImportedMaps,
@@ -62,7 +62,7 @@ pub enum Task {
         /// The fitted classifier.
         fit: CellIndex,
         /// The classifier.
-        def: Arc<DetectorDef>,
+        def: Arc<Definition>,
         /// The features that it scores, if not the images.
         embed: Option<CellIndex>,
     },
@@ -72,7 +72,7 @@ pub enum Task {
         /// One fitted classifier per fold.
         fits: Vec<CellIndex>,
         /// The classifier.
-        def: Arc<DetectorDef>,
+        def: Arc<Definition>,
         /// The features that it scores, if not the images.
         embed: Option<CellIndex>,
     },

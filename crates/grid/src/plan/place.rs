@@ -1,7 +1,7 @@
 //! The cells of one row at one class, protocol and seed, and their keys.
 
 use super::{Builder, Cell, CellIndex, Fold, Label, Task};
-use crate::{CheckedClassifier, CheckedForest, DetectorDef, Fault, GScores, Head, Row, Split};
+use crate::{CheckedClassifier, CheckedForest, Definition, Fault, GScores, Head, Row, Split};
 use segad_core::{CellKind, Key, KeyHasher};
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub(super) struct Wanted {
 /// A fitted classifier and what it takes to score with it.
 struct FittedClassifier {
     fit: CellIndex,
-    def: Arc<DetectorDef>,
+    def: Arc<Definition>,
     embed: Option<CellIndex>,
 }
 

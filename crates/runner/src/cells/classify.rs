@@ -1,7 +1,7 @@
 use super::{At, saved_model, select};
 use rayon::prelude::*;
 use segad_core::{BoxError, FeatureTable, Image, ImageId};
-use segad_grid::{CellIndex, DetectorDef};
+use segad_grid::{CellIndex, Definition};
 use segad_methods::{Classifier, folds};
 use segad_store::Draft;
 
@@ -9,7 +9,7 @@ use segad_store::Draft;
 pub(super) fn run(
     at: &At<'_>,
     fit: CellIndex,
-    def: &DetectorDef,
+    def: &Definition,
     embed: Option<CellIndex>,
 ) -> Result<Draft, BoxError> {
     let features = at.features(embed)?;
@@ -22,7 +22,7 @@ pub(super) fn run(
 pub(super) fn out_of_fold(
     at: &At<'_>,
     fits: &[CellIndex],
-    def: &DetectorDef,
+    def: &Definition,
     embed: Option<CellIndex>,
 ) -> Result<Draft, BoxError> {
     let features = at.features(embed)?;
@@ -46,7 +46,7 @@ fn write(at: &At<'_>, ids: Vec<ImageId>, scores: Vec<f32>) -> Result<Draft, BoxE
 fn scores(
     at: &At<'_>,
     fit: CellIndex,
-    def: &DetectorDef,
+    def: &Definition,
     features: Option<&FeatureTable>,
     ids: &[ImageId],
 ) -> Result<Vec<f32>, BoxError> {

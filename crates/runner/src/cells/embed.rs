@@ -1,11 +1,11 @@
 use super::At;
 use rayon::prelude::*;
 use segad_core::{BoxError, FeatureTable, Image};
-use segad_grid::DetectorDef;
+use segad_grid::Definition;
 use segad_store::Draft;
 
 /// Features of every image that classifiers train on or score, by a frozen network.
-pub(super) fn run(at: &At<'_>, def: &DetectorDef) -> Result<Draft, BoxError> {
+pub(super) fn run(at: &At<'_>, def: &Definition) -> Result<Draft, BoxError> {
     let ctx = at.context();
     let classifier = at.bench.methods.classifier(&def.kind, &def.params)?;
     let embedder = classifier.embedder(&at.bench.inputs, &ctx)?;

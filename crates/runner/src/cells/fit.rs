@@ -1,12 +1,12 @@
 use super::{At, select};
 use segad_core::{BoxError, CurvePoint, ImageId};
-use segad_grid::{CellIndex, DetectorDef, Fold};
+use segad_grid::{CellIndex, Definition, Fold};
 use segad_methods::{Training, folds};
 use segad_nn::SavedModel;
 use segad_store::Draft;
 
 /// Fits a detector on the split's good images.
-pub(super) fn detector(at: &At<'_>, def: &DetectorDef) -> Result<Draft, BoxError> {
+pub(super) fn detector(at: &At<'_>, def: &Definition) -> Result<Draft, BoxError> {
     let loader = at.bench.loader();
     let good = at.cell.split.detector.good(&*loader);
     let holdout = at.cell.split.holdout.as_ref().map(|h| h.good(&*loader));
@@ -20,7 +20,7 @@ pub(super) fn detector(at: &At<'_>, def: &DetectorDef) -> Result<Draft, BoxError
 /// Fits a classifier on the split's labelled images, or on those that are not of one fold.
 pub(super) fn classifier(
     at: &At<'_>,
-    def: &DetectorDef,
+    def: &Definition,
     embed: Option<CellIndex>,
     fold: Option<Fold>,
 ) -> Result<Draft, BoxError> {

@@ -3,13 +3,13 @@ use crate::generated::GROUP;
 use rayon::prelude::*;
 use segad_core::{BoxError, Image, ImageId, Sample};
 use segad_datasets::Entry;
-use segad_grid::{CellIndex, DetectorDef};
+use segad_grid::{CellIndex, Definition};
 use segad_store::{Draft, MapRecord, MapsWriter};
 use std::collections::HashMap;
 
 /// Maps of every image that the detector did not train on, streamed batch by batch into one Parquet
 /// file.
-pub(super) fn run(at: &At<'_>, fit: CellIndex, def: &DetectorDef) -> Result<Draft, BoxError> {
+pub(super) fn run(at: &At<'_>, fit: CellIndex, def: &Definition) -> Result<Draft, BoxError> {
     let model = super::saved_model(&at.input(fit)?)?;
     let ctx = at.context();
     let detector = at.bench.methods.detector(&def.kind, &def.params)?;
