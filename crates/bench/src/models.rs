@@ -8,6 +8,7 @@ use segad_detector_efficientad::{
 use segad_detector_fastflow::{FastFlow, FastFlowSettings, FittedFastFlow};
 use segad_detector_patchcore::{FittedPatchCore, PatchCore, PatchCoreSettings};
 use segad_detector_rd4ad::{FittedRd4ad, Rd4ad, Rd4adSettings};
+use segad_nn::method::FittedDetector;
 use segad_nn::model::{Settings, split_maps};
 use segad_nn::{
     BackboneKind, Preprocess, SavedModel, Weights, from_slice, golden, torch_device, write_tensors,

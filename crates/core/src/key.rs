@@ -114,6 +114,29 @@ pub trait CacheKey {
     fn feed(&self, hasher: &mut KeyHasher);
 }
 
+/// Feeds fields under their own names, in this order, which is part of the key.
+///
+/// ```
+/// use segad_core::{KeyHasher, feed_fields};
+///
+/// struct Size {
+///     height: u32,
+///     width: u32,
+/// }
+/// let size = Size { height: 2, width: 3 };
+/// let mut hasher = KeyHasher::new("size", 1);
+/// feed_fields!(hasher, size: height, width);
+/// let mut other = KeyHasher::new("size", 1);
+/// other.field("height", &2u32).field("width", &3u32);
+/// assert_eq!(hasher.finish(), other.finish());
+/// ```
+#[macro_export]
+macro_rules! feed_fields {
+    ($hasher:ident, $of:ident: $($field:ident),+) => {
+        $hasher$(.field(stringify!($field), &$of.$field))+
+    };
+}
+
 impl<T: CacheKey + ?Sized> CacheKey for &T {
     fn feed(&self, hasher: &mut KeyHasher) {
         (**self).feed(hasher);

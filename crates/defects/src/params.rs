@@ -1,5 +1,5 @@
 use crate::DefectsError;
-use segad_core::{CacheKey, KeyHasher};
+use segad_core::{CacheKey, KeyHasher, feed_fields};
 use serde::{Deserialize, Serialize};
 
 /// What a defect is.
@@ -168,10 +168,7 @@ impl CacheKey for DefectParams {
             .field("count", &s.count.to_vec())
             .field("blur", &s.blur)
             .field("small", &s.small);
-        hasher
-            .field("thin", &s.thin)
-            .field("exclude", &s.exclude)
-            .field("least_segment", &s.least_segment);
+        feed_fields!(hasher, s: thin, exclude, least_segment);
         hasher
             .field("blur_sigma", &s.blur_sigma.to_vec())
             .field("blur_whole", &s.blur_whole);

@@ -1,7 +1,9 @@
 use crate::foreground::{Found, Rectangle, smallest_rectangle};
 use crate::raster::centre_of;
 use crate::{Foreground, SegmentsError, Shapes};
-use segad_core::{CacheKey as _, Image, ImageId, Key, KeyHasher, LabelMap, SegmentSource};
+use segad_core::{
+    CacheKey as _, Image, ImageId, Key, KeyHasher, LabelMap, SegmentSource, feed_fields,
+};
 
 /// Position of a template in an image:
 /// `image = centre + scale · turn(angle) · (template − template centre)`.
@@ -124,11 +126,8 @@ impl Posed {
     pub(crate) fn digest(&self) -> Key {
         let mut hasher = KeyHasher::new("segments/posed", crate::REVISION);
         self.key.feed(&mut hasher);
-        hasher
-            .field("foreground", &self.foreground.digest())
-            .field("tolerance", &self.tolerance)
-            .field("height", &self.height)
-            .field("width", &self.width);
+        hasher.field("foreground", &self.foreground.digest());
+        feed_fields!(hasher, self: tolerance, height, width);
         hasher.finish()
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::expect;
 use crate::shapes::check_names;
 use crate::{ForegroundParams, SegmentsError};
-use segad_core::{CacheKey, KeyHasher};
+use segad_core::{CacheKey, KeyHasher, feed_fields};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -91,13 +91,9 @@ impl TorchScriptParams {
 impl CacheKey for TorchScriptParams {
     /// Everything but the path; whatever uses the module adds the content of its file to the key.
     fn feed(&self, hasher: &mut KeyHasher) {
-        hasher
-            .field("promptable", &(self.interface == Interface::Promptable))
-            .field("segments", &self.segments)
-            .field("input", &self.input)
-            .field("unit", &(self.normalise == Normalise::Unit))
-            .field("foreground", &self.foreground)
-            .field("size", &self.size)
-            .field("allow_empty", &self.allow_empty);
+        hasher.field("promptable", &(self.interface == Interface::Promptable));
+        feed_fields!(hasher, self: segments, input);
+        hasher.field("unit", &(self.normalise == Normalise::Unit));
+        feed_fields!(hasher, self: foreground, size, allow_empty);
     }
 }

@@ -1,8 +1,9 @@
-use crate::model::{FittedDevNet, KIND, Origin};
+use crate::model::{FittedDevNet, KIND};
 use crate::score::Network;
 use crate::{DevNetParams, FIT_REVISION};
 use segad_core::{FitClassifier, FitContext, Image, Label, Seed, TrainLabelled};
 use segad_nn::model::{ModelError, expect_labels, positions, training_identity};
+use segad_nn::train::deviation::Origin;
 use segad_nn::train::{BalancedBatches, ResizedImages, Run, train, turned};
 use segad_nn::{Weights, torch_device};
 
@@ -98,6 +99,7 @@ impl FitClassifier for DevNet {
             seed,
             precision: ctx.precision,
             weights: Some(self.weights.digest()),
+            references: vec![],
             curve: trained.curve,
         };
         Ok(FittedDevNet::new(

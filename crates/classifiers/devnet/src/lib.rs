@@ -23,6 +23,7 @@
 //! ```
 //! use segad_classifier_devnet::{DevNet, DevNetSettings, FittedDevNet};
 //! use segad_core::{BoxError, FitClassifier, FitContext, Image, ImageClassifier, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
+//! use segad_nn::method::FittedClassifier;
 //! use segad_nn::model::Settings;
 //! use segad_nn::{BackboneKind, Weights};
 //!
@@ -66,7 +67,7 @@ mod params;
 mod score;
 
 pub use fit::DevNet;
-pub use model::{FittedDevNet, Origin};
+pub use model::FittedDevNet;
 pub use params::{DevNetParams, DevNetSettings};
 
 /// Raised when training gives another network for the same input; part of the key of fitted models.

@@ -1,6 +1,6 @@
 use crate::{DevNet, DevNetParams, DevNetSettings, FittedDevNet};
-use segad_core::{CurvePoint, FitContext};
-use segad_nn::method::{ClassifierMethod, FittedClassifier};
+use segad_core::FitContext;
+use segad_nn::method::ClassifierMethod;
 use segad_nn::model::ModelError;
 use segad_nn::{BackboneKind, SavedModel, Weights};
 
@@ -20,15 +20,5 @@ impl ClassifierMethod for DevNet {
 
     fn load(saved: &SavedModel, ctx: &FitContext) -> Result<FittedDevNet, ModelError> {
         FittedDevNet::load(saved, ctx.device, ctx.batch)
-    }
-}
-
-impl FittedClassifier for FittedDevNet {
-    fn save(&self) -> Result<SavedModel, ModelError> {
-        self.save()
-    }
-
-    fn curve(&self) -> &[CurvePoint] {
-        self.curve()
     }
 }

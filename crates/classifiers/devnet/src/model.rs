@@ -1,8 +1,10 @@
 use crate::DevNetParams;
 use crate::score::Network;
-use segad_core::{Device, Image, ImageClassifier, Key, Precision, Seed};
+use segad_core::{Device, Image, ImageClassifier, Precision};
+use segad_nn::method::FittedClassifier;
 use segad_nn::model::{ModelError, batched_scores};
 use segad_nn::train::CurvePoint;
+use segad_nn::train::deviation::Origin;
 use segad_nn::{Preprocess, SavedModel, Weights, autocast, torch_device};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -18,25 +20,6 @@ pub struct FittedDevNet {
     network: Network,
     preprocess: Preprocess,
     batch: usize,
-}
-
-/// What a model was trained with, besides its parameters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Origin {
-    /// Number of good training images; 0: trained elsewhere.
-    pub good: usize,
-    /// Number of bad training images.
-    pub bad: usize,
-    /// Training steps.
-    pub steps: u64,
-    /// Seed of the convolution's first values, of the batches and of the prior.
-    pub seed: Seed,
-    /// Arithmetic of the network.
-    pub precision: Precision,
-    /// The backbone weights that training began with.
-    pub weights: Option<Key>,
-    /// The loss over the training.
-    pub curve: Vec<CurvePoint>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -74,38 +57,9 @@ impl FittedDevNet {
         &self.origin
     }
 
-    /// The loss over the steps of training.
-    pub fn curve(&self) -> &[CurvePoint] {
-        &self.origin.curve
-    }
-
     /// The network's state under the published names, f32.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
-        self.network
-            .backbone
-            .store
-            .variables()
-            .into_iter()
-            .collect()
-    }
-
-    /// The model as bytes: the whole network and the parameters; it needs nothing else.
-    ///
-    /// # Errors
-    /// libtorch's.
-    pub fn save(&self) -> Result<SavedModel, ModelError> {
-        let saved = Saved {
-            settings: self.params.clone(),
-            origin: self.origin.clone(),
-        };
-        let inputs = SavedModel::weights_input(self.origin.weights);
-        Ok(SavedModel::new(
-            KIND,
-            SCHEMA,
-            saved,
-            inputs,
-            self.tensors(),
-        )?)
+        self.network.backbone.tensors()
     }
 
     /// Reads a saved model back. The precision is that of the fit. `batch` images go through the
@@ -134,16 +88,31 @@ impl FittedDevNet {
         batch: usize,
     ) -> Result<Self, ModelError> {
         let network = Network::read(&params, state, torch_device(device)?)?;
-        let origin = Origin {
-            good: 0,
-            bad: 0,
-            steps: 0,
-            seed: Seed(0),
-            precision,
-            weights: Some(state.digest()),
-            curve: vec![],
-        };
+        let origin = Origin::imported(state.digest(), precision);
         Ok(Self::new(params, origin, network, batch))
+    }
+}
+
+impl FittedClassifier for FittedDevNet {
+    /// The model as bytes: the whole network and the parameters; it needs nothing else.
+    fn save(&self) -> Result<SavedModel, ModelError> {
+        let saved = Saved {
+            settings: self.params.clone(),
+            origin: self.origin.clone(),
+        };
+        let inputs = SavedModel::weights_input(self.origin.weights);
+        Ok(SavedModel::new(
+            KIND,
+            SCHEMA,
+            saved,
+            inputs,
+            self.tensors(),
+        )?)
+    }
+
+    /// The loss over the steps of training.
+    fn curve(&self) -> &[CurvePoint] {
+        &self.origin.curve
     }
 }
 

@@ -6,6 +6,7 @@ use segad_classifier_devnet::{DevNet, DevNetSettings, FittedDevNet};
 use segad_core::{
     Device, FitClassifier, FitContext, Image, ImageClassifier, Precision, Seed, TrainSplit,
 };
+use segad_nn::method::FittedClassifier;
 use segad_nn::model::{ModelError, Settings};
 use segad_nn::testing::{StopAfter, Texture, samples};
 use segad_nn::train::TrainError;

@@ -1,9 +1,10 @@
-use crate::model::{FittedDra, KIND, Origin};
+use crate::model::{FittedDra, KIND};
 use crate::pictures::Pictures;
 use crate::score::{Network, Role, Scores};
 use crate::{DraParams, FIT_REVISION};
 use segad_core::{FitClassifier, FitContext, Label, Seed, TrainLabelled};
 use segad_nn::model::{ModelError, expect_labels, positions, training_identity};
+use segad_nn::train::deviation::Origin;
 use segad_nn::train::{
     BalancedBatches, Loss, ResizedImages, Run, Step, Stream, Trained, shuffle, train,
 };

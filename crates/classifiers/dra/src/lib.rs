@@ -27,6 +27,7 @@
 //! ```
 //! use segad_classifier_dra::{Dra, DraSettings, FittedDra};
 //! use segad_core::{BoxError, FitClassifier, FitContext, Image, ImageClassifier, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
+//! use segad_nn::method::FittedClassifier;
 //! use segad_nn::model::Settings;
 //! use segad_nn::{BackboneKind, Weights};
 //!
@@ -79,7 +80,7 @@ mod pictures;
 mod score;
 
 pub use fit::Dra;
-pub use model::{FittedDra, Origin};
+pub use model::FittedDra;
 pub use params::{DraParams, DraSettings};
 
 /// Raised when training gives another network for the same input; part of the key of fitted models.

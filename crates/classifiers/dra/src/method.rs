@@ -1,6 +1,6 @@
 use crate::{Dra, DraParams, DraSettings, FittedDra};
-use segad_core::{CurvePoint, FitContext};
-use segad_nn::method::{ClassifierMethod, FittedClassifier};
+use segad_core::FitContext;
+use segad_nn::method::ClassifierMethod;
 use segad_nn::model::ModelError;
 use segad_nn::{BackboneKind, SavedModel, Weights};
 
@@ -20,15 +20,5 @@ impl ClassifierMethod for Dra {
 
     fn load(saved: &SavedModel, ctx: &FitContext) -> Result<FittedDra, ModelError> {
         FittedDra::load(saved, ctx.device, ctx.batch)
-    }
-}
-
-impl FittedClassifier for FittedDra {
-    fn save(&self) -> Result<SavedModel, ModelError> {
-        self.save()
-    }
-
-    fn curve(&self) -> &[CurvePoint] {
-        self.curve()
     }
 }

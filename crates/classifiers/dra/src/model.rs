@@ -1,8 +1,10 @@
 use crate::DraParams;
 use crate::score::Network;
-use segad_core::{Device, Image, ImageClassifier, ImageId, Key, Precision, Seed};
+use segad_core::{Device, Image, ImageClassifier, Precision};
+use segad_nn::method::FittedClassifier;
 use segad_nn::model::{ModelError, batched_scores};
 use segad_nn::train::CurvePoint;
+use segad_nn::train::deviation::Origin;
 use segad_nn::{Parameter, Preprocess, SavedModel, Weights, autocast, torch_device};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,27 +22,6 @@ pub struct FittedDra {
     references: Vec<Tensor>,
     preprocess: Preprocess,
     batch: usize,
-}
-
-/// What a model was trained with, besides its parameters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Origin {
-    /// Number of good training images; 0: trained elsewhere.
-    pub good: usize,
-    /// Number of bad training images.
-    pub bad: usize,
-    /// Training steps.
-    pub steps: u64,
-    /// Seed of the heads' first values, the batches, pseudo anomalies, references and the prior.
-    pub seed: Seed,
-    /// Arithmetic of the network.
-    pub precision: Precision,
-    /// The backbone weights that training began with.
-    pub weights: Option<Key>,
-    /// The good training images whose mean features the residual head compares with.
-    pub references: Vec<ImageId>,
-    /// The loss over the training: the sum and each head's.
-    pub curve: Vec<CurvePoint>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -84,37 +65,9 @@ impl FittedDra {
         &self.origin
     }
 
-    /// The loss over the steps of training.
-    pub fn curve(&self) -> &[CurvePoint] {
-        &self.origin.curve
-    }
-
     /// The network's state under the published names, f32.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
-        self.network
-            .backbone
-            .store
-            .variables()
-            .into_iter()
-            .collect()
-    }
-
-    /// The model as bytes: the whole network, the mean features of the references and the
-    /// parameters; it needs nothing else.
-    ///
-    /// # Errors
-    /// libtorch's.
-    pub fn save(&self) -> Result<SavedModel, ModelError> {
-        let saved = Saved {
-            settings: self.params.clone(),
-            origin: self.origin.clone(),
-        };
-        let inputs = SavedModel::weights_input(self.origin.weights);
-        let mut tensors = self.tensors();
-        for (s, reference) in self.references.iter().enumerate() {
-            tensors.insert(reference_name(s), reference.shallow_clone());
-        }
-        Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, tensors)?)
+        self.network.backbone.tensors()
     }
 
     /// Reads a saved model back. The precision is that of the fit. `batch` images go through the
@@ -158,16 +111,7 @@ impl FittedDra {
         let preprocess = params.backbone.preprocess(size, size);
         let x = preprocess.batch(good, device)?;
         let means = tch::no_grad(|| autocast(device, precision, || network.references(&x)))?;
-        let origin = Origin {
-            good: 0,
-            bad: 0,
-            steps: 0,
-            seed: Seed(0),
-            precision,
-            weights: Some(state.digest()),
-            references: vec![],
-            curve: vec![],
-        };
+        let origin = Origin::imported(state.digest(), precision);
         Self::new(params, origin, network, means, batch)
     }
 }
@@ -190,6 +134,28 @@ fn references(params: &DraParams) -> Result<Vec<Parameter>, ModelError> {
         });
     }
     Ok(list)
+}
+
+impl FittedClassifier for FittedDra {
+    /// The model as bytes: the whole network, the mean features of the references and the
+    /// parameters; it needs nothing else.
+    fn save(&self) -> Result<SavedModel, ModelError> {
+        let saved = Saved {
+            settings: self.params.clone(),
+            origin: self.origin.clone(),
+        };
+        let inputs = SavedModel::weights_input(self.origin.weights);
+        let mut tensors = self.tensors();
+        for (s, reference) in self.references.iter().enumerate() {
+            tensors.insert(reference_name(s), reference.shallow_clone());
+        }
+        Ok(SavedModel::new(KIND, SCHEMA, saved, inputs, tensors)?)
+    }
+
+    /// The loss over the steps of training.
+    fn curve(&self) -> &[CurvePoint] {
+        &self.origin.curve
+    }
 }
 
 impl ImageClassifier for FittedDra {

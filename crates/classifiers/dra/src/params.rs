@@ -1,4 +1,4 @@
-use segad_core::KeyHasher;
+use segad_core::{KeyHasher, feed_fields};
 use segad_nn::model::{Checked, ModelError, Settings, expect};
 use segad_nn::train::deviation::{
     Criterion, Objective, Reference, deviation_plan, expect_common, published_parameters,
@@ -111,20 +111,9 @@ impl Settings for DraSettings {
     }
 
     fn feed_key(&self, (): &(), hasher: &mut KeyHasher) {
-        hasher
-            .field("backbone", &self.backbone)
-            .field("image_size", &self.image_size)
-            .field("scales", &self.scales)
-            .field("top_share", &self.top_share)
-            .field("criterion", &self.criterion)
-            .field("reference", &self.reference)
-            .field("margin", &self.margin)
-            .field("references", &self.references)
-            .field("rotate", &self.rotate)
-            .field("strict_official", &self.strict_official)
-            .field("batch", &self.batch)
-            .field("steps_per_epoch", &self.steps_per_epoch)
-            .field("plan", &self.plan());
+        feed_fields!(hasher, self: backbone, image_size, scales, top_share, criterion, reference,
+            margin, references, rotate, strict_official, batch, steps_per_epoch);
+        hasher.field("plan", &self.plan());
     }
 }
 

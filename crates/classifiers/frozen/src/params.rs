@@ -1,5 +1,5 @@
 use crate::{FrozenError, LogisticSettings};
-use segad_core::{CacheKey, KeyHasher};
+use segad_core::{CacheKey, KeyHasher, feed_fields};
 use segad_forest::{ForestParams, ForestSettings, Preset};
 use segad_nn::BackboneKind;
 use segad_nn::model::{Checked, ModelError, Settings, expect, expect_image_size};
@@ -233,11 +233,8 @@ fn distinct<T: PartialEq>(items: &[T]) -> bool {
 impl CacheKey for Embedding {
     fn feed(&self, hasher: &mut KeyHasher) {
         let pools: Vec<&str> = self.pools.iter().map(|p| p.as_str()).collect();
-        hasher
-            .field("backbone", &self.backbone)
-            .field("layers", &self.layers)
-            .field("image_size", &self.image_size)
-            .field("pools", &pools);
+        feed_fields!(hasher, self: backbone, layers, image_size);
+        hasher.field("pools", &pools);
         if self.pools.contains(&Pool::Top) {
             hasher.field("top_share", &self.top_share);
         }

@@ -15,6 +15,7 @@
 //! ```
 //! use segad_classifier_wrn::{FittedWrn, Wrn, WrnSettings};
 //! use segad_core::{FitClassifier, FitContext, Image, ImageClassifier, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
+//! use segad_nn::method::FittedClassifier;
 //! use segad_nn::model::Settings;
 //! use segad_nn::{BackboneKind, Weights};
 //!

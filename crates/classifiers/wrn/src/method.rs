@@ -1,6 +1,6 @@
 use crate::{FittedWrn, Wrn, WrnParams, WrnSettings};
-use segad_core::{CurvePoint, FitContext};
-use segad_nn::method::{ClassifierMethod, FittedClassifier};
+use segad_core::FitContext;
+use segad_nn::method::ClassifierMethod;
 use segad_nn::model::ModelError;
 use segad_nn::{BackboneKind, SavedModel, Weights};
 
@@ -20,15 +20,5 @@ impl ClassifierMethod for Wrn {
 
     fn load(saved: &SavedModel, ctx: &FitContext) -> Result<FittedWrn, ModelError> {
         FittedWrn::load(saved, ctx.device, ctx.batch)
-    }
-}
-
-impl FittedClassifier for FittedWrn {
-    fn save(&self) -> Result<SavedModel, ModelError> {
-        self.save()
-    }
-
-    fn curve(&self) -> &[CurvePoint] {
-        self.curve()
     }
 }

@@ -1,5 +1,6 @@
 use crate::WrnParams;
 use segad_core::{Device, Image, ImageClassifier, Precision, Seed};
+use segad_nn::method::FittedClassifier;
 use segad_nn::model::{Extractor, ModelError, batched_scores};
 use segad_nn::train::CurvePoint;
 use segad_nn::{NnError, SavedModel, Weights, global_average, write_tensors};
@@ -109,11 +110,6 @@ impl FittedWrn {
         self.origin
     }
 
-    /// The loss over the steps of training.
-    pub fn curve(&self) -> &[CurvePoint] {
-        &self.curve
-    }
-
     /// The network's state under the names of the backbone's state dictionary, with `fc.weight` 1×C
     /// and `fc.bias` 1.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
@@ -124,26 +120,6 @@ impl FittedWrn {
         tensors.insert(WEIGHT.to_owned(), self.network.weight.shallow_clone());
         tensors.insert(BIAS.to_owned(), self.network.bias.shallow_clone());
         tensors
-    }
-
-    /// The model as bytes. It needs no other weights to be read back.
-    ///
-    /// # Errors
-    /// libtorch's.
-    pub fn save(&self) -> Result<SavedModel, ModelError> {
-        let saved = Saved {
-            settings: self.params.clone(),
-            origin: self.origin,
-            curve: self.curve.clone(),
-        };
-        let inputs = BTreeMap::new();
-        Ok(SavedModel::new(
-            KIND,
-            SCHEMA,
-            saved,
-            inputs,
-            self.tensors(),
-        )?)
     }
 
     /// Reads a saved model back. The precision is that of the fit. `batch` images go through the
@@ -173,6 +149,30 @@ impl FittedWrn {
             bias,
         };
         Self::new(settings, (origin, curve), network, device, batch)
+    }
+}
+
+impl FittedClassifier for FittedWrn {
+    /// The model as bytes. It needs no other weights to be read back.
+    fn save(&self) -> Result<SavedModel, ModelError> {
+        let saved = Saved {
+            settings: self.params.clone(),
+            origin: self.origin,
+            curve: self.curve.clone(),
+        };
+        let inputs = BTreeMap::new();
+        Ok(SavedModel::new(
+            KIND,
+            SCHEMA,
+            saved,
+            inputs,
+            self.tensors(),
+        )?)
+    }
+
+    /// The loss over the steps of training.
+    fn curve(&self) -> &[CurvePoint] {
+        &self.curve
     }
 }
 

@@ -1,4 +1,4 @@
-use segad_core::KeyHasher;
+use segad_core::{KeyHasher, feed_fields};
 use segad_nn::BackboneKind;
 use segad_nn::model::{Checked, ModelError, Settings, expect, expect_image_size};
 use segad_nn::train::{Length, Optimiser, Schedule, TrainPlan};
@@ -107,19 +107,9 @@ impl Settings for WrnSettings {
     }
 
     fn feed_key(&self, (): &(), hasher: &mut KeyHasher) {
-        hasher
-            .field("profile", self.profile.as_str())
-            .field("backbone", &self.backbone)
-            .field("image_size", &self.image_size)
-            .field("epochs", &self.epochs)
-            .field("batch", &self.batch)
-            .field("learning_rate", &self.learning_rate)
-            .field("momentum", &self.momentum)
-            .field("weight_decay", &self.weight_decay)
-            .field("alpha", &self.alpha)
-            .field("gamma", &self.gamma)
-            .field("train_share", &self.train_share)
-            .field("frozen_statistics", &self.frozen_statistics);
+        hasher.field("profile", self.profile.as_str());
+        feed_fields!(hasher, self: backbone, image_size, epochs, batch, learning_rate, momentum,
+            weight_decay, alpha, gamma, train_share, frozen_statistics);
     }
 }
 

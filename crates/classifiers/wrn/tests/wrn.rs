@@ -7,6 +7,7 @@ use segad_core::{
     Device, FitClassifier, FitContext, Image, ImageClassifier, ImageId, Label, Precision, Sample,
     Seed, TrainSplit,
 };
+use segad_nn::method::FittedClassifier;
 use segad_nn::model::{ModelError, Settings};
 use segad_nn::testing::{StopAfter, Texture, samples};
 use segad_nn::train::TrainError;

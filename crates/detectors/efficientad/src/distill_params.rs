@@ -1,6 +1,6 @@
 use crate::PdnSize;
 use crate::params::{check_size, expect_decay, expect_positive};
-use segad_core::KeyHasher;
+use segad_core::{KeyHasher, feed_fields};
 use segad_nn::BackboneKind;
 use segad_nn::model::{Checked, ModelError, Settings, expect};
 use serde::{Deserialize, Serialize};
@@ -79,16 +79,10 @@ impl Settings for DistillSettings {
     }
 
     fn feed_key(&self, (): &(), hasher: &mut KeyHasher) {
-        hasher
-            .field("network", &self.network)
-            .field("backbone", &self.backbone)
-            .field("layers", self.layers())
-            .field("image_size", &self.image_size)
-            .field("iterations", &self.iterations)
-            .field("batch", &self.batch)
-            .field("learning_rate", &self.learning_rate)
-            .field("weight_decay", &self.weight_decay)
-            .field("grey", &self.grey);
+        feed_fields!(hasher, self: network, backbone);
+        hasher.field("layers", self.layers());
+        feed_fields!(hasher, self: image_size, iterations, batch, learning_rate, weight_decay,
+            grey);
     }
 }
 

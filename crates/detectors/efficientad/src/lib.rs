@@ -20,6 +20,7 @@
 //! use segad_detector_efficientad::{
 //!     DistillSettings, EfficientAd, EfficientAdSettings, FittedEfficientAd, PdnSize, Teacher,
 //! };
+//! use segad_nn::method::FittedDetector;
 //! use segad_nn::model::Settings;
 //! use segad_nn::{BackboneKind, Weights};
 //!

@@ -2,12 +2,9 @@ use crate::{
     DistillSettings, EfficientAd, EfficientAdError, EfficientAdParams, EfficientAdSettings,
     FittedEfficientAd, PdnSize, Teacher,
 };
-use segad_core::{
-    BoxError, CurvePoint, FitContext, FitDetector, Image, Key, KeyHasher, Seed, TrainGood,
-};
-use segad_nn::method::{DetectorMethod, FittedDetector, ImageSet, Inputs, Pretrained};
+use segad_core::{BoxError, FitContext, FitDetector, Key, KeyHasher, Seed, TrainGood};
+use segad_nn::method::{DetectorMethod, ImageSet, Inputs, Pretrained};
 use segad_nn::{BackboneKind, Preprocess, SavedModel, Weights};
-use tch::Tensor;
 
 /// The images of the penalty, if it is on.
 fn penalty(
@@ -103,23 +100,5 @@ impl DetectorMethod for EfficientAd<'static> {
         ctx: &FitContext,
     ) -> Result<FittedEfficientAd, BoxError> {
         Ok(FittedEfficientAd::load(saved, ctx.device, ctx.batch)?)
-    }
-}
-
-impl FittedDetector for FittedEfficientAd {
-    fn save(&self) -> Result<SavedModel, EfficientAdError> {
-        self.save()
-    }
-
-    fn curve(&self) -> &[CurvePoint] {
-        self.curve()
-    }
-
-    fn input(&self, images: &[Image]) -> Result<Tensor, EfficientAdError> {
-        self.input(images)
-    }
-
-    fn network(&self, input: &Tensor) -> Result<Tensor, EfficientAdError> {
-        self.network(input)
     }
 }

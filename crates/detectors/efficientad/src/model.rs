@@ -6,6 +6,7 @@ use crate::statistics::Channels;
 use crate::teacher::frozen;
 use crate::{EfficientAdError, EfficientAdParams, NAME};
 use segad_core::{AnomalyDetector, AnomalyMap, CurvePoint, Device, Image, Key, Precision, Seed};
+use segad_nn::method::FittedDetector;
 use segad_nn::model::batched_maps;
 use segad_nn::{NnError, SavedModel, autocast, torch_device};
 use serde::{Deserialize, Serialize};
@@ -163,54 +164,6 @@ impl FittedEfficientAd {
         self.scales
     }
 
-    /// The loss and its terms over the training, the teacher's distillation first if there was one;
-    /// empty for a model that was loaded.
-    pub fn curve(&self) -> &[CurvePoint] {
-        &self.curve
-    }
-
-    /// The network input of images, N×3×S×S, normalised as [`crate::InputNorm`] says.
-    ///
-    /// # Errors
-    /// As [`AnomalyDetector::maps`].
-    pub fn input(&self, images: &[Image]) -> Result<Tensor, EfficientAdError> {
-        let input = Input {
-            size: self.params.image_size,
-            norm: self.params.input_norm,
-            device: self.networks.device,
-        };
-        Ok(input.batch(images)?)
-    }
-
-    /// From network input to maps, N×M×M: everything between preprocessing and maps in tensor
-    /// operations, so that it can be traced.
-    ///
-    /// # Errors
-    /// libtorch's.
-    pub fn network(&self, input: &Tensor) -> Result<Tensor, EfficientAdError> {
-        let pair = self.networks.pair(input)?;
-        Ok(tch::no_grad(|| self.combiner.combine(&pair, &self.scales))?)
-    }
-
-    /// The model as bytes: all three networks and what scoring needs; nothing else is needed to
-    /// load it.
-    ///
-    /// # Errors
-    /// libtorch's.
-    pub fn save(&self) -> Result<SavedModel, EfficientAdError> {
-        let saved = Saved {
-            settings: self.params.clone(),
-            origin: self.origin,
-            scales: self.scales,
-        };
-        let channels = &self.networks.channels;
-        let parts = self.parts.0.iter().map(|(name, t)| (name.as_str(), t));
-        let tensors = parts.chain([(MEAN, &channels.mean), (DEVIATION, &channels.deviation)]);
-        // The backbone of a distilled teacher is not needed again.
-        let inputs = BTreeMap::new();
-        Ok(SavedModel::new(NAME, SCHEMA, saved, inputs, tensors)?)
-    }
-
     /// Reads a saved model back. The precision is that of the fit. `batch` images go through the
     /// networks at once.
     ///
@@ -235,6 +188,47 @@ impl FittedEfficientAd {
         let channels = Channels::new(&mean, &deviation, torch_device(device)?)?;
         let networks = Networks::new(&settings, &parts, channels, device, origin.precision)?;
         Self::new(settings, origin, parts, networks, scales, vec![], batch)
+    }
+}
+
+impl FittedDetector for FittedEfficientAd {
+    /// The model as bytes: all three networks and what scoring needs; nothing else is needed to
+    /// load it.
+    fn save(&self) -> Result<SavedModel, EfficientAdError> {
+        let saved = Saved {
+            settings: self.params.clone(),
+            origin: self.origin,
+            scales: self.scales,
+        };
+        let channels = &self.networks.channels;
+        let parts = self.parts.0.iter().map(|(name, t)| (name.as_str(), t));
+        let tensors = parts.chain([(MEAN, &channels.mean), (DEVIATION, &channels.deviation)]);
+        // The backbone of a distilled teacher is not needed again.
+        let inputs = BTreeMap::new();
+        Ok(SavedModel::new(NAME, SCHEMA, saved, inputs, tensors)?)
+    }
+
+    /// The loss and its terms over the training, the teacher's distillation first if there was one;
+    /// empty for a model that was loaded.
+    fn curve(&self) -> &[CurvePoint] {
+        &self.curve
+    }
+
+    /// The network input of images, N×3×S×S, normalised as [`crate::InputNorm`] says.
+    fn input(&self, images: &[Image]) -> Result<Tensor, EfficientAdError> {
+        let input = Input {
+            size: self.params.image_size,
+            norm: self.params.input_norm,
+            device: self.networks.device,
+        };
+        Ok(input.batch(images)?)
+    }
+
+    /// From network input to maps, N×M×M: everything between preprocessing and maps in tensor
+    /// operations, so that it can be traced.
+    fn network(&self, input: &Tensor) -> Result<Tensor, EfficientAdError> {
+        let pair = self.networks.pair(input)?;
+        Ok(tch::no_grad(|| self.combiner.combine(&pair, &self.scales))?)
     }
 }
 

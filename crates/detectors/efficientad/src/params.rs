@@ -1,6 +1,6 @@
 use crate::PdnSize;
 use crate::distill_params::{DistillParams, DistillSettings};
-use segad_core::KeyHasher;
+use segad_core::{KeyHasher, feed_fields};
 use segad_nn::Preprocess;
 use segad_nn::model::{Checked, ModelError, Settings, expect};
 use serde::{Deserialize, Serialize};
@@ -205,24 +205,15 @@ impl Settings for EfficientAdSettings {
     /// its content.
     fn feed_key(&self, distill: &Option<DistillParams>, hasher: &mut KeyHasher) {
         let jittered = self.autoencoder_images == AutoencoderImages::Jittered;
+        hasher.field("size", &self.size()).field("distill", distill);
+        feed_fields!(hasher, self: image_size, padding, iterations, learning_rate, weight_decay,
+            decay_after, decay_factor, hard_quantile);
         hasher
-            .field("size", &self.size())
-            .field("distill", distill)
-            .field("image_size", &self.image_size)
-            .field("padding", &self.padding)
-            .field("iterations", &self.iterations)
-            .field("learning_rate", &self.learning_rate)
-            .field("weight_decay", &self.weight_decay)
-            .field("decay_after", &self.decay_after)
-            .field("decay_factor", &self.decay_factor)
-            .field("hard_quantile", &self.hard_quantile)
             .field("jitter", &jittered)
             .field("penalty", &self.penalty.is_some())
             .field("norm_twice", &(self.input_norm == InputNorm::Twice))
-            .field("enlarged", &(self.quantile_maps == QuantileMaps::Enlarged))
-            .field("quantile_low", &self.quantile_low)
-            .field("quantile_high", &self.quantile_high)
-            .field("holdout", &self.holdout);
+            .field("enlarged", &(self.quantile_maps == QuantileMaps::Enlarged));
+        feed_fields!(hasher, self: quantile_low, quantile_high, holdout);
         // Only where it differs from the default, so that keys from before this setting hold.
         if self.map_size() != self.image_size {
             hasher.field("map_size", &self.map_size());

@@ -10,6 +10,7 @@ use segad_detector_efficientad::{
     AutoencoderImages, DistillSettings, EfficientAd, EfficientAdError, EfficientAdSettings,
     FittedEfficientAd, PdnSize, QuantileMaps, Teacher, distill,
 };
+use segad_nn::method::FittedDetector;
 use segad_nn::model::{ModelError, Settings};
 use segad_nn::testing::{StopAfter, Texture, samples};
 use segad_nn::{BackboneKind, Weights, golden, write_tensors};

@@ -17,6 +17,7 @@
 //! ```
 //! use segad_core::{AnomalyDetector, FitContext, FitDetector, Image, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
 //! use segad_detector_fastflow::{FastFlow, FastFlowSettings, FittedFastFlow};
+//! use segad_nn::method::FittedDetector;
 //! use segad_nn::model::Settings;
 //! use segad_nn::{BackboneKind, Weights};
 //!

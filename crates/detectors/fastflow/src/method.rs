@@ -1,9 +1,8 @@
 use crate::{FastFlow, FastFlowParams, FastFlowSettings, FittedFastFlow};
-use segad_core::{BoxError, CurvePoint, FitContext, Image};
-use segad_nn::method::{DetectorMethod, FittedDetector, Inputs, Pretrained};
+use segad_core::{BoxError, FitContext};
+use segad_nn::method::{DetectorMethod, Inputs, Pretrained};
 use segad_nn::model::ModelError;
 use segad_nn::{BackboneKind, Preprocess, SavedModel, Weights};
-use tch::Tensor;
 
 impl DetectorMethod for FastFlow {
     const KIND: &'static str = crate::NAME;
@@ -43,23 +42,5 @@ impl DetectorMethod for FastFlow {
         Ok(FittedFastFlow::load(
             saved, &weights, ctx.device, ctx.batch,
         )?)
-    }
-}
-
-impl FittedDetector for FittedFastFlow {
-    fn save(&self) -> Result<SavedModel, ModelError> {
-        self.save()
-    }
-
-    fn curve(&self) -> &[CurvePoint] {
-        self.curve()
-    }
-
-    fn input(&self, images: &[Image]) -> Result<Tensor, ModelError> {
-        self.input(images)
-    }
-
-    fn network(&self, input: &Tensor) -> Result<Tensor, ModelError> {
-        self.network(input)
     }
 }

@@ -1,6 +1,7 @@
 use crate::flow::Flows;
 use crate::{FastFlowParams, NAME, score};
 use segad_core::{AnomalyDetector, AnomalyMap, CurvePoint, Device, Image, Precision, Seed};
+use segad_nn::method::FittedDetector;
 use segad_nn::model::{Extractor, ModelError, batched_maps};
 use segad_nn::{NnError, SavedModel, Weights, autocast, to_vec};
 use serde::{Deserialize, Serialize};
@@ -88,55 +89,6 @@ impl FittedFastFlow {
         &self.origin
     }
 
-    /// The loss over the steps of training.
-    pub fn curve(&self) -> &[CurvePoint] {
-        &self.origin.curve
-    }
-
-    /// The network input of images, N×3×S×S, normalised as the backbone wants it.
-    ///
-    /// # Errors
-    /// As [`AnomalyDetector::maps`].
-    pub fn input(&self, images: &[Image]) -> Result<Tensor, ModelError> {
-        Ok(self.extractor.input(images)?)
-    }
-
-    /// From network input to maps, N×S×S: everything between preprocessing and maps in tensor
-    /// operations, so that it can be traced.
-    ///
-    /// # Errors
-    /// libtorch's.
-    pub fn network(&self, input: &Tensor) -> Result<Tensor, ModelError> {
-        tch::no_grad(|| {
-            let features = self.extractor.backbone().features(input)?;
-            let outputs = autocast(self.extractor.device(), self.origin.precision, || {
-                self.flows.forward(&features)
-            })?;
-            let hidden: Vec<Tensor> = outputs.into_iter().map(|(z, _)| z).collect();
-            Ok(score::maps(&hidden, self.params.image_size)?.f_squeeze_dim(1)?)
-        })
-    }
-
-    /// The model as bytes: the flows, the parameters and the digest of the backbone's weights, not
-    /// the weights themselves.
-    ///
-    /// # Errors
-    /// libtorch's.
-    pub fn save(&self) -> Result<SavedModel, ModelError> {
-        let saved = Saved {
-            settings: self.params.clone(),
-            origin: self.origin.clone(),
-        };
-        let weights = self.extractor.backbone().digest();
-        let mut tensors: Vec<(String, Tensor)> = self.flows.store.variables().into_iter().collect();
-        // f32 holds an order exactly: layers have far fewer than 2²⁴ channels.
-        for (s, i) in self.flows.blocks() {
-            tensors.push((order_name(s, i), self.flows.order(s, i).shallow_clone()));
-        }
-        let inputs = SavedModel::weights_input(Some(weights));
-        Ok(SavedModel::new(NAME, SCHEMA, saved, inputs, tensors)?)
-    }
-
     /// Reads a saved model back; `weights` are those of the backbone that it was fitted with. The
     /// precision is that of the fit. `batch` images go through the network at once.
     ///
@@ -176,6 +128,48 @@ fn is_permutation(order: &[i64]) -> bool {
     let mut sorted = order.to_vec();
     sorted.sort_unstable();
     sorted.into_iter().eq(0..order.len() as i64)
+}
+
+impl FittedDetector for FittedFastFlow {
+    /// The model as bytes: the flows, the parameters and the digest of the backbone's weights, not
+    /// the weights themselves.
+    fn save(&self) -> Result<SavedModel, ModelError> {
+        let saved = Saved {
+            settings: self.params.clone(),
+            origin: self.origin.clone(),
+        };
+        let weights = self.extractor.backbone().digest();
+        let mut tensors: Vec<(String, Tensor)> = self.flows.store.variables().into_iter().collect();
+        // f32 holds an order exactly: layers have far fewer than 2²⁴ channels.
+        for (s, i) in self.flows.blocks() {
+            tensors.push((order_name(s, i), self.flows.order(s, i).shallow_clone()));
+        }
+        let inputs = SavedModel::weights_input(Some(weights));
+        Ok(SavedModel::new(NAME, SCHEMA, saved, inputs, tensors)?)
+    }
+
+    /// The loss over the steps of training.
+    fn curve(&self) -> &[CurvePoint] {
+        &self.origin.curve
+    }
+
+    /// The network input of images, N×3×S×S, normalised as the backbone wants it.
+    fn input(&self, images: &[Image]) -> Result<Tensor, ModelError> {
+        Ok(self.extractor.input(images)?)
+    }
+
+    /// From network input to maps, N×S×S: everything between preprocessing and maps in tensor
+    /// operations, so that it can be traced.
+    fn network(&self, input: &Tensor) -> Result<Tensor, ModelError> {
+        tch::no_grad(|| {
+            let features = self.extractor.backbone().features(input)?;
+            let outputs = autocast(self.extractor.device(), self.origin.precision, || {
+                self.flows.forward(&features)
+            })?;
+            let hidden: Vec<Tensor> = outputs.into_iter().map(|(z, _)| z).collect();
+            Ok(score::maps(&hidden, self.params.image_size)?.f_squeeze_dim(1)?)
+        })
+    }
 }
 
 impl AnomalyDetector for FittedFastFlow {

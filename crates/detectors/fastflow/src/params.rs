@@ -1,4 +1,4 @@
-use segad_core::KeyHasher;
+use segad_core::{KeyHasher, feed_fields};
 use segad_nn::BackboneKind;
 use segad_nn::model::{
     Checked, ModelError, Settings, expect, expect_finest_first, expect_image_size,
@@ -132,18 +132,12 @@ impl Settings for FastFlowSettings {
     }
 
     fn feed_key(&self, (): &(), hasher: &mut KeyHasher) {
-        hasher
-            .field("backbone", &self.backbone)
-            .field("layers", self.layers())
-            .field("image_size", &self.image_size)
-            .field("flow_steps", &self.flow_steps)
-            .field("hidden_ratio", &self.hidden_ratio)
-            .field("conv3x3_only", &self.conv3x3_only)
-            .field("clamp", &self.clamp)
-            .field("clamp_form", self.clamp_form.as_str())
-            .field("batch", &self.batch)
-            .field("drop_last", &self.drop_last)
-            .field("plan", &self.plan());
+        hasher.field("backbone", &self.backbone);
+        hasher.field("layers", self.layers());
+        feed_fields!(hasher, self: image_size, flow_steps, hidden_ratio, conv3x3_only, clamp);
+        hasher.field("clamp_form", self.clamp_form.as_str());
+        feed_fields!(hasher, self: batch, drop_last);
+        hasher.field("plan", &self.plan());
     }
 }
 

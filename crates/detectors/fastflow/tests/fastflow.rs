@@ -7,6 +7,7 @@ use segad_core::{
     ImageLoader, Precision, Progress, ProgressTask, Seed, TrainSplit,
 };
 use segad_detector_fastflow::{ClampForm, FastFlow, FastFlowSettings, FittedFastFlow};
+use segad_nn::method::FittedDetector;
 use segad_nn::model::{ModelError, Settings};
 use segad_nn::testing::{Texture, samples};
 use segad_nn::{BackboneKind, Weights};

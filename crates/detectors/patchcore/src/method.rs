@@ -1,9 +1,7 @@
 use crate::{FittedPatchCore, PatchCore, PatchCoreError, PatchCoreParams, PatchCoreSettings};
-use segad_core::{BoxError, FitContext, Image};
-use segad_nn::method::{DetectorMethod, FittedDetector, Inputs, MemoryBank, Pretrained};
-use segad_nn::model::ModelError;
+use segad_core::{BoxError, FitContext};
+use segad_nn::method::{DetectorMethod, Inputs, Pretrained};
 use segad_nn::{BackboneKind, Preprocess, SavedModel, Weights};
-use tch::Tensor;
 
 impl DetectorMethod for PatchCore {
     const KIND: &'static str = crate::NAME;
@@ -43,41 +41,5 @@ impl DetectorMethod for PatchCore {
         Ok(FittedPatchCore::load(
             saved, &weights, ctx.device, ctx.batch,
         )?)
-    }
-}
-
-impl FittedDetector for FittedPatchCore {
-    fn save(&self) -> Result<SavedModel, ModelError> {
-        self.save()
-    }
-
-    fn input(&self, images: &[Image]) -> Result<Tensor, ModelError> {
-        self.input(images)
-    }
-
-    fn network(&self, input: &Tensor) -> Result<Tensor, ModelError> {
-        self.network(input)
-    }
-
-    fn memory_bank(&self) -> Option<&dyn MemoryBank> {
-        Some(self)
-    }
-}
-
-impl MemoryBank for FittedPatchCore {
-    fn grid(&self) -> usize {
-        self.grid()
-    }
-
-    fn image_size(&self) -> usize {
-        self.params().image_size
-    }
-
-    fn sources(&self) -> Option<&[usize]> {
-        self.bank_sources()
-    }
-
-    fn nearest(&self, image: &Image) -> Result<Vec<(f32, usize)>, BoxError> {
-        Ok(self.nearest(image)?)
     }
 }

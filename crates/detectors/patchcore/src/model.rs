@@ -1,7 +1,8 @@
 use crate::embed::Embedder;
 use crate::score::{Bank, Nearest};
 use crate::{ImageScore, NAME, PatchCoreParams};
-use segad_core::{AnomalyDetector, AnomalyMap, Device, Image, Precision, Seed};
+use segad_core::{AnomalyDetector, AnomalyMap, BoxError, Device, Image, Precision, Seed};
+use segad_nn::method::{FittedDetector, MemoryBank};
 use segad_nn::model::{ModelError, split_maps};
 use segad_nn::{MapOperator, NnError, SavedModel, Upsample, Weights, to_vec};
 use serde::{Deserialize, Serialize};
@@ -91,49 +92,6 @@ impl FittedPatchCore {
         self.bank.len()
     }
 
-    /// Places along each side of the patch grid.
-    pub fn grid(&self) -> usize {
-        self.embedder.side()
-    }
-
-    /// Which training patch each row of the memory bank was: its position in the order image, y, x
-    /// over the patch grids of all training images. `None` for a model that was read from a file,
-    /// which does not record it.
-    pub fn bank_sources(&self) -> Option<&[usize]> {
-        self.sources.as_deref()
-    }
-
-    /// For each place of one image's patch grid, row by row, the distance to the nearest row of the
-    /// memory bank and which row that is.
-    ///
-    /// # Errors
-    /// As [`AnomalyDetector::maps`].
-    pub fn nearest(&self, image: &Image) -> Result<Vec<(f32, usize)>, ModelError> {
-        let queries = self.embedder.rows(std::slice::from_ref(image))?;
-        let nearest = self.bank.nearest(&queries)?;
-        let rows = Vec::<i64>::try_from(&nearest.rows.f_to_device(tch::Device::Cpu)?)?;
-        let rows = rows.into_iter().map(|row| row as usize);
-        Ok(to_vec(&nearest.distances)?.into_iter().zip(rows).collect())
-    }
-
-    /// The network input of images, N×3×S×S, normalised as the backbone wants it.
-    ///
-    /// # Errors
-    /// As [`AnomalyDetector::maps`].
-    pub fn input(&self, images: &[Image]) -> Result<Tensor, ModelError> {
-        Ok(self.embedder.extractor.input(images)?)
-    }
-
-    /// From network input to maps, N×S×S: everything between preprocessing and maps in tensor
-    /// operations, so that it can be traced.
-    ///
-    /// # Errors
-    /// libtorch's.
-    pub fn network(&self, input: &Tensor) -> Result<Tensor, ModelError> {
-        let nearest = self.bank.nearest_of_all(&self.embedder.rows_of(input)?)?;
-        Ok(self.enlarge(&nearest)?)
-    }
-
     /// N×S×S from the distances of all patches of N images.
     fn enlarge(&self, nearest: &Nearest) -> Result<Tensor, NnError> {
         let side = self.embedder.side() as i64;
@@ -184,23 +142,6 @@ impl FittedPatchCore {
         Ok(self.maps_and_scores(images)?.1)
     }
 
-    /// The model as bytes: the memory bank, the parameters and the digest of the backbone's
-    /// weights, not the weights themselves.
-    ///
-    /// # Errors
-    /// libtorch's.
-    pub fn save(&self) -> Result<SavedModel, ModelError> {
-        // The backbone's weights are large and shared by many models: a digest names them.
-        let saved = Saved {
-            settings: self.params.clone(),
-            origin: self.origin,
-        };
-        let weights = self.embedder.extractor.backbone().digest();
-        let inputs = SavedModel::weights_input(Some(weights));
-        let tensors = [(BANK, &self.bank.rows)];
-        Ok(SavedModel::new(NAME, SCHEMA, saved, inputs, tensors)?)
-    }
-
     /// Reads a saved model back; `weights` are those of the backbone that it was fitted with. The
     /// precision is that of the fit. `batch` images go through the network at once.
     ///
@@ -218,6 +159,66 @@ impl FittedPatchCore {
         let embedder = Embedder::new(&settings, weights, device, origin.precision)?;
         let bank = opened.take(BANK, &[-1, embedder.dim() as i64])?;
         Self::new(settings, origin, embedder, bank, batch, None)
+    }
+}
+
+impl FittedDetector for FittedPatchCore {
+    /// The model as bytes: the memory bank, the parameters and the digest of the backbone's
+    /// weights, not the weights themselves.
+    fn save(&self) -> Result<SavedModel, ModelError> {
+        // The backbone's weights are large and shared by many models: a digest names them.
+        let saved = Saved {
+            settings: self.params.clone(),
+            origin: self.origin,
+        };
+        let weights = self.embedder.extractor.backbone().digest();
+        let inputs = SavedModel::weights_input(Some(weights));
+        let tensors = [(BANK, &self.bank.rows)];
+        Ok(SavedModel::new(NAME, SCHEMA, saved, inputs, tensors)?)
+    }
+
+    /// The network input of images, N×3×S×S, normalised as the backbone wants it.
+    fn input(&self, images: &[Image]) -> Result<Tensor, ModelError> {
+        Ok(self.embedder.extractor.input(images)?)
+    }
+
+    /// From network input to maps, N×S×S: everything between preprocessing and maps in tensor
+    /// operations, so that it can be traced.
+    fn network(&self, input: &Tensor) -> Result<Tensor, ModelError> {
+        let nearest = self.bank.nearest_of_all(&self.embedder.rows_of(input)?)?;
+        Ok(self.enlarge(&nearest)?)
+    }
+
+    fn memory_bank(&self) -> Option<&dyn MemoryBank> {
+        Some(self)
+    }
+}
+
+impl MemoryBank for FittedPatchCore {
+    /// Places along each side of the patch grid.
+    fn grid(&self) -> usize {
+        self.embedder.side()
+    }
+
+    fn image_size(&self) -> usize {
+        self.params.image_size
+    }
+
+    /// Which training patch each row of the memory bank was: its position in the order image, y, x
+    /// over the patch grids of all training images. `None` for a model that was read from a file,
+    /// which does not record it.
+    fn sources(&self) -> Option<&[usize]> {
+        self.sources.as_deref()
+    }
+
+    /// For each place of one image's patch grid, row by row, the distance to the nearest row of the
+    /// memory bank and which row that is.
+    fn nearest(&self, image: &Image) -> Result<Vec<(f32, usize)>, BoxError> {
+        let queries = self.embedder.rows(std::slice::from_ref(image))?;
+        let nearest = self.bank.nearest(&queries)?;
+        let rows = Vec::<i64>::try_from(&nearest.rows.f_to_device(tch::Device::Cpu)?)?;
+        let rows = rows.into_iter().map(|row| row as usize);
+        Ok(to_vec(&nearest.distances)?.into_iter().zip(rows).collect())
     }
 }
 

@@ -1,4 +1,4 @@
-use segad_core::KeyHasher;
+use segad_core::{KeyHasher, feed_fields};
 use segad_nn::BackboneKind;
 use segad_nn::model::{
     Checked, ModelError, Settings, expect, expect_finest_first, expect_image_size,
@@ -112,13 +112,11 @@ impl Settings for PatchCoreSettings {
     /// What decides the maps. `neighbours` and `score` decide image scores only and are left out,
     /// so that changing them does not throw fitted models and maps away.
     fn feed_key(&self, (): &(), hasher: &mut KeyHasher) {
-        hasher
-            .field("backbone", &self.backbone)
-            .field("layers", self.layers())
-            .field("image_size", &self.image_size)
-            .field("coreset_ratio", &self.coreset_ratio)
-            .field("upsample", self.upsample.as_str())
-            .field("projection_epsilon", &self.projection_epsilon);
+        hasher.field("backbone", &self.backbone);
+        hasher.field("layers", self.layers());
+        feed_fields!(hasher, self: image_size, coreset_ratio);
+        hasher.field("upsample", self.upsample.as_str());
+        hasher.field("projection_epsilon", &self.projection_epsilon);
     }
 }
 

@@ -12,6 +12,7 @@ use segad_core::{
     TrainSplit,
 };
 use segad_detector_patchcore::{PatchCore, PatchCoreError, PatchCoreSettings};
+use segad_nn::method::FittedDetector;
 use segad_nn::model::Settings;
 use segad_nn::{BackboneKind, Weights};
 use std::path::PathBuf;

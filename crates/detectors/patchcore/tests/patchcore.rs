@@ -9,6 +9,7 @@ use segad_core::{
 use segad_detector_patchcore::{
     FittedPatchCore, ImageScore, PatchCore, PatchCoreError, PatchCoreSettings,
 };
+use segad_nn::method::{FittedDetector, MemoryBank};
 use segad_nn::model::{ModelError, Settings};
 use segad_nn::testing::{Texture, samples};
 use segad_nn::{BackboneKind, Weights};
@@ -266,7 +267,7 @@ fn the_coreset_does_not_hang_on_the_precision_of_scoring() {
         )
     };
     let (exact, short) = (of(Precision::F32).unwrap(), of(Precision::Bf16).unwrap());
-    assert_eq!(exact.bank_sources(), short.bank_sources());
+    assert_eq!(exact.sources(), short.sources());
     assert_eq!(short.origin().precision, Precision::Bf16);
     // The bank's rows are rounded as queries are: images that are in it are not far from it.
     let all = PatchCoreSettings {

@@ -19,6 +19,7 @@
 //! ```
 //! use segad_core::{AnomalyDetector, FitContext, FitDetector, Image, ImageId, ImageLoader, Label, Sample, Seed, TrainSplit};
 //! use segad_detector_rd4ad::{FittedRd4ad, Rd4ad, Rd4adSettings};
+//! use segad_nn::method::FittedDetector;
 //! use segad_nn::model::Settings;
 //! use segad_nn::{BackboneKind, Weights};
 //!

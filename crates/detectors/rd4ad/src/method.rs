@@ -1,9 +1,8 @@
 use crate::{FittedRd4ad, Rd4ad, Rd4adParams, Rd4adSettings};
-use segad_core::{BoxError, CurvePoint, FitContext, Image};
-use segad_nn::method::{DetectorMethod, FittedDetector, Inputs, Pretrained};
+use segad_core::{BoxError, FitContext};
+use segad_nn::method::{DetectorMethod, Inputs, Pretrained};
 use segad_nn::model::ModelError;
 use segad_nn::{BackboneKind, Preprocess, SavedModel, Weights};
-use tch::Tensor;
 
 impl DetectorMethod for Rd4ad {
     const KIND: &'static str = crate::NAME;
@@ -41,23 +40,5 @@ impl DetectorMethod for Rd4ad {
     ) -> Result<FittedRd4ad, BoxError> {
         let weights = inputs.weights(&Self::pretrained(params))?;
         Ok(FittedRd4ad::load(saved, &weights, ctx.device, ctx.batch)?)
-    }
-}
-
-impl FittedDetector for FittedRd4ad {
-    fn save(&self) -> Result<SavedModel, ModelError> {
-        self.save()
-    }
-
-    fn curve(&self) -> &[CurvePoint] {
-        self.curve()
-    }
-
-    fn input(&self, images: &[Image]) -> Result<Tensor, ModelError> {
-        self.input(images)
-    }
-
-    fn network(&self, input: &Tensor) -> Result<Tensor, ModelError> {
-        self.network(input)
     }
 }

@@ -3,6 +3,7 @@ use crate::score::{Inference, encoder};
 use crate::student::Student;
 use crate::{NAME, Rd4adParams};
 use segad_core::{AnomalyDetector, AnomalyMap, CurvePoint, Device, Image, Precision, Seed};
+use segad_nn::method::FittedDetector;
 use segad_nn::model::{Extractor, ModelError, batched_maps};
 use segad_nn::{SavedModel, Weights, write_tensors};
 use serde::{Deserialize, Serialize};
@@ -72,53 +73,9 @@ impl FittedRd4ad {
         self.origin
     }
 
-    /// The loss over the steps of training.
-    pub fn curve(&self) -> &[CurvePoint] {
-        &self.curve
-    }
-
-    /// The network input of images, N×3×S×S, normalised as the encoder wants it.
-    ///
-    /// # Errors
-    /// As [`AnomalyDetector::maps`].
-    pub fn input(&self, images: &[Image]) -> Result<Tensor, ModelError> {
-        Ok(self.inference.encoder.input(images)?)
-    }
-
-    /// From network input to maps, N×S×S: everything between preprocessing and maps in tensor
-    /// operations, so that it can be traced.
-    ///
-    /// # Errors
-    /// libtorch's.
-    pub fn network(&self, input: &Tensor) -> Result<Tensor, ModelError> {
-        Ok(self.inference.network(input)?)
-    }
-
     /// The student's state under the published names, f32.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
         self.student.tensors()
-    }
-
-    /// The model as bytes: the student's state, the parameters and the digest of the encoder's
-    /// weights, not the weights themselves.
-    ///
-    /// # Errors
-    /// libtorch's.
-    pub fn save(&self) -> Result<SavedModel, ModelError> {
-        let saved = Saved {
-            settings: self.params.clone(),
-            origin: self.origin,
-            curve: self.curve.clone(),
-        };
-        let weights = self.inference.encoder.backbone().digest();
-        let inputs = SavedModel::weights_input(Some(weights));
-        Ok(SavedModel::new(
-            NAME,
-            SCHEMA,
-            saved,
-            inputs,
-            self.tensors(),
-        )?)
     }
 
     /// Reads a saved model back; `weights` are those of the encoder that it was trained with. The
@@ -191,6 +148,43 @@ fn own_name(published: &str) -> String {
     match name.strip_prefix("bn.") {
         Some(rest) => format!("bottleneck.{rest}"),
         None => name.to_owned(),
+    }
+}
+
+impl FittedDetector for FittedRd4ad {
+    /// The model as bytes: the student's state, the parameters and the digest of the encoder's
+    /// weights, not the weights themselves.
+    fn save(&self) -> Result<SavedModel, ModelError> {
+        let saved = Saved {
+            settings: self.params.clone(),
+            origin: self.origin,
+            curve: self.curve.clone(),
+        };
+        let weights = self.inference.encoder.backbone().digest();
+        let inputs = SavedModel::weights_input(Some(weights));
+        Ok(SavedModel::new(
+            NAME,
+            SCHEMA,
+            saved,
+            inputs,
+            self.tensors(),
+        )?)
+    }
+
+    /// The loss over the steps of training.
+    fn curve(&self) -> &[CurvePoint] {
+        &self.curve
+    }
+
+    /// The network input of images, N×3×S×S, normalised as the encoder wants it.
+    fn input(&self, images: &[Image]) -> Result<Tensor, ModelError> {
+        Ok(self.inference.encoder.input(images)?)
+    }
+
+    /// From network input to maps, N×S×S: everything between preprocessing and maps in tensor
+    /// operations, so that it can be traced.
+    fn network(&self, input: &Tensor) -> Result<Tensor, ModelError> {
+        Ok(self.inference.network(input)?)
     }
 }
 

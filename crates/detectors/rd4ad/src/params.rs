@@ -1,5 +1,5 @@
 use crate::architecture::{Architecture, StudentShape};
-use segad_core::KeyHasher;
+use segad_core::{KeyHasher, feed_fields};
 use segad_nn::model::{Checked, ModelError, Settings, expect};
 use segad_nn::{BackboneKind, Parameter, Tap};
 use serde::{Deserialize, Serialize};
@@ -163,16 +163,15 @@ impl Settings for Rd4adSettings {
     }
 
     fn feed_key(&self, _: &[Tap; 3], hasher: &mut KeyHasher) {
+        hasher.field("backbone", &self.backbone);
+        hasher.field("layers", self.layers());
+        hasher.field("image_size", &self.image_size);
         hasher
-            .field("backbone", &self.backbone)
-            .field("layers", self.layers())
-            .field("image_size", &self.image_size)
             .field("bottleneck", self.bottleneck.as_str())
             .field("loss", self.loss.as_str())
-            .field("combine", self.combine.as_str())
-            .field("epochs", &self.epochs)
-            .field("batch", &self.batch)
-            .field("learning_rate", &self.learning_rate)
+            .field("combine", self.combine.as_str());
+        feed_fields!(hasher, self: epochs, batch, learning_rate);
+        hasher
             .field("beta1", &self.betas[0])
             .field("beta2", &self.betas[1]);
     }

@@ -8,6 +8,7 @@ use segad_core::{
 use segad_detector_rd4ad::{
     BottleneckWidth, Combine, FittedRd4ad, Loss, Rd4ad, Rd4adSettings, parameters,
 };
+use segad_nn::method::FittedDetector;
 use segad_nn::model::{ModelError, Settings};
 use segad_nn::testing::{StopAfter, Texture, samples};
 use segad_nn::train::TrainError;

@@ -1,6 +1,6 @@
 use crate::SegmentsError;
 use crate::error::expect;
-use segad_core::{CacheKey, KeyHasher};
+use segad_core::{CacheKey, KeyHasher, feed_fields};
 use serde::{Deserialize, Serialize};
 
 /// One map for all images, or one per image.
@@ -132,19 +132,8 @@ impl ClusteredParams {
 
 impl CacheKey for ClusteredParams {
     fn feed(&self, hasher: &mut KeyHasher) {
-        hasher
-            .field("image", &(self.mode == ClusteredMode::Image))
-            .field("backbone", &self.backbone)
-            .field("layers", &self.layers)
-            .field("image_size", &self.image_size)
-            .field("channels", &self.channels)
-            .field("segments", &self.segments)
-            .field("most", &self.most)
-            .field("stability", &self.stability)
-            .field("maps", &self.maps)
-            .field("position", &self.position)
-            .field("smooth", &self.smooth)
-            .field("size", &self.size)
-            .field("patches", &self.patches);
+        hasher.field("image", &(self.mode == ClusteredMode::Image));
+        feed_fields!(hasher, self: backbone, layers, image_size, channels, segments, most,
+            stability, maps, position, smooth, size, patches);
     }
 }

@@ -13,7 +13,7 @@ pub use params::ForegroundParams;
 pub use piece::Piece;
 
 use crate::SegmentsError;
-use segad_core::{Image, ImageId, Key, KeyHasher, LabelMap, SegmentSource};
+use segad_core::{Image, ImageId, Key, KeyHasher, LabelMap, SegmentSource, feed_fields};
 use serde::Serialize;
 use threshold::{median, otsu};
 
@@ -218,10 +218,7 @@ impl Foreground {
 
     pub(crate) fn digest(&self) -> Key {
         let mut hasher = KeyHasher::new("segments/foreground", crate::REVISION);
-        hasher
-            .field("params", &self.params)
-            .field("height", &self.height)
-            .field("width", &self.width);
+        feed_fields!(hasher, self: params, height, width);
         hasher.finish()
     }
 }

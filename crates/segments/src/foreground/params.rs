@@ -1,6 +1,6 @@
 use crate::SegmentsError;
 use crate::error::expect;
-use segad_core::{CacheKey, KeyHasher};
+use segad_core::{CacheKey, KeyHasher, feed_fields};
 use serde::{Deserialize, Serialize};
 
 /// How the foreground is separated from the background. Lengths are shares of the image's shorter
@@ -51,17 +51,8 @@ impl Default for ForegroundParams {
 
 impl CacheKey for ForegroundParams {
     fn feed(&self, hasher: &mut KeyHasher) {
-        hasher
-            .field("border", &self.border)
-            .field("threshold", &self.threshold)
-            .field("least_threshold", &self.least_threshold)
-            .field("open", &self.open)
-            .field("close", &self.close)
-            .field("least_piece", &self.least_piece)
-            .field("pieces", &self.pieces)
-            .field("fill_holes", &self.fill_holes)
-            .field("hull", &self.hull)
-            .field("least_area", &self.least_area);
+        feed_fields!(hasher, self: border, threshold, least_threshold, open, close, least_piece,
+            pieces, fill_holes, hull, least_area);
     }
 }
 

@@ -3,9 +3,11 @@
 //! heads, and most of their settings.
 
 mod network;
+mod origin;
 mod settings;
 
 pub use network::{HeadedBackbone, published_parameters};
+pub use origin::Origin;
 pub use settings::{deviation_plan, expect_common};
 
 use super::focal_loss;

@@ -4,6 +4,7 @@
 use crate::train::{initialise, pytorch_default};
 use crate::{BackboneKind, NnError, Parameter, TrainableBackbone, Weights, add_variables};
 use segad_core::Seed;
+use std::collections::BTreeMap;
 use tch::Tensor;
 use tch::nn::VarStore;
 
@@ -89,6 +90,11 @@ impl HeadedBackbone {
     /// As there.
     pub fn features(&self, images: &Tensor, train: bool) -> Result<Tensor, NnError> {
         self.backbone.forward(images, train)
+    }
+
+    /// The state under the published names, f32.
+    pub fn tensors(&self) -> BTreeMap<String, Tensor> {
+        self.store.variables().into_iter().collect()
     }
 
     /// A variable by name.
