@@ -1,15 +1,16 @@
 use crate::FrozenError;
 use crate::model::KIND;
 use segad_core::Label;
+use segad_heads::lbfgs::{Limits, dot, logistic_loss, minimise};
 use segad_nn::model::expect_labels;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 
-/// Steps of L-BFGS, at most.
-const STEPS: usize = 5000;
-/// Pairs of steps and changes of the gradient that are remembered; twice scipy's ten, because
-/// columns of one network are strongly correlated.
-const MEMORY: usize = 20;
+/// Twice scipy's ten pairs are remembered, because columns of one network are strongly correlated.
+const LIMITS: Limits = Limits {
+    steps: 5000,
+    memory: 20,
+    tolerance: 1e-8,
+};
 
 /// How logistic regression is fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,10 +143,6 @@ fn standardised(rows: &[f32], mean: &[f32], deviation: &[f32]) -> Vec<f64> {
         .collect()
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
 /// ½‖w‖² + Σᵢ sᵢ·ln(1 + exp(−yᵢ(w·xᵢ + b))); the unknowns are w, then b.
 struct Problem<'a> {
     x: &'a [f64],
@@ -168,14 +165,8 @@ impl Problem<'_> {
             .zip(self.signs)
         {
             let margin = y * (dot(row, w) + b);
-            // ln(1 + e⁻ᵐ) = max(−m, 0) + ln(1 + e^−|m|): no exponential overflows.
-            let small = (-margin.abs()).exp();
-            value += s * (small.ln_1p() + (-margin).max(0.0));
-            let away = if margin > 0.0 {
-                small / (1.0 + small)
-            } else {
-                1.0 / (1.0 + small)
-            };
+            let (loss, away) = logistic_loss(margin);
+            value += s * loss;
             let slope = -s * y * away;
             for (g, x) in gradient.iter_mut().zip(row) {
                 *g += slope * x;
@@ -185,109 +176,20 @@ impl Problem<'_> {
         (value, gradient)
     }
 
-    /// The first of the steps `step`, `step`/2, … whose value falls by a small share of what the
-    /// slope promises (Armijo's rule), with value and gradient there.
-    fn descend(
-        &self,
-        at: &[f64],
-        value: f64,
-        gradient: &[f64],
-        direction: &[f64],
-        mut step: f64,
-    ) -> Option<(Vec<f64>, f64, Vec<f64>)> {
-        let slope = dot(direction, gradient);
-        loop {
-            let moved = at.iter().zip(direction).map(|(a, d)| a + step * d);
-            let next: Vec<f64> = moved.collect();
-            let (v, g) = self.value_and_gradient(&next);
-            if v <= value + 1e-4 * step * slope {
-                return Some((next, v, g));
-            }
-            step /= 2.0;
-            if step < 1e-20 {
-                return None;
-            }
-        }
-    }
-
-    /// L-BFGS (Nocedal & Wright, algorithm 7.5) with steps halved until the value falls enough.
     fn solve(&self) -> Result<Vec<f64>, FrozenError> {
-        let mut at = vec![0.0; self.columns + 1];
-        let (mut value, mut gradient) = self.value_and_gradient(&at);
-        // Relative to the start: gradients scale with c and the number of rows.
-        let tolerance = 1e-8 * largest(&gradient).max(1e-300);
-        let mut memory: VecDeque<(Vec<f64>, Vec<f64>, f64)> = VecDeque::new();
-        for _ in 0..STEPS {
-            if largest(&gradient) <= tolerance {
-                return Ok(at);
-            }
-            let direction = direction(&gradient, &memory);
-            // Without a memory the direction is the gradient, whose length says nothing about how
-            // far to go: the first step has length 1.
-            let first = if memory.is_empty() {
-                1.0 / dot(&gradient, &gradient).sqrt()
-            } else {
-                1.0
-            };
-            // Rounding hides any further descent: as near as f64 comes.
-            let Some((next, v, g)) = self.descend(&at, value, &gradient, &direction, first) else {
-                break;
-            };
-            let s: Vec<f64> = next.iter().zip(&at).map(|(a, b)| a - b).collect();
-            let y: Vec<f64> = g.iter().zip(&gradient).map(|(a, b)| a - b).collect();
-            let curvature = dot(&s, &y);
-            // Halved steps do not ensure positive curvature; without it the inverse Hessian would
-            // no longer be positive definite, so such a pair is left out.
-            if curvature > 1e-12 * dot(&y, &y) {
-                if memory.len() == MEMORY {
-                    memory.pop_front();
-                }
-                memory.push_back((s, y, 1.0 / curvature));
-            }
-            (at, value, gradient) = (next, v, g);
-        }
+        let start = vec![0.0; self.columns + 1];
+        let found = minimise(start, |at| self.value_and_gradient(at), &LIMITS);
         // Where the value no longer falls, the gradient is near the square root of f64's resolution;
         // what is left is below f32, in which weights are kept.
-        if largest(&gradient) <= 1e3 * tolerance {
-            return Ok(at);
+        if found.gradient <= 1e3 * found.tolerance {
+            return Ok(found.at);
         }
         Err(FrozenError::NotConverged {
-            iterations: STEPS,
-            gradient: largest(&gradient),
-            tolerance,
+            iterations: found.steps,
+            gradient: found.gradient,
+            tolerance: found.tolerance,
         })
     }
-}
-
-fn largest(gradient: &[f64]) -> f64 {
-    gradient.iter().fold(0.0, |m, v| m.max(v.abs()))
-}
-
-/// The two-loop recursion: minus the gradient times the inverse Hessian that the memory implies.
-fn direction(gradient: &[f64], memory: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> Vec<f64> {
-    let mut q: Vec<f64> = gradient.iter().map(|g| -g).collect();
-    let mut alphas = Vec::with_capacity(memory.len());
-    for (s, y, rho) in memory.iter().rev() {
-        let alpha = rho * dot(s, &q);
-        for (q, y) in q.iter_mut().zip(y) {
-            *q -= alpha * y;
-        }
-        alphas.push(alpha);
-    }
-    // The latest pair sets the scale of the unknown rest of the Hessian.
-    if let Some((_, y, rho)) = memory.back() {
-        let scale = 1.0 / (rho * dot(y, y));
-        for q in &mut q {
-            *q *= scale;
-        }
-    }
-    for ((s, y, rho), alpha) in memory.iter().zip(alphas.into_iter().rev()) {
-        let beta = rho * dot(y, &q);
-        for (q, s) in q.iter_mut().zip(s) {
-            *q += (alpha - beta) * s;
-        }
-    }
-    q
 }
 
 #[cfg(test)]
