@@ -5,9 +5,9 @@
 //!   the method cannot use (16 bits, CMYK, animation, transparency, half a file) is an error that
 //!   says what to do.
 //! - [`recognise`]: what the first bytes of a file say it is.
-//! - [`resize_bilinear`]: Pillow's `Image.resize(…, BILINEAR)` bit for bit (an antialiased triangle
-//!   filter in fixed point), which is also what torchvision's `Resize` does to a decoded image;
-//!   [`resize_labels`]: nearest neighbour, for label maps.
+//! - [`resize`]: Pillow's `Image.resize` bit for bit (an antialiased triangle or cubic in fixed
+//!   point), which is also what torchvision's `Resize` does to a decoded image; [`resize_labels`]:
+//!   nearest neighbour, for label maps.
 //! - [`to_chw_f32`]: `(x/255 − mean)/std`, channels first, the input of every network.
 //! - [`adjust`], [`shift_hue`], [`grey`], [`rotate_nearest`]: augmentation for training, as in
 //!   Pillow.
@@ -51,7 +51,7 @@ pub use draw::{contact_sheet, outline, tint};
 pub use encode::{encode_labels_png, encode_png};
 pub use error::ImagingError;
 pub use input::{IMAGENET_MEAN, IMAGENET_STD, to_chw_f32};
-pub use resize::{resize_bilinear, resize_labels};
+pub use resize::{Filter, resize, resize_bilinear, resize_labels};
 pub use rotate::rotate_nearest;
 pub use sniff::{Recognised, recognise};
 

@@ -5,7 +5,7 @@ mod common;
 use common::{array, fnv, pattern, sizes};
 use proptest::prelude::*;
 use segad_core::{Image, LabelMap};
-use segad_imaging::{ImagingError, resize_bilinear, resize_labels};
+use segad_imaging::{Filter, ImagingError, resize, resize_bilinear, resize_labels};
 
 #[test]
 fn bilinear_is_pillows() {
@@ -13,6 +13,15 @@ fn bilinear_is_pillows() {
     assert_eq!(small.rgb(), array("resize_9x13_6x8.npy"));
     for ([h, w, h2, w2], digest) in sizes("resize.csv") {
         let out = resize_bilinear(&pattern(h, w), h2, w2).unwrap();
+        assert_eq!((out.height(), out.width()), (h2, w2));
+        assert_eq!(fnv(out.rgb()), digest, "{h}×{w} to {h2}×{w2}");
+    }
+}
+
+#[test]
+fn bicubic_is_pillows() {
+    for ([h, w, h2, w2], digest) in sizes("bicubic.csv") {
+        let out = resize(&pattern(h, w), h2, w2, Filter::Bicubic).unwrap();
         assert_eq!((out.height(), out.width()), (h2, w2));
         assert_eq!(fnv(out.rgb()), digest, "{h}×{w} to {h2}×{w2}");
     }
