@@ -8,13 +8,18 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Backbones.
-pub const BACKBONES: [&str; 6] = [
+pub const BACKBONES: [&str; 11] = [
     "wide_resnet50_2",
     "resnet18",
     "efficientnet_lite0",
     "efficientnet_lite1",
     "efficientnet_lite2",
+    "dinov2_vits14",
+    "dinov2_vits14_reg",
+    "dinov2_vitb14",
+    "dinov2_vitb14_reg",
     "miniature",
+    "miniature_vit",
 ];
 
 /// How scores become probabilities.

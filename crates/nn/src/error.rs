@@ -26,6 +26,9 @@ pub enum NnError {
         /// The names that exist.
         known: String,
     },
+    /// A backbone that cannot be trained.
+    #[error("backbone = {0}: expected a convolutional network, since this method trains it")]
+    Frozen(String),
     /// No feature tap was named.
     #[error("layers of {0}: at least one must be named")]
     NoTaps(String),

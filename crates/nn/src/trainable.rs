@@ -1,4 +1,5 @@
 use crate::architecture::Unit;
+use crate::kind::Design;
 use crate::layers::{Built, activate, convolve, expect_images};
 use crate::runtime::channels_last;
 use crate::{BackboneKind, NnError, Parameter, Tap, Weights, write_tensors};
@@ -55,7 +56,8 @@ impl TrainableBackbone {
     /// come below `path`.
     ///
     /// # Errors
-    /// [`NnError::Tap`], those of [`Weights::check`], else libtorch's.
+    /// [`NnError::Tap`], [`NnError::Frozen`] for a vision transformer, those of [`Weights::check`],
+    /// else libtorch's.
     pub fn new(
         kind: BackboneKind,
         through: &str,
@@ -63,6 +65,9 @@ impl TrainableBackbone {
         path: &Path<'_>,
     ) -> Result<Self, NnError> {
         let tap = kind.tap(through)?;
+        let Design::Convolutional(architecture) = kind.design() else {
+            return Err(NnError::Frozen(kind.to_string()));
+        };
         weights.check(kind, Some(through))?;
         let mut state = BTreeMap::new();
         for parameter in kind.parameters(Some(through))? {
@@ -72,7 +77,6 @@ impl TrainableBackbone {
             tch::no_grad(|| variable.shallow_clone().f_copy_(value))?;
             state.insert(parameter.name, variable);
         }
-        let architecture = kind.architecture();
         let mut layers = Vec::new();
         for stage in &architecture.stages {
             for layer in &stage.layers {

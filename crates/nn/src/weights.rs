@@ -75,8 +75,8 @@ impl Weights {
         })
     }
 
-    /// Random weights up to and including the tap `through` (`None`: all): convolutions uniform
-    /// with variance 2/fan-in, batch normalisations that change nothing. For tests and trials
+    /// Random weights up to and including the tap `through` (`None`: all): convolutions and linear
+    /// layers uniform with variance 2/fan-in, normalisations and scales that change nothing. For tests and trials
     /// without weight files; features of such a network still tell textures apart, but far worse
     /// than trained ones.
     ///
@@ -91,15 +91,15 @@ impl Weights {
     }
 
     /// The weights of a backbone of which no trained ones exist: [`Weights::random`] of seed 0 for
-    /// [`BackboneKind::Miniature`]; `None` for the others, whose weights come from files.
+    /// a [miniature](BackboneKind::is_miniature); `None` for the others, whose weights come from files.
     ///
     /// # Errors
     /// libtorch's.
     pub fn untrained(kind: BackboneKind) -> Result<Option<Self>, NnError> {
-        match kind {
-            BackboneKind::Miniature => Self::random(kind, None, Seed(0)).map(Some),
-            _ => Ok(None),
+        if !kind.is_miniature() {
+            return Ok(None);
         }
+        Self::random(kind, None, Seed(0)).map(Some)
     }
 
     /// Weights of [`golden::parameter`], for tests against known figures.
@@ -161,11 +161,9 @@ impl Weights {
     /// [`NnError::WeightNames`] with all missing and unexpected names, [`NnError::WeightShape`],
     /// [`NnError::Tap`].
     pub fn check(&self, kind: BackboneKind, through: Option<&str>) -> Result<(), NnError> {
-        self.check_against(
-            kind.as_str(),
-            &kind.parameters(through)?,
-            &kind.parameters(None)?,
-        )
+        let mut known = kind.parameters(None)?;
+        known.extend(kind.optional_parameters());
+        self.check_against(kind.as_str(), &kind.parameters(through)?, &known)
     }
 
     /// As [`Weights::check`], for any network: all of `required`, perhaps some of `known`,
@@ -233,7 +231,13 @@ fn random_parameter(parameter: &Parameter, seed: Seed) -> Result<Tensor, NnError
     let Parameter { name, shape, .. } = parameter;
     let mut rng = seed.derive(name).rng();
     let (scale, offset) = match shape.len() {
-        0 | 1 if name.ends_with("weight") || name.ends_with("running_var") => (0.0, 1.0),
+        0 | 1
+            if ["weight", "running_var", "gamma"]
+                .iter()
+                .any(|n| name.ends_with(n)) =>
+        {
+            (0.0, 1.0)
+        }
         0 | 1 => (0.0, 0.0),
         // Uniform numbers of width w have the variance w²/12.
         _ => {
@@ -358,10 +362,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_miniature_needs_no_file() {
+    fn only_miniatures_need_no_file() {
         for kind in BackboneKind::ALL {
             let made = Weights::untrained(kind).unwrap();
-            assert_eq!(made.is_some(), kind == BackboneKind::Miniature, "{kind}");
+            assert_eq!(
+                made.is_some(),
+                kind.as_str().starts_with("miniature"),
+                "{kind}"
+            );
             if let Some(made) = made {
                 made.check(kind, None).unwrap();
                 assert_eq!(

@@ -56,12 +56,7 @@ fn prompts_give_masks_and_overlaps() {
 fn from_images_to_labels_and_masks() {
     let row = [0, 0, 0, 255, 255, 255];
     let image = Image::from_grey(4, 6, &row.repeat(4)).unwrap();
-    let input = Preprocess {
-        height: 4,
-        width: 6,
-        mean: [0.0; 3],
-        std: [1.0; 3],
-    };
+    let input = Preprocess::unit(4, 6);
     let map = module("threshold").label_map(&image, &input, 2).unwrap();
     assert_eq!((map.height(), map.width()), (2, 3));
     assert_eq!(map.labels(), [0, 0, 1, 0, 0, 1]);

@@ -90,11 +90,14 @@ fn cut(kind: BackboneKind, tap: usize, file: &[u8]) -> Result<Vec<u8>> {
     let through = taps.get(tap).map(|t| t.name.as_str());
     let weights = Weights::from_safetensors(file)?;
     weights.check(kind, through)?;
-    let kept: Vec<String> = kind
+    let mut kept = Vec::new();
+    for parameter in kind
         .parameters(through)?
         .into_iter()
-        .map(|p| p.name)
-        .collect();
+        .chain(kind.optional_parameters())
+    {
+        kept.push(parameter.name);
+    }
     let tensors = weights.tensors().iter();
     Ok(write_tensors(
         tensors.filter(|(name, _)| kept.contains(name)),

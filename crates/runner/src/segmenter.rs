@@ -159,12 +159,7 @@ impl Script {
         let side = self.params.input;
         let input = match self.params.normalise {
             Normalise::Imagenet => Preprocess::imagenet(side, side),
-            Normalise::Unit => Preprocess {
-                height: side,
-                width: side,
-                mean: [0.0; 3],
-                std: [1.0; 3],
-            },
+            Normalise::Unit => Preprocess::unit(side, side),
         };
         let map = self
             .module

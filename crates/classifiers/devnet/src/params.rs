@@ -1,5 +1,5 @@
 use segad_core::{KeyHasher, feed_fields};
-use segad_nn::model::{Checked, ModelError, Settings};
+use segad_nn::model::{Checked, ModelError, Settings, expect_trainable};
 use segad_nn::train::deviation::{
     Criterion, Objective, Reference, deviation_plan, expect_common, published_parameters,
 };
@@ -89,6 +89,7 @@ impl Settings for DevNetSettings {
     type Error = ModelError;
 
     fn check(&mut self) -> Result<(), ModelError> {
+        expect_trainable(self.backbone)?;
         expect_common(
             self.image_size,
             self.scales,

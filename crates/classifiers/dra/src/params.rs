@@ -1,5 +1,5 @@
 use segad_core::{KeyHasher, feed_fields};
-use segad_nn::model::{Checked, ModelError, Settings, expect};
+use segad_nn::model::{Checked, ModelError, Settings, expect, expect_trainable};
 use segad_nn::train::deviation::{
     Criterion, Objective, Reference, deviation_plan, expect_common, published_parameters,
 };
@@ -97,6 +97,7 @@ impl Settings for DraSettings {
     type Error = ModelError;
 
     fn check(&mut self) -> Result<(), ModelError> {
+        expect_trainable(self.backbone)?;
         expect_common(
             self.image_size,
             self.scales,

@@ -2,7 +2,7 @@ use crate::{FrozenError, LogisticSettings};
 use segad_core::{CacheKey, KeyHasher, feed_fields};
 use segad_forest::{ForestParams, ForestSettings, Preset};
 use segad_nn::BackboneKind;
-use segad_nn::model::{Checked, ModelError, Settings, expect, expect_image_size};
+use segad_nn::model::{Checked, ModelError, Settings, expect, expect_input_size};
 use serde::{Deserialize, Serialize};
 
 /// What is fitted on the features.
@@ -177,7 +177,7 @@ impl FrozenSettings {
         for layer in &layers {
             kind.tap(layer)?;
         }
-        expect_image_size(self.image_size)?;
+        expect_input_size(kind, self.image_size)?;
         let text = format!("{:?}", self.pools);
         let fits = !self.pools.is_empty() && distinct(&self.pools);
         let expected = "at least one of mean, max, top, each once";

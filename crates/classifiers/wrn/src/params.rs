@@ -1,6 +1,6 @@
 use segad_core::{KeyHasher, feed_fields};
 use segad_nn::BackboneKind;
-use segad_nn::model::{Checked, ModelError, Settings, expect, expect_image_size};
+use segad_nn::model::{Checked, ModelError, Settings, expect, expect_image_size, expect_trainable};
 use segad_nn::train::{Length, Optimiser, Schedule, TrainPlan};
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +92,7 @@ impl Settings for WrnSettings {
     type Error = ModelError;
 
     fn check(&mut self) -> Result<(), ModelError> {
+        expect_trainable(self.backbone)?;
         expect_image_size(self.image_size)?;
         expect(self.epochs >= 1, "epochs", self.epochs, "at least 1")?;
         let batch = "at least 2: one image has no batch statistics";

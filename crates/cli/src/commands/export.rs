@@ -70,9 +70,11 @@ fn input(p: &Preprocess) -> String {
         width,
         mean,
         std,
+        filter,
     } = p;
+    let filter = filter.as_str();
     format!(
-        "TorchScript, from an 8-bit RGB image, resized to {height}×{width} (Pillow's antialiased bilinear, the aspect is not \
+        "TorchScript, from an 8-bit RGB image, resized to {height}×{width} (Pillow's antialiased {filter}, the aspect is not \
          kept), (x/255 − mean)/std with mean {mean:?} and std {std:?} for R, G, B, 1×3×{height}×{width} `float32`, recorded for \
          batches of one image"
     )

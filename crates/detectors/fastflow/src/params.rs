@@ -1,7 +1,7 @@
 use segad_core::{KeyHasher, feed_fields};
 use segad_nn::BackboneKind;
 use segad_nn::model::{
-    Checked, ModelError, Settings, expect, expect_finest_first, expect_image_size,
+    Checked, ModelError, Settings, expect, expect_finest_first, expect_input_size,
 };
 use segad_nn::train::{Length, Optimiser, TrainPlan};
 use serde::{Deserialize, Serialize};
@@ -97,7 +97,7 @@ impl Settings for FastFlowSettings {
     type Error = ModelError;
 
     fn check(&mut self) -> Result<(), ModelError> {
-        expect_image_size(self.image_size)?;
+        expect_input_size(self.backbone, self.image_size)?;
         let steps = (1..=64).contains(&self.flow_steps);
         expect(steps, "flow_steps", self.flow_steps, "1 to 64")?;
         let ratio = self.hidden_ratio;

@@ -1,7 +1,7 @@
 use segad_core::{KeyHasher, feed_fields};
 use segad_nn::BackboneKind;
 use segad_nn::model::{
-    Checked, ModelError, Settings, expect, expect_finest_first, expect_image_size,
+    Checked, ModelError, Settings, expect, expect_finest_first, expect_input_size,
 };
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +93,7 @@ impl Settings for PatchCoreSettings {
     type Error = ModelError;
 
     fn check(&mut self) -> Result<(), ModelError> {
-        expect_image_size(self.image_size)?;
+        expect_input_size(self.backbone, self.image_size)?;
         let ratio = self.coreset_ratio;
         let share = ratio > 0.0 && ratio <= 1.0;
         expect(share, "coreset_ratio", ratio, "more than 0, at most 1")?;

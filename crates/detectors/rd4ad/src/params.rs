@@ -117,9 +117,7 @@ pub type Rd4adParams = Checked<Rd4adSettings>;
 fn is_rectified(backbone: BackboneKind, tap: &Tap) -> bool {
     match backbone {
         BackboneKind::WideResnet50_2 | BackboneKind::Resnet18 | BackboneKind::Miniature => true,
-        BackboneKind::EfficientnetLite0
-        | BackboneKind::EfficientnetLite1
-        | BackboneKind::EfficientnetLite2 => tap.name == "stem",
+        _ => tap.name == "stem",
     }
 }
 

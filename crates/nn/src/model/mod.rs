@@ -51,4 +51,7 @@ pub use fit::{
     check_cancelled, expect_images, expect_labels, load_good, load_labelled, positions,
     training_identity,
 };
-pub use settings::{Checked, Settings, expect, expect_finest_first, expect_image_size};
+pub use settings::{
+    Checked, Settings, expect, expect_finest_first, expect_image_size, expect_input_size,
+    expect_trainable,
+};

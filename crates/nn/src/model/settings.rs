@@ -111,6 +111,29 @@ pub fn expect_image_size(side: usize) -> Result<(), ModelError> {
     expect(ok, "image_size", side, "32 to 4096 pixels")
 }
 
+/// Checks the side of a backbone's square input, in pixels.
+///
+/// # Errors
+/// [`ModelError::Setting`] for a side outside 32 to 4096, or that a vision transformer cannot cut
+/// into whole patches.
+pub fn expect_input_size(kind: BackboneKind, side: usize) -> Result<(), ModelError> {
+    expect_image_size(side)?;
+    let patch = kind.patch().unwrap_or(1);
+    let near = side / patch * patch;
+    let expected = format!("a multiple of {patch}, the patch of {kind}, e.g. {near}");
+    expect(side == near, "image_size", side, expected)
+}
+
+/// Checks that a backbone can be trained, which [`crate::TrainableBackbone`] does with
+/// convolutional ones.
+///
+/// # Errors
+/// [`ModelError::Setting`] for a vision transformer.
+pub fn expect_trainable(kind: BackboneKind) -> Result<(), ModelError> {
+    let expected = "a convolutional network: vision transformers are used as they are";
+    expect(kind.patch().is_none(), "backbone", kind, expected)
+}
+
 /// The taps of these layers, which must be different ones, none finer than the one before.
 ///
 /// # Errors
@@ -199,5 +222,23 @@ mod tests {
         assert!(expect_image_size(32).is_ok() && expect_image_size(4096).is_ok());
         let e = expect_image_size(31).unwrap_err().to_string();
         assert_eq!(e, "image_size = 31: expected 32 to 4096 pixels");
+        let vit = BackboneKind::Dinov2Vits14;
+        assert!(expect_input_size(vit, 224).is_ok() && expect_input_size(vit, 518).is_ok());
+        assert!(expect_input_size(BackboneKind::Resnet18, 225).is_ok());
+        let e = expect_input_size(vit, 256).unwrap_err().to_string();
+        let expected = "image_size = 256: expected a multiple of 14, the patch of dinov2_vits14";
+        assert!(e.starts_with(expected) && e.ends_with("e.g. 252"), "{e}");
+    }
+
+    #[test]
+    fn only_convolutional_networks_are_trained() {
+        assert!(expect_trainable(BackboneKind::Miniature).is_ok());
+        let e = expect_trainable(BackboneKind::Dinov2Vits14)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            e.starts_with("backbone = dinov2_vits14: expected a convolutional network"),
+            "{e}"
+        );
     }
 }

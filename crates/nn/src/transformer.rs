@@ -1,0 +1,307 @@
+//! A frozen vision transformer at work.
+//!
+//! Tokens are N×T×D: the class, the registers, then the patches row by row. With z = norm(x), a
+//! block is x + γ₁·proj(attention(z)), then x + γ₂·fc2(gelu(fc1(z))). The scales γ are folded into
+//! the weights of `proj` and `fc2`. In bf16 only the products, the attention and the hidden values
+//! are rounded; sums, normalisations and positions stay in f32, since a token's largest channels
+//! are hundreds of times the others.
+
+use crate::backbone::{Narrow, TapFeatures};
+use crate::vit::{EPSILON, OFFSET, PATCH, Vit};
+use crate::{NnError, Weights};
+use tch::{Device, Kind, Tensor};
+
+/// How the position embedding is brought to another number of patches: bicubic, by one of the
+/// three conventions that published weights were used with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Resampling {
+    /// By the ratio of the sizes, as transformers' exports do.
+    Size,
+    /// By the ratio to the new size plus this much: the published networks without registers add
+    /// 0.1, which was meant to make up for rounding.
+    Offset(f64),
+    /// By the ratio of the sizes, antialiased: the published networks with registers.
+    Antialiased,
+}
+
+pub(crate) struct Transformer {
+    vit: Vit,
+    arithmetic: Narrow,
+    projection: Linear,
+    /// Class with its position, and registers, 1×(1 + R)×D.
+    leading: Tensor,
+    /// 1×D×G×G, f32.
+    positions: Tensor,
+    resampling: Resampling,
+    blocks: Vec<Block>,
+    norm: Option<Norm>,
+    device: Device,
+}
+
+struct Block {
+    heads: i64,
+    norm1: Norm,
+    qkv: Linear,
+    proj: Linear,
+    norm2: Norm,
+    fc1: Linear,
+    fc2: Linear,
+}
+
+/// In f32 whatever the products are computed in.
+struct Norm {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+struct Linear {
+    arithmetic: Narrow,
+    weight: Tensor,
+    bias: Tensor,
+}
+
+/// Where tensors are taken from, and what becomes of them.
+struct Source<'a> {
+    weights: &'a Weights,
+    arithmetic: Narrow,
+    device: Device,
+}
+
+impl Transformer {
+    /// Of weights that were checked, up to and including a tap's number in [`Vit::taps`].
+    pub(crate) fn new(
+        vit: Vit,
+        last: usize,
+        weights: &Weights,
+        arithmetic: Narrow,
+        device: Device,
+    ) -> Result<Self, NnError> {
+        tch::no_grad(|| {
+            let source = Source {
+                weights,
+                arithmetic,
+                device,
+            };
+            let [width, grid] = [vit.width, vit.grid];
+            let embedding = source.get("pos_embed")?;
+            let class = source.get("cls_token")?;
+            let mut leading = vec![class.f_add(&embedding.f_narrow(1, 0, 1)?)?];
+            if vit.registers > 0 {
+                leading.push(source.get("register_tokens")?);
+            }
+            let positions = embedding.f_narrow(1, 1, grid * grid)?;
+            let positions = positions.f_view([1, grid, grid, width])?;
+            let positions = positions.f_permute([0, 3, 1, 2])?.f_contiguous()?;
+            let mut blocks = Vec::with_capacity(vit.depth.min(last + 1));
+            for index in 0..vit.depth.min(last + 1) {
+                blocks.push(Block::new(&source, &format!("blocks.{index}"), vit.heads)?);
+            }
+            let norm = (last == vit.depth).then(|| Norm::new(&source, "norm"));
+            let flat = [width, 3 * PATCH * PATCH];
+            let projection = source.get("patch_embed.proj.weight")?.f_view(flat)?;
+            let bias = source.get("patch_embed.proj.bias")?;
+            Ok(Self {
+                vit,
+                arithmetic,
+                projection: source.linear(&projection, &bias)?,
+                leading: Tensor::f_cat(&leading, 1)?,
+                positions,
+                resampling: Resampling::of(vit, weights)?,
+                blocks,
+                norm: norm.transpose()?,
+                device,
+            })
+        })
+    }
+
+    /// What the taps give, each found by its number in [`Vit::taps`], of images N×3×H×W.
+    pub(crate) fn run(&self, images: &Tensor, taps: &[usize]) -> Result<Vec<TapFeatures>, NnError> {
+        let (_, _, height, width) = images.size4()?;
+        if height % PATCH != 0 || width % PATCH != 0 {
+            return Err(NnError::Shape {
+                what: "input of a vision transformer",
+                actual: images.size(),
+                expected: format!("N×3×H×W with H and W multiples of {PATCH}"),
+            });
+        }
+        let grid = [height / PATCH, width / PATCH];
+        let mut x = self.embed(&images.f_to_device(self.device)?, grid)?;
+        let mut found: Vec<Option<TapFeatures>> = taps.iter().map(|_| None).collect();
+        for number in 0..=self.vit.depth {
+            x = match (self.blocks.get(number), &self.norm) {
+                (Some(block), _) => block.forward(&x)?,
+                (None, Some(norm)) if number == self.vit.depth => norm.forward(&x)?,
+                (None, _) => break,
+            };
+            // A tap may be named twice.
+            for (place, _) in taps.iter().enumerate().filter(|(_, tap)| **tap == number) {
+                found[place] = Some(self.features(&x, grid)?);
+            }
+        }
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The tokens that enter the first block.
+    fn embed(&self, images: &Tensor, [rows, columns]: [i64; 2]) -> Result<Tensor, NnError> {
+        let count = images.size4()?.0;
+        // A convolution whose stride is its size is one product of whole patches.
+        let patches = images
+            .f_reshape([count, 3, rows, PATCH, columns, PATCH])?
+            .f_permute([0, 2, 4, 1, 3, 5])?
+            .f_reshape([count, rows * columns, 3 * PATCH * PATCH])?;
+        let patches = self
+            .projection
+            .forward(&self.arithmetic.narrow(&patches)?)?;
+        let positions = self.positions(rows, columns)?;
+        let patches = patches.f_to_kind(Kind::Float)?.f_add(&positions)?;
+        let leading = self.leading.f_expand([count, -1, -1], false)?;
+        Ok(Tensor::f_cat(&[leading, patches], 1)?)
+    }
+
+    /// The position embedding of a grid of patches, 1×P×D.
+    fn positions(&self, rows: i64, columns: i64) -> Result<Tensor, NnError> {
+        let from = self.vit.grid;
+        let size = [rows, columns];
+        let resampled = if size == [from, from] {
+            self.positions.shallow_clone()
+        } else {
+            match self.resampling {
+                Resampling::Size => self
+                    .positions
+                    .f_upsample_bicubic2d(size, false, None, None)?,
+                Resampling::Offset(offset) => {
+                    let [down, across] = size.map(|n| (n as f64 + offset) / from as f64);
+                    self.positions
+                        .f_upsample_bicubic2d(size, false, down, across)?
+                }
+                Resampling::Antialiased => self
+                    .positions
+                    .f_internal_upsample_bicubic2d_aa(size, false, None, None)?,
+            }
+        };
+        Ok(resampled.f_flatten(2, 3)?.f_transpose(1, 2)?)
+    }
+
+    fn features(&self, tokens: &Tensor, [rows, columns]: [i64; 2]) -> Result<TapFeatures, NnError> {
+        let (count, _, width) = tokens.size3()?;
+        let patches = tokens.f_narrow(1, self.vit.leading(), rows * columns)?;
+        let grid = patches.f_transpose(1, 2)?;
+        Ok(TapFeatures {
+            grid: grid.f_view([count, width, rows, columns])?,
+            class: Some(tokens.f_select(1, 0)?),
+        })
+    }
+}
+
+impl Resampling {
+    /// The file's convention, or that of the published network.
+    fn of(vit: Vit, weights: &Weights) -> Result<Self, NnError> {
+        let Some(stated) = weights.tensors().get(OFFSET) else {
+            return Ok(if vit.registers > 0 {
+                Self::Antialiased
+            } else {
+                Self::Offset(0.1)
+            });
+        };
+        Ok(match stated.f_double_value(&[0])? {
+            0.0 => Self::Size,
+            // The file holds f32: 0.1 means the f64 that the published code divides by.
+            offset => Self::Offset((offset * 1e6).round() / 1e6),
+        })
+    }
+}
+
+impl Block {
+    fn new(source: &Source<'_>, name: &str, heads: i64) -> Result<Self, NnError> {
+        let of = |part: &str| format!("{name}.{part}");
+        Ok(Self {
+            heads,
+            norm1: Norm::new(source, &of("norm1"))?,
+            qkv: source.plain(&of("attn.qkv"))?,
+            proj: source.scaled(&of("attn.proj"), &of("ls1.gamma"))?,
+            norm2: Norm::new(source, &of("norm2"))?,
+            fc1: source.plain(&of("mlp.fc1"))?,
+            fc2: source.scaled(&of("mlp.fc2"), &of("ls2.gamma"))?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
+        let attention = self.attention(&self.norm1.forward(x)?)?;
+        // Not in place: somebody may hold `x` as the features of a tap.
+        let mut x = x.f_add(&self.proj.forward(&attention)?)?;
+        let hidden = self.fc1.arithmetic.narrow(&self.norm2.forward(&x)?)?;
+        let hidden = self.fc1.forward(&hidden)?.f_gelu("none")?;
+        let hidden = self.fc1.arithmetic.narrow(&hidden)?;
+        Ok(x.f_add_(&self.fc2.forward(&hidden)?)?)
+    }
+
+    /// N×T×D of normalised tokens N×T×D: softmax(q·kᵀ/√d)·v of each head.
+    fn attention(&self, x: &Tensor) -> Result<Tensor, NnError> {
+        let (count, tokens, width) = x.size3()?;
+        let split = [count, tokens, 3, self.heads, width / self.heads];
+        let qkv = self.qkv.forward(&self.qkv.arithmetic.narrow(x)?)?;
+        let qkv = qkv.f_view(split)?.f_permute([2, 0, 3, 1, 4])?;
+        let [q, k, v] = [0, 1, 2].map(|i| qkv.f_select(0, i));
+        let none = None::<&Tensor>;
+        let mixed =
+            Tensor::f_scaled_dot_product_attention(&q?, &k?, &v?, none, 0.0, false, None, false)?;
+        let mixed = mixed.f_transpose(1, 2)?.f_reshape([count, tokens, width])?;
+        self.proj.arithmetic.narrow(&mixed)
+    }
+}
+
+impl Norm {
+    fn new(source: &Source<'_>, name: &str) -> Result<Self, NnError> {
+        Ok(Self {
+            weight: source.get(&format!("{name}.weight"))?,
+            bias: source.get(&format!("{name}.bias"))?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
+        let shape = self.weight.size();
+        let (weight, bias) = (Some(&self.weight), Some(&self.bias));
+        Ok(x.f_layer_norm(shape, weight, bias, EPSILON, true)?)
+    }
+}
+
+impl Linear {
+    /// Of narrowed values.
+    fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
+        let y = x.f_linear(&self.weight, Some(&self.bias))?;
+        self.arithmetic.narrow(&y)
+    }
+}
+
+impl Source<'_> {
+    fn get(&self, name: &str) -> Result<Tensor, NnError> {
+        Ok(self.weights.get(name)?.f_to_device(self.device)?)
+    }
+
+    fn linear(&self, weight: &Tensor, bias: &Tensor) -> Result<Linear, NnError> {
+        Ok(Linear {
+            arithmetic: self.arithmetic,
+            weight: self.arithmetic.narrow(weight)?,
+            bias: self.arithmetic.narrow(bias)?,
+        })
+    }
+
+    fn plain(&self, name: &str) -> Result<Linear, NnError> {
+        let weight = self.get(&format!("{name}.weight"))?;
+        self.linear(&weight, &self.get(&format!("{name}.bias"))?)
+    }
+
+    /// With a scale of the outputs folded in, in f64, so that folding costs a single rounding.
+    fn scaled(&self, name: &str, scale: &str) -> Result<Linear, NnError> {
+        let wide = |name: &str| {
+            self.get(name)?
+                .f_to_kind(Kind::Double)
+                .map_err(NnError::from)
+        };
+        let scale = wide(scale)?;
+        let weight = wide(&format!("{name}.weight"))?.f_mul(&scale.f_unsqueeze(1)?)?;
+        let bias = wide(&format!("{name}.bias"))?.f_mul(&scale)?;
+        let [weight, bias] = [weight, bias].map(|t| t.f_to_kind(Kind::Float));
+        self.linear(&weight?, &bias?)
+    }
+}
