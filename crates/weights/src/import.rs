@@ -1,4 +1,4 @@
-//! From a PyTorch file with a known digest to a safetensors file.
+//! From a file with a known digest to a safetensors file.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub struct Imported {
     pub values: usize,
 }
 
-/// Reads the PyTorch file `source`, whose SHA-256 begins with `expected` (8 to 64 hexadecimal
+/// Reads the file `source`, whose SHA-256 begins with `expected` (8 to 64 hexadecimal
 /// digits), and writes its tensors as `f32` to the safetensors file `target`, atomically. The bytes
 /// written depend only on the tensors.
 ///

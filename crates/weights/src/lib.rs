@@ -1,18 +1,21 @@
-//! Reads tensors from PyTorch files (`.pth`, `.pt`) without executing anything, and writes them as
-//! safetensors.
+//! Reads tensors from PyTorch files (`.pth`, `.pt`) and one kind of ONNX file without executing
+//! anything, and writes them as safetensors.
 //!
 //! A PyTorch file is a pickle, and a pickle is a program: unpickling a file from the internet can
 //! run any code. This crate interprets only the few opcodes and constructors that a file of weights
-//! needs ([`ALLOWED`]), and refuses everything else by name. It reads two layouts:
+//! needs ([`ALLOWED`]), and refuses everything else by name. It reads three layouts:
 //!
 //! - the *legacy stream* (before PyTorch 1.6): pickles of a magic number, a protocol number and
 //!   system information, the pickled dictionary, the list of storage keys, then for each storage
 //!   its number of elements and its bytes;
 //! - the *zip archive* (since 1.6): `<name>/data.pkl` and one stored entry `<name>/data/<key>` for
-//!   each storage.
+//!   each storage;
+//! - *ONNX*: a graph in a protocol buffer, of which only stored tensors and the nodes that read
+//!   them are looked at. Only exports of DINOv2 from the package `transformers` are read, and given
+//!   the names that its authors publish; anything else is refused.
 //!
-//! Input: a dictionary from name to tensor (a *state dict*), or a checkpoint that holds one under
-//! `state_dict` or `model`. Output: for each name a [`Tensor`]: shape as stored, values row-major
+//! Input of a PyTorch file: a dictionary from name to tensor (a *state dict*), or a checkpoint that
+//! holds one under `state_dict` or `model`. Output: for each name a [`Tensor`]: shape as stored, values row-major
 //! as `f32`, whatever the strides in the file. Values are converted: `f16` and `bf16` exactly;
 //! `f64` rounded to the nearest `f32`; integers only if each has an exact `f32`. Counters named
 //! `num_batches_tracked` are dropped: inference never reads them.
@@ -39,6 +42,7 @@ mod dtype;
 mod error;
 mod import;
 mod legacy;
+mod onnx;
 mod pickle;
 mod state;
 mod tensor;
@@ -55,22 +59,24 @@ pub use tensor::Tensor;
 /// Tensors by name, in the order of their names.
 pub type Tensors = BTreeMap<String, Tensor>;
 
-/// Reads a PyTorch file.
+/// Reads a PyTorch file, or an ONNX export of DINOv2.
 ///
 /// # Errors
-/// The file cannot be read, is truncated or damaged, holds anything but tensors by name, or names
-/// something that is not in [`ALLOWED`].
+/// The file cannot be read, is truncated or damaged, holds anything but tensors by name, names
+/// something that is not in [`ALLOWED`], or is another network's ONNX export.
 pub fn read(path: &Path) -> Result<Tensors, WeightsError> {
     read_bytes(&segad_files::read(path)?).map_err(|e| e.in_file(path))
 }
 
-/// Reads a PyTorch file that is already in memory; its first bytes determine the layout.
+/// Reads a file that is already in memory; its first bytes determine the layout.
 ///
 /// # Errors
 /// As [`read`].
 pub fn read_bytes(bytes: &[u8]) -> Result<Tensors, WeightsError> {
     if bytes.starts_with(b"PK\x03\x04") {
         archive::read(bytes)
+    } else if onnx::is_onnx(bytes) {
+        onnx::read(bytes)
     } else {
         legacy::read(bytes)
     }

