@@ -55,7 +55,7 @@ pub(crate) fn run(
     let options = Options::parse(arguments)?;
     let place = context.provisioner.cache.root().join("bench");
     let folder = place.join(format!("detectors-{}", options.batch));
-    let mut ours = Command::new(segad::build_target(context, native, WORKER)?);
+    let mut ours = Command::new(segad::build_target(context, native, segad::DEV, WORKER)?);
     ours.arg(&folder)
         .args([options.threads.to_string(), options.batch.to_string()])
         .args(&options.models);

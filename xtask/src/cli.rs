@@ -1,6 +1,7 @@
 //! The command line: verbs of this program, and those of `segad`, which are passed on.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -46,6 +47,21 @@ pub(crate) enum Verb {
         /// Names of tests to run instead; passed on to the test runner
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         filters: Vec<OsString>,
+    },
+    /// Build what others can install: an archive with everything, and a wheel
+    ///
+    /// The archive needs glibc alone; the wheel takes libtorch from the wheel `torch` and holds the
+    /// Python package too. Debug symbols are written beside them.
+    Dist {
+        /// Folder to write to [default: target/dist]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// cargo's profile
+        #[arg(long, default_value = "release")]
+        profile: String,
+        /// Also run the archive's program in a root with only glibc
+        #[arg(long)]
+        check: bool,
     },
     /// Run the project's benchmarks, or one of them
     ///

@@ -14,6 +14,7 @@ mod bench_detectors;
 mod cargo;
 mod cli;
 mod codegen;
+mod dist;
 mod doctor;
 mod error;
 mod fetch;
@@ -66,6 +67,19 @@ fn run(verb: Verb) -> Result<u8, XtaskError> {
         Verb::Test { filters } => {
             let context = setup::Context::new(false)?;
             test::run(&context, &setup::run(&context)?, &filters)
+        }
+        Verb::Dist {
+            out,
+            profile,
+            check,
+        } => {
+            let context = setup::Context::new(false)?;
+            let native = setup::run(&context)?;
+            let out = out.unwrap_or_else(|| context.root.join("target/dist"));
+            for path in dist::run(&context, &native, &profile, &out, check)? {
+                println!("{}", path.display());
+            }
+            Ok(exit::OK)
         }
         Verb::Bench { name, arguments } => {
             let context = setup::Context::new(false)?;

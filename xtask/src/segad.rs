@@ -47,18 +47,24 @@ fn is_option(word: &OsString) -> bool {
 
 /// Builds `segad`, with cargo's own messages, and returns the path that cargo names.
 pub(crate) fn build(context: &Context, native: &Native) -> Result<PathBuf, XtaskError> {
-    build_target(context, native, ["segad-cli", "--bin", "segad"])
+    build_target(context, native, DEV, ["segad-cli", "--bin", "segad"])
 }
 
-/// Builds a target: its package, its kind as cargo's option, its name.
+/// The profile of `cargo xtask` and the tests.
+pub(crate) const DEV: &str = "dev";
+
+/// Builds a target in a profile: its package, its kind as cargo's option, its name. Returns the
+/// program, or a library's file.
 pub(crate) fn build_target(
     context: &Context,
     native: &Native,
+    profile: &str,
     [package, kind, name]: [&str; 3],
 ) -> Result<PathBuf, XtaskError> {
     let mut cargo = cargo::command(&context.root, Some(native));
     cargo
-        .args(["build", "--package", package, kind, name])
+        .args(["build", "--profile", profile, "--package", package, kind])
+        .args((kind != "--lib").then_some(name))
         .arg("--message-format=json-render-diagnostics")
         .stdout(Stdio::piped());
     if context.provisioner.offline {
@@ -77,7 +83,7 @@ pub(crate) fn build_target(
         .into_iter()
         .flat_map(BufRead::lines)
     {
-        binary = executable(&line.map_err(start)?, name).or(binary);
+        binary = artifact(&line.map_err(start)?, name).or(binary);
     }
     let status = child.wait().map_err(start)?;
     match binary {
@@ -88,11 +94,14 @@ pub(crate) fn build_target(
     }
 }
 
-/// The path of a program, if this message of cargo is about it.
-fn executable(message: &str, name: &str) -> Option<PathBuf> {
+/// The path of a program or library, if this message of cargo is about it.
+fn artifact(message: &str, name: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     (message["target"]["name"] == name).then_some(())?;
-    message["executable"].as_str().map(PathBuf::from)
+    message["executable"]
+        .as_str()
+        .or_else(|| message["filenames"].get(0)?.as_str())
+        .map(PathBuf::from)
 }
 
 /// How OpenMP's threads wait, as in `.cargo/config.toml`: threads that spin for long take the
@@ -137,7 +146,7 @@ mod tests {
     fn the_binary_is_found_in_cargos_messages() {
         let message = r#"{"reason":"compiler-artifact","target":{"name":"segad"},"executable":"/t/debug/segad"}"#;
         assert_eq!(
-            executable(message, "segad"),
+            artifact(message, "segad"),
             Some(PathBuf::from("/t/debug/segad"))
         );
         for other in [
@@ -145,7 +154,7 @@ mod tests {
             r#"{"reason":"build-finished","success":true}"#,
             "no json",
         ] {
-            assert_eq!(executable(other, "segad"), None);
+            assert_eq!(artifact(other, "segad"), None);
         }
     }
 }

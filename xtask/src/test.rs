@@ -9,9 +9,9 @@ use std::time::Instant;
 use segad_provision::exit;
 use segad_provision::native::Native;
 
-use crate::cargo;
 use crate::error::XtaskError;
 use crate::setup::Context;
+use crate::{cargo, dist};
 
 /// What is checked before the tests: a name, and cargo's arguments.
 const CHECKS: [(&str, &[&str]); 4] = [
@@ -99,6 +99,16 @@ pub(crate) fn run(
         }
     }
     segad_files::remove(&references)?;
+    if filters.is_empty() {
+        eprintln!("── Python package");
+        match dist::test_python(context, native)? {
+            Some(true) => eprintln!("── Python package: passed"),
+            Some(false) => failed.push("Python package"),
+            None => {
+                eprintln!("── Python package: skipped, no Python from 3.10 on with pip and network")
+            }
+        }
+    }
     if failed.is_empty() {
         return Ok(exit::OK);
     }

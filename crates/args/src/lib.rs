@@ -93,6 +93,10 @@ pub enum Command {
         /// paper
         #[arg(required = true)]
         tables: Vec<String>,
+        /// Folder of the experiment files [default: experiments/, else those that came with the
+        /// program]
+        #[arg(long, value_name = "DIR")]
+        experiments: Option<PathBuf>,
         /// How to run.
         #[command(flatten)]
         run: RunArgs,

@@ -5,6 +5,7 @@ mod commands;
 mod frames;
 mod served;
 mod session;
+mod shipped;
 mod stream;
 
 use clap::Parser;

@@ -40,6 +40,7 @@
 //! last place of an `f64`. With [`Numerics::Fast`] a segment counts as constant by the resolution
 //! of `f32` (as exact), where scipy on `f64` input would use that of `f64`.
 
+pub mod columns;
 mod error;
 mod extract;
 mod index;

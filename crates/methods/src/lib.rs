@@ -9,7 +9,6 @@
 //! - [`clusters`]: segments found from features and maps of good images.
 //! - [`folds`]: folds that keep units together, and scores by models that were not trained on the
 //!   unit.
-//! - [`columns`]: names of the forest's columns, and which of them may only raise the score.
 //!
 //! ```
 //! use segad_methods::DetectorSettings;
@@ -25,7 +24,6 @@
 
 mod classifier;
 pub mod clusters;
-pub mod columns;
 mod detector;
 mod error;
 pub mod folds;

@@ -9,7 +9,17 @@
 //! ```
 //!
 //! The folders come from `LIBTORCH` and `XGBOOST_LIB_DIR`, which `.cargo/native.toml` (written by
-//! `cargo xtask setup`) or the shell sets.
+//! `cargo xtask setup`) or the shell sets. Folders relative to the binary come first, as
+//! `cargo xtask dist` lays them out; it cuts off the others.
+
+/// Where a distribution has the libraries: a program's beside its `bin`, libtorch's in the wheel
+/// `torch`, a Python module's below its own folder.
+pub const RELATIVE: [&str; 4] = [
+    "$ORIGIN/../lib",
+    "$ORIGIN/../lib/xgboost/lib",
+    "$ORIGIN/../../torch/lib",
+    "$ORIGIN/lib/xgboost/lib",
+];
 
 /// Prints the link arguments for each native library that is set up: its run path, and for XGBoost
 /// that its calls of OpenMP come by `xgboost-rs-sys` (`openmp.rs` says why).
@@ -22,6 +32,9 @@
     reason = "a build script's settings are its environment"
 )]
 pub fn rpath() {
+    for folder in RELATIVE {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}");
+    }
     for (variable, below) in [("LIBTORCH", "/lib"), ("XGBOOST_LIB_DIR", "")] {
         println!("cargo:rerun-if-env-changed={variable}");
         if let Ok(folder) = std::env::var(variable) {

@@ -4,9 +4,10 @@ use crate::card::{Scorer, TrainingG};
 use crate::error::Result;
 use rayon::prelude::*;
 use segad_core::{FeatureTable, Label, Seed};
+use segad_features::columns;
 use segad_forest::{Forest, ForestParams};
 use segad_methods::frozen::{FittedHead, FrozenParams};
-use segad_methods::{columns, folds, frozen};
+use segad_methods::{folds, frozen};
 use std::num::NonZeroUsize;
 
 /// Scorers that take a classifier are only tried where there is one.

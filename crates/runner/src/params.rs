@@ -73,7 +73,7 @@ pub fn g_scores(spec: Option<&Value>) -> Result<GScores, BoxError> {
 /// With `monotone = true`, which columns may only raise the score; empty without.
 pub fn monotone(spec: Option<&Value>, columns: &[String]) -> Vec<i8> {
     match is_monotone(spec) {
-        Ok(true) => segad_methods::columns::rising(columns),
+        Ok(true) => segad_features::columns::rising(columns),
         _ => Vec::new(),
     }
 }

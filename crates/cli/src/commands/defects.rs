@@ -28,7 +28,7 @@ pub(super) fn preview(args: &Preview) -> Result<(), Failure> {
     };
     let recipe = Recipe::new(
         Some(&table),
-        Path::new("datasets/segments"),
+        &crate::shipped::find(Path::new("datasets/segments")),
         Seed(args.seed),
     );
     let recipe = recipe.map_err(Failure::configuration)?;

@@ -21,6 +21,7 @@ mod tables;
 mod teacher;
 
 use crate::session::Session;
+use crate::shipped;
 use clap::CommandFactory;
 use segad_args::{Cli, Command, DefectsCommand, FitCommand};
 use segad_runner::Failure;
@@ -36,13 +37,19 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     let session = Session::new(cli.quiet);
     match cli.command {
         Command::Demo(args) => run::demo(args, &session),
-        Command::Reproduce { tables, run: args } => run::tables(&tables, &args, &session),
-        Command::Sweep { file, run: args } => run::experiment(&file, &args, &session),
+        Command::Reproduce {
+            tables,
+            experiments,
+            run: args,
+        } => run::tables(&tables, experiments.as_deref(), &args, &session),
+        Command::Sweep { file, run: args } => {
+            run::experiment(&shipped::find(&file), &args, &session)
+        }
         Command::Plan {
             file,
             run: args,
             json,
-        } => plan::plan(&file, &args, json, &session),
+        } => plan::plan(&shipped::find(&file), &args, json, &session),
         Command::Tables {
             names,
             results,

@@ -3,6 +3,7 @@
 use super::import;
 use super::setup::{self, Prepared};
 use crate::session::Session;
+use crate::shipped;
 use segad_args::RunArgs;
 use segad_grid::Plan;
 use segad_runner::Failure;
@@ -23,16 +24,21 @@ pub(super) fn demo(mut args: RunArgs, session: &Session) -> Result<(), Failure> 
     if args.profile != "smoke" {
         args.out.get_or_insert_with(|| "results/local/demo".into());
     }
-    experiment(Path::new("experiments/demo.toml"), &args, session)
+    experiment(&named(None, "demo"), &args, session)
 }
 
 /// Runs the named experiments; a fault in one does not stop the others.
-pub(super) fn tables(names: &[String], args: &RunArgs, session: &Session) -> Result<(), Failure> {
+pub(super) fn tables(
+    names: &[String],
+    folder: Option<&Path>,
+    args: &RunArgs,
+    session: &Session,
+) -> Result<(), Failure> {
     let all = names.iter().any(|n| n == "all");
     let files: Vec<PathBuf> = if all {
-        ALL.map(named).into()
+        ALL.map(|name| named(folder, name)).into()
     } else {
-        names.iter().map(|name| named(name)).collect()
+        names.iter().map(|name| named(folder, name)).collect()
     };
     let mut worst = None;
     for file in &files {
@@ -54,8 +60,12 @@ pub(super) fn tables(names: &[String], args: &RunArgs, session: &Session) -> Res
     worst.map_or(Ok(()), Err)
 }
 
-fn named(name: &str) -> PathBuf {
-    Path::new("experiments").join(format!("{name}.toml"))
+fn named(folder: Option<&Path>, name: &str) -> PathBuf {
+    let file = format!("{name}.toml");
+    match folder {
+        Some(folder) => folder.join(file),
+        None => shipped::find(&Path::new("experiments").join(file)),
+    }
 }
 
 /// Runs one experiment and writes its tables and report.

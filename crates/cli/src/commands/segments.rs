@@ -89,7 +89,7 @@ fn label(
     picture: &Image,
     good: Option<(&Path, Seed)>,
 ) -> Result<Labelled, Failure> {
-    let base = Path::new("datasets/segments");
+    let base = &crate::shipped::find(Path::new("datasets/segments"));
     let (height, width) = (picture.height(), picture.width());
     let made = segmenter::made(Some(spec)).map_err(Failure::configuration)?;
     if let (Some(_), false) = (good, matches!(made, Some(SegmentsTable::Clustered(_)))) {

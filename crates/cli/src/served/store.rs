@@ -216,7 +216,12 @@ impl Experiments {
             let (height, width) = maps
                 .first()
                 .map_or((256, 256), |m| (m.reader.height(), m.reader.width()));
-            segad_segments::open(spec, Path::new("datasets/segments"), height, width)
+            segad_segments::open(
+                spec,
+                &crate::shipped::find(Path::new("datasets/segments")),
+                height,
+                width,
+            )
         };
         let segments = self.segments.as_ref().map(open).transpose()?;
         if segments.is_some() {

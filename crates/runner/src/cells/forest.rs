@@ -1,8 +1,8 @@
 use super::{At, rows_by_id, scores_by_id};
 use segad_core::{BoxError, FeatureTable, Label, Sample, TrainSplit};
+use segad_features::columns;
 use segad_forest::Forest;
 use segad_grid::CellIndex;
-use segad_methods::columns;
 use segad_store::Draft;
 use std::num::NonZeroUsize;
 use toml::Value;

@@ -1,6 +1,6 @@
 //! The columns that a forest is fitted on.
 
-use segad_features::{FeatureName, Measure};
+use crate::{FeatureName, Measure};
 
 /// The column of a classifier's score.
 pub fn of_classifier(name: &str) -> String {

@@ -1,0 +1,22 @@
+//! Files that come with the program: experiments and segment maps.
+
+use std::path::{Path, PathBuf};
+
+/// Where such a file or folder is, by its place in the repository: below the working folder, so that
+/// a clone's own files and a user's come first, else where the program is installed. If it is in
+/// neither, its place below the working folder, for the message that it is missing.
+pub(crate) fn find(place: &Path) -> PathBuf {
+    if place.exists() {
+        return place.to_owned();
+    }
+    share()
+        .map(|share| share.join(place))
+        .filter(|path| path.exists())
+        .unwrap_or_else(|| place.to_owned())
+}
+
+/// `share/segad` beside the folder of the program; links to the program are followed.
+fn share() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?.canonicalize().ok()?;
+    Some(program.parent()?.parent()?.join("share/segad"))
+}

@@ -1,0 +1,115 @@
+//! `cargo xtask dist`: an archive and a wheel that run on a machine without compiler, cache or clone.
+//!
+//! Both hold the program with its libraries by run paths relative to it, and `share/segad` with the
+//! experiments and segment maps that commands name. The archive brings libtorch along; the wheel
+//! finds it in the wheel `torch` that it depends on, and holds the Python package as well.
+
+mod binary;
+mod check;
+mod python;
+mod tarball;
+mod wheel;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use segad_provision::native::Native;
+
+use crate::error::XtaskError;
+use crate::segad;
+use crate::setup::Context;
+
+pub(crate) use python::test as test_python;
+
+/// The version of everything in this workspace.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What goes below `share/segad`, by its place in the repository.
+const SHARED: [&str; 2] = ["experiments", "datasets/segments"];
+
+/// Builds the program in `profile` and writes both distributions to `out`; then, with `check`, runs
+/// them in a root of their own.
+pub(crate) fn run(
+    context: &Context,
+    native: &Native,
+    profile: &str,
+    out: &Path,
+    check: bool,
+) -> Result<Vec<PathBuf>, XtaskError> {
+    let built = segad::build_target(context, native, profile, ["segad-cli", "--bin", "segad"])?;
+    let module = segad::build_target(context, native, profile, python::MODULE)?;
+    segad_files::create_dir(out)?;
+    let parts = Parts {
+        root: &context.root,
+        native,
+        program: binary::portable(&built, &out.join("segad.debug"), native)?,
+        module: binary::portable(&module, &out.join("_segad.debug"), native)?,
+        manual: manual(&built)?,
+    };
+    let archive = tarball::write(&parts, out)?;
+    let wheel = wheel::write(&parts, out)?;
+    if check {
+        check::archive(context, &archive)?;
+    }
+    Ok(vec![archive, wheel])
+}
+
+/// What both distributions are made of.
+struct Parts<'a> {
+    root: &'a Path,
+    native: &'a Native,
+    program: Vec<u8>,
+    module: Vec<u8>,
+    manual: Vec<Page>,
+}
+
+/// A file below `share`.
+struct Page {
+    place: String,
+    text: Vec<u8>,
+}
+
+/// The manual and the shells' completions.
+fn manual(program: &Path) -> Result<Vec<Page>, XtaskError> {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(<segad_args::Cli as clap::CommandFactory>::command())
+        .render(&mut text)
+        .expect("a vector takes all bytes");
+    let mut pages = vec![Page {
+        place: "man/man1/segad.1".to_owned(),
+        text,
+    }];
+    for (shell, place) in [
+        ("bash", "bash-completion/completions/segad"),
+        ("zsh", "zsh/site-functions/_segad"),
+        ("fish", "fish/vendor_completions.d/segad.fish"),
+    ] {
+        let output = Command::new(program)
+            .args(["completions", shell])
+            .output()
+            .map_err(|source| XtaskError::Start {
+                command: program.display().to_string(),
+                source,
+            })?;
+        pages.push(Page {
+            place: place.to_owned(),
+            text: output.stdout,
+        });
+    }
+    Ok(pages)
+}
+
+/// The files of a folder of the repository that git would keep: their places below `root`, sorted.
+fn files_below(root: &Path, below: &str) -> Result<Vec<String>, XtaskError> {
+    let mut found = Vec::new();
+    for path in segad_files::list_dir(&root.join(below))? {
+        let place = format!("{below}/{}", segad_files::name_of(&path));
+        if path.is_dir() {
+            found.extend(files_below(root, &place)?);
+        } else {
+            found.push(place);
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,72 @@
+//! The Python package, and its tests.
+
+use std::path::Path;
+use std::process::Command;
+
+use segad_provision::native::Native;
+
+use crate::error::XtaskError;
+use crate::setup::Context;
+use crate::{bench, cargo, segad};
+
+/// The extension module: package, kind of target, name.
+pub(super) const MODULE: [&str; 3] = ["segad-python", "--lib", "_segad"];
+
+/// Its name in the package.
+pub(super) const MODULE_FILE: &str = "_segad.abi3.so";
+
+/// Where the package's Python lies, below the repository.
+const SOURCES: &str = "crates/python/python/segad";
+
+/// What the tests import.
+const PACKAGES: [&str; 3] = ["numpy==2.3.*", "scikit-learn==1.7.*", "pytest==8.*"];
+
+/// Names and contents of the package's own files.
+pub(super) fn sources(root: &Path) -> Result<Vec<(String, Vec<u8>)>, XtaskError> {
+    let mut sources = Vec::new();
+    for path in segad_files::list_dir(&root.join(SOURCES))? {
+        let name = segad_files::name_of(&path);
+        if [".py", ".pyi", ".typed"]
+            .iter()
+            .any(|end| name.ends_with(end))
+        {
+            sources.push((name, segad_files::read(&path)?));
+        }
+    }
+    Ok(sources)
+}
+
+/// Runs the package's tests and the examples in its docstrings and in `docs/python.md`. Returns
+/// false if one failed, none if this machine has no Python or no network to get its packages.
+pub(crate) fn test(context: &Context, native: &Native) -> Result<Option<bool>, XtaskError> {
+    let folder = context.provisioner.cache.root().join("python");
+    let pythons = [
+        "python3",
+        "python3.13",
+        "python3.12",
+        "python3.11",
+        "python3.10",
+    ];
+    let environment = bench::environment(context, &folder.join("venv"), &pythons, &PACKAGES)?;
+    let Some(python) = environment else {
+        return Ok(None);
+    };
+    let module = segad::build_target(context, native, segad::DEV, MODULE)?;
+    let package = folder.join("package/segad");
+    segad_files::remove(&package)?;
+    segad_files::create_dir(&package)?;
+    for (name, bytes) in sources(&context.root)? {
+        segad_files::write_atomic(&package.join(name), &bytes)?;
+    }
+    segad_files::copy(&module, &package.join(MODULE_FILE))?;
+    let mut pytest = Command::new(python);
+    pytest
+        .args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider"])
+        .args(["--doctest-modules", "--doctest-glob=*.md"])
+        .arg(context.root.join("crates/python/tests"))
+        .arg(context.root.join("docs/python.md"))
+        .arg(&package)
+        .env("PYTHONPATH", folder.join("package"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    Ok(Some(cargo::status(&mut pytest)?.success()))
+}
