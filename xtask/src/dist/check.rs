@@ -1,6 +1,8 @@
 //! Runs the archive's program where nothing but glibc is: a root of its own, without the cache, the
 //! clone, a compiler or any other library.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,7 +21,7 @@ const GLIBC: [&str; 6] = [
 ];
 
 /// What is run, one after the other, in an empty folder.
-const COMMANDS: [&[&str]; 5] = [
+const COMMANDS: [&[&str]; 2] = [
     &["data", "miniature", "mini"],
     &[
         "reproduce",
@@ -29,9 +31,6 @@ const COMMANDS: [&[&str]; 5] = [
         "--data",
         "mini",
     ],
-    &["data", "--help"],
-    &["completions", "bash"],
-    &["--version"],
 ];
 
 /// Unpacks the archive into a new root and runs [`COMMANDS`] there.
@@ -46,19 +45,26 @@ pub(super) fn archive(context: &Context, archive: &Path) -> Result<(), XtaskErro
         let from = loader_finds(library)?;
         for folder in ["lib64", "lib"] {
             segad_files::create_dir(&root.join(folder))?;
-            segad_files::copy(&from, &root.join(folder).join(library))?;
+            let to = root.join(folder).join(library);
+            segad_files::copy(&from, &to)?;
+            // The loader is itself executed.
+            let mode = Permissions::from_mode(0o755);
+            std::fs::set_permissions(&to, mode)
+                .map_err(|e| segad_files::FileError::new("make executable", &to, e))?;
         }
     }
-    for folder in ["tmp", "work", "proc", "dev"] {
+    for folder in ["tmp", "work", "proc"] {
         segad_files::create_dir(&root.join(folder))?;
     }
     let name = archive.file_name().unwrap_or_default().to_string_lossy();
     let program = format!("/{}/bin/segad", name.trim_end_matches(".tar.zst"));
     for arguments in COMMANDS {
-        // A user namespace gives an ordinary user the right to change the root.
         let mut command = Command::new("unshare");
         command
-            .args(["--user", "--map-root-user", "--root"])
+            // A user namespace gives an ordinary user the right to change the root.
+            .args(["--user", "--map-root-user", "--mount", "--pid", "--fork"])
+            // Run paths relative to a program need to know where it is.
+            .args(["--mount-proc=/proc", "--root"])
             .arg(&root)
             .args(["--wd", "/work", &program])
             .args(arguments)
