@@ -1,6 +1,8 @@
 //! The numbers that the Python package must repeat to the last bit: `tests/test_head.py` makes the
 //! same maps and compares with the same file.
 
+#![allow(clippy::unwrap_used)]
+
 use segad_core::{AnomalyMap, FeatureTable, ImageId, Label, LabelMap, Seed};
 use segad_features::{
     FeatureExtractor, FeatureParams, ImageMaps, SegmentIndex, TableBuilder, columns,
