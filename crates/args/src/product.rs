@@ -54,9 +54,10 @@ pub struct FitProduct {
     /// Memory for caches and temporary arrays, e.g. 4GiB
     #[arg(long, default_value = "2GiB", value_parser = bytes, value_name = "SIZE")]
     pub memory: u64,
-    /// Side of the square that images are resized to, in pixels
-    #[arg(long, default_value_t = 256, value_name = "PIXELS")]
-    pub image_size: usize,
+    /// Side of the square that images are resized to, in pixels; multiples of 14 for DINOv2
+    /// [default: 256, 224 for DINOv2]
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<usize>,
     /// Guarantee that at most this share of good images is called bad, e.g. 0.01
     #[arg(long, value_name = "SHARE", group = "rule")]
     pub max_false_alarm: Option<f64>,

@@ -56,6 +56,18 @@ impl AnomalyMap {
             .fold(f32::NEG_INFINITY, f32::max)
     }
 
+    /// The mean of the largest values, this share of all of them but at least one.
+    pub fn top_mean(&self, share: f64) -> f32 {
+        let count = (self.values.len() as f64 * share).round() as usize;
+        let count = count.clamp(1, self.values.len());
+        let mut values = self.values.clone();
+        let (above, least, _) = values.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
+        // Sorted, so that the order of the sum is that of the values alone.
+        above.sort_unstable_by(f32::total_cmp);
+        let sum: f64 = above.iter().map(|&v| f64::from(v)).sum();
+        ((sum + f64::from(*least)) / count as f64) as f32
+    }
+
     /// The values, without a copy.
     pub fn into_values(self) -> Vec<f32> {
         self.values
@@ -142,6 +154,21 @@ impl LabelMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn top_means_by_hand() {
+        let map = AnomalyMap::new(2, 3, vec![4.0, -1.0, 2.0, 8.0, 0.0, 1.0]).unwrap();
+        // 0.1, 1.5 and 3 of six values.
+        for (share, mean) in [
+            (0.02, 8.0),
+            (0.25, 6.0),
+            (0.5, 14.0 / 3.0),
+            (1.0, 14.0 / 6.0),
+        ] {
+            assert_eq!(map.top_mean(share), mean as f32, "{share}");
+        }
+        assert_eq!(map.top_mean(0.01), map.max());
+    }
 
     #[test]
     fn bad_values_are_named() {

@@ -88,7 +88,8 @@ pub struct Row {
     /// Classifier g, whose score is a feature or, with `head = "classifier"`, the score itself.
     #[serde(default)]
     pub classifier: Option<String>,
-    /// What turns maps and scores into the final score.
+    /// What turns maps and scores into the final score; `"max"` is the score of the detector
+    /// itself, the largest value of its map (AnomalyDINO: the mean of the largest values).
     #[serde(default)]
     pub head: Head,
     /// Segment source: a name or a table. `"own"` is the one that comes with the data.

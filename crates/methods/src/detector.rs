@@ -4,7 +4,7 @@ use segad_core::CurvePoint;
 use segad_core::{
     AnomalyDetector, AnomalyMap, BoxError, FitContext, Image, KeyHasher, Precision, Seed, TrainGood,
 };
-use segad_nn::method::{DetectorMethod, FittedDetector, Inputs, MemoryBank, Pretrained};
+use segad_nn::method::{DetectorMethod, FittedDetector, Inputs, MapScore, MemoryBank, Pretrained};
 use segad_nn::model::{Checked, Settings};
 use segad_nn::{BackboneKind, Preprocess, SavedModel};
 use serde::de::{Deserialize, Deserializer, Error};
@@ -26,14 +26,15 @@ pub trait DetectorKind: Sync {
     /// [`MethodError::Settings`].
     fn read(&self, settings: &Table) -> Result<DetectorSettings, MethodError>;
 
-    /// Default settings on this backbone and side of the network's input in pixels.
+    /// Default settings on this backbone, or another one if the detector cannot use it, and side of
+    /// the network's input in pixels, or the backbone's usual one.
     ///
     /// # Errors
     /// [`MethodError::Settings`] for a size that the detector cannot have.
     fn defaults(
         &self,
         backbone: BackboneKind,
-        image_size: usize,
+        image_size: Option<usize>,
     ) -> Result<DetectorSettings, MethodError>;
 }
 
@@ -44,6 +45,9 @@ pub trait ReadyDetector: Send + Sync {
 
     /// How an image becomes the network's input.
     fn preprocess(&self) -> Preprocess;
+
+    /// How the score of an image follows from its map.
+    fn map_score(&self) -> MapScore;
 
     /// The weights that fitting starts with.
     fn pretrained(&self) -> Pretrained;
@@ -157,16 +161,17 @@ impl DetectorSettings {
         find(DETECTORS, kind, |d| d.kind())?.read(settings)
     }
 
-    /// Default settings of a kind on this backbone and side of the network's input in pixels.
+    /// Default settings of a kind on this backbone, or another one if the kind cannot use it, and
+    /// side of the network's input in pixels, or the backbone's usual one.
     ///
     /// # Errors
     /// [`MethodError::Kind`], or [`MethodError::Settings`] for a size that it cannot have.
     pub fn named(
         kind: &str,
         backbone: BackboneKind,
-        image_size: usize,
+        image_size: impl Into<Option<usize>>,
     ) -> Result<Self, MethodError> {
-        find(DETECTORS, kind, |d| d.kind())?.defaults(backbone, image_size)
+        find(DETECTORS, kind, |d| d.kind())?.defaults(backbone, image_size.into())
     }
 
     /// Side of the network's square input in pixels.
@@ -254,9 +259,11 @@ impl<M: DetectorMethod> DetectorKind for OneClass<M> {
     fn defaults(
         &self,
         backbone: BackboneKind,
-        image_size: usize,
+        image_size: Option<usize>,
     ) -> Result<DetectorSettings, MethodError> {
-        Self::check(M::defaults(backbone, image_size))
+        let backbone = M::backbone(backbone);
+        let side = image_size.unwrap_or(backbone.usual_image_size());
+        Self::check(M::defaults(backbone, side))
     }
 }
 
@@ -280,6 +287,10 @@ impl<M: DetectorMethod> ReadyDetector for Ready<M> {
 
     fn preprocess(&self) -> Preprocess {
         M::preprocess(&self.params)
+    }
+
+    fn map_score(&self) -> MapScore {
+        M::map_score(&self.params)
     }
 
     fn pretrained(&self) -> Pretrained {

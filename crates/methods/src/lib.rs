@@ -33,7 +33,9 @@ pub use classifier::{Classifier, ClassifierKey, ClassifierSettings, ReadyClassif
 pub use detector::{Detector, DetectorSettings, ReadyDetector};
 pub use error::MethodError;
 pub use registry::{CLASSIFIERS, DETECTORS, MethodKey, Registry, detector_kinds};
-pub use segad_nn::method::{Embed, FittedOnFeatures, ImageSet, Inputs, MemoryBank, Pretrained};
+pub use segad_nn::method::{
+    Embed, FittedOnFeatures, ImageSet, Inputs, MapScore, MemoryBank, Pretrained,
+};
 
 /// The classifiers of a product: a head fitted on features of a frozen backbone.
 pub mod frozen {

@@ -263,6 +263,14 @@ impl BackboneKind {
         }
     }
 
+    /// Side of the square input that is used unless another one is asked for, in pixels.
+    pub fn usual_image_size(self) -> usize {
+        match self.family() {
+            Family::Resnet | Family::EfficientnetLite => 256,
+            Family::Transformer => 224,
+        }
+    }
+
     /// How images become this backbone's input of `height`×`width` pixels.
     pub fn preprocess(self, height: usize, width: usize) -> Preprocess {
         let imagenet = Preprocess::imagenet(height, width);

@@ -8,8 +8,8 @@
 use crate::model::{Checked, Settings};
 use crate::{BackboneKind, Preprocess, SavedModel, Weights};
 use segad_core::{
-    AnomalyDetector, BoxError, CurvePoint, FeatureTable, FitClassifier, FitContext, FitDetector,
-    Image, ImageClassifier, Key, KeyHasher, Label, Seed, TrainGood,
+    AnomalyDetector, AnomalyMap, BoxError, CurvePoint, FeatureTable, FitClassifier, FitContext,
+    FitDetector, Image, ImageClassifier, Key, KeyHasher, Label, Seed, TrainGood,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -99,6 +99,35 @@ pub trait Inputs {
     fn general_images(&self, name: &str) -> Result<Box<dyn ImageSet>, BoxError>;
 }
 
+/// The score of an image as its map says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum MapScore {
+    /// The largest value.
+    #[default]
+    Max,
+    /// The mean of this share of the values, the largest ones.
+    Top(f64),
+}
+
+impl MapScore {
+    /// The score.
+    pub fn of(self, map: &AnomalyMap) -> f32 {
+        match self {
+            Self::Max => map.max(),
+            Self::Top(share) => map.top_mean(share),
+        }
+    }
+}
+
+impl std::fmt::Display for MapScore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Max => f.write_str("the largest value"),
+            Self::Top(share) => write!(f, "the mean of the largest {} % of values", 100.0 * share),
+        }
+    }
+}
+
 /// A one-class detector that is not fitted yet: checked settings and weights.
 pub trait DetectorMethod: FitDetector<Fitted: FittedDetector + 'static> + Sized + 'static {
     /// Its name in experiments and model cards.
@@ -114,8 +143,19 @@ pub trait DetectorMethod: FitDetector<Fitted: FittedDetector + 'static> + Sized 
     /// Settings as an experiment writes them.
     type Settings: MethodSettings;
 
+    /// The backbone that it runs on where this one is offered; another one if it cannot use that.
+    fn backbone(offered: BackboneKind) -> BackboneKind {
+        offered
+    }
+
     /// Defaults on this backbone and side of the network's square input in pixels.
     fn defaults(backbone: BackboneKind, image_size: usize) -> Self::Settings;
+
+    /// How the score of an image follows from its map.
+    fn map_score(params: &Checked<Self::Settings>) -> MapScore {
+        let _ = params;
+        MapScore::Max
+    }
 
     /// How an image becomes the network's input.
     fn preprocess(params: &Checked<Self::Settings>) -> Preprocess;

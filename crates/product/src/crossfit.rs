@@ -13,7 +13,9 @@ use segad_methods::{Detector, DetectorSettings, folds};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observed {
     pub features: Vec<f32>,
-    /// Of each detector: the map's maximum, its mean, and its maximum within each segment.
+    /// Of each detector: its own score, the map's maximum, its mean, and its maximum within each
+    /// segment.
+    pub own: Vec<f32>,
     pub maxima: Vec<f32>,
     pub means: Vec<f32>,
     pub parts: Vec<Vec<f32>>,
@@ -152,6 +154,11 @@ impl CrossfitPlan<'_> {
         }
         Ok(Observed {
             features: gauged.features,
+            own: maps
+                .iter()
+                .zip(self.detectors)
+                .map(|(map, settings)| settings.map_score().of(map))
+                .collect(),
             maxima: maps.iter().map(AnomalyMap::max).collect(),
             means: maps.iter().map(|m| mean(m.values())).collect(),
             parts,

@@ -72,7 +72,7 @@ pub(crate) fn entrants(
             name: name.clone(),
             rank: 0,
             scorer: Scorer::Detector { detector },
-            scores: observed.iter().map(|o| o.maxima[detector]).collect(),
+            scores: observed.iter().map(|o| o.own[detector]).collect(),
         });
     }
     for (name, rank, scorer) in fitted_scorers(problem, &names.join(" + ")) {

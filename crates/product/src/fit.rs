@@ -254,7 +254,7 @@ impl Fit<'_> {
         let rule = (settings.rule, settings.level);
         let operating = threshold::choose(&Scores::new(scores, labels)?, rule.0, rule.1)?;
         let fitted = self.problem.fit_all(scorer)?;
-        // A score that is one map's maximum needs no other detector.
+        // A score that is one detector's own needs no other detector.
         let (kept, scorer) = match scorer {
             Scorer::Detector { detector } => (vec![*detector], Scorer::Detector { detector: 0 }),
             other => ((0..settings.detectors.len()).collect(), other.clone()),

@@ -206,7 +206,7 @@ impl Inspector {
         scratch: &mut Scratch,
     ) -> Result<f32> {
         match (&self.card.scorer, &self.forest, logit) {
-            (Scorer::Detector { detector }, ..) => Ok(maps[*detector].max()),
+            (Scorer::Detector { detector }, ..) => Ok(self.own_score(*detector, maps)),
             (Scorer::Classifier { .. }, _, Some(logit)) => Ok(logit),
             (Scorer::Forest { .. }, Some(forest), logit) => {
                 let mut features = self.gauge.gauge(image, maps, scratch)?.features;
@@ -215,6 +215,11 @@ impl Inspector {
             }
             _ => Err(no_head()),
         }
+    }
+
+    /// A detector's own score.
+    fn own_score(&self, detector: usize, maps: &[AnomalyMap]) -> f32 {
+        self.settings[detector].map_score().of(&maps[detector])
     }
 
     /// The places of an image that are farthest from everything good, at most `count`, each beside
@@ -252,7 +257,7 @@ impl Inspector {
             (Scorer::Detector { detector }, ..) => {
                 let segments = self.gauge.label_map(image)?;
                 let reasons = self.map_reasons(*detector, &maps[*detector], &segments)?;
-                (segments, maps[*detector].max(), reasons)
+                (segments, self.own_score(*detector, &maps), reasons)
             }
             (Scorer::Classifier { .. }, _, Some(logit)) => (
                 self.gauge.label_map(image)?,

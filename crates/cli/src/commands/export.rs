@@ -110,7 +110,8 @@ fn definition(card: &Card) -> String {
     }
     match &card.scorer {
         Scorer::Detector { detector } => out.push_str(&format!(
-            "- The score is the largest value of the map of {}.\n",
+            "- The score is {} of the map of {}.\n",
+            card.detectors[*detector].settings.map_score(),
             card.detectors[*detector].name
         )),
         Scorer::Classifier { .. } => out.push_str("- The score is the classifier's logit.\n"),

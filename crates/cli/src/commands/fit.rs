@@ -157,12 +157,16 @@ fn settings(
 
 /// The detectors that were asked for, or else those that fit the latency.
 fn detectors(args: &FitProduct, weights: &CachedWeights) -> Result<Vec<DetectorSettings>, Failure> {
+    // What the budget can choose are convolutional networks, which all have one usual size.
+    let side = args
+        .image_size
+        .unwrap_or(BackboneKind::default().usual_image_size());
     let backbone = match &args.backbone {
         Some(name) => super::parse("--backbone", name)?,
         None if args.detectors.is_empty() => {
-            return budget::detectors(args.latency_ms, args.image_size, weights).map_err(failure);
+            return budget::detectors(args.latency_ms, side, weights).map_err(failure);
         }
-        None => budget::backbone(args.latency_ms, args.image_size, weights).map_err(failure)?,
+        None => budget::backbone(args.latency_ms, side, weights).map_err(failure)?,
     };
     let patchcore = ["patchcore".to_owned()];
     let kinds = match &args.detectors[..] {

@@ -134,19 +134,24 @@ pub fn expect_trainable(kind: BackboneKind) -> Result<(), ModelError> {
     expect(kind.patch().is_none(), "backbone", kind, expected)
 }
 
-/// The taps of these layers, which must be different ones, none finer than the one before.
+/// The taps of these layers, which must be different ones in the order of the network, and so none
+/// finer than the one before.
 ///
 /// # Errors
 /// [`ModelError::Setting`] for no layer, a repeated one or another order; an unknown name.
 pub fn expect_finest_first(kind: BackboneKind, layers: &[String]) -> Result<Vec<Tap>, ModelError> {
     let text = format!("{layers:?}");
+    let all = kind.taps();
+    let mut left = &all[..];
     let mut taps: Vec<Tap> = Vec::with_capacity(layers.len());
     for layer in layers {
         let tap = kind.tap(layer)?;
-        // Grids are built on the first layer's; a finer one later would lose its places.
-        let coarser = taps.last().is_none_or(|last| tap.stride >= last.stride);
-        let ok = coarser && !taps.contains(&tap);
-        expect(ok, "layers", &text, "different layers, finest first")?;
+        // Grids are built on the first layer's; a finer one later would lose its places. And the
+        // last layer says how much of the network is needed.
+        let place = left.iter().position(|t| *t == tap);
+        let expected = "different layers, finest first, in the order of the network";
+        expect(place.is_some(), "layers", &text, expected)?;
+        left = &left[place.map_or(0, |place| place + 1)..];
         taps.push(tap);
     }
     expect(!taps.is_empty(), "layers", &text, "at least one layer")?;
@@ -215,6 +220,12 @@ mod tests {
             );
         }
         assert!(matches!(toy(&["layer9"]), Err(ModelError::Nn(_))));
+        // Of one stride the network's order counts too.
+        let vit = BackboneKind::Dinov2Vits14;
+        let of = |layers: [&str; 2]| expect_finest_first(vit, &layers.map(str::to_owned));
+        assert!(of(["block5", "block7"]).is_ok());
+        let e = of(["block7", "block5"]).unwrap_err().to_string();
+        assert!(e.contains("in the order of the network"), "{e}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use super::{At, scores_by_id};
 use segad_core::{BoxError, FeatureTable, ImageId};
-use segad_grid::{CellIndex, Head};
+use segad_grid::{CellIndex, Head, Task};
+use segad_methods::MapScore;
 use segad_store::{Draft, MapsReader};
 use std::collections::HashMap;
 
@@ -12,13 +13,21 @@ pub(super) fn run(at: &At<'_>, source: CellIndex, head: Head) -> Result<Draft, B
     let entry = at.input(source)?;
     let scores = match head {
         Head::Max => {
+            let score = match &at.plan.cells[source.0].task {
+                Task::Maps { def, .. } => {
+                    let detector = at.bench.methods.detector(&def.kind, &def.params)?;
+                    detector.map_score()
+                }
+                // The maps of another program: the paper's rule.
+                _ => MapScore::Max,
+            };
             let reader = MapsReader::open(&entry.path("maps.parquet")?)?;
-            let mut maxima = HashMap::new();
+            let mut scores = HashMap::new();
             for record in reader.iter(BATCH) {
                 let record = record?;
-                maxima.insert(record.id, record.map.max());
+                scores.insert(record.id, score.of(&record.map));
             }
-            of_test(at, |id| maxima.get(id).copied())?
+            of_test(at, |id| scores.get(id).copied())?
         }
         Head::Forest | Head::Classifier => {
             let table = segad_store::read_features(&entry.path("scores.parquet")?)?;
