@@ -12,6 +12,7 @@ pub static DETECTORS: &[&dyn DetectorKind] = &[
     &one_class::<segad_detector_fastflow::FastFlow>(),
     &one_class::<segad_detector_rd4ad::Rd4ad>(),
     &one_class::<segad_detector_efficientad::EfficientAd<'static>>(),
+    &one_class::<segad_detector_anomalydino::AnomalyDino>(),
 ];
 
 /// Every classifier. A new one is a line here, beside its crate.
