@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// A plate with a hole; bad ones have a scratch.
 fn plate(n: usize, bad: bool) -> Vec<u8> {
@@ -44,6 +44,17 @@ fn fitted() -> Place {
 }
 
 fn fit(place: &Place, out: &str, more: &[&str], code: i32) -> String {
+    expect(fit_command(place, out, more), code)
+}
+
+/// What a command that succeeds prints.
+fn printed(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn fit_command(place: &Place, out: &str, more: &[&str]) -> Command {
     let (data, out) = (place.path("plates"), place.path(out));
     let mut args = vec![
         "fit",
@@ -60,7 +71,7 @@ fn fit(place: &Place, out: &str, more: &[&str], code: i32) -> String {
         "3",
     ]);
     args.extend(more);
-    expect(place.segad(&args), code)
+    place.segad(&args)
 }
 
 fn lines(output: &[u8]) -> Vec<serde_json::Value> {
@@ -75,7 +86,19 @@ fn a_folder_becomes_a_model_and_images_get_verdicts() {
     let place = fitted();
     let model = place.path("model.segad");
     let model = model.to_str().unwrap();
-    fit(&place, "again.segad", &["--threads", "1"], 0);
+    let told = printed(fit_command(
+        &place,
+        "again.segad",
+        &["--threads", "1", "--audit"],
+    ));
+    for part in [
+        "count groups of images: 14 with good images, 4 with bad ones",
+        "With any one group left out",
+        "No interval covers images unlike these",
+        "Audit: 300 samples",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
     assert!(std::fs::read(model).unwrap() == std::fs::read(place.path("again.segad")).unwrap());
 
     // A folder with a file that is no picture: a record, not an end.
@@ -362,7 +385,7 @@ fn what_cannot_be_is_said_with_its_exit_code() {
     let place = fitted();
     assert!(
         fit(&place, "x.segad", &["--max-miss", "0.01"], 3)
-            .contains("more bad images would suffice")
+            .contains("more bad images of other pieces would suffice")
     );
     assert!(fit(&place, "x.segad", &["--segments", "nothing"], 3).contains("nothing"));
     assert!(!place.path("x.segad").exists());

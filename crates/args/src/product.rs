@@ -82,6 +82,9 @@ pub struct FitProduct {
     /// Random seed
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Check the stated intervals: how often they would hold in samples of these images
+    #[arg(long, conflicts_with = "json")]
+    pub audit: bool,
     /// Print the model card as JSON instead of the summary
     #[arg(long)]
     pub json: bool,

@@ -52,6 +52,9 @@ pub struct Card {
     pub lacks: Vec<String>,
     /// Each image with its score by a model that had not seen it.
     pub images: Vec<Scored>,
+    /// The lowest and the highest AUROC with one group of images left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<[f64; 2]>,
 }
 
 /// What a model was fitted on.
@@ -65,6 +68,12 @@ pub struct DataCard {
     pub kinds: BTreeMap<String, usize>,
     /// Groups of images that were kept together, single images among them.
     pub units: usize,
+    /// Groups that hold a good image, and groups that hold a bad one.
+    #[serde(default)]
+    pub units_with: [usize; 2],
+    /// Images that look alike, and the groups that they were put into because no groups were named.
+    #[serde(default)]
+    pub alike: Option<[usize; 2]>,
     /// Pictures that are equal, pixel for pixel, to another one.
     pub repeated: usize,
     /// Sizes of the images, height and width, with their number.
@@ -143,13 +152,17 @@ pub struct Candidate {
     pub rank: usize,
     /// AUROC, 0 to 1.
     pub auroc: f64,
-    /// Lower end of its interval (DeLong, at the level of the threshold's confidence).
+    /// Lower end of its interval (Obuchowski, on the logit scale, at the level of the threshold's
+    /// confidence); 0 where nothing can be said.
     pub low: f64,
-    /// Upper end.
+    /// Upper end; 1 where nothing can be said.
     pub high: f64,
+    /// Whether there are so few groups that the interval was widened.
+    #[serde(default)]
+    pub floored: bool,
     /// By how much the best one is better.
     pub behind: f64,
-    /// Standard error of that difference, of the same images (DeLong).
+    /// Standard error of that difference, of the same groups of images (Obuchowski).
     pub std_error: f64,
     /// True for the one that was kept.
     pub chosen: bool,
@@ -188,6 +201,9 @@ pub struct Scored {
     pub kind: String,
     /// The fold that it was scored in.
     pub fold: usize,
+    /// The group that it is of.
+    #[serde(default)]
+    pub unit: usize,
     /// Its score.
     pub score: f32,
 }
@@ -259,6 +275,41 @@ impl Card {
             ));
         }
         out.push_str("The simplest candidate within one standard error of the best is kept.\n");
+        for line in self.reach() {
+            out.push_str(&format!("{line}\n"));
+        }
+    }
+
+    /// What the intervals count, how far groups matter, and what no interval covers.
+    pub fn reach(&self) -> Vec<String> {
+        let [good, bad] = self.data.units_with;
+        let mut lines = vec![format!(
+            "Intervals count groups of images: {good} with good images, {bad} with bad ones."
+        )];
+        if let Some([images, groups]) = self.data.alike {
+            lines.push(format!(
+                "No groups are named; {images} images that look alike were put into {groups} groups."
+            ));
+        }
+        if self.chosen().is_some_and(|c| c.floored) {
+            lines.push(format!(
+                "{} are too few groups to estimate how much they differ, or nothing was in the \
+                 wrong order, so the interval was widened to that of as many single images.",
+                good.min(bad)
+            ));
+        }
+        if let Some([low, high]) = self.spread {
+            lines.push(format!(
+                "With any one group left out, the AUROC lies between {} and {}.",
+                percent(low),
+                percent(high)
+            ));
+        }
+        lines.push(
+            "No interval covers images unlike these: another camera, light, batch or kind of defect."
+                .to_owned(),
+        );
+        lines
     }
 
     fn write_operating(&self, out: &mut String) {
@@ -268,7 +319,10 @@ impl Card {
         let Operating {
             threshold, rule, ..
         } = operating;
-        out.push_str(&format!("\nThreshold {threshold:.4} ({rule}):\n"));
+        out.push_str(&format!(
+            "\nThreshold {threshold:.4} ({rule}); each image is judged by the threshold that the \
+             other folds choose:\n"
+        ));
         for (what, label, rate) in [
             ("false alarms", "good", operating.false_alarms),
             ("misses", "bad", operating.misses),

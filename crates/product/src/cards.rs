@@ -7,6 +7,7 @@ use crate::data::Data;
 use crate::error::Result;
 use crate::gauge::usual_range;
 use crate::heads::Problem;
+use crate::judged::Judged;
 use segad_core::{FeatureTable, Label};
 use segad_features::FeatureName;
 use segad_forest::Forest;
@@ -101,15 +102,16 @@ pub(crate) fn importance(forest: &Forest) -> Vec<Share> {
     shares
 }
 
-pub(crate) fn scored(data: &Data<'_>, folds: &[usize], scores: &[f32]) -> Vec<Scored> {
-    let mut images = Vec::with_capacity(scores.len());
-    for ((item, &fold), &score) in data.items.iter().zip(folds).zip(scores) {
+pub(crate) fn scored(data: &Data<'_>, judged: &Judged<'_>) -> Vec<Scored> {
+    let mut images = Vec::with_capacity(judged.scores.len());
+    for (i, item) in data.items.iter().enumerate() {
         images.push(Scored {
             id: item.sample.id.clone(),
             label: item.sample.label,
             kind: item.sample.group.clone(),
-            fold,
-            score,
+            fold: judged.folds[i],
+            unit: judged.units[i],
+            score: judged.scores[i],
         });
     }
     images

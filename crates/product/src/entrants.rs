@@ -5,7 +5,7 @@ use crate::crossfit::Observed;
 use crate::error::Result;
 use crate::heads::Problem;
 use segad_core::Label;
-use segad_metrics::{Scores, delong_test};
+use segad_metrics::{clustered_auroc, clustered_difference};
 
 /// A way to a score, and the scores on images that it had not seen.
 pub(crate) struct Entrant {
@@ -21,11 +21,12 @@ pub(crate) struct Entrant {
 pub(crate) fn select(
     entrants: &[Entrant],
     labels: &[Label],
+    units: &[usize],
     level: f64,
 ) -> Result<(Vec<Candidate>, usize)> {
     let estimates = entrants
         .iter()
-        .map(|e| Ok(Scores::new(&e.scores, labels)?.auroc_delong()))
+        .map(|e| Ok(clustered_auroc(&e.scores, labels, units)?))
         .collect::<Result<Vec<_>>>()?;
     let mut best = 0;
     for (i, estimate) in estimates.iter().enumerate() {
@@ -35,16 +36,19 @@ pub(crate) fn select(
     }
     let mut candidates = Vec::with_capacity(entrants.len());
     for (entrant, estimate) in entrants.iter().zip(&estimates) {
-        let apart = delong_test(&entrants[best].scores, &entrant.scores, labels)?;
-        let interval = estimate.interval(level)?;
+        let (behind, std_error) =
+            clustered_difference(&entrants[best].scores, &entrant.scores, labels, units)?;
+        let told = estimate.interval(level)?;
+        let bounds = told.map_or([0.0, 1.0], |t| [t.interval.low, t.interval.high]);
         candidates.push(Candidate {
             name: entrant.name.clone(),
             rank: entrant.rank,
             auroc: estimate.auroc,
-            low: interval.low,
-            high: interval.high,
-            behind: apart.difference,
-            std_error: apart.std_error,
+            low: bounds[0],
+            high: bounds[1],
+            floored: told.is_none_or(|t| t.floored),
+            behind,
+            std_error,
             chosen: false,
         });
     }
@@ -140,12 +144,13 @@ mod tests {
             entrant("near", 1, &near),
             entrant("clear", 2, &clear),
         ];
-        let (candidates, chosen) = select(&all, &labels, 0.95).unwrap();
+        let units: Vec<usize> = (0..40).collect();
+        let (candidates, chosen) = select(&all, &labels, &units, 0.95).unwrap();
         assert_eq!(all[chosen].name, "near");
         assert!(candidates[1].chosen && (candidates[1].behind - 1.0 / 400.0).abs() < 1e-12);
         assert_eq!((candidates[2].behind, candidates[2].auroc), (0.0, 1.0));
         assert!(candidates[0].behind > candidates[0].std_error);
-        let (_, chosen) = select(&all[..1], &labels, 0.95).unwrap();
+        let (_, chosen) = select(&all[..1], &labels, &units, 0.95).unwrap();
         assert_eq!(chosen, 0);
     }
 }

@@ -73,8 +73,8 @@ pub enum ProductError {
     },
     /// The data cannot support the requested rate.
     #[error(
-        "cannot guarantee at most {limit} {what}: with {images} {label} images, even without a single error, the rate may \
-         be {bound:.4} at {level} confidence; {more} more {label} images would suffice"
+        "cannot guarantee at most {limit} {what}: with {groups} groups of {label} images, even without a single error, \
+         the rate may be {bound:.4} at {level} confidence; {more} more {label} images of other pieces would suffice"
     )]
     Promise {
         /// Which rate.
@@ -83,13 +83,13 @@ pub enum ProductError {
         limit: f64,
         /// Whose images count.
         label: Label,
-        /// How many there are.
-        images: u64,
+        /// How many groups hold such an image; single images are groups of their own.
+        groups: u64,
         /// Upper bound of the rate without a single error.
         bound: f64,
         /// Confidence, 0 to 1.
         level: f64,
-        /// How many more images it takes at least.
+        /// How many more groups it takes at least.
         more: u64,
     },
     /// A detector's own.

@@ -11,6 +11,7 @@ use crate::entrants::{Entrant, entrants, select};
 use crate::error::{ProductError, Result};
 use crate::gauge::Gauge;
 use crate::heads::Problem;
+use crate::judged::Judged;
 use crate::model::{Model, Parts};
 use crate::survey::{Survey, lacks};
 use crate::threshold::{self, Rule};
@@ -20,7 +21,6 @@ use segad_core::{FeatureTable, FitContext, Seed};
 use segad_features::FeatureParams;
 use segad_forest::{ForestParams, Preset};
 use segad_methods::{Detector, DetectorSettings, Pretrained};
-use segad_metrics::Scores;
 use segad_nn::BackboneKind;
 use segad_segments::PortableSegments;
 use std::collections::{BTreeMap, BTreeSet};
@@ -199,7 +199,7 @@ impl Prepared {
     ) -> Result<Self> {
         let (kind, size) = settings.check()?;
         let survey = Survey::new(data, ctx)?;
-        let (folds, k) = units::folds(&data.items, &survey.units, settings.folds, settings.seed);
+        let (folds, k) = units::folds(&data.labels(), &survey.units, settings.folds, settings.seed);
         let pretrained = settings.detectors.iter().map(|d| d.pretrained());
         let backbones = Backbones::read(pretrained, weights)?;
         let classifiers = Classifiers::check(&settings.classifiers)?;
@@ -248,11 +248,17 @@ impl Fit<'_> {
         let task = self.ctx.progress.start("heads", None);
         let entrants = entrants(self.problem, &settings.names(), &crossfit.observed)?;
         let labels = self.problem.labels;
-        let (candidates, chosen) = select(&entrants, labels, settings.level)?;
+        let units = &self.prepared.survey.units;
+        let (candidates, chosen) = select(&entrants, labels, units, settings.level)?;
         drop(task);
         let Entrant { scorer, scores, .. } = &entrants[chosen];
-        let rule = (settings.rule, settings.level);
-        let operating = threshold::choose(&Scores::new(scores, labels)?, rule.0, rule.1)?;
+        let judged = Judged {
+            scores,
+            labels,
+            units,
+            folds: &self.prepared.folds,
+        };
+        let operating = threshold::choose(&judged, settings.rule, settings.level)?;
         let fitted = self.problem.fit_all(scorer)?;
         // A score that is one detector's own needs no other detector.
         let (kept, scorer) = match scorer {
@@ -287,7 +293,8 @@ impl Fit<'_> {
             unseen: unseen(data, self.problem, &scorer, scores, operating.threshold)?,
             operating,
             calibration: Calibration::fit(settings.calibration, &wide, labels),
-            images: scored(data, &self.prepared.folds, scores),
+            images: scored(data, &judged),
+            spread: judged.spread()?,
             scorer,
         };
         let classifier = fitted.classifier.map(|c| c.save()).transpose()?;

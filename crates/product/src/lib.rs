@@ -57,9 +57,11 @@
 //! ```
 //!
 //! Choices of this crate: in "within one standard error of the best", the standard error is that of
-//! the difference on the same images (DeLong), not that of the best; the detectors of the folds see
+//! the difference on the same groups of images (Obuchowski), not that of the best; the detectors of the folds see
 //! fewer images than the one in the model file.
 
+mod alike;
+mod audit;
 mod auto;
 mod backbones;
 pub mod budget;
@@ -78,6 +80,7 @@ mod fit;
 mod gauge;
 mod heads;
 mod inspector;
+mod judged;
 mod model;
 mod neighbours;
 mod patches;
@@ -88,6 +91,7 @@ pub mod threshold;
 mod units;
 mod unseen;
 
+pub use audit::{Audit, Coverage, audit};
 pub use backbones::WeightsSource;
 pub use calibrate::{Calibration, CalibrationKind};
 pub use card::{

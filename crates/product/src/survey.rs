@@ -1,5 +1,6 @@
 //! What the images are, before anything is learned from them.
 
+use crate::alike::{self, Thumbnail};
 use crate::card::{Candidate, DataCard};
 use crate::data::{Data, Item};
 use crate::error::{ProductError, Result};
@@ -31,14 +32,22 @@ impl Survey {
         let seen = data.items.par_iter().map(|item| look_at(data, item, ctx));
         let seen = seen.collect::<Result<Vec<_>>>()?;
         task.advance(data.items.len() as u64);
-        let pixels: Vec<Key> = seen.iter().map(|s| s.0).collect();
-        let units = units(&data.items, &pixels)?;
-        let (good_units, bad_units) = unit_counts(&data.items, &units);
+        let pixels: Vec<Key> = seen.iter().map(|s| s.key).collect();
+        let labels = data.labels();
+        // Names are better than looks: who names groups knows what belongs together.
+        let pairs = if data.items.iter().all(|i| i.unit.is_none()) {
+            let thumbnails: Vec<&Thumbnail> = seen.iter().map(|s| &s.thumbnail).collect();
+            alike::pairs(&thumbnails, &labels)
+        } else {
+            Vec::new()
+        };
+        let units = units(&data.items, &pixels, &pairs)?;
+        let [good_units, bad_units] = unit_counts(&labels, &units);
         enough(Label::Good, good, good_units, LEAST_GOOD)?;
         enough(Label::Bad, bad, bad_units, LEAST_BAD)?;
         let mut sizes: BTreeMap<(usize, usize), usize> = BTreeMap::new();
-        for (_, height, width) in &seen {
-            *sizes.entry((*height, *width)).or_default() += 1;
+        for look in &seen {
+            *sizes.entry(look.size).or_default() += 1;
         }
         let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
         for kind in data.items.iter().filter_map(Item::kind) {
@@ -56,6 +65,8 @@ impl Survey {
             bad,
             kinds,
             units: units.iter().collect::<HashSet<_>>().len(),
+            units_with: [good_units, bad_units],
+            alike: grouped(&units).filter(|_| !pairs.is_empty()),
             repeated: pixels.len() - pixels.iter().collect::<HashSet<_>>().len(),
             sizes: sizes.into_iter().map(|((h, w), n)| (h, w, n)).collect(),
             folds: 0,
@@ -65,8 +76,27 @@ impl Survey {
     }
 }
 
-/// Digest of an image's pixels, its height and its width.
-fn look_at(data: &Data<'_>, item: &Item, ctx: &FitContext) -> Result<(Key, usize, usize)> {
+/// What one look at an image leaves.
+struct Look {
+    /// Digest of its pixels.
+    key: Key,
+    /// Height and width.
+    size: (usize, usize),
+    thumbnail: Thumbnail,
+}
+
+/// Images that share their group with others, and how many such groups there are.
+fn grouped(units: &[usize]) -> Option<[usize; 2]> {
+    let mut sizes: BTreeMap<usize, usize> = BTreeMap::new();
+    for &unit in units {
+        *sizes.entry(unit).or_default() += 1;
+    }
+    let shared = sizes.values().filter(|n| **n > 1);
+    let images = shared.clone().sum();
+    (images > 0).then(|| [images, shared.count()])
+}
+
+fn look_at(data: &Data<'_>, item: &Item, ctx: &FitContext) -> Result<Look> {
     if ctx.cancel.is_cancelled() {
         return Err(ProductError::Cancelled);
     }
@@ -76,7 +106,11 @@ fn look_at(data: &Data<'_>, item: &Item, ctx: &FitContext) -> Result<(Key, usize
         .field("height", &image.height())
         .field("width", &image.width())
         .field("rgb", &Key::of_bytes(image.rgb()));
-    Ok((hasher.finish(), image.height(), image.width()))
+    Ok(Look {
+        key: hasher.finish(),
+        size: (image.height(), image.width()),
+        thumbnail: Thumbnail::new(&image)?,
+    })
 }
 
 fn enough(label: Label, found: usize, units: usize, needed: usize) -> Result<()> {
@@ -114,11 +148,12 @@ pub(crate) fn lacks(
             100.0 * chosen.high
         ));
     }
-    out.extend(promise(card.bad, "bad", "misses", 0.05, level));
-    out.extend(promise(card.good, "good", "false alarms", 0.01, level));
+    let [good, bad] = card.units_with;
+    out.extend(promise(bad, "bad", "misses", 0.05, level));
+    out.extend(promise(good, "good", "false alarms", 0.01, level));
     if data.items.iter().all(|i| i.unit.is_none()) {
         let text = "No groups are named. If several images show the same piece, name it (column \
-                    group of a list); otherwise the figures above are too good.";
+                    group of a list); images that only look alike may not be all of them.";
         out.push(text.to_owned());
     }
     match card.kinds.len() {
@@ -155,18 +190,18 @@ pub(crate) fn lacks(
     out
 }
 
-/// What too few images of a label cannot guarantee.
-fn promise(images: usize, label: &str, what: &str, target: f64, level: f64) -> Option<String> {
-    let least = least_promise(images as u64, level);
+/// What too few groups with an image of a label cannot guarantee.
+fn promise(groups: usize, label: &str, what: &str, target: f64, level: f64) -> Option<String> {
+    let least = least_promise(groups as u64, level);
     if least <= target {
         return None;
     }
     let needed = ((1.0 - level).ln() / (1.0f64 - target).ln()).ceil() as usize;
     Some(format!(
-        "{images} {label} images can guarantee {:.1} % {what} at best; {} % would take {} \
-         more.",
+        "{groups} groups with {label} images can guarantee {:.1} % {what} at best; {} % would take \
+         {} more.",
         100.0 * least,
         100.0 * target,
-        needed.saturating_sub(images)
+        needed.saturating_sub(groups)
     ))
 }

@@ -7,13 +7,13 @@ use segad_core::{Key, Label, Seed};
 use segad_methods::folds::{Rule, place};
 use std::collections::{HashMap, HashSet};
 
-/// Which unit each image is of: images of one named group, and pictures that are equal pixel for
-/// pixel, form one.
+/// Which unit each image is of: images of one named group, pictures that are equal pixel for pixel,
+/// and pairs that look alike form one.
 ///
 /// # Errors
 /// [`ProductError::Contradiction`] for one picture under both labels, [`ProductError::Identical`]
 /// if all good ones are one.
-pub(crate) fn units(items: &[Item], pixels: &[Key]) -> Result<Vec<usize>> {
+pub(crate) fn units(items: &[Item], pixels: &[Key], alike: &[[usize; 2]]) -> Result<Vec<usize>> {
     let mut parent: Vec<usize> = (0..items.len()).collect();
     let mut by_name: HashMap<&str, usize> = HashMap::new();
     let mut by_pixels: HashMap<&Key, usize> = HashMap::new();
@@ -37,6 +37,9 @@ pub(crate) fn units(items: &[Item], pixels: &[Key]) -> Result<Vec<usize>> {
         }
         join(&mut parent, first, i);
     }
+    for &[a, b] in alike {
+        join(&mut parent, a, b);
+    }
     let good: Vec<&Key> = items
         .iter()
         .zip(pixels)
@@ -56,7 +59,7 @@ pub(crate) fn units(items: &[Item], pixels: &[Key]) -> Result<Vec<usize>> {
 }
 
 /// The first image of the unit, in a forest of images where each points towards it.
-fn root(parent: &mut [usize], mut i: usize) -> usize {
+pub(crate) fn root(parent: &mut [usize], mut i: usize) -> usize {
     while parent[i] != i {
         // Halving the way makes the next search shorter.
         parent[i] = parent[parent[i]];
@@ -65,41 +68,42 @@ fn root(parent: &mut [usize], mut i: usize) -> usize {
     i
 }
 
-fn join(parent: &mut [usize], a: usize, b: usize) {
+pub(crate) fn join(parent: &mut [usize], a: usize, b: usize) {
     let (a, b) = (root(parent, a), root(parent, b));
     parent[a.max(b)] = a.min(b);
 }
 
+/// A random number from 0 to `count` − 1.
+pub(crate) fn below(rng: &mut impl Rng, count: usize) -> usize {
+    ((u128::from(rng.next_u64()) * count as u128) >> 64) as usize
+}
+
 /// How many units have an image of each label: good, bad.
-pub(crate) fn unit_counts(items: &[Item], units: &[usize]) -> (usize, usize) {
-    let [good, bad] = [Label::Good, Label::Bad].map(|label| {
-        let images = items.iter().zip(units);
-        let own = images.filter(|(i, _)| i.sample.label == label);
+pub(crate) fn unit_counts(labels: &[Label], units: &[usize]) -> [usize; 2] {
+    [Label::Good, Label::Bad].map(|label| {
+        let own = labels.iter().zip(units).filter(|(l, _)| **l == label);
         own.map(|(_, &unit)| unit).collect::<HashSet<_>>().len()
-    });
-    (good, bad)
+    })
 }
 
 /// The fold of each image, 0…K−1: whole units, dealt so that every fold has about its share of good
 /// and of bad images. K is `wanted` or, if there are fewer units with a good or with a bad image,
 /// their number.
 pub(crate) fn folds(
-    items: &[Item],
+    labels: &[Label],
     units: &[usize],
     wanted: usize,
     seed: Seed,
 ) -> (Vec<usize>, usize) {
-    let (good, bad) = unit_counts(items, units);
+    let [good, bad] = unit_counts(labels, units);
     let k = wanted.min(good).min(bad).max(2);
     let count = units.iter().max().map_or(0, |last| last + 1);
     let mut order: Vec<usize> = (0..count).collect();
     let mut rng = seed.derive("folds").rng();
     for i in (1..count).rev() {
-        let j = ((u128::from(rng.next_u64()) * (i as u128 + 1)) >> 64) as usize;
-        order.swap(i, j);
+        order.swap(i, below(&mut rng, i + 1));
     }
-    let labels: Vec<Label> = items.iter().map(|i| i.sample.label).collect();
-    (place(&labels, units, order, k, Rule::Squares), k)
+    (place(labels, units, order, k, Rule::Squares), k)
 }
 
 #[cfg(test)]
@@ -128,15 +132,16 @@ mod tests {
             item("e", Label::Bad, Some("y")),
         ];
         let pixels = [key(0), key(1), key(2), key(2), key(4)];
-        assert_eq!(units(&items, &pixels).unwrap(), [0, 1, 0, 0, 2]);
-        let e = units(&items, &[key(0), key(1), key(2), key(3), key(1)]).unwrap_err();
+        assert_eq!(units(&items, &pixels, &[]).unwrap(), [0, 1, 0, 0, 2]);
+        assert_eq!(units(&items, &pixels, &[[1, 3]]).unwrap(), [0, 0, 0, 0, 1]);
+        let e = units(&items, &[key(0), key(1), key(2), key(3), key(1)], &[]).unwrap_err();
         assert!(
             matches!(&e, ProductError::Contradiction { good, bad } if good == "b" && bad == "e"),
             "{e}"
         );
         let same = [key(0), key(0), key(0), key(0), key(9)];
         assert!(matches!(
-            units(&items, &same),
+            units(&items, &same, &[]),
             Err(ProductError::Identical { count: 4 })
         ));
     }
@@ -154,8 +159,9 @@ mod tests {
             })
             .collect();
         let pixels: Vec<Key> = (0..130).map(key).collect();
-        let units = units(&items, &pixels).unwrap();
-        let (folds, k) = folds(&items, &units, 5, Seed(3));
+        let units = units(&items, &pixels, &[]).unwrap();
+        let labels: Vec<Label> = items.iter().map(|i| i.sample.label).collect();
+        let (folds, k) = folds(&labels, &units, 5, Seed(3));
         assert_eq!(k, 5);
         for (i, u) in units.iter().enumerate() {
             assert!((0..130).all(|j| units[j] != *u || folds[j] == folds[i]));
@@ -168,23 +174,17 @@ mod tests {
             };
             assert!((14..=26).contains(&of(Label::Good)) && (3..=9).contains(&of(Label::Bad)));
         }
-        assert_eq!(super::folds(&items, &units, 5, Seed(3)).0, folds);
-        assert_ne!(super::folds(&items, &units, 5, Seed(4)).0, folds);
+        assert_eq!(super::folds(&labels, &units, 5, Seed(3)).0, folds);
+        assert_ne!(super::folds(&labels, &units, 5, Seed(4)).0, folds);
     }
 
     #[test]
     fn few_bad_images_make_few_folds() {
-        let items: Vec<Item> = (0..12)
-            .map(|i| {
-                item(
-                    &i.to_string(),
-                    if i < 9 { Label::Good } else { Label::Bad },
-                    None,
-                )
-            })
+        let labels: Vec<Label> = (0..12)
+            .map(|i| if i < 9 { Label::Good } else { Label::Bad })
             .collect();
         let units: Vec<usize> = (0..12).collect();
-        let (folds, k) = folds(&items, &units, 5, Seed(0));
+        let (folds, k) = folds(&labels, &units, 5, Seed(0));
         assert_eq!(k, 3);
         assert!((0..3).all(|f| (9..12).filter(|&i| folds[i] == f).count() == 1));
     }

@@ -120,6 +120,8 @@ impl Inspect for Worker {
             );
             facts.insert(1, (format!("AUROC out of fold, {}", chosen.name), interval));
         }
+        let reach = self.card.reach();
+        facts.extend(reach.into_iter().map(|l| ("Intervals".to_owned(), l)));
         facts.extend(
             self.card
                 .lacks
