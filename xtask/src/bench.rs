@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use segad_files::FileError;
-use segad_provision::native::Native;
+use segad_provision::native::{Native, OPENMP};
 use segad_provision::{exit, programs};
 
 use crate::cargo;
@@ -61,7 +60,7 @@ pub(crate) fn run(
             .arg(&maps),
     )?
     .0;
-    println!("import: {cold:.1} s (nothing if it was done before)");
+    output!("import: {cold:.1} s (nothing if it was done before)");
 
     let out = place.join("out");
     let ours = |turn: usize| -> Result<f64, XtaskError> {
@@ -77,7 +76,7 @@ pub(crate) fn run(
             .args(["--set", &format!("seeds=[{}]", options.seeds)]);
         let (seconds, peak) = timed(&mut command)?;
         segad_files::remove(&store)?;
-        println!(
+        output!(
             "segad: {seconds:.1} s{}",
             peak.map_or(String::new(), |p| format!(", peak memory {p} MiB"))
         );
@@ -85,7 +84,7 @@ pub(crate) fn run(
     };
     let first = ours(0)?;
     let Some(python) = environment(context, &place.join("python"), &PYTHONS, &PACKAGES)? else {
-        println!(
+        output!(
             "no Python with {}; nothing to compare with",
             PACKAGES.join(", ")
         );
@@ -99,18 +98,18 @@ pub(crate) fn run(
         .arg(&told);
     command.args(["--seeds", &options.seeds]);
     let (reference, peak) = timed(&mut command)?;
-    println!(
+    output!(
         "Python: {reference:.1} s{}",
         peak.map_or(String::new(), |p| format!(", peak memory {p} MiB"))
     );
     let second = ours(1)?;
     let mean = f64::midpoint(first, second);
-    println!(
+    output!(
         "ratio: {:.1} (Python {reference:.1} s, segad {mean:.1} s, the mean of two)",
         reference / mean
     );
     let (compared, largest) = differences(&told, &out.join("metrics.csv"))?;
-    println!("metrics: {compared} compared, largest difference {largest:.1e} percentage points");
+    output!("metrics: {compared} compared, largest difference {largest:.1e} percentage points");
     Ok(if largest < 1e-6 {
         exit::OK
     } else {
@@ -146,7 +145,7 @@ impl Options {
 fn made_up(context: &Context, native: &Native, maps: &Path) -> Result<PathBuf, XtaskError> {
     let done = maps.join("visa_segm/pipe_fryum");
     if !done.is_dir() {
-        eprintln!("writing {} (2 GB)", maps.display());
+        tell!("writing {} (2 GB)", maps.display());
         let mut cargo = cargo::command(&context.root, Some(native));
         cargo
             .args([
@@ -168,7 +167,7 @@ fn segad_command(binary: &Path, store: &Path) -> Command {
     let mut command = Command::new(binary);
     command
         .env("SEGAD_STORE", store)
-        .envs(segad::WAITING)
+        .envs(OPENMP)
         .stdout(Stdio::null());
     command
 }
@@ -186,8 +185,7 @@ fn link(from: &Path, to: &Path) -> Result<(), XtaskError> {
         if path.is_dir() {
             link(&path, &target)?;
         } else {
-            std::fs::hard_link(&path, &target)
-                .map_err(|e| FileError::new("link the file", &target, e))?;
+            segad_files::hard_link(&path, &target)?;
         }
     }
     Ok(())
@@ -233,7 +231,7 @@ pub(crate) fn environment(
                 segad_files::write_if_changed(&mark, &packages.join("\n"))?;
                 return Ok(Some(python));
             }
-            Err(e) => eprintln!("{program}: {e}"),
+            Err(e) => tell!("{program}: {e}"),
         }
     }
     Ok(None)
@@ -244,7 +242,7 @@ pub(crate) fn environment(
 pub(crate) fn peer(python: &Path) -> Command {
     let mut command = Command::new(python);
     command.arg("-Wignore");
-    for (name, _) in segad::WAITING {
+    for (name, _) in OPENMP {
         command.env_remove(name);
     }
     command

@@ -64,7 +64,7 @@ pub(crate) fn run(
             let mut command = Command::new(program);
             command.args(arguments).current_dir(&context.root);
             if !is_installed(Command::new(program)) {
-                eprintln!("── {name}: skipped, {program} is not installed");
+                tell!("── {name}: skipped, {program} is not installed");
             } else if !passes(name, &mut command)? {
                 failed.push(name);
             }
@@ -92,7 +92,7 @@ pub(crate) fn run(
         let list = segad_files::read_to_string_if_present(&references)?.unwrap_or_default();
         let unused = unused_snapshots(&context.root, &list)?;
         for path in &unused {
-            eprintln!("{}: no test uses this snapshot", path.display());
+            tell!("{}: no test uses this snapshot", path.display());
         }
         if !unused.is_empty() {
             failed.push("snapshots");
@@ -112,7 +112,7 @@ pub(crate) fn run(
     if failed.is_empty() {
         return Ok(exit::OK);
     }
-    eprintln!("failed: {}", failed.join(", "));
+    tell!("failed: {}", failed.join(", "));
     Ok(exit::FAILED)
 }
 
@@ -144,12 +144,12 @@ fn is_installed(mut program: Command) -> bool {
     reason = "the seconds that a check took are for the user"
 )]
 fn passes(name: &str, command: &mut Command) -> Result<bool, XtaskError> {
-    eprintln!("── {name}");
+    tell!("── {name}");
     let start = Instant::now();
     let passed = cargo::status(command)?.success();
     let outcome = if passed { "passed" } else { "FAILED" };
     let seconds = start.elapsed().as_secs_f64();
-    eprintln!("── {name}: {outcome} in {seconds:.0} s");
+    tell!("── {name}: {outcome} in {seconds:.0} s");
     Ok(passed)
 }
 
@@ -158,18 +158,16 @@ fn unused_snapshots(root: &Path, list: &str) -> Result<Vec<PathBuf>, XtaskError>
     // Tests outside their crate's folder give paths such as crates/x/../../tests/snapshots/y.snap.
     let used: BTreeSet<PathBuf> = list
         .lines()
-        .filter_map(|line| Path::new(line).canonicalize().ok())
+        .filter_map(|line| segad_files::real_path(Path::new(line)).ok())
         .collect();
     let mut unused = Vec::new();
     let mut folders: Vec<PathBuf> = ["crates", "tests", "xtask"].map(|f| root.join(f)).into();
     while let Some(folder) = folders.pop() {
-        let wrap = |e| XtaskError::Input(format!("{}: {e}", folder.display()));
-        for entry in folder.read_dir().map_err(wrap)? {
-            let path = entry.map_err(wrap)?.path();
+        for path in segad_files::list_all(&folder)? {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "snap")
-                && !used.contains(&path.canonicalize().map_err(wrap)?)
+                && !used.contains(&segad_files::real_path(&path)?)
             {
                 unused.push(path);
             }

@@ -20,6 +20,37 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     file.commit()
 }
 
+/// Fails unless a file could be written there, for those who write it after long work. Changes
+/// nothing.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn check_file(path: &Path) -> Result<()> {
+    AtomicFile::create(path).map(drop)
+}
+
+/// Fails unless files could be written to a folder, which need not exist yet. Changes nothing.
+///
+/// # Errors
+/// [`FileError`] naming the folder, or that above it which exists.
+pub fn check_folder(path: &Path) -> Result<()> {
+    let fail = |e| FileError::new("create the folder", path, e);
+    let mut existing = path;
+    loop {
+        match fs::metadata(existing) {
+            Ok(meta) if meta.is_dir() => break,
+            Ok(_) => return Err(fail(io::ErrorKind::NotADirectory.into())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => existing = parent(existing),
+            Err(e) => return Err(fail(e)),
+        }
+    }
+    check_file(&existing.join("probe")).map_err(|e| FileError {
+        path: existing.to_owned(),
+        action: "write to the folder",
+        ..e
+    })
+}
+
 /// [`write_atomic`], creating the folder if need be.
 ///
 /// # Errors
@@ -90,12 +121,16 @@ impl AtomicFile {
     ///
     /// # Errors
     /// [`FileError`] naming the file; of kind [`io::ErrorKind::InvalidFilename`] for a path without
-    /// a file name.
+    /// a file name, [`io::ErrorKind::IsADirectory`] for a folder.
     pub fn create(path: &Path) -> Result<Self> {
-        let name = path.file_name().ok_or_else(|| {
-            let source = io::ErrorKind::InvalidFilename.into();
-            FileError::new("create the file", path, source)
-        })?;
+        let refuse = |kind: io::ErrorKind| FileError::new("create the file", path, kind.into());
+        let name = path
+            .file_name()
+            .ok_or_else(|| refuse(io::ErrorKind::InvalidFilename))?;
+        // Otherwise found out by the rename, after everything was written.
+        if path.is_dir() {
+            return Err(refuse(io::ErrorKind::IsADirectory));
+        }
         // Unique per call: two threads may write the same file.
         let tag = Owner::current().unique_tag();
         let temporary = path.with_file_name(temporary_name(&name.to_string_lossy(), &tag));
@@ -182,6 +217,14 @@ fn create_new(path: &Path) -> io::Result<File> {
 fn put(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
     file.write_all(bytes)
         .map_err(|e| FileError::new("write the file", path, e))
+}
+
+/// Gives a file a second name on the same disk, where none may be yet.
+///
+/// # Errors
+/// [`FileError`] naming the new place.
+pub fn hard_link(from: &Path, to: &Path) -> Result<()> {
+    fs::hard_link(from, to).map_err(|e| FileError::new("link the file", to, e))
 }
 
 /// Copies a file to a new one and flushes it; returns the size and digest of what was read.

@@ -45,6 +45,14 @@ pub fn name_of(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
+/// The place that a path leads to, without links and `..`.
+///
+/// # Errors
+/// [`FileError`] naming the path.
+pub fn real_path(path: &Path) -> Result<PathBuf> {
+    fs::canonicalize(path).map_err(|e| FileError::new("find it", path, e))
+}
+
 /// The folder that a path is in.
 pub fn parent(path: &Path) -> &Path {
     path.parent()

@@ -42,14 +42,14 @@ mod read;
 mod staging;
 
 pub use atomic::{
-    AtomicFile, copy, create, create_exclusive, publish, write_atomic, write_if_changed,
-    write_json, write_with_parents,
+    AtomicFile, check_file, check_folder, copy, create, create_exclusive, hard_link, publish,
+    write_atomic, write_if_changed, write_json, write_with_parents,
 };
 pub use digest::{DigestCache, digest};
 pub use error::{FileError, Result, io_error, is_disk_full};
 pub use folder::{
-    create_dir, list_all, list_dir, name_of, parent, remove, rename, sweep, sync_dir, sync_file,
-    sync_tree, tag_cache_dir,
+    create_dir, list_all, list_dir, name_of, parent, real_path, remove, rename, sweep, sync_dir,
+    sync_file, sync_tree, tag_cache_dir,
 };
 pub use owner::Owner;
 pub use read::{

@@ -35,10 +35,7 @@ impl Tree {
     /// # Errors
     /// [`MiniatureError::NotEmpty`] if `place` is not an empty folder or absent.
     pub(crate) fn begin(place: &Path) -> Result<Self, MiniatureError> {
-        if place
-            .read_dir()
-            .is_ok_and(|mut items| items.next().is_some())
-        {
+        if segad_files::list_all(place).is_ok_and(|items| !items.is_empty()) {
             return Err(MiniatureError::NotEmpty {
                 path: place.to_owned(),
             });

@@ -31,7 +31,8 @@ pub fn write(root: &Path, params: &Params, progress: &dyn Progress) -> Result<()
     tree.publish()
 }
 
-/// The folder of the sets of these parameters below a cache folder; written if it does not exist.
+/// The folder of the sets of these parameters below a cache folder; written if it does not exist or
+/// has lost or changed files.
 ///
 /// # Errors
 /// As [`write()`].
@@ -46,12 +47,41 @@ pub fn provide(
         .field("seed", &params.seed)
         .finish();
     let place = cache.join("miniature").join(key.short());
+    let record = place.with_extension("sizes");
     if place.is_dir() {
-        return Ok(place);
+        match segad_files::read_to_string_if_present(&record)? {
+            Some(recorded) if recorded == sizes(&place)? => return Ok(place),
+            // A cache, so nothing in it is anybody's own.
+            Some(_) => segad_files::remove(&place)?,
+            // Just written, and another process is about to record it.
+            None => {}
+        }
     }
     match write(&place, params, progress) {
         // Another process was faster; it wrote the same.
-        Err(_) if place.is_dir() => Ok(place),
-        written => written.map(|()| place),
+        Err(_) if place.is_dir() => {}
+        written => written?,
     }
+    segad_files::write_atomic(&record, sizes(&place)?.as_bytes())?;
+    Ok(place)
+}
+
+/// A line with path and size for each file: files are only ever written whole, so one that is absent
+/// or of another size was damaged later.
+fn sizes(root: &Path) -> Result<String, MiniatureError> {
+    let mut lines = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for path in segad_files::list_all(&folder)? {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let (size, _) = segad_files::size_and_time(&path)?;
+            let below = path.strip_prefix(root).unwrap_or(&path);
+            lines.push(format!("{} {size}\n", below.display()));
+        }
+    }
+    lines.sort();
+    Ok(lines.concat())
 }

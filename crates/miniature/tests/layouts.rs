@@ -129,7 +129,17 @@ fn seed_and_size_decide_and_nothing_is_overwritten() {
         seed: Seed(1),
     };
     let place = provide(dir.path(), &small, &NoProgress).unwrap();
-    assert_eq!(provide(dir.path(), &small, &NoProgress).unwrap(), place);
+    // What is damaged in the cache is written again.
+    let image = files(&place.join("vad")).pop().unwrap();
+    let whole = std::fs::read(&image).unwrap();
+    for damage in [Some(&whole[..10]), None] {
+        match damage {
+            Some(bytes) => std::fs::write(&image, bytes).unwrap(),
+            None => std::fs::remove_file(&image).unwrap(),
+        }
+        assert_eq!(provide(dir.path(), &small, &NoProgress).unwrap(), place);
+        assert!(std::fs::read(&image).unwrap() == whole);
+    }
     let (again, other) = (dir.path().join("again"), dir.path().join("other"));
     write(&again, &small, &NoProgress).unwrap();
     write(

@@ -215,7 +215,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Size of a file; 0 if there is none.
 fn size(path: &Path) -> u64 {
-    path.metadata().map_or(0, |m| m.len())
+    segad_files::size_and_time(path).map_or(0, |(size, _)| size)
 }
 
 /// What curl's exit code and the server's status mean where `has` bytes were there before.

@@ -25,7 +25,7 @@ pub fn problem(folder: &Path) -> Option<String> {
         "lib/libtorch_cpu.so",
         "lib/libtorch.so",
     ] {
-        if !folder.join(file).metadata().is_ok_and(|m| m.len() > 0) {
+        if !segad_files::size_and_time(&folder.join(file)).is_ok_and(|(size, _)| size > 0) {
             return Some(format!("{file} is missing"));
         }
     }
@@ -353,6 +353,7 @@ mod tests {
         let p = Provisioner {
             cache: crate::Cache::at(dir.path().join("cache")),
             offline: false,
+            install_packages: false,
             path: None,
             show_progress: false,
             patience: crate::Patience::default(),

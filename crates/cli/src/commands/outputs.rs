@@ -93,9 +93,9 @@ pub(super) fn resolve(path: &Path) -> PathBuf {
     let mut known = path;
     loop {
         let real = if known.as_os_str().is_empty() {
-            Path::new(".").canonicalize()
+            segad_files::real_path(Path::new("."))
         } else {
-            known.canonicalize()
+            segad_files::real_path(known)
         };
         if let Ok(real) = real {
             return missing.iter().rev().fold(real, |all, part| all.join(part));

@@ -10,9 +10,7 @@ impl Photos {
     /// # Errors
     /// If it is not a folder.
     pub(crate) fn open(folder: &Path) -> Result<Self, BoxError> {
-        let root = folder
-            .canonicalize()
-            .map_err(|e| format!("{}: {e}", folder.display()))?;
+        let root = segad_files::real_path(folder)?;
         if root.is_dir() {
             Ok(Self { root })
         } else {
@@ -34,15 +32,12 @@ impl Photos {
         {
             return Err(format!("{name}: not the name of a file in the folder of images").into());
         }
-        let path = self
-            .root
-            .join(below)
-            .canonicalize()
-            .map_err(|e| format!("{name}: {e}"))?;
+        // The message names the image, not the folder.
+        let path = segad_files::real_path(&self.root.join(below))
+            .map_err(|e| format!("{name}: {}", e.source))?;
         if !path.starts_with(&self.root) {
             return Err(format!("{name}: a link that leads out of the folder of images").into());
         }
-        // The message names the image, not the folder.
         let bytes =
             segad_imaging::read_file(&path).map_err(|_| format!("{name}: cannot be read"))?;
         segad_imaging::decode(&bytes).map_err(|e| format!("{name}: {e}").into())
