@@ -71,13 +71,13 @@ pub(crate) fn run(
             Some(Worker::start("Python", &mut command)?)
         }
         None => {
-            println!("no Python with {}: segad only", PACKAGES.join(", "));
+            output!("no Python with {}: segad only", PACKAGES.join(", "));
             None
         }
     };
     let mut times = Times::default();
     for round in 0..options.rounds {
-        eprintln!("round {} of {}", round + 1, options.rounds);
+        tell!("round {} of {}", round + 1, options.rounds);
         for model in &options.models {
             ask_all(model, &options, &mut ours, others.as_mut(), &mut times)?;
         }
@@ -128,18 +128,20 @@ fn print_tables(options: &Options, times: &Times) {
         "batch {}, {} threads, medians of {} rounds",
         options.batch, options.threads, options.rounds
     );
-    println!(
+    output!(
         "{what}, per second; {how}\n{}",
         times.table(options, |s| s.0)
     );
     // The fairer measure where other work shares the processor.
     if times.have_processor_time() {
-        println!(
+        output!(
             "{what}, per second of processor time; {how}\n{}",
             times.table(options, |s| s.1)
         );
     }
-    print!("{}", times.failures());
+    for line in times.failures().lines() {
+        output!("{line}");
+    }
 }
 
 pub(crate) struct Options {

@@ -22,6 +22,9 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Install libtorch and XGBoost into the cache and point cargo at them
     Setup {
+        /// Install Debian packages that are missing (compiler, curl, pip) with apt-get; needs root
+        #[arg(long, conflicts_with = "offline")]
+        install_packages: bool,
         /// Use no network; fail with what is missing
         #[arg(long)]
         offline: bool,
@@ -69,7 +72,7 @@ pub(crate) enum Verb {
     /// detectors against PyTorch, ONNX Runtime and OpenVINO. To measure a model of yours, run
     /// `cargo xtask segad bench MODEL`.
     Bench {
-        /// Name of the benchmark
+        /// `reference`, `detectors`, or a bench target of a crate [default: all of those]
         name: Option<String>,
         /// Passed on to the benchmark
         #[arg(last = true)]

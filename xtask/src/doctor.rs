@@ -52,7 +52,7 @@ impl Row {
 /// Prints the table; the exit code says whether `segad` can be built and run.
 pub(crate) fn run(context: &Context) -> Result<u8, XtaskError> {
     let rows = rows(context)?;
-    print!("{}", table(&rows));
+    output!("{}", table(&rows).trim_end());
     Ok(if rows.iter().any(|r| r.state == State::Bad) {
         exit::CONFIGURATION
     } else {
@@ -351,6 +351,7 @@ mod tests {
             provisioner: Provisioner {
                 cache: Cache::at(dir.path().join("cache")),
                 offline: true,
+                install_packages: false,
                 path: None,
                 show_progress: false,
                 patience: Patience::default(),

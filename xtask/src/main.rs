@@ -3,11 +3,9 @@
 //!
 //! It links neither libtorch nor XGBoost nor Polars, so that it compiles in seconds on a bare
 //! machine.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program prints for its user"
-)]
+
+#[macro_use]
+mod output;
 
 mod bench;
 mod bench_detectors;
@@ -31,24 +29,41 @@ use cli::{New, Request, Verb};
 use error::XtaskError;
 
 fn main() -> ExitCode {
-    let request = cli::parse(std::env::args_os().collect()).unwrap_or_else(|error| error.exit());
+    let request = match cli::parse(std::env::args_os().collect()) {
+        Ok(request) => request,
+        Err(error) => return refuse(&error),
+    };
     let ended = match request {
         Request::Own(verb) => run(verb),
         Request::Segad { offline, words } => segad::run(offline, &words),
     };
     let code = ended.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        tell!("error: {error}");
         error.exit_code()
     });
     ExitCode::from(code)
 }
 
+/// Ends on a command line that is help or a mistake.
+fn refuse(error: &clap::Error) -> ExitCode {
+    match segad_args::explain(error) {
+        Some(message) => tell!("error: {message}"),
+        // Fails only if nobody reads it.
+        None => drop(error.print()),
+    }
+    ExitCode::from(segad_args::exit_code(error))
+}
+
 fn run(verb: Verb) -> Result<u8, XtaskError> {
     match verb {
-        Verb::Setup { offline } => {
-            let context = setup::Context::new(offline)?;
+        Verb::Setup {
+            install_packages,
+            offline,
+        } => {
+            let mut context = setup::Context::new(offline)?;
+            context.provisioner.install_packages = install_packages;
             for (name, place) in setup::run(&context)?.variables() {
-                println!("{name}={}", place.folder.display());
+                output!("{name}={}", place.folder.display());
             }
             Ok(exit::OK)
         }
@@ -60,7 +75,7 @@ fn run(verb: Verb) -> Result<u8, XtaskError> {
         } => {
             let context = setup::Context::new(offline)?;
             for path in fetch::run(&context, &what, from.as_deref())? {
-                println!("{}", path.display());
+                output!("{}", path.display());
             }
             Ok(exit::OK)
         }

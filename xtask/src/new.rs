@@ -88,9 +88,9 @@ pub(crate) fn detector(root: &Path, kind: &str, of_type: Option<&str>) -> Result
         return Err(XtaskError::Build("cargo fmt failed".to_owned()));
     }
     for place in written {
-        println!("{place}");
+        output!("{place}");
     }
-    println!(
+    output!(
         "It runs as a baseline; `cargo xtask test known_map` fails until tests/{kind}.rs has \
          reference values."
     );
@@ -105,7 +105,7 @@ fn package(kind: &str) -> String {
 fn write(root: &Path, names: &Names<'_>) -> Result<Vec<String>, XtaskError> {
     let folder = format!("crates/detectors/{}", names.kind);
     if root.join(&folder).exists() {
-        let message = format!("{folder}: it exists; choose another name");
+        let message = format!("{folder} already exists; choose another name");
         return Err(XtaskError::Input(message));
     }
     let package = package(names.kind);

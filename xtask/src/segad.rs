@@ -104,23 +104,12 @@ fn artifact(message: &str, name: &str) -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
-/// How OpenMP's threads wait, as in `.cargo/config.toml`: threads that spin for long take the
-/// processor from threads that work.
-pub(crate) const WAITING: [(&str, &str); 2] =
-    [("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "1000")];
-
 fn become_it(binary: &Path, native: &Native, words: &[OsString]) -> Result<u8, XtaskError> {
     let mut command = Command::new(binary);
     command.args(words);
     // cargo may have given this process the values of an older settings file.
     for (name, place) in native.variables() {
         command.env(name, &place.folder);
-    }
-    // cargo sets both for what it starts; a variable set in the shell wins there too.
-    for (name, value) in WAITING {
-        if std::env::var_os(name).is_none() {
-            command.env(name, value);
-        }
     }
     let start = |source| XtaskError::Start {
         command: binary.display().to_string(),

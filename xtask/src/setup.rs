@@ -17,16 +17,18 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// A context that installs no Debian packages; see [`Provisioner::install_packages`].
     pub(crate) fn new(offline: bool) -> Result<Self, XtaskError> {
         Ok(Self {
             root: cargo::workspace_root(),
             provisioner: Provisioner {
                 cache: Cache::from_env()?,
                 offline,
+                install_packages: false,
                 path: None,
                 show_progress: std::io::stderr().is_terminal(),
                 patience: Patience::default(),
-                say: &|line| eprintln!("{line}"),
+                say: &|line| tell!("{line}"),
             },
         })
     }

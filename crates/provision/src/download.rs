@@ -25,6 +25,9 @@ pub struct Provisioner<'a> {
     pub cache: Cache,
     /// Whether the network must not be used.
     pub offline: bool,
+    /// Whether to install Debian packages of programs that are missing. Never unasked: that changes
+    /// the whole machine.
+    pub install_packages: bool,
     /// Where programs are looked up; `None` for the environment's `PATH`.
     pub path: Option<OsString>,
     /// Whether downloads may draw their progress on the standard error.
@@ -54,7 +57,8 @@ impl Provisioner<'_> {
     /// # Errors
     /// As [`programs::ensure`].
     pub fn ensure(&self, needs: &[Need]) -> Result<(), ProvisionError> {
-        programs::ensure(needs, self.path.as_deref(), self.offline, self.say)
+        let install = self.install_packages && !self.offline;
+        programs::ensure(needs, self.path.as_deref(), install, self.say)
     }
 
     /// [`ProvisionError::Offline`] for what is not at `place`, if the network must not be used.

@@ -107,7 +107,8 @@ pub enum ProvisionError {
 
 impl ProvisionError {
     /// The exit code of a program that stops with this error: [`exit::INPUT`] for what is missing
-    /// or damaged, [`exit::CONFIGURATION`] for what the user's settings or machine must change.
+    /// or damaged, [`exit::SYSTEM`] for a disk that is full or may not be written,
+    /// [`exit::CONFIGURATION`] for what the user's settings or set-up must change.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -116,7 +117,8 @@ impl ProvisionError {
             | Self::Command { .. }
             | Self::Download { .. }
             | Self::Archive { .. } => exit::INPUT,
-            Self::File(e) if !needs_another_folder(e) => exit::INPUT,
+            Self::File(e) if needs_another_folder(e) => exit::SYSTEM,
+            Self::File(_) => exit::INPUT,
             _ => exit::CONFIGURATION,
         }
     }

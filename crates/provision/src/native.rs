@@ -8,6 +8,13 @@ use crate::error::ProvisionError;
 use crate::programs::COMPILER;
 use crate::{libtorch, xgboost};
 
+/// How OpenMP's threads wait, unless the shell says otherwise. Two OpenMP libraries live in one
+/// process (libtorch's and XGBoost's), and threads that spin while idle take the processor from each
+/// other and from other processes. Some 20 µs they may: waking a thread between two operations of a
+/// network costs more. Read when the libraries are loaded; `.cargo/config.toml` sets the same for
+/// what cargo starts.
+pub const OPENMP: [(&str, &str); 2] = [("OMP_WAIT_POLICY", "PASSIVE"), ("GOMP_SPINCOUNT", "1000")];
+
 /// The folder of a native library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {

@@ -64,7 +64,8 @@ impl Need {
     #[must_use]
     pub fn fix(&self) -> String {
         format!(
-            "on Debian or Ubuntu: sudo apt-get install {}",
+            "on Debian or Ubuntu: sudo apt-get install {}, or as root cargo xtask setup \
+             --install-packages",
             self.packages.join(" ")
         )
     }
@@ -81,22 +82,22 @@ impl Need {
     }
 }
 
-/// Makes sure that the programs are installed: where this process may install Debian packages, it does;
-/// elsewhere the error names what is missing.
+/// Makes sure that the programs are installed. What is missing is installed only where `install`
+/// asks for it, with apt-get, which needs root; otherwise the error names all of it.
 ///
 /// # Errors
-/// A program is missing and cannot be installed.
+/// A program is missing and is not or cannot be installed.
 pub fn ensure(
     needs: &[Need],
     path: Option<&OsStr>,
-    offline: bool,
+    install: bool,
     say: &dyn Fn(&str),
 ) -> Result<(), ProvisionError> {
     let missing: Vec<&Need> = needs.iter().filter(|need| !need.present(path)).collect();
     let Some(first) = missing.first() else {
         return Ok(());
     };
-    if offline || !may_install(path) {
+    if !install {
         return Err(first.missing());
     }
     let packages: Vec<&str> = missing.iter().flat_map(|n| n.packages).copied().collect();
@@ -118,22 +119,6 @@ fn apt_get(arguments: &[&str]) -> Result<String, ProvisionError> {
         // Nobody is there to answer its questions.
         .env("DEBIAN_FRONTEND", "noninteractive");
     run(&mut command)
-}
-
-fn may_install(path: Option<&OsStr>) -> bool {
-    #[cfg(unix)]
-    let root = std::os::unix::fs::MetadataExt::uid;
-    #[cfg(unix)]
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|m| root(&m) == 0);
-    #[cfg(not(unix))]
-    let is_root = false;
-    let apt = Need {
-        program: "apt-get",
-        probe: &["--version"],
-        purpose: "installing packages",
-        packages: &[],
-    };
-    is_root && apt.present(path)
 }
 
 /// Runs a program to its end and returns what it printed on its standard output.
@@ -194,7 +179,9 @@ mod tests {
             (READELF, "readelf", "binutils"),
             (PIP, "python3 -m pip", "python3-pip"),
         ] {
-            let error = ensure(&[need], Some(path), true, &|_| ()).unwrap_err();
+            // Also as root, where it could install them.
+            let unasked = |line: &str| panic!("unasked: {line}");
+            let error = ensure(&[need], Some(path), false, &unasked).unwrap_err();
             let text = error.to_string();
             assert!(text.contains(name) && text.contains(package), "{text}");
             assert_eq!(error.exit_code(), crate::exit::CONFIGURATION);

@@ -31,6 +31,7 @@ fn provisioner<'a>(dir: &Path, offline: bool, say: &'a dyn Fn(&str)) -> Provisio
     Provisioner {
         cache: Cache::at(dir.join("cache")),
         offline,
+        install_packages: false,
         path: Some(dir.join("bin").into_os_string()),
         show_progress: false,
         patience: segad_provision::Patience::default(),
@@ -135,7 +136,7 @@ fn a_cache_that_cannot_be_written_to_is_named() {
         text.contains("/sys/segad") && text.contains("SEGAD_CACHE_DIR"),
         "{text}"
     );
-    assert_eq!(error.exit_code(), exit::CONFIGURATION);
+    assert_eq!(error.exit_code(), exit::SYSTEM);
 }
 
 #[test]

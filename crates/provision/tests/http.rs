@@ -25,6 +25,7 @@ fn provisioner(dir: &Path) -> Provisioner<'static> {
     Provisioner {
         cache: Cache::at(dir.to_path_buf()),
         offline: false,
+        install_packages: false,
         path: None,
         show_progress: false,
         patience: Patience {

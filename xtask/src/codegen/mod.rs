@@ -23,11 +23,11 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<u8, XtaskError> {
         let path = root.join(name);
         if check {
             if segad_files::read_to_string_if_present(&path)?.as_deref() != Some(write().as_str()) {
-                eprintln!("{name} is stale; run `cargo xtask codegen`");
+                tell!("{name} is stale; run `cargo xtask codegen`");
                 code = exit::DIFFERS;
             }
         } else if segad_files::write_if_changed(&path, &write())? {
-            println!("{name}");
+            output!("{name}");
         }
     }
     Ok(code)

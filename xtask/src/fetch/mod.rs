@@ -104,6 +104,7 @@ pub(crate) mod tests {
             provisioner: Provisioner {
                 cache: Cache::at(dir.join("cache")),
                 offline,
+                install_packages: false,
                 path: None,
                 show_progress: false,
                 patience: Patience {

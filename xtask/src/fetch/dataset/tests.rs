@@ -204,7 +204,7 @@ fn where_to_get_it_by_hand_is_said_and_what_was_saved_is_taken() {
     let text = provide_as(p, gone.2.clone(), own.to_str())
         .unwrap_err()
         .to_string();
-    assert!(text.contains("not a vad folder"), "{text}");
+    assert!(text.contains("folder of layout vad"), "{text}");
     zip(&vad, "VAD", &own);
     let place = provide_as(p, gone.2, own.to_str()).unwrap();
     assert!(
