@@ -2,7 +2,7 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use segad_core::{Progress, ProgressTask};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 /// Draws one bar per running task.
@@ -41,14 +41,14 @@ impl Bars {
     }
 
     /// One line that stays: printed above the bars, or alone where there are none.
-    #[expect(clippy::print_stderr, reason = "messages go to standard error")]
     pub fn line(&self, text: &str) {
-        if self.live {
-            // Fails only if standard error is gone, and then there is nobody to tell.
-            let _ = self.bars.println(text);
+        // Both fail only if standard error is gone, and then there is nobody to tell; `eprintln!`
+        // would panic.
+        let _ = if self.live {
+            self.bars.println(text)
         } else {
-            eprintln!("{text}");
-        }
+            writeln!(std::io::stderr(), "{text}")
+        };
     }
 }
 

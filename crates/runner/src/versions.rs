@@ -13,21 +13,25 @@ pub fn versions() -> BTreeMap<&'static str, String> {
 
 /// Tells this build of the program from others: size and time of its file.
 pub fn build() -> String {
-    let file = std::env::current_exe().and_then(std::fs::metadata);
-    let made = file.as_ref().ok().and_then(|f| f.modified().ok());
-    let since = made.and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-    format!(
-        "{} {}",
-        file.map_or(0, |f| f.len()),
-        since.map_or(0, |s| s.as_millis())
-    )
+    let program = std::env::current_exe().ok();
+    let state = program.and_then(|file| segad_files::size_and_time(&file).ok());
+    let Some((size, time)) = state else {
+        return "0 0".to_owned();
+    };
+    let since = time.duration_since(std::time::UNIX_EPOCH);
+    format!("{size} {}", since.map_or(0, |s| s.as_millis()))
 }
 
-/// The commit of the working copy that the process runs in and whether it has changes, if git can
-/// tell. Results do not count: a run writes them itself.
+/// The commit of the working copy that this program was built in and whether it has changes, if that
+/// is still on this machine and git can tell. Results do not count: a run writes them itself.
 pub fn commit() -> Option<String> {
     let git = |args: &[&str]| {
-        let out = std::process::Command::new("git").args(args).output().ok()?;
+        let out = std::process::Command::new("git")
+            .args(args)
+            // Not where the user is, which may be a repository of other things.
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .ok()?;
         out.status
             .success()
             .then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())

@@ -41,6 +41,10 @@ impl Entry {
     /// [`StoreError::Invalid`] if the cell lists no such file, [`StoreError::Damaged`],
     /// [`StoreError::File`].
     pub fn path(&self, name: &str) -> Result<PathBuf> {
+        self.store.note(self.id(), self.verified_path(name))
+    }
+
+    fn verified_path(&self, name: &str) -> Result<PathBuf> {
         let (path, recorded) = self.listed(name)?;
         check_size(&path, recorded)?;
         // Files of a committed cell do not change, so once is enough.
@@ -56,6 +60,10 @@ impl Entry {
     /// # Errors
     /// As [`Entry::path`].
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
+        self.store.note(self.id(), self.verified_bytes(name))
+    }
+
+    fn verified_bytes(&self, name: &str) -> Result<Vec<u8>> {
         let (path, recorded) = self.listed(name)?;
         check_size(&path, recorded)?;
         let bytes = segad_files::read(&path)?;

@@ -131,6 +131,23 @@ impl Store {
         Ok(report)
     }
 
+    /// [`Store::verify`], after which every damaged cell is moved away ([`Store::quarantine`]), so
+    /// that whatever needs it computes it again. Those cells are under `failed`, with their damage.
+    ///
+    /// # Errors
+    /// As [`Store::verify`]; [`StoreError::OpenForReading`], and [`StoreError::File`] for a cell that
+    /// cannot be moved.
+    pub fn repair(&self, progress: &dyn Progress, cancel: &Cancel) -> Result<Report> {
+        self.check_writable()?;
+        let report = self.verify(progress, cancel)?;
+        for (id, error) in &report.failed {
+            if matches!(error, StoreError::Damaged { .. }) {
+                self.quarantine(id.kind, &id.key)?;
+            }
+        }
+        Ok(report)
+    }
+
     /// Removes the cells that `remove` selects; with `dry_run`, only reports them.
     ///
     /// # Errors

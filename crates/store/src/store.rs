@@ -4,7 +4,7 @@ use crate::entry::{Entry, check_sizes};
 use crate::error::{Result, StoreError};
 use segad_core::{CellKind, Key};
 use segad_files::{Owner, Staging};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +22,8 @@ struct Inner {
     writable: bool,
     /// Files whose digest this process has checked.
     verified: Mutex<HashSet<PathBuf>>,
+    /// Cells that this process found damaged and that are still in their place.
+    damaged: Mutex<BTreeSet<CellId>>,
 }
 
 impl Store {
@@ -48,9 +50,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::File`] if there is no store at `root`.
     pub fn open_read_only(root: &Path) -> Result<Self> {
-        let store = Self::new(root, false);
+        let store = Self::read_only(root);
         segad_files::list_dir(&store.inner.top)?;
         Ok(store)
+    }
+
+    /// A store for reading whatever is at `root`; nothing there is an empty store. Creates nothing.
+    pub fn read_only(root: &Path) -> Self {
+        Self::new(root, false)
     }
 
     fn new(root: &Path, writable: bool) -> Self {
@@ -60,6 +67,7 @@ impl Store {
                 top: root.join("v1"),
                 writable,
                 verified: Mutex::default(),
+                damaged: Mutex::default(),
             }),
         }
     }
@@ -81,6 +89,10 @@ impl Store {
     /// [`StoreError::Damaged`] naming the file: then [`Store::quarantine`] makes room to compute it
     /// again. [`StoreError::NewerSchema`], [`StoreError::File`].
     pub fn entry(&self, kind: CellKind, key: &Key) -> Result<Option<Entry>> {
+        self.note(CellId { kind, key: *key }, self.open_entry(kind, key))
+    }
+
+    fn open_entry(&self, kind: CellKind, key: &Key) -> Result<Option<Entry>> {
         let dir = self.cell_dir(kind, key);
         let path = dir.join(META);
         let Some(bytes) = segad_files::read_if_present(&path)? else {
@@ -122,6 +134,7 @@ impl Store {
         let folder = self.quarantined();
         segad_files::create_dir(&folder)?;
         let to = folder.join(format!("{kind}-{key}-{}", Owner::current().unique_tag()));
+        self.found_damaged().remove(&CellId { kind, key: *key });
         match segad_files::rename(&dir, &to) {
             Ok(()) => {
                 // What replaces the cell has not been verified.
@@ -132,6 +145,25 @@ impl Store {
             Err(e) if e.is_not_found() => Ok(None),
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// Cells that this process found damaged and that are still in their place. Moving each away with
+    /// [`Store::quarantine`] makes room to compute it again.
+    pub fn damaged(&self) -> Vec<CellId> {
+        self.found_damaged().iter().copied().collect()
+    }
+
+    /// Passes a result on, and remembers the cell if it is damaged.
+    pub(crate) fn note<T>(&self, id: CellId, result: Result<T>) -> Result<T> {
+        if let Err(StoreError::Damaged { .. }) = &result {
+            self.found_damaged().insert(id);
+        }
+        result
+    }
+
+    fn found_damaged(&self) -> MutexGuard<'_, BTreeSet<CellId>> {
+        let damaged = self.inner.damaged.lock();
+        damaged.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes what dead processes of this machine left unfinished; returns the number of folders and

@@ -102,6 +102,10 @@ impl Worker<'_> {
     }
 
     fn remember(&self, id: CellIndex, failure: &Failure, tries: u32) {
+        // A damaged input is computed again, and then this cell may succeed.
+        if !self.store.damaged().is_empty() {
+            return;
+        }
         let cell = &self.plan.cells[id.0];
         let failed = FailedCell {
             reason: failure.to_string(),
