@@ -66,13 +66,13 @@ pub enum CoreError {
     #[error("key {0:?}: expected 64 lower-case hexadecimal digits")]
     Key(String),
     /// A text that is not a device.
-    #[error("device {0:?}: expected cpu, cuda or cuda:N")]
+    #[error("device = {0:?}: expected cpu, cuda or cuda:N")]
     Device(String),
     /// A text that is not a precision.
-    #[error("precision {0:?}: expected f32 or bf16")]
+    #[error("precision = {0:?}: expected f32 or bf16")]
     Precision(String),
     /// A text that is not a label.
-    #[error("label {0:?}: expected good or bad")]
+    #[error("label = {0:?}: expected good or bad")]
     LabelName(String),
     /// An image occurs twice where each may occur once.
     #[error("image {0} is listed twice")]

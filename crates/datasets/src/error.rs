@@ -19,7 +19,7 @@ pub enum DatasetError {
         reason: String,
     },
     /// No manifest of this name is compiled in.
-    #[error("unknown data set {name:?}{}; known: {known}", did_you_mean(nearest))]
+    #[error("dataset = {name:?}: expected one of {known}{}", did_you_mean(nearest))]
     UnknownDataset {
         /// The requested name.
         name: String,
@@ -30,7 +30,7 @@ pub enum DatasetError {
     },
     /// The data set has no such class.
     #[error(
-        "data set {dataset}: no class {class:?}{}; classes: {known}",
+        "class = {class:?}: expected one of {known}, the classes of {dataset}{}",
         did_you_mean(nearest)
     )]
     UnknownClass {
@@ -44,7 +44,10 @@ pub enum DatasetError {
         known: String,
     },
     /// There is no protocol of this name.
-    #[error("unknown protocol {name:?}{}; known: {known}", did_you_mean(nearest))]
+    #[error(
+        "protocol = {name:?}: expected one of {known}{}",
+        did_you_mean(nearest)
+    )]
     UnknownProtocol {
         /// The requested name.
         name: String,
@@ -54,7 +57,7 @@ pub enum DatasetError {
         known: String,
     },
     /// The folder does not look like the layout.
-    #[error("{}: not a {layout} folder: {reason}", path.display())]
+    #[error("{}: expected a folder of layout {layout}: {reason}", path.display())]
     Layout {
         /// The folder.
         path: PathBuf,
@@ -71,9 +74,18 @@ pub enum DatasetError {
         /// Which class.
         class: String,
     },
+    /// A data set that is not on this machine and whose manifest does not count its images.
+    #[error("data set {dataset} is missing, and its manifest does not count the images of {class}")]
+    NotCounted {
+        /// Which data set.
+        dataset: String,
+        /// Which class.
+        class: String,
+    },
     /// Files that a list names are missing.
     #[error(
-        "{class}: {count} file(s) are listed but missing, first {first}; fetch the data set again"
+        "{class}: {count} file(s) are listed but missing, first {first}; restore them, or list only \
+         files that exist"
     )]
     MissingFiles {
         /// Which class.
@@ -95,8 +107,8 @@ pub enum DatasetError {
     },
     /// A folder has more or fewer images than the manifest says.
     #[error(
-        "{class}: {part} {group} has {found} images, but the manifest says {expected}; fetch the \
-         data set again or use a matching manifest"
+        "{class}: {part} {group} has {found} images, but the manifest says {expected}; complete the \
+         data set, or use a manifest that matches it"
     )]
     Count {
         /// Which class.
@@ -195,7 +207,7 @@ pub enum DatasetError {
 fn did_you_mean(nearest: &Option<String>) -> String {
     nearest
         .as_ref()
-        .map_or(String::new(), |n| format!(" (did you mean {n:?}?)"))
+        .map_or(String::new(), |n| format!("; did you mean {n:?}?"))
 }
 
 /// The candidate closest to `name` by edit distance, if close enough to be a typo.

@@ -15,6 +15,7 @@
 //! ```
 
 mod dataset;
+mod declared;
 mod error;
 mod index;
 mod layout;

@@ -324,7 +324,7 @@ fn mvtec_defects_are_groups() {
     let error = mvtec.index("bottle").unwrap_err().to_string();
     assert!(
         error.contains(
-            "bottle/test: not a mvtec folder: no such folder, so the data set is incomplete"
+            "bottle/test: expected a folder of layout mvtec: no such folder, so the data set is incomplete"
         ),
         "{error}"
     );
@@ -387,7 +387,7 @@ fn plain_folders_know_kinds() {
         .unwrap()
         .to_string();
     assert!(
-        error.contains("not a good-bad folder: expected good there"),
+        error.contains("expected a folder of layout good-bad: expected good there"),
         "{error}"
     );
 }

@@ -1,3 +1,4 @@
+use crate::words::in_plain_words;
 use segad_core::BoxError;
 use std::error::Error as StdError;
 use std::fmt;
@@ -76,7 +77,7 @@ pub fn chain(error: &(dyn StdError + 'static)) -> String {
         }
         source = cause.source();
     }
-    text
+    in_plain_words(&text)
 }
 
 /// An experiment file or setting that cannot be understood.
@@ -125,7 +126,7 @@ pub enum GridError {
         cause: BoxError,
     },
     /// A profile that the file does not define.
-    #[error("{file}: profile {profile:?}: expected one of {known}")]
+    #[error("{file}: profile = {profile:?}: expected one of {known}")]
     Profile {
         /// Name of the experiment file.
         file: String,

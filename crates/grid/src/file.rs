@@ -127,8 +127,10 @@ impl File {
         if let Seeds::List(list) = &seeds
             && (list.is_empty() || list.iter().collect::<BTreeSet<_>>().len() != list.len())
         {
-            let message = format!("{list:?}: expected at least one seed, each once");
-            return Err(Wrong::new("seeds", message));
+            return Err(Wrong::new(
+                format!("seeds = {list:?}"),
+                "expected at least one seed, each once",
+            ));
         }
         let mut rows = self.row;
         if rows.is_empty() {
@@ -212,12 +214,13 @@ fn check_each(
         ));
     }
     if let Some(unknown) = each.iter().find(|name| !detectors.contains_key(*name)) {
-        let message = format!("{unknown:?} is not defined in this experiment");
-        return Err(Wrong::new("each", message));
+        let known = names(detectors);
+        let key = format!("each = {unknown:?}");
+        return Err(Wrong::new(key, format!("expected some of {known}")));
     }
     if each.iter().collect::<BTreeSet<_>>().len() != each.len() {
-        let message = format!("{each:?}: expected each detector once");
-        return Err(Wrong::new("each", message));
+        let key = format!("each = {each:?}");
+        return Err(Wrong::new(key, "expected each detector once"));
     }
     for (i, row) in rows.iter().enumerate() {
         let fault = match (row.detectors.iter().any(|d| d == EACH), each.is_empty()) {
@@ -254,8 +257,8 @@ fn check_rows(
         check_defined(&row_key(i, row, "classifier"), classifier, classifiers)?;
         let distinct: BTreeSet<_> = row.detectors.iter().collect();
         if distinct.len() != row.detectors.len() {
-            let message = format!("{:?}: expected each detector once", row.detectors);
-            return Err(Wrong::new(row_key(i, row, "detectors"), message));
+            let key = format!("{} = {:?}", row_key(i, row, "detectors"), row.detectors);
+            return Err(Wrong::new(key, "expected each detector once"));
         }
         let fault = match row.head {
             Head::Max if row.detectors.len() != 1 => {
@@ -276,6 +279,12 @@ fn check_rows(
     Ok(())
 }
 
+/// The names of definitions, for messages.
+fn names<T>(defined: &BTreeMap<String, T>) -> String {
+    let names: Vec<&str> = defined.keys().map(String::as_str).collect();
+    names.join(", ")
+}
+
 /// Every name that a row uses is defined.
 fn check_defined(
     key: &str,
@@ -290,6 +299,7 @@ fn check_defined(
     };
     let hint = nearest(unknown, defined.keys().map(String::as_str))
         .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-    let message = format!("{unknown:?} is not defined in this experiment{hint}");
-    Err(Wrong::new(key, message))
+    let known = names(defined);
+    let message = format!("expected one of {known}, as this experiment defines{hint}");
+    Err(Wrong::new(format!("{key} = {unknown:?}"), message))
 }

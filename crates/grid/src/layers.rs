@@ -1,5 +1,6 @@
 use crate::error::{nearest, nearest_in_message};
 use crate::file::{self, File};
+use crate::words::{in_plain_words, plain_type, plain_value};
 use crate::{Experiment, GridError, sweep};
 use figment::error::{Kind, OneOf};
 use figment::providers::Serialized;
@@ -155,8 +156,14 @@ impl Layers {
                 path: path.clone(),
                 cause,
             })?;
-            let shared = for_kinds(parse(&path, &text)?, &self.own);
-            self = self.merge(&path, &shared);
+            // Named as the experiment's own file is, from the folder that the user is in.
+            let folder = self.file.rsplit_once('/').map(|(folder, _)| folder);
+            let place = match folder {
+                Some(folder) if !path.starts_with('/') => format!("{folder}/{path}"),
+                _ => path,
+            };
+            let shared = for_kinds(parse(&place, &text)?, &self.own);
+            self = self.merge(&place, &shared);
         }
         Ok(self.merge(&format!("profile {name}"), &settings))
     }
@@ -262,6 +269,12 @@ impl Layers {
                     nearest(name, known.iter().copied()),
                 )
             }
+            Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
+                let found = plain_value(&actual.to_string());
+                let expected = plain_type(expected);
+                let message = format!("{path} = {found}: expected {expected}");
+                (path.clone(), message, None)
+            }
             kind => (path.clone(), format!("{path}: {kind}"), None),
         };
         // An unknown key belongs to a table that several layers share, so the key itself is asked.
@@ -287,7 +300,7 @@ fn parse(file: &str, text: &str) -> Result<Table, GridError> {
     };
     read().map_err(|mut error| {
         error.set_input(Some(text));
-        let message = error.to_string();
+        let message = in_plain_words(&error.to_string());
         GridError::File {
             file: file.to_owned(),
             nearest: nearest_in_message(&message),

@@ -46,6 +46,7 @@ mod layers;
 mod plan;
 mod reference;
 mod sweep;
+mod words;
 
 pub use catalogue::{
     Catalogue, Checked, CheckedClassifier, CheckedForest, GScores, SegmentCells, Split,

@@ -72,6 +72,11 @@ impl Plan {
         Ok(builder.plan)
     }
 
+    /// Why results cannot be planned, once per result.
+    pub fn faults(&self) -> impl Iterator<Item = &Fault> {
+        self.results.iter().filter_map(|r| r.cell.as_ref().err())
+    }
+
     /// The cells that must run so that every result is there, in an order that respects
     /// [`Cell::needs`]. `has` says what is stored; a stored cell's inputs are not needed.
     pub fn needed(&self, has: impl Fn(CellKind, &Key) -> bool) -> Vec<CellIndex> {

@@ -5,7 +5,7 @@ use segad_core::BoxError;
 #[non_exhaustive]
 pub enum MethodError {
     /// A kind that the registry does not have.
-    #[error("kind {kind:?}: expected one of {known}")]
+    #[error("kind = {kind:?}: expected one of {known}")]
     Kind {
         /// The kind.
         kind: String,

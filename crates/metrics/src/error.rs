@@ -51,7 +51,7 @@ pub enum MetricError {
         expected: &'static str,
     },
     /// A text that names no metric.
-    #[error("metric {name:?}: expected one of {known}")]
+    #[error("metric = {name:?}: expected one of {known}")]
     Unknown {
         /// The text.
         name: String,

@@ -9,7 +9,7 @@ pub enum NnError {
     #[error("libtorch: {}", first_line(.0))]
     Torch(#[from] TchError),
     /// A text that does not name a backbone.
-    #[error("backbone {name:?}: expected one of {known}")]
+    #[error("backbone = {name:?}: expected one of {known}")]
     Backbone {
         /// The text.
         name: String,

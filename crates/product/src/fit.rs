@@ -198,6 +198,9 @@ impl Prepared {
         ctx: &FitContext,
     ) -> Result<Self> {
         let (kind, size) = settings.check()?;
+        // What the counts rule out is reported before hours of fitting.
+        let good = data.good().len();
+        threshold::check(settings.rule, good, data.items.len() - good, settings.level)?;
         let survey = Survey::new(data, ctx)?;
         let (folds, k) = units::folds(&data.labels(), &survey.units, settings.folds, settings.seed);
         let pretrained = settings.detectors.iter().map(|d| d.pretrained());

@@ -258,13 +258,30 @@ pub fn least_promise(groups: u64, level: f64) -> f64 {
     1.0 - (1.0 - level).powf(1.0 / groups as f64)
 }
 
+/// Whether the counts alone rule a promise out, before anything is fitted.
+///
+/// # Errors
+/// As [`choose`].
+pub fn check(rule: Rule, good: usize, bad: usize, level: f64) -> Result<()> {
+    match rule {
+        Rule::MaxFalseAlarm { rate } => {
+            allowed("false alarms", Label::Good, good as u64, rate, level).map(drop)
+        }
+        Rule::MaxMiss { rate } => allowed("misses", Label::Bad, bad as u64, rate, level).map(drop),
+        Rule::Cost { .. } => Ok(()),
+    }
+}
+
 /// How many errors a guaranteed rate allows.
 fn allowed(what: &'static str, label: Label, groups: u64, limit: f64, level: f64) -> Result<u64> {
     if !(limit > 0.0 && limit < 1.0) {
         return Err(ProductError::Setting {
-            name: "rate",
+            name: match label {
+                Label::Good => "max-false-alarm",
+                Label::Bad => "max-miss",
+            },
             value: limit.to_string(),
-            expected: "above 0, below 1".to_owned(),
+            expected: "a share above 0 and below 1".to_owned(),
         });
     }
     if !(level > 0.5 && level < 1.0) {

@@ -38,7 +38,7 @@ pub(crate) fn frame(observations: &[Observation]) -> Result<LazyFrame, ReportErr
 }
 
 /// By group: mean, both standard deviations, how many values there are and how many are missing,
-/// how many seeds there are, and the values with their seeds.
+/// how many seeds there are, how many have a value, and the values with their seeds.
 pub(crate) fn spread(frame: LazyFrame, by: &[&str]) -> LazyFrame {
     frame.group_by_stable(columns(by)).agg([
         col("value").mean().alias("mean"),
@@ -49,9 +49,21 @@ pub(crate) fn spread(frame: LazyFrame, by: &[&str]) -> LazyFrame {
         col("seed").n_unique().alias("planned"),
         col("seed")
             .filter(col("value").is_not_null())
+            .n_unique()
+            .alias("distinct"),
+        col("seed")
+            .filter(col("value").is_not_null())
             .alias("seeds"),
         col("value").drop_nulls().alias("values"),
     ])
+}
+
+/// [`spread`] with the number of `seeds` that have a value, and no `std` where that is less than the
+/// number of values.
+pub(crate) fn summary(frame: LazyFrame, by: &[&str]) -> LazyFrame {
+    let independent = col("distinct").eq(col("n"));
+    let std = when(independent).then(col("std")).otherwise(lit(NULL));
+    spread(frame, by).with_columns([std.alias("std"), col("distinct").alias("seeds")])
 }
 
 /// Summaries by row, class and metric; the mean over all `classes` classes has the class [`MEAN`].

@@ -97,6 +97,6 @@ pub use round::{fixed, rounded, short, signed, significant};
 pub use scores::{ScoreTable, ScoredCell};
 pub use segad_core::{Reason, ScoreRow};
 pub use segad_metrics::Metric;
-pub use table::{Entry, Line, Table, Tables, layout, table_md, table_tex};
+pub use table::{Entry, Line, Table, Tables, layout, table_md, table_tex, unescape};
 pub use text::{metrics_csv, scores_csv, table_csv};
 pub use verdict::{Comparison, Drift, Rank, Verdict, compare, drift};

@@ -67,7 +67,7 @@ impl std::str::FromStr for Measure {
         };
         let group = group.map(|rest| {
             let name = rest.strip_suffix(']').filter(|g| !g.is_empty());
-            name.ok_or_else(|| format!("metric {text:?}: expected NAME or NAME[GROUP]"))
+            name.ok_or_else(|| format!("metric = {text:?}: expected NAME or NAME[GROUP]"))
         });
         Ok(Self {
             group: group.transpose()?.map(str::to_owned),

@@ -140,8 +140,10 @@ pub struct Query {
 }
 
 impl Query {
-    /// Mean and standard deviation (n in the denominator) of each group, how many values it has,
-    /// and how many are missing because a cell failed.
+    /// Mean and standard deviation (n in the denominator) of each group, how many values it has, from
+    /// how many seeds, and how many are missing because a cell failed. Where a group holds several
+    /// values of one seed there is no standard deviation: they come from the same images and fits, so
+    /// their spread says little about that of seeds.
     ///
     /// # Errors
     /// [`ReportError::NoValue`] for a filter that no observation meets, [`ReportError::Frame`].
@@ -149,11 +151,9 @@ impl Query {
         let frame = frames::frame(observations)?;
         self.check(&frame)?;
         let by = self.groups();
-        let table = frames::spread(frame.filter(frames::holds(&self.filters)), &by).collect()?;
-        Answer::new(
-            &table,
-            &[&by[..], &["mean", "std", "n", "missing"]].concat(),
-        )
+        let table = frames::summary(frame.filter(frames::holds(&self.filters)), &by).collect()?;
+        let numbers = ["mean", "std", "n", "seeds", "missing"];
+        Answer::new(&table, &[&by[..], &numbers].concat())
     }
 
     /// Every other row less the row `base`, paired by experiment, class, seed and metric: the mean

@@ -51,27 +51,41 @@ fn lines(answer: &Answer) -> Vec<String> {
 fn groups_have_mean_spread_and_count() {
     let all = query(&["metric=cl_auroc"], &[Column::Experiment, Column::Row]);
     let answer = all.summary(&observations()).unwrap();
-    // SegAD: (84 + 88 + 70)/3 = 80.6667, deviations 3.3333, 7.3333, −10.6667: squares 11.1111 +
-    // 53.7778 + 113.7778 = 178.6667, /3 = 59.5556, root 7.7172. PatchCore: 82.5, deviations −1.5,
-    // 4.5, 7.5, −10.5: 2.25 + 20.25 + 56.25 + 110.25 = 189, /4 = 47.25, root 6.8739.
+    // SegAD: (84 + 88 + 70)/3 = 80.6667; PatchCore: (81 + 87 + 90 + 72)/4 = 82.5. Both hold a seed
+    // twice, once per class, and then have no spread.
     assert_eq!(
         lines(&answer),
         [
-            "experiment,row,metric,mean,std,n,missing",
-            "elpv,SegAD,cl_auroc,80.6667,7.7172,3,1",
-            "elpv,PatchCore,cl_auroc,82.5000,6.8739,4,0",
-            "demo,SegAD,cl_auroc,60.0000,0.0000,1,0",
-            "demo,\"Max., alone\",cl_auroc,50.0000,0.0000,1,0",
+            "experiment,row,metric,mean,std,n,seeds,missing",
+            "elpv,SegAD,cl_auroc,80.6667,,3,2,1",
+            "elpv,PatchCore,cl_auroc,82.5000,,4,3,0",
+            "demo,SegAD,cl_auroc,60.0000,0.0000,1,1,0",
+            "demo,\"Max., alone\",cl_auroc,50.0000,0.0000,1,1,0",
         ]
+    );
+    // One class: (84 + 88)/2 = 86, deviations −2 and 2, root of (4 + 4)/2.
+    let mono = query(
+        &[
+            "row=SegAD",
+            "class=mono",
+            "experiment=elpv",
+            "metric=cl_auroc",
+        ],
+        &[],
+    );
+    let expected = "cl_auroc,86.0000,2.0000,2,2,1";
+    assert_eq!(
+        lines(&mono.summary(&observations()).unwrap())[1..],
+        [expected]
     );
     // Across experiments; metrics are never mixed.
     let answer = query(&["row=SegAD", "class=mono"], &[]).summary(&observations());
     assert_eq!(
         lines(&answer.unwrap()),
         [
-            "metric,mean,std,n,missing",
-            "cl_auroc,77.3333,12.3648,3,1",
-            "ap,50.0000,0.0000,1,0"
+            "metric,mean,std,n,seeds,missing",
+            "cl_auroc,77.3333,,3,2,1",
+            "ap,50.0000,0.0000,1,1,0"
         ]
     );
     let seeds = query(
@@ -79,10 +93,10 @@ fn groups_have_mean_spread_and_count() {
         &[Column::Seed],
     );
     let expected = [
-        "seed,metric,mean,std,n,missing",
-        "1,cl_auroc,81.0000,0.0000,1,0",
-        "2,cl_auroc,87.0000,0.0000,1,0",
-        "1,ap,40.0000,0.0000,1,0",
+        "seed,metric,mean,std,n,seeds,missing",
+        "1,cl_auroc,81.0000,0.0000,1,1,0",
+        "2,cl_auroc,87.0000,0.0000,1,1,0",
+        "1,ap,40.0000,0.0000,1,1,0",
     ];
     assert_eq!(lines(&seeds.summary(&observations()).unwrap()), expected);
 }
@@ -122,12 +136,14 @@ fn rows_are_compared_seed_by_seed() {
 fn answers_read_as_markdown_and_json() {
     let query = query(&["experiment=demo"], &[Column::Row]);
     let answer = query.summary(&observations()).unwrap();
-    let expected = "| row | metric | mean | std | n | missing |
-| :--- | :--- | ---: | ---: | ---: | ---: |
-| SegAD | cl\\_auroc | 60.0 | 0.0 | 1 | 0 |
-| Max., alone | cl\\_auroc | 50.0 | 0.0 | 1 | 0 |
+    let expected = "| row | metric | mean | std | n | seeds | missing |
+| :--- | :--- | ---: | ---: | ---: | ---: | ---: |
+| SegAD | cl\\_auroc | 60.0 | 0.0 | 1 | 1 | 0 |
+| Max., alone | cl\\_auroc | 50.0 | 0.0 | 1 | 1 | 0 |
 ";
     assert_eq!(answer.markdown(), expected);
+    let plain = segad_report::unescape(&answer.markdown());
+    assert!(plain.contains("| SegAD | cl_auroc | 60.0 |"), "{plain}");
     let json = answer.json().unwrap();
     assert!(
         json.starts_with(

@@ -22,13 +22,16 @@ const DIGEST_SIDE: usize = 256;
 impl Workbench {
     fn maps(&self) -> Result<&MapsFolder, Fault> {
         let maps = self.source.maps();
-        maps.ok_or_else(|| format!("kind {IMPORTED}: it needs --maps DIR, a folder of maps").into())
+        maps.ok_or_else(|| format!("kind = {IMPORTED:?}: expected --maps DIR, their folder").into())
     }
 
     /// An error where there are only maps.
     fn need_images(&self, kind: &str) -> Result<(), Fault> {
         match self.source.maps() {
-            Some(_) => Err(format!("kind {kind:?}: it needs images, and --maps has none").into()),
+            Some(_) => {
+                let expected = "expected a kind that needs no images, as --maps has none";
+                Err(format!("kind = {kind:?}: {expected}").into())
+            }
             None => Ok(()),
         }
     }
@@ -65,7 +68,7 @@ fn from_key(MethodKey { key, missing }: MethodKey) -> Checked {
 /// Which model's maps a detector of kind [`IMPORTED`] takes.
 fn model(params: &Table) -> Result<&str, Fault> {
     if let Some(unknown) = params.keys().find(|k| *k != "model") {
-        let message = format!("{unknown}: unknown parameter; kind {IMPORTED} has only model");
+        let message = format!("{unknown}: unknown setting; kind {IMPORTED} has only model");
         return Err(message.into());
     }
     let model = params.get("model").and_then(Value::as_str);
@@ -169,7 +172,14 @@ impl Catalogue for Workbench {
         let manifest = self.source.manifest();
         match manifest.seeds(name) {
             Some(seeds) => Ok(seeds.to_vec()),
-            None => Err(format!("seeds = {name:?}: {} has no such list", manifest.name).into()),
+            None => {
+                let known: Vec<&str> = manifest.seeds.keys().map(String::as_str).collect();
+                let known = known.join(", ");
+                Err(
+                    format!("seeds = {name:?}: expected a list of numbers, or one of {known}")
+                        .into(),
+                )
+            }
         }
     }
 

@@ -153,15 +153,19 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 fn system_code(kind: io::ErrorKind) -> Option<u8> {
     use io::ErrorKind as K;
     match kind {
-        K::NotFound | K::InvalidData | K::UnexpectedEof => Some(exit::INPUT),
+        K::NotFound
+        | K::InvalidData
+        | K::UnexpectedEof
+        | K::NotADirectory
+        | K::IsADirectory
+        | K::AlreadyExists
+        | K::InvalidFilename => Some(exit::INPUT),
         K::StorageFull
         | K::QuotaExceeded
         | K::FileTooLarge
         | K::OutOfMemory
         | K::PermissionDenied
-        | K::ReadOnlyFilesystem
-        | K::NotADirectory
-        | K::AlreadyExists => Some(exit::SYSTEM),
+        | K::ReadOnlyFilesystem => Some(exit::SYSTEM),
         K::Interrupted => Some(exit::INTERRUPTED),
         _ => None,
     }
@@ -259,8 +263,6 @@ fn is_setting(error: &(dyn Error + 'static)) -> bool {
                     | DatasetError::UnknownProtocol { .. }
                     | DatasetError::Param { .. }
                     | DatasetError::Seed(_)
-                    | DatasetError::SplitSize { .. }
-                    | DatasetError::TooFew { .. }
             )
         )
         || matches!(
@@ -285,6 +287,9 @@ mod tests {
     fn causes_decide_the_exit_code() {
         let io = |kind| Failure::from(io::Error::from(kind)).exit_code();
         assert_eq!(io(io::ErrorKind::NotFound), exit::INPUT);
+        // A folder that is given as a file, and a file as a folder.
+        assert_eq!(io(io::ErrorKind::IsADirectory), exit::INPUT);
+        assert_eq!(io(io::ErrorKind::NotADirectory), exit::INPUT);
         assert_eq!(io(io::ErrorKind::StorageFull), exit::SYSTEM);
         assert_eq!(io(io::ErrorKind::PermissionDenied), exit::SYSTEM);
         let image = ImagingError::Read(io::ErrorKind::PermissionDenied.into());
@@ -312,7 +317,8 @@ mod tests {
     #[test]
     fn codes_are_read_back() {
         for (code, _) in exit::ALL {
-            if ![exit::OK, exit::USAGE].contains(&code) {
+            // Success is no failure, clap ends with its own code, and a signal replaces another's.
+            if ![exit::OK, exit::USAGE, exit::TERMINATED].contains(&code) {
                 assert_eq!(Failure::with_code(code, String::new()).exit_code(), code);
             }
         }

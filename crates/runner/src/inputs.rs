@@ -1,10 +1,12 @@
 //! Weights and images in the cache folder, for methods that start with them.
 
+use crate::error::RunnerError;
 use crate::folder::ImageFolder;
 use segad_core::{BoxError, Key};
 use segad_datasets::{Layout, Manifest};
 use segad_methods::{ImageSet, Inputs, Pretrained};
 use segad_nn::Weights;
+use segad_provision::versions::WEIGHTS;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -23,6 +25,15 @@ fn name(of: &Pretrained) -> String {
     match of {
         Pretrained::Backbone { kind, .. } => kind.as_str().replace('_', "-"),
         Pretrained::Network { file, .. } => (*file).to_owned(),
+    }
+}
+
+/// How to get a backbone's weights.
+fn advice(of: &Pretrained) -> String {
+    let name = name(of);
+    match WEIGHTS.iter().any(|weights| weights.name == name) {
+        true => format!("get them with `cargo xtask fetch {name}`"),
+        false => "none are published for it; put your own there, or choose another backbone".into(),
     }
 }
 
@@ -60,14 +71,11 @@ impl CachedInputs {
             return Ok(segad_files::read(&path)?);
         }
         let (what, advice) = match of {
-            Pretrained::Backbone { kind, .. } => (
-                kind.to_string(),
-                format!("get them with `cargo xtask fetch {}`", name(of)),
-            ),
+            Pretrained::Backbone { kind, .. } => (kind.to_string(), advice(of)),
             Pretrained::Network { what, advice, .. } => (what.clone(), (*advice).to_owned()),
         };
-        let path = path.display();
-        Err(format!("{path}: the weights of {what} are not there; {advice}").into())
+        let message = format!("{}: no weights of {what}; {advice}", path.display());
+        Err(RunnerError::Input(message).into())
     }
 }
 
@@ -77,7 +85,11 @@ impl Inputs for CachedInputs {
             return Ok(weights);
         }
         let weights = Weights::from_safetensors(&self.file(of)?);
-        Ok(weights.map_err(|e| format!("{}: {e}", self.path(of).display()))?)
+        Ok(weights.map_err(|e| {
+            let path = self.path(of);
+            // `fetch` compares with the digest in its record, and so replaces a damaged file.
+            RunnerError::Input(format!("{}: {e}; {}", path.display(), advice(of)))
+        })?)
     }
 
     fn weights_digest(&self, of: &Pretrained) -> Result<Key, BoxError> {

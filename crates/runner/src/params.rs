@@ -25,7 +25,9 @@ pub fn forest(spec: Option<&Value>) -> Result<ForestParams, BoxError> {
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect(),
         Some(other) => {
-            return Err(format!("{other}: expected the name of a preset or a table").into());
+            return Err(
+                format!("forest = {other}: expected the name of a preset or a table").into(),
+            );
         }
     };
     let settings = ForestSettings::deserialize(Value::Table(table))?;
@@ -37,7 +39,7 @@ pub fn is_monotone(spec: Option<&Value>) -> Result<bool, BoxError> {
     match spec.and_then(|s| s.get("monotone")) {
         None => Ok(false),
         Some(Value::Boolean(b)) => Ok(*b),
-        Some(other) => Err(format!("monotone {other}: expected true or false").into()),
+        Some(other) => Err(format!("monotone = {other}: expected true or false").into()),
     }
 }
 
@@ -51,9 +53,10 @@ pub fn g_scores(spec: Option<&Value>) -> Result<GScores, BoxError> {
             Some("in-sample") => false,
             Some("out-of-fold") => true,
             _ => {
-                return Err(
-                    format!("g_scores {value}: expected \"in-sample\" or \"out-of-fold\"").into(),
-                );
+                return Err(format!(
+                    "g_scores = {value}: expected \"in-sample\" or \"out-of-fold\""
+                )
+                .into());
             }
         },
     };
@@ -65,7 +68,7 @@ pub fn g_scores(spec: Option<&Value>) -> Result<GScores, BoxError> {
             Some(folds @ 2..=1000) => Ok(GScores::OutOfFold {
                 folds: folds as usize,
             }),
-            _ => Err(format!("g_folds {value}: expected a number from 2 to 1000").into()),
+            _ => Err(format!("g_folds = {value}: expected a whole number from 2 to 1000").into()),
         },
     }
 }

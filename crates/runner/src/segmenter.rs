@@ -1,6 +1,7 @@
 //! Segments whose label maps are made in cells of their own: learned from good images, or by a
 //! TorchScript module.
 
+use crate::error::RunnerError;
 use crate::workbench::Workbench;
 use segad_core::{BoxError, Image, ImageId, Key, KeyHasher, LabelMap};
 use segad_grid::{Checked, SegmentCells};
@@ -38,7 +39,7 @@ pub(crate) fn cells(
     let without_images = |kind: &str| -> Result<(), BoxError> {
         match bench.source.maps() {
             Some(_) => Err(format!(
-                "kind {kind:?}: it needs images, and with --maps there are none"
+                "kind = {kind:?}: expected a kind that needs no images, as --maps has none"
             )
             .into()),
             None => Ok(()),
@@ -143,7 +144,7 @@ impl Script {
             Ok(_) => {
                 let name = &self.params.segments[0];
                 let text = format!(
-                    "{id}: the module finds segment 0 ({name:?}) alone; expected others too, or allow_empty = true"
+                    "{id}: the module finds only segment 0 ({name:?}); expected others too, or allow_empty = true"
                 );
                 Err(text.into())
             }
@@ -199,7 +200,11 @@ fn is_empty(error: &(dyn std::error::Error + 'static)) -> bool {
 /// The content of a file, for keys.
 pub(crate) fn digest(path: &Path) -> Result<Key, BoxError> {
     if !path.exists() {
-        return Err(format!("{}: the TorchScript module is not there", path.display()).into());
+        let message = format!(
+            "{}: no such file; expected a TorchScript module",
+            path.display()
+        );
+        return Err(RunnerError::Input(message).into());
     }
     Ok(Key::of_bytes(&segad_files::read(path)?))
 }

@@ -1,15 +1,24 @@
-//! Where the images of a run come from, or the maps of images that are somewhere else.
+//! Where the images of a run come from, the maps of images that are somewhere else, or what a
+//! manifest says of images that are not here yet.
 
 use segad_core::{BoxError, Image, ImageId, ImageLoader, Key};
 use segad_datasets::{Dataset, Index, Manifest};
 use segad_import::MapsFolder;
 
-/// Images, or maps alone.
+/// Images, only maps of them, or neither.
 pub enum ImageSource {
     /// A data set of images.
     Images(Dataset),
     /// A folder of maps that others computed (`--maps`).
     Maps(MapsFolder),
+    /// A data set that is not on this machine: enough to count and estimate cells, not to compute
+    /// them or to find their results.
+    Declared {
+        /// Its description.
+        manifest: Manifest,
+        /// That it is missing, and how to get it.
+        missing: String,
+    },
 }
 
 impl ImageSource {
@@ -18,6 +27,7 @@ impl ImageSource {
         match self {
             Self::Images(dataset) => dataset.manifest(),
             Self::Maps(folder) => folder.manifest(),
+            Self::Declared { manifest, .. } => manifest,
         }
     }
 
@@ -29,6 +39,7 @@ impl ImageSource {
         match self {
             Self::Images(dataset) => Ok(dataset.index(class)?),
             Self::Maps(folder) => Ok(folder.index(class)?),
+            Self::Declared { manifest, .. } => Ok(manifest.declared_index(class)?),
         }
     }
 
@@ -40,7 +51,7 @@ impl ImageSource {
     pub fn digest(&self, id: &ImageId) -> Result<Key, BoxError> {
         match self {
             Self::Images(dataset) => Ok(dataset.digest(id)?),
-            Self::Maps(_) => Ok(Key::of_bytes(b"not here")),
+            Self::Maps(_) | Self::Declared { .. } => Ok(Key::of_bytes(b"not here")),
         }
     }
 
@@ -52,6 +63,7 @@ impl ImageSource {
         match self {
             Self::Images(dataset) => Ok(dataset.save_digests()?),
             Self::Maps(folder) => Ok(folder.save_digests()?),
+            Self::Declared { .. } => Ok(()),
         }
     }
 
@@ -59,15 +71,23 @@ impl ImageSource {
     pub fn loader(&self) -> Box<dyn ImageLoader> {
         match self {
             Self::Images(dataset) => Box::new(dataset.loader()),
-            Self::Maps(_) => Box::new(NoImages),
+            Self::Maps(_) | Self::Declared { .. } => Box::new(NoImages),
         }
     }
 
     /// The folder of maps, if this is one.
     pub fn maps(&self) -> Option<&MapsFolder> {
         match self {
-            Self::Images(_) => None,
+            Self::Images(_) | Self::Declared { .. } => None,
             Self::Maps(folder) => Some(folder),
+        }
+    }
+
+    /// That the data set is not on this machine, and how to get it, if so.
+    pub fn missing(&self) -> Option<&str> {
+        match self {
+            Self::Declared { missing, .. } => Some(missing),
+            Self::Images(_) | Self::Maps(_) => None,
         }
     }
 }
@@ -76,6 +96,6 @@ struct NoImages;
 
 impl ImageLoader for NoImages {
     fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
-        Err(format!("{id}: the images are not here, only maps of them").into())
+        Err(format!("{id}: the image is not on this machine").into())
     }
 }

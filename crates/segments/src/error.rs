@@ -16,7 +16,7 @@ pub enum SegmentsError {
     },
     /// A name that is not that of a shipped map.
     #[error(
-        "segments {name:?}: expected one of {known}, or a table such as {{ kind = \"static\", path = \"map.toml\" }}"
+        "segments = {name:?}: expected one of {known}, or a table such as {{ kind = \"static\", path = \"map.toml\" }}"
     )]
     UnknownName {
         /// The name.

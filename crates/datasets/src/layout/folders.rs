@@ -47,8 +47,7 @@ pub(super) fn require(
     if path.is_dir() {
         return Ok(path);
     }
-    let reason =
-        "no such folder, so the data set is incomplete; fetch the data set again".to_owned();
+    let reason = "no such folder, so the data set is incomplete".to_owned();
     Err(DatasetError::Layout {
         path,
         layout: manifest.layout.name(),

@@ -81,10 +81,13 @@ pub(super) fn elpv_one_class(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetEr
     draw.guard(split, 0)
 }
 
-/// The cells, by number, that the ELPV protocols use: one run of monocrystalline modules by
-/// default.
+/// One run of monocrystalline modules; `datasets/elpv.toml` says why this one.
+pub(crate) const ELPV_RUN: RangeInclusive<usize> = 901..=1614;
+
+/// The cells, by number, that the ELPV protocols use.
 pub(super) fn elpv_cells(params: &ProtocolParams) -> RangeInclusive<usize> {
-    params.first.unwrap_or(901)..=params.last.unwrap_or(1614)
+    let first = params.first.unwrap_or(*ELPV_RUN.start());
+    first..=params.last.unwrap_or(*ELPV_RUN.end())
 }
 
 fn elpv_count(params: &ProtocolParams) -> usize {

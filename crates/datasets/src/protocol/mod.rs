@@ -41,6 +41,7 @@ mod params;
 mod supervised;
 mod vad;
 
+pub(crate) use blocks::ELPV_RUN;
 pub use params::{ClassifierGood, DetectorGood, ProtocolParams};
 
 use crate::error::nearest;

@@ -31,7 +31,7 @@ pub(super) fn low_shot(draw: &Draw<'_>) -> Result<ProtocolSplit, DatasetError> {
         .low_shot()
         .map_err(|reason| low_shot_error(draw, reason.to_owned()))?;
     if lists.is_empty() {
-        let reason = "low_shot_train.json is missing; fetch the data set again";
+        let reason = "low_shot_train.json is missing; complete the data set";
         return Err(low_shot_error(draw, reason.to_owned()));
     }
     let own = seeds.iter().position(|&s| s == draw.seed.0);

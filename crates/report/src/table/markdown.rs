@@ -119,6 +119,22 @@ fn entry(entry: &Entry) -> String {
     }
 }
 
+/// Undoes what [`escape`] did, for terminals, which do not render Markdown.
+pub fn unescape(markdown: &str) -> String {
+    let mut out = String::with_capacity(markdown.len());
+    let mut chars = markdown.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => out.extend(chars.next()),
+            c => out.push(c),
+        }
+    }
+    // The ampersand last, as the other two hold one.
+    out.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
+}
+
 /// Escapes what Markdown or the HTML within it would interpret.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -7,7 +7,7 @@ mod markdown;
 
 pub use latex::table_tex;
 pub use layout::layout;
-pub use markdown::table_md;
+pub use markdown::{table_md, unescape};
 
 pub(crate) use markdown::markdown_table;
 

@@ -15,8 +15,8 @@ use std::collections::BTreeSet;
 pub fn metrics(experiment: &Experiment) -> Result<Vec<Metric>, Failure> {
     let mut metrics = Vec::with_capacity(experiment.metrics.len());
     for name in &experiment.metrics {
-        let metric = name.parse();
-        metrics.push(metric.map_err(|e| Failure::Configuration(format!("metrics: {name}: {e}")))?);
+        let metric: Result<Metric, _> = name.parse();
+        metrics.push(metric.map_err(Failure::configuration)?);
     }
     Ok(metrics)
 }
@@ -34,7 +34,7 @@ pub(super) fn describe(
     let manifest = bench.source.manifest();
     let mut title = experiment.title.clone();
     if manifest.made_up {
-        title.push_str(", on made-up data: the numbers mean nothing");
+        title.push_str(", on synthetic images; the numbers mean nothing");
     }
     let mut described =
         segad_report::Experiment::new(&experiment.name, &title, &metrics, &rows, &columns);

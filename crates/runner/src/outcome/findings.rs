@@ -112,16 +112,17 @@ pub(super) fn drift(
     let chance = 0.869 * ((n + m) as f64 / (n as f64 * m as f64)).sqrt();
     let bad = split.forest.count(Label::Bad);
     let mut text = format!(
-        "{row}, {class}, seed {seed}: {n} good and {bad} bad images trained the forest. Between these good images and the \
-         {m} good ones of the test, the statistics are {} apart on average (Kolmogorov–Smirnov distance); chance would \
-         give {}.",
+        "{row}, {class}, seed {seed}: the forest was trained on {n} good and {bad} bad images. The \
+         statistics of these good images and of the {m} good test images differ by {} on average \
+         (Kolmogorov–Smirnov distance); {} is expected by chance.",
         segad_report::fixed(mean, 2),
         segad_report::fixed(chance, 2)
     );
     if mean > 2.0 * chance {
         text.push_str(
-            " So good images of the test look unlike those that the forest learned as good, and part of what it learned to \
-             tell good from bad tells one batch of products from another. A detector alone has no such thing to unlearn.",
+            " The good test images therefore look different from those that the forest was trained \
+             on, and part of what it uses to separate good from bad separates one batch of \
+             products from another. A detector on its own is not affected.",
         );
     }
     Some(Note {

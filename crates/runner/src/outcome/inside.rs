@@ -131,7 +131,7 @@ impl<'a> Inside<'a> {
     }
 
     /// The photograph with segment outlines, and each detector's heat map over it. A set of maps
-    /// without images shows the maps alone.
+    /// without images shows only the maps.
     fn pictures(
         &self,
         bench: &Workbench,

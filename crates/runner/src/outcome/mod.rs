@@ -37,7 +37,8 @@ pub struct Written {
 /// Writes everything that `out` is to hold. Files are replaced one by one, each atomically.
 ///
 /// # Errors
-/// A stored result that is damaged or was removed during the run, or a file that cannot be written.
+/// Where there is no result at all, why; a stored result that is damaged or was removed during the
+/// run; a file that cannot be written.
 pub fn write(
     experiment: &Experiment,
     plan: &Plan,
@@ -49,7 +50,11 @@ pub fn write(
 ) -> Result<Written, Failure> {
     let described = describe::describe(experiment, plan, bench)?;
     let (rows, missing) = scores::collect(experiment, plan, outcome, bench)?;
-    let failure = scores::failure(&missing, plan, outcome);
+    let failure = scores::failure(&missing, rows.is_empty(), plan, outcome);
+    // A table of failures must not replace the numbers of an earlier run.
+    if let (true, Some(failure)) = (rows.is_empty(), &failure) {
+        return Err(failure.clone());
+    }
     let scores = ScoreTable::new(&described, rows, missing)?;
     let mut results = Results::from_scores(&described, &scores)?;
     let mut provenance = provenance::provenance(experiment, plan, bench, command)?;

@@ -57,16 +57,21 @@ pub(super) fn collect(
     Ok((rows, missing))
 }
 
-/// How a run ends that lacks results: some cells failed, unless nothing but missing inputs, or
+/// How a run ends that lacks results, or `all` of them: some cells failed, unless nothing but missing inputs, or
 /// nothing but the machine, is to blame.
 pub(super) fn failure(
     missing: &[segad_report::Failure],
+    all: bool,
     plan: &Plan,
     outcome: &Outcome,
 ) -> Option<Failure> {
     let first = missing.first()?;
+    let rest = match all {
+        true => "there are no others, so nothing is written",
+        false => "the others are written",
+    };
     let message = format!(
-        "{} results are missing, the others are written; first: {}, {}, seed {}: {}",
+        "{} results are missing, {rest}; first: {}, {}, seed {}: {}",
         missing.len(),
         first.row,
         first.class,
