@@ -138,7 +138,7 @@ fn a_half_downloaded_class_leaves_the_others() {
     }
     let table = std::fs::read_to_string(place.path("out/table.md")).unwrap();
     assert!(
-        table.contains("zipper/test") && table.contains("fetch the data set again"),
+        table.contains("zipper/test") && table.contains("data set is incomplete"),
         "{table}"
     );
     assert_eq!(

@@ -75,7 +75,7 @@ fn wrong_settings_are_named() {
     let place = Place::new();
     let message = expect(
         sweep(&place, &TEXT.replace("thin = 0.0", "thinn = 0.0"), "a"),
-        1,
+        3,
     );
     assert!(message.contains("thinn"), "{message}");
     let message = expect(
@@ -84,7 +84,7 @@ fn wrong_settings_are_named() {
             &TEXT.replace("kind = \"elpv-one-class\"", "kind = \"elpv-high-shot\""),
             "a",
         ),
-        1,
+        3,
     );
     assert!(message.contains("generates none"), "{message}");
     let message = expect(
@@ -93,7 +93,7 @@ fn wrong_settings_are_named() {
             &TEXT.replace("[\"background\"]", "[\"backgrund\"]"),
             "a",
         ),
-        1,
+        3,
     );
     assert!(
         message.contains("backgrund") && message.contains("busbar 1"),

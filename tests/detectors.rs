@@ -136,7 +136,9 @@ fn a_teacher_that_is_not_there_is_named_with_advice() {
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(
-        text.contains("medium teacher are not there") && text.contains("efficientad-teacher"),
+        text.contains("no weights of")
+            && text.contains("medium teacher")
+            && text.contains("efficientad-teacher"),
         "{text}"
     );
 }
@@ -188,9 +190,11 @@ fn too_few_patches_and_too_little_memory_are_named() {
         message.contains("a memory bank of 0") && message.contains("raise coreset_ratio"),
         "{message}"
     );
-    let message = sweep(&[], &["--memory", "100KiB"]);
+    let mut little = row(&place, "sweep", "PatchCore", &[]);
+    little.args(["--memory", "100KiB"]);
+    let message = expect(little, 3);
     assert!(
-        message.contains("the memory budget is 102400") && message.contains("raise it"),
+        message.contains("--memory = 100KiB: expected at least 64MiB"),
         "{message}"
     );
 }

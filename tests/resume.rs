@@ -59,11 +59,7 @@ fn a_damaged_result_is_named() {
     let place = Place::new();
     expect(place.demo("a", &["--only", "PatchCore + SegAD"]), 0);
     let store = place.path("cache/store");
-    let file = find(&store, "scores.parquet").pop().unwrap();
-    let mut bytes = std::fs::read(&file).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(&file, bytes).unwrap();
+    flip_a_bit(&find(&store, "scores.parquet").pop().unwrap());
     let output = place.segad(&["store", "verify"]).output().unwrap();
     assert_eq!(output.status.code(), Some(5));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -74,7 +70,55 @@ fn a_damaged_result_is_named() {
 }
 
 #[test]
-fn ctrl_c_ends_with_130_and_loses_nothing() {
+fn damaged_results_are_computed_again() {
+    let place = Place::new();
+    let only = ["--only", "PatchCore + SegAD"];
+    expect(place.demo("a", &only), 0);
+    let store = place.path("cache/store");
+    let before = place.results("a");
+    // One that the tables read, and one that only what was computed before has read.
+    for name in ["scores.parquet", "maps.parquet"] {
+        flip_a_bit(&find(&store, name).pop().unwrap());
+        let message = expect(place.demo("a", &only), 0);
+        if name == "scores.parquet" {
+            assert!(message.contains("damaged, moved to"), "{message}");
+        }
+        assert_eq!(place.results("a"), before);
+    }
+    // A chain: the forest is gone, and the statistics that it needs are damaged.
+    std::fs::remove_dir_all(store.join("v1/forest")).unwrap();
+    std::fs::remove_dir_all(store.join("v1/scores")).unwrap();
+    flip_a_bit(&find(&store, "features.parquet").pop().unwrap());
+    expect(place.demo("a", &only), 0);
+    assert_eq!(place.results("a"), before);
+
+    flip_a_bit(&find(&store.join("v1/forest"), "forest.bin").pop().unwrap());
+    expect(place.segad(&["store", "verify"]), 5);
+    let repaired = place.segad(&["store", "repair"]).output().unwrap();
+    let text = String::from_utf8_lossy(&repaired.stdout).into_owned();
+    assert_eq!(repaired.status.code(), Some(0), "{text}");
+    assert!(
+        text.contains("1 damaged cells moved") && text.contains("forest.bin"),
+        "{text}"
+    );
+    expect(place.segad(&["store", "verify"]), 0);
+}
+
+fn flip_a_bit(file: &Path) {
+    let mut bytes = std::fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn a_signal_ends_a_run_with_its_code_and_loses_nothing() {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        interrupt(signal, code);
+    }
+}
+
+fn interrupt(signal: &str, code: i32) {
     let place = Place::new();
     let mut child = place
         .demo("a", &[])
@@ -91,11 +135,13 @@ fn ctrl_c_ends_with_130_and_loses_nothing() {
         sleep(Duration::from_millis(20));
     }
     let interrupted = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
+        .args([signal, &child.id().to_string()])
         .status()
         .unwrap();
     assert!(interrupted.success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let since = std::time::Instant::now();
+    assert_eq!(child.wait().unwrap().code(), Some(code));
+    assert!(since.elapsed() < Duration::from_secs(20));
     let before = find(&place.path("cache/store"), "meta.json").len();
     assert!(before > 0);
     expect(place.demo("a", &[]), 0);

@@ -1,6 +1,6 @@
 //! Arguments of commands about what goes in and what is stored.
 
-use crate::bytes;
+use crate::units::{bytes, count};
 use clap::{Args, Subcommand};
 use segad_datasets::Protocol;
 use std::path::PathBuf;
@@ -46,7 +46,7 @@ pub enum DataCommand {
         #[arg(long)]
         seed: u64,
         /// Number of consecutive images that form a group if the data set names no groups
-        #[arg(long, default_value_t = 60, value_name = "N")]
+        #[arg(long, default_value = "60", value_parser = count, value_name = "N")]
         run: usize,
         /// Folder of the data set [default: data/ in the cache folder]
         #[arg(long, value_name = "DIR")]
@@ -88,6 +88,8 @@ pub enum StoreCommand {
     Ls,
     /// Verify the digest of every file
     Verify,
+    /// Move damaged results away, so that the next run computes them again
+    Repair,
     /// Remove the oldest results until the rest fits
     Prune {
         /// Size to keep, e.g. 10GiB
@@ -149,7 +151,7 @@ pub struct Preview {
     /// Folder of good images, searched recursively
     pub images: PathBuf,
     /// Number of images
-    #[arg(long, default_value_t = 12, value_name = "N")]
+    #[arg(long, default_value = "12", value_parser = count, value_name = "N")]
     pub count: usize,
     /// Random seed
     #[arg(long, default_value_t = 0)]

@@ -1,21 +1,34 @@
 //! Arguments of commands that run experiments.
 
-use crate::{bytes, duration, product::BACKBONES};
+use crate::product::BACKBONES;
+use crate::units::{count, duration, memory, some};
 use clap::{Args, Subcommand};
 use segad_core::{Device, Precision};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How to run an experiment.
+/// What an experiment's settings are.
 #[derive(Clone, Debug, Args)]
-pub struct RunArgs {
-    /// Profile of the experiment file: paper, quick or smoke
+pub struct SettingsArgs {
+    /// Profile of the experiment file; the shipped ones have quick and smoke besides paper, which is
+    /// the file itself
     #[arg(long, default_value = "paper")]
     pub profile: String,
     /// Change a setting, e.g. `--set seeds=[1,2]`; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Use the anomaly maps in this folder instead of images; imported first if they are not yet
+    #[arg(long, value_name = "DIR")]
+    pub maps: Option<PathBuf>,
+}
+
+/// Which cells an experiment has, and what they are computed from.
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// The experiment's settings.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
     /// Run only rows whose name contains this; repeatable
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
@@ -26,15 +39,30 @@ pub struct RunArgs {
     /// [default: data/ in the cache folder]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Use the anomaly maps in this folder instead of images; imported first if they are not yet
-    #[arg(long, value_name = "DIR")]
-    pub maps: Option<PathBuf>,
     /// Your own manifest of the data set
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
     /// Folder of the result store [default: store/ in the cache folder]
     #[arg(long, env = "SEGAD_STORE", value_name = "DIR")]
     pub store: Option<PathBuf>,
+    /// Retry cells that failed in an earlier run; otherwise they stay failed until the program
+    /// changes
+    #[arg(long)]
+    pub rerun_failed: bool,
+    /// What may be used for it.
+    #[command(flatten)]
+    pub machine: Machine,
+    /// Images per forward pass
+    #[arg(long, default_value = "8", value_parser = count, value_name = "N")]
+    pub batch: usize,
+}
+
+/// How to run an experiment.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// What to run.
+    #[command(flatten)]
+    pub plan: PlanArgs,
     /// Folder for tables and report [default: results/EXPERIMENT/; with profile smoke
     /// results/smoke/EXPERIMENT/; for the demo results/local/demo/]
     #[arg(long, value_name = "DIR")]
@@ -43,32 +71,22 @@ pub struct RunArgs {
     /// the tolerance
     #[arg(long)]
     pub check: bool,
-    /// Retry cells that failed in an earlier run; otherwise they stay failed until the program
-    /// changes
-    #[arg(long)]
-    pub rerun_failed: bool,
     /// How many times to retry a failing cell at once
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub retries: u32,
     /// Time limit per cell, e.g. 90s, 30m or 12h; training that is stopped keeps its checkpoint
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub time_limit: Option<Duration>,
-    /// What may be used for it.
-    #[command(flatten)]
-    pub machine: Machine,
-    /// Images per forward pass
-    #[arg(long, default_value_t = 8, value_name = "N")]
-    pub batch: usize,
 }
 
 /// What networks may use.
 #[derive(Clone, Debug, Args)]
 pub struct Machine {
     /// Number of threads [default: all processors]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = some, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
     /// Memory for caches and temporary arrays, e.g. 4GiB
-    #[arg(long, default_value = "2GiB", value_parser = bytes, value_name = "SIZE")]
+    #[arg(long, default_value = "2GiB", value_parser = memory, value_name = "SIZE")]
     pub memory: u64,
     /// Where networks run: cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
@@ -103,13 +121,13 @@ pub struct Teacher {
     #[arg(long, default_value = "wide_resnet50_2", value_parser = BACKBONES)]
     pub backbone: String,
     /// Side of its input in pixels [default: 256]
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_parser = count, value_name = "PIXELS")]
     pub image_size: Option<usize>,
     /// Training steps [default: 60000, as published]
     #[arg(long, value_name = "N")]
     pub iterations: Option<u64>,
     /// Images per step [default: 16]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = count, value_name = "N")]
     pub batch_size: Option<usize>,
     /// Random seed
     #[arg(long, default_value_t = 0)]

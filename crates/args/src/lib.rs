@@ -5,7 +5,9 @@
 //! take seconds. Names that belong to heavier crates (backbones, calibrations, …) are lists here
 //! ([`BACKBONES`] and its neighbours); tests of the binary compare them with the types.
 //!
-//! Paths are taken as given, sizes become bytes ([`bytes`]), times [`std::time::Duration`]s.
+//! Paths are taken as given, sizes become bytes ([`bytes`]), times [`std::time::Duration`]s. Values
+//! are checked here as far as they can be without anything else, so that a wrong one is reported
+//! before any work begins ([`explain`]).
 //!
 //! ```
 //! use clap::Parser;
@@ -19,6 +21,7 @@
 
 mod data;
 mod experiment;
+mod mistake;
 mod product;
 mod results;
 mod units;
@@ -26,10 +29,13 @@ mod units;
 pub use data::{
     DataCommand, DefectsCommand, ImportCommand, LAYOUTS, Preview, SegmentsCommand, StoreCommand,
 };
-pub use experiment::{FitCommand, Machine, NETWORKS, RunArgs, Teacher};
-pub use product::{BACKBONES, Bench, CALIBRATIONS, Explain, Export, FitProduct, Inspect, Serve};
+pub use experiment::{FitCommand, Machine, NETWORKS, PlanArgs, RunArgs, SettingsArgs, Teacher};
+pub use mistake::{exit_code, explain};
+pub use product::{
+    BACKBONES, Bench, CALIBRATIONS, Explain, Export, FitProduct, Inspect, PRETRAINED, Serve,
+};
 pub use results::Results;
-pub use units::{bytes, duration};
+pub use units::{bytes, duration, memory};
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
@@ -115,7 +121,7 @@ pub enum Command {
         file: PathBuf,
         /// How it would be run.
         #[command(flatten)]
-        run: RunArgs,
+        plan: PlanArgs,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -176,7 +182,9 @@ pub enum Command {
     /// Query stored metrics: filter, group, compare
     ///
     /// Prints the mean over the values of each group, its standard deviation, how many values there
-    /// are and how many are missing because a cell failed. Percentages, as Markdown.
+    /// are, from how many seeds, and how many are missing because a cell failed. Where a group pools
+    /// several values of one seed, no standard deviation is shown: such values share images and fits.
+    /// Percentages, as Markdown.
     Results(Results),
     /// Show the settings of an experiment
     Config {
@@ -185,9 +193,9 @@ pub enum Command {
         /// Show where each value comes from
         #[arg(long)]
         origin: bool,
-        /// How it would be run.
+        /// The settings.
         #[command(flatten)]
-        run: RunArgs,
+        settings: SettingsArgs,
     },
     /// Draw a segment source over an image
     Segments {

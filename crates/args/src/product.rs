@@ -1,13 +1,13 @@
 //! Arguments of commands about one product: `fit`, `inspect`, `explain`, `export`, `bench`, `serve`.
 
-use crate::{bytes, units::cost};
+use crate::units::{bytes, confidence, cost, count, folds, memory, positive, share, some};
 use clap::Args;
 use segad_core::Device;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-/// Backbones.
+/// Backbones, for experiments and the teacher.
 pub const BACKBONES: [&str; 11] = [
     "wide_resnet50_2",
     "resnet18",
@@ -20,6 +20,17 @@ pub const BACKBONES: [&str; 11] = [
     "dinov2_vitb14_reg",
     "miniature",
     "miniature_vit",
+];
+
+/// Those with published weights, which `fit` can use.
+pub const PRETRAINED: [&str; 7] = [
+    "wide_resnet50_2",
+    "resnet18",
+    "efficientnet_lite2",
+    "dinov2_vits14",
+    "dinov2_vits14_reg",
+    "dinov2_vitb14",
+    "dinov2_vitb14_reg",
 ];
 
 /// How scores become probabilities.
@@ -46,38 +57,44 @@ pub struct FitProduct {
     pub detectors: Vec<String>,
     /// Backbone of the detectors [default: the strongest that is installed and that the latency
     /// allows]
-    #[arg(long, value_parser = BACKBONES)]
+    #[arg(long, value_parser = PRETRAINED)]
     pub backbone: Option<String>,
     /// Milliseconds per image that the networks may take on one core of a typical server
-    #[arg(long, default_value_t = 1000.0, value_name = "MS")]
+    #[arg(long, default_value = "1000", value_parser = positive, value_name = "MS")]
     pub latency_ms: f64,
     /// Memory for caches and temporary arrays, e.g. 4GiB
-    #[arg(long, default_value = "2GiB", value_parser = bytes, value_name = "SIZE")]
+    #[arg(long, default_value = "2GiB", value_parser = memory, value_name = "SIZE")]
     pub memory: u64,
     /// Side of the square that images are resized to, in pixels; multiples of 14 for DINOv2
     /// [default: 256, 224 for DINOv2]
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_parser = count, value_name = "PIXELS")]
     pub image_size: Option<usize>,
     /// Guarantee that at most this share of good images is called bad, e.g. 0.01
-    #[arg(long, value_name = "SHARE", group = "rule")]
+    #[arg(long, value_name = "SHARE", value_parser = share, group = "rule")]
     pub max_false_alarm: Option<f64>,
     /// Guarantee that at most this share of bad images is called good, e.g. 0.05
-    #[arg(long, value_name = "SHARE", group = "rule")]
+    #[arg(long, value_name = "SHARE", value_parser = share, group = "rule")]
     pub max_miss: Option<f64>,
-    /// Cost of a false alarm and of a miss, e.g. 1:20 [default: equal]
+    /// Cost of a false alarm and of a miss, e.g. 1:20; at least one above 0 [default: equal]
     #[arg(long, value_name = "FALSE_ALARM:MISS", value_parser = cost, group = "rule")]
     pub cost: Option<(f64, f64)>,
-    /// Expected share of bad images in production, used with --cost
-    #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
+    /// Expected share of bad images in production, for --cost
+    #[arg(
+        long,
+        default_value = "0.5",
+        value_parser = share,
+        value_name = "SHARE",
+        requires = "cost"
+    )]
     pub prevalence: f64,
     /// Confidence of guarantees and intervals
-    #[arg(long, default_value_t = 0.95, value_name = "LEVEL")]
+    #[arg(long, default_value = "0.95", value_parser = confidence, value_name = "LEVEL")]
     pub confidence: f64,
     /// How scores become probabilities
     #[arg(long, default_value = "platt", value_parser = CALIBRATIONS)]
     pub calibration: String,
     /// Number of cross-validation folds
-    #[arg(long, default_value_t = 5, value_name = "N")]
+    #[arg(long, default_value = "5", value_parser = folds, value_name = "N")]
     pub folds: usize,
     /// Random seed
     #[arg(long, default_value_t = 0)]
@@ -89,7 +106,7 @@ pub struct FitProduct {
     #[arg(long)]
     pub json: bool,
     /// Number of threads; does not change the model [default: all processors]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = some, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
     /// Where networks run: cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
@@ -129,7 +146,7 @@ pub struct Inspect {
     #[arg(long)]
     pub latency: bool,
     /// Number of threads [default: all processors]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = some, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
     /// Where networks run: cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
@@ -179,10 +196,10 @@ pub struct Bench {
     #[arg(long, value_name = "DIR")]
     pub images: Option<PathBuf>,
     /// Seconds per measurement
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, default_value = "3", value_parser = positive)]
     pub seconds: f64,
     /// Number of threads [default: all processors]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = some, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
     /// Print one JSON object
     #[arg(long)]
@@ -211,16 +228,16 @@ pub struct Serve {
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
     /// Concurrent inspections; each holds its own copy of the networks
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value = "1", value_parser = count, value_name = "N")]
     pub workers: usize,
     /// Requests that may wait for a worker
-    #[arg(long, default_value_t = 32, value_name = "N")]
+    #[arg(long, default_value = "32", value_parser = count, value_name = "N")]
     pub queue: usize,
     /// Largest accepted image file, e.g. 32MiB
     #[arg(long, default_value = "32MiB", value_parser = bytes, value_name = "SIZE")]
     pub max_body: u64,
     /// Threads per inspection [default: all processors]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = some, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
     /// Where networks run: cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 /// A query over `metrics.csv` files.
 #[derive(Debug, Args)]
 pub struct Results {
-    /// Folders below which every metrics.csv counts; an experiment is named after its folder
+    /// Folders below which every metrics.csv counts; an experiment is named after its
+    /// folder
     #[arg(value_name = "DIR", default_value = "results")]
     pub folders: Vec<PathBuf>,
     /// Count only these values; repeat it for another column, or for an alternative in the same one

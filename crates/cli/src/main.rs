@@ -3,6 +3,7 @@
 
 mod commands;
 mod frames;
+mod openmp;
 mod served;
 mod session;
 mod shipped;
@@ -11,11 +12,18 @@ mod stream;
 use clap::Parser;
 use segad_args::Cli;
 use segad_provision::exit;
+use segad_runner::{Failure, interrupt};
+use std::fmt::Display;
+use std::io::Write;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    openmp::wait_passively();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => "error",
         (_, 0) => "warn",
@@ -26,18 +34,37 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Where standard error is closed, reporting that there would panic.
+        .log_internal_errors(false)
         .without_time()
         .init();
     match commands::run(cli) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(failure) => {
             report(&failure);
-            ExitCode::from(failure.exit_code())
+            ExitCode::from(exit_code(&failure))
         }
     }
 }
 
-#[expect(clippy::print_stderr, reason = "messages go to standard error")]
-fn report(failure: &segad_runner::Failure) {
-    eprintln!("error: {failure}");
+/// Ends on a command line that is help or a mistake.
+fn refuse(error: &clap::Error) -> ExitCode {
+    match segad_args::explain(error) {
+        Some(message) => report(&message),
+        // Fails only if nobody reads it.
+        None => drop(error.print()),
+    }
+    ExitCode::from(segad_args::exit_code(error))
+}
+
+fn exit_code(failure: &Failure) -> u8 {
+    match failure {
+        Failure::Interrupted(_) if interrupt::is_terminated() => exit::TERMINATED,
+        failure => failure.exit_code(),
+    }
+}
+
+/// `eprintln!` would panic where standard error is closed.
+fn report(message: &dyn Display) {
+    let _ = writeln!(std::io::stderr(), "error: {message}");
 }

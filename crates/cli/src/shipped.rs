@@ -3,20 +3,22 @@
 use std::path::{Path, PathBuf};
 
 /// Where such a file or folder is, by its place in the repository: below the working folder, so that
-/// a clone's own files and a user's come first, else where the program is installed. If it is in
-/// neither, its place below the working folder, for the message that it is missing.
+/// a clone's own files and a user's come first, else where the program is installed, else in the
+/// working copy that it was built in. If it is in none of them, its place below the working folder,
+/// for the message that it is missing.
 pub(crate) fn find(place: &Path) -> PathBuf {
     if place.exists() {
         return place.to_owned();
     }
-    share()
-        .map(|share| share.join(place))
-        .filter(|path| path.exists())
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut roots = share().into_iter().chain([built_in]);
+    roots
+        .find_map(|root| Some(root.join(place)).filter(|path| path.exists()))
         .unwrap_or_else(|| place.to_owned())
 }
 
 /// `share/segad` beside the folder of the program; links to the program are followed.
 fn share() -> Option<PathBuf> {
-    let program = std::env::current_exe().ok()?.canonicalize().ok()?;
+    let program = segad_files::real_path(&std::env::current_exe().ok()?).ok()?;
     Some(program.parent()?.parent()?.join("share/segad"))
 }

@@ -81,7 +81,7 @@ fn verify(dataset: &Dataset, bars: &Bars) -> Result<(), Failure> {
 }
 
 fn open(name: &str, data: Option<&Path>, session: &Session) -> Result<Dataset, Failure> {
-    setup::dataset(name, None, data, &session.cache()?, &session.bars)
+    setup::dataset(name, data, &session.cache()?, &session.bars)
 }
 
 /// Copies the images that train and those that test, each with a list.
@@ -93,11 +93,6 @@ fn split(
     seed: Seed,
     run: usize,
 ) -> Result<(), Failure> {
-    if run == 0 {
-        return Err(Failure::Configuration(
-            "--run = 0: expected at least 1".to_owned(),
-        ));
-    }
     let classes = dataset.classes();
     let class = class.or(classes.first().copied()).unwrap_or_default();
     let index = dataset.index(class).map_err(Failure::configuration)?;

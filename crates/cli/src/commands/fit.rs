@@ -50,12 +50,13 @@ pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
         loader: &dataset.loader(),
     };
     segad_nn::torch_device(args.device).map_err(Failure::configuration)?;
+    segad_files::check_file(&args.out)?;
     // Folds and forests run in parallel; with one thread per network the model is the same whatever
     // their number.
     segad_nn::set_threads(1);
     let ctx = FitContext {
         progress: Arc::new(session.bars.clone()),
-        cancel: session.interrupt()?.no_more,
+        cancel: session.cancel()?,
         device: args.device,
         memory: args.memory,
         ..FitContext::default()

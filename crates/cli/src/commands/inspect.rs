@@ -98,10 +98,14 @@ fn describe_stop(inspected: usize, total: Option<usize>, written: Option<PathBuf
 pub(super) fn open_model(path: &Path) -> Result<Model, Failure> {
     Model::open(path).map_err(|e| {
         let failure = failure(e);
-        Failure::with_code(
-            failure.exit_code(),
-            format!("{}: {failure}", path.display()),
-        )
+        let path = path.display().to_string();
+        let message = failure.to_string();
+        // Errors of the system name the file themselves.
+        let message = match message.starts_with(&path) {
+            true => message,
+            false => format!("{path}: {message}"),
+        };
+        Failure::with_code(failure.exit_code(), message)
     })
 }
 

@@ -24,9 +24,12 @@ use crate::session::Session;
 use crate::shipped;
 use clap::CommandFactory;
 use segad_args::{Cli, Command, DefectsCommand, FitCommand};
+use segad_grid::Plan;
 use segad_runner::Failure;
+use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::str::FromStr;
 
 /// Runs a command.
@@ -45,11 +48,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Sweep { file, run: args } => {
             run::experiment(&shipped::find(&file), &args, &session)
         }
-        Command::Plan {
-            file,
-            run: args,
-            json,
-        } => plan::plan(&shipped::find(&file), &args, json, &session),
+        Command::Plan { file, plan, json } => {
+            plan::plan(&shipped::find(&file), &plan, json, &session)
+        }
         Command::Tables {
             names,
             results,
@@ -59,8 +60,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config {
             file,
             origin,
-            run: args,
-        } => plan::config(&file, &args, origin),
+            settings,
+        } => plan::config(&file, &settings, origin),
         Command::Data { command } => data::run(command, &session),
         Command::Import { command } => import::run(command, &session),
         Command::Segments { command } => segments::run(&command),
@@ -87,11 +88,31 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Export(args) => export::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Serve(args) => serve::run(&args, &session),
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "segad", &mut std::io::stdout());
-            Ok(())
+        Command::Completions { shell } => completions(shell),
+    }
+}
+
+/// By way of memory, as clap panics where nobody reads standard output to its end.
+fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "segad", &mut text);
+    print(&String::from_utf8_lossy(&text))
+}
+
+/// A failure that names every setting that keeps a result from being planned.
+fn refuse_wrong_settings(plan: &Plan, file: &Path) -> Result<(), Failure> {
+    let mut wrong = BTreeSet::new();
+    for fault in plan.faults() {
+        let failure = Failure::of_fault(&fault.clone().at(file.display()));
+        if matches!(failure, Failure::Configuration(_)) {
+            wrong.insert(failure.to_string());
         }
     }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = wrong.into_iter().collect();
+    Err(Failure::Configuration(lines.join("\n")))
 }
 
 /// Threads for what runs in parallel.
@@ -119,10 +140,23 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// A name that clap took from a list, as what it names.
+/// Prints a table in Markdown, on a terminal without the signs that only a renderer needs.
+fn print_table(markdown: &str) -> Result<(), Failure> {
+    if std::io::stdout().is_terminal() {
+        print(&segad_report::unescape(markdown))
+    } else {
+        print(markdown)
+    }
+}
+
+/// The value of an option, as what it names.
 fn parse<T: FromStr<Err: Display>>(option: &str, name: &str) -> Result<T, Failure> {
-    name.parse()
-        .map_err(|e| Failure::Configuration(format!("{option}: {e}")))
+    name.parse().map_err(|e: T::Err| {
+        // The type's own message names the value as well.
+        let text = e.to_string();
+        let expected = &text[text.find("expected ").unwrap_or(0)..];
+        Failure::Configuration(format!("{option} = {name}: {expected}"))
+    })
 }
 
 /// An argument as a TOML value, or else as a string.
@@ -136,15 +170,21 @@ fn value(text: &str) -> toml::Value {
 
 #[cfg(test)]
 mod tests {
-    use segad_args::{BACKBONES, CALIBRATIONS, LAYOUTS, NETWORKS};
+    use segad_args::{BACKBONES, CALIBRATIONS, LAYOUTS, NETWORKS, PRETRAINED};
     use segad_import::Layout;
     use segad_methods::teacher::PdnSize;
     use segad_nn::BackboneKind;
     use segad_product::CalibrationKind;
+    use segad_provision::versions::WEIGHTS;
 
     #[test]
     fn names_on_the_command_line_are_those_of_the_types() {
         assert_eq!(BACKBONES, BackboneKind::ALL.map(BackboneKind::as_str));
+        for name in PRETRAINED {
+            assert!(BACKBONES.contains(&name), "{name}");
+            let fetched = WEIGHTS.iter().any(|w| w.name == name.replace('_', "-"));
+            assert!(fetched, "{name} cannot be fetched");
+        }
         let networks = [PdnSize::Medium, PdnSize::Small, PdnSize::Miniature];
         assert_eq!(NETWORKS, networks.map(PdnSize::as_str));
         assert_eq!(LAYOUTS, [Layout::Segad, Layout::Folder].map(Layout::as_str));

@@ -1,15 +1,16 @@
 //! `demo`, `reproduce`, `sweep`: plan, run, write.
 
 use super::import;
-use super::setup::{self, Prepared};
+use super::setup::{self, Prepared, Purpose};
 use crate::session::Session;
 use crate::shipped;
-use segad_args::RunArgs;
-use segad_grid::Plan;
-use segad_runner::Failure;
+use segad_args::{PlanArgs, RunArgs};
+use segad_grid::{Experiment, Plan};
 use segad_runner::clock::Stopwatch;
 use segad_runner::outcome;
-use segad_runner::schedule::{self, Policy};
+use segad_runner::schedule::{self, Outcome, Policy};
+use segad_runner::{Failure, Workbench};
+use segad_store::CellId;
 use std::path::{Path, PathBuf};
 
 /// What `all` means: the paper's tables and figure, the numbers in its text and in the authors'
@@ -21,7 +22,7 @@ const ALL: [&str; 10] = [
 /// Runs the demo. Its results go where git ignores them, so that trying it changes no committed
 /// table; in profile smoke they do so anyway.
 pub(super) fn demo(mut args: RunArgs, session: &Session) -> Result<(), Failure> {
-    if args.profile != "smoke" {
+    if args.plan.settings.profile != "smoke" {
         args.out.get_or_insert_with(|| "results/local/demo".into());
     }
     experiment(&named(None, "demo"), &args, session)
@@ -40,6 +41,12 @@ pub(super) fn tables(
     } else {
         names.iter().map(|name| named(folder, name)).collect()
     };
+    // A wrong setting or name is reported before the first of them runs for hours.
+    for file in &files {
+        setup::layers(file, &args.plan.settings)?
+            .experiment()
+            .map_err(Failure::configuration)?;
+    }
     let mut worst = None;
     for file in &files {
         let mut args = args.clone();
@@ -68,82 +75,135 @@ fn named(folder: Option<&Path>, name: &str) -> PathBuf {
     }
 }
 
-/// Runs one experiment and writes its tables and report.
+/// How often damaged cells are moved away before a run gives up: damage deep in a chain of cells
+/// shows only after what came before it is computed again, but a broken disk damages for ever.
+const REPAIRS: usize = 5;
+
+/// Runs one experiment and writes its tables and report. Stored cells that turn out to be damaged
+/// are moved away and computed again.
 pub(super) fn experiment(file: &Path, args: &RunArgs, session: &Session) -> Result<(), Failure> {
-    let watch = Stopwatch::start();
-    let bars = &session.bars;
-    let Prepared {
-        experiment,
-        bench,
-        out,
-    } = setup::prepare(file, args, session)?;
-    let pool = super::pool(bench.settings.threads)?;
-    let imported = match bench.source.maps() {
-        Some(maps) => {
-            Some(pool.install(|| import::import(maps, &bench.store, bars, &bench.interrupt))?)
-        }
-        None => None,
+    let Prepared { experiment, bench } = setup::prepare(file, &args.plan, session, Purpose::Run)?;
+    let profile = &args.plan.settings.profile;
+    let out = args.out.clone();
+    let out = out.unwrap_or_else(|| setup::results_folder(file, &experiment.name, profile));
+    segad_files::check_folder(&out)?;
+    let run = Run {
+        file,
+        args,
+        experiment: &experiment,
+        bench: &bench,
+        out: &out,
+        pool: super::pool(bench.settings.threads)?,
     };
-    let plan = Plan::new(&experiment, &bench)
-        .map_err(|fault| Failure::of_fault(&fault.at(file.display())))?;
-    if let Err(e) = bench.source.save_digests() {
-        // They only save time.
-        bars.line(&format!(
-            "digests could not be kept and will be computed again: {e}"
-        ));
+    let mut ended = run.once();
+    for _ in 0..REPAIRS {
+        let damaged = bench.store.damaged();
+        if damaged.is_empty() || matches!(ended, Err(Failure::Interrupted(_))) {
+            break;
+        }
+        for CellId { kind, key } in damaged {
+            let place = bench.store.quarantine(kind, &key)?;
+            let place = place.map_or_else(String::new, |p| format!(", moved to {}", p.display()));
+            let line = format!("{kind}/{key}: damaged{place}; it is computed again");
+            bench.bars.line(&line);
+        }
+        ended = run.once();
     }
-    let outcome = pool.install(|| {
-        schedule::run(
+    ended
+}
+
+/// One run of an experiment.
+struct Run<'a> {
+    file: &'a Path,
+    args: &'a RunArgs,
+    experiment: &'a Experiment,
+    bench: &'a Workbench,
+    out: &'a Path,
+    pool: rayon::ThreadPool,
+}
+
+impl Run<'_> {
+    fn once(&self) -> Result<(), Failure> {
+        let watch = Stopwatch::start();
+        let bench = self.bench;
+        let bars = &bench.bars;
+        let imported = match bench.source.maps() {
+            Some(maps) => {
+                let import = || import::import(maps, &bench.store, bars, &bench.interrupt);
+                Some(self.pool.install(import)?)
+            }
+            None => None,
+        };
+        let plan = Plan::new(self.experiment, bench)
+            .map_err(|fault| Failure::of_fault(&fault.at(self.file.display())))?;
+        super::refuse_wrong_settings(&plan, self.file)?;
+        if let Err(e) = bench.source.save_digests() {
+            // They only save time.
+            bars.line(&format!(
+                "digests could not be kept and will be computed again: {e}"
+            ));
+        }
+        let outcome = self.compute(&plan)?;
+        let written = outcome::write(
+            self.experiment,
             &plan,
-            &bench.store,
+            &outcome,
+            bench,
+            self.out,
+            &command_line(self.file, self.args),
+            self.args.check,
+        )?;
+        // Printed once, by the run that has everything.
+        if bench.store.damaged().is_empty() {
+            super::print_table(&written.table)?;
+            bars.line(&format!(
+                "{} cells computed, {} from the store, {:.1} s, peak memory {} MiB; report: {}",
+                outcome.computed,
+                outcome.stored,
+                watch.seconds(),
+                segad_runner::machine::peak_memory_mib(),
+                self.out.join("report.html").display()
+            ));
+        }
+        if let Some(failure) = imported.as_ref().and_then(import::faults) {
+            return Err(failure);
+        }
+        if let Some(failure) = written.failure {
+            return Err(failure);
+        }
+        match written.drift {
+            Some(drift) => Err(Failure::Differs(drift)),
+            None => Ok(()),
+        }
+    }
+
+    /// Computes what the store lacks.
+    fn compute(&self, plan: &Plan) -> Result<Outcome, Failure> {
+        let Workbench {
+            store,
             bars,
-            &bench.interrupt,
-            &policy(args),
-            &bench,
-        )
-    });
-    if outcome.interrupted {
+            interrupt,
+            ..
+        } = self.bench;
+        let policy = policy(self.args);
+        let run = || schedule::run(plan, store, bars, interrupt, &policy, self.bench);
+        let outcome = self.pool.install(run);
+        if !outcome.interrupted {
+            return Ok(outcome);
+        }
         let left = plan.cells.len() - outcome.stored - outcome.computed;
         let message =
             format!("interrupted; {left} cells are left, the same command continues from here");
-        return Err(Failure::Interrupted(message));
-    }
-    let written = outcome::write(
-        &experiment,
-        &plan,
-        &outcome,
-        &bench,
-        &out,
-        &command_line(file, args),
-        args.check,
-    )?;
-    super::print(&written.table)?;
-    bars.line(&format!(
-        "{} cells computed, {} from the store, {:.1} s, peak memory {} MiB; report: {}",
-        outcome.computed,
-        outcome.stored,
-        watch.seconds(),
-        segad_runner::machine::peak_memory_mib(),
-        out.join("report.html").display()
-    ));
-    if let Some(failure) = imported.as_ref().and_then(import::faults) {
-        return Err(failure);
-    }
-    if let Some(failure) = written.failure {
-        return Err(failure);
-    }
-    match written.drift {
-        Some(drift) => Err(Failure::Differs(drift)),
-        None => Ok(()),
+        Err(Failure::Interrupted(message))
     }
 }
 
 /// What to do about cells that fail.
-pub(super) fn policy(args: &RunArgs) -> Policy {
+fn policy(args: &RunArgs) -> Policy {
     Policy {
         retries: args.retries,
         time_limit: args.time_limit,
-        rerun_failed: args.rerun_failed,
+        rerun_failed: args.plan.rerun_failed,
         program: segad_runner::versions::build(),
     }
 }
@@ -151,20 +211,26 @@ pub(super) fn policy(args: &RunArgs) -> Policy {
 /// The command that gives the same results again.
 fn command_line(file: &Path, args: &RunArgs) -> String {
     let mut command = format!("cargo xtask sweep {}", file.display());
-    if args.profile != "paper" {
-        command.push_str(&format!(" --profile {}", args.profile));
+    let PlanArgs {
+        settings,
+        data,
+        machine,
+        ..
+    } = &args.plan;
+    if settings.profile != "paper" {
+        command.push_str(&format!(" --profile {}", settings.profile));
     }
-    if args.data.as_deref() == Some(Path::new(super::place::MINI)) {
+    if data.as_deref() == Some(Path::new(super::place::MINI)) {
         command.push_str(" --data mini");
     }
-    if args.maps.is_some() {
+    if settings.maps.is_some() {
         command.push_str(" --maps DIR");
     }
-    for set in &args.set {
+    for set in &settings.set {
         command.push_str(&format!(" --set '{set}'"));
     }
-    if args.machine.precision != segad_core::Precision::F32 {
-        command.push_str(&format!(" --precision {}", args.machine.precision));
+    if machine.precision != segad_core::Precision::F32 {
+        command.push_str(&format!(" --precision {}", machine.precision));
     }
     command
 }

@@ -2,7 +2,7 @@
 
 use super::{import, place};
 use crate::session::Session;
-use segad_args::RunArgs;
+use segad_args::{PlanArgs, SettingsArgs};
 use segad_core::Device;
 use segad_datasets::{Dataset, Manifest};
 use segad_grid::{Experiment, Layers};
@@ -10,7 +10,7 @@ use segad_provision::Cache;
 use segad_runner::progress::Bars;
 use segad_runner::source::ImageSource;
 use segad_runner::workbench::{IMPORTED, Settings, Workbench};
-use segad_runner::{Failure, outcome};
+use segad_runner::{Failure, Interrupt, outcome};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -18,11 +18,10 @@ use std::path::{Path, PathBuf};
 pub(super) struct Prepared {
     pub experiment: Experiment,
     pub bench: Workbench,
-    pub out: PathBuf,
 }
 
 /// Reads and merges the layers of an experiment.
-pub(super) fn layers(file: &Path, args: &RunArgs) -> Result<Layers, Failure> {
+pub(super) fn layers(file: &Path, args: &SettingsArgs) -> Result<Layers, Failure> {
     let text = segad_files::read_to_string(file)?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let read = |path: &str| Ok(segad_files::read_to_string(&folder.join(path))?);
@@ -48,8 +47,8 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 }
 
 /// The experiment after `--only` and `--exclude`.
-pub(super) fn experiment(file: &Path, args: &RunArgs) -> Result<Experiment, Failure> {
-    let mut experiment = layers(file, args)?
+pub(super) fn experiment(file: &Path, args: &PlanArgs) -> Result<Experiment, Failure> {
+    let mut experiment = layers(file, &args.settings)?
         .experiment()
         .map_err(Failure::configuration)?;
     let all: Vec<String> = experiment.rows.iter().map(|r| r.name.clone()).collect();
@@ -73,39 +72,67 @@ pub(super) fn experiment(file: &Path, args: &RunArgs) -> Result<Experiment, Fail
 /// later.
 pub(super) fn dataset(
     name: &str,
-    manifest: Option<&Path>,
     data: Option<&Path>,
     cache: &Cache,
     bars: &Bars,
 ) -> Result<Dataset, Failure> {
-    let place = place::find(name, manifest, data, cache, bars)?;
-    let manifest = match &place.manifest {
-        Some(path) => {
-            let text = segad_files::read_to_string(path)?;
-            Manifest::parse(&path.display().to_string(), &text)
+    DatasetPlace::find(name, None, data, cache, bars)?.open()
+}
+
+/// What a data set is, and where it is or should be.
+struct DatasetPlace {
+    manifest: Manifest,
+    root: PathBuf,
+    digests: PathBuf,
+}
+
+impl DatasetPlace {
+    fn find(
+        name: &str,
+        manifest: Option<&Path>,
+        data: Option<&Path>,
+        cache: &Cache,
+        bars: &Bars,
+    ) -> Result<Self, Failure> {
+        let place = place::find(name, manifest, data, cache, bars)?;
+        let manifest = match &place.manifest {
+            Some(path) => Manifest::read(path),
+            None => Manifest::shipped(name),
+        };
+        let manifest = manifest.map_err(Failure::configuration)?;
+        let data = || cache.root().join("data").join(&manifest.name);
+        let digests = cache.root().join("digests");
+        Ok(Self {
+            root: place.root.unwrap_or_else(data),
+            digests: digests.join(format!("{}.csv", manifest.name)),
+            manifest,
+        })
+    }
+
+    fn open(self) -> Result<Dataset, Failure> {
+        if !self.root.exists() {
+            return Err(Failure::Input(self.missing()));
         }
-        None => Manifest::shipped(name),
-    };
-    let manifest = manifest.map_err(Failure::configuration)?;
-    let root = place
-        .root
-        .unwrap_or_else(|| cache.root().join("data").join(&manifest.name));
-    let digests = cache
-        .root()
-        .join("digests")
-        .join(format!("{}.csv", manifest.name));
-    let advice = format!(
-        "fetch it with `cargo xtask fetch {}`, or name its folder with --data",
-        manifest.name
-    );
-    let dataset = Dataset::open(manifest, &root).and_then(|d| d.with_digest_cache(&digests));
-    dataset.map_err(|e| {
-        if root.exists() {
-            Failure::input(e)
-        } else {
-            Failure::Input(format!("{e}; {advice}"))
-        }
-    })
+        let dataset = Dataset::open(self.manifest, &self.root);
+        dataset
+            .and_then(|dataset| dataset.with_digest_cache(&self.digests))
+            .map_err(Failure::input)
+    }
+
+    /// That it is missing, and how to get it.
+    fn missing(&self) -> String {
+        let Self { manifest, root, .. } = self;
+        let name = &manifest.name;
+        let published = Manifest::shipped(name).is_ok_and(|shipped| !shipped.sources.is_empty());
+        let fetch = match published {
+            true => format!("fetch it with `cargo xtask fetch {name}`, or "),
+            false => String::new(),
+        };
+        format!(
+            "{}: data set {name} not found; {fetch}name its folder with --data",
+            root.display()
+        )
+    }
 }
 
 /// Threads that this process may use.
@@ -115,57 +142,27 @@ pub(super) fn threads(chosen: Option<NonZeroUsize>) -> NonZeroUsize {
         .unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Everything for one run of an experiment.
-pub(super) fn prepare(file: &Path, args: &RunArgs, session: &Session) -> Result<Prepared, Failure> {
+/// What a command does with an experiment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Computes it: writes to the store and listens for Ctrl-C.
+    Run,
+    /// Only looks: creates no store, and goes on without the data set.
+    Look,
+}
+
+/// Everything for one experiment.
+pub(super) fn prepare(
+    file: &Path,
+    args: &PlanArgs,
+    session: &Session,
+    purpose: Purpose,
+) -> Result<Prepared, Failure> {
     let experiment = experiment(file, args)?;
     let cache = session.cache()?;
-    let bars = &session.bars;
-    let manifest = args.manifest.as_deref();
-    let imports = experiment.detectors.values().any(|d| d.kind == IMPORTED);
-    // Maps may come with the data.
-    let found = match imports && args.maps.is_none() {
-        true => place::find(
-            &experiment.dataset,
-            manifest,
-            args.data.as_deref(),
-            &cache,
-            bars,
-        )?,
-        false => place::Place {
-            manifest: args.manifest.clone(),
-            maps: args.maps.clone(),
-            root: None,
-        },
-    };
-    let source = match &found.maps {
-        Some(maps) => {
-            let manifest = found.manifest.as_deref();
-            ImageSource::Maps(import::open(
-                maps,
-                None,
-                Some(&experiment.dataset),
-                manifest,
-                &cache,
-            )?)
-        }
-        None if imports => {
-            let message = format!(
-                "{}: needs maps that other programs computed; name their folder with --maps DIR",
-                file.display()
-            );
-            return Err(Failure::Input(message));
-        }
-        None => ImageSource::Images(dataset(
-            &experiment.dataset,
-            manifest,
-            args.data.as_deref(),
-            &cache,
-            bars,
-        )?),
-    };
-    let store = session.store(args.store.as_deref())?;
-    let threads = threads(args.machine.threads).get();
+    let source = source(file, args, &experiment, session, purpose)?;
     device_works(args.machine.device)?;
+    let threads = threads(args.machine.threads).get();
     segad_nn::set_threads(threads);
     let settings = Settings {
         cache: cache.root().to_owned(),
@@ -176,17 +173,58 @@ pub(super) fn prepare(file: &Path, args: &RunArgs, session: &Session) -> Result<
         precision: args.machine.precision,
         batch: args.batch,
     };
-    let interrupt = session.interrupt()?;
-    let out = args
-        .out
-        .clone()
-        .unwrap_or_else(|| results_folder(file, &experiment.name, &args.profile));
-    let bench = Workbench::new(settings, store, source, bars.clone(), interrupt);
-    Ok(Prepared {
-        experiment,
-        bench,
-        out,
-    })
+    let chosen = args.store.as_deref();
+    let (store, interrupt) = match purpose {
+        Purpose::Run => (session.store(chosen)?, session.interrupt()?),
+        Purpose::Look => (session.store_as_it_is(chosen)?, Interrupt::default()),
+    };
+    let bench = Workbench::new(settings, store, source, session.bars.clone(), interrupt);
+    Ok(Prepared { experiment, bench })
+}
+
+/// The images of an experiment, or the maps that take their place.
+fn source(
+    file: &Path,
+    args: &PlanArgs,
+    experiment: &Experiment,
+    session: &Session,
+    purpose: Purpose,
+) -> Result<ImageSource, Failure> {
+    let cache = session.cache()?;
+    let manifest = args.manifest.as_deref();
+    let data = args.data.as_deref();
+    let imports = experiment.detectors.values().any(|d| d.kind == IMPORTED);
+    let maps = args.settings.maps.as_ref();
+    // Maps may come with the data.
+    let found = match imports && maps.is_none() {
+        true => place::find(&experiment.dataset, manifest, data, &cache, &session.bars)?,
+        false => place::Place {
+            manifest: args.manifest.clone(),
+            maps: maps.cloned(),
+            root: None,
+        },
+    };
+    if let Some(maps) = &found.maps {
+        let manifest = found.manifest.as_deref();
+        let name = Some(experiment.dataset.as_str());
+        let folder = import::open(maps, None, name, manifest, &cache)?;
+        return Ok(ImageSource::Maps(folder));
+    }
+    if imports {
+        let message = format!(
+            "{}: needs maps that other programs computed; name their folder with --maps DIR",
+            file.display()
+        );
+        return Err(Failure::Input(message));
+    }
+    let place = DatasetPlace::find(&experiment.dataset, manifest, data, &cache, &session.bars)?;
+    if purpose == Purpose::Look && !place.root.exists() {
+        return Ok(ImageSource::Declared {
+            missing: place.missing(),
+            manifest: place.manifest,
+        });
+    }
+    Ok(ImageSource::Images(place.open()?))
 }
 
 fn device_works(device: Device) -> Result<(), Failure> {
@@ -204,18 +242,26 @@ fn segments_folder(file: &Path) -> PathBuf {
     shipped.into_iter().find(|f| f.is_dir()).unwrap_or(folder)
 }
 
-/// `results/` and the file's place below `experiments/`, without extension; `results/smoke/` for
-/// profile smoke, whose numbers mean nothing and must not replace those that do.
-fn results_folder(file: &Path, name: &str, profile: &str) -> PathBuf {
-    let below = file
-        .strip_prefix("experiments")
-        .map(|f| f.with_extension(""));
+/// `results/` and the file's place below the folder `experiments`, without extension;
+/// `results/smoke/` for profile smoke, whose numbers mean nothing and must not replace those that
+/// do.
+pub(super) fn results_folder(file: &Path, name: &str, profile: &str) -> PathBuf {
+    // By the last folder of that name, so that it does not matter from where the file is named.
+    let parts: Vec<_> = file.components().collect();
+    let folder = parts.iter().rposition(|p| p.as_os_str() == "experiments");
+    let below = match folder {
+        Some(at) => parts[at + 1..]
+            .iter()
+            .collect::<PathBuf>()
+            .with_extension(""),
+        None => name.into(),
+    };
     let results = if profile == "smoke" {
         "results/smoke"
     } else {
         "results"
     };
-    Path::new(results).join(below.unwrap_or_else(|_| name.into()))
+    Path::new(results).join(below)
 }
 
 #[cfg(test)]
@@ -232,6 +278,10 @@ mod tests {
         assert_eq!(
             of("experiments/demo.toml", "smoke"),
             Path::new("results/smoke/demo")
+        );
+        assert_eq!(
+            of("/me/experiments/ablations/quantile.toml", "paper"),
+            Path::new("results/ablations/quantile")
         );
         assert_eq!(of("/home/me/mine.toml", "quick"), Path::new("results/mine"));
     }

@@ -55,7 +55,7 @@ pub(super) fn run(args: &Teacher, session: &Session) -> Result<(), Failure> {
     let ctx = FitContext {
         progress: Arc::new(session.bars.clone()),
         // Training has no other work to finish first, so the first Ctrl-C stops it.
-        cancel: session.interrupt()?.no_more,
+        cancel: session.cancel()?,
         device: machine.device,
         precision: machine.precision,
         memory: machine.memory,
