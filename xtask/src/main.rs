@@ -92,7 +92,7 @@ fn run(verb: Verb) -> Result<u8, XtaskError> {
             let native = setup::run(&context)?;
             let out = out.unwrap_or_else(|| context.root.join("target/dist"));
             for path in dist::run(&context, &native, &profile, &out, check)? {
-                println!("{}", path.display());
+                output!("{}", path.display());
             }
             Ok(exit::OK)
         }

@@ -100,12 +100,12 @@ pub(crate) fn run(
     }
     segad_files::remove(&references)?;
     if filters.is_empty() {
-        eprintln!("── Python package");
+        tell!("── Python package");
         match dist::test_python(context, native)? {
-            Some(true) => eprintln!("── Python package: passed"),
+            Some(true) => tell!("── Python package: passed"),
             Some(false) => failed.push("Python package"),
             None => {
-                eprintln!("── Python package: skipped, no Python from 3.10 on with pip and network")
+                tell!("── Python package: skipped, no Python from 3.10 on with pip and network")
             }
         }
     }

@@ -219,6 +219,17 @@ fn put(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
         .map_err(|e| FileError::new("write the file", path, e))
 }
 
+/// Lets everybody run a file, as programs and the dynamic loader need.
+///
+/// # Errors
+/// [`FileError`] naming the file.
+#[cfg(unix)]
+pub fn make_executable(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+        .map_err(|e| FileError::new("make it executable", path, e))
+}
+
 /// Gives a file a second name on the same disk, where none may be yet.
 ///
 /// # Errors

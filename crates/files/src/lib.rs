@@ -42,8 +42,8 @@ mod read;
 mod staging;
 
 pub use atomic::{
-    AtomicFile, check_file, check_folder, copy, create, create_exclusive, hard_link, publish,
-    write_atomic, write_if_changed, write_json, write_with_parents,
+    AtomicFile, check_file, check_folder, copy, create, create_exclusive, hard_link,
+    make_executable, publish, write_atomic, write_if_changed, write_json, write_with_parents,
 };
 pub use digest::{DigestCache, digest};
 pub use error::{FileError, Result, io_error, is_disk_full};

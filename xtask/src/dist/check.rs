@@ -1,8 +1,6 @@
 //! Runs the archive's program where nothing but glibc is: a root of its own, without the cache, the
 //! clone, a compiler or any other library.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -48,9 +46,7 @@ pub(super) fn archive(context: &Context, archive: &Path) -> Result<(), XtaskErro
             let to = root.join(folder).join(library);
             segad_files::copy(&from, &to)?;
             // The loader is itself executed.
-            let mode = Permissions::from_mode(0o755);
-            std::fs::set_permissions(&to, mode)
-                .map_err(|e| segad_files::FileError::new("make executable", &to, e))?;
+            segad_files::make_executable(&to)?;
         }
     }
     for folder in ["tmp", "work", "proc"] {

@@ -61,7 +61,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             file,
             origin,
             settings,
-        } => plan::config(&file, &settings, origin),
+        } => plan::config(&shipped::find(&file), &settings, origin),
         Command::Data { command } => data::run(command, &session),
         Command::Import { command } => import::run(command, &session),
         Command::Segments { command } => segments::run(&command),
