@@ -232,7 +232,8 @@ fn detectors_and_classifiers_have_the_same_files() {
 
 const RULE: &str = "Only `files` touches the disk";
 
-/// The calls that clippy.toml leaves to `files`, as code writes them: `fs::read(`, `File::open(`, ….
+/// The calls that clippy.toml leaves to `files`, as code writes them: `fs::read(`, `File::open(`,
+/// ….
 fn calls_of_files() -> Vec<String> {
     let text = std::fs::read_to_string(root().join("clippy.toml")).unwrap();
     let settings: toml::Table = text.parse().unwrap();

@@ -98,6 +98,7 @@ fn ask_all(
         let answer = ours.ask(&format!("{precision} {model}"))?;
         times.add(&format!("segad {precision}"), model, answer);
     }
+    // PatchCore has no training steps to compare.
     let trains = model != "patchcore" && options.train;
     if model == "patchcore" {
         // How much the bounds save depends on the features, and these are not those of a trained

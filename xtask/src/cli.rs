@@ -125,6 +125,7 @@ pub(crate) enum Request {
 /// definition, so that a mistake ends before anything is built.
 pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Request, clap::Error> {
     let matches = command().try_get_matches_from(&arguments)?;
+    // Parsed only to know whose verb it is: the words go on unchanged.
     let name = matches.subcommand_name().unwrap_or_default();
     if Verb::has_subcommand(name) {
         return Ok(Request::Own(Cli::from_arg_matches(&matches)?.verb));
@@ -158,6 +159,7 @@ pub(crate) fn command() -> Command {
     let own_verbs = own.get_subcommands().count();
     let passed_on = segad
         .get_subcommands()
+        // Where both have a verb, this program's wins; `segad VERB` reaches the other.
         .filter(|verb| !Verb::has_subcommand(verb.get_name()))
         .zip(own_verbs..)
         .map(|(verb, place)| verb.clone().display_order(place))

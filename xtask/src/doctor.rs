@@ -1,5 +1,7 @@
 //! `cargo xtask doctor`.
 
+mod table;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,46 +10,13 @@ use segad_provision::programs::{COMPILER, Need, PIP, READELF};
 use segad_provision::versions::{ELPV_IMAGES, LIBTORCH, WEIGHTS, XGBOOST, XGBOOST_LIBRARY_READY};
 use segad_provision::{CURL, Cache, digest, elpv, exit, libtorch, native, xgboost};
 
+use table::{Row, State, table};
+
 use crate::error::XtaskError;
 use crate::fetch;
 use crate::setup::Context;
 
 const SET_UP: &str = "cargo xtask setup";
-
-/// The state of a part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Good,
-    /// Missing, but only some commands need it.
-    Optional,
-    Bad,
-}
-
-struct Row {
-    item: String,
-    expected: String,
-    found: String,
-    fix: String,
-    state: State,
-}
-
-impl Row {
-    fn good(item: &str, expected: &str, found: impl Into<String>) -> Self {
-        Self {
-            item: item.to_owned(),
-            expected: expected.to_owned(),
-            found: found.into(),
-            fix: String::new(),
-            state: State::Good,
-        }
-    }
-
-    fn or(mut self, state: State, fix: &str) -> Self {
-        self.state = state;
-        self.fix = fix.to_owned();
-        self
-    }
-}
 
 /// Prints the table; the exit code says whether `segad` can be built and run.
 pub(crate) fn run(context: &Context) -> Result<u8, XtaskError> {
@@ -73,32 +42,25 @@ fn rows(context: &Context) -> Result<Vec<Row>, XtaskError> {
         &native::Shell::from_env(&context.settings())?,
         cache,
     ));
-    rows.push(match elpv::problem(&cache.data(elpv::NAME))? {
-        None => Row::good(
-            "data: elpv",
-            &format!("{ELPV_IMAGES} images"),
-            cache.data(elpv::NAME).display().to_string(),
-        ),
-        Some(problem) => Row::good("data: elpv", &format!("{ELPV_IMAGES} images"), problem)
-            .or(State::Optional, "cargo xtask fetch elpv"),
-    });
+    let elpv = cache.data(elpv::NAME);
+    let images = format!("{ELPV_IMAGES} images");
+    let problem = elpv::problem(&elpv)?;
+    rows.push(Row::checked("data: elpv", &images, problem, &elpv));
     for name in fetch::DATASETS {
-        let row = |found: String| Row::good(&format!("data: {name}"), "all images", found);
-        rows.push(match fetch::dataset_problem(cache, name)? {
-            None => row(cache.data(name).display().to_string()),
-            Some(problem) => row(problem).or(State::Optional, &format!("cargo xtask fetch {name}")),
-        });
+        let item = format!("data: {name}");
+        let problem = fetch::dataset_problem(cache, name)?;
+        rows.push(Row::checked(
+            &item,
+            "all images",
+            problem,
+            &cache.data(name),
+        ));
     }
     for pinned in &WEIGHTS {
         let item = format!("weights: {}", pinned.name);
+        let problem = fetch::problem(cache, pinned)?;
         let file = cache.weights(pinned.name);
-        rows.push(match fetch::problem(cache, pinned)? {
-            None => Row::good(&item, "digest as recorded", file.display().to_string()),
-            Some(problem) => Row::good(&item, "digest as recorded", problem).or(
-                State::Optional,
-                &format!("cargo xtask fetch {}", pinned.name),
-            ),
-        });
+        rows.push(Row::checked(&item, "digest as recorded", problem, &file));
     }
     Ok(rows)
 }
@@ -119,12 +81,13 @@ fn rust(context: &Context) -> Row {
             .current_dir(&context.root),
     );
     let version = found.split_whitespace().nth(1).unwrap_or("none").to_owned();
-    if version.starts_with(&expected) {
-        Row::good("rustc", &expected, version)
-    } else {
-        Row::good("rustc", &expected, version)
-            .or(State::Bad, &format!("rustup toolchain install {expected}"))
+    // Up to the patch version, which the pin may leave open.
+    let is_right = version.starts_with(&expected);
+    let row = Row::good("rustc", &expected, version);
+    if is_right {
+        return row;
     }
+    row.or(State::Bad, &format!("rustup toolchain install {expected}"))
 }
 
 fn program(need: Need, otherwise: State) -> Row {
@@ -165,6 +128,7 @@ fn folder(cache: &Cache) -> Row {
             .or(State::Bad, "set SEGAD_CACHE_DIR to a writable folder");
     }
     let expected = format!("writable, {NEEDED} GB free");
+    // The standard library does not say how much space is left.
     let listing = answer(Command::new("df").arg("-Pk").arg(cache.root()));
     match free_gb(&listing) {
         Some(free) => {
@@ -213,38 +177,30 @@ fn natives(context: &Context) -> Result<Vec<Row>, XtaskError> {
         libtorch: chosen(cache.libtorch(), shell.libtorch.as_ref()),
         xgboost: chosen(cache.xgboost_lib(), shell.xgboost.as_ref()),
     };
+    let row = |item, expected, place: &native::Place, found| {
+        Row::good(item, expected, whose(place, found))
+    };
     let torch = match libtorch::problem(&native.libtorch.folder) {
         None => {
             let version = libtorch::version(&native.libtorch.folder);
-            let found = whose(
-                &native.libtorch,
-                version.unwrap_or_else(|| "version unknown".into()),
-            );
-            Row::good("libtorch", LIBTORCH, found)
+            let found = version.unwrap_or_else(|| "version unknown".into());
+            row("libtorch", LIBTORCH, &native.libtorch, found)
         }
         Some(problem) => {
-            Row::good("libtorch", LIBTORCH, whose(&native.libtorch, problem)).or(State::Bad, SET_UP)
+            row("libtorch", LIBTORCH, &native.libtorch, problem).or(State::Bad, SET_UP)
         }
     };
+    let xgb = |found: &str| row("XGBoost", XGBOOST, &native.xgboost, found.to_owned());
     let library = native.xgboost.folder.join("libxgboost.so");
     let xgb = match xgboost::problem(&native.xgboost.folder) {
-        Some(problem) => {
-            Row::good("XGBoost", XGBOOST, whose(&native.xgboost, problem)).or(State::Bad, SET_UP)
+        Some(problem) => xgb(&problem).or(State::Bad, SET_UP),
+        None if digest::sha256_file(&library)? == XGBOOST_LIBRARY_READY => xgb(XGBOOST),
+        // A library of the user's own may be any build; its problems were looked for above.
+        None if native.xgboost.users => xgb("another build"),
+        None => {
+            let fix = format!("remove {} and run {SET_UP}", cache.xgboost().display());
+            xgb("damaged").or(State::Bad, &fix)
         }
-        None if digest::sha256_file(&library)? == XGBOOST_LIBRARY_READY => Row::good(
-            "XGBoost",
-            XGBOOST,
-            whose(&native.xgboost, XGBOOST.to_owned()),
-        ),
-        None if native.xgboost.users => Row::good(
-            "XGBoost",
-            XGBOOST,
-            whose(&native.xgboost, "another build".into()),
-        ),
-        None => Row::good("XGBoost", XGBOOST, whose(&native.xgboost, "damaged".into())).or(
-            State::Bad,
-            &format!("remove {} and run {SET_UP}", cache.xgboost().display()),
-        ),
     };
     let written = segad_files::read_to_string_if_present(&settings)?;
     let row = |found: &str| Row::good(".cargo/native.toml", "points at both", found);
@@ -295,44 +251,6 @@ fn answer(command: &mut Command) -> String {
         .filter(|output| output.status.success())
         .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
         .unwrap_or_default()
-}
-
-fn table(rows: &[Row]) -> String {
-    let cells = |r: &Row| {
-        let mark = match r.state {
-            State::Good => "ok",
-            State::Optional => "-",
-            State::Bad => "BAD",
-        };
-        [
-            mark.to_owned(),
-            r.item.clone(),
-            r.expected.clone(),
-            r.found.clone(),
-            r.fix.clone(),
-        ]
-    };
-    let head = ["", "item", "expected", "found", "how to fix"].map(str::to_owned);
-    let lines: Vec<[String; 5]> = std::iter::once(head)
-        .chain(rows.iter().map(cells))
-        .collect();
-    let mut widths = [0; 5];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            // Characters, not bytes, as the columns are for people.
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for line in &lines {
-        let padded = line
-            .iter()
-            .zip(&widths)
-            .map(|(cell, &width)| format!("{cell:width$}"));
-        text.push_str(padded.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ struct Names<'a> {
 impl<'a> Names<'a> {
     fn new(kind: &'a str, of_type: Option<&str>) -> Result<Self, XtaskError> {
         let mut letters = kind.chars();
+        // The name becomes a crate, a module and a key in experiments.
         let first = letters.next().filter(char::is_ascii_lowercase);
         let rest = letters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
         let (Some(first), true) = (first, rest) else {

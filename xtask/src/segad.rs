@@ -23,6 +23,7 @@ const BACKBONES: [&str; 3] = ["efficientnet-lite2", "resnet18", "wide-resnet50-2
 pub(crate) fn run(offline: bool, words: &[OsString]) -> Result<u8, XtaskError> {
     let context = Context::new(offline)?;
     let native = setup::run(&context)?;
+    // Only these verbs start with weights that can be fetched without asking which.
     let has_verb = |verb: &str| {
         words
             .iter()
@@ -83,6 +84,7 @@ pub(crate) fn build_target(
         .into_iter()
         .flat_map(BufRead::lines)
     {
+        // cargo says where it put the program; a target folder may be anywhere.
         binary = artifact(&line.map_err(start)?, name).or(binary);
     }
     let status = child.wait().map_err(start)?;

@@ -90,6 +90,7 @@ pub(crate) fn run(
     } else if filters.is_empty() {
         // Only a complete run that passed has come to every snapshot.
         let list = segad_files::read_to_string_if_present(&references)?.unwrap_or_default();
+        // A test that is gone would otherwise leave its snapshot for good.
         let unused = unused_snapshots(&context.root, &list)?;
         for path in &unused {
             tell!("{}: no test uses this snapshot", path.display());

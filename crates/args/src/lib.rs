@@ -133,6 +133,7 @@ pub enum Command {
         command: DataCommand,
     },
     /// Fit a model of one product from good images and a few bad ones
+    // `fit FOLDER` and `fit efficientad-teacher` share a word; only one may be meant.
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Fit {
         /// What to train instead.

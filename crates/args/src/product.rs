@@ -1,4 +1,5 @@
-//! Arguments of commands about one product: `fit`, `inspect`, `explain`, `export`, `bench`, `serve`.
+//! Arguments of commands about one product: `fit`, `inspect`, `explain`, `export`, `bench`,
+//! `serve`.
 
 use crate::units::{bytes, confidence, cost, count, folds, memory, positive, share, some};
 use clap::Args;
@@ -8,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Backbones, for experiments and the teacher.
+// Names, not `segad_nn`'s type: arguments are parsed, and `--help` is printed, without libtorch.
 pub const BACKBONES: [&str; 11] = [
     "wide_resnet50_2",
     "resnet18",

@@ -18,6 +18,7 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         "KiB" => Some(1024.0),
         "MiB" => Some(1024f64.powi(2)),
         "GiB" => Some(1024f64.powi(3)),
+        // Disks are sold in powers of ten, memory in powers of two; the unit says which.
         "kB" => Some(1e3),
         "MB" => Some(1e6),
         "GB" => Some(1e9),
@@ -60,6 +61,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     number
         .zip(factor)
         .and_then(|(number, factor)| Duration::try_from_secs_f64(number * factor).ok())
+        // A limit of nothing would fail every cell, and is most likely a slip.
         .filter(|time| !time.is_zero())
         .ok_or_else(|| "expected a time, e.g. 90s, 30m or 12h".to_owned())
 }

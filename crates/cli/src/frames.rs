@@ -1,5 +1,5 @@
-//! Splits a stream of bytes into pictures: concatenated PNG and JPEG files, as cameras and `ffmpeg -f
-//! image2pipe` send them.
+//! Splits a stream of bytes into pictures: concatenated PNG and JPEG files, as cameras and `ffmpeg
+//! -f image2pipe` send them.
 
 use std::io::{BufRead, ErrorKind, Read};
 
@@ -9,8 +9,8 @@ const JPEG: [u8; 2] = [0xff, 0xd8];
 /// Larger frames are not taken into memory.
 pub(crate) const LARGEST_FRAME: usize = 256 << 20;
 
-/// Cuts a stream into frames. A frame that is truncated, too large or of an unknown kind is an error
-/// in its place; the next one is searched for after it.
+/// Cuts a stream into frames. A frame that is truncated, too large or of an unknown kind is an
+/// error in its place; the next one is searched for after it.
 pub(crate) struct Frames<R> {
     from: R,
     ended: bool,
@@ -35,6 +35,7 @@ impl<R: BufRead> Frames<R> {
     }
 
     fn bytes(&mut self, frame: &mut Vec<u8>, into: &mut [u8]) -> Result<(), String> {
+        // A length from a broken stream must not take all memory.
         if frame.len() + into.len() > LARGEST_FRAME {
             return Err(format!("a frame of more than {} MiB", LARGEST_FRAME >> 20));
         }
@@ -74,6 +75,7 @@ impl<R: BufRead> Frames<R> {
             self.bytes(frame, &mut head)?;
             let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
             self.take(frame, length.saturating_add(4))?;
+            // Chunks say how long they are, so that pixels are never searched for an end.
             if &head[4..] == b"IEND" {
                 return Ok(());
             }
@@ -114,6 +116,7 @@ impl<R: BufRead> Frames<R> {
             while byte != 0xff {
                 byte = self.byte(frame)?;
             }
+            // Looked at without taking it: the byte may start the next segment.
             let next = match self.from.fill_buf() {
                 Ok(buffer) => buffer
                     .first()
@@ -188,6 +191,8 @@ impl<R: BufRead> Iterator for Frames<R> {
                 Ok(_) => &JPEG,
                 Err(e) => return Some(Err(e)),
             };
+            // A byte that looks like a start is no picture yet; what was read counts as unknown
+            // bytes.
             let mut fits = true;
             for expected in &magic[1..] {
                 match self.byte(&mut frame) {

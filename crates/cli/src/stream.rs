@@ -32,6 +32,8 @@ pub(crate) fn ordered<J: Send, W, T: Send, E: Send>(
     mut sink: impl FnMut(T) -> Result<bool, E>,
 ) -> Result<(), E> {
     let stop = AtomicBool::new(false);
+    // Tokens bound what is finished but not yet in turn: one slow image must not let results pile
+    // up.
     let room = AHEAD * threads.get();
     let (token_in, token_out) = sync_channel(room);
     let (job_in, job_out) = sync_channel(threads.get());

@@ -1,5 +1,5 @@
+use crate::named;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// What a cell computes; also the folder of its results in the store. In the order in which they
 /// are computed.
@@ -23,37 +23,15 @@ pub enum CellKind {
     Scores,
 }
 
-impl CellKind {
-    /// All kinds, in the order in which they are computed.
-    pub const ALL: [Self; 7] = [
-        Self::Embed,
-        Self::Fit,
-        Self::Maps,
-        Self::Classify,
-        Self::Features,
-        Self::Forest,
-        Self::Scores,
-    ];
-
-    /// The name, which is also the folder's.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Embed => "embed",
-            Self::Fit => "fit",
-            Self::Maps => "maps",
-            Self::Classify => "classify",
-            Self::Features => "features",
-            Self::Forest => "forest",
-            Self::Scores => "evaluate",
-        }
-    }
-}
-
-impl fmt::Display for CellKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+named!(CellKind by as_str {
+    Embed: "embed",
+    Fit: "fit",
+    Maps: "maps",
+    Classify: "classify",
+    Features: "features",
+    Forest: "forest",
+    Scores: "evaluate",
+});
 
 #[cfg(test)]
 mod tests {

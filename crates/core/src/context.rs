@@ -1,4 +1,4 @@
-use crate::{CacheKey, CoreError, KeyHasher};
+use crate::{CoreError, named};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,52 +51,24 @@ pub enum Precision {
     Bf16,
 }
 
-impl std::str::FromStr for Precision {
-    type Err = CoreError;
+named!(Precision by name, CoreError::Precision => CoreError {
+    F32: "f32",
+    Bf16: "bf16",
+});
 
-    fn from_str(text: &str) -> Result<Self, CoreError> {
-        match text {
-            "f32" => Ok(Self::F32),
-            "bf16" => Ok(Self::Bf16),
-            _ => Err(CoreError::Precision(text.to_owned())),
-        }
+impl TryFrom<String> for Device {
+    type Error = CoreError;
+
+    fn try_from(text: String) -> Result<Self, CoreError> {
+        text.parse()
     }
 }
 
-impl std::fmt::Display for Precision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-        })
+impl From<Device> for String {
+    fn from(device: Device) -> Self {
+        device.to_string()
     }
 }
-
-impl CacheKey for Precision {
-    fn feed(&self, hasher: &mut KeyHasher) {
-        self.to_string().feed(hasher);
-    }
-}
-
-macro_rules! text_serde {
-    ($t:ty) => {
-        impl TryFrom<String> for $t {
-            type Error = CoreError;
-
-            fn try_from(text: String) -> Result<Self, CoreError> {
-                text.parse()
-            }
-        }
-
-        impl From<$t> for String {
-            fn from(value: $t) -> Self {
-                value.to_string()
-            }
-        }
-    };
-}
-text_serde!(Device);
-text_serde!(Precision);
 
 /// Asks a long computation to stop at the next safe place. Clones share one flag.
 #[derive(Clone, Debug, Default)]
@@ -114,6 +86,8 @@ impl Cancel {
 
     /// True once asked, or once its parent is.
     pub fn is_cancelled(&self) -> bool {
+        // Asked upwards only: a child may stop alone, e.g. one cell of many, and never stops its
+        // parent.
         self.flag.load(Ordering::Relaxed) || self.parent.as_ref().is_some_and(|p| p.is_cancelled())
     }
 

@@ -29,6 +29,8 @@ impl Image {
         Ok(Self {
             height,
             width,
+            // All networks take three channels; kept once here, so that none has a second path for
+            // grey.
             rgb: grey.iter().flat_map(|&g| [g, g, g]).collect(),
         })
     }
@@ -76,6 +78,7 @@ pub(crate) fn check_size(
     channels: usize,
     actual: usize,
 ) -> Result<(), CoreError> {
+    // Sizes of zero would pass the product below, and divide by zero later.
     if height == 0 || width == 0 {
         return Err(CoreError::Empty {
             what,

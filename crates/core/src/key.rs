@@ -11,6 +11,7 @@ pub struct Key([u8; 32]);
 impl Key {
     /// The key of raw bytes, as used for the content of a file.
     pub fn of_bytes(bytes: &[u8]) -> Self {
+        // A content digest, without the context of `KeyHasher`: files with equal bytes share it.
         Self(*blake3::hash(bytes).as_bytes())
     }
 
@@ -82,6 +83,7 @@ impl KeyHasher {
     /// A hasher for one kind of result. `revision` is the constant that a crate raises when its
     /// arithmetic changes.
     pub fn new(kind: &str, revision: u32) -> Self {
+        // A context of its own, so that no key is ever equal to the digest of a file.
         let mut hasher = Self(blake3::Hasher::new_derive_key("segad 2026 key"));
         hasher.field("kind", kind).field("revision", &revision);
         hasher
@@ -89,6 +91,7 @@ impl KeyHasher {
 
     /// Adds a named value.
     pub fn field<T: CacheKey + ?Sized>(&mut self, name: &str, value: &T) -> &mut Self {
+        // The name too: two settings that swap their values are different settings.
         name.feed(self);
         value.feed(self);
         self
@@ -198,6 +201,7 @@ impl<T: CacheKey> CacheKey for Option<T> {
         match self {
             None => hasher.raw(b'n', &[]),
             Some(value) => {
+                // Else `Some(Some(x))` would hash as `Some(x)` does.
                 hasher.raw(b'o', &[]);
                 value.feed(hasher);
             }
@@ -220,6 +224,7 @@ impl<T: CacheKey> CacheKey for Vec<T> {
 
 impl<K: CacheKey, V: CacheKey> CacheKey for BTreeMap<K, V> {
     fn feed(&self, hasher: &mut KeyHasher) {
+        // A map is ordered, so that the order in which settings were written does not matter.
         hasher.raw(b'm', &(self.len() as u64).to_le_bytes());
         for (k, v) in self {
             k.feed(hasher);

@@ -27,6 +27,7 @@ mod error;
 mod image;
 mod key;
 mod map;
+mod names;
 mod sample;
 mod score;
 mod seed;

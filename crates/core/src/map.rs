@@ -97,6 +97,7 @@ impl LabelMap {
         segments: u8,
     ) -> Result<Self, CoreError> {
         check_size("label map", height, width, 1, labels.len())?;
+        // Checked here once, so that sums by segment can index without looking.
         if let Some(i) = labels.iter().position(|&l| l >= segments) {
             return Err(CoreError::Label {
                 label: labels[i],

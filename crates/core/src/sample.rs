@@ -146,6 +146,7 @@ fn unique(samples: Vec<Sample>) -> Result<Vec<Sample>, CoreError> {
     Ok(samples)
 }
 
+// Two types with the same body: a training set can never be passed where test images belong.
 macro_rules! split {
     ($t:ident) => {
         impl $t {

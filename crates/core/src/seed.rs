@@ -23,6 +23,7 @@ impl Seed {
     /// A generator whose stream is the same on every machine and in every version (ChaCha with 8
     /// rounds).
     pub fn rng(self) -> ChaCha8Rng {
+        // Named, not `StdRng`, whose algorithm may change with a release of `rand`.
         ChaCha8Rng::seed_from_u64(self.0)
     }
 }

@@ -1,6 +1,7 @@
 use crate::{CoreError, ImageId};
 
-/// Features of images: one row per image, one named column per feature, row-major. NaN is "missing".
+/// Features of images: one row per image, one named column per feature, row-major. NaN is
+/// "missing".
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureTable {
     names: Vec<String>,

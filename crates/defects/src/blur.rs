@@ -46,8 +46,8 @@ pub(crate) fn gaussian(
         left,
         right,
     } = window;
-    // Two passes of one dimension each give the same as one of two, for a fraction of the work: first
-    // along columns, over all pixels that the rows of the window need.
+    // Two passes of one dimension each give the same as one of two, for a fraction of the work:
+    // first along columns, over all pixels that the rows of the window need.
     let columns: Vec<usize> = (left as isize - radius..right as isize + radius)
         .map(|x| reflect(x, width))
         .collect();

@@ -147,6 +147,7 @@ fn allowed_segments(
     }
     let areas = map.areas().into_iter().enumerate();
     let segments: Vec<usize> = areas
+        // A defect in a handful of pixels would be learned as one, and seen by nobody.
         .filter(|&(_, area)| area >= settings.least_segment.max(1))
         .map(|(label, _)| label)
         .filter(|&label| {
@@ -199,6 +200,7 @@ fn draw_visible(
 
 /// Image pixels per pixel of an image 512 wide.
 fn scale(map: &LabelMap) -> f64 {
+    // Sizes are stated for images of 512 pixels; others keep the same share.
     map.width() as f64 / 512.0
 }
 

@@ -94,6 +94,7 @@ impl Place<'_> {
         let local = sum / (3 * pixels.len()).max(1) as f64;
         let mut grey = dice.index(256) as u8;
         for _ in 0..ATTEMPTS {
+            // Bounded: on mid-grey, few greys may be far enough away, and the last one then counts.
             if (f64::from(grey) - local).abs() >= self.settings.min_contrast {
                 break;
             }

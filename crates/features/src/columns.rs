@@ -17,6 +17,7 @@ pub fn rising(columns: &[String]) -> Vec<i8> {
 fn rises(column: &str) -> bool {
     match column.parse() {
         Ok(FeatureName::Segment { measure, .. }) => {
+            // The shape of a distribution says nothing by itself; larger values of the rest do.
             !matches!(measure, Measure::Skewness | Measure::Kurtosis)
         }
         Ok(FeatureName::GlobalMax { .. } | FeatureName::Classifier { .. }) | Err(_) => true,

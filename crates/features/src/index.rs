@@ -31,6 +31,7 @@ impl SegmentIndex {
         let mut next = starts.clone();
         let mut pixels = vec![0; map.labels().len()];
         for (i, &label) in map.labels().iter().enumerate() {
+            // In the order of the pixels, so that sums are rounded as numpy's are.
             let slot = &mut next[usize::from(label)];
             pixels[*slot] = i as u32;
             *slot += 1;

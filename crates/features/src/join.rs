@@ -2,8 +2,8 @@ use crate::{FeatureError, FeatureName};
 use segad_core::{FeatureTable, ImageId};
 use std::collections::HashMap;
 
-/// Joins tables of one detector each into one, with the columns in the order of [`FeatureExtractor::new`](crate::FeatureExtractor::new) and the rows in that of the
-/// first table.
+/// Joins tables of one detector each into one, with the columns in the order of
+/// [`FeatureExtractor::new`](crate::FeatureExtractor::new) and the rows in that of the first table.
 ///
 /// ```
 /// use segad_core::{FeatureTable, ImageId};

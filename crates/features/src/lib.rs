@@ -1,8 +1,8 @@
 //! Statistics of anomaly maps inside each segment: the features of SegAD ("Supervised Anomaly
 //! Detection for Complex Industrial Images", CVPR 2024, section 3.2).
 //!
-//! In: for each image K anomaly maps (`f32`, height × width, any unit, finite; one per detector) and
-//! one label map of the same size with L segments. Out: one row of `f32` per image, for each
+//! In: for each image K anomaly maps (`f32`, height × width, any unit, finite; one per detector)
+//! and one label map of the same size with L segments. Out: one row of `f32` per image, for each
 //! segment, for each detector
 //!
 //! - `q99.5`: the 99.5 % quantile, linear between neighbours;

@@ -1,5 +1,5 @@
 use crate::FeatureError;
-use segad_core::{CacheKey, KeyHasher};
+use segad_core::{CacheKey, KeyHasher, named};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -20,27 +20,13 @@ pub enum Statistic {
     Max,
 }
 
-impl Statistic {
-    /// All statistics, in order.
-    pub const ALL: [Self; 5] = [
-        Self::Quantile,
-        Self::Skewness,
-        Self::Kurtosis,
-        Self::Mean,
-        Self::Max,
-    ];
-
-    /// The name in experiment files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Quantile => "q",
-            Self::Skewness => "skewness",
-            Self::Kurtosis => "kurtosis",
-            Self::Mean => "mean",
-            Self::Max => "max",
-        }
-    }
-}
+named!(Statistic by name, FeatureError::Statistic => FeatureError {
+    Quantile: "q",
+    Skewness: "skewness",
+    Kurtosis: "kurtosis",
+    Mean: "mean",
+    Max: "max",
+});
 
 /// The arithmetic of the statistics. It changes the last digits, so it is part of the key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -54,51 +40,10 @@ pub enum Numerics {
     Fast,
 }
 
-impl Numerics {
-    /// The name in experiment files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Fast => "fast",
-        }
-    }
-}
-
-macro_rules! text {
-    ($t:ident, $all:expr) => {
-        impl std::fmt::Display for $t {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.name())
-            }
-        }
-
-        impl std::str::FromStr for $t {
-            type Err = FeatureError;
-
-            fn from_str(text: &str) -> Result<Self, FeatureError> {
-                $all.into_iter()
-                    .find(|v| v.name() == text)
-                    .ok_or_else(|| FeatureError::$t(text.to_owned()))
-            }
-        }
-
-        impl TryFrom<String> for $t {
-            type Error = FeatureError;
-
-            fn try_from(text: String) -> Result<Self, FeatureError> {
-                text.parse()
-            }
-        }
-
-        impl From<$t> for String {
-            fn from(value: $t) -> Self {
-                value.name().to_owned()
-            }
-        }
-    };
-}
-text!(Statistic, Statistic::ALL);
-text!(Numerics, [Numerics::Exact, Numerics::Fast]);
+named!(Numerics by name, FeatureError::Numerics => FeatureError {
+    Exact: "exact",
+    Fast: "fast",
+});
 
 /// What to compute, as an experiment file says it (table `features`); unchecked. The default is the
 /// authors' code: quantile 0.995, skewness, kurtosis and mean of each segment, and each map's
@@ -150,6 +95,7 @@ impl FeatureParams {
         if !(0.0..=1.0).contains(&self.quantile) {
             return Err(FeatureError::Quantile(self.quantile));
         }
+        // A table without columns would only be noticed by the forest.
         if self.statistics.is_empty() && !self.global_max {
             return Err(FeatureError::NoFeature);
         }

@@ -97,6 +97,7 @@ fn moments_exact(values: &[f32], shape: bool) -> (f64, f64, f64) {
     });
     let [m2, m3, m4] = powers.map(|s| s / n);
     let limit = RESOLUTION * mean;
+    // scipy's own test: below it, what is left of the spread is rounding.
     if m2 <= limit * limit {
         return (f64::from(mean), f64::NAN, f64::NAN);
     }
@@ -198,6 +199,8 @@ fn select(ordered: &mut [i32], rank: usize) -> (f32, f32) {
 #[inline]
 fn to_ordered(value: f32) -> i32 {
     let bits = value.to_bits() as i32;
+    // The bits of negative floats descend; flipped, integers compare as the floats do, and much
+    // faster.
     bits ^ ((bits >> 31) & i32::MAX)
 }
 

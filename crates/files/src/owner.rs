@@ -15,7 +15,8 @@ pub struct Owner {
     pub machine: String,
     /// Process id.
     pub pid: u32,
-    /// When the process started, in clock ticks after the boot; 0 where the system does not report it.
+    /// When the process started, in clock ticks after the boot; 0 where the system does not report
+    /// it.
     pub started: u64,
 }
 

@@ -5,8 +5,8 @@
 //! - In: a [`FeatureTable`](segad_core::FeatureTable), rows × columns of `f32`, NaN = missing (an
 //!   empty or constant segment has no skewness), zero = zero; one [`Label`](segad_core::Label) per
 //!   row.
-//! - Out: one raw margin per row, `f32`, higher = more anomalous, unbounded: base score + one leaf of
-//!   every tree.
+//! - Out: one raw margin per row, `f32`, higher = more anomalous, unbounded: base score + one leaf
+//!   of every tree.
 //! - Fitting is XGBoost's: objective `binary:logitraw`, gradient `w·(½ − y)` at the start, where
 //!   `w` is `scale_pos_weight` for bad rows; the base score −Σg/Σh is estimated by XGBoost. The
 //!   parameters sent are those of the scikit-learn wrapper in the authors' program, so XGBoost

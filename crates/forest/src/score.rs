@@ -61,8 +61,8 @@ impl Forest {
         Ok(self.trees.margins(table.values(), table.columns()))
     }
 
-    /// The raw margin of one row, for scoring one image at a time: `row` holds one value per column,
-    /// NaN if missing. An infinity counts as a very large or small number.
+    /// The raw margin of one row, for scoring one image at a time: `row` holds one value per
+    /// column, NaN if missing. An infinity counts as a very large or small number.
     ///
     /// # Errors
     /// [`ForestError::Columns`] unless there is one value per column.

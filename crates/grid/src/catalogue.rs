@@ -110,6 +110,7 @@ impl Split {
 }
 
 fn pool(mapped: &[ImageId], classifier: &TrainSplit) -> Vec<ImageId> {
+    // Sorted, so that the order of protocols does not change the key.
     let all: BTreeSet<ImageId> = mapped.iter().cloned().chain(classifier.ids()).collect();
     all.into_iter().collect()
 }
@@ -165,6 +166,7 @@ impl SplitDigests {
             good.field("id", &sample.id)
                 .field("content", &content(&sample.id)?);
         }
+        // With labels and groups: they decide metrics, which depend on this cell.
         let mut test = KeyHasher::new("test-images", 1);
         for sample in parts.test.samples() {
             test.field("sample", sample)

@@ -71,6 +71,7 @@ pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut source = error.source();
     while let Some(cause) = source {
         let more = cause.to_string();
+        // Many errors print their cause already; twice would confuse.
         if !text.contains(&more) {
             text.push_str(": ");
             text.push_str(&more);
@@ -180,6 +181,7 @@ pub(crate) fn nearest<'a>(
     candidates
         .into_iter()
         .map(|c| (strsim::jaro_winkler(word, c), c))
+        // Below this, suggestions are further from what was meant than none.
         .filter(|(likeness, _)| *likeness > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, c)| c.to_owned())

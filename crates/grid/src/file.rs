@@ -123,6 +123,7 @@ impl File {
         if protocols.is_empty() {
             return Err(missing("protocol"));
         }
+        // A seed twice would count one run as two.
         let seeds = self.seeds.ok_or_else(|| missing("seeds"))?;
         if let Seeds::List(list) = &seeds
             && (list.is_empty() || list.iter().collect::<BTreeSet<_>>().len() != list.len())
@@ -171,6 +172,7 @@ fn missing(key: &str) -> Wrong {
 /// The kind that a definition's table names; by default its own name.
 pub(crate) fn kind<'a>(name: &'a str, definition: &'a Table) -> Result<&'a str, Wrong> {
     match definition.get("kind") {
+        // A detector that is named like its kind need not say it twice.
         None => Ok(name),
         Some(Value::String(kind)) => Ok(kind),
         Some(other) => Err(Wrong::new(

@@ -1,15 +1,18 @@
-use crate::error::{nearest, nearest_in_message};
-use crate::file::{self, File};
-use crate::words::{in_plain_words, plain_type, plain_value};
-use crate::{Experiment, GridError, sweep};
+mod text;
+
+pub use text::value;
+
+use crate::error::nearest;
+use crate::file::File;
+use crate::words::{plain_type, plain_value};
+use crate::{Experiment, GridError};
 use figment::error::{Kind, OneOf};
 use figment::providers::Serialized;
 use figment::value::{Dict, Map, Value as Merged};
 use figment::{Figment, Metadata, Profile, Provider};
 use segad_core::BoxError;
-use serde::Deserialize;
 use std::collections::BTreeMap;
-use toml::de::{DeTable, Deserializer};
+use text::{assignment, for_kinds, parse};
 use toml::{Table, Value};
 
 /// Key of a profile that names the file of settings that it builds on.
@@ -179,6 +182,7 @@ impl Layers {
     ) -> Result<Self, GridError> {
         for (name, value) in variables {
             if let Some(path) = name.strip_prefix("SEGAD_SET_") {
+                // Names of variables have no dots, and shells prefer capitals.
                 let path = path.to_ascii_lowercase().replace("__", ".");
                 let settings = assignment(&format!("{path}={value}"))?;
                 self = self.merge(&format!("environment {name}"), &settings);
@@ -288,66 +292,6 @@ impl Layers {
             nearest,
         }
     }
-}
-
-/// Parses a file of settings once, and checks that it has the keys and types of an experiment file.
-fn parse(file: &str, text: &str) -> Result<Table, GridError> {
-    let read = || -> Result<Table, toml::de::Error> {
-        let document = DeTable::parse(text)?;
-        // While the places of keys are known, so that a wrong one is reported with its line.
-        File::deserialize(Deserializer::from(document.clone()))?;
-        Table::deserialize(Deserializer::from(document))
-    };
-    read().map_err(|mut error| {
-        error.set_input(Some(text));
-        let message = in_plain_words(&error.to_string());
-        GridError::File {
-            file: file.to_owned(),
-            nearest: nearest_in_message(&message),
-            message,
-        }
-    })
-}
-
-/// Shared settings for the definitions of one experiment. Those of detectors and classifiers are by
-/// kind: each goes to every definition of that kind, under its name, and to no other.
-fn for_kinds(mut shared: Table, own: &Table) -> Table {
-    for family in ["detectors", "classifiers"] {
-        let Some(Value::Table(by_kind)) = shared.remove(family) else {
-            continue;
-        };
-        let definitions = own.get(family).and_then(Value::as_table);
-        let named = definitions.into_iter().flatten().filter_map(|(name, def)| {
-            let kind = file::kind(name, def.as_table()?).ok()?;
-            let settings = by_kind.get(kind)?;
-            Some((name.clone(), settings.clone()))
-        });
-        shared.insert(family.to_owned(), Value::Table(named.collect()));
-    }
-    shared
-}
-
-/// `key.path=value` as a table.
-fn assignment(argument: &str) -> Result<Table, GridError> {
-    let mut settings = Table::new();
-    let done = match argument.split_once('=') {
-        Some((path, text)) => sweep::set(&mut settings, path.trim(), value(text)),
-        None => Err("expected KEY=VALUE, e.g. --set seeds=[1,2]".to_owned()),
-    };
-    match done {
-        Ok(()) => Ok(settings),
-        Err(message) => Err(GridError::Set {
-            argument: argument.to_owned(),
-            message,
-        }),
-    }
-}
-
-/// A TOML value; text that is not one is a string.
-pub fn value(text: &str) -> Value {
-    text.trim()
-        .parse()
-        .unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
 #[cfg(test)]

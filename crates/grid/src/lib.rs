@@ -3,8 +3,8 @@
 //!
 //! An experiment names a data set, protocols and seeds, and has one `[[row]]` per line of its
 //! table. A [`Catalogue`] (the runner's) knows what each named part means: it checks parameters and
-//! gives their keys. [`Plan::new`] then walks protocol × class × seed × row and adds the cells that each
-//! needs, once:
+//! gives their keys. [`Plan::new`] then walks protocol × class × seed × row and adds the cells that
+//! each needs, once:
 //!
 //! ```text
 //! fit ─▶ maps ─┬─▶ features ─▶ forest ─▶ test scores   a row with a forest
@@ -56,4 +56,4 @@ pub use error::{Fault, GridError, chain};
 pub use experiment::{Definition, EACH, Experiment, Head, Row, Seeds};
 pub use layers::{Layers, ReadFile, SettingOrigin, value};
 pub use plan::{Cell, CellIndex, Fold, Label, Plan, RowResult, Task};
-pub use reference::reference;
+pub use reference::{reference, wrapped};

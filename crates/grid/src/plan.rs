@@ -36,6 +36,7 @@ impl Plan {
     pub fn new(experiment: &Experiment, catalogue: &dyn Catalogue) -> Result<Self, Fault> {
         let all = catalogue.classes()?;
         let classes = experiment.classes.as_ref().unwrap_or(&all);
+        // Before any split is made, which reads the lists of all images.
         if let Some(unknown) = classes.iter().find(|c| !all.contains(c)) {
             let known = all.join(", ");
             return Err(format!("classes = {unknown:?}: expected some of {known}").into());
@@ -140,6 +141,7 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(experiment: &'a Experiment, catalogue: &'a dyn Catalogue) -> Self {
         let detectors = experiment.detectors.iter().map(|(name, def)| {
+            // A wrong definition fails the rows that use it, not the experiment.
             let checked = catalogue.detector(&def.kind, &def.params);
             let checked = checked.map_err(|fault| fault.at(format!("detectors.{name}")));
             (name.as_str(), (Arc::new(def.clone()), checked))

@@ -69,7 +69,7 @@ fn table(title: &str, about: &str, schema: &Schema, object: &Value) -> String {
 }
 
 /// Doc comments wrap where the source does; the page wraps at 100.
-fn wrapped(paragraph: &str) -> String {
+pub fn wrapped(paragraph: &str) -> String {
     let mut lines = vec![String::new()];
     for word in paragraph.split_whitespace() {
         let line = lines.last_mut().expect("there is a first line");
@@ -102,6 +102,7 @@ fn default(property: &Value) -> String {
 /// The type in words.
 fn kind(schema: &Schema, property: &Value) -> String {
     if let Some(name) = property["$ref"].as_str() {
+        // A reference is a path within the schema, of which only the end is a name.
         let name = name.rsplit('/').next().unwrap_or(name);
         return kind(schema, definition(schema, name));
     }

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 /// Parameters that rows are repeated for. Every other key is the path of a parameter, such as
-/// `"features.quantile"`, `"forest.max_depth"` or `"detectors.patchcore.image_size"`, with a list of
-/// values; the lists are multiplied.
+/// `"features.quantile"`, `"forest.max_depth"` or `"detectors.patchcore.image_size"`, with a list
+/// of values; the lists are multiplied.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Sweep {
     /// Lists that move together instead of being multiplied.
@@ -58,6 +58,7 @@ impl Sweep {
         for row in rows {
             let swept = match &self.rows {
                 Some(names) => names.contains(&row.name),
+                // A sweep is about what SegAD adds; the detector alone stays as it is.
                 None => row.head == Head::Forest,
             };
             if !swept {

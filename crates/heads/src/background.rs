@@ -37,6 +37,7 @@ impl Moments {
         let mut rest = &mut self.products[..];
         for (i, &x) in wide.iter().enumerate() {
             self.sum[i] += x;
+            // Only the lower half: the matrix is symmetric, and this loop takes most of the time.
             let (row, tail) = rest.split_at_mut(i + 1);
             for (product, &y) in row.iter_mut().zip(&wide) {
                 *product += x * y;
@@ -91,6 +92,8 @@ impl Moments {
                 }
             }
         }
+        // Towards a multiple of the unit matrix with the same trace, so that the scale of the
+        // tokens does not matter.
         let level = share * trace / channels as f64;
         for i in 0..channels {
             covariance[i * (i + 3) / 2] += level;

@@ -78,6 +78,7 @@ impl Whitening {
     pub fn bag(&self, tokens: Tokens<'_>, distances: &[f64]) -> Result<Bag, HeadsError> {
         expect_size("channels of a token", tokens.channels(), self.mean.len())?;
         expect_size("distances of an image", distances.len(), tokens.places())?;
+        // Whitened tokens have length √C; divided by it, one penalty serves every backbone.
         let root = (self.mean.len() as f64).sqrt();
         let mut bag = Bag {
             distances: Vec::new(),
@@ -159,6 +160,7 @@ impl Instances {
         );
         let weight = whitening.undo(&found.at[..channels]);
         let [mean, deviation] = whitening.distance;
+        // The exponent keeps the slope positive: a larger distance never speaks for a good image.
         let slope = found.at[channels].exp() / deviation;
         Ok(Self {
             offset: -slope * mean - dot(&weight, &whitening.mean),
@@ -191,6 +193,7 @@ impl Instances {
 
 /// ln of the mean of eˢ, the largest first.
 fn log_mean_exp(values: &[f64]) -> f64 {
+    // Taken out of the sum, whose exponentials would overflow.
     let most = values.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(v));
     let sum: f64 = values.iter().map(|v| (v - most).exp()).sum();
     most + (sum / values.len() as f64).ln()

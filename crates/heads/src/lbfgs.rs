@@ -27,8 +27,8 @@ pub struct Minimum {
     pub steps: usize,
 }
 
-/// Minimises from `start`. `objective` gives value and gradient. Ends early where rounding hides any
-/// further descent: compare [`Minimum::gradient`] with [`Minimum::tolerance`].
+/// Minimises from `start`. `objective` gives value and gradient. Ends early where rounding hides
+/// any further descent: compare [`Minimum::gradient`] with [`Minimum::tolerance`].
 pub fn minimise(
     start: Vec<f64>,
     objective: impl Fn(&[f64]) -> (f64, Vec<f64>),
@@ -130,6 +130,7 @@ fn direction(gradient: &[f64], memory: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> 
 /// ln(1 + e⁻ᵐ) of a margin m, and how much of its slope is left: 1/(1 + eᵐ). No exponential
 /// overflows.
 pub fn logistic_loss(margin: f64) -> (f64, f64) {
+    // Never the exponential of a large number.
     let small = (-margin.abs()).exp();
     let loss = small.ln_1p() + (-margin).max(0.0);
     let away = if margin > 0.0 {

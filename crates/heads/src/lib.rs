@@ -31,8 +31,8 @@
 //! # Ok::<(), segad_heads::HeadsError>(())
 //! ```
 //!
-//! Deviations: the multiple-instance part whitens with the Cholesky factor of the covariance instead
-//! of its eigenvectors; the objective does not change under the rotation between the two.
+//! Deviations: the multiple-instance part whitens with the Cholesky factor of the covariance
+//! instead of its eigenvectors; the objective does not change under the rotation between the two.
 
 mod background;
 mod error;

@@ -18,6 +18,8 @@ const LANES: usize = 8;
 /// a·b. Several sums side by side keep the processor busy; their order is fixed, and so is the
 /// result.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    // Several sums side by side, in an order that is written down: the compiler may not reorder one
+    // sum, and so could not vectorise it.
     let mut lanes = [0.0; LANES];
     let mut a = a.chunks_exact(LANES);
     let mut b = b.chunks_exact(LANES);

@@ -10,6 +10,7 @@ pub fn count_of(of_256: usize, places: usize) -> usize {
 /// The positions of the `count` largest values, the largest first; of equal values, the earlier.
 pub fn largest(values: &[f64], count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
+    // Ties go to the earlier place, so that the choice never depends on the sort.
     order.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));
     order.truncate(count);
     order

@@ -60,6 +60,7 @@ impl Ridge {
         for row in &mut v {
             row.iter_mut().zip(&centre).for_each(|(x, c)| *x -= c);
         }
+        // Rows are far fewer than columns: the dual system is small.
         let gram = gram(&v);
         let diagonal = (0..v.len()).map(|i| gram[i * (i + 3) / 2]);
         let size = diagonal.sum::<f64>() / v.len() as f64;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// Weight of Σ (c − 1/P)².
 const PENALTY: f64 = 0.05;
-/// A standardised score is never taken to be lower: that an image is better than good is no evidence
-/// against what another part says.
+/// A standardised score is never taken to be lower: that an image is better than good is no
+/// evidence against what another part says.
 const LOWEST: f64 = -1.0;
 /// Steps of Newton's method, at most; it takes about ten.
 const STEPS: usize = 200;
@@ -133,6 +133,7 @@ impl Problem<'_> {
 
     fn value(&self, at: &[f64]) -> f64 {
         let equal = 1.0 / self.parts as f64;
+        // Towards equal weights, not towards none: few images should not silence a part.
         let away = at[..self.parts].iter().map(|c| (c - equal).powi(2));
         let images = self.rows.iter().zip(&self.signs);
         let losses =
@@ -177,6 +178,8 @@ impl Problem<'_> {
         at.push(0.0);
         for _ in 0..STEPS {
             let (gradient, hessian) = self.derivatives(&at);
+            // A weight at 0 stays there unless the slope pulls it up again; the others take
+            // Newton's step.
             let free: Vec<usize> = (0..=self.parts)
                 .filter(|&i| i == self.parts || at[i] > 0.0 || gradient[i] < 0.0)
                 .collect();
@@ -216,6 +219,7 @@ impl Problem<'_> {
             for (&i, s) in free.iter().zip(step) {
                 next[i] -= length * s;
                 if i < self.parts {
+                    // A part that counts the wrong way round would reward defects.
                     next[i] = next[i].max(0.0);
                 }
                 promised += gradient[i] * (next[i] - at[i]);

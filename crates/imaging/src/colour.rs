@@ -15,8 +15,8 @@ const ANCHORS: [[u8; 3]; 9] = [
     [252, 254, 180],
 ];
 
-/// Easily distinguished colours of segments. Label 0, by convention the background, is grey; label n
-/// takes colour 1 + (n − 1) mod 12.
+/// Easily distinguished colours of segments. Label 0, by convention the background, is grey; label
+/// n takes colour 1 + (n − 1) mod 12.
 pub const SEGMENT_COLOURS: [[u8; 3]; 13] = [
     [110, 110, 110],
     [230, 159, 0],
@@ -56,8 +56,8 @@ pub fn colour_map(value: f32) -> [u8; 3] {
     })
 }
 
-/// An anomaly map in colours: `lo` and below is the darkest, `hi` and above the brightest. The result
-/// is dark throughout unless `hi` exceeds `lo`.
+/// An anomaly map in colours: `lo` and below is the darkest, `hi` and above the brightest. The
+/// result is dark throughout unless `hi` exceeds `lo`.
 ///
 /// # Errors
 /// None for maps as `segad-core` makes them.

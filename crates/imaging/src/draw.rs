@@ -40,8 +40,8 @@ pub fn outline(image: &Image, map: &LabelMap, colour: [u8; 3]) -> Result<Image, 
     Ok(Image::from_rgb(height, width, rgb)?)
 }
 
-/// Lays each segment's colour over the image with weight `alpha` (0 shows only the image, 1 only the
-/// colours). A label map of another size is resized to the image's (nearest).
+/// Lays each segment's colour over the image with weight `alpha` (0 shows only the image, 1 only
+/// the colours). A label map of another size is resized to the image's (nearest).
 ///
 /// # Errors
 /// None for images and maps as `segad-core` makes them.

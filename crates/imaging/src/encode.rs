@@ -13,8 +13,8 @@ fn write(
     let mut encoder = png::Encoder::new(&mut out, side(width)?, side(height)?);
     encoder.set_color(colour);
     encoder.set_depth(BitDepth::Eight);
-    // On solar cells and overlays, 25 times as fast as `Balanced`; the files are between 3 % smaller
-    // and 30 % larger.
+    // On solar cells and overlays, 25 times as fast as `Balanced`; the files are between 3 %
+    // smaller and 30 % larger.
     encoder.set_compression(Compression::Fast);
     if let Some(palette) = palette {
         encoder.set_palette(palette);

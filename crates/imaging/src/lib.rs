@@ -1,5 +1,4 @@
-//! Pixels in and out: decoding PNG and JPEG, resizing as Pillow does, network input, heat maps,
-//! overlays, `.npy`.
+//! Pixels in and out: decoding PNG and JPEG, resizing as Pillow does, heat maps, overlays, `.npy`.
 //!
 //! - [`decode`] / [`open`]: bytes or a file to an [`Image`](segad_core::Image) (8-bit RGB). What
 //!   the method cannot use (16 bits, CMYK, animation, transparency, half a file) is an error that
@@ -8,7 +7,6 @@
 //! - [`resize`]: Pillow's `Image.resize` bit for bit (an antialiased triangle or cubic in fixed
 //!   point), which is also what torchvision's `Resize` does to a decoded image; [`resize_labels`]:
 //!   nearest neighbour, for label maps.
-//! - [`to_chw_f32`]: `(x/255 − mean)/std`, channels first, the input of every network.
 //! - [`adjust`], [`shift_hue`], [`grey`], [`rotate_nearest`]: augmentation for training, as in
 //!   Pillow.
 //! - [`heatmap`], [`blend`], [`outline`], [`tint`], [`contact_sheet`], [`encode_png`]: pictures for
@@ -17,12 +15,11 @@
 //!
 //! ```
 //! use segad_core::Image;
-//! use segad_imaging::{IMAGENET_MEAN, IMAGENET_STD, decode, encode_png, resize_bilinear, to_chw_f32};
+//! use segad_imaging::{decode, encode_png, resize_bilinear};
 //! let image = Image::from_grey(2, 4, &[0, 40, 80, 120, 0, 40, 80, 120])?;
 //! let image = decode(&encode_png(&image)?)?;
 //! let small = resize_bilinear(&image, 1, 2)?;
 //! assert_eq!(small.pixel(0, 0), Some([29, 29, 29])); // (3·0 + 3·40 + 1·80)/7, antialiased; OpenCV: 20
-//! assert_eq!(to_chw_f32(&small, IMAGENET_MEAN, IMAGENET_STD).len(), 3 * 1 * 2);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -38,7 +35,6 @@ mod decode;
 mod draw;
 mod encode;
 mod error;
-mod input;
 pub mod npy;
 mod resize;
 mod rotate;
@@ -50,7 +46,6 @@ pub use decode::{Limits, RawLabels, decode, decode_labels, decode_with, open, re
 pub use draw::{contact_sheet, outline, tint};
 pub use encode::{encode_labels_png, encode_png};
 pub use error::ImagingError;
-pub use input::{IMAGENET_MEAN, IMAGENET_STD, to_chw_f32};
 pub use resize::{Filter, resize, resize_bilinear, resize_labels};
 pub use rotate::rotate_nearest;
 pub use sniff::{Recognised, recognise};

@@ -59,6 +59,7 @@ impl Images {
             lines: Vec::new(),
             faults: Vec::new(),
         };
+        // A faulty row is kept for later: all faults are told at once, not one a run.
         for (order, record) in reader.records().enumerate() {
             let record = record.map_err(|e| wrong_list(&path, e.to_string()))?;
             let line = record.position().map_or(0, csv::Position::line);
@@ -111,6 +112,7 @@ fn entry(
     order: usize,
 ) -> std::result::Result<Entry, String> {
     let id = ImageId::new(path);
+    // Lists come from anyone; a path must not reach files beside the folder.
     let outside = id
         .as_str()
         .split('/')

@@ -1,4 +1,5 @@
 use crate::ImportError;
+use segad_core::named;
 use std::path::{Path, PathBuf};
 
 /// How a folder of maps is arranged; see the crate's page.
@@ -10,15 +11,12 @@ pub enum Layout {
     Folder,
 }
 
-impl Layout {
-    /// The name on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Segad => "segad",
-            Self::Folder => "folder",
-        }
-    }
+named!(Layout by as_str, ImportError::UnknownLayout => ImportError {
+    Segad: "segad",
+    Folder: "folder",
+});
 
+impl Layout {
     pub(crate) fn expected(self) -> &'static str {
         match self {
             Self::Segad => "anomaly_maps/<model>/<class>/{df_training,df_test}.csv",
@@ -61,24 +59,6 @@ impl Layout {
             reason,
             expected,
         })
-    }
-}
-
-impl std::fmt::Display for Layout {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl std::str::FromStr for Layout {
-    type Err = ImportError;
-
-    fn from_str(text: &str) -> Result<Self, ImportError> {
-        match text {
-            "segad" => Ok(Self::Segad),
-            "folder" => Ok(Self::Folder),
-            _ => Err(ImportError::UnknownLayout(text.to_owned())),
-        }
     }
 }
 

@@ -92,6 +92,7 @@ impl<'a> Gather<'a> {
                 MapSource::File(name) => files
                     .insert(name.clone(), i)
                     .map(|b| (b, format!("{name} is the map of two images"))),
+                // One file holds many maps; rows are told apart by the image.
                 MapSource::Parquet(_) => None,
             });
             if let Some((before, problem)) = before {

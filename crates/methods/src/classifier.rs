@@ -184,6 +184,7 @@ impl<M: ClassifierMethod> ReadyClassifier for ReadyOnImages<M> {
             .field("scores", &M::SCORES_REVISION)
             .field("train", &segad_nn::train::REVISION)
             .field("params", &self.0);
+        // Missing weights are no error yet: a plan is made without them and names what lacks.
         let weights = inputs.weights_digest(&pretrained(M::backbone(&self.0)));
         let missing = weights.as_ref().err().map(ToString::to_string);
         let key = hasher.field("weights", &weights.ok()).finish();
@@ -231,6 +232,7 @@ impl<M: FeatureMethod> ClassifierKind for OnFeatures<M> {
 
     fn read(&self, settings: &Table) -> Result<ClassifierSettings, MethodError> {
         let mut fixed = M::FIXED.iter();
+        // Checked before the settings are read, which would accept it as one of theirs.
         if let Some((setting, reason)) = fixed.find(|(s, _)| settings.contains_key(*s)) {
             return Err(MethodError::Fixed { setting, reason });
         }
@@ -253,6 +255,7 @@ impl<M: FeatureMethod> ReadyClassifier for ReadyOnFeatures<M> {
         let mut whole = hasher("classifier", precision);
         whole.field("kind", M::KIND);
         M::feed(&self.0, &mut whole);
+        // Without what is fitted on the features: all kinds on one network share them.
         let mut embedding = hasher("frozen features", precision);
         M::feed_embedding(&self.0, &mut embedding);
         ClassifierKey {

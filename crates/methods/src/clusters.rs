@@ -158,6 +158,7 @@ pub fn learn_places<E: From<MethodError>>(
         for (image, features) in images.zip(features) {
             let maps: Vec<Vec<f32>> = good.maps(image)?.iter().map(|m| pooled(m, side)).collect();
             let mut values = Vec::with_capacity(side * side * (channels + maps.len()));
+            // Place by place, the network's channels before the detectors' maps, as `groups` says.
             for place in 0..side * side {
                 values.extend_from_slice(&features[place * channels..(place + 1) * channels]);
                 values.extend(maps.iter().map(|map| map[place]));
@@ -213,6 +214,7 @@ fn pooled(map: &AnomalyMap, side: usize) -> Vec<f32> {
 /// than the map repeats its pixels.
 fn span(i: usize, side: usize, pixels: usize) -> std::ops::Range<usize> {
     let first = i * pixels / side;
+    // At least one pixel, also where the map is smaller than the grid.
     first..((i + 1) * pixels / side).max(first + 1)
 }
 

@@ -1,7 +1,7 @@
 //! Folds that keep units whole, and scores by models that had not seen the unit.
 //!
-//! Units are what must not be torn apart: images of one piece, or pictures that are equal. Two rules
-//! say how units become folds, because results of both are kept: experiments place them as
+//! Units are what must not be torn apart: images of one piece, or pictures that are equal. Two
+//! rules say how units become folds, because results of both are kept: experiments place them as
 //! scikit-learn does, products by squares. The random order of the units is a parameter.
 
 use crate::MethodError;
@@ -71,6 +71,7 @@ pub fn assign(
     }
     let fold_of = place(labels, units, order, folds, rule);
     for fold in 0..folds {
+        // A model needs both labels to train on, whichever fold is left out.
         for label in [Label::Good, Label::Bad] {
             let mut images = labels.iter().zip(&fold_of);
             if images.any(|(l, f)| *l == label && *f != fold) {
@@ -205,6 +206,7 @@ pub fn out_of_fold<E>(
     let mut all = vec![0.0; fold_of.len()];
     for fold in 0..folds {
         let (inside, outside) = split(fold_of, fold);
+        // Fewer units than folds: nothing to score, so nothing is fitted.
         if inside.is_empty() {
             continue;
         }

@@ -32,7 +32,7 @@ mod registry;
 pub use classifier::{Classifier, ClassifierKey, ClassifierSettings, ReadyClassifier, Training};
 pub use detector::{Detector, DetectorSettings, ReadyDetector};
 pub use error::MethodError;
-pub use registry::{CLASSIFIERS, DETECTORS, MethodKey, Registry, detector_kinds};
+pub use registry::{CLASSIFIERS, DETECTORS, MethodKey, Registry};
 pub use segad_nn::method::{
     Embed, FittedOnFeatures, ImageSet, Inputs, MapScore, MemoryBank, Pretrained,
 };

@@ -24,11 +24,6 @@ pub static CLASSIFIERS: &[&dyn ClassifierKind] = &[
     &on_features::<segad_classifier_frozen::FrozenMethod<true>>(),
 ];
 
-/// The kinds of detectors.
-pub fn detector_kinds() -> impl Iterator<Item = &'static str> {
-    DETECTORS.iter().map(|d| d.kind())
-}
-
 /// What stands for a method in the keys of its results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodKey {
@@ -87,6 +82,7 @@ impl<T: Clone> Memo<T> {
     ) -> Result<T, MethodError> {
         // Entries are only ever added, so a panic elsewhere leaves the map whole.
         let mut known = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        // Tables print in one order, so equal settings are one entry.
         let place = (kind.to_owned(), settings.to_string());
         if let Some(ready) = known.get(&place) {
             return Ok(ready.clone());
@@ -124,7 +120,7 @@ mod tests {
         let mut kinds = HashSet::new();
         let unknown = Table::from_iter([("no_such_key".to_owned(), Value::Integer(1))]);
         let registry = Registry::default();
-        for kind in detector_kinds() {
+        for kind in DETECTORS.iter().map(|d| d.kind()) {
             assert!(kinds.insert(kind), "{kind}");
             let default = registry.detector(kind, &Table::new()).unwrap();
             assert_eq!(registry.detector(kind, &Table::new()).unwrap(), default);

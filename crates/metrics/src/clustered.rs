@@ -53,6 +53,7 @@ impl ClusteredAuroc {
         // At 0 and 1 the logit is infinite; half a pair of groups away it is not.
         let margin = 0.5 / (self.good_groups as f64 * self.bad_groups as f64);
         let auroc = self.auroc.clamp(margin, 1.0 - margin);
+        // The rarer kind of group limits what is known about the spread.
         let t = student_t(level, fewest as f64 - 1.0);
         let trusted = fewest >= ENOUGH_GROUPS && auroc == self.auroc;
         let least = hanley_mcneil(auroc, self.good_groups, self.bad_groups);

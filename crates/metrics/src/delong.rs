@@ -75,6 +75,7 @@ pub fn delong_test<S: Score>(
     }
     let std_error = root(variance);
     let difference = a.auroc() - b.auroc();
+    // 0/0: two equal scores are no evidence of a difference.
     let alike = difference == 0.0 && std_error == 0.0;
     let p_value = if alike {
         1.0

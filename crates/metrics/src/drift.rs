@@ -120,6 +120,7 @@ pub fn population_stability(
             .map(|i| quantile_sorted(&known, i as f64 / bins as f64, false))
             .collect(),
     };
+    // Equal edges would make bins that nothing can fall into.
     edges.dedup();
     let pairs = shares(expected, &edges)
         .into_iter()
@@ -140,6 +141,7 @@ fn shares(sample: &[f64], edges: &[f64]) -> Vec<f64> {
     }
     counts
         .into_iter()
+        // An empty bin would make the logarithm infinite.
         .map(|count| (count as f64 / sample.len() as f64).max(1e-4))
         .collect()
 }

@@ -1,5 +1,5 @@
 use crate::{MetricError, Scores};
-use segad_core::{CacheKey, KeyHasher};
+use segad_core::named;
 use serde::{Deserialize, Serialize};
 
 /// A metric that a table can show, by the name it has in experiment files and result tables.
@@ -24,29 +24,23 @@ pub enum Metric {
 pub const PARTIAL_MAX_FPR: f64 = 0.1;
 const IN_RANGE: &str = "0.1 is above 0 and at most 1";
 
-impl Metric {
-    /// All metrics.
-    pub const ALL: [Self; 6] = [
-        Self::ClAuroc,
-        Self::Fpr95Tpr,
-        Self::Fpr95TprStrict,
-        Self::Ap,
-        Self::Pauroc,
-        Self::PaurocRaw,
-    ];
+named!(Metric by name, unknown => MetricError {
+    ClAuroc: "cl_auroc",
+    Fpr95Tpr: "fpr95tpr",
+    Fpr95TprStrict: "fpr95tpr_strict",
+    Ap: "ap",
+    Pauroc: "pauroc",
+    PaurocRaw: "pauroc_raw",
+});
 
-    /// The name in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ClAuroc => "cl_auroc",
-            Self::Fpr95Tpr => "fpr95tpr",
-            Self::Fpr95TprStrict => "fpr95tpr_strict",
-            Self::Ap => "ap",
-            Self::Pauroc => "pauroc",
-            Self::PaurocRaw => "pauroc_raw",
-        }
+fn unknown(name: String) -> MetricError {
+    MetricError::Unknown {
+        name,
+        known: Metric::ALL.map(Metric::name).join(", "),
     }
+}
 
+impl Metric {
     /// The heading in tables.
     pub fn title(self) -> &'static str {
         match self {
@@ -81,46 +75,6 @@ impl Metric {
     /// The value in percent, as tables and result files hold it.
     pub fn percent(self, scores: &Scores) -> f64 {
         100.0 * self.value(scores)
-    }
-}
-
-impl std::fmt::Display for Metric {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl std::str::FromStr for Metric {
-    type Err = MetricError;
-
-    fn from_str(text: &str) -> Result<Self, MetricError> {
-        Self::ALL
-            .into_iter()
-            .find(|m| m.name() == text)
-            .ok_or_else(|| MetricError::Unknown {
-                name: text.to_owned(),
-                known: Self::ALL.map(Self::name).join(", "),
-            })
-    }
-}
-
-impl TryFrom<String> for Metric {
-    type Error = MetricError;
-
-    fn try_from(text: String) -> Result<Self, MetricError> {
-        text.parse()
-    }
-}
-
-impl From<Metric> for String {
-    fn from(metric: Metric) -> Self {
-        metric.name().to_owned()
-    }
-}
-
-impl CacheKey for Metric {
-    fn feed(&self, hasher: &mut KeyHasher) {
-        self.name().feed(hasher);
     }
 }
 

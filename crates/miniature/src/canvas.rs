@@ -6,69 +6,74 @@ pub(crate) type Colour = [f32; 3];
 
 /// An area of the unit square; x to the right, y down.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Figure {
-    /// All of it.
+pub(crate) struct Figure {
+    outline: Outline,
+    /// Centre.
+    x: f32,
+    y: f32,
+    /// Half axes, or half sides.
+    rx: f32,
+    ry: f32,
+    /// Of a rectangle, in radians.
+    angle: f32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Outline {
     Everything,
-    /// Centre and half axes.
-    Ellipse { x: f32, y: f32, rx: f32, ry: f32 },
-    /// Centre, half sides, angle in radians.
-    Rectangle {
-        x: f32,
-        y: f32,
-        rx: f32,
-        ry: f32,
-        angle: f32,
-    },
+    Ellipse,
+    Rectangle,
 }
 
 impl Figure {
+    /// All of the square.
+    pub(crate) const EVERYTHING: Self = Self::new(Outline::Everything, [0.5; 4], 0.0);
+
+    const fn new(outline: Outline, [x, y, rx, ry]: [f32; 4], angle: f32) -> Self {
+        Self {
+            outline,
+            x,
+            y,
+            rx,
+            ry,
+            angle,
+        }
+    }
+
+    /// An ellipse of this centre and these half axes.
+    pub(crate) const fn ellipse(x: f32, y: f32, rx: f32, ry: f32) -> Self {
+        Self::new(Outline::Ellipse, [x, y, rx, ry], 0.0)
+    }
+
+    /// A rectangle of this centre and these half sides, turned by an angle in radians.
+    pub(crate) const fn rectangle(x: f32, y: f32, rx: f32, ry: f32, angle: f32) -> Self {
+        Self::new(Outline::Rectangle, [x, y, rx, ry], angle)
+    }
+
     pub(crate) fn contains(&self, px: f32, py: f32) -> bool {
-        match *self {
-            Self::Everything => true,
-            Self::Ellipse { x, y, rx, ry } => {
-                let dx = (px - x) / rx;
-                let dy = (py - y) / ry;
+        let dx = px - self.x;
+        let dy = py - self.y;
+        match self.outline {
+            Outline::Everything => true,
+            Outline::Ellipse => {
+                let dx = dx / self.rx;
+                let dy = dy / self.ry;
                 dx * dx + dy * dy <= 1.0
             }
-            Self::Rectangle {
-                x,
-                y,
-                rx,
-                ry,
-                angle,
-            } => {
-                let (sin, cos) = libm::sincosf(angle);
-                let dx = px - x;
-                let dy = py - y;
+            Outline::Rectangle => {
+                let (sin, cos) = libm::sincosf(self.angle);
                 // Rotated back, so that the sides lie along the axes.
-                (dx * cos + dy * sin).abs() <= rx && (dy * cos - dx * sin).abs() <= ry
+                (dx * cos + dy * sin).abs() <= self.rx && (dy * cos - dx * sin).abs() <= self.ry
             }
         }
     }
 
     /// The same shape elsewhere.
     pub(crate) fn moved(self, dx: f32, dy: f32) -> Self {
-        match self {
-            Self::Everything => self,
-            Self::Ellipse { x, y, rx, ry } => Self::Ellipse {
-                x: x + dx,
-                y: y + dy,
-                rx,
-                ry,
-            },
-            Self::Rectangle {
-                x,
-                y,
-                rx,
-                ry,
-                angle,
-            } => Self::Rectangle {
-                x: x + dx,
-                y: y + dy,
-                rx,
-                ry,
-                angle,
-            },
+        Self {
+            x: self.x + dx,
+            y: self.y + dy,
+            ..self
         }
     }
 }

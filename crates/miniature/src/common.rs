@@ -42,6 +42,7 @@ impl Tree {
         }
         Ok(Self {
             place: place.to_owned(),
+            // Next to its place, so that publishing is a rename and nobody sees half a set.
             staging: Staging::create_in(parent(place))?,
         })
     }
@@ -63,12 +64,13 @@ impl Tree {
     }
 }
 
-/// The real data set's manifest, marked as synthetic and without its sources. The counts are still the
-/// real ones.
+/// The real data set's manifest, marked as synthetic and without its sources. The counts are still
+/// the real ones.
 pub(crate) fn derived(dataset: &'static str) -> Result<Manifest, MiniatureError> {
     let mut manifest = Manifest::shipped(dataset).map_err(|e| invalid_manifest(dataset, &e))?;
     manifest.name = format!("{dataset}-mini");
     manifest.title = format!("{}: a synthetic miniature", manifest.title);
+    // Whatever is printed of these numbers then says that they mean nothing.
     manifest.made_up = true;
     manifest.homepage = None;
     manifest.licence_note = None;

@@ -77,6 +77,7 @@ pub(crate) fn picture(
         brightness: draw.between(-5.0, 5.0),
         noise: draw.bits(),
     };
+    // The same view with and without the defect: the difference is exactly the mask.
     let good = paint(&part.items(), view, height, width);
     let Some(kind) = defect else {
         return Ok(Picture {
@@ -117,13 +118,13 @@ fn damaged(part: &Part, kind: Kind, draw: &mut Draw) -> Vec<Item> {
             let shade = if draw.below(2) == 0 { 235.0 } else { 15.0 };
             let rx = draw.between(0.12, 0.25);
             let angle = draw.between(0.0, 3.1);
-            loose.push(mark(bar(x, y, rx, 0.014, angle), [shade; 3]));
+            loose.push(mark(Figure::rectangle(x, y, rx, 0.014, angle), [shade; 3]));
         }
         Kind::Spot => {
             let rx = draw.between(0.03, 0.07);
             let ry = draw.between(0.03, 0.07);
             let colour = [120.0, 90.0, 60.0].map(|brightest| draw.between(0.0, brightest));
-            loose.push(mark(Figure::Ellipse { x, y, rx, ry }, colour));
+            loose.push(mark(Figure::ellipse(x, y, rx, ry), colour));
         }
         Kind::Crack => {
             let mut x = x;
@@ -131,7 +132,7 @@ fn damaged(part: &Part, kind: Kind, draw: &mut Draw) -> Vec<Item> {
             let mut angle = draw.between(0.0, 6.2);
             for _ in 0..3 {
                 angle += draw.between(-1.0, 1.0);
-                loose.push(mark(bar(x, y, 0.07, 0.012, angle), [5.0; 3]));
+                loose.push(mark(Figure::rectangle(x, y, 0.07, 0.012, angle), [5.0; 3]));
                 x += 0.12 * libm::cosf(angle);
                 y += 0.12 * libm::sinf(angle);
             }
@@ -146,16 +147,6 @@ fn damaged(part: &Part, kind: Kind, draw: &mut Draw) -> Vec<Item> {
         }
     }
     part.items()
-}
-
-fn bar(x: f32, y: f32, rx: f32, ry: f32, angle: f32) -> Figure {
-    Figure::Rectangle {
-        x,
-        y,
-        rx,
-        ry,
-        angle,
-    }
 }
 
 fn mark(shape: Figure, colour: Colour) -> Item {

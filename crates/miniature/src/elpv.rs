@@ -36,6 +36,7 @@ pub(crate) fn write(
     let mut labels = String::new();
     for block in 0..BLOCKS {
         for (i, (group, value)) in GROUPS.into_iter().enumerate() {
+            // Numbers as in the real sample, whose blocks of neighbouring cells must stay whole.
             let path = format!("images/cell{:04}.png", 901 + block * CELLS / BLOCKS + 6 + i);
             let kinds = &Kind::STRUCTURAL;
             let kind = (group != "good").then(|| kinds[(block + i) % kinds.len()]);

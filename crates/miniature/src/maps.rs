@@ -69,6 +69,7 @@ pub fn mask(class: u32, image: u32, segments: u32, size: u32) -> Vec<u8> {
     for y in 0..size {
         for x in 0..size {
             let label = (x + y / 4 + shift) * segments / size % segments;
+            // Sometimes the last segment is missing, as a part hidden in a photograph.
             let is_absent = label == segments - 1 && image.is_multiple_of(5);
             labels.push(if is_absent { 0 } else { label as u8 });
         }
@@ -86,6 +87,7 @@ pub fn map(class: u32, image: u32, model: u32, labels: &[u8], size: u32) -> Vec<
     let [cx, cy, r] = [cx % size, cy % size, size / 16 + r % (size / 8)];
     let mut values = Vec::with_capacity((size * size) as usize);
     for p in 0..size * size {
+        // Constant over a segment: skewness and kurtosis have to cope with a variance of 0.
         if image % 7 == 3 && labels[p as usize] == 1 {
             values.push(0.25);
             continue;
@@ -111,6 +113,7 @@ fn npy(
     let mut text =
         format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': ({size}, {size}), }}");
     let start = if version == 1 { 10 } else { 12 };
+    // numpy pads the header so that the values are aligned.
     while (start + text.len() + 1) % 64 != 0 {
         text.push(' ');
     }
@@ -130,44 +133,28 @@ fn transposed<T: Copy>(values: &[T], size: u32) -> impl Iterator<Item = T> + '_ 
 }
 
 fn map_file(image: u32, values: &[f32], size: u32) -> Vec<u8> {
+    let little = || values.iter().flat_map(|v| v.to_le_bytes());
+    // Every variety of the format that numpy writes, so that readers meet all of them.
     match image % 4 {
         1 => {
             let wide = transposed(values, size).flat_map(|v| f64::from(v).to_le_bytes());
             npy(1, "<f8", true, size, wide)
         }
-        2 => npy(
-            2,
-            ">f4",
-            false,
-            size,
-            values.iter().flat_map(|v| v.to_be_bytes()),
-        ),
-        3 => npy(
-            3,
-            "<f4",
-            false,
-            size,
-            values.iter().flat_map(|v| v.to_le_bytes()),
-        ),
-        _ => npy(
-            1,
-            "<f4",
-            false,
-            size,
-            values.iter().flat_map(|v| v.to_le_bytes()),
-        ),
+        2 => {
+            let big = values.iter().flat_map(|v| v.to_be_bytes());
+            npy(2, ">f4", false, size, big)
+        }
+        3 => npy(3, "<f4", false, size, little()),
+        _ => npy(1, "<f4", false, size, little()),
     }
 }
 
 fn mask_file(image: u32, labels: &[u8], size: u32) -> Vec<u8> {
     match image % 3 {
-        1 => npy(
-            1,
-            "<i8",
-            false,
-            size,
-            labels.iter().flat_map(|&l| i64::from(l).to_le_bytes()),
-        ),
+        1 => {
+            let wide = labels.iter().flat_map(|&l| i64::from(l).to_le_bytes());
+            npy(1, "<i8", false, size, wide)
+        }
         2 if labels.iter().all(|&l| l < 2) => npy(1, "|b1", false, size, labels.iter().copied()),
         _ => npy(1, "|u1", true, size, transposed(labels, size)),
     }
@@ -207,6 +194,7 @@ pub fn write(root: &Path, size: u32, classes: &[Class]) -> Result<BTreeMap<Strin
                         size,
                     );
                     let bits: u64 = values.iter().map(|v| u64::from(v.to_bits())).sum();
+                    // The checksum that the Python side prints, so that both agree on every bit.
                     sum = sum.wrapping_mul(31).wrapping_add(bits);
                     let max = f64::from(values.iter().copied().fold(f32::NEG_INFINITY, f32::max));
                     let path = format!("{folder}/anomaly_maps/{}", place(image));

@@ -28,6 +28,7 @@ impl Draw {
 
     /// Uniform from `low` to `high`.
     pub(crate) fn between(&mut self, low: f32, high: f32) -> f32 {
+        // 24 bits fit an f32 exactly, so nothing is rounded to `high`.
         low + (high - low) * ((self.bits() >> 8) as f32 / (1 << 24) as f32)
     }
 
@@ -53,19 +54,13 @@ fn plain(shape: Figure, colour: Colour, contrast: f32) -> Item {
 /// In pixels of a picture of 512×512.
 fn ellipse(x: f32, y: f32, rx: f32, ry: f32) -> Figure {
     let [x, y, rx, ry] = [x, y, rx, ry].map(|pixels| pixels / 512.0);
-    Figure::Ellipse { x, y, rx, ry }
+    Figure::ellipse(x, y, rx, ry)
 }
 
 /// In pixels of a picture of 512×512; the angle in radians.
 fn bar(x: f32, y: f32, rx: f32, ry: f32, angle: f32) -> Figure {
     let [x, y, rx, ry] = [x, y, rx, ry].map(|pixels| pixels / 512.0);
-    Figure::Rectangle {
-        x,
-        y,
-        rx,
-        ry,
-        angle,
-    }
+    Figure::rectangle(x, y, rx, ry, angle)
 }
 
 impl Part {
@@ -77,24 +72,14 @@ impl Part {
     /// An object: a textured body with three to five components, whose shapes and colours are
     /// decided by the class's name.
     pub(crate) fn object(class: &str) -> Self {
+        // Not by the caller's seed: a class looks the same whatever images of it are drawn.
         let mut draw = Draw::new(Seed(0).derive("miniature object").derive(class));
-        let background = plain(Figure::Everything, draw.colour(20.0, 70.0), 6.0);
+        let background = plain(Figure::EVERYTHING, draw.colour(20.0, 70.0), 6.0);
         let rx = draw.between(0.33, 0.4);
         let ry = draw.between(0.3, 0.4);
         let shape = match draw.below(2) {
-            0 => Figure::Ellipse {
-                x: 0.5,
-                y: 0.5,
-                rx,
-                ry,
-            },
-            _ => Figure::Rectangle {
-                x: 0.5,
-                y: 0.5,
-                rx,
-                ry,
-                angle: 0.0,
-            },
+            0 => Figure::ellipse(0.5, 0.5, rx, ry),
+            _ => Figure::rectangle(0.5, 0.5, rx, ry, 0.0),
         };
         let pattern = match draw.below(3) {
             0 => Pattern::Plain,
@@ -123,14 +108,8 @@ impl Part {
             let rx = draw.between(0.05, 0.075);
             let ry = draw.between(0.05, 0.075);
             let shape = match draw.below(2) {
-                0 => Figure::Ellipse { x, y, rx, ry },
-                _ => Figure::Rectangle {
-                    x,
-                    y,
-                    rx,
-                    ry,
-                    angle: draw.between(0.0, 1.5),
-                },
+                0 => Figure::ellipse(x, y, rx, ry),
+                _ => Figure::rectangle(x, y, rx, ry, draw.between(0.0, 1.5)),
             };
             loose.push(plain(shape, draw.colour(0.0, 90.0), 5.0));
         }
@@ -155,7 +134,7 @@ impl Part {
         let colour = draw.colour(90.0, 180.0);
         Self {
             fixed: vec![Item {
-                shape: Figure::Everything,
+                shape: Figure::EVERYTHING,
                 colour,
                 pattern,
                 contrast: 14.0,
@@ -168,7 +147,7 @@ impl Part {
     /// housing, piezo disc with its rim, two solder dots, two wires, two pins.
     pub(crate) fn piezo() -> Self {
         let fixed = vec![
-            plain(Figure::Everything, [35.0, 35.0, 40.0], 6.0),
+            plain(Figure::EVERYTHING, [35.0, 35.0, 40.0], 6.0),
             plain(ellipse(256.0, 250.0, 256.0, 235.0), [70.0, 72.0, 78.0], 8.0),
             plain(
                 ellipse(256.0, 258.0, 225.0, 226.0),
@@ -216,15 +195,9 @@ impl Part {
     /// since all defects of a cell are structural.
     pub(crate) fn cell() -> Self {
         let mut fixed = vec![
-            plain(Figure::Everything, [15.0; 3], 3.0),
+            plain(Figure::EVERYTHING, [15.0; 3], 3.0),
             Item {
-                shape: Figure::Rectangle {
-                    x: 0.5,
-                    y: 0.5,
-                    rx: 0.49,
-                    ry: 0.49,
-                    angle: 0.0,
-                },
+                shape: Figure::rectangle(0.5, 0.5, 0.49, 0.49, 0.0),
                 colour: [150.0; 3],
                 pattern: Pattern::Stripes {
                     waves: 30.0,
@@ -234,13 +207,7 @@ impl Part {
             },
         ];
         fixed.extend([52.0, 150.0, 248.0].map(|row| {
-            let shape = Figure::Rectangle {
-                x: 0.5,
-                y: row / 300.0,
-                rx: 0.49,
-                ry: 0.02,
-                angle: 0.0,
-            };
+            let shape = Figure::rectangle(0.5, row / 300.0, 0.49, 0.02, 0.0);
             plain(shape, [60.0; 3], 3.0)
         }));
         Self {

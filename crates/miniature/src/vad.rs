@@ -36,6 +36,7 @@ pub(crate) fn write(
     for (folder, group, count) in FOLDERS {
         for i in 0..count {
             let path = format!("vad/{folder}/{number:04}.png");
+            // Kinds of unseen defects occur nowhere else, or unseen would mean nothing.
             let kind = match group {
                 "good" => None,
                 "bad" => Some(SEEN[i % SEEN.len()]),

@@ -14,7 +14,8 @@ pub(crate) fn images(classes: usize) -> usize {
     classes * (TRAIN + TEST_GOOD + BAD)
 }
 
-/// `visa/` as published, and its manifest. Images are wider than they are high, like most of VisA's.
+/// `visa/` as published, and its manifest. Images are wider than they are high, like most of
+/// VisA's.
 pub(crate) fn write(
     tree: &Tree,
     params: &Params,
@@ -80,6 +81,7 @@ fn jpeg(path: &str, image: &Image) -> Result<Vec<u8>, MiniatureError> {
     let height = in_file(path, u16::try_from(image.height()))?;
     let width = in_file(path, u16::try_from(image.width()))?;
     let mut bytes = Vec::new();
+    // As VisA: decoding has to get by without a lossless original.
     let encoder = Encoder::new(&mut bytes, 92);
     in_file(
         path,

@@ -5,8 +5,8 @@
 pub(crate) enum Padding {
     /// As many on each side.
     Fixed(i64),
-    /// TensorFlow's SAME: output ⌈n/stride⌉; if the zeros do not divide evenly, one more goes to the
-    /// bottom and to the right.
+    /// TensorFlow's SAME: output ⌈n/stride⌉; if the zeros do not divide evenly, one more goes to
+    /// the bottom and to the right.
     Same,
 }
 

@@ -56,8 +56,8 @@ struct Restore {
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        // The cache holds bf16 copies of weights that an optimiser is about to change. Inside nested
-        // regions it stays, as in PyTorch: each weight is rounded once per forward pass.
+        // The cache holds bf16 copies of weights that an optimiser is about to change. Inside
+        // nested regions it stays, as in PyTorch: each weight is rounded once per forward pass.
         if decrement_nesting() == 0 {
             clear_cache();
         }

@@ -45,9 +45,9 @@ const CHANNEL_BLOCK: i64 = 16;
 ///
 /// oneDNN's `jit_1x1:avx512_core` works out the weights' gradient of a strided 1×1 convolution by
 /// subsampling the input into a buffer of its own. With channels innermost in memory and a number
-/// of channels that is not a multiple of 16, it copies whole blocks of 16, writes beyond that buffer
-/// and damages the heap, if more than one thread runs. `docs/upstream/onednn-strided-1x1.md` has
-/// the case. Everything else keeps libtorch's own way, whose results differ in the last bits.
+/// of channels that is not a multiple of 16, it copies whole blocks of 16, writes beyond that
+/// buffer and damages the heap, if more than one thread runs. `docs/upstream/onednn-strided-1x1.md`
+/// has the case. Everything else keeps libtorch's own way, whose results differ in the last bits.
 fn needs_subsampling(
     avx512: bool,
     x: &Tensor,
@@ -111,7 +111,8 @@ fn rounded(
     Ok(y.f_to_kind(Kind::BFloat16)?)
 }
 
-/// The nearest bf16 values, as f32. Products of two of them are exact in f32: 8 + 8 bits fit into 24.
+/// The nearest bf16 values, as f32. Products of two of them are exact in f32: 8 + 8 bits fit into
+/// 24.
 fn round_to_bf16(tensor: &Tensor) -> Result<Tensor, TchError> {
     tensor.f_to_kind(Kind::BFloat16)?.f_to_kind(Kind::Float)
 }

@@ -4,7 +4,7 @@ use crate::efficientnet::efficientnet_lite;
 use crate::preprocess::Preprocess;
 use crate::resnet::{miniature, resnet18, wide_resnet50_2};
 use crate::vit::{self, Vit};
-use segad_core::{CacheKey, KeyHasher};
+use segad_core::named;
 use segad_imaging::Filter;
 use serde::{Deserialize, Serialize};
 
@@ -67,39 +67,28 @@ pub struct Tap {
     pub stride: i64,
 }
 
-impl BackboneKind {
-    /// All of them.
-    pub const ALL: [Self; 11] = [
-        Self::WideResnet50_2,
-        Self::Resnet18,
-        Self::EfficientnetLite0,
-        Self::EfficientnetLite1,
-        Self::EfficientnetLite2,
-        Self::Dinov2Vits14,
-        Self::Dinov2Vits14Reg,
-        Self::Dinov2Vitb14,
-        Self::Dinov2Vitb14Reg,
-        Self::Miniature,
-        Self::MiniatureVit,
-    ];
+named!(BackboneKind by as_str, unknown => NnError {
+    WideResnet50_2: "wide_resnet50_2",
+    Resnet18: "resnet18",
+    EfficientnetLite0: "efficientnet_lite0",
+    EfficientnetLite1: "efficientnet_lite1",
+    EfficientnetLite2: "efficientnet_lite2",
+    Dinov2Vits14: "dinov2_vits14",
+    Dinov2Vits14Reg: "dinov2_vits14_reg",
+    Dinov2Vitb14: "dinov2_vitb14",
+    Dinov2Vitb14Reg: "dinov2_vitb14_reg",
+    Miniature: "miniature",
+    MiniatureVit: "miniature_vit",
+});
 
-    /// Its name in settings, e.g. `wide_resnet50_2`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::WideResnet50_2 => "wide_resnet50_2",
-            Self::Resnet18 => "resnet18",
-            Self::EfficientnetLite0 => "efficientnet_lite0",
-            Self::EfficientnetLite1 => "efficientnet_lite1",
-            Self::EfficientnetLite2 => "efficientnet_lite2",
-            Self::Dinov2Vits14 => "dinov2_vits14",
-            Self::Dinov2Vits14Reg => "dinov2_vits14_reg",
-            Self::Dinov2Vitb14 => "dinov2_vitb14",
-            Self::Dinov2Vitb14Reg => "dinov2_vitb14_reg",
-            Self::Miniature => "miniature",
-            Self::MiniatureVit => "miniature_vit",
-        }
+fn unknown(name: String) -> NnError {
+    NnError::Backbone {
+        name,
+        known: BackboneKind::ALL.map(BackboneKind::as_str).join(", "),
     }
+}
 
+impl BackboneKind {
     pub(crate) fn design(self) -> Design {
         Design::Convolutional(match self {
             Self::WideResnet50_2 => wide_resnet50_2(),
@@ -287,46 +276,6 @@ impl BackboneKind {
                 ..imagenet
             },
         }
-    }
-}
-
-impl std::fmt::Display for BackboneKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl std::str::FromStr for BackboneKind {
-    type Err = NnError;
-
-    fn from_str(text: &str) -> Result<Self, NnError> {
-        Self::ALL
-            .into_iter()
-            .find(|k| k.as_str() == text)
-            .ok_or_else(|| NnError::Backbone {
-                name: text.to_owned(),
-                known: Self::ALL.map(Self::as_str).join(", "),
-            })
-    }
-}
-
-impl TryFrom<String> for BackboneKind {
-    type Error = NnError;
-
-    fn try_from(text: String) -> Result<Self, NnError> {
-        text.parse()
-    }
-}
-
-impl From<BackboneKind> for String {
-    fn from(kind: BackboneKind) -> Self {
-        kind.to_string()
-    }
-}
-
-impl CacheKey for BackboneKind {
-    fn feed(&self, hasher: &mut KeyHasher) {
-        self.as_str().feed(hasher);
     }
 }
 

@@ -1,6 +1,6 @@
-//! The foundation of every network in SegAD: backbones with named feature taps, their weights, the way
-//! from images to tensors and from small maps to large ones, device and precision. The only crate that
-//! deals with libtorch's peculiarities.
+//! The foundation of every network in SegAD: backbones with named feature taps, their weights, the
+//! way from images to tensors and from small maps to large ones, device and precision. The only
+//! crate that deals with libtorch's peculiarities.
 //!
 //! - Images come as 8-bit RGB ([`segad_core::Image`]); networks take N×3×H×W f32 tensors made by
 //!   [`Preprocess`]; features are N×C×h×w f32, whatever the precision inside.
@@ -18,8 +18,8 @@
 //! - [`MapOperator`] enlarges and blurs a map by two small matrix products.
 //! - [`PatchFeatures`]: features of several taps on one grid, few channels.
 //! - [`ScriptModule`] runs somebody else's TorchScript module and checks its interface.
-//! - [`model`] holds what detectors and classifiers share: settings that are checked once, one error,
-//!   batches.
+//! - [`model`] holds what detectors and classifiers share: settings that are checked once, one
+//!   error, batches.
 //! - [`SavedModel`] is a fitted model as bytes. [`golden`] and [`testing`] serve tests.
 //!
 //! Every function returns an error where libtorch refuses; none panics on a shape.

@@ -55,8 +55,8 @@ impl ScriptModule {
 
     /// Masks of the things that prompts point at, by EfficientSAM's interface: `image` 1×3×H×W in
     /// 0…1, `points` 1×Q×P×2 (x, y in pixels), `labels` 1×Q×P (1: a point, 2 and 3: upper left and
-    /// lower right corner of a box, −1: none). Gives logits, 1×Q×M×H×W, and the predicted overlap of
-    /// each, 1×Q×M, f32, on the CPU.
+    /// lower right corner of a box, −1: none). Gives logits, 1×Q×M×H×W, and the predicted overlap
+    /// of each, 1×Q×M, f32, on the CPU.
     ///
     /// # Errors
     /// [`NnError::Script`] if the module does not take three tensors or gives anything else.

@@ -1,7 +1,12 @@
 use crate::NnError;
 use segad_core::Image;
-use segad_imaging::{Filter, IMAGENET_MEAN, IMAGENET_STD, resize};
+use segad_imaging::{Filter, resize};
 use tch::{Kind, Tensor};
+
+/// Mean of ImageNet's channels, in units of full scale.
+const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// Standard deviation of ImageNet's channels.
+const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// From 8-bit images to a network's input: Pillow's antialiased resize straight to the size (the
 /// aspect is not kept, nothing is cropped), then (x/255 − mean)/std per channel in f32.

@@ -11,8 +11,8 @@ use tch::Tensor;
 /// The input under which a model keeps the digest of its backbone's weights.
 const BACKBONE_WEIGHTS: &str = "backbone weights";
 
-/// A fitted model as bytes: a JSON header and a safetensors file. Whoever holds it decides where it is
-/// stored.
+/// A fitted model as bytes: a JSON header and a safetensors file. Whoever holds it decides where it
+/// is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedModel {
     /// What the model is: kind, schema version, parameters, digests of its inputs and of `tensors`.
@@ -105,8 +105,8 @@ impl SavedModel {
     /// # Errors
     /// [`NnError::Saved`] saying what does not fit.
     pub fn open<P: DeserializeOwned>(&self, kind: &str, schema: u32) -> Result<Opened<P>, NnError> {
-        // Parameters come later: those of another kind or schema would not parse, and the reason that
-        // helps is kind or schema.
+        // Parameters come later: those of another kind or schema would not parse, and the reason
+        // that helps is kind or schema.
         let header: Header<serde_json::Value> =
             serde_json::from_str(&self.header).map_err(|e| damaged_header(kind, &e))?;
         if (header.kind.as_str(), header.schema) != (kind, schema) {

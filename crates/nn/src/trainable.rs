@@ -2,7 +2,7 @@ use crate::architecture::Unit;
 use crate::kind::Design;
 use crate::layers::{Built, activate, convolve, expect_images};
 use crate::runtime::channels_last;
-use crate::{BackboneKind, NnError, Parameter, Tap, Weights, write_tensors};
+use crate::{BackboneKind, NnError, Parameter, Weights, write_tensors};
 use std::collections::BTreeMap;
 use tch::nn::Path;
 use tch::{Kind, Tensor};
@@ -34,7 +34,6 @@ const MOMENTUM: f64 = 0.1;
 /// ```
 pub struct TrainableBackbone {
     kind: BackboneKind,
-    tap: Tap,
     epsilon: f64,
     layers: Vec<Built<Trained>>,
     /// By name in the state dictionary, without the store's prefix.
@@ -64,7 +63,7 @@ impl TrainableBackbone {
         weights: &Weights,
         path: &Path<'_>,
     ) -> Result<Self, NnError> {
-        let tap = kind.tap(through)?;
+        kind.tap(through)?;
         let Design::Convolutional(architecture) = kind.design() else {
             return Err(NnError::Frozen(kind.to_string()));
         };
@@ -88,7 +87,6 @@ impl TrainableBackbone {
         }
         Ok(Self {
             kind,
-            tap,
             epsilon: architecture.epsilon,
             layers,
             state,
@@ -114,11 +112,6 @@ impl TrainableBackbone {
     /// Which backbone.
     pub fn kind(&self) -> BackboneKind {
         self.kind
-    }
-
-    /// Where it ends.
-    pub fn tap(&self) -> &Tap {
-        &self.tap
     }
 
     /// Its state by the names of the state dictionary; the tensors are the variables themselves.

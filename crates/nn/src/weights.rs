@@ -1,12 +1,13 @@
+mod tensors;
+
+pub use tensors::{read_tensors, write_tensors};
+
 use crate::architecture::Parameter;
 use crate::runtime::{from_slice, to_vec};
 use crate::{BackboneKind, NnError, golden};
 use rand::Rng;
-use safetensors::{Dtype, SafeTensors};
 use segad_core::{Key, KeyHasher, Seed};
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use tch::{Kind, Tensor};
 
 /// A frozen network's state: f32 tensors on the CPU by name, and a digest of where they came from.
@@ -76,9 +77,9 @@ impl Weights {
     }
 
     /// Random weights up to and including the tap `through` (`None`: all): convolutions and linear
-    /// layers uniform with variance 2/fan-in, normalisations and scales that change nothing. For tests and trials
-    /// without weight files; features of such a network still tell textures apart, but far worse
-    /// than trained ones.
+    /// layers uniform with variance 2/fan-in, normalisations and scales that change nothing. For
+    /// tests and trials without weight files; features of such a network still tell textures apart,
+    /// but far worse than trained ones.
     ///
     /// # Errors
     /// [`NnError::Tap`].
@@ -91,7 +92,8 @@ impl Weights {
     }
 
     /// The weights of a backbone of which no trained ones exist: [`Weights::random`] of seed 0 for
-    /// a [miniature](BackboneKind::is_miniature); `None` for the others, whose weights come from files.
+    /// a [miniature](BackboneKind::is_miniature); `None` for the others, whose weights come from
+    /// files.
     ///
     /// # Errors
     /// libtorch's.
@@ -251,91 +253,6 @@ fn random_parameter(parameter: &Parameter, seed: Seed) -> Result<Tensor, NnError
         values.push((offset + scale * unit) as f32);
     }
     from_slice(&values, shape)
-}
-
-/// Every tensor of a safetensors file, as stored, on the CPU.
-///
-/// # Errors
-/// [`NnError::SafeTensors`] for damaged bytes, [`NnError::WeightValues`] for kinds that libtorch
-/// lacks.
-pub fn read_tensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, NnError> {
-    let file = SafeTensors::deserialize(bytes)?;
-    let mut tensors = BTreeMap::new();
-    for (name, view) in file.iter() {
-        let kind = match view.dtype() {
-            Dtype::U8 => Kind::Uint8,
-            Dtype::I8 => Kind::Int8,
-            Dtype::I16 => Kind::Int16,
-            Dtype::I32 => Kind::Int,
-            Dtype::I64 => Kind::Int64,
-            Dtype::F16 => Kind::Half,
-            Dtype::BF16 => Kind::BFloat16,
-            Dtype::F32 => Kind::Float,
-            Dtype::F64 => Kind::Double,
-            Dtype::BOOL => Kind::Bool,
-            other => {
-                return Err(NnError::WeightValues {
-                    name: name.into(),
-                    problem: format!("is of {other}"),
-                });
-            }
-        };
-        let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-        tensors.insert(
-            name.to_owned(),
-            Tensor::f_from_data_size(view.data(), &shape, kind)?,
-        );
-    }
-    Ok(tensors)
-}
-
-/// The bytes of a safetensors file with these tensors, all written as f32, sorted by name.
-///
-/// # Errors
-/// libtorch's, and [`NnError::SafeTensors`].
-pub fn write_tensors(
-    tensors: impl IntoIterator<Item = (impl AsRef<str>, impl Borrow<Tensor>)>,
-) -> Result<Vec<u8>, NnError> {
-    let mut views = Vec::new();
-    for (name, tensor) in tensors {
-        let tensor = tensor.borrow();
-        let bytes: Vec<u8> = to_vec(tensor)?
-            .iter()
-            .flat_map(|v| v.to_le_bytes())
-            .collect();
-        let shape = tensor.size().iter().map(|&n| n as usize).collect();
-        let stored = Stored {
-            shape,
-            bytes: Arc::new(bytes),
-        };
-        views.push((name.as_ref().to_owned(), stored));
-    }
-    // Sorted, so that the same tensors give the same bytes and the same digest.
-    views.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(safetensors::serialize(views, None)?)
-}
-
-struct Stored {
-    shape: Vec<usize>,
-    bytes: Arc<Vec<u8>>,
-}
-
-impl safetensors::View for Stored {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
-        self.bytes.as_slice().into()
-    }
-
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
 }
 
 #[cfg(test)]

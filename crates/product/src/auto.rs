@@ -24,6 +24,7 @@ pub(crate) fn segments(
         backbone: Some(kind.to_string()),
         image_size: size,
         size,
+        // No detector is fitted yet; its maps could only be those of images it has seen.
         maps: false,
         ..ClusteredParams::default()
     };
@@ -36,6 +37,7 @@ pub(crate) fn segments(
         ctx,
     };
     let found = learn_places(&params, network.as_ref(), &good, seed)?;
+    // A single segment is the whole image, which needs no map in the model file.
     if found.names.len() < 2 {
         return Ok(PortableSegments::Whole);
     }

@@ -42,6 +42,7 @@ impl Backbones {
             // An unknown tap keeps everything; whoever uses it says that it is unknown.
             let tap = taps.iter().position(|t| t.name == through);
             let entry = last.entry(kind).or_default();
+            // Up to the deepest tap that anybody uses: the rest only makes the file larger.
             *entry = (*entry).max(tap.unwrap_or(usize::MAX));
         }
         let mut backbones = Self::default();
@@ -89,6 +90,7 @@ fn cut(kind: BackboneKind, tap: usize, file: &[u8]) -> Result<Vec<u8>> {
     let taps = kind.taps();
     let through = taps.get(tap).map(|t| t.name.as_str());
     let weights = Weights::from_safetensors(file)?;
+    // Before cutting: afterwards it would look as if tensors were missing.
     weights.check(kind, through)?;
     let mut kept = Vec::new();
     for parameter in kind

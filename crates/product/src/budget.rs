@@ -44,6 +44,7 @@ pub fn backbone(
     image_size: usize,
     weights: &dyn WeightsSource,
 ) -> Result<BackboneKind> {
+    // Convolutions take time by area; the costs were measured at 256 pixels.
     let factor = (image_size as f64 / 256.0).powi(2);
     let there: Vec<_> = COSTS
         .into_iter()
@@ -58,6 +59,7 @@ pub fn backbone(
             "no backbone's weights are there".into(),
         ));
     };
+    // The first that is fast enough, as the most accurate come first.
     let within = there.iter().find(|(_, ms)| ms * factor <= latency_ms);
     let Some(&(kind, _)) = within else {
         return Err(ProductError::Setting {

@@ -1,7 +1,7 @@
 //! From scores to probabilities, after the fact and without changing their order.
 
-use crate::error::{ProductError, Result};
-use segad_core::Label;
+use crate::error::ProductError;
+use segad_core::{Label, named};
 use serde::{Deserialize, Serialize};
 
 /// How scores become probabilities.
@@ -17,19 +17,16 @@ pub enum CalibrationKind {
     Isotonic,
 }
 
-impl std::str::FromStr for CalibrationKind {
-    type Err = ProductError;
+named!(CalibrationKind by name, unknown => ProductError {
+    Platt: "platt",
+    Isotonic: "isotonic",
+});
 
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "platt" => Ok(Self::Platt),
-            "isotonic" => Ok(Self::Isotonic),
-            _ => Err(ProductError::Setting {
-                name: "calibration",
-                value: text.to_owned(),
-                expected: "platt or isotonic".to_owned(),
-            }),
-        }
+fn unknown(name: String) -> ProductError {
+    ProductError::Setting {
+        name: "calibration",
+        value: name,
+        expected: "platt or isotonic".to_owned(),
     }
 }
 
@@ -76,6 +73,8 @@ impl Calibration {
                     0 => probabilities.first().copied().unwrap_or(f64::NAN),
                     n if n == scores.len() => probabilities[n - 1],
                     n => {
+                        // Straight between blocks: steps would call equal what the score tells
+                        // apart.
                         let share = (score - scores[n - 1]) / (scores[n] - scores[n - 1]);
                         probabilities[n - 1] + share * (probabilities[n] - probabilities[n - 1])
                     }
@@ -96,6 +95,7 @@ fn sigmoid(x: f64) -> f64 {
 /// ln(1 + eˣ).
 fn softplus(x: f64) -> f64 {
     if x > 0.0 {
+        // The exponential of a positive number may overflow, hence the two forms.
         x + (-x).exp().ln_1p()
     } else {
         x.exp().ln_1p()
@@ -112,6 +112,7 @@ fn loss(points: &[(f64, f64)], a: f64, b: f64) -> f64 {
 
 fn platt(scores: &[f64], labels: &[Label]) -> Calibration {
     let n = scores.len() as f64;
+    // Standardised, or Newton's steps would depend on the scale of the scores.
     let mean = scores.iter().sum::<f64>() / n;
     let spread = (scores.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / n).sqrt();
     let scale = if spread > 0.0 { spread } else { 1.0 };
@@ -200,6 +201,7 @@ fn isotonic(scores: &[f64], labels: &[Label]) -> Calibration {
             if a.1 / a.2 < b.1 / b.2 {
                 break;
             }
+            // Blocks out of order become one, and may then be out of order with the one before.
             pooled.truncate(pooled.len() - 2);
             pooled.push((a.0 + b.0, a.1 + b.1, a.2 + b.2));
         }
@@ -216,6 +218,7 @@ fn smoothed(blocks: &[(f64, f64, f64)]) -> Vec<f64> {
     let mut highest = 0.0f64;
     let mut probabilities = Vec::with_capacity(blocks.len());
     for (_, bad, count) in blocks {
+        // Smoothing pulls small blocks more than large ones and may turn the order round.
         highest = highest.max((bad + 1.0) / (count + 2.0));
         probabilities.push(highest);
     }

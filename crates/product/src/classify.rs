@@ -53,6 +53,7 @@ impl Classifiers {
         let Some((_, first)) = params.first() else {
             return Ok(None);
         };
+        // One pass of the network serves all classifiers, so its features must be the same.
         let embedding = first.derived().embedding.clone();
         if let Some((name, _)) = params
             .iter()

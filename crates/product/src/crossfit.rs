@@ -77,6 +77,7 @@ impl CrossfitPlan<'_> {
     fn parallel(&self) -> usize {
         let good = self.data.good().len() as u64;
         let side = self.detectors[0].image_size() as u64 / 8;
+        // Bytes of a memory bank before its coreset: f32, some 360 channels, a patch per 8 pixels.
         let needed = 4 * 360 * good * side * side;
         let side_by_side = self.ctx.memory / needed.max(1);
         rayon::current_num_threads()
@@ -92,6 +93,7 @@ impl CrossfitPlan<'_> {
         let split = TrainSplit::new(samples)?;
         let good = split.good(self.data.loader);
         let ctx = FitContext {
+            // The budget is that of the process, which runs so many fits at a time.
             memory: self.ctx.memory / self.parallel() as u64,
             ..self.ctx.clone()
         };
@@ -108,6 +110,7 @@ impl CrossfitPlan<'_> {
         if ctx.cancel.is_cancelled() {
             return Err(ProductError::Cancelled);
         }
+        // By kind, so that adding a detector leaves the others as they are.
         let seed = self.seed.derive(detector.kind());
         let fitted = detector.fit(self.backbones, good, None, seed, ctx);
         fitted.map_err(|e| {
@@ -167,6 +170,7 @@ impl CrossfitPlan<'_> {
 }
 
 fn mean(values: &[f32]) -> f32 {
+    // In f64: a million small numbers in f32 would lose digits.
     let sum: f64 = values.iter().map(|&v| f64::from(v)).sum();
     (sum / values.len() as f64) as f32
 }

@@ -8,14 +8,15 @@ use segad_core::{Image, ImageLoader, Label, Sample};
 pub struct Item {
     /// Which image, good or bad, and as `group` the kind of defect, if it is known.
     pub sample: Sample,
-    /// What must not be torn apart by a split, e.g. the piece that several pictures show; `None` for
-    /// an image on its own.
+    /// What must not be torn apart by a split, e.g. the piece that several pictures show; `None`
+    /// for an image on its own.
     pub unit: Option<String>,
 }
 
 impl Item {
     /// The kind of defect, for a bad image where it is known.
     pub fn kind(&self) -> Option<&str> {
+        // Without a folder of its own, an image's group is its label, which is no kind.
         let is_named = self.is_bad() && self.sample.group != Label::Bad.as_str();
         is_named.then_some(self.sample.group.as_str())
     }

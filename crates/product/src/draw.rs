@@ -11,6 +11,7 @@ pub(crate) fn picture(image: &Image, map: &AnomalyMap, segments: &LabelMap) -> R
     let heat = segad_imaging::heatmap(map, 0.0, BRIGHTEST)?;
     let heat = segad_imaging::resize_bilinear(&heat, image.height(), image.width())?;
     let laid = segad_imaging::blend(image, &heat, 0.5)?;
+    // The outline of a single segment is the frame of the picture.
     if segments.segments() < 2 {
         return Ok(laid);
     }

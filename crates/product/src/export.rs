@@ -104,6 +104,8 @@ impl Part<'_> {
         )?;
         let mut worst = 0f32;
         for image in images {
+            // Read back from the file: a recording may hold constants of the image it was made
+            // with.
             let theirs = to_vec(&run_torchscript(
                 path,
                 &(self.input)(std::slice::from_ref(image))?,
@@ -117,6 +119,7 @@ impl Part<'_> {
                 )
                 .into());
             }
+            // A logit near 0 has no scale of its own; values of a map share one.
             let floor = if ours.len() == 1 {
                 1.0
             } else {

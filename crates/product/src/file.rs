@@ -43,6 +43,7 @@ pub(crate) fn unpack(bytes: &[u8]) -> Result<Sections> {
     }
     let cut = || damaged("it is cut short");
     let (content, digest) = bytes.split_last_chunk::<DIGEST>().ok_or_else(cut)?;
+    // First of all: lengths in a damaged file could ask for any amount of memory.
     if blake3::hash(content) != *digest {
         return Err(damaged("its digest does not fit its content"));
     }
@@ -69,6 +70,7 @@ pub(crate) fn unpack(bytes: &[u8]) -> Result<Sections> {
         let data = take(&mut rest, u64::from_le_bytes(*length)).ok_or_else(cut)?;
         sections.insert(name, data.to_vec());
     }
+    // Trailing bytes are under the digest too, so somebody wrote them on purpose.
     if rest.is_empty() {
         Ok(sections)
     } else {

@@ -29,6 +29,7 @@ impl Gauge {
         let source = segments.open(size, size)?;
         let extractor =
             FeatureExtractor::new(features.clone().check()?, detectors, source.names())?;
+        // Indexed once: it would take longer than the statistics of an image.
         let shared = match source.static_map() {
             Some(map) => Some((map.clone(), SegmentIndex::new(map)?)),
             None => None,
@@ -80,6 +81,7 @@ pub(crate) fn segment_maxima(map: &AnomalyMap, segments: &LabelMap) -> Result<Ve
             expected: format!("{}×{}, the map's", map.height(), map.width()),
         });
     }
+    // Stays so for a segment without pixels, which then is never the reason.
     let mut maxima = vec![f32::NEG_INFINITY; usize::from(segments.segments())];
     for (&value, &label) in map.values().iter().zip(segments.labels()) {
         let most = &mut maxima[usize::from(label)];
@@ -98,6 +100,7 @@ pub(crate) fn usual_range(values: impl Iterator<Item = f32>) -> Option<[f32; 2]>
             known.push(f64::from(v));
         }
     }
+    // A range of the few images that have the segment would not be the usual one.
     if known.is_empty() || 2 * known.len() < total {
         return None;
     }

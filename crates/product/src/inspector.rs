@@ -132,6 +132,7 @@ impl Inspector {
             .transpose()?;
         let forest = model.forest()?;
         let mut names = gauge.extractor.names().to_vec();
+        // A file may be whole and still not fit together, if another program wrote it.
         let fits = match &card.scorer {
             Scorer::Detector { detector } => *detector < detectors.len(),
             Scorer::Classifier { .. } => classifier.is_some(),
@@ -266,6 +267,7 @@ impl Inspector {
             ),
             _ => return Err(no_head()),
         };
+        // The strongest argument for bad first; good images have negative ones.
         reasons.sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
         let verdict = if f64::from(score) >= self.card.operating.threshold {
             Label::Bad
@@ -333,6 +335,7 @@ impl Inspector {
                     statistic: "max".to_owned(),
                     value: Some(value),
                     usual,
+                    // Beyond what good images reach: a segment may always have a higher level.
                     contribution: f64::from(value) - usual.map_or(0.0, |u| f64::from(u[1])),
                 }
             })
@@ -358,6 +361,7 @@ impl Inspector {
         let mut values = vec![0.0; first.values().len()];
         for (map, card) in maps.iter().zip(&self.card.detectors) {
             let [low, high] = card.scale;
+            // A detector whose maps never vary says nothing and must not divide by 0.
             let scale = if high > low { 1.0 / (high - low) } else { 0.0 } / maps.len() as f32;
             values
                 .iter_mut()

@@ -45,6 +45,7 @@ impl Model {
 
     pub(crate) fn new(card: Card, parts: Parts) -> Result<Self> {
         let mut sections = Sections::new();
+        // Pretty, since people look into the file with a pager.
         sections.insert(CARD.to_owned(), serde_json::to_vec_pretty(&card)?);
         for (kind, bytes) in parts.backbones.0 {
             sections.insert(format!("{WEIGHTS}{kind}"), bytes);

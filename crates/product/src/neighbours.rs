@@ -41,6 +41,7 @@ pub(crate) fn neighbours(
         .nearest(image)
         .map_err(|e| ProductError::detector(kind, e))?;
     let mut order: Vec<usize> = (0..found.len()).collect();
+    // Ties by place, so that the same image always gives the same pictures.
     order.sort_by(|&a, &b| found[b].0.total_cmp(&found[a].0).then(a.cmp(&b)));
     let mut chosen: Vec<usize> = Vec::new();
     // Half a picture apart, so that the pictures show different things.
@@ -57,6 +58,7 @@ pub(crate) fn neighbours(
             break;
         }
     }
+    // As the network saw it: the good patches were cut at this size.
     let small = segad_imaging::resize_bilinear(image, size, size)?;
     let mut neighbours = Vec::with_capacity(chosen.len());
     for place in chosen {

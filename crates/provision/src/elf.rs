@@ -42,8 +42,8 @@ fn extent(bytes: &[u8], header: usize) -> Option<(usize, usize)> {
     Some((start, size))
 }
 
-/// Offsets of the `st_other` of all symbols that the library defines and exports and that are not to
-/// be kept; `None` if it is not such a library.
+/// Offsets of the `st_other` of all symbols that the library defines and exports and that are not
+/// to be kept; `None` if it is not such a library.
 fn exported(bytes: &[u8], keep: impl Fn(&[u8]) -> bool) -> Option<Vec<usize>> {
     if !bytes.starts_with(&IDENT) {
         return None;

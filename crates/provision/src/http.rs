@@ -118,7 +118,8 @@ impl Provisioner<'_> {
             };
             let has = size(part);
             pieces = has > 0;
-            // Only attempts that bring nothing count: a slow server is asked again from where it is.
+            // Only attempts that bring nothing count: a slow server is asked again from where it
+            // is.
             fruitless = if has > had { 0 } else { fruitless + 1 };
             if fruitless >= attempts {
                 let kept = if has > 0 {

@@ -134,8 +134,8 @@ fn from_archive(
     Ok(Some(out))
 }
 
-/// PyPI's wheel is built for CUDA; its CPU libraries work by themselves once what they want of CUDA is
-/// stood in for.
+/// PyPI's wheel is built for CUDA; its CPU libraries work by themselves once what they want of CUDA
+/// is stood in for.
 fn from_wheel(p: &Provisioner<'_>, stage: &Stage) -> Result<PathBuf, ProvisionError> {
     p.ensure(&[COMPILER, READELF])?;
     let wheel = p.wheel(&TORCH_WHEEL, stage)?;

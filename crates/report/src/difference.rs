@@ -37,6 +37,7 @@ pub fn differences(results: &Results, base: &str) -> Result<Vec<Difference>, Rep
     let mut observations = Vec::new();
     for cell in &results.cells {
         observations.extend(cell.seeds.iter().map(|&(seed, value)| Observation {
+            // All of one experiment; the query pairs lines within one.
             experiment: String::new(),
             row: cell.row.clone(),
             class: cell.class.clone(),

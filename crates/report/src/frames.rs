@@ -42,6 +42,7 @@ pub(crate) fn frame(observations: &[Observation]) -> Result<LazyFrame, ReportErr
 pub(crate) fn spread(frame: LazyFrame, by: &[&str]) -> LazyFrame {
     frame.group_by_stable(columns(by)).agg([
         col("value").mean().alias("mean"),
+        // Both: the paper divides by n, a sample's estimate divides by n − 1.
         col("value").std(0).alias("std"),
         col("value").std(1).alias("std1"),
         col("value").count().alias("n"),
@@ -110,6 +111,7 @@ fn over_classes(frame: LazyFrame, classes: usize) -> LazyFrame {
         .group_by_stable(columns(&["row", "metric", "seed"]))
         .agg([col("value").mean(), found.clone()])
         .with_column(mean.clone().alias("value"))
+        // Grouping keeps the order of the first class, which may lack a seed that others have.
         .sort(["seed"], SortMultipleOptions::default());
     let means = frame
         .group_by_stable(columns(&["row", "metric", "class"]))
@@ -126,7 +128,8 @@ fn over_classes(frame: LazyFrame, classes: usize) -> LazyFrame {
 
 /// Every other row's values less those of `base` in the same experiment, class, metric and seed. By
 /// group: their `mean` with Student's 95 % interval (`low95`, `high95`; null below two pairs, and
-/// where a seed has several pairs, which are not independent), the `least` and the `most`, how many are `larger` than zero, and how many there are (`n`).
+/// where a seed has several pairs, which are not independent), the `least` and the `most`, how many
+/// are `larger` than zero, and how many there are (`n`).
 pub(crate) fn differences(
     frame: LazyFrame,
     base: &str,

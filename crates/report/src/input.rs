@@ -61,10 +61,11 @@ impl Experiment {
         }
     }
 
-    /// The layout, with [`TableShape::Auto`] resolved: the paper's own where the experiment is one of
-    /// its tables, otherwise by the number of classes.
+    /// The layout, with [`TableShape::Auto`] resolved: the paper's own where the experiment is one
+    /// of its tables, otherwise by the number of classes.
     pub fn resolved_shape(&self) -> TableShape {
         match (self.shape, self.paper.as_deref()) {
+            // The paper's own layouts first, so that both can be read side by side.
             (TableShape::Auto, Some("5")) => TableShape::Means,
             (TableShape::Auto, Some("6")) => TableShape::Ablation,
             (TableShape::Auto, Some("8" | "9" | "readme")) => TableShape::PerClass,
@@ -102,6 +103,7 @@ impl Experiment {
             if names.is_empty() {
                 return Err(self.fault(format!("it has no {what}; it needs at least one")));
             }
+            // Results are looked up by name; a second row of that name would never be found.
             let mut seen = HashSet::new();
             if let Some(twice) = names.iter().find(|n| !seen.insert(**n)) {
                 let problem = format!("{what} {twice:?} stands in it twice; names must differ");

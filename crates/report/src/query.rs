@@ -4,6 +4,7 @@ use crate::text::METRICS_COLUMNS;
 use crate::{Answer, ReportError, Results, Verdict, frames};
 use polars::df;
 use polars::prelude::{IntoLazy, LazyFrame};
+use segad_core::named;
 use serde::Deserialize;
 use std::str::FromStr;
 
@@ -68,35 +69,13 @@ pub enum Column {
     Metric,
 }
 
-impl Column {
-    const ALL: [Self; 5] = [
-        Self::Experiment,
-        Self::Row,
-        Self::Class,
-        Self::Seed,
-        Self::Metric,
-    ];
-
-    /// The name, as in `metrics.csv`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Experiment => "experiment",
-            Self::Row => "row",
-            Self::Class => "class",
-            Self::Seed => "seed",
-            Self::Metric => "metric",
-        }
-    }
-}
-
-impl FromStr for Column {
-    type Err = ReportError;
-
-    fn from_str(text: &str) -> Result<Self, ReportError> {
-        let column = Self::ALL.into_iter().find(|c| c.name() == text);
-        column.ok_or_else(|| unknown_column(text, &Self::ALL))
-    }
-}
+named!(Column by name, unknown => ReportError {
+    Experiment: "experiment",
+    Row: "row",
+    Class: "class",
+    Seed: "seed",
+    Metric: "metric",
+});
 
 /// A condition: the column has this value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,12 +93,16 @@ impl FromStr for Filter {
         // At the first sign: names of rows may hold another.
         let (column, value) = text
             .split_once('=')
-            .ok_or_else(|| unknown_column(text, &Column::ALL))?;
+            .ok_or_else(|| unknown(text.to_owned()))?;
         Ok(Self {
             column: column.parse()?,
             value: value.to_owned(),
         })
     }
+}
+
+fn unknown(name: String) -> ReportError {
+    unknown_column(&name, &Column::ALL)
 }
 
 fn unknown_column(name: &str, known: &[Column]) -> ReportError {
@@ -157,9 +140,9 @@ impl Query {
     }
 
     /// Every other row less the row `base`, paired by experiment, class, seed and metric: the mean
-    /// difference of each group with Student's 95 % interval (none where a group holds several pairs
-    /// of one seed), in how many pairs the row's value is
-    /// the larger one, and how many pairs there are. Filters on rows leave `base` in.
+    /// difference of each group with Student's 95 % interval (none where a group holds several
+    /// pairs of one seed), in how many pairs the row's value is the larger one, and how many pairs
+    /// there are. Filters on rows leave `base` in.
     ///
     /// # Errors
     /// As [`Query::summary`], also for a `base` that no experiment has.

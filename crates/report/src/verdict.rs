@@ -1,5 +1,6 @@
 use crate::round::{CSV, TABLE, rounded};
 use crate::{Cell, Experiment, MEAN, Measure, Paper, ReportError, Results};
+use segad_core::named;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -18,23 +19,12 @@ pub enum Verdict {
     Failed,
 }
 
-impl Verdict {
-    /// As in `table.csv`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reproduced => "reproduced",
-            Self::Differs => "differs",
-            Self::KnownInconsistent => "known-inconsistent",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl std::fmt::Display for Verdict {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+named!(Verdict by as_str {
+    Reproduced: "reproduced",
+    Differs: "differs",
+    KnownInconsistent: "known-inconsistent",
+    Failed: "failed",
+});
 
 /// Place within a column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -96,6 +96,7 @@ impl Catalogue for Workbench {
         }
         let model = model(params)?;
         let folder = self.maps()?;
+        // Digesting a folder reads thousands of files: once per model and class is enough.
         let key = lock(&self.imported)
             .entry((model.to_owned(), class.to_owned()))
             .or_insert_with(|| Ok(folder.key(model, class)?))
@@ -205,6 +206,7 @@ impl Catalogue for Workbench {
         } else if defects.is_some() {
             return Err(format!("defects: protocol {kind} generates none").into());
         }
+        // A protocol may leave no images for a classifier; rows with one then fail by name.
         let classifier = split.classifier.unwrap_or_default();
         let classifier_units = kind.units(&index, classifier.samples(), &params)?;
         let parts = SplitParts {

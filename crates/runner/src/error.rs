@@ -88,6 +88,7 @@ impl Failure {
             exit::DIFFERS => Self::Differs(message),
             exit::INTERNAL => Self::Internal(message),
             exit::INTERRUPTED => Self::Interrupted(message),
+            // A newer program may have stored another code; that some cell failed is true of any.
             _ => Self::Cells(message),
         }
     }
@@ -135,6 +136,7 @@ impl fmt::Display for Failure {
 /// The exit code that an error or one of its causes calls for, if any does. The operating system's
 /// word comes first: an image that cannot be read because permission is denied is not damaged.
 fn code(error: &(dyn Error + 'static)) -> Option<u8> {
+    // The operating system decides first: a full disk is one, whatever was being written.
     causes(error)
         .find_map(|e| system_code(e.downcast_ref::<io::Error>()?.kind()))
         .or_else(|| causes(error).find_map(own_code))
@@ -171,6 +173,13 @@ fn system_code(kind: io::ErrorKind) -> Option<u8> {
     }
 }
 
+/// Whether an error is one of these variants, whatever wraps it.
+macro_rules! is {
+    ($error:ident, $variants:pat) => {
+        matches!($error.downcast_ref(), Some($variants))
+    };
+}
+
 /// The exit code that an error calls for by itself.
 fn own_code(error: &(dyn Error + 'static)) -> Option<u8> {
     if let Some(e) = error.downcast_ref::<RunnerError>() {
@@ -200,83 +209,64 @@ fn own_code(error: &(dyn Error + 'static)) -> Option<u8> {
     if is_setting(error) {
         return Some(exit::CONFIGURATION);
     }
-    let input = matches!(error.downcast_ref(), Some(MethodError::Weights(_)))
-        || error.is::<ImagingError>()
+    // Only kinds that always mean input: anything else keeps the default of the caller.
+    let input = error.is::<ImagingError>()
         || error.is::<DatasetError>()
         || error.is::<ImportError>()
         || error.is::<SegmentsError>()
         || error.is::<serde_json::Error>()
-        || matches!(error.downcast_ref(), Some(ReportError::Csv(_)))
-        || matches!(
-            error.downcast_ref(),
-            Some(ForestError::Damaged(_) | ForestError::Schema { .. })
+        || is!(error, MethodError::Weights(_))
+        || is!(error, ReportError::Csv(_))
+        || is!(error, ForestError::Damaged(_) | ForestError::Schema { .. })
+        || is!(
+            error,
+            NnError::SafeTensors(_) | NnError::Saved(_) | NnError::WeightNames { .. }
         )
-        || matches!(
-            error.downcast_ref(),
-            Some(
-                NnError::SafeTensors(_)
-                    | NnError::WeightNames { .. }
-                    | NnError::WeightShape { .. }
-                    | NnError::WeightValues { .. }
-                    | NnError::Saved(_)
-            )
+        || is!(
+            error,
+            NnError::WeightShape { .. } | NnError::WeightValues { .. }
         );
     input.then_some(exit::INPUT)
 }
 
 /// True for errors that say what is wrong with a setting.
 fn is_setting(error: &(dyn Error + 'static)) -> bool {
+    use DatasetError as D;
+    use SegmentsError as S;
     error.is::<toml::de::Error>()
         || error.is::<GridError>()
         || error.is::<FeatureError>()
         || error.is::<MetricError>()
-        || matches!(error.downcast_ref(), Some(ModelError::Setting { .. }))
-        || matches!(
-            error.downcast_ref(),
-            Some(
-                MethodError::Kind { .. }
-                    | MethodError::Fixed { .. }
-                    | MethodError::Settings { .. }
-                    | MethodError::Folds { .. }
-                    | MethodError::NoBackbone
-            )
+        || is!(error, ModelError::Setting { .. })
+        || is!(error, MethodError::Kind { .. } | MethodError::Fixed { .. })
+        || is!(
+            error,
+            MethodError::Settings { .. } | MethodError::Folds { .. }
         )
-        || matches!(
-            error.downcast_ref(),
-            Some(ForestError::Parameter { .. } | ForestError::Seed(_))
+        || is!(error, MethodError::NoBackbone)
+        || is!(error, ForestError::Parameter { .. } | ForestError::Seed(_))
+        || is!(
+            error,
+            NnError::Backbone { .. } | NnError::Tap { .. } | NnError::NoTaps(_)
         )
-        || matches!(
-            error.downcast_ref(),
-            Some(
-                NnError::Backbone { .. }
-                    | NnError::Tap { .. }
-                    | NnError::NoTaps(_)
-                    | NnError::NoDevice { .. }
-            )
+        || is!(error, NnError::NoDevice { .. })
+        || is!(
+            error,
+            D::Manifest { .. } | D::UnknownDataset { .. } | D::UnknownClass { .. }
         )
-        || matches!(
-            error.downcast_ref(),
-            Some(
-                DatasetError::Manifest { .. }
-                    | DatasetError::UnknownDataset { .. }
-                    | DatasetError::UnknownClass { .. }
-                    | DatasetError::UnknownProtocol { .. }
-                    | DatasetError::Param { .. }
-                    | DatasetError::Seed(_)
-            )
+        || is!(
+            error,
+            D::UnknownProtocol { .. } | D::Param { .. } | D::Seed(_)
         )
-        || matches!(
-            error.downcast_ref(),
-            Some(
-                SegmentsError::Toml { .. }
-                    | SegmentsError::UnknownName { .. }
-                    | SegmentsError::Parameter { .. }
-                    | SegmentsError::Names { .. }
-                    | SegmentsError::Shape { .. }
-                    | SegmentsError::EmptySegment { .. }
-                    | SegmentsError::EmptyForeground { .. }
-            )
+        || is!(
+            error,
+            S::Toml { .. } | S::UnknownName { .. } | S::Parameter { .. }
         )
+        || is!(
+            error,
+            S::Names { .. } | S::Shape { .. } | S::EmptySegment { .. }
+        )
+        || is!(error, S::EmptyForeground { .. })
 }
 
 #[cfg(test)]

@@ -101,6 +101,7 @@ impl Sum {
     }
 
     fn scaled(&self, images: usize) -> Estimate {
+        // What takes long goes image by image, so the time grows with their number.
         let seconds = self.seconds * images as f64 / self.images.max(1) as f64;
         Estimate {
             seconds,
@@ -127,6 +128,7 @@ impl Past {
                 let Some(task) = recorded.task else { continue };
                 let seconds = recorded.seconds;
                 let memory = recorded.peak_memory_mib;
+                // By what alone too: other settings of a method are a better guess than none.
                 let alike = past.alike.entry((kind, task.what.clone())).or_default();
                 alike.add(seconds, task.images, memory);
                 let same = past

@@ -38,6 +38,7 @@ impl ImageFolder {
                 .unwrap_or(&path)
                 .to_string_lossy()
                 .into_owned();
+            // Sizes instead of contents: such folders hold gigabytes and are never edited in place.
             hasher.field(&name, &segad_files::size_and_time(&path)?.0);
             samples.push(Sample::new(ImageId::new(name), Label::Good));
         }

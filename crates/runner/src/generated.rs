@@ -39,6 +39,7 @@ impl Recipe {
             .try_into()
             .map_err(|e| format!("defects: {e}"))?;
         let params = settings.checked()?;
+        // At any size, so that wrong segments are an error now and not at the first image.
         let source = segad_segments::open(&segments, base, 256, 256)
             .map_err(|e| format!("defects.segments: {e}"))?;
         let mut hasher = KeyHasher::new("defects", segad_defects::REVISION);
@@ -109,6 +110,7 @@ impl Recipes {
     pub(crate) fn add(&self, recipe: Recipe) -> Arc<Recipe> {
         let recipe = Arc::new(recipe);
         let mut known = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        // Ids contain the short key, and it is all that a loader has to go by.
         known.insert(recipe.key.short(), Arc::clone(&recipe));
         recipe
     }

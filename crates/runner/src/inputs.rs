@@ -98,6 +98,7 @@ impl Inputs for CachedInputs {
         if let Some(key) = digests.get(&name(of)) {
             return Ok(*key);
         }
+        // The bytes of the file, which have a digest long before libtorch has read them.
         let key = match untrained(of)? {
             Some(weights) => weights.digest(),
             None => Key::of_bytes(&self.file(of)?),
@@ -108,6 +109,7 @@ impl Inputs for CachedInputs {
 
     /// Those of a declared data set of general images, else of a folder.
     fn general_images(&self, name: &str) -> Result<Box<dyn ImageSet>, BoxError> {
+        // A name that no manifest has is a folder of the user, relative to the experiment.
         let is_declared = Manifest::shipped(name).is_ok_and(|m| m.layout == Layout::Images);
         let (folder, advice) = if is_declared {
             let folder = self.cache.join("data").join(name);

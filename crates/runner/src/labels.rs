@@ -1,6 +1,5 @@
 //! Label maps for statistics and pictures, wherever they come from.
 
-use crate::error::RunnerError;
 use crate::workbench::Workbench;
 use segad_core::{BoxError, ImageId, LabelMap, SegmentSource};
 use segad_grid::{CellIndex, Plan};
@@ -54,9 +53,7 @@ impl Labels {
                 bench.segment_source(spec, class, height, width)?,
             ));
         };
-        let cell = &plan.cells[id.0];
-        let entry = bench.store.entry(cell.kind, &cell.key)?;
-        let entry = entry.ok_or_else(|| RunnerError::Gone(cell.to_string()))?;
+        let entry = bench.stored(&plan.cells[id.0])?;
         let index: Index = serde_json::from_slice(&entry.read(INDEX)?)?;
         let reader = LabelMapsReader::open(&entry.path(MAPS)?)?;
         let one = if index.one {
@@ -110,6 +107,7 @@ impl Labels {
 }
 
 fn fitted(map: LabelMap, height: usize, width: usize) -> Result<LabelMap, BoxError> {
+    // A cell keeps one size; detectors in the same row may have maps of another.
     if (map.height(), map.width()) == (height, width) {
         return Ok(map);
     }

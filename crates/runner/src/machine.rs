@@ -18,6 +18,7 @@ pub struct Machine {
 impl Machine {
     /// This machine. What the system does not tell is "unknown" or 0.
     pub fn here() -> Self {
+        // Read at run time: the program may have been built on another machine.
         let cpu = segad_files::read_to_string("/proc/cpuinfo".as_ref())
             .unwrap_or_default()
             .lines()

@@ -15,6 +15,7 @@ const FOLDS: usize = 5;
 /// nothing is said.
 pub fn forest(spec: Option<&Value>) -> Result<ForestParams, BoxError> {
     let table = match spec {
+        // Without a spec the settings have their defaults, those of the paper.
         None => Table::new(),
         Some(Value::String(preset)) => {
             Table::from_iter([("preset".to_owned(), preset.clone().into())])
@@ -77,6 +78,7 @@ pub fn g_scores(spec: Option<&Value>) -> Result<GScores, BoxError> {
 pub fn monotone(spec: Option<&Value>, columns: &[String]) -> Vec<i8> {
     match is_monotone(spec) {
         Ok(true) => segad_features::columns::rising(columns),
+        // Wrong settings have failed when the plan was made; none get this far.
         _ => Vec::new(),
     }
 }

@@ -15,6 +15,7 @@ pub struct Bars {
 impl Bars {
     /// Bars on standard error if that is a terminal and `quiet` is not set.
     pub fn new(quiet: bool) -> Self {
+        // A log file would fill with bars that are redrawn twice a second.
         let live = !quiet && std::io::stderr().is_terminal();
         let target = if live {
             ProgressDrawTarget::stderr()
@@ -29,12 +30,14 @@ impl Bars {
 
     /// The bar of the whole run.
     pub fn total(&self, name: &str, cells: u64) -> ProgressBar {
-        let bar = self.bars.add(ProgressBar::new(cells));
-        if let Ok(style) =
-            ProgressStyle::with_template("{prefix:>24} {bar:30} {pos}/{len} cells · {elapsed}")
-        {
-            bar.set_style(style);
-        }
+        let template = "{prefix:>24} {bar:30} {pos}/{len} cells · {elapsed}";
+        self.show(name, ProgressBar::new(cells), template)
+    }
+
+    fn show(&self, name: &str, bar: ProgressBar, template: &str) -> ProgressBar {
+        let bar = self.bars.add(bar);
+        let style = ProgressStyle::with_template(template);
+        bar.set_style(style.expect("every template is a constant, and valid"));
         bar.set_prefix(name.to_owned());
         bar.enable_steady_tick(Duration::from_millis(500));
         bar
@@ -56,20 +59,17 @@ struct BarTask(ProgressBar);
 
 impl Progress for Bars {
     fn start(&self, name: &str, total: Option<u64>) -> Box<dyn ProgressTask> {
-        let bar = self.bars.add(match total {
-            Some(total) => ProgressBar::new(total),
-            None => ProgressBar::no_length(),
-        });
-        let template = match total {
-            Some(_) => "{prefix:>24} {bar:30} {pos}/{len} · {elapsed} · {eta} left {msg}",
-            None => "{prefix:>24} {spinner} {pos} · {elapsed} {msg}",
+        let (bar, template) = match total {
+            Some(total) => (
+                ProgressBar::new(total),
+                "{prefix:>24} {bar:30} {pos}/{len} · {elapsed} · {eta} left {msg}",
+            ),
+            None => (
+                ProgressBar::no_length(),
+                "{prefix:>24} {spinner} {pos} · {elapsed} {msg}",
+            ),
         };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar.set_prefix(name.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(500));
-        Box::new(BarTask(bar))
+        Box::new(BarTask(self.show(name, bar, template)))
     }
 }
 

@@ -71,6 +71,7 @@ impl Record {
 
     /// Reads the provenance of a stored cell. One of another form says nothing.
     pub fn of(meta: &Meta) -> Self {
+        // Entries of older versions and of other programs may hold anything here.
         Self::deserialize(&meta.provenance).unwrap_or_default()
     }
 

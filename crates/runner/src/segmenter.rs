@@ -50,10 +50,12 @@ pub(crate) fn cells(
             params.check()?;
             let mut hasher = KeyHasher::new("segments/clustered", CLUSTERED_REVISION);
             hasher.field("params", &params);
+            // Clusters of anomaly maps alone use no network, so their key knows of no weights.
             let mut missing = None;
             if let Some(kind) = clusters::backbone(&params)? {
                 without_images("clustered with a backbone")?;
                 let weights = Pretrained::backbone(kind, &params.layers);
+                // Not an error here: a plan can be shown before the weights are downloaded.
                 let digest = bench.inputs.weights_digest(&weights);
                 missing = digest.as_ref().err().map(ToString::to_string);
                 hasher
@@ -137,6 +139,7 @@ impl Script {
             Interface::Promptable => self.by_prompts(id, image),
         };
         match made {
+            // A single segment is everywhere; with several, only 0 means that nothing was found.
             Ok(map) if map.segments() == 1 || map.labels().iter().any(|&l| l != 0) => {
                 Ok((map, false))
             }

@@ -19,6 +19,7 @@ pub fn build() -> String {
         return "0 0".to_owned();
     };
     let since = time.duration_since(std::time::UNIX_EPOCH);
+    // Size and time stand for the program: hashing it would delay every start.
     format!("{size} {}", since.map_or(0, |s| s.as_millis()))
 }
 
@@ -37,6 +38,7 @@ pub fn commit() -> Option<String> {
             .then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
     };
     let head = git(&["rev-parse", "HEAD"])?;
+    // Results are what a run writes; changing them does not change the program.
     let elsewhere = [":/", ":(top,exclude)results"];
     let changed = git(&[
         &["status", "--porcelain", "--untracked-files=no", "--"][..],

@@ -1,6 +1,7 @@
 //! What the parts of an experiment mean on this machine: its data set, weights, segment sources and
 //! settings.
 
+use crate::error::RunnerError;
 use crate::generated::{Loader, Recipes};
 use crate::inputs::CachedInputs;
 use crate::interrupt::Interrupt;
@@ -12,10 +13,10 @@ use segad_core::{
     SegmentSource,
 };
 use segad_datasets::Index;
-use segad_grid::Fault;
+use segad_grid::{Cell, Fault};
 use segad_methods::Registry;
 use segad_segments::SegmentsSpec;
-use segad_store::Store;
+use segad_store::{Entry, Store};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -103,12 +104,22 @@ impl Workbench {
     /// # Errors
     /// The data set's: a folder that is not there, an unreadable list.
     pub fn index(&self, class: &str) -> Result<Arc<Index>, BoxError> {
+        // Held while listing: cells that start together would each list the class.
         let mut indexes = lock(&self.indexes);
         let index = indexes.entry(class.to_owned()).or_insert_with(|| {
             let index = self.source.index(class)?;
             Ok(Arc::new(index))
         });
         index.clone().map_err(Fault::into_error)
+    }
+
+    /// The stored result of a cell that was computed before.
+    ///
+    /// # Errors
+    /// [`RunnerError::Gone`] if somebody has removed it since; the store's.
+    pub(crate) fn stored(&self, cell: &Cell) -> Result<Entry, BoxError> {
+        let entry = self.store.entry(cell.kind, &cell.key)?;
+        Ok(entry.ok_or_else(|| RunnerError::Gone(cell.to_string()))?)
     }
 
     /// Brings the pixels of images, generated ones included.
@@ -145,6 +156,7 @@ impl Workbench {
         if let Some(key) = lock(&self.files).get(path) {
             return Ok(*key);
         }
+        // Without the lock: two cells may digest a file twice, but none waits for another.
         let key = segmenter::digest(path)?;
         lock(&self.files).insert(path.to_owned(), key);
         Ok(key)

@@ -17,14 +17,14 @@ pub struct Pose {
     pub degrees: f64,
 }
 
-/// Shapes in the coordinates of a board, placed over the board in each image by a similarity from the
-/// smallest rectangle around the foreground. The template's reference is the board itself, edge to
-/// edge.
+/// Shapes in the coordinates of a board, placed over the board in each image by a similarity from
+/// the smallest rectangle around the foreground. The template's reference is the board itself, edge
+/// to edge.
 ///
-/// A rectangle leaves two directions open, of which the one nearest to upright is used, so boards may
-/// be rotated by up to 90° (45° if the template is nearly square). Pixels outside the foreground are
-/// segment 0; pixels of the foreground that no shape covers belong to the segment that the file's
-/// `inside` names, or to segment 0 without one.
+/// A rectangle leaves two directions open, of which the one nearest to upright is used, so boards
+/// may be rotated by up to 90° (45° if the template is nearly square). Pixels outside the
+/// foreground are segment 0; pixels of the foreground that no shape covers belong to the segment
+/// that the file's `inside` names, or to segment 0 without one.
 #[derive(Clone, Debug)]
 pub struct Posed {
     shapes: Shapes,
@@ -105,9 +105,9 @@ impl Posed {
             });
         }
         // The rectangle's first axis is the one nearest to x. It is the template's x axis if it is
-        // the long side in both, or in neither; otherwise the template is rotated by a quarter turn,
-        // whichever way ends nearer to upright. For nearly square boards nothing distinguishes the
-        // axes, so they are not rotated further.
+        // the long side in both, or in neither; otherwise the template is rotated by a quarter
+        // turn, whichever way ends nearer to upright. For nearly square boards nothing
+        // distinguishes the axes, so they are not rotated further.
         let square = expected <= 1.0 + self.tolerance;
         let quarter = !square && (a > b) != (w > h);
         let turn = if quarter {

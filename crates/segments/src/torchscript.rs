@@ -34,8 +34,8 @@ pub enum Normalise {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TorchScriptParams {
-    /// The module, relative to the folder of the file that names it. A module is a program: only use
-    /// one from a source you trust.
+    /// The module, relative to the folder of the file that names it. A module is a program: only
+    /// use one from a source you trust.
     pub path: PathBuf,
     /// How it is called.
     pub interface: Interface,

@@ -30,6 +30,7 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn new(content: Content, limits: Limits, hosts: Hosts) -> Self {
         let metrics = Arc::new(Metrics::default());
+        // A gallery asks for a page of thumbnails at once, far more than are ever inspected.
         let drawing = Limits {
             queue: limits.queue.max(PICTURE_QUEUE),
             ..limits.clone()

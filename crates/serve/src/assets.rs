@@ -3,27 +3,25 @@
 use crate::reply::{Fault, typed};
 use axum::response::Response;
 
+/// A path, the type of what it answers, and the file of the same name.
+macro_rules! asset {
+    ($path:literal, $kind:expr) => {
+        asset!($path, $kind, $path)
+    };
+    ($path:literal, $kind:expr, $file:literal) => {
+        ($path, $kind, include_str!(concat!("../assets", $file)))
+    };
+}
+
 const FILES: [(&str, &str, &str); 8] = [
-    (
-        "/",
-        "text/html; charset=utf-8",
-        include_str!("../assets/index.html"),
-    ),
-    (
-        "/app.css",
-        "text/css; charset=utf-8",
-        include_str!("../assets/app.css"),
-    ),
-    ("/app.js", SCRIPT, include_str!("../assets/app.js")),
-    ("/editor.js", SCRIPT, include_str!("../assets/editor.js")),
-    ("/gallery.js", SCRIPT, include_str!("../assets/gallery.js")),
-    (
-        "/histogram.js",
-        SCRIPT,
-        include_str!("../assets/histogram.js"),
-    ),
-    ("/inspect.js", SCRIPT, include_str!("../assets/inspect.js")),
-    ("/shapes.js", SCRIPT, include_str!("../assets/shapes.js")),
+    asset!("/", "text/html; charset=utf-8", "/index.html"),
+    asset!("/app.css", "text/css; charset=utf-8"),
+    asset!("/app.js", SCRIPT),
+    asset!("/editor.js", SCRIPT),
+    asset!("/gallery.js", SCRIPT),
+    asset!("/histogram.js", SCRIPT),
+    asset!("/inspect.js", SCRIPT),
+    asset!("/shapes.js", SCRIPT),
 ];
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 

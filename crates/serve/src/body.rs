@@ -44,6 +44,7 @@ pub(crate) async fn read(
         let message = format!("the body is larger than {limit} bytes");
         Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     };
+    // A stated length is refused before anything is read; one that lies is caught below.
     let stated = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
@@ -74,6 +75,7 @@ pub(crate) async fn read(
             discard(body, limit * LEFTOVER, limits).await;
             return Err(too_large());
         }
+        // Memory is reserved as it fills, not as stated: a slow sender holds no more than it sent.
         let have = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let more = (bytes.len() + data.len())
             .div_ceil(UNIT)
@@ -105,6 +107,7 @@ async fn discard(mut body: Body, most: usize, limits: &Limits) {
     let mut seen = 0;
     while let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await {
         seen += frame.data_ref().map_or(0, bytes::Bytes::len);
+        // A client may send without end; a little is read, so that it can read the refusal.
         if seen > most {
             break;
         }

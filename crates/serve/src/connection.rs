@@ -42,6 +42,7 @@ pub(crate) async fn serve(
     let ended = match ended {
         Ok(ended) => Ok(ended),
         Err(()) => {
+            // The request at hand is answered, but no other is begun on this connection.
             connection.as_mut().graceful_shutdown();
             timeout(limits.drain_time, connection).await
         }

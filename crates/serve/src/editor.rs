@@ -83,6 +83,7 @@ fn fits(shapes: &Shapes) -> Result<(), SegmentsError> {
 /// What is covered so far; while somebody draws, segments may be empty. `None` where shapes cannot
 /// be painted at all.
 fn painted(mut file: ShapesFile) -> Result<Option<(QualityReport, Vec<u8>)>, BoxError> {
+    // While somebody draws, segments are still empty; that is no reason to show nothing.
     file.allow_empty.clone_from(&file.segments);
     let Ok(shapes) = Shapes::check(NAME, file) else {
         return Ok(None);

@@ -77,6 +77,7 @@ impl Hosts {
             }
         }
         let text = |name: HeaderName| headers.get(name).map(|v| v.to_str().unwrap_or("?"));
+        // Browsers name the page that asks; other programs do not, and may ask anything.
         let own = text(header::ORIGIN)
             .is_none_or(|o| o.split_once("://").is_some_and(|(_, h)| h == host));
         let site = text(HeaderName::from_static("sec-fetch-site"));
@@ -104,6 +105,7 @@ impl Hosts {
                 None => (host, Some("0")),
             },
         };
+        // Any port: a proxy or a forwarded port in front of this server has another.
         if port.is_none_or(|p| p.parse::<u16>().is_err()) {
             return false;
         }

@@ -48,6 +48,7 @@ pub(crate) async fn inspect(
     options: Result<Query<Options>, axum::extract::rejection::QueryRejection>,
     request: Request,
 ) -> Result<Response, Fault> {
+    // Cloned out of the app, since the work moves to a thread of its own.
     let inspector = app
         .content
         .inspector
@@ -116,6 +117,7 @@ fn reply(answer: Answer, threshold: f64, pictures: bool) -> Result<Reply, BoxErr
         segments,
     } = answer;
     let maps = maps.into_iter().map(|m| {
+        // Pictures are many times as large as the rest, so only who asks gets them.
         let picture = if pictures {
             Some(data_url(&encode_png(&heatmap(&m.map, m.low, m.high)?)?))
         } else {

@@ -79,6 +79,7 @@ impl Limits {
     pub(crate) fn check(&self) -> Result<(), ServeError> {
         let sizes = [
             ("body", self.body),
+            // In KiB, in which they are counted, since a semaphore has 32 bits.
             ("bodies", self.bodies >> 10),
             ("connections", self.connections),
             ("workers", self.workers),

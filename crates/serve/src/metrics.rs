@@ -64,6 +64,7 @@ impl Metrics {
             .position(|&b| seconds <= b)
             .unwrap_or(BUCKETS.len());
         self.times[bucket].fetch_add(1, Ordering::Relaxed);
+        // Whole numbers, since atomic floats do not exist; microseconds last for centuries.
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.microseconds.fetch_add(micros, Ordering::Relaxed);
     }

@@ -43,6 +43,7 @@ impl Fault {
     }
 
     pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
+        // For the log only: a message may name paths, which are nobody's business outside.
         tracing::error!("{error}");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -45,6 +45,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 
 /// Checks who asks, counts, and sets the headers of every answer.
 async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    // Before the request is consumed; its path itself would make endless labels.
     let route = metric_route(request.uri().path());
     let mut response = match app
         .hosts

@@ -1,5 +1,9 @@
 //! Scored images: lists, pictures, and what a threshold does to them.
 
+mod counts;
+
+pub use counts::{Called, Counts, GroupCounts};
+
 use crate::app::App;
 use crate::content::{Gallery, ImageSet, Item};
 use crate::reply::{Fault, json, typed};
@@ -8,10 +12,10 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use segad_core::{BoxError, Label};
-use segad_metrics::{MetricError, Rate, Scores};
+use segad_metrics::{MetricError, Scores};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Level of all intervals.
@@ -132,105 +136,6 @@ fn curve(items: &[Item]) -> Result<(Value, Vec<Suggested>), MetricError> {
 struct Suggested {
     name: &'static str,
     at: f64,
-}
-
-/// `hits` of `total` with the exact interval at 95 %; no values if `total` is 0.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Called {
-    /// Images called bad.
-    pub hits: u64,
-    /// All images.
-    pub total: u64,
-    /// `hits / total`.
-    pub rate: Option<f64>,
-    /// Lower end of the interval of Clopper and Pearson.
-    pub low: Option<f64>,
-    /// Its upper end.
-    pub high: Option<f64>,
-}
-
-impl Called {
-    fn new(hits: u64, total: u64) -> Result<Self, MetricError> {
-        if total == 0 {
-            return Ok(Self {
-                hits,
-                total,
-                rate: None,
-                low: None,
-                high: None,
-            });
-        }
-        let rate = Rate { hits, total };
-        let interval = rate.clopper_pearson(LEVEL)?;
-        Ok(Self {
-            hits,
-            total,
-            rate: Some(rate.value()),
-            low: Some(interval.low),
-            high: Some(interval.high),
-        })
-    }
-}
-
-/// What a threshold does to scored images. An image is called bad if its score ≥ the threshold.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Counts {
-    /// The threshold.
-    pub at: f64,
-    /// Good images called bad.
-    pub false_alarms: Called,
-    /// Bad images called bad.
-    pub recall: Called,
-    /// Images called bad that are.
-    pub precision: Called,
-    /// The same per group, in the order of names, good ones first.
-    pub groups: Vec<GroupCounts>,
-}
-
-/// Images of a group that are called bad.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct GroupCounts {
-    /// The group.
-    pub group: String,
-    /// What its images are; for bad ones `called` is the group's recall.
-    pub label: Label,
-    /// How many are called bad.
-    pub called: Called,
-}
-
-impl Counts {
-    /// Counts the images on either side of a threshold.
-    ///
-    /// # Errors
-    /// Those of the intervals.
-    pub fn new(items: &[Item], at: f64) -> Result<Self, MetricError> {
-        let mut groups: BTreeMap<(Label, &str), (u64, u64)> = BTreeMap::new();
-        for item in items {
-            let (hits, total) = groups.entry((item.label, &item.group)).or_default();
-            *hits += u64::from(f64::from(item.score) >= at);
-            *total += 1;
-        }
-        let mut good = (0, 0);
-        let mut bad = (0, 0);
-        let mut counted = Vec::with_capacity(groups.len());
-        for ((label, group), (hits, total)) in groups {
-            let sum = if label.is_bad() { &mut bad } else { &mut good };
-            sum.0 += hits;
-            sum.1 += total;
-            counted.push(GroupCounts {
-                group: group.to_owned(),
-                label,
-                called: Called::new(hits, total)?,
-            });
-        }
-        Ok(Self {
-            at,
-            false_alarms: Called::new(good.0, good.1)?,
-            recall: Called::new(bad.0, bad.1)?,
-            precision: Called::new(bad.0, good.0 + bad.0)?,
-            groups: counted,
-        })
-    }
 }
 
 #[derive(Deserialize)]

@@ -142,6 +142,7 @@ async fn accept(
     listener: &tokio::net::TcpListener,
     places: &Arc<Semaphore>,
 ) -> std::io::Result<(OwnedSemaphorePermit, TcpStream)> {
+    // Before accepting: what cannot be served waits in the system's own queue.
     let place = places
         .clone()
         .acquire_owned()

@@ -36,6 +36,7 @@ impl Workers {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Fault> {
+        // Refused at once rather than after a wait: a full queue would only grow older.
         let place = self.admitted.clone().try_acquire_owned();
         let place = place.map_err(|_| Fault::busy("all workers are busy and the queue is full"))?;
         let worker = {

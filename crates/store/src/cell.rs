@@ -47,8 +47,8 @@ pub struct Meta {
     pub key: Key,
     /// Every data file.
     pub files: BTreeMap<String, FileMeta>,
-    /// How the cell was computed: parameters, inputs, versions, machine, seconds, memory. Not part of
-    /// the key.
+    /// How the cell was computed: parameters, inputs, versions, machine, seconds, memory. Not part
+    /// of the key.
     pub provenance: serde_json::Value,
 }
 

@@ -145,8 +145,8 @@ fn publish(store: &Store, from: &Path, meta: &Meta) -> Result<Published> {
         // Its own entry must survive a power cut too.
         segad_files::sync_dir(segad_files::parent(shelf))?;
     }
-    // Each turn publishes, finds a good cell, or moves a bad one away. The bad one may be back by the
-    // next turn, as other processes do the same.
+    // Each turn publishes, finds a good cell, or moves a bad one away. The bad one may be back by
+    // the next turn, as other processes do the same.
     for _ in 0..8 {
         match segad_files::rename(from, &target) {
             Ok(()) => {

@@ -188,8 +188,8 @@ impl Store {
         self.prune(|c| doomed.contains(&c.id), dry_run)
     }
 
-    /// Copies cells into the store at `folder`, which is created if need be. Every byte is verified on
-    /// the way.
+    /// Copies cells into the store at `folder`, which is created if need be. Every byte is verified
+    /// on the way.
     ///
     /// # Errors
     /// [`StoreError::File`] if the other store cannot be opened, [`StoreError::Cancelled`]. A cell

@@ -12,8 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) const CONTENT: &str = "anomaly maps";
-/// Maps per row group, which is what a streaming writer or reader holds in memory. Fewer for maps so
-/// large that they would exceed [`GROUP_BYTES`].
+/// Maps per row group, which is what a streaming writer or reader holds in memory. Fewer for maps
+/// so large that they would exceed [`GROUP_BYTES`].
 const GROUP_ROWS: usize = 50;
 const GROUP_BYTES: usize = 64 << 20;
 
@@ -46,7 +46,8 @@ pub struct MapInfo {
 }
 
 /// Writes anomaly maps of one size as Parquet, holding one row group at a time. The file appears at
-/// [`MapsWriter::finish`]; dropped before that, the writer leaves nothing behind. The same records give the same bytes.
+/// [`MapsWriter::finish`]; dropped before that, the writer leaves nothing behind. The same records
+/// give the same bytes.
 ///
 /// Columns: `id`, `label` (0 good, 1 bad), `group`, `split`, `height`, `width`, and `map`, a list
 /// of height × width 32-bit floats, byte-stream-split and zstd-compressed.

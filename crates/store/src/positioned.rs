@@ -97,8 +97,8 @@ impl At {
         Ok(())
     }
 
-    /// Calls into the Parquet library. Damage that no digest revealed can make it panic; that becomes
-    /// an error here.
+    /// Calls into the Parquet library. Damage that no digest revealed can make it panic; that
+    /// becomes an error here.
     pub(crate) fn guarded<T>(
         &self,
         path: &Path,

@@ -27,8 +27,8 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens a store for reading and writing; creates it if it does not exist. Tries a write, so that
-    /// a full or read-only disk is reported before anything is computed, and removes what dead
+    /// Opens a store for reading and writing; creates it if it does not exist. Tries a write, so
+    /// that a full or read-only disk is reported before anything is computed, and removes what dead
     /// processes of this machine left unfinished.
     ///
     /// # Errors
@@ -123,8 +123,8 @@ impl Store {
         Draft::new(self.clone(), CellId { kind, key: *key })
     }
 
-    /// Moves a cell out of the way, to `v1/quarantine`, so that it counts as absent; returns where it
-    /// is now, or `None` if there was nothing.
+    /// Moves a cell out of the way, to `v1/quarantine`, so that it counts as absent; returns where
+    /// it is now, or `None` if there was nothing.
     ///
     /// # Errors
     /// [`StoreError::OpenForReading`], [`StoreError::File`].

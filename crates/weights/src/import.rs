@@ -46,15 +46,6 @@ pub fn import(source: &Path, expected: &str, target: &Path) -> Result<Imported, 
     })
 }
 
-/// Writes the tensors as a safetensors file of `f32`, atomically.
-///
-/// # Errors
-/// A shape does not fit its values, or the file cannot be written.
-pub fn write_safetensors(path: &Path, tensors: &Tensors) -> Result<(), WeightsError> {
-    segad_files::write_with_parents(path, &to_safetensors(tensors)?)?;
-    Ok(())
-}
-
 /// The tensors as the bytes of a safetensors file of `f32`; the same tensors give the same bytes.
 ///
 /// # Errors

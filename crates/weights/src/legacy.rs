@@ -78,8 +78,8 @@ fn check_head(bytes: &[u8], at: &mut usize) -> Result<(), WeightsError> {
     }
 }
 
-/// The bytes of each storage by its key. They follow the pickles in the order of `keys`, each behind
-/// its number of elements.
+/// The bytes of each storage by its key. They follow the pickles in the order of `keys`, each
+/// behind its number of elements.
 fn read_storages<'a>(
     bytes: &'a [u8],
     at: usize,

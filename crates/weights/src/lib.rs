@@ -15,10 +15,10 @@
 //!   the names that its authors publish; anything else is refused.
 //!
 //! Input of a PyTorch file: a dictionary from name to tensor (a *state dict*), or a checkpoint that
-//! holds one under `state_dict` or `model`. Output: for each name a [`Tensor`]: shape as stored, values row-major
-//! as `f32`, whatever the strides in the file. Values are converted: `f16` and `bf16` exactly;
-//! `f64` rounded to the nearest `f32`; integers only if each has an exact `f32`. Counters named
-//! `num_batches_tracked` are dropped: inference never reads them.
+//! holds one under `state_dict` or `model`. Output: for each name a [`Tensor`]: shape as stored,
+//! values row-major as `f32`, whatever the strides in the file. Values are converted: `f16` and
+//! `bf16` exactly; `f64` rounded to the nearest `f32`; integers only if each has an exact `f32`.
+//! Counters named `num_batches_tracked` are dropped: inference never reads them.
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -52,7 +52,7 @@ use std::path::Path;
 
 pub use dtype::Dtype;
 pub use error::WeightsError;
-pub use import::{Imported, import, to_safetensors, write_safetensors};
+pub use import::{Imported, import, to_safetensors};
 pub use pickle::ALLOWED;
 pub use tensor::Tensor;
 

@@ -61,8 +61,8 @@ fn views<'a>(
     let Some(mut entries) = arena.entries(value) else {
         return layout("the file holds no dictionary; save module.state_dict()");
     };
-    // A bare state dictionary may hold an entry called `model`, so nesting counts only without tensors
-    // at the top.
+    // A bare state dictionary may hold an entry called `model`, so nesting counts only without
+    // tensors at the top.
     if !entries.iter().any(|(_, v)| matches!(v, Value::Tensor(_))) {
         let nested = entries.iter().find_map(|(key, v)| match key {
             Value::Str(key) if NESTED.contains(&&**key) => arena.entries(v),

@@ -44,8 +44,8 @@ pub(crate) fn gather(view: &View, bytes: &[u8]) -> Result<Tensor, String> {
         }
     }
     let mut data = Vec::with_capacity(n);
-    // Strides may repeat or skip elements (expanded, transposed and sliced tensors), so each element
-    // is found by its own position.
+    // Strides may repeat or skip elements (expanded, transposed and sliced tensors), so each
+    // element is found by its own position.
     let mut index = vec![0usize; view.shape.len()];
     let mut at = view.offset;
     for _ in 0..n {

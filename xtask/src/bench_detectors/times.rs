@@ -37,6 +37,7 @@ impl Times {
         let skipped = usize::from(list.len() > 1);
         let mut list: Vec<f64> = list.iter().skip(skipped).map(of).collect();
         list.sort_by(f64::total_cmp);
+        // The median, since another program may disturb a round.
         list.get(list.len() / 2).map(|s| times / s)
     }
 

@@ -29,6 +29,7 @@ const RUN_HEADING: &str = "Options of a run";
 /// The whole page.
 pub(super) fn page() -> String {
     let mut own = Cli::command();
+    // Names of binaries and inherited options are only known once a command is built.
     own.build();
     let mut segad = segad_args::Cli::command();
     segad.build();
@@ -88,6 +89,7 @@ fn section(page: &mut String, command: &Command, run: &Command) {
             .any(|of_run| of_run.get_id() == arg.get_id())
     };
     let of_run = command.get_arguments().filter(|arg| is_of_run(arg)).count();
+    // Listed once for all: two dozen options in five sections would hide the rest.
     let takes_run = of_run == run.get_arguments().count();
     table(
         page,
@@ -142,6 +144,7 @@ fn default_and_meaning(argument: &Arg) -> (String, String) {
         .replace('|', "\\|")
         .replace('<', "\\<")
         .replace('\n', " ");
+    // Defaults that clap cannot know are written in the help itself.
     let (meaning, described) = match help.split_once(" [default: ") {
         Some((meaning, default)) => (meaning, default.trim_end_matches(']')),
         None => (help.as_str(), ""),
@@ -168,27 +171,12 @@ fn default_and_meaning(argument: &Arg) -> (String, String) {
 /// A help text as sentences, wrapped.
 fn prose(text: &str) -> String {
     let paragraphs = text.split("\n\n").map(|paragraph| {
-        let mut line = 0;
-        let mut wrapped = String::new();
         let stop = if paragraph.ends_with(['.', '!', '?']) {
             ""
         } else {
             "."
         };
-        for word in format!("{paragraph}{stop}").split_whitespace() {
-            let gap = match line {
-                0 => "",
-                n if n + 1 + word.len() > 100 => {
-                    line = 0;
-                    "\n"
-                }
-                _ => " ",
-            };
-            line += gap.trim_matches('\n').len() + word.len();
-            wrapped += gap;
-            wrapped += word;
-        }
-        wrapped
+        segad_grid::wrapped(&format!("{paragraph}{stop}"))
     });
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }

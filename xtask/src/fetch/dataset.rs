@@ -83,11 +83,13 @@ fn provide_as(
         Pin::Unknown => looked_at(&manifest, &out)?,
         _ => counted(manifest.clone(), &out)?,
     }
+    // Recorded also where none was published, so that two machines can be compared.
     let sha256 = segad_provision::digest::sha256_file(&archive)?;
     let name = archive.file_name().unwrap_or_default().to_string_lossy();
     let record = json!({ "archive": name, "sha256": sha256, "licence": manifest.licence });
     segad_files::write_with_parents(&out.join(RECORD), format!("{record:#}\n").as_bytes())?;
     stage.publish(&out, &folder)?;
+    // The user's own file stays; a downloaded one can be downloaded again.
     if from.is_none_or(|from| from.contains("://")) {
         p.discard(&archive)?;
     }
@@ -98,6 +100,7 @@ fn provide_as(
 fn place(name: &str) -> Option<PathBuf> {
     let name = name.trim_start_matches("./");
     let last = name.rsplit('/').next().unwrap_or(name);
+    // What operating systems add to archives is no image.
     let left = last.starts_with("._")
         || matches!(last, ".DS_Store" | "Thumbs.db" | "desktop.ini")
         || name.starts_with("__MACOSX/");
@@ -119,6 +122,7 @@ fn obtain<'m>(
         };
         return Ok((file.clone(), recognised(p, manifest, &file)?));
     }
+    // Before any download: somebody may have put the file there because none works.
     let by_hand = manifest
         .sources
         .iter()

@@ -42,6 +42,7 @@ pub(super) fn provide(p: &Provisioner<'_>) -> Result<PathBuf, XtaskError> {
         .collect();
     for (archive, part, _) in PARTS {
         let (file, place) = (p.cache.download(archive), folder.join(part));
+        // A part that is missing is reported below, with all others.
         if place.is_dir() || !file.exists() {
             continue;
         }

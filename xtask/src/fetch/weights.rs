@@ -36,6 +36,7 @@ pub(super) fn provide(
 ) -> Result<PathBuf, XtaskError> {
     let target = p.cache.weights(pinned.name);
     let problem = problem(&p.cache, pinned)?;
+    // Intact weights are fetched again only where a source is named.
     if problem.is_none() && from.is_none() {
         return Ok(target);
     }
@@ -49,6 +50,7 @@ pub(super) fn provide(
     }
     let stage = p.stage()?;
     let (file, pin, source) = obtain(p, &stage, pinned, from)?;
+    // Before anything in the file is read.
     pin.check(&file)?;
     let made = stage.path().join("weights.safetensors");
     let imported = segad_weights::import(&file, &digest::sha256_file(&file)?, &made)?;

@@ -29,11 +29,6 @@ impl DevNet {
             .map_err(ModelError::from_weights)?;
         Ok(Self { params, weights })
     }
-
-    /// The parameters.
-    pub fn params(&self) -> &DevNetParams {
-        &self.params
-    }
 }
 
 impl FitClassifier for DevNet {

@@ -104,6 +104,7 @@ impl Settings for DevNetSettings {
     fn feed_key(&self, (): &(), hasher: &mut KeyHasher) {
         feed_fields!(hasher, self: backbone, image_size, scales, top_share, criterion, reference,
             margin, rotate, batch, steps_per_epoch);
+        // The plan stands for its settings, so that two spellings of one schedule share a key.
         hasher.field("plan", &self.plan());
     }
 }

@@ -71,6 +71,7 @@ impl Network {
     pub(crate) fn scores(&self, images: &Tensor, train: bool) -> Result<Tensor, NnError> {
         let mut scores = Vec::new();
         for s in 0..self.scales {
+            // Weights are shared by all scales: a defect may be large or small.
             let features = self.backbone.features(&at_scale(images, s)?, train)?;
             let map = conv2d(&features, &self.weight, Some(&self.bias), 1, [0, 0], 1)?;
             scores.push(top_mean(&map, self.top_share)?);

@@ -63,6 +63,7 @@ pub(crate) fn cut_paste(image: &Image, seed: Seed) -> Result<Image, ImagingError
         cut.extend(&image.rgb()[start_of_row(image, piece.from, y)..][..row]);
     }
     let cut = Image::from_rgb(piece.height, piece.width, cut)?;
+    // Pasted as it was, a piece of a good image could pass for one.
     let patch = jitter(cut, seed, &mut rng)?;
     let mut rgb = image.rgb().to_vec();
     for (y, line) in patch.rgb().chunks_exact(row).enumerate() {
@@ -157,8 +158,8 @@ mod tests {
                         && (p.to.1..p.to.1 + p.height).contains(&y);
                     let (before, after) = (image.pixel(y, x).unwrap(), pasted.pixel(y, x).unwrap());
                     if inside {
-                        // Brightness and contrast by at most a tenth each, saturation and hue do not
-                        // change grey.
+                        // Brightness and contrast by at most a tenth each, saturation and hue do
+                        // not change grey.
                         let source = image
                             .pixel(y - p.to.1 + p.from.1, x - p.to.0 + p.from.0)
                             .unwrap();

@@ -33,11 +33,6 @@ impl Dra {
             .map_err(ModelError::from_weights)?;
         Ok(Self { params, weights })
     }
-
-    /// The parameters.
-    pub fn params(&self) -> &DraParams {
-        &self.params
-    }
 }
 
 impl FitClassifier for Dra {
@@ -164,8 +159,8 @@ fn loss(
 ) -> Result<Loss, ModelError> {
     use Role::{Good, Pseudo, Seen};
     let objective = params.objective();
-    // For each head the role that it never sees, if any, and those that it scores high: the holistic
-    // head is the one that is high for good images.
+    // For each head the role that it never sees, if any, and those that it scores high: the
+    // holistic head is the one that is high for good images.
     let heads: [(&str, &Tensor, Option<Role>, &[Role]); 4] = [
         ("holistic", &scores.holistic, None, &[Good]),
         ("seen", &scores.seen, Some(Pseudo), &[Seen]),

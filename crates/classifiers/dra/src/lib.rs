@@ -14,12 +14,12 @@
 //! pseudo + composite. Each head is trained with DevNet's deviation loss
 //! ([`segad_nn::train::deviation`]), the losses are added up.
 //!
-//! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: A(x), one f32 per image
-//!   of any sign; larger is more anomalous.
-//! - A batch of 48 is 32 places for good images and 16 for bad ones, from endless random orders. Each
-//!   good place holds, with probability ½, another good image with an artificial defect: a rectangle
-//!   of 2–15 % of the area, colours changed a little, pasted elsewhere. Five more good images are
-//!   the references.
+//! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: A(x), one f32 per
+//!   image of any sign; larger is more anomalous.
+//! - A batch of 48 is 32 places for good images and 16 for bad ones, from endless random orders.
+//!   Each good place holds, with probability ½, another good image with an artificial defect: a
+//!   rectangle of 2–15 % of the area, colours changed a little, pasted elsewhere. Five more good
+//!   images are the references.
 //! - The whole network is trained by Adam with L2 penalty, gradients clipped to norm 1, a tenth of
 //!   the rate every 10 epochs of 20 steps. Training is that of [`segad_nn::train`]: the same seed
 //!   gives the same bytes, a killed process loses only the steps since the last checkpoint.
@@ -59,8 +59,8 @@
 //!   the model. The official code draws five for every test batch, so that a score depends on the
 //!   images around it.
 //! - References are good images as they are. The official code takes them from its augmented
-//!   training set, where one in two carries an artificial defect; its scheduler steps before an epoch, so
-//!   that the rate falls one early. `strict_official` does both.
+//!   training set, where one in two carries an artificial defect; its scheduler steps before an
+//!   epoch, so that the rate falls one early. `strict_official` does both.
 //! - 256 instead of 448 pixels and no rotation by default, as in the SegAD paper; both are
 //!   settings.
 //! - Which images train is the caller's choice, all random numbers follow from the seed, and

@@ -43,6 +43,7 @@ impl FittedDra {
         let preprocess = params.backbone.preprocess(size, size);
         let references = references
             .iter()
+            // Saved files hold f32, so that a loaded model scores as the fitted one did.
             .map(|t| t.f_to_kind(tch::Kind::Float))
             .collect::<Result<_, _>>()?;
         Ok(Self {

@@ -121,6 +121,7 @@ impl Settings for DraSettings {
 impl DraSettings {
     /// Places for good images (or pseudo anomalies made of them) and bad ones in a training step.
     pub fn shares(&self) -> [usize; 2] {
+        // Half of the good places become pseudo anomalies, which leaves a third for each role.
         let good = 2 * self.batch / 3;
         [good, self.batch - good]
     }

@@ -54,6 +54,7 @@ impl Pictures<'_> {
     ) -> Result<Vec<Image>, ModelError> {
         let mut images = Vec::with_capacity(chosen.len());
         for (slot, &i) in chosen.iter().enumerate() {
+            // By place, not by image: references may hold one image twice.
             let seed = seed.derive(&format!("reference {slot}"));
             images.push(if self.params.strict_official {
                 self.sample(i, Label::Good, seed)?.0

@@ -75,6 +75,7 @@ impl Network {
     pub(crate) fn train(&self, images: &Tensor, roles: &[Role]) -> Result<Scores, NnError> {
         let n = roles.len() as i64;
         let references = images.size()[0] - n;
+        // Each of these heads is kept from the other's anomalies, or both would learn the same.
         let not_pseudo = positions_without(Role::Pseudo, roles, images.device())?;
         let not_seen = positions_without(Role::Seen, roles, images.device())?;
         let mut found = Vec::new();

@@ -26,11 +26,6 @@ impl Frozen {
         }
         Ok(Self { params, weights })
     }
-
-    /// The parameters.
-    pub fn params(&self) -> &FrozenParams {
-        &self.params
-    }
 }
 
 impl FitClassifier for Frozen {
@@ -80,6 +75,7 @@ pub fn fit(
     seed: Seed,
 ) -> Result<FittedHead, FrozenError> {
     let (good, bad) = expect_labels(KIND, labels, 1)?;
+    // A NaN is a missing value to trees and would be learned silently.
     check_finite(table)?;
     let model = match &params.derived().head {
         HeadParams::Logistic(settings) => Model::Logistic(Logistic::fit(
@@ -89,7 +85,8 @@ pub fn fit(
             *settings,
         )?),
         HeadParams::Trees(trees) => {
-            // One thread: histogram sums then have one order, and the trees are the same everywhere.
+            // One thread: histogram sums then have one order, and the trees are the same
+            // everywhere.
             let forest = Forest::fit(trees, table, labels, &[], seed, NonZeroUsize::MIN)?;
             Model::Trees(Box::new(forest))
         }

@@ -4,8 +4,8 @@
 //! - In: 8-bit RGB images of any size, resized to `image_size` squared. A frozen backbone gives
 //!   features at several taps; each channel of each tap is pooled over places (mean, maximum, mean
 //!   of the largest) to one number, and the numbers of all taps are one row of f32. This is the
-//!   expensive part, and it depends on no label, seed or fold: [`Embedder`] does it once, and [`fit`] and
-//!   [`FittedHead::scores`] take its rows.
+//!   expensive part, and it depends on no label, seed or fold: [`Embedder`] does it once, and
+//!   [`fit`] and [`FittedHead::scores`] take its rows.
 //! - Logistic regression: columns are standardised (mean 0, variance 1 over the training rows;
 //!   constant ones stay 0), then min ½‖w‖² + C·Σᵢ sᵢ·ln(1 + exp(−yᵢ(w·xᵢ + b))) in f64 by L-BFGS;
 //!   `balanced` makes sᵢ = n/(2·n of the label), as scikit-learn's `class_weight="balanced"`. It

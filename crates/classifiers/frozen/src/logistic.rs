@@ -93,6 +93,7 @@ impl Logistic {
         Ok(Self {
             mean,
             deviation,
+            // f32 only now; the solver needs f64 to get near enough to the minimum.
             weight: solution[..columns].iter().map(|&w| w as f32).collect(),
             bias: solution[columns] as f32,
         })
@@ -155,6 +156,7 @@ impl Problem<'_> {
     fn value_and_gradient(&self, at: &[f64]) -> (f64, Vec<f64>) {
         let w = &at[..self.columns];
         let b = at[self.columns];
+        // The bias is left out of the penalty: shrinking it would favour one label.
         let mut value = 0.5 * dot(w, w);
         let mut gradient = w.to_vec();
         gradient.push(0.0);
@@ -179,8 +181,8 @@ impl Problem<'_> {
     fn solve(&self) -> Result<Vec<f64>, FrozenError> {
         let start = vec![0.0; self.columns + 1];
         let found = minimise(start, |at| self.value_and_gradient(at), &LIMITS);
-        // Where the value no longer falls, the gradient is near the square root of f64's resolution;
-        // what is left is below f32, in which weights are kept.
+        // Where the value no longer falls, the gradient is near the square root of f64's
+        // resolution; what is left is below f32, in which weights are kept.
         if found.gradient <= 1e3 * found.tolerance {
             return Ok(found.at);
         }

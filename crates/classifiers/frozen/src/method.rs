@@ -7,6 +7,7 @@ use segad_nn::{BackboneKind, SavedModel, Weights};
 pub struct FrozenMethod<const TREES: bool>;
 
 impl<const TREES: bool> FeatureMethod for FrozenMethod<TREES> {
+    // Trees depend on XGBoost's own version, the regression on nothing outside this program.
     const KIND: &'static str = if TREES { "frozen-gbt" } else { "frozen-lr" };
     const FIXED: &'static [(&'static str, &'static str)] =
         &[("head", "the kinds frozen-lr and frozen-gbt differ in it")];

@@ -121,6 +121,7 @@ impl FittedHead {
                 }
                 tensors.push(("bias", from_slice(&[l.bias], &[1])?));
             }
+            // As text inside the card: tensors hold numbers only.
             Model::Trees(forest) => saved.trees = Some(to_hex(&forest.to_bytes()?)),
         }
         let inputs = BTreeMap::new();

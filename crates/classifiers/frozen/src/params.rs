@@ -235,6 +235,7 @@ impl CacheKey for Embedding {
         let pools: Vec<&str> = self.pools.iter().map(|p| p.as_str()).collect();
         feed_fields!(hasher, self: backbone, layers, image_size);
         hasher.field("pools", &pools);
+        // A setting without effect must not change a key.
         if self.pools.contains(&Pool::Top) {
             hasher.field("top_share", &self.top_share);
         }

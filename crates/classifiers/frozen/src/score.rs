@@ -28,6 +28,7 @@ impl FittedHead {
             return Ok(rows.shallow_clone());
         };
         let standard = rows
+            // As `Logistic::scores` computes, so that an exported network gives the same logit.
             .f_to_kind(Kind::Double)?
             .f_sub(&f64_row(&l.mean)?)?
             .f_div(&f64_row(&l.deviation)?)?;

@@ -35,11 +35,6 @@ impl Wrn {
         Ok(Self { params, weights })
     }
 
-    /// The parameters.
-    pub fn params(&self) -> &WrnParams {
-        &self.params
-    }
-
     /// Trains on these images; gives the network as it is then.
     fn train(
         &self,

@@ -9,8 +9,8 @@
 //!   images, 1 − p for good ones, p = σ(logit), and αₜ = α or 1 − α.
 //! - Training: SGD with momentum, no augmentation, no early stopping, batches of 4, on 80 % of the
 //!   training images of each label; the AUROC on the others is kept with the model. It
-//!   is that of [`segad_nn::train`]: the same seed gives the same bytes, a killed process loses only
-//!   the steps since the last checkpoint, a loss that is not finite stops it.
+//!   is that of [`segad_nn::train`]: the same seed gives the same bytes, a killed process loses
+//!   only the steps since the last checkpoint, a loss that is not finite stops it.
 //!
 //! ```
 //! use segad_classifier_wrn::{FittedWrn, Wrn, WrnSettings};

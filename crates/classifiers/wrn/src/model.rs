@@ -82,6 +82,7 @@ impl FittedWrn {
         let place = (device, origin.precision);
         let extractor = Extractor::new(kind, &taps, &network.backbone, params.image_size, place)?;
         let network = Network {
+            // Fitting leaves them where it trained, loading on the CPU.
             weight: network.weight.f_to_device(extractor.device())?,
             bias: network.bias.f_to_device(extractor.device())?,
             ..network

@@ -18,6 +18,7 @@ use std::num::NonZeroUsize;
 const IMAGES: usize = 64;
 
 pub(super) fn run(args: &Bench) -> Result<(), Failure> {
+    // The first latency is one thread's, whatever libtorch would take by itself.
     segad_nn::set_threads(1);
     let watch = Stopwatch::start();
     let model = open_model(&args.model)?;
@@ -136,9 +137,11 @@ fn repeat(
     seconds: f64,
     mut run: impl FnMut(usize) -> Result<(), Failure>,
 ) -> Result<Times, Failure> {
+    // The first call pays for what the later ones find warm: caches, libtorch's plans.
     run(0)?;
     let total = Stopwatch::start();
     let mut times = Vec::new();
+    // A slow model still gets a median.
     while times.len() < 3 || total.seconds() < seconds {
         let watch = Stopwatch::start();
         run(times.len())?;

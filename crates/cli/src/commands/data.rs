@@ -114,6 +114,7 @@ fn split(
         }
     }
     let test = split.test.samples().iter();
+    // What the paper does not count cannot be told apart in a list, so it is left out.
     let test: Vec<&Sample> = test.filter(|s| split.is_headline(s)).collect();
     super::outputs::keep_apart("--out", out, dataset.base())?;
     let mut copied = HashSet::new();
@@ -132,6 +133,8 @@ fn split(
             let entry = entries
                 .get(&sample.id)
                 .expect("a protocol splits the images of its index");
+            // Photographs taken in a row are alike; the list says so, so that folds keep them
+            // together.
             let group = match &entry.unit {
                 Some(unit) => unit.clone(),
                 None => format!("run {}", entry.order / run),

@@ -37,6 +37,7 @@ pub(super) fn run(args: &Explain) -> Result<(), Failure> {
     let card = inspector.card();
     let pictures = pictures(card, &image, &seen)?;
     let mut strongest = seen.reasons;
+    // A reason against is as telling as one for.
     strongest.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
     strongest.truncate(args.reasons);
     let page = explanation_html(&Explanation {

@@ -37,6 +37,7 @@ pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
     let watch = Stopwatch::start();
     let cache = session.cache()?;
     let weights = CachedWeights(CachedInputs::new(cache.root().to_owned(), PathBuf::new()));
+    // Before the fit, which takes minutes: a mistyped path must not cost it.
     outputs::keep_all_but_models("--out", &args.out)?;
     let dataset = open(&args.data, args.name.as_deref())?;
     let settings = settings(args, &dataset, &weights)?;
@@ -115,12 +116,14 @@ pub(super) fn failure(error: ProductError) -> Failure {
 
 /// The images of a folder or a list, by what it contains.
 pub(super) fn open(path: &Path, name: Option<&str>) -> Result<Dataset, Failure> {
+    // By what is there, most explicit first: a list says more than folders' names.
     let layout = if path.is_file() || path.join("images.csv").is_file() {
         Layout::Csv
     } else if path.join("good").is_dir() {
         Layout::GoodBad
     } else if path.join("train/good").is_dir() {
-        // VAD's layout is a case of MVTec AD's: any folder of test/ except good/ is a kind of defect.
+        // VAD's layout is a case of MVTec AD's: any folder of test/ except good/ is a kind of
+        // defect.
         Layout::Mvtec
     } else {
         let found = if path.exists() {
@@ -173,6 +176,8 @@ fn detectors(args: &FitProduct, weights: &CachedWeights) -> Result<Vec<DetectorS
         .unwrap_or(BackboneKind::default().usual_image_size());
     let backbone = match &args.backbone {
         Some(name) => super::parse("--backbone", name)?,
+        // Only where both are left open may the time limit also decide how many detectors there
+        // are.
         None if args.detectors.is_empty() => {
             return budget::detectors(args.latency_ms, side, weights).map_err(failure);
         }

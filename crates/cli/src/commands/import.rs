@@ -34,6 +34,7 @@ pub(super) fn run(command: ImportCommand, session: &Session) -> Result<(), Failu
     let interrupt = session.interrupt()?;
     let watch = clock::Stopwatch::start();
     let report = import(&folder, &store, &session.bars, &interrupt)?;
+    // Lists of maps, not maps: one faulty map leaves out its whole list.
     let faulty = folder.models().len() * folder.classes().len();
     let faulty = faulty.saturating_sub(report.stored + report.present);
     super::print(&format!(
@@ -62,6 +63,7 @@ pub(super) fn open(
         }
         (None, _) => None,
     };
+    // One cache of digests a folder; named by its absolute path, as one name may stand for several.
     let place = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
     let name = segad_core::Key::of_bytes(place.as_os_str().as_encoded_bytes()).short();
     let digests = cache

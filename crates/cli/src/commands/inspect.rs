@@ -111,6 +111,7 @@ pub(super) fn open_model(path: &Path) -> Result<Model, Failure> {
 
 /// Inspects one image. Whatever goes wrong with it becomes its record, so that the others go on.
 fn inspect(inspector: &Inspector, job: Job, reasons: usize, pictures: Option<&Pictures>) -> Record {
+    // One unreadable image must not end a run over thousands; its record says what happened.
     let name = job.name.clone();
     try_inspect(inspector, job, reasons, pictures)
         .unwrap_or_else(|e| Record::failed(name, segad_grid::chain(&*e)))

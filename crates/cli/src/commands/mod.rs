@@ -135,6 +135,7 @@ fn worse(so_far: Option<Failure>, failure: Failure) -> Option<Failure> {
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // `segad … | head` closes the pipe on purpose.
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
         _ => Ok(()),
     }
@@ -161,6 +162,8 @@ fn parse<T: FromStr<Err: Display>>(option: &str, name: &str) -> Result<T, Failur
 
 /// An argument as a TOML value, or else as a string.
 fn value(text: &str) -> toml::Value {
+    // TOML has no parser for a value alone; text that is none stays text, so that shells need no
+    // quotes.
     let parsed = toml::from_str::<toml::Table>(&format!("v = {text}"));
     parsed
         .ok()

@@ -76,6 +76,7 @@ pub(super) fn keep_all_but_models(option: &str, out: &Path) -> Result<(), Failur
     if !out.exists() {
         return Ok(());
     }
+    // A model may be fitted again over itself; a photograph given by mistake may not be replaced.
     let mut head = Vec::new();
     let mut file = segad_files::open(out)?.take(Model::MAGIC.len() as u64);
     if out.is_file() && file.read_to_end(&mut head).is_ok() && head == Model::MAGIC {
@@ -98,6 +99,7 @@ pub(super) fn resolve(path: &Path) -> PathBuf {
             segad_files::real_path(known)
         };
         if let Ok(real) = real {
+            // Links are followed as far as the path exists; the rest is yet to be made.
             return missing.iter().rev().fold(real, |all, part| all.join(part));
         }
         let (Some(name), Some(parent)) = (known.file_name(), known.parent()) else {

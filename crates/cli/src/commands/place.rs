@@ -43,6 +43,7 @@ pub(super) fn find(
         data => owned(data),
     };
     let own = |folder: &PathBuf| folder.join(format!("{name}.toml")).is_file();
+    // A manifest beside the folders tells one of several sets from a set's own folder.
     match folder.filter(own) {
         Some(folder) => Ok(Place {
             manifest: owned(manifest).or(Some(folder.join(format!("{name}.toml")))),

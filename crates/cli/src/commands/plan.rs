@@ -149,6 +149,7 @@ impl<'a> States<'a> {
         };
         let stored = self.store.contains(cell.kind, &cell.key);
         let (name, why) = match (&cell.missing, &failed) {
+            // What is stored counts, even if its inputs have gone since.
             _ if stored => ("hit", String::new()),
             (Some(missing), _) => (MISSING, format!(": {missing}")),
             (None, Some(failed)) => ("failed", format!(": {}", schedule::standing_reason(failed))),

@@ -82,6 +82,7 @@ fn experiments(roots: &[PathBuf]) -> Result<Vec<(String, PathBuf)>, Failure> {
             experiments.push((name_of(&folder, root)?, folder));
         }
     }
+    // Below two roots the same experiment may be found twice.
     let names: Vec<String> = experiments.iter().map(|(name, _)| name.clone()).collect();
     for (name, folder) in &mut experiments {
         if names.iter().filter(|other| *other == name).count() > 1 {

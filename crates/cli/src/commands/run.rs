@@ -22,6 +22,7 @@ const ALL: [&str; 10] = [
 /// Runs the demo. Its results go where git ignores them, so that trying it changes no committed
 /// table; in profile smoke they do so anyway.
 pub(super) fn demo(mut args: RunArgs, session: &Session) -> Result<(), Failure> {
+    // The repository keeps `results/demo`, which a try must not overwrite.
     if args.plan.settings.profile != "smoke" {
         args.out.get_or_insert_with(|| "results/local/demo".into());
     }
@@ -52,6 +53,7 @@ pub(super) fn tables(
         let mut args = args.clone();
         if files.len() > 1 {
             let name = file.file_stem().unwrap_or_default();
+            // One folder each, else every experiment replaced the report of the last.
             args.out = args.out.map(|out| out.join(name));
         }
         match experiment(file, &args, session) {
@@ -224,6 +226,7 @@ fn command_line(file: &Path, args: &RunArgs) -> String {
         command.push_str(" --data mini");
     }
     if settings.maps.is_some() {
+        // A place on one machine means nothing in a report that is read elsewhere.
         command.push_str(" --maps DIR");
     }
     for set in &settings.set {

@@ -64,6 +64,7 @@ pub(super) fn experiment(file: &Path, args: &PlanArgs) -> Result<Experiment, Fai
             file.display()
         )));
     }
+    // A metric that nobody knows would otherwise be found after hours of computing.
     outcome::metrics(&experiment)?;
     Ok(experiment)
 }
@@ -161,6 +162,7 @@ pub(super) fn prepare(
     let experiment = experiment(file, args)?;
     let cache = session.cache()?;
     let source = source(file, args, &experiment, session, purpose)?;
+    // Before anything is computed: the first network may be hours away.
     device_works(args.machine.device)?;
     let threads = threads(args.machine.threads).get();
     segad_nn::set_threads(threads);
@@ -237,6 +239,7 @@ fn device_works(device: Device) -> Result<(), Failure> {
 /// folder, or else to the experiment file.
 fn segments_folder(file: &Path) -> PathBuf {
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
+    // Experiments may lie one level deeper, e.g. below `experiments/ablations`.
     let shipped =
         ["../datasets/segments", "../../datasets/segments"].map(|below| folder.join(below));
     shipped.into_iter().find(|f| f.is_dir()).unwrap_or(folder)

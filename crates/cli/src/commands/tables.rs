@@ -87,6 +87,7 @@ fn regenerate(folder: &Path, check: bool) -> Result<(), Failure> {
         let now = write(&results)?;
         let path = folder.join(name);
         let before = segad_files::read_to_string_if_present(&path)?;
+        // A table that was never written differs as one that is out of date does.
         let before = before.unwrap_or_default();
         if before == now {
             continue;

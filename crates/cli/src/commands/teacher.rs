@@ -45,6 +45,7 @@ pub(super) fn run(args: &Teacher, session: &Session) -> Result<(), Failure> {
     segad_nn::set_threads(setup::threads(machine.threads).get());
     let folder = ImageFolder::open(&args.images).map_err(Failure::input)?;
     let weights = inputs.weights(&Pretrained::backbone(backbone, &[]))?;
+    // Whatever changes the weights: a checkpoint of other settings must not be continued.
     let key = KeyHasher::new("teacher", FIT_REVISION)
         .field("params", &params)
         .field("images", &folder.digest())

@@ -1,5 +1,5 @@
-//! A model file: it inspects images, and its card records how the images that it was fitted on scored
-//! out of fold.
+//! A model file: it inspects images, and its card records how the images that it was fitted on
+//! scored out of fold.
 
 use super::{Photos, coloured, outlined};
 use segad_core::{AnomalyMap, BoxError, Device, Image, LabelMap};

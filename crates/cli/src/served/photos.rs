@@ -35,6 +35,7 @@ impl Photos {
         // The message names the image, not the folder.
         let path = segad_files::real_path(&self.root.join(below))
             .map_err(|e| format!("{name}: {}", e.source))?;
+        // Names come from a browser: anyone who reaches the port may ask for any.
         if !path.starts_with(&self.root) {
             return Err(format!("{name}: a link that leads out of the folder of images").into());
         }

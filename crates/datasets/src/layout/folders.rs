@@ -5,8 +5,8 @@ use segad_core::{ImageId, Label};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// The folder of a class below `base`: its own folder, or `base` itself if the manifest has one class
-/// only. `None` if neither looks like it.
+/// The folder of a class below `base`: its own folder, or `base` itself if the manifest has one
+/// class only. `None` if neither looks like it.
 pub(super) fn class_folder(manifest: &Manifest, base: &Path, class: &Class) -> Option<String> {
     if looks_like_class(manifest, &base.join(&class.name)) {
         return Some(format!("{}/", class.name));

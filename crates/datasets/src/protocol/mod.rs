@@ -37,6 +37,7 @@
 
 mod blocks;
 mod carve;
+mod draw;
 mod params;
 mod supervised;
 mod vad;
@@ -45,9 +46,9 @@ pub(crate) use blocks::ELPV_RUN;
 pub use params::{ClassifierGood, DetectorGood, ProtocolParams};
 
 use crate::error::nearest;
-use crate::numpy::{RandomState, TestSize, train_test_split};
 use crate::{DatasetError, Entry, Index};
-use segad_core::{CoreError, ImageId, Label, Sample, Seed, TestSplit, TrainSplit};
+use draw::{Draw, draw_bad, hold_out, joined, pick, samples};
+use segad_core::{CoreError, ImageId, Sample, Seed, TestSplit, TrainSplit, named};
 use std::collections::{HashMap, HashSet};
 
 /// Raised whenever a protocol yields different splits for the same index, seed and parameters.
@@ -64,8 +65,8 @@ pub struct ProtocolSplit {
     pub holdout: Option<TrainSplit>,
     /// Good, then bad images for the forest, in the order of the forest's rows.
     pub forest: TrainSplit,
-    /// Number of bad images to generate from the forest's good ones (one each), in addition to those
-    /// in `forest`.
+    /// Number of bad images to generate from the forest's good ones (one each), in addition to
+    /// those in `forest`.
     pub forest_generated: usize,
     /// All labelled images that a classifier may train on; none where the benchmark has no
     /// classifier. A classifier that trains on a share of them (the paper's WRN: 80 %) draws it
@@ -141,41 +142,31 @@ pub enum Protocol {
     Random,
 }
 
-impl Protocol {
-    /// All protocols.
-    pub const ALL: [Self; 12] = [
-        Self::VadOneClass,
-        Self::VadHighShot,
-        Self::VadLowShot,
-        Self::VisaSupervised10,
-        Self::MvtecSupervised20,
-        Self::SegadMaps,
-        Self::ElpvHighShot,
-        Self::ElpvLowShot20,
-        Self::ElpvLowShot10,
-        Self::ElpvOneClass,
-        Self::Blocks,
-        Self::Random,
-    ];
+named!(Protocol by name, unknown => DatasetError {
+    VadOneClass: "vad-one-class",
+    VadHighShot: "vad-high-shot",
+    VadLowShot: "vad-low-shot",
+    VisaSupervised10: "visa-supervised-10",
+    MvtecSupervised20: "mvtec-supervised-20",
+    SegadMaps: "segad-maps",
+    ElpvHighShot: "elpv-high-shot",
+    ElpvLowShot20: "elpv-low-shot-20",
+    ElpvLowShot10: "elpv-low-shot-10",
+    ElpvOneClass: "elpv-one-class",
+    Blocks: "blocks",
+    Random: "random",
+});
 
-    /// The name in experiment files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::VadOneClass => "vad-one-class",
-            Self::VadHighShot => "vad-high-shot",
-            Self::VadLowShot => "vad-low-shot",
-            Self::VisaSupervised10 => "visa-supervised-10",
-            Self::MvtecSupervised20 => "mvtec-supervised-20",
-            Self::SegadMaps => "segad-maps",
-            Self::ElpvHighShot => "elpv-high-shot",
-            Self::ElpvLowShot20 => "elpv-low-shot-20",
-            Self::ElpvLowShot10 => "elpv-low-shot-10",
-            Self::ElpvOneClass => "elpv-one-class",
-            Self::Blocks => "blocks",
-            Self::Random => "random",
-        }
+fn unknown(name: String) -> DatasetError {
+    let known = Protocol::ALL.map(Protocol::name);
+    DatasetError::UnknownProtocol {
+        nearest: nearest(&name, known),
+        known: known.join(", "),
+        name,
     }
+}
 
+impl Protocol {
     /// Splits the images of one class.
     ///
     /// # Errors
@@ -298,139 +289,4 @@ impl Protocol {
         }
         Ok(units)
     }
-}
-
-impl std::fmt::Display for Protocol {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl std::str::FromStr for Protocol {
-    type Err = DatasetError;
-
-    fn from_str(name: &str) -> Result<Self, DatasetError> {
-        let found = Self::ALL.into_iter().find(|p| p.name() == name);
-        found.ok_or_else(|| {
-            let known = Self::ALL.map(Self::name);
-            DatasetError::UnknownProtocol {
-                name: name.to_owned(),
-                nearest: nearest(name, known),
-                known: known.join(", "),
-            }
-        })
-    }
-}
-
-/// One call of [`Protocol::split`].
-struct Draw<'a> {
-    protocol: Protocol,
-    index: &'a Index,
-    seed: Seed,
-    params: &'a ProtocolParams,
-}
-
-impl Draw<'_> {
-    /// Fails unless there are at least `needed` of `found` images.
-    fn need(
-        &self,
-        part: &'static str,
-        label: Label,
-        needed: usize,
-        found: usize,
-    ) -> Result<(), DatasetError> {
-        if found >= needed {
-            return Ok(());
-        }
-        Err(DatasetError::TooFew {
-            protocol: self.protocol.name(),
-            class: self.index.class().to_owned(),
-            seed: self.seed.0,
-            part,
-            label,
-            needed,
-            found,
-        })
-    }
-
-    /// Fails unless detector, forest and test can do their work.
-    fn guard(
-        &self,
-        split: ProtocolSplit,
-        forest_bad: usize,
-    ) -> Result<ProtocolSplit, DatasetError> {
-        // Images that are set aside cannot make up for missing ones.
-        let headline = split
-            .test
-            .samples()
-            .iter()
-            .filter(|s| split.is_headline(s) && s.label.is_bad())
-            .count();
-        self.need("forest", Label::Good, 1, split.forest.count(Label::Good))?;
-        self.need(
-            "forest",
-            Label::Bad,
-            forest_bad,
-            split.forest.count(Label::Bad),
-        )?;
-        self.need("test", Label::Good, 1, split.test.count(Label::Good))?;
-        self.need("test", Label::Bad, 1, headline)?;
-        Ok(split)
-    }
-
-    fn error(&self, name: &'static str, reason: impl Into<String>) -> DatasetError {
-        DatasetError::Param {
-            protocol: self.protocol.name(),
-            name,
-            reason: reason.into(),
-        }
-    }
-
-    /// The groups of these entries that headline metrics count, sorted.
-    fn headline(&self, test: &[Sample]) -> Vec<String> {
-        let mut groups: Vec<String> = test
-            .iter()
-            .map(|s| s.group.clone())
-            .filter(|g| !self.index.set_aside().contains(g))
-            .collect();
-        groups.sort();
-        groups.dedup();
-        groups
-    }
-}
-
-fn samples(entries: &[&Entry]) -> Vec<Sample> {
-    entries.iter().map(|e| e.sample()).collect()
-}
-
-fn pick(entries: &[&Entry], positions: &[usize]) -> Vec<Sample> {
-    positions.iter().map(|&i| entries[i].sample()).collect()
-}
-
-fn joined(a: &[Sample], b: &[Sample]) -> Result<TrainSplit, CoreError> {
-    TrainSplit::new([a, b].concat())
-}
-
-/// The first `count` of the samples in the order of a fresh permutation, so that a smaller draw is
-/// contained in a larger one by the same seed; all of them, in their own order, without a count.
-fn draw_bad(
-    draw: &Draw<'_>,
-    bad: Vec<Sample>,
-    count: Option<usize>,
-) -> Result<Vec<Sample>, DatasetError> {
-    let Some(count) = count else { return Ok(bad) };
-    draw.need("forest", Label::Bad, count, bad.len())?;
-    // A prefix of one permutation, so that a draw of 10 is part of the draw of 20.
-    let order = RandomState::from_seed(draw.seed)?.permutation(bad.len());
-    Ok(order
-        .into_iter()
-        .take(count)
-        .map(|i| bad[i].clone())
-        .collect())
-}
-
-/// The positions of the good images that the detector trains on and of those held out, in
-/// scikit-learn's order.
-fn hold_out(n: usize, share: f64, seed: Seed) -> Result<(Vec<usize>, Vec<usize>), DatasetError> {
-    train_test_split(n, TestSize::Fraction(share), seed)
 }

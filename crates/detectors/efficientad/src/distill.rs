@@ -41,10 +41,10 @@ impl DistilledTeacher {
     }
 }
 
-/// Trains a teacher to reproduce a frozen backbone's patch features: those of two layers, 3×3 places
-/// around each, averaged to 384 channels and normalised over the images. Any `images` will do, the
-/// more and the more varied the better; their labels do not matter. The backbone sees them at twice
-/// the teacher's size.
+/// Trains a teacher to reproduce a frozen backbone's patch features: those of two layers, 3×3
+/// places around each, averaged to 384 channels and normalised over the images. Any `images` will
+/// do, the more and the more varied the better; their labels do not matter. The backbone sees them
+/// at twice the teacher's size.
 ///
 /// # Errors
 /// [`EfficientAdError`]: no image, weights that do not fit, constant images, a diverged training.

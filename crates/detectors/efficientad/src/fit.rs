@@ -9,8 +9,8 @@ use segad_nn::{Weights, torch_device};
 use std::collections::BTreeMap;
 use tch::Tensor;
 
-/// EfficientAD before fitting: parameters, the teacher's weights or those of the backbone that it is
-/// distilled from, and the penalty's images.
+/// EfficientAD before fitting: parameters, the teacher's weights or those of the backbone that it
+/// is distilled from, and the penalty's images.
 pub struct EfficientAd<'a> {
     pub(crate) params: EfficientAdParams,
     pub(crate) weights: Weights,
@@ -46,11 +46,6 @@ impl<'a> EfficientAd<'a> {
     pub fn with_penalty(mut self, images: TrainGood<'a>) -> Self {
         self.penalty = Some(images);
         self
-    }
-
-    /// The parameters.
-    pub fn params(&self) -> &EfficientAdParams {
-        &self.params
     }
 
     /// Fits on `good` and takes the quantiles of the normalisation from `holdout`, good images that

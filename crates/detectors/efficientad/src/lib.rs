@@ -4,9 +4,10 @@
 //!
 //! A frozen *teacher* (a patch description network, PDN) gives 384 features per place. A *student*
 //! of the same kind, with 768, learns on good images to reproduce them in its first half, from the
-//! hardest 0.1 % of its errors; an *autoencoder* reproduces them through a bottleneck of 64 numbers,
-//! and the student's second half learns to reproduce the autoencoder. Both differences, averaged
-//! over channels, brought to one scale by quantiles of held-out good images and added, are the map.
+//! hardest 0.1 % of its errors; an *autoencoder* reproduces them through a bottleneck of 64
+//! numbers, and the student's second half learns to reproduce the autoencoder. Both differences,
+//! averaged over channels, brought to one scale by quantiles of held-out good images and added, are
+//! the map.
 //!
 //! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that
 //!   size each (or of `map_size`); 0 and 0.1 are the 90 % and the 99.5 % quantiles of good images'

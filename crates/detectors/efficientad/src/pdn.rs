@@ -1,5 +1,5 @@
 use crate::layer::{Conv, ConvShape, WeightSource};
-use segad_core::{CacheKey, KeyHasher};
+use segad_core::named;
 use segad_nn::model::ModelError;
 use segad_nn::{NnError, Parameter};
 use serde::{Deserialize, Serialize};
@@ -22,16 +22,21 @@ pub enum PdnSize {
     Miniature,
 }
 
-impl PdnSize {
-    /// `medium`, `small` or `miniature`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Medium => "medium",
-            Self::Small => "small",
-            Self::Miniature => "miniature",
-        }
-    }
+named!(PdnSize by as_str, unknown => ModelError {
+    Medium: "medium",
+    Small: "small",
+    Miniature: "miniature",
+});
 
+fn unknown(name: String) -> ModelError {
+    ModelError::Setting {
+        field: "network",
+        value: format!("{name:?}"),
+        expected: "medium, small or miniature".into(),
+    }
+}
+
+impl PdnSize {
     /// The teacher's parameters, with the names of the published `teacher_<size>.pth`.
     pub fn teacher_parameters(self) -> Vec<Parameter> {
         parameters(self, CHANNELS)
@@ -44,33 +49,6 @@ impl PdnSize {
             Self::Small => "efficientad-teacher-small",
             Self::Miniature => "efficientad-teacher-miniature",
         }
-    }
-}
-
-impl CacheKey for PdnSize {
-    fn feed(&self, hasher: &mut KeyHasher) {
-        self.as_str().feed(hasher);
-    }
-}
-
-impl std::str::FromStr for PdnSize {
-    type Err = ModelError;
-
-    fn from_str(text: &str) -> Result<Self, ModelError> {
-        [Self::Medium, Self::Small, Self::Miniature]
-            .into_iter()
-            .find(|s| s.as_str() == text)
-            .ok_or_else(|| ModelError::Setting {
-                field: "network",
-                value: format!("{text:?}"),
-                expected: "medium, small or miniature".into(),
-            })
-    }
-}
-
-impl std::fmt::Display for PdnSize {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
     }
 }
 

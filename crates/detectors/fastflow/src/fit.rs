@@ -29,11 +29,6 @@ impl FastFlow {
             .map_err(ModelError::from_weights)?;
         Ok(Self { params, weights })
     }
-
-    /// The parameters.
-    pub fn params(&self) -> &FastFlowParams {
-        &self.params
-    }
 }
 
 impl FitDetector for FastFlow {

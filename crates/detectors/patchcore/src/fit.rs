@@ -33,11 +33,6 @@ impl PatchCore {
         Ok(Self { params, weights })
     }
 
-    /// The parameters.
-    pub fn params(&self) -> &PatchCoreParams {
-        &self.params
-    }
-
     /// The patch embeddings that a bank is chosen from: rows of [`PatchCore::dim`] values in the
     /// order image, y, x.
     ///

@@ -1,10 +1,10 @@
 //! PatchCore (Roth et al., "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022), with
 //! the settings of the SegAD paper as defaults.
 //!
-//! The features of two layers of a frozen backbone, averaged over 3×3 places, give one embedding per
-//! patch. A memory bank keeps 1 % of the good images' patches, chosen by greedy k-centre selection
-//! on a random projection. A patch's anomaly is its Euclidean distance to the nearest row of the
-//! bank; the distances of an image, enlarged (nearest) and blurred (σ = 4), are its map.
+//! The features of two layers of a frozen backbone, averaged over 3×3 places, give one embedding
+//! per patch. A memory bank keeps 1 % of the good images' patches, chosen by greedy k-centre
+//! selection on a random projection. A patch's anomaly is its Euclidean distance to the nearest row
+//! of the bank; the distances of an image, enlarged (nearest) and blurred (σ = 4), are its map.
 //!
 //! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that
 //!   size each, in units of feature distance, never clipped.

@@ -67,7 +67,8 @@ impl Bank {
         tch::no_grad(|| bounds.nearest(queries, |left| self.nearest_of_all(left)))
     }
 
-    /// As [`Bank::nearest`], by an exhaustive search in tensor operations only, which can be traced.
+    /// As [`Bank::nearest`], by an exhaustive search in tensor operations only, which can be
+    /// traced.
     ///
     /// Minimal |q − m|² is maximal q·m − ½|m|², found by blocks of a matrix product; the distance
     /// to the winner is then computed directly, since |q|² − 2q·m + |m|² would lose digits where

@@ -4,8 +4,8 @@
 use segad_nn::{NnError, Parameter, conv_transpose2d, conv2d};
 use tch::Tensor;
 
-/// Blocks of the decoder's layers 1, 2, 3, deepest first: as many as the WideResNet-50-2's layers of
-/// the same number have.
+/// Blocks of the decoder's layers 1, 2, 3, deepest first: as many as the WideResNet-50-2's layers
+/// of the same number have.
 const DEPTHS: [usize; 3] = [3, 4, 6];
 /// Blocks of the bottleneck's `bn_layer`.
 const DEPTH: usize = 3;

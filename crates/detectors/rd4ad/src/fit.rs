@@ -33,11 +33,6 @@ impl Rd4ad {
         Ok(Self { params, weights })
     }
 
-    /// The parameters.
-    pub fn params(&self) -> &Rd4adParams {
-        &self.params
-    }
-
     fn plan(&self) -> TrainPlan {
         let adam = Optimiser::Adam {
             betas: self.params.betas.into(),

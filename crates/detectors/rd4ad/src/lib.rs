@@ -1,11 +1,12 @@
 //! RD4AD (Deng & Li, "Anomaly Detection via Reverse Distillation from One-Class Embedding", CVPR
 //! 2022), with the settings of the SegAD paper as defaults.
 //!
-//! A frozen encoder gives features f₁, f₂, f₃ of strides 4, 8, 16. A student, which is the one-class
-//! bottleneck and a decoder that mirrors the encoder, learns on good images to reproduce them as
-//! d₁, d₂, d₃; what it never saw it reproduces badly. Training minimises Σₖ (1 − cos(fₖ, dₖ)), with
-//! each feature of an image as one vector. The anomaly at a place is the same distance along the
-//! channels; the three maps, enlarged (bilinear, corners aligned), are summed and blurred (σ = 4).
+//! A frozen encoder gives features f₁, f₂, f₃ of strides 4, 8, 16. A student, which is the
+//! one-class bottleneck and a decoder that mirrors the encoder, learns on good images to reproduce
+//! them as d₁, d₂, d₃; what it never saw it reproduces badly. Training minimises Σₖ (1 − cos(fₖ,
+//! dₖ)), with each feature of an image as one vector. The anomaly at a place is the same distance
+//! along the channels; the three maps, enlarged (bilinear, corners aligned), are summed and blurred
+//! (σ = 4).
 //!
 //! - In: 8-bit RGB images of any size, resized to `image_size` squared. Out: one f32 map of that
 //!   size each, 0…3 where the encoder's features are never negative (ResNets), otherwise 0…6; never

@@ -187,6 +187,7 @@ pub struct Cell {
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
+            // Its kind is stored as `evaluate`, which would be read as something that runs.
             CellKind::Scores => write!(f, "scores of {}", self.label),
             kind => write!(f, "{kind} {}", self.label),
         }

@@ -33,6 +33,7 @@ struct FittedClassifier {
 impl Place<'_, '_> {
     pub(super) fn add(&mut self, wanted: Wanted) -> CellIndex {
         let known = (wanted.kind, wanted.key);
+        // Rows, tables and protocols meet here: the same key is the same work.
         if let Some(&id) = self.builder.known.get(&known) {
             return id;
         }
@@ -64,6 +65,7 @@ impl Place<'_, '_> {
     /// Adds what a row needs; gives the cell of its test scores.
     pub(super) fn row(&mut self, row: &Row) -> Result<CellIndex, Fault> {
         let (source, what) = match (row.head, &row.classifier) {
+            // The maximum is taken when scores are collected; it needs no cell.
             (Head::Max, _) => (self.maps(&row.detectors[0])?, &row.detectors[0]),
             (Head::Classifier, Some(name)) => (self.classify(name)?, name),
             (Head::Classifier, None) => return Err("the row has no classifier".into()),

@@ -73,8 +73,8 @@ impl Sampler for ShuffledBatches {
 
     fn batch(&mut self, epoch: u64, step: u64) -> Vec<usize> {
         if self.epoch != Some(epoch) {
-            // From the natural order, not from the last epoch's: an epoch's order must not depend on
-            // which epochs were asked for before.
+            // From the natural order, not from the last epoch's: an epoch's order must not depend
+            // on which epochs were asked for before.
             self.order.clear();
             self.order.extend(0..self.samples);
             shuffle(&mut self.order, self.seed.derive(&format!("epoch {epoch}")));

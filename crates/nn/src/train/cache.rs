@@ -83,7 +83,8 @@ impl<'a, E: From<NnError>> FrozenCache<'a, E> {
         let list = rounded;
         let size = self.kind.elt_size_in_bytes() as u64;
         let bytes: u64 = list.iter().map(|t| t.numel() as u64 * size).sum();
-        // First come, first kept: every epoch uses each sample once, so replacing would gain nothing.
+        // First come, first kept: every epoch uses each sample once, so replacing would gain
+        // nothing.
         if bytes <= self.left {
             self.left -= bytes;
             self.kept[i] = Some(shared(&list));

@@ -15,8 +15,8 @@ const SCHEMA: u32 = 1;
 /// The one entry of the file's metadata.
 const ENTRY: &str = "segad checkpoint";
 
-/// How far a training has come, besides its tensors. Random streams are functions of the step, so the
-/// step is their state.
+/// How far a training has come, besides its tensors. Random streams are functions of the step, so
+/// the step is their state.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Position {
     pub step: u64,

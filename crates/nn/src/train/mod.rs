@@ -1,6 +1,6 @@
-//! Training that is repeatable, interruptible and resumable: [`train`] moves the variables of a store along the
-//! gradients of a loss function, in an order and with random numbers that follow from seeds, with
-//! checkpoints that a kill cannot tear.
+//! Training that is repeatable, interruptible and resumable: [`train`] moves the variables of a
+//! store along the gradients of a loss function, in an order and with random numbers that follow
+//! from seeds, with checkpoints that a kill cannot tear.
 //!
 //! - A [`TrainPlan`] says how: [`Optimiser`] (Adam or SGD with momentum, L2-coupled weight decay),
 //!   learning rate and [`Schedule`], clipping by global norm, [`Length`]. A [`Sampler`], mostly
@@ -8,8 +8,8 @@
 //! - [`initialise`] draws initial weights, [`dropout`] a mask: from segad's generator, never from
 //!   libtorch's.
 //! - [`ResizedImages`] supplies the images of a network that is trained on pixels.
-//! - [`BalancedBatches`] draws a fixed number of samples from each group; [`deviation`] holds what DevNet and
-//!   DRA share.
+//! - [`BalancedBatches`] draws a fixed number of samples from each group; [`deviation`] holds what
+//!   DevNet and DRA share.
 //! - [`FrozenCache`] keeps what a frozen network makes of the samples, within a memory budget.
 //!
 //! ```

@@ -43,7 +43,8 @@ impl Stream {
 
     /// `count` samples from the place `from` on.
     pub fn take(&mut self, from: u64, count: usize) -> Vec<usize> {
-        // Place p is item p mod n of order ⌊p/n⌋, so that any place is found without the ones before.
+        // Place p is item p mod n of order ⌊p/n⌋, so that any place is found without the ones
+        // before.
         let n = self.items.len() as u64;
         (from..from + count as u64)
             .map(|place| self.order(place / n)[(place % n) as usize])

@@ -1,6 +1,5 @@
-use super::base64::base64;
 use super::gallery::reasons_table;
-use super::{escape, page_head, push_cell, strongest};
+use super::{base64, escape, page_head, push_cell, strongest};
 use crate::round::{short, significant};
 use segad_core::Reason;
 use std::fmt::Write;

@@ -1,5 +1,4 @@
-use super::base64::base64;
-use super::{escape, push_cell, strongest};
+use super::{base64, escape, push_cell, strongest};
 use crate::round::significant;
 use segad_core::{ImageId, Label, Reason};
 use std::fmt::Write;

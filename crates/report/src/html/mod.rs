@@ -1,6 +1,5 @@
 //! The report as one HTML file: styles, plots and pictures are inside it, and it needs no script.
 
-mod base64;
 mod explain;
 mod gallery;
 mod page;
@@ -8,6 +7,8 @@ mod sections;
 mod tables;
 
 use crate::round::{short, significant};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 pub use explain::{Explanation, SimilarPatch, explanation_html};
 pub use gallery::{WrongImage, WrongKind};
@@ -15,6 +16,11 @@ pub use page::{Figure, Note, Report, report_html, standard_figures};
 pub use sections::{FeatureDrift, Importance};
 
 const STYLE: &str = include_str!("style.css");
+
+/// Bytes inside a `data:` address (RFC 4648, section 4).
+fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
 
 /// A page up to and with the start of its body: the title is already escaped, `style` comes after
 /// that of all pages.
@@ -39,6 +45,7 @@ fn push_cell(push: f64, strongest: f64) -> String {
         if push >= 0.0 { "up" } else { "down" },
         short(share, 0),
         if push > 0.0 { "+" } else { "" },
+        // A typographic minus, as wide as the plus above and below it.
         significant(push).replace('-', "−")
     )
 }

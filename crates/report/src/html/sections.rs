@@ -122,6 +122,7 @@ fn importance_matrix(out: &mut String, row: &str, list: &[&Importance]) {
 
 /// A cell that is darker the larger its share; beyond 40 % the text would be hard to read.
 fn shaded(percent: f64) -> String {
+    // Never darker than the text stays legible on.
     let shade = short((percent * 2.0).clamp(0.0, 80.0), 0);
     format!("<td style=\"--shade:{shade}%\">{}</td>", fixed(percent, 1))
 }
@@ -131,6 +132,7 @@ pub(crate) fn drift(list: &[FeatureDrift]) -> String {
     let mut out = String::new();
     let mut ordered: Vec<&FeatureDrift> = list.iter().collect();
     ordered.sort_by(|a, b| {
+        // Names break ties, so that a report never changes by itself.
         b.ks.total_cmp(&a.ks).then_with(|| {
             (&a.row, &a.class, &a.feature, a.label).cmp(&(&b.row, &b.class, &b.feature, b.label))
         })

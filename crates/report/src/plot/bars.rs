@@ -34,6 +34,7 @@ pub fn class_bars(results: &Results, measure: &Measure) -> Result<Plot, ReportEr
         .flat_map(|c| [c.mean, c.paper])
         .flatten()
         .fold(f64::INFINITY, f64::min);
+    // Half the AUROCs are chance: the other half of the axis would only flatten the bars.
     let start = if measure.higher_is_better() && lowest > 50.0 {
         50.0
     } else {
@@ -133,6 +134,7 @@ fn draw_bar(canvas: &mut Canvas, cell: &Cell, colour: &str, x: f64, bar: f64, y:
         let height = y.from - y.at(mean);
         canvas.rect(colour, x, y.at(mean), bar - 1.5, height, &hint);
         if std > 0.0 {
+            // A deviation may reach beyond 100 %, the axis does not.
             let low = y.at((mean - std).max(y.min));
             let high = y.at((mean + std).min(y.max));
             canvas.line("rule", middle, low, middle, high);

@@ -83,6 +83,7 @@ pub(crate) fn whole(length: f64) -> u32 {
 
 /// A coordinate with at most two decimals.
 pub(crate) fn px(value: f64) -> String {
+    // Shorter files, and no digits in which machines could differ.
     short(value, 2)
 }
 
@@ -241,12 +242,14 @@ impl Canvas {
 
 /// A generous guess of the width of text at 12 px.
 pub(crate) fn text_width(text: &str) -> f64 {
+    // No font is asked: browsers have others than this machine.
     7.0 * text.chars().count() as f64
 }
 
 /// Ticks with the fewest decimals that keep them distinct.
 pub(crate) fn labelled(ticks: Vec<f64>) -> Vec<(f64, String)> {
     let step = ticks.windows(2).map(|w| w[1] - w[0]).next().unwrap_or(1.0);
+    // As many digits as tell neighbouring ticks apart.
     let digits = if step > 0.0 {
         (-step.log10().floor()).clamp(0.0, 9.0)
     } else {

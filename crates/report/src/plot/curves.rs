@@ -83,6 +83,7 @@ fn range(values: &[f64]) -> Option<[f64; 2]> {
     Some(if high > low {
         [low, high]
     } else {
+        // A constant has no range to divide by.
         [low - 0.5, high + 0.5]
     })
 }

@@ -186,6 +186,7 @@ impl Histogram {
                 .collect()
         } else {
             let mut ticks = y.ticks(5);
+            // Images are counted; half of one is no tick.
             ticks.retain(|t| t.fract() == 0.0);
             labelled(ticks)
         };
@@ -213,6 +214,7 @@ impl Histogram {
 
 /// A count on its axis; on a logarithmic one, 0 is below 1 by as much as ½ is.
 fn axis_value(count: f64, log: bool) -> f64 {
+    // Below one, so that an empty bin touches the axis and a single image does not.
     if log { count.max(0.5).log10() } else { count }
 }
 

@@ -1,6 +1,7 @@
+mod paper;
+
 use super::legend::{failures, legend, measured};
 use super::{Entry, Line, Table, Tables};
-use crate::round::{TABLE, fixed, signed};
 use crate::{Cell, MEAN, Measure, Paper, ReportError, Results, RowSpec, TableShape};
 use std::collections::BTreeMap;
 
@@ -84,20 +85,6 @@ impl<'a> Builder<'a> {
     fn cell(&self, row: &RowSpec, column: &Column<'_>) -> Option<&'a Cell> {
         self.results
             .cell(&row.name, column.class, &column.measure.to_string())
-    }
-
-    /// The footnote's number of a cell, where the paper's number needs one.
-    fn note(&mut self, cell: &Cell) -> Option<usize> {
-        let note = cell.note.as_ref()?;
-        let place = self
-            .notes
-            .iter()
-            .position(|n| n == note)
-            .unwrap_or_else(|| {
-                self.notes.push(note.clone());
-                self.notes.len() - 1
-            });
-        Some(place + 1)
     }
 
     fn printed(&self, column: &Column<'_>) -> bool {
@@ -273,40 +260,6 @@ impl<'a> Builder<'a> {
             groups: over,
             heads,
             rows,
-        }
-    }
-
-    fn paper(&mut self, cell: Option<&Cell>) -> Entry {
-        let Some((cell, paper)) = cell.and_then(|c| Some((c, c.paper?))) else {
-            return Entry::Empty;
-        };
-        let std = cell
-            .paper_std
-            .map(|s| format!(" ± {}", fixed(s, TABLE)))
-            .unwrap_or_default();
-        Entry::Paper {
-            text: format!("{}{std}", fixed(paper, TABLE)),
-            verdict: None,
-            note: self.note(cell),
-        }
-    }
-
-    fn delta(&mut self, cell: Option<&Cell>) -> Entry {
-        let Some((cell, _)) = cell.and_then(|c| Some((c, c.paper?))) else {
-            return Entry::Empty;
-        };
-        let text = cell.delta.map(|d| signed(d, TABLE)).unwrap_or_default();
-        // Where the paper's own number has a column, the footnote stands there as well; once a cell
-        // is enough.
-        let note = if self.results.experiment.resolved_shape() == TableShape::PerClass {
-            self.note(cell)
-        } else {
-            None
-        };
-        Entry::Paper {
-            text,
-            verdict: cell.verdict,
-            note,
         }
     }
 }

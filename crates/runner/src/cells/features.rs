@@ -30,6 +30,7 @@ pub(super) fn run(
         size,
     )?;
     let extractor = FeatureExtractor::new(params.check()?, &[detector.to_owned()], labels.names())?;
+    // An index costs as much as the statistics; where images share a map, they share it.
     let shared = labels.one().map(SegmentIndex::new).transpose()?;
     let mut small = Small::new(labels.names());
     labels

@@ -29,6 +29,7 @@ pub(super) fn classifier(
     let train = match fold {
         None => all,
         Some(Fold { index, of }) => {
+            // Trained on the other folds, so that this one can be scored by a stranger.
             let (_, others) = folds::split(&at.folds(of)?, index);
             all.subset(&others)
         }
@@ -54,6 +55,7 @@ fn write(at: &At<'_>, model: &SavedModel, curve: Vec<CurvePoint>) -> Result<Draf
     let draft = at.draft()?;
     draft.write("model.json", model.header.as_bytes())?;
     draft.write("model.safetensors", &model.tensors)?;
+    // An empty file would read as a training of no steps.
     if !curve.is_empty() {
         segad_store::write_curves(&draft.path("curve.parquet")?, &curve)?;
     }

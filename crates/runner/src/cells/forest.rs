@@ -22,7 +22,7 @@ pub(super) fn run(
     let rows = training_rows(&table, &at.cell.split.forest)?;
     let mut train = table.select_rows(&rows);
     if let Some(id) = out_of_fold {
-        train = with_honest_scores(&train, &scores(at, id)?)?;
+        train = with_honest_scores(&train, &at.scores(id)?)?;
     }
     let labels: Vec<Label> = at
         .cell
@@ -40,11 +40,8 @@ pub(super) fn run(
     let model = Forest::fit(&params, &train, &labels, &monotone, seed, one)?;
     // Every image, not only the test: other rows and protocols share this cell.
     let margins = model.margins(&table)?;
-    let draft = at.draft()?;
+    let draft = at.draft_of_scores(table.ids().to_vec(), margins)?;
     draft.write("forest.bin", &model.to_bytes()?)?;
-    let ids = table.ids().to_vec();
-    let scores = FeatureTable::new(vec!["score".to_owned()], ids, margins)?;
-    segad_store::write_features(&draft.path("scores.parquet")?, &scores)?;
     Ok(draft)
 }
 
@@ -57,7 +54,7 @@ fn table(
     let column = classify.map(|(_, name)| columns::of_classifier(name));
     let column = column.unwrap_or_default();
     let features = at.features(features)?;
-    let scores = classify.map(|(id, _)| scores(at, id)).transpose()?;
+    let scores = classify.map(|(id, _)| at.scores(id)).transpose()?;
     match (features, scores) {
         (Some(features), None) => Ok(features),
         (Some(features), Some(scores)) => with_scores(&features, &column, &scores),
@@ -83,12 +80,6 @@ pub(crate) fn with_scores(
         values.push(*score.ok_or_else(|| format!("{id} has no classifier score"))?);
     }
     Ok(features.with_column(column, &values)?)
-}
-
-fn scores(at: &At<'_>, id: CellIndex) -> Result<FeatureTable, BoxError> {
-    Ok(segad_store::read_features(
-        &at.input(id)?.path("scores.parquet")?,
-    )?)
 }
 
 /// The table with its last column, the classifier's, replaced where there is an out-of-fold score.

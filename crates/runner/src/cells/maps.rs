@@ -1,7 +1,6 @@
 use super::At;
 use crate::generated::GROUP;
-use rayon::prelude::*;
-use segad_core::{BoxError, Image, ImageId, Sample};
+use segad_core::{BoxError, ImageId, Sample};
 use segad_datasets::Entry;
 use segad_grid::{CellIndex, Definition};
 use segad_store::{Draft, MapRecord, MapsWriter};
@@ -14,7 +13,6 @@ pub(super) fn run(at: &At<'_>, fit: CellIndex, def: &Definition) -> Result<Draft
     let ctx = at.context();
     let detector = at.bench.methods.detector(&def.kind, &def.params)?;
     let detector = detector.load(&at.bench.inputs, &model, &ctx)?;
-    let loader = at.bench.loader();
     let index = at.bench.index(&at.cell.label.class)?;
     let entries: HashMap<&ImageId, &Entry> = index.entries().iter().map(|e| (&e.id, e)).collect();
     let forest = at
@@ -27,17 +25,8 @@ pub(super) fn run(at: &At<'_>, fit: CellIndex, def: &Definition) -> Result<Draft
     let generated: HashMap<&ImageId, &Sample> = forest.map(|s| (&s.id, s)).collect();
     let draft = at.draft()?;
     let mut writer: Option<MapsWriter> = None;
-    let task = ctx.progress.start(
-        &at.cell.to_string(),
-        Some(at.cell.split.mapped.len() as u64),
-    );
-    for ids in at.cell.split.mapped.chunks(ctx.batch.max(1)) {
-        at.check_cancelled()?;
-        let images = ids
-            .par_iter()
-            .map(|id| loader.load(id))
-            .collect::<Result<Vec<Image>, BoxError>>()?;
-        for (id, map) in ids.iter().zip(detector.maps(&images)?) {
+    at.each_batch(&at.cell.split.mapped, |ids, images| {
+        for (id, map) in ids.iter().zip(detector.maps(images)?) {
             // The first map tells the size that the file is made for.
             let writer = match &mut writer {
                 Some(writer) => writer,
@@ -52,6 +41,7 @@ pub(super) fn run(at: &At<'_>, fit: CellIndex, def: &Definition) -> Result<Draft
                     listed.group.clone(),
                     listed.part.as_str().to_owned(),
                 ),
+                // A generated image is in no list of the data set.
                 (None, Some(sample)) => (sample.label, sample.group.clone(), "train".to_owned()),
                 (None, None) => return Err(format!("{id} is not in the data set").into()),
             };
@@ -63,8 +53,8 @@ pub(super) fn run(at: &At<'_>, fit: CellIndex, def: &Definition) -> Result<Draft
                 map,
             })?;
         }
-        task.advance(ids.len() as u64);
-    }
+        Ok(())
+    })?;
     writer
         .ok_or("no image to map: the protocol trains on all of them")?
         .finish()?;

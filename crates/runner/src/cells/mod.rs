@@ -17,7 +17,8 @@ use crate::machine::{self, Machine};
 use crate::record::Record;
 use crate::schedule::Execute;
 use crate::workbench::{Workbench, lock};
-use segad_core::{BoxError, Cancel, FeatureTable, FitContext, ImageId, Label};
+use rayon::prelude::*;
+use segad_core::{BoxError, Cancel, FeatureTable, FitContext, Image, ImageId, Label};
 use segad_datasets::numpy::RandomState;
 use segad_grid::{Cell, CellIndex, Plan, Task};
 use segad_methods::folds::{self, Rule};
@@ -25,6 +26,8 @@ use segad_nn::SavedModel;
 use segad_store::{Draft, Entry};
 use std::collections::HashMap;
 use std::sync::Mutex;
+
+const SCORES: &str = "scores.parquet";
 
 /// What a cell's code may use.
 pub(crate) struct At<'a> {
@@ -39,9 +42,7 @@ pub(crate) struct At<'a> {
 impl At<'_> {
     /// A cell that this one needs; the scheduler ran it before.
     pub(crate) fn input(&self, id: CellIndex) -> Result<Entry, BoxError> {
-        let cell = &self.plan.cells[id.0];
-        let entry = self.bench.store.entry(cell.kind, &cell.key)?;
-        Ok(entry.ok_or_else(|| RunnerError::Gone(cell.to_string()))?)
+        self.bench.stored(&self.plan.cells[id.0])
     }
 
     pub(crate) fn draft(&self) -> Result<Draft, BoxError> {
@@ -51,6 +52,49 @@ impl At<'_> {
     /// Something that was decided on the way and belongs into the provenance.
     pub(crate) fn note(&self, text: String) {
         lock(&self.notes).push(text);
+    }
+
+    /// The pixels of some images, in their order.
+    pub(crate) fn load(&self, ids: &[ImageId]) -> Result<Vec<Image>, BoxError> {
+        let loader = self.bench.loader();
+        // Decoding takes longer than reading, so it is spread over the processors.
+        ids.par_iter().map(|id| loader.load(id)).collect()
+    }
+
+    /// Loads images batch by batch and passes each batch on with its ids.
+    pub(crate) fn each_batch(
+        &self,
+        ids: &[ImageId],
+        mut work: impl FnMut(&[ImageId], &[Image]) -> Result<(), BoxError>,
+    ) -> Result<(), BoxError> {
+        let ctx = self.context();
+        let name = self.cell.to_string();
+        let task = ctx.progress.start(&name, Some(ids.len() as u64));
+        for ids in ids.chunks(ctx.batch.max(1)) {
+            self.check_cancelled()?;
+            work(ids, &self.load(ids)?)?;
+            task.advance(ids.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// A draft with one score per image.
+    pub(crate) fn draft_of_scores(
+        &self,
+        ids: Vec<ImageId>,
+        scores: Vec<f32>,
+    ) -> Result<Draft, BoxError> {
+        let draft = self.draft()?;
+        let table = FeatureTable::new(vec!["score".to_owned()], ids, scores)?;
+        segad_store::write_features(&draft.path(SCORES)?, &table)?;
+        Ok(draft)
+    }
+
+    /// What [`At::draft_of_scores`] left in the store.
+    pub(crate) fn scores(&self, cell: CellIndex) -> Result<FeatureTable, BoxError> {
+        Ok(segad_store::read_features(
+            &self.input(cell)?.path(SCORES)?,
+        )?)
     }
 
     /// An error once this cell is asked to stop; for safe places.
@@ -81,6 +125,7 @@ impl At<'_> {
         let split = &self.cell.split;
         let labels: Vec<Label> = split.classifier.samples().iter().map(|s| s.label).collect();
         let (units, count) = folds::number(&split.classifier_units);
+        // By the seed of the split, so that all cells of a row agree on the folds.
         let order = RandomState::from_seed(split.seed)?.permutation(count);
         Ok(folds::assign(&labels, &units, order, of, Rule::Stratified)?)
     }

@@ -1,5 +1,5 @@
 use super::{At, scores_by_id};
-use segad_core::{BoxError, FeatureTable, ImageId};
+use segad_core::{BoxError, ImageId};
 use segad_grid::{CellIndex, Head, Task};
 use segad_methods::MapScore;
 use segad_store::{Draft, MapsReader};
@@ -10,7 +10,6 @@ const BATCH: usize = 50;
 
 /// Scores of the test images, in the order of the test split.
 pub(super) fn run(at: &At<'_>, source: CellIndex, head: Head) -> Result<Draft, BoxError> {
-    let entry = at.input(source)?;
     let scores = match head {
         Head::Max => {
             let score = match &at.plan.cells[source.0].task {
@@ -21,7 +20,7 @@ pub(super) fn run(at: &At<'_>, source: CellIndex, head: Head) -> Result<Draft, B
                 // The maps of another program: the paper's rule.
                 _ => MapScore::Max,
             };
-            let reader = MapsReader::open(&entry.path("maps.parquet")?)?;
+            let reader = MapsReader::open(&at.input(source)?.path("maps.parquet")?)?;
             let mut scores = HashMap::new();
             for record in reader.iter(BATCH) {
                 let record = record?;
@@ -30,15 +29,12 @@ pub(super) fn run(at: &At<'_>, source: CellIndex, head: Head) -> Result<Draft, B
             of_test(at, |id| scores.get(id).copied())?
         }
         Head::Forest | Head::Classifier => {
-            let table = segad_store::read_features(&entry.path("scores.parquet")?)?;
+            let table = at.scores(source)?;
             let scores = scores_by_id(&table);
             of_test(at, |id| scores.get(id).copied())?
         }
     };
-    let draft = at.draft()?;
-    let table = FeatureTable::new(vec!["score".to_owned()], at.cell.split.test.ids(), scores)?;
-    segad_store::write_features(&draft.path("scores.parquet")?, &table)?;
-    Ok(draft)
+    at.draft_of_scores(at.cell.split.test.ids(), scores)
 }
 
 fn of_test(at: &At<'_>, score: impl Fn(&ImageId) -> Option<f32>) -> Result<Vec<f32>, BoxError> {

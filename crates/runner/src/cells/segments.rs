@@ -60,6 +60,7 @@ pub(super) fn fit(at: &At<'_>, maps: &[CellIndex], segments: &Value) -> Result<D
     let (clusters, report) = learn(&params, network.as_ref(), &good, seed)?;
     let draft = at.draft()?;
     match clusters {
+        // The same map for every image needs no further cell to be applied.
         Clusters::One(found) => {
             draft.write_json(
                 INDEX,
@@ -157,7 +158,7 @@ impl GoodImages<BoxError> for Good<'_> {
     }
 
     fn load(&self, images: Range<usize>) -> Result<Vec<Image>, BoxError> {
-        load(self.at, &self.ids[images])
+        self.at.load(&self.ids[images])
     }
 
     fn detectors(&self) -> usize {
@@ -193,23 +194,12 @@ fn write(
         },
     )?;
     let mut writer = LabelMapsWriter::create(&draft.path(MAPS)?, size, size)?;
-    let mapped = &at.cell.split.mapped;
-    let task = at
-        .context()
-        .progress
-        .start(&at.cell.to_string(), Some(mapped.len() as u64));
-    for ids in mapped.chunks(at.bench.settings.batch.max(1)) {
-        at.check_cancelled()?;
-        for (id, map) in ids.iter().zip(make(ids, &load(at, ids)?)?) {
+    at.each_batch(&at.cell.split.mapped, |ids, images| {
+        for (id, map) in ids.iter().zip(make(ids, images)?) {
             writer.push(id, &map)?;
         }
-        task.advance(ids.len() as u64);
-    }
+        Ok(())
+    })?;
     writer.finish()?;
     Ok(draft)
-}
-
-fn load(at: &At<'_>, ids: &[ImageId]) -> Result<Vec<Image>, BoxError> {
-    let loader = at.bench.loader();
-    ids.par_iter().map(|id| loader.load(id)).collect()
 }

@@ -23,6 +23,7 @@ impl Columns {
 
     /// The heading over a result.
     pub(super) fn heading(&self, result: &RowResult) -> String {
+        // Only what differs: a table of one class does not repeat its name.
         let class = self.several_classes.then_some(&result.class);
         let protocol = self.several_protocols.then_some(&result.protocol);
         let parts: Vec<&str> = [class, protocol, result.each.as_ref()]
@@ -62,6 +63,7 @@ pub(super) fn parts(column: &str) -> (String, String, String) {
         Ok(FeatureName::Classifier { classifier }) => {
             (String::new(), classifier, "score".to_owned())
         }
+        // A column of a foreign table is shown by its whole name.
         Err(_) => (String::new(), String::new(), column.to_owned()),
     }
 }

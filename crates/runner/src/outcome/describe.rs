@@ -45,6 +45,7 @@ pub(super) fn describe(
     if experiment.protocols.len() > 1 {
         described.shape = TableShape::Metrics;
     }
+    // With the authors' own maps only the forest is random, hence narrower limits.
     if experiment.detectors.values().any(|d| d.kind == IMPORTED) {
         described.tolerance = Tolerance::VISA_REGRESSION;
     }

@@ -66,6 +66,7 @@ fn base(experiment: &Experiment) -> Option<&Row> {
 
 /// "X, class: +1.2 points on average, better in 4 of 5 seeds (from −0.3 to +2.9)."
 fn sentence(d: &Difference) -> String {
+    // Student's interval of paired differences: rows of a seed share images and splits.
     let interval = match d.interval {
         Some(i) => format!(
             "; 95 % interval of the mean {} to {}",

@@ -3,7 +3,6 @@
 
 use super::columns::parts;
 use crate::cells::rows_by_id;
-use crate::error::RunnerError;
 use crate::generated::GROUP;
 use crate::labels::Labels;
 use crate::workbench::Workbench;
@@ -13,7 +12,7 @@ use segad_forest::Forest;
 use segad_grid::{Cell, CellIndex, Plan, Task};
 use segad_metrics::Scores;
 use segad_report::{FeatureDrift, Importance, Reason, ScoredCell, WrongImage};
-use segad_store::{Entry, MapsReader};
+use segad_store::MapsReader;
 use std::collections::BTreeMap;
 
 /// False alarms and missed images that are shown, each.
@@ -51,11 +50,11 @@ impl<'a> Inside<'a> {
         else {
             return Err(no_forest());
         };
-        let forest = Forest::from_bytes(&stored(plan, bench, *source)?.read("forest.bin")?)?;
-        let entry = stored(plan, bench, *features)?;
+        let forest = Forest::from_bytes(&bench.stored(cell)?.read("forest.bin")?)?;
+        let entry = bench.stored(&plan.cells[features.0])?;
         let mut table = segad_store::read_features(&entry.path("features.parquet")?)?;
         if let (Some(id), Some(name)) = (classify, classifier) {
-            let entry = stored(plan, bench, *id)?;
+            let entry = bench.stored(&plan.cells[id.0])?;
             let scores = segad_store::read_features(&entry.path("scores.parquet")?)?;
             let column = FeatureName::Classifier {
                 classifier: name.clone(),
@@ -95,6 +94,7 @@ impl<'a> Inside<'a> {
                     .then_with(|| a.filepath.cmp(&b.filepath))
             });
             if label == Label::Good {
+                // The worst first: good images with high scores, bad ones with low scores.
                 own.reverse();
             }
             own.retain(|s| (s.score >= threshold) == (label == Label::Good));
@@ -178,6 +178,7 @@ impl<'a> Inside<'a> {
                     segment,
                     detector,
                     statistic,
+                    // The forest takes a value that is not finite as missing.
                     value: Some(value).filter(|v| v.is_finite()),
                     usual: None,
                     contribution: f64::from(contribution),
@@ -254,12 +255,6 @@ fn no_forest() -> BoxError {
     "a row with a forest has no forest cell".into()
 }
 
-fn stored(plan: &Plan, bench: &Workbench, id: CellIndex) -> Result<Entry, BoxError> {
-    let cell = &plan.cells[id.0];
-    let entry = bench.store.entry(cell.kind, &cell.key)?;
-    Ok(entry.ok_or_else(|| RunnerError::Gone(cell.to_string()))?)
-}
-
 /// Each detector's maps behind a cell of statistics, and the label maps that they were cut by.
 fn maps_and_labels(
     plan: &Plan,
@@ -284,7 +279,7 @@ fn maps_and_labels(
         else {
             return Err(no_forest());
         };
-        let entry = stored(plan, bench, *maps)?;
+        let entry = bench.stored(&plan.cells[maps.0])?;
         let reader = MapsReader::open(&entry.path("maps.parquet")?)?;
         // The detectors of a row share its segments.
         if cut_by.is_none() {

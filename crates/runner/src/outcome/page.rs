@@ -60,6 +60,7 @@ fn look_inside(
     results: &Results,
     scores: &ScoreTable,
 ) -> Result<(), Failure> {
+    // One forest is enough to look into; all of them would make a page of megabytes.
     let first = plan.results.iter().find_map(|result| {
         let row = &experiment.rows[result.row];
         let has_maps = row.head == Head::Forest && !row.detectors.is_empty();

@@ -32,6 +32,7 @@ impl Recorded {
             let (seconds, cells) = all.stages.entry(cell.kind).or_default();
             *seconds += record.seconds;
             *cells += 1;
+            // Many cells decide the same; one line with a count says it.
             for note in record.notes {
                 *all.notes.entry(note).or_default() += 1;
             }

@@ -1,7 +1,7 @@
 //! The scores of all results.
 
 use super::columns::Columns;
-use crate::error::{Failure, RunnerError};
+use crate::Failure;
 use crate::schedule::Outcome;
 use crate::workbench::Workbench;
 use segad_core::BoxError;
@@ -39,8 +39,7 @@ pub(super) fn collect(
             }
         };
         let cell = &plan.cells[id.0];
-        let entry = bench.store.entry(cell.kind, &cell.key)?;
-        let entry = entry.ok_or_else(|| RunnerError::Gone(cell.to_string()))?;
+        let entry = bench.stored(cell)?;
         let table = segad_store::read_features(&entry.path("scores.parquet")?)?;
         for (sample, &score) in cell.split.test.samples().iter().zip(table.values()) {
             rows.push(ScoreRow {
@@ -78,6 +77,7 @@ pub(super) fn failure(
         first.seed,
         first.reason
     );
+    // Codes 5 and 7 promise that mending one thing is enough, so all losses must agree.
     let planned = plan.results.iter().all(|r| r.cell.is_ok());
     Some(if planned && outcome.lacks_only_inputs(plan) {
         Failure::Input(message)

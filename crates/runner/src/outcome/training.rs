@@ -45,6 +45,7 @@ pub(super) fn figures(plan: &Plan, bench: &Workbench) -> Result<Vec<Figure>, Box
     let mut plots = Vec::new();
     let classes: BTreeSet<&String> = lines.iter().map(|line| &line.plot.1).collect();
     let several = classes.len() > 1;
+    // Plots come in the order of the plan, which is that of their first lines.
     while let Some(first) = lines.first().map(|l| l.plot.clone()) {
         let (own, rest): (Vec<Line>, Vec<Line>) = lines.into_iter().partition(|l| l.plot == first);
         lines = rest;
@@ -92,6 +93,7 @@ fn terms(points: Vec<segad_core::CurvePoint>) -> Vec<(String, Vec<(f64, f64)>)> 
         }
     }
     for (_, points) in &mut terms {
+        // More points than pixels would only make the page heavy.
         let n = points.len().div_ceil(POINTS).max(1);
         let mean = |chunk: &[(f64, f64)]| {
             let sum: f64 = chunk.iter().map(|p| p.1).sum();

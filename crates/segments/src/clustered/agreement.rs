@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// Adjusted Rand index (Hubert and Arabie 1985): 1 for the same clustering, whatever the names, and 0
-/// on average for unrelated ones. Where both are trivial (one cluster, or all places apart): 1.
+/// Adjusted Rand index (Hubert and Arabie 1985): 1 for the same clustering, whatever the names, and
+/// 0 on average for unrelated ones. Where both are trivial (one cluster, or all places apart): 1.
 pub(super) fn adjusted_rand(a: &[usize], b: &[usize]) -> f64 {
     let mut both = BTreeMap::new();
     let mut of_a = BTreeMap::new();
@@ -17,6 +17,7 @@ pub(super) fn adjusted_rand(a: &[usize], b: &[usize]) -> f64 {
     let in_a: f64 = of_a.values().map(|&n| pairs(n)).sum();
     let in_b: f64 = of_b.values().map(|&n| pairs(n)).sum();
     let all = pairs(a.len() as u64);
+    // Two clusterings agree by chance too, and the more so the fewer clusters they have.
     let chance = if all == 0.0 { 0.0 } else { in_a * in_b / all };
     let most = (in_a + in_b) / 2.0;
     // Both clusterings are trivial, and the quotient would be 0/0.

@@ -1,6 +1,7 @@
 //! Arithmetic on the columns of a table of places.
 
-/// `count` columns of `table` (rows of `stride`, from `first` on), each less its mean over the rows.
+/// `count` columns of `table` (rows of `stride`, from `first` on), each less its mean over the
+/// rows.
 pub(super) fn centred(table: &[f64], stride: usize, first: usize, count: usize) -> Vec<f64> {
     let places = table.len() / stride;
     let mut out: Vec<f64> = table

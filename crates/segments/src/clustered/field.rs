@@ -141,6 +141,8 @@ impl Lines {
                     .iter()
                     .enumerate()
                     .map(|(j, k)| {
+                        // The edge goes on outwards: darkness beyond it would make a border
+                        // segment.
                         let place = (i + j).saturating_sub(radius).min(self.length - 1);
                         k * f64::from(from[start + place * self.step])
                     })

@@ -47,6 +47,7 @@ pub(super) fn distance(a: &[f32], b: &[f32]) -> f32 {
         .zip(b8.remainder())
         .map(|(x, y)| (x - y) * (x - y))
         .sum();
+    // Eight sums that the compiler may keep in one register; a single one must stay in order.
     let mut lanes = [0.0f32; 8];
     for (x, y) in a8.zip(b8) {
         for i in 0..8 {

@@ -2,8 +2,8 @@
 //!
 //! **One map** (for parts that are always in the same position): at each place of a grid, the mean
 //! and the spread, over good images, of backbone features and of every detector's anomaly map,
-//! together with the position, are clustered by k-means. Each group of columns is weighted by how far
-//! its pattern repeats from one half of the images to the other. Distances to the centres are
+//! together with the position, are clustered by k-means. Each group of columns is weighted by how
+//! far its pattern repeats from one half of the images to the other. Distances to the centres are
 //! smoothed over the grid and enlarged, and the nearest centre names the segment.
 //!
 //! **A map per image** (for parts in any position): features of single patches are clustered, and

@@ -37,7 +37,8 @@ pub struct PatchClusters {
 }
 
 impl PatchSample {
-    /// An empty sample for `images` images with features of `dim` channels; `most` patches in total.
+    /// An empty sample for `images` images with features of `dim` channels; `most` patches in
+    /// total.
     ///
     /// # Errors
     /// [`SegmentsError::TooFewGood`] for fewer than 4 images.
@@ -48,6 +49,7 @@ impl PatchSample {
                 needed: 4,
             });
         }
+        // Equally many of each image, so that no large image outvotes the rest.
         let each = (most / images).max(1);
         let seed = seed.derive("clustered patches");
         Ok(Self {

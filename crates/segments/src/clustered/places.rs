@@ -223,6 +223,7 @@ impl PlaceSums {
                 .map(|(first, count)| {
                     let x = centred(&a[i], self.channels, first, count);
                     let y = centred(&b[i], self.channels, first, count);
+                    // What one half of the images does not confirm is noise, and gets no weight.
                     correlation(&x, &y).max(0.0)
                 })
                 .collect()

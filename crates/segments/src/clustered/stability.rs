@@ -6,8 +6,8 @@ use segad_core::Seed;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
-/// Groups of neighbouring images from which halves are drawn: consecutive images are similar, so they
-/// stay together.
+/// Groups of neighbouring images from which halves are drawn: consecutive images are similar, so
+/// they stay together.
 pub(super) const FOLDS: usize = 10;
 
 /// Pairs of halves that are compared.

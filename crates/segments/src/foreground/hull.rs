@@ -74,8 +74,8 @@ pub(crate) struct Rectangle {
     pub(crate) angle: f64,
 }
 
-/// The rectangle of least area around a mask; `None` for an empty mask. One of its sides is on a side
-/// of the hull, so only those directions are tried.
+/// The rectangle of least area around a mask; `None` for an empty mask. One of its sides is on a
+/// side of the hull, so only those directions are tried.
 pub(crate) fn smallest_rectangle(mask: &[bool], width: usize) -> Option<Rectangle> {
     let corners = hull(mask, width);
     let mut best: Option<Rectangle> = None;

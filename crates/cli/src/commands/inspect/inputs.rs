@@ -111,6 +111,7 @@ fn list(root: &Path) -> Result<Vec<Job>, Failure> {
 fn standard_input() -> Result<Jobs, Failure> {
     let mut input = BufReader::with_capacity(1 << 20, std::io::stdin());
     let head = input.fill_buf()?;
+    // Paths start with neither magic number, so that no option is needed.
     if looks_like_a_picture(&head[..head.len().min(4)]) {
         let frames = Frames::new(input).enumerate();
         return Ok(Box::new(frames.map(|(n, frame)| Job {
@@ -211,6 +212,8 @@ impl Iterator for Watch {
             }
             self.look();
             if self.ready.is_empty() {
+                // Notifications miss network drives, where cameras often write; a look costs
+                // little.
                 std::thread::sleep(LOOK);
             }
         }

@@ -96,6 +96,7 @@ impl Output {
     /// that name is returned.
     pub(super) fn finish(self, complete: bool) -> Result<Option<PathBuf>, Failure> {
         let file = match self {
+            // Whoever read the lines has seen where they end.
             Self::Lines { .. } => return Ok(None),
             Self::Parquet(path, rows) => {
                 let path = final_name(&path, complete);
@@ -126,6 +127,7 @@ fn row_of(record: &Record) -> Result<VerdictRow, Failure> {
 /// `verdicts.csv`, or `verdicts.csv.partial`.
 fn final_name(path: &Path, complete: bool) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
+    // Under another name: a script that waits for the file must not take a part for the whole.
     if !complete {
         name.push(".partial");
     }

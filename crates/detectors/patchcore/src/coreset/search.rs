@@ -54,8 +54,8 @@ impl<'a> Search<'a> {
     ) -> Result<Vec<usize>, ModelError> {
         self.list.reserve(count);
         let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
-        // A round may choose nothing, but it brings rows up to date; once the farthest of all is, it
-        // is chosen.
+        // A round may choose nothing, but it brings rows up to date; once the farthest of all is,
+        // it is chosen.
         while self.list.len() < count {
             let before = self.list.len();
             let (awake, bound) = self.wake(&mut order, candidates)?;
