@@ -3,8 +3,10 @@ use crate::manifest::{Class, Manifest};
 use crate::{DatasetError, Index, Part};
 use segad_core::{BoxError, Image, ImageId, ImageLoader, Key, Label};
 use segad_files::DigestCache;
+use segad_imaging::{Reading, Warning};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// A data set on disk.
 ///
@@ -138,10 +140,19 @@ impl Dataset {
         layout::scan(&self.manifest, &self.root, &self.base, class)
     }
 
-    /// Loads images by id, of any class.
+    /// Loads images by id, of any class, as they are stored: what experiments compute from.
     pub fn loader(&self) -> Loader {
         Loader {
             base: self.base.clone(),
+        }
+    }
+
+    /// Loads images by id, of any class, in a stated way, and remembers what it had to warn of.
+    pub fn reader(&self, reading: Reading) -> Reader {
+        Reader {
+            base: self.base.clone(),
+            reading,
+            warnings: Mutex::default(),
         }
     }
 
@@ -172,6 +183,51 @@ pub struct Loader {
 impl ImageLoader for Loader {
     fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
         Ok(segad_imaging::open(&self.base.join(id.as_str()))?)
+    }
+}
+
+/// Reads images of a data set in the way that a model keeps.
+#[derive(Debug)]
+pub struct Reader {
+    base: PathBuf,
+    reading: Reading,
+    warnings: Mutex<BTreeMap<ImageId, Vec<Warning>>>,
+}
+
+impl Reader {
+    /// One line per kind of warning: how many images, and what is the matter with the first.
+    pub fn warnings(&self) -> Vec<String> {
+        let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kinds: Vec<(Warning, &ImageId, usize)> = Vec::new();
+        for (id, warning) in warnings
+            .iter()
+            .flat_map(|(id, w)| w.iter().map(move |w| (id, *w)))
+        {
+            match kinds.iter_mut().find(|(w, ..)| w.is_alike(warning)) {
+                Some((.., count)) => *count += 1,
+                None => kinds.push((warning, id, 1)),
+            }
+        }
+        kinds
+            .into_iter()
+            .map(|(warning, id, count)| match count {
+                1 => format!("{id}: {warning}"),
+                n => format!("{n} images, e.g. {id}: {warning}"),
+            })
+            .collect()
+    }
+}
+
+impl ImageLoader for Reader {
+    fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
+        let path = self.base.join(id.as_str());
+        let decoded = segad_imaging::read(&segad_imaging::read_file(&path)?, &self.reading);
+        let decoded = decoded.map_err(|e| e.at(&path))?;
+        if !decoded.warnings.is_empty() {
+            let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+            warnings.insert(id.clone(), decoded.warnings);
+        }
+        Ok(decoded.image)
     }
 }
 

@@ -25,7 +25,7 @@ pub mod numpy;
 pub mod protocol;
 mod verify;
 
-pub use dataset::{CountMismatch, Dataset, Loader};
+pub use dataset::{CountMismatch, Dataset, Loader, Reader};
 pub use error::DatasetError;
 pub use index::{Entry, Index, LowShotList, Part};
 pub use manifest::{Class, Distribution, Group, Layout, LowShot, Manifest};

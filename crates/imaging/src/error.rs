@@ -1,3 +1,4 @@
+use crate::reading::{Warning, Window};
 use std::path::Path;
 use thiserror::Error;
 
@@ -22,7 +23,7 @@ pub enum ImagingError {
     /// The file ends too early.
     #[error("truncated {format} ({detail}); fetch or copy it again")]
     Truncated {
-        /// `PNG`, `JPEG` or `npy`.
+        /// An image format or `npy`.
         format: &'static str,
         /// What is missing.
         detail: String,
@@ -30,41 +31,58 @@ pub enum ImagingError {
     /// The bytes contradict the format.
     #[error("damaged {format}: {detail}; fetch it again or save it anew")]
     Damaged {
-        /// `PNG`, `JPEG` or `npy`.
+        /// An image format or `npy`.
         format: &'static str,
         /// What contradicts.
         detail: String,
     },
-    /// Neither PNG nor JPEG nor any other image format known by name.
-    #[error("not an image (starts with {0}); expected PNG or JPEG")]
+    /// No image format known by name.
+    #[error("not an image (starts with {0}); expected PNG, JPEG, BMP, TIFF, WebP, PGM or PPM")]
     NotAnImage(String),
     /// An image in an unsupported format.
-    #[error("a {0} image; expected PNG or JPEG: convert it to 8-bit PNG")]
+    #[error(
+        "a {0} image; expected PNG, JPEG, BMP, TIFF, WebP, PGM or PPM: convert it to 8-bit PNG"
+    )]
     OtherFormat(&'static str),
     /// More or fewer than 8 bits per channel.
     #[error(
-        "{format} with {bits} bits per channel; expected 8: convert it to 8 bits with one scaling for all images"
+        "{format} with {bits} bits per channel; expected 8: convert it with one scaling for all images, or, for 16 \
+         bits, let `fit --depth` choose it"
     )]
     Depth {
-        /// `PNG` or `JPEG`.
+        /// The format.
         format: &'static str,
         /// Bits found.
         bits: u8,
     },
-    /// CMYK or YCCK.
-    #[error(
-        "JPEG with 4 colour components (CMYK or YCCK); expected grey or RGB: convert it to RGB"
-    )]
-    Cmyk,
+    /// 8 bits per channel where a model scales 16.
+    #[error("{format} with 8 bits per channel; expected 16, which the model scales by {window}")]
+    Shallow {
+        /// The format.
+        format: &'static str,
+        /// The model's scaling.
+        window: Window,
+    },
+    /// A variant of a format that is not read.
+    #[error("{format} with {what}; expected grey or RGB of 8 or 16 bits: convert it to PNG")]
+    Variant {
+        /// The format.
+        format: &'static str,
+        /// What is not read.
+        what: String,
+    },
+    /// Readable, but only in a way that deserves a warning, which the caller cannot pass on.
+    #[error("{0}; expected grey or RGB in one page: convert it to 8-bit PNG")]
+    Inexact(Warning),
     /// A number of components that no colour space of photographs has.
     #[error("JPEG with {0} components; expected 1 (grey) or 3 (colour)")]
     Components(u8),
     /// More than one picture in the file.
-    #[error("animated PNG; expected one picture: save the frame you need as a separate file")]
-    Animated,
+    #[error("animated {0}; expected one picture: save the frame you need as a separate file")]
+    Animated(&'static str),
     /// Pixels that are not opaque.
     #[error(
-        "pixel at row {row}, column {column} is not opaque (alpha {alpha}), and the background is unknown: flatten the \
+        "pixel at row {row}, column {column} is not opaque (alpha {alpha} of {opaque}), and the background is unknown: flatten the \
          image onto its background and save it without alpha"
     )]
     Transparent {
@@ -72,8 +90,10 @@ pub enum ImagingError {
         row: usize,
         /// Column of the first such pixel.
         column: usize,
-        /// Its alpha, 255 being opaque.
-        alpha: u8,
+        /// Its alpha.
+        alpha: u32,
+        /// The alpha of an opaque pixel: 255 or 65535.
+        opaque: u32,
     },
     /// More pixels than the limit.
     #[error(

@@ -1,8 +1,12 @@
-//! Pixels in and out: decoding PNG and JPEG, resizing as Pillow does, heat maps, overlays, `.npy`.
+//! Pixels in and out: decoding PNG, JPEG, BMP, TIFF, WebP, PGM and PPM, resizing as Pillow does,
+//! heat maps, overlays, `.npy`.
 //!
-//! - [`decode`] / [`open`]: bytes or a file to an [`Image`](segad_core::Image) (8-bit RGB). What
-//!   the method cannot use (16 bits, CMYK, animation, transparency, half a file) is an error that
-//!   says what to do.
+//! - [`read`]: bytes to an [`Image`](segad_core::Image) (8-bit RGB) by a stated [`Reading`]: whether
+//!   the EXIF orientation is applied, and how 16 bits become 8. What other programs may do in
+//!   another way (CMYK, several pages, values outside the window) gives a [`Warning`]; what cannot be
+//!   used (animation, transparency, half a file) is an error that says what to do.
+//! - [`decode`] / [`open`]: the same without warnings: what deserves one is an error.
+//!   [`open_as_stored`] leaves the orientation to whoever looks, as the authors' code does.
 //! - [`recognise`]: what the first bytes of a file say it is.
 //! - [`resize`]: Pillow's `Image.resize` bit for bit (an antialiased triangle or cubic in fixed
 //!   point), which is also what torchvision's `Resize` does to a decoded image; [`resize_labels`]:
@@ -24,28 +28,35 @@
 //! ```
 //!
 //! Deviations: JPEG is decoded by a different library than Pillow's, so a channel may differ by up
-//! to 3 of 255 (by less than 0.5 on average). As in Pillow, colour profiles, gamma and EXIF
-//! orientation are ignored. Rows are resized before columns, as in the Pillow of the paper's time
+//! to 3 of 255 (by less than 0.5 on average). As in Pillow, colour profiles and gamma
+//! are ignored. Rows are resized before columns, as in the Pillow of the paper's time
 //! (10.2); Pillow 13 starts with columns where the height shrinks more than the width, which
 //! changes some pixels by one grey level.
 
 mod adjust;
+mod cmyk;
 mod colour;
 mod decode;
 mod draw;
 mod encode;
 mod error;
+mod exif;
+mod formats;
 pub mod npy;
+mod raster;
+mod reading;
 mod resize;
 mod rotate;
 mod sniff;
 
 pub use adjust::{Adjust, adjust, grey, shift_hue};
 pub use colour::{SEGMENT_COLOURS, blend, colour_map, heatmap};
-pub use decode::{Limits, RawLabels, decode, decode_labels, decode_with, open, read_file};
+pub use decode::{Limits, decode, decode_with, open, open_as_stored, read_file};
 pub use draw::{contact_sheet, outline, tint};
 pub use encode::{encode_labels_png, encode_png};
 pub use error::ImagingError;
+pub use formats::png::{RawLabels, decode_labels};
+pub use reading::{Decoded, Reading, Warning, Window, read, value_range};
 pub use resize::{Filter, resize, resize_bilinear, resize_labels};
 pub use rotate::rotate_nearest;
 pub use sniff::{Recognised, recognise};

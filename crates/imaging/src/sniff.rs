@@ -7,25 +7,42 @@ use crate::ImagingError;
 pub(crate) enum Format {
     Png,
     Jpeg,
+    Bmp,
+    Tiff,
+    WebP,
+    Pnm,
 }
 
-impl Format {
-    /// All of them.
-    const ALL: [Self; 2] = [Self::Png, Self::Jpeg];
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+const JPEG: &[u8] = b"\xff\xd8\xff";
 
+impl Format {
     /// What people call it.
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Png => "PNG",
             Self::Jpeg => "JPEG",
+            Self::Bmp => "BMP",
+            Self::Tiff => "TIFF",
+            Self::WebP => "WebP",
+            Self::Pnm => "PNM",
         }
     }
 
-    /// How a file in it begins.
-    fn signature(self) -> &'static [u8] {
-        match self {
-            Self::Png => b"\x89PNG\r\n\x1a\n",
-            Self::Jpeg => b"\xff\xd8\xff",
+    /// By the first bytes.
+    fn of(head: &[u8]) -> Option<Self> {
+        let four: &[u8; 4] = head.first_chunk()?;
+        match four {
+            _ if head.starts_with(PNG) => Some(Self::Png),
+            _ if head.starts_with(JPEG) => Some(Self::Jpeg),
+            b"II*\0" | b"MM\0*" | b"II+\0" | b"MM\0+" => Some(Self::Tiff),
+            b"RIFF" if head.get(8..12) == Some(b"WEBP") => Some(Self::WebP),
+            // Two letters are a weak signature, so a whole header is required as well.
+            [b'B', b'M', ..] if head.len() > 26 => Some(Self::Bmp),
+            [b'P', b'2' | b'3' | b'5' | b'6', space, _] if space.is_ascii_whitespace() => {
+                Some(Self::Pnm)
+            }
+            _ => None,
         }
     }
 }
@@ -49,10 +66,7 @@ impl Recognised {
 /// What a file is, by its first [`Recognised::HEAD`] bytes (all, if it has fewer), whatever its
 /// name says. Only [`decode`](crate::decode) finds out whether the rest fits.
 pub fn recognise(head: &[u8]) -> Recognised {
-    let readable = Format::ALL
-        .into_iter()
-        .find(|f| head.starts_with(f.signature()));
-    match (readable, other_format(head)) {
+    match (Format::of(head), other_format(head)) {
         (Some(format), _) => Recognised::Readable(format.name()),
         (None, Some(name)) => Recognised::Unsupported(name),
         (None, None) => Recognised::Unknown,
@@ -64,13 +78,13 @@ pub(crate) fn format(bytes: &[u8]) -> Result<Format, ImagingError> {
     if bytes.is_empty() {
         return Err(ImagingError::ZeroBytes);
     }
-    for format in Format::ALL {
-        if bytes.starts_with(format.signature()) {
-            return Ok(format);
-        }
-        if format.signature().starts_with(bytes) {
+    if let Some(format) = Format::of(bytes) {
+        return Ok(format);
+    }
+    for (format, signature) in [("PNG", PNG), ("JPEG", JPEG)] {
+        if signature.starts_with(bytes) {
             let detail = format!("{} bytes in all", bytes.len());
-            return Err(ImagingError::truncated(format.name(), detail));
+            return Err(ImagingError::truncated(format, detail));
         }
     }
     if let Some(name) = other_format(bytes) {
@@ -87,10 +101,7 @@ fn other_format(bytes: &[u8]) -> Option<&'static str> {
     let box_type = bytes.get(4..).unwrap_or_default();
     match four {
         b"GIF8" => Some("GIF"),
-        // Two letters are a weak signature, so a whole header is required as well.
-        [b'B', b'M', ..] if bytes.len() > 26 => Some("BMP"),
-        b"II*\0" | b"MM\0*" | b"II+\0" | b"MM\0+" => Some("TIFF"),
-        b"RIFF" if bytes.get(8..12) == Some(b"WEBP") => Some("WebP"),
+        [b'P', b'1' | b'4', space, _] if space.is_ascii_whitespace() => Some("PBM"),
         [0xff, 0x0a, ..] => Some("JPEG XL"),
         _ if box_type.starts_with(b"ftypavi") => Some("AVIF"),
         _ if box_type.starts_with(b"ftyphei") || box_type.starts_with(b"ftypmif1") => Some("HEIF"),
@@ -100,8 +111,16 @@ fn other_format(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Height and width from the first chunk. A file without the last chunk is truncated.
-pub(crate) fn png_size(bytes: &[u8]) -> Result<(u64, u64), ImagingError> {
+/// What is known of a PNG before it is decoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PngHeader<'a> {
+    pub(crate) height: u64,
+    pub(crate) width: u64,
+    pub(crate) exif: Option<&'a [u8]>,
+}
+
+/// Walks the chunks. A file without the last one is truncated.
+pub(crate) fn png_header(bytes: &[u8]) -> Result<PngHeader<'_>, ImagingError> {
     if bytes.len() < 33 {
         return Err(ImagingError::truncated("PNG", "the header is incomplete"));
     }
@@ -111,9 +130,14 @@ pub(crate) fn png_size(bytes: &[u8]) -> Result<(u64, u64), ImagingError> {
     let no_end = || ImagingError::truncated("PNG", "the end chunk is missing");
     let width = big_endian(bytes, 16).ok_or_else(no_end)?;
     let height = big_endian(bytes, 20).ok_or_else(no_end)?;
+    let mut exif = None;
     let mut at = 8;
     while bytes.get(at + 4..at + 8) != Some(b"IEND") {
         let length = big_endian(bytes, at).ok_or_else(no_end)? as usize;
+        if bytes.get(at + 4..at + 8) == Some(b"eXIf") {
+            // It may also follow the picture, where the decoder does not look.
+            exif = exif.or(bytes.get(at + 8..(at + 8).saturating_add(length)));
+        }
         // A chunk is its length, type, content and checksum. The length may be any number, so the
         // sum must not overflow.
         at = at.saturating_add(length).saturating_add(12);
@@ -121,7 +145,11 @@ pub(crate) fn png_size(bytes: &[u8]) -> Result<(u64, u64), ImagingError> {
             return Err(no_end());
         }
     }
-    Ok((u64::from(height), u64::from(width)))
+    Ok(PngHeader {
+        height: u64::from(height),
+        width: u64::from(width),
+        exif,
+    })
 }
 
 fn big_endian(bytes: &[u8], at: usize) -> Option<u32> {
@@ -139,6 +167,8 @@ pub(crate) struct JpegFrame {
     pub(crate) height: u16,
     pub(crate) width: u16,
     pub(crate) components: u8,
+    /// Adobe's marker is there: four components are inverted inks.
+    pub(crate) adobe: bool,
 }
 
 /// Walks the segments to the frame header and on to the end marker. Decoders fill the rest of a
@@ -148,6 +178,7 @@ pub(crate) fn jpeg_frame(bytes: &[u8]) -> Result<JpegFrame, ImagingError> {
     let incomplete = || ImagingError::truncated("JPEG", "a segment is incomplete");
     let mut frames = Vec::new();
     let mut scans = 0;
+    let mut adobe = false;
     let mut at = 2;
     loop {
         // To the next marker, over the coded picture after a scan header, and over fill bytes.
@@ -182,12 +213,13 @@ pub(crate) fn jpeg_frame(bytes: &[u8]) -> Result<JpegFrame, ImagingError> {
                 frames.push(JpegFrame::read(body)?)
             }
             0xda => scans += 1,
+            0xee => adobe |= body.starts_with(b"Adobe"),
             _ => {}
         }
         at += length;
     }
     match frames[..] {
-        [frame] if scans > 0 => Ok(frame),
+        [frame] if scans > 0 => Ok(JpegFrame { adobe, ..frame }),
         [] | [_] => {
             let detail = "no picture before the end marker";
             Err(ImagingError::damaged("JPEG", detail))
@@ -206,6 +238,7 @@ impl JpegFrame {
             height: u16::from_be_bytes([h1, h0]),
             width: u16::from_be_bytes([w1, w0]),
             components,
+            adobe: false,
         })
     }
 }
