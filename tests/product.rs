@@ -324,6 +324,113 @@ fn an_interrupted_inspection_does_not_look_complete() {
     assert!((1..600).contains(&lines(&partial).len()));
 }
 
+/// The PNG with a chunk more, before its end chunk.
+fn with_orientation(png: &[u8], orientation: u8) -> Vec<u8> {
+    let mut chunk = b"eXIfMM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+    chunk.extend([orientation, 0, 0, 0, 0, 0, 0]);
+    // CRC-32 as PNG defines it.
+    let mut crc = u32::MAX;
+    for &byte in &chunk {
+        crc ^= u32::from(byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xedb8_8320 * (crc & 1));
+        }
+    }
+    let (picture, end) = png.split_at(png.len() - 12);
+    let length = (chunk.len() as u32 - 4).to_be_bytes();
+    [picture, &length, &chunk, &(!crc).to_be_bytes(), end].concat()
+}
+
+#[test]
+fn images_are_read_as_the_model_was_fitted() {
+    let place = fitted();
+    let images = place.path("images");
+    std::fs::create_dir(&images).unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(images.join(name), bytes).unwrap();
+    // Turned by a quarter to the right, and stating that.
+    let upright = segad_imaging::decode(&plate(2, true)).unwrap();
+    let mut stored = Vec::new();
+    for (y, x) in (0..64).flat_map(|y| (0..64).map(move |x| (y, x))) {
+        stored.extend(upright.pixel(x, 63 - y).unwrap());
+    }
+    let stored = Image::from_rgb(64, 64, stored).unwrap();
+    write("a.png", &plate(2, true));
+    write(
+        "b.png",
+        &with_orientation(&segad_imaging::encode_png(&stored).unwrap(), 6),
+    );
+    write("c.png", &segad_imaging::encode_png(&stored).unwrap());
+    let wide = Image::from_grey(10, 300, &[110; 3000]).unwrap();
+    write("d.png", &segad_imaging::encode_png(&wide).unwrap());
+    let model = place.path("model.segad");
+    let inspect = |model: &Path| {
+        let paths = [model, &images].map(|p| p.to_str().unwrap());
+        let run = place
+            .segad(&["inspect", paths[0], paths[1], "--json"])
+            .output();
+        let run = run.unwrap();
+        (run.status.code(), lines(&run.stdout))
+    };
+    let (code, records) = inspect(&model);
+    assert_eq!(code, Some(0), "warnings are not failures: {records:?}");
+    assert_eq!(
+        records[0]["score"], records[1]["score"],
+        "as every viewer shows it"
+    );
+    assert_ne!(records[0]["score"], records[2]["score"]);
+    let warning = records[3]["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("unusual aspect: 10×300"), "{warning}");
+    assert!(records[0].get("warnings").is_none());
+    let card = segad_product::Model::open(&model).unwrap().card().clone();
+    assert!(card.summary().contains("EXIF orientation applied"));
+}
+
+#[test]
+fn sixteen_bits_are_scaled_as_fit_was_told() {
+    let place = Place::new();
+    product(&place.path("plates"));
+    // The same plates as a camera of 12 bits gives them.
+    let deep = |png: &[u8], gain: u16| {
+        let image = segad_imaging::decode(png).unwrap();
+        let mut pgm = b"P5 64 64 65535\n".to_vec();
+        let values = image.rgb().iter().step_by(3);
+        pgm.extend(values.flat_map(|&v| (u16::from(v) * gain).to_be_bytes()));
+        pgm
+    };
+    for folder in ["good", "bad/scratch"] {
+        for entry in std::fs::read_dir(place.path("plates").join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let pgm = deep(&std::fs::read(&path).unwrap(), 10);
+            std::fs::write(path.with_extension("pgm"), pgm).unwrap();
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    let refused = fit(&place, "no.segad", &[], 5);
+    assert!(refused.contains("--depth"), "{refused}");
+    let wrong = fit(&place, "no.segad", &["--depth", "window:9:3"], 3);
+    assert!(wrong.contains("--depth = window:9:3: expected"), "{wrong}");
+    fit(&place, "model.segad", &["--depth", "auto"], 0);
+    let model = place.path("model.segad");
+    let card = segad_product::Model::open(&model).unwrap().card().clone();
+    assert_eq!(card.reading.depth, segad_imaging::Window::new(300, 2500));
+
+    let images = place.path("images");
+    std::fs::create_dir(&images).unwrap();
+    std::fs::write(images.join("a.pgm"), deep(&plate(2, true), 10)).unwrap();
+    std::fs::write(images.join("b.pgm"), deep(&plate(2, true), 11)).unwrap();
+    std::fs::write(images.join("c.png"), plate(2, true)).unwrap();
+    let paths = ["a.pgm", "b.pgm", "c.png"].map(|name| images.join(name));
+    let mut command = place.segad(&["inspect", model.to_str().unwrap(), "--json"]);
+    let run = command.args(&paths).output().unwrap();
+    let records = lines(&run.stdout);
+    assert_eq!((run.status.code(), records.len()), (Some(1), 3));
+    assert!(records[0]["score"].is_number() && records[0].get("warnings").is_none());
+    let clipped = records[1]["warnings"][0].as_str().unwrap();
+    assert!(clipped.contains("outside window:300:2500"), "{clipped}");
+    let error = records[2]["error"].as_str().unwrap();
+    assert!(error.contains("8 bits per channel; expected 16"), "{error}");
+}
+
 #[test]
 fn a_model_explains_itself_and_leaves_the_house() {
     let place = fitted();

@@ -3,8 +3,10 @@
 
 use crate::support::{Place, expect, root};
 use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// A server in a process of its own.
@@ -114,7 +116,7 @@ fn a_store_is_served_as_it_was_computed() {
     // The same images, labels and scores as in the run's own file.
     let mut reader = csv::Reader::from_path(place.path("a/scores.csv")).unwrap();
     let rows = reader.deserialize().map(|r| r.unwrap());
-    let rows: Vec<std::collections::HashMap<String, String>> = rows.collect();
+    let rows: Vec<HashMap<String, String>> = rows.collect();
     let written: Vec<_> = rows
         .iter()
         .filter(|r| r["row"] == "PatchCore + SegAD" && r["class"] == "elpv-high-shot")
@@ -138,15 +140,22 @@ fn a_store_is_served_as_it_was_computed() {
             (&row["group"].as_str().into(), &row["label"].as_str().into())
         );
     }
+    // Cells that the experts were unsure about are set aside in the report, so they are here.
     let above = |at: f32, label: &str| {
         written
             .iter()
-            .filter(|r| r["label"] == label && r["score"].parse::<f32>().unwrap() >= at)
+            .filter(|r| r["label"] == label && ["good", "bad"].contains(&r["group"].as_str()))
+            .filter(|r| r["score"].parse::<f32>().unwrap() >= at)
             .count()
     };
     let counts = served.json(&format!("/v1/runs/{number}/threshold?at=0"));
     assert_eq!(counts["false_alarms"]["hits"], above(0.0, "good"));
     assert_eq!(counts["recall"]["hits"], above(0.0, "bad"));
+
+    assert_eq!(
+        figures_of_the_page(&served, &names),
+        figures_of_the_report(&place)
+    );
 
     let kinds: Vec<&str> = run["layers"]
         .as_array()
@@ -172,6 +181,54 @@ fn a_store_is_served_as_it_was_computed() {
         "a store has no model"
     );
     assert_eq!(served.interrupt(), Some(0));
+}
+
+/// AUROC by row, class and, for a group that is set aside, its name; as the page has it.
+fn figures_of_the_page(served: &Served, names: &[&str]) -> BTreeMap<String, f64> {
+    let mut figures = BTreeMap::new();
+    for (number, name) in names.iter().enumerate() {
+        let threshold = format!("/v1/runs/{number}/threshold");
+        let auroc = |query: &str| {
+            let counts = served.json(&format!("{threshold}{query}"));
+            counts["auroc"]["value"].as_f64().unwrap()
+        };
+        figures.insert((*name).to_owned(), auroc(""));
+        let run = served.json(&format!("/v1/runs/{number}"));
+        let groups = run["groups"].as_array().unwrap();
+        for (i, group) in groups.iter().enumerate() {
+            if group["set_aside"] == true {
+                // Alone against the good ones.
+                let others = (0..groups.len()).filter(|&j| j != i && groups[j]["label"] == "bad");
+                let others: Vec<String> = others.map(|j| j.to_string()).collect();
+                let without = format!("?without={}", others.join(","));
+                let name = format!("{name} [{}]", group["group"].as_str().unwrap());
+                figures.insert(name, auroc(&without));
+            }
+        }
+    }
+    figures
+}
+
+/// The same from the run's own file.
+fn figures_of_the_report(place: &Place) -> BTreeMap<String, f64> {
+    let mut reader = csv::Reader::from_path(place.path("a/metrics.csv")).unwrap();
+    let mut figures = BTreeMap::new();
+    for line in reader.deserialize() {
+        let line: HashMap<String, String> = line.unwrap();
+        let Some(rest) = line["metric"].strip_prefix("cl_auroc") else {
+            continue;
+        };
+        let mut name = format!(
+            "{} · mono {} seed {}",
+            line["row"], line["class"], line["seed"]
+        );
+        if !rest.is_empty() {
+            name.push(' ');
+            name.push_str(rest);
+        }
+        figures.insert(name, line["value"].parse().unwrap());
+    }
+    figures
 }
 
 /// A grey plate, brighter from image to image; bad ones have a white scratch.
@@ -260,6 +317,17 @@ fn a_model_is_served_with_the_images_it_was_fitted_on() {
     assert_eq!((ids.len(), ids.contains(&"bad/2.png")), (18, true));
     let about = served.json("/v1/about");
     assert_eq!(run["threshold"], about["model"]["threshold"]);
+    // What the page states of the model is what its summary states.
+    let card = segad_product::Model::open(Path::new(model)).unwrap();
+    let summary = card.card().summary();
+    for fact in about["model"]["facts"].as_array().unwrap() {
+        if ["False alarms", "Misses"].contains(&fact[0].as_str().unwrap()) {
+            assert!(summary.contains(fact[1].as_str().unwrap()), "{summary}");
+        }
+    }
+    let auroc = served.json("/v1/runs/0/threshold")["auroc"]["value"].as_f64();
+    let chosen = card.card().chosen().unwrap().auroc;
+    assert_eq!(auroc, Some(segad_metrics::rounded(100.0 * chosen, 6)));
     for layer in 0..4 {
         let (status, png) = served.ask("GET", &format!("/v1/runs/0/items/0/layers/{layer}"), b"");
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&png));

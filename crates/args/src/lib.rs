@@ -87,6 +87,10 @@ pub struct Cli {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one per process, and clap cannot flatten an optional box"
+)]
 pub enum Command {
     /// Run the demo on real images of solar cells (experiments/demo.toml)
     ///

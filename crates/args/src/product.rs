@@ -67,6 +67,11 @@ pub struct FitProduct {
     /// Memory for caches and temporary arrays, e.g. 4GiB
     #[arg(long, default_value = "2GiB", value_parser = memory, value_name = "SIZE")]
     pub memory: u64,
+    /// How images of 16 bits per channel become 8, for all images the same and kept in the model:
+    /// auto (from the smallest to the largest value of these images), full, or window:LOW:HIGH
+    /// [default: such images are refused]
+    #[arg(long, value_name = "SCALING")]
+    pub depth: Option<String>,
     /// Side of the square that images are resized to, in pixels; multiples of 14 for DINOv2
     /// [default: 256, 224 for DINOv2]
     #[arg(long, value_parser = count, value_name = "PIXELS")]

@@ -1,5 +1,10 @@
 //! Every format, depth and orientation against Pillow, and what is refused or warned of.
 
+#![allow(
+    clippy::panic,
+    reason = "a panic is how a test fails, in its helpers too"
+)]
+
 mod common;
 
 use common::{array, bytes, fixture};

@@ -37,6 +37,7 @@ mod interval;
 mod metric;
 mod operating;
 mod roc;
+mod round;
 mod scores;
 mod special;
 
@@ -48,6 +49,10 @@ pub use interval::{Interval, Rate};
 pub use metric::{Metric, PARTIAL_MAX_FPR};
 pub use operating::OperatingPoint;
 pub use roc::RocPoint;
+pub use round::{
+    CSV_DECIMALS, EXACT_DECIMALS, TABLE_DECIMALS, fixed, percent, rounded, short, signed,
+    significant,
+};
 pub use scores::{Score, Scores, quantile};
 
 /// Raised when a change of this crate may change a stored value.

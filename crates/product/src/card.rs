@@ -4,8 +4,10 @@ use crate::calibrate::Calibration;
 use crate::threshold::Operating;
 use segad_core::{ImageId, Key, Label, Seed};
 use segad_features::FeatureParams;
+use segad_imaging::Reading;
 use segad_methods::DetectorSettings;
 use segad_methods::frozen::FrozenSettings;
+use segad_metrics::percent;
 use segad_segments::PortableSegments;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,6 +23,9 @@ pub struct Card {
     pub seed: Seed,
     /// What it was fitted on.
     pub data: DataCard,
+    /// How files become pixels; files of version 0.1 state nothing and leave images as stored.
+    #[serde(default = "as_stored")]
+    pub reading: Reading,
     /// The detectors, in order.
     pub detectors: Vec<DetectorCard>,
     /// The classifier, if the score needs one.
@@ -55,6 +60,10 @@ pub struct Card {
     /// The lowest and the highest AUROC with one group of images left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spread: Option<[f64; 2]>,
+}
+
+fn as_stored() -> Reading {
+    Reading::AS_STORED
 }
 
 /// What a model was fitted on.
@@ -227,6 +236,7 @@ impl Card {
             self.segments.describe(),
             self.segment_names.len()
         );
+        out.push_str(&format!("Images: {}\n", self.reading.describe()));
         self.write_candidates(&mut out);
         self.write_operating(&mut out);
         if !self.unseen.is_empty() {
@@ -314,8 +324,6 @@ impl Card {
 
     fn write_operating(&self, out: &mut String) {
         let operating = &self.operating;
-        let level = percent(operating.level);
-        let level = level.trim_end_matches(".0");
         let Operating {
             threshold, rule, ..
         } = operating;
@@ -324,17 +332,11 @@ impl Card {
              other folds choose:\n"
         ));
         for (what, label, rate) in [
-            ("false alarms", "good", operating.false_alarms),
-            ("misses", "bad", operating.misses),
+            ("false alarms", Label::Good, operating.false_alarms),
+            ("misses", Label::Bad, operating.misses),
         ] {
-            out.push_str(&format!(
-                "  {what}: {} of {} {label} images, {} % ({level} % interval {} to {} %)\n",
-                rate.hits,
-                rate.total,
-                percent(rate.rate),
-                percent(rate.low),
-                percent(rate.high)
-            ));
+            let rate = rate.describe(label, operating.level);
+            out.push_str(&format!("  {what}: {rate}\n"));
         }
     }
 
@@ -356,8 +358,4 @@ impl Card {
             ));
         }
     }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1}", 100.0 * share)
 }

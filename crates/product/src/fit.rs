@@ -20,6 +20,7 @@ use crate::{auto, patches, samples, units};
 use segad_core::{FeatureTable, FitContext, Seed};
 use segad_features::FeatureParams;
 use segad_forest::{ForestParams, Preset};
+use segad_imaging::Reading;
 use segad_methods::{Detector, DetectorSettings, Pretrained};
 use segad_nn::BackboneKind;
 use segad_segments::PortableSegments;
@@ -34,6 +35,8 @@ pub struct FitSettings {
     pub detectors: Vec<DetectorSettings>,
     /// Classifiers on frozen features, all on the same; the first is the g that forests take.
     pub classifiers: Vec<ClassifierSettings>,
+    /// How files become pixels, for the card; the loader of the data decides.
+    pub reading: Reading,
     /// The segments; none lets the program choose.
     pub segments: Option<PortableSegments>,
     /// The statistics of the maps.
@@ -66,6 +69,7 @@ impl FitSettings {
             name: name.to_owned(),
             classifiers,
             detectors,
+            reading: Reading::default(),
             segments: None,
             features: FeatureParams::default(),
             forest: ForestParams::preset(Preset::Brf),
@@ -274,6 +278,7 @@ impl Fit<'_> {
             name: settings.name.clone(),
             versions: settings.versions.clone(),
             seed: settings.seed,
+            reading: settings.reading,
             data: DataCard {
                 folds: self.prepared.k,
                 ..self.prepared.survey.card.clone()

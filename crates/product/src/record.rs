@@ -24,9 +24,13 @@ pub struct Record {
     /// Why there is no score.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
-    /// What went wrong beside the verdict, e.g. with a picture.
+    /// What to know besides the verdict: an image unlike those of the fit, a picture that could not
+    /// be written.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<String>,
+    /// A picture that was asked for is missing, as one of the warnings says.
+    #[serde(skip)]
+    pub lacks_picture: bool,
 }
 
 impl Record {
@@ -46,6 +50,7 @@ impl Record {
                 .collect(),
             error: None,
             warnings: Vec::new(),
+            lacks_picture: false,
         }
     }
 

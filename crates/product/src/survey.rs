@@ -8,6 +8,7 @@ use crate::threshold::least_promise;
 use crate::units::{unit_counts, units};
 use rayon::prelude::*;
 use segad_core::{FitContext, Key, KeyHasher, Label};
+use segad_metrics::percent;
 use std::collections::{BTreeMap, HashSet};
 
 /// Fewer good images than this teach nothing worth keeping.
@@ -142,10 +143,10 @@ pub(crate) fn lacks(
     if let Some(chosen) = candidates.iter().find(|c| c.chosen && c.low <= 0.5) {
         out.push(format!(
             "Nothing separates good from bad with confidence: {} may be no better than chance \
-             (AUROC {:.1} to {:.1}).",
+             (AUROC {} to {} %).",
             chosen.name,
-            100.0 * chosen.low,
-            100.0 * chosen.high
+            percent(chosen.low),
+            percent(chosen.high)
         ));
     }
     let [good, bad] = card.units_with;
@@ -198,9 +199,9 @@ fn promise(groups: usize, label: &str, what: &str, target: f64, level: f64) -> O
     }
     let needed = ((1.0 - level).ln() / (1.0f64 - target).ln()).ceil() as usize;
     Some(format!(
-        "{groups} groups with {label} images can guarantee {:.1} % {what} at best; {} % would take \
+        "{groups} groups with {label} images can guarantee {} % {what} at best; {} % would take \
          {} more.",
-        100.0 * least,
+        percent(least),
         100.0 * target,
         needed.saturating_sub(groups)
     ))

@@ -12,7 +12,7 @@ use crate::error::{ProductError, Result};
 use crate::judged::{Judged, Part};
 use crate::units::unit_counts;
 use segad_core::Label;
-use segad_metrics::{MetricError, OperatingPoint, Rate, Scores};
+use segad_metrics::{MetricError, OperatingPoint, Rate, Scores, percent, short};
 use serde::{Deserialize, Serialize};
 
 /// How the threshold is chosen.
@@ -89,6 +89,20 @@ pub struct RateEstimate {
 }
 
 impl RateEstimate {
+    /// In words, of images of this label: `3 of 12 good images, 25.0 % (95 % interval 5.5 to 57.2
+    /// %)`.
+    pub fn describe(&self, label: Label, level: f64) -> String {
+        format!(
+            "{} of {} {label} images, {} % ({} % interval {} to {} %)",
+            self.hits,
+            self.total,
+            percent(self.rate),
+            short(100.0 * level, 1),
+            percent(self.low),
+            percent(self.high)
+        )
+    }
+
     fn of_units(hits: &[bool], units: &[usize], level: f64) -> Result<Self> {
         let rate = Rate {
             hits: hits.iter().filter(|&&h| h).count() as u64,

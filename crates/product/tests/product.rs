@@ -113,6 +113,11 @@ fn verdicts_probabilities_and_reasons_belong_together() {
         right += usize::from(label.is_bad() == above);
     }
     assert!(right >= 3, "{right} of 4; {}", card.summary());
+    // Files of version 0.1 say nothing of it.
+    let mut old = serde_json::to_value(card).unwrap();
+    assert!(old.as_object_mut().unwrap().remove("reading").is_some());
+    let old: segad_product::Card = serde_json::from_value(old).unwrap();
+    assert!(old.summary().contains("EXIF orientation ignored"));
     let summary = card.summary();
     for part in [
         "24 good and 12 bad",

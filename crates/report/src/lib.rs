@@ -93,10 +93,9 @@ pub use plot::{
 pub use provenance::{CellSource, Host, Provenance, Stage};
 pub use query::{Column, Filter, Observation, Query, read_metrics};
 pub use results::{Cell, MetricValue, Results};
-pub use round::{fixed, rounded, short, signed, significant};
 pub use scores::{ScoreTable, ScoredCell};
 pub use segad_core::{Reason, ScoreRow};
-pub use segad_metrics::Metric;
+pub use segad_metrics::{Metric, fixed, rounded, short, signed, significant};
 pub use table::{Entry, Line, Table, Tables, layout, table_md, table_tex, unescape};
 pub use text::{metrics_csv, scores_csv, table_csv};
 pub use verdict::{Comparison, Drift, Rank, Verdict, compare, drift};

@@ -38,26 +38,29 @@ pub struct ScoredCell<'a> {
 }
 
 impl ScoredCell<'_> {
-    /// The scores of good images, and of bad images that `keep` accepts by group.
+    /// The scores of good images that are not set aside, and of bad images that `keep` accepts by
+    /// group.
     pub fn split(&self, keep: impl Fn(&str) -> bool) -> (Vec<f32>, Vec<f32>) {
         let mut good = Vec::new();
         let mut bad = Vec::new();
         for s in self.scores {
             match s.label {
-                Label::Good => good.push(s.score),
+                Label::Good if !self.is_aside(&s.group) => good.push(s.score),
                 Label::Bad if keep(&s.group) => bad.push(s.score),
-                Label::Bad => {}
+                _ => {}
             }
         }
         (good, bad)
     }
 
+    fn is_aside(&self, group: &str) -> bool {
+        let spec = self.groups.iter().find(|g| g.name == group);
+        spec.is_some_and(|g| g.kind == GroupKind::Aside)
+    }
+
     /// The scores that the headline metrics count: all but those of groups that are set aside.
     pub fn headline(&self) -> (Vec<f32>, Vec<f32>) {
-        self.split(|group| {
-            let spec = self.groups.iter().find(|g| g.name == group);
-            spec.is_none_or(|g| g.kind != GroupKind::Aside)
-        })
+        self.split(|group| !self.is_aside(group))
     }
 }
 

@@ -44,6 +44,10 @@ pub struct Record {
     pub threads: usize,
     /// What was decided on the way.
     pub notes: Vec<String>,
+    /// Of the scores of a row: groups that the protocol sets aside, which headline metrics leave
+    /// out. `None` in other cells and in older entries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<Vec<String>>,
 }
 
 impl Record {

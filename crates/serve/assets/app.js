@@ -41,9 +41,22 @@ export async function ask(path, options) {
   return body;
 }
 
-/** A number for people: four significant digits. */
-export const short = (value) => (value == null ? "–" : String(Number(value.toPrecision(4))));
-export const percent = (value) => (value == null ? "–" : `${(100 * value).toFixed(1)} %`);
+/** A number for people: four significant digits, as the report prints them. */
+export function short(value) {
+  if (value == null) return "–";
+  if (value === 0) return "0";
+  const magnitude = Math.floor(Math.log10(Math.abs(value)));
+  return magnitude >= -4 && magnitude < 6
+    ? String(Number(value.toFixed(Math.max(0, 3 - magnitude))))
+    : value.toExponential(3).replace("+", "");
+}
+
+/** Percent with one decimal, halves away from zero as in the report's tables. */
+export function percent(value) {
+  if (value == null) return "–";
+  const tenths = Math.round(Math.round(value * 1e7) / 1e6); // a sum's error is no reason to round down
+  return `${(tenths / 10).toFixed(1)} %`;
+}
 
 /** Pictures over one another, with a box to show each and a slider for how much of it. */
 export function showLayers(stack, controls, layers) {

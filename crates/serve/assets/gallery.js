@@ -15,6 +15,7 @@ export async function startGallery(runs, editor) {
 
   const url = (item, layer, side) =>
     `/v1/runs/${run.number}/items/${item}/layers/${layer}${side ? `?side=${side}` : ""}`;
+  const level = () => `${short(100 * run.level)} %`;
   const called = (i) => run.items.score[i] >= at;
 
   function chosen() {
@@ -75,7 +76,7 @@ export async function startGallery(runs, editor) {
     $("suggested").replaceChildren(...c.suggested.map(({ name, at: value }) =>
       el("button", { type: "button", onclick: () => { chart.place(value); move(value); } }, name)));
     $("auroc").textContent = c.auroc
-      ? `AUROC ${percent(c.auroc.value)}, 95 % interval ${percent(c.auroc.low)} to ${percent(c.auroc.high)} (DeLong)` : "";
+      ? `AUROC ${percent(c.auroc.value)}, ${level()} interval ${percent(c.auroc.low)} to ${percent(c.auroc.high)}` : "";
   }
 
   async function counts() {
@@ -122,32 +123,46 @@ export async function startGallery(runs, editor) {
     $("detail").showModal();
   }
 
+  /** The histogram of what counts. */
+  function draw() {
+    const { label, group, score } = run.items;
+    const out = new Set([...without].map((i) => `${run.groups[i].label} ${run.groups[i].group}`));
+    const counted = [...score.keys()].filter((i) => !out.has(`${label[i]} ${group[i]}`));
+    const pick = (column) => counted.map((i) => column[i]);
+    chart = histogram($("histogram"), { label: pick(label), score: pick(score) }, move);
+    chart.place(at);
+  }
+
   function groupRow(g, i) {
     const box = el("input", { type: "checkbox", onchange: () => {
       if (box.checked) without.delete(i);
       else without.add(i);
+      draw();
       counts();
     } });
-    box.checked = true;
-    return el("tr", {}, el("td", {}, el("label", {}, box, ` ${g.group} (${g.label})`)));
+    box.checked = !g.set_aside;
+    const words = g.set_aside ? `${g.label}, set aside` : g.label;
+    return el("tr", {}, el("td", {}, el("label", {}, box, ` ${g.group} (${words})`)));
   }
 
   async function open(number) {
     run = Object.assign(await ask(`/v1/runs/${number}`), { number });
     problem(null);
     without.clear();
+    run.groups.forEach((g, i) => g.set_aside && without.add(i));
+    $("counts").caption.textContent = `At this threshold (${level()} intervals of Clopper and Pearson)`;
     $("notes").replaceChildren(...run.notes.map((n) => el("li", {}, n)));
     $("groups").tBodies[0].replaceChildren(...run.groups.map(groupRow));
     const groups = [...new Set(run.items.group)].sort();
     // A group may have any name, also none; "=" tells it from "all".
     $("filter-group").replaceChildren(el("option", { value: "" }, "all"),
       ...groups.map((g) => el("option", { value: `=${g}` }, g)));
-    chart = histogram($("histogram"), run.items, move);
     shown = PAGE;
     const first = await measure(null);
     tell(first);
-    chart.place(first.at);
-    move(first.at);
+    at = first.at;
+    draw();
+    move(at);
   }
 
   $("run").replaceChildren(...runs.map((name, i) => el("option", { value: i }, name)));

@@ -1,5 +1,5 @@
 // One image through the model.
-import { $, ask, el, percent, problem, short, showLayers } from "/app.js";
+import { $, ask, el, problem, short, showLayers } from "/app.js";
 
 export function startInspect(model, largest) {
   const facts = [["Name", model.name], ["Threshold", short(model.threshold)], ["Detectors", model.detectors.join(", ")],
@@ -14,15 +14,17 @@ export function startInspect(model, largest) {
     $("verdict").className = "";
     $("verdict").textContent = "…";
     $("reasons").hidden = true;
+    $("inspect-warnings").replaceChildren();
     if (file.size > largest) throw new Error(`the file is larger than ${largest} bytes`);
     const answer = await ask("/v1/inspect?pictures=true", {
       method: "POST", body: file, headers: { "content-type": "application/octet-stream" },
     });
     if (turn !== latest) return;
     const words = [answer.verdict, `score ${short(answer.score)}`, `threshold ${short(answer.threshold)}`];
-    if (answer.probability != null) words.push(`probability of a defect ${percent(answer.probability)}`);
+    if (answer.probability != null) words.push(`probability of “bad” ${answer.probability.toFixed(3)}`);
     $("verdict").textContent = words.join(" · ");
     $("verdict").className = `verdict-${answer.verdict}`;
+    $("inspect-warnings").replaceChildren(...(answer.warnings ?? []).map((w) => el("li", {}, w)));
     $("reasons").hidden = !answer.reasons.length;
     $("reasons").tBodies[0].replaceChildren(...answer.reasons.map((r) => el("tr", {},
       el("td", {}, r.segment || "whole image"), el("td", {}, r.detector), el("td", {}, r.statistic),

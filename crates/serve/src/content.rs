@@ -17,7 +17,7 @@ pub trait Inspect: Send + Sync {
     /// What it is.
     fn about(&self) -> About;
 
-    /// Scores one image, given as the bytes of a PNG or JPEG.
+    /// Scores one image, given as the bytes of an image file.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -48,6 +48,8 @@ pub struct Answer {
     pub verdict: Label,
     /// Probability of a defect, 0 to 1, where scores are calibrated.
     pub probability: Option<f64>,
+    /// What to know besides the verdict, e.g. that the image is unlike those of the fit.
+    pub warnings: Vec<String>,
     /// What pushed the score, strongest first.
     pub reasons: Vec<Reason>,
     /// One map per detector, over the whole image.
@@ -98,16 +100,34 @@ pub trait Gallery: Send + Sync {
 }
 
 /// Scored images that belong together.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ImageSet {
     /// Remarks.
     pub notes: Vec<String>,
+    /// Groups that count only where somebody asks for them, e.g. because their labels are in doubt.
+    pub set_aside: Vec<String>,
+    /// Level of all intervals, 0 to 1.
+    pub level: f64,
+    /// The area under the curve of all that counts, where the owner has stated it elsewhere; else it
+    /// is computed.
+    pub auroc: Option<Area>,
     /// The threshold in use, where there is one.
     pub threshold: Option<f64>,
     /// What can be shown of an image; the first is the thumbnail.
     pub layers: Vec<Layer>,
     /// The images.
     pub items: Vec<Item>,
+}
+
+/// An area under the ROC curve with its interval, 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Area {
+    /// The area.
+    pub value: f64,
+    /// Lower end of its interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
 }
 
 /// A picture of an image.

@@ -27,6 +27,8 @@ struct Reply {
     threshold: f64,
     verdict: Label,
     probability: Option<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     reasons: Vec<Reason>,
     maps: Vec<Map>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,6 +83,18 @@ pub(crate) async fn inspect(
     }
 }
 
+/// Of images that are read, and of bytes whose first ones say what they are.
+const TYPES: [&str; 8] = [
+    "image/png",
+    "image/jpeg",
+    "image/bmp",
+    "image/tiff",
+    "image/webp",
+    "image/x-portable-graymap",
+    "image/x-portable-pixmap",
+    "application/octet-stream",
+];
+
 /// Accepts only types that a form on another site's page cannot send.
 fn check_type(headers: &HeaderMap) -> Result<(), Fault> {
     let Some(stated) = headers.get(header::CONTENT_TYPE) else {
@@ -93,17 +107,14 @@ fn check_type(headers: &HeaderMap) -> Result<(), Fault> {
         .next()
         .unwrap_or_default()
         .trim();
-    if ["image/png", "image/jpeg", "application/octet-stream"]
-        .iter()
-        .any(|t| t.eq_ignore_ascii_case(stated))
-    {
+    if TYPES.iter().any(|t| t.eq_ignore_ascii_case(stated)) {
         return Ok(());
     }
-    let message = "the body must be image/png, image/jpeg or application/octet-stream";
+    let message = format!("content type {stated:?}: expected {}", TYPES.join(", "));
     Err(Fault::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "content_type",
-        message,
+        &message,
     ))
 }
 
@@ -112,6 +123,7 @@ fn reply(answer: Answer, threshold: f64, pictures: bool) -> Result<Reply, BoxErr
         score,
         verdict,
         probability,
+        warnings,
         reasons,
         maps,
         segments,
@@ -142,6 +154,7 @@ fn reply(answer: Answer, threshold: f64, pictures: bool) -> Result<Reply, BoxErr
         threshold,
         verdict,
         probability,
+        warnings,
         reasons,
         maps,
         segments,

@@ -10,7 +10,8 @@
 //! markup. `docs/http-api.md` describes every route.
 //!
 //! Scores are raw, larger is more anomalous; an image is called bad if its score ≥ the threshold.
-//! Confidence intervals are those of Clopper and Pearson.
+//! Confidence intervals are those of Clopper and Pearson. Rates and areas are in percent, as in the
+//! report.
 //!
 //! ```
 //! use segad_core::Cancel;
@@ -44,7 +45,8 @@ mod server;
 mod workers;
 
 pub use content::{
-    About, Answer, Content, Gallery, ImageSet, Inspect, Item, Layer, LayerKind, MapPicture, Refusal,
+    About, Answer, Area, Content, Gallery, ImageSet, Inspect, Item, Layer, LayerKind, MapPicture,
+    Refusal,
 };
 pub use error::ServeError;
 pub use limits::{Limits, Settings};

@@ -5,21 +5,19 @@ mod counts;
 pub use counts::{Called, Counts, GroupCounts};
 
 use crate::app::App;
-use crate::content::{Gallery, ImageSet, Item};
+use crate::content::{Area, Gallery, ImageSet, Item};
 use crate::reply::{Fault, json, typed};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use segad_core::{BoxError, Label};
-use segad_metrics::{MetricError, Scores};
+use segad_metrics::{EXACT_DECIMALS, MetricError, Scores, rounded};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Level of all intervals.
-const LEVEL: f64 = 0.95;
 /// The longest side of a thumbnail that may be asked for.
 const LARGEST_THUMBNAIL: usize = 1024;
 
@@ -72,7 +70,8 @@ pub(crate) async fn list(
         "notes": set.notes,
         "layers": set.layers,
         "threshold": set.threshold,
-        "groups": groups.iter().map(|(l, g)| json!({ "group": g, "label": l })).collect::<Vec<_>>(),
+        "level": set.level,
+        "groups": groups.iter().map(|g| listed(&set, g)).collect::<Vec<_>>(),
         // Columns, not objects: a set may have tens of thousands of images.
         "items": {
             "id": column(items, |i| i.id.as_str()),
@@ -82,6 +81,10 @@ pub(crate) async fn list(
             "score": column(items, |i| f64::from(i.score)),
         },
     }))
+}
+
+fn listed(set: &ImageSet, (label, group): &(Label, String)) -> Value {
+    json!({ "group": group, "label": label, "set_aside": set.set_aside.contains(group) })
 }
 
 fn column<'a, T>(items: &'a [Item], value: fn(&'a Item) -> T) -> Vec<T> {
@@ -101,14 +104,37 @@ fn scores(items: &[Item]) -> Option<Scores> {
     Scores::new(&column(items, |i| i.score), &column(items, |i| i.label)).ok()
 }
 
-/// The area under the curve with its interval, and thresholds that keep an error rate on these very
-/// scores.
-fn curve(items: &[Item]) -> Result<(Value, Vec<Suggested>), MetricError> {
+/// In percent, with the decimals of `metrics.csv` and `table.json`.
+fn exact_percent(share: f64) -> f64 {
+    rounded(100.0 * share, EXACT_DECIMALS)
+}
+
+/// The area under the curve with its interval, `stated` or else by DeLong, and thresholds that keep
+/// an error rate on these very scores.
+fn curve(
+    items: &[Item],
+    stated: Option<Area>,
+    level: f64,
+) -> Result<(Value, Vec<Suggested>), MetricError> {
     let Some(scores) = scores(items) else {
         return Ok((Value::Null, Vec::new()));
     };
-    let interval = scores.auroc_delong().interval(LEVEL)?;
-    let auroc = json!({ "value": scores.auroc(), "low": interval.low, "high": interval.high });
+    let area = match stated {
+        Some(area) => area,
+        None => {
+            let interval = scores.auroc_delong().interval(level)?;
+            Area {
+                value: scores.auroc(),
+                low: interval.low,
+                high: interval.high,
+            }
+        }
+    };
+    let auroc = json!({
+        "value": exact_percent(area.value),
+        "low": exact_percent(area.low),
+        "high": exact_percent(area.high),
+    });
     let mut suggested = Vec::new();
     for (name, point) in [
         (
@@ -142,9 +168,8 @@ struct Suggested {
 #[serde(deny_unknown_fields)]
 pub(crate) struct At {
     at: Option<f64>,
-    /// Comma-separated numbers of groups to leave out.
-    #[serde(default)]
-    without: String,
+    /// Comma-separated numbers of groups to leave out; by default those that are set aside.
+    without: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -167,25 +192,42 @@ pub(crate) async fn threshold(
         return Err(bad_query("at: expected a finite number"));
     }
     let all = groups(&set.items);
+    let is_aside = |(_, group): &&(Label, String)| set.set_aside.contains(group);
+    let aside: Vec<&(Label, String)> = all.iter().filter(is_aside).collect();
+    let left_out = match &without {
+        Some(numbers) => pick(&all, numbers)?,
+        None => aside.clone(),
+    };
     let mut items = set.items.clone();
-    for number in without.split(',').filter(|n| !n.is_empty()) {
-        let group = number.parse().ok().and_then(|n: usize| all.get(n));
-        let (label, group) = group
-            .ok_or_else(|| bad_query("without: expected comma-separated numbers of groups"))?;
+    for (label, group) in &left_out {
         items.retain(|i| i.label != *label || i.group != *group);
     }
-    let (auroc, suggested) = curve(&items).map_err(Fault::internal)?;
+    let stated = set.auroc.filter(|_| left_out == aside);
+    let (auroc, suggested) = curve(&items, stated, set.level).map_err(Fault::internal)?;
     // The threshold asked for, else the one in use, else 5 % false alarms, else any.
     let at = at
         .or(set.threshold)
         .or(suggested.get(1).map(|s| s.at))
         .unwrap_or_else(|| median(&items));
-    let counts = Counts::new(&items, at).map_err(Fault::internal)?;
+    let counts = Counts::new(&items, at, set.level).map_err(Fault::internal)?;
     json(&Measured {
         counts,
         auroc,
         suggested,
     })
+}
+
+/// The groups with these numbers, in their order.
+fn pick<'a>(all: &'a [(Label, String)], numbers: &str) -> Result<Vec<&'a (Label, String)>, Fault> {
+    let mut chosen = BTreeSet::new();
+    for number in numbers.split(',').filter(|n| !n.is_empty()) {
+        let number = number.parse().ok().filter(|n: &usize| *n < all.len());
+        chosen.insert(
+            number
+                .ok_or_else(|| bad_query("without: expected comma-separated numbers of groups"))?,
+        );
+    }
+    Ok(chosen.into_iter().map(|n| &all[n]).collect())
 }
 
 /// A threshold for images of one class, where none is better than another.
@@ -257,7 +299,7 @@ mod tests {
             .collect();
         items.extend((0..4).map(|i| item(Label::Bad, "crack", 0.5 + i as f32 / 10.0)));
         items.push(item(Label::Bad, "scratch", 0.1));
-        let counts = Counts::new(&items, f64::from(0.7f32)).unwrap();
+        let counts = Counts::new(&items, f64::from(0.7f32), 0.95).unwrap();
         let pair = |c: &Called| (c.hits, c.total);
         assert_eq!(pair(&counts.false_alarms), (3, 10)); // 0.7, 0.8, 0.9: the threshold itself counts
         assert_eq!(pair(&counts.recall), (2, 5));
@@ -267,8 +309,8 @@ mod tests {
             counts.false_alarms.low.unwrap(),
             counts.false_alarms.high.unwrap(),
         ];
-        for (found, expected) in interval.into_iter().zip([0.066_739_511, 0.652_452_86]) {
-            assert!((found - expected).abs() < 1e-7, "{interval:?}");
+        for (found, expected) in interval.into_iter().zip([6.673_951, 65.245_286]) {
+            assert!((found - expected).abs() < 2e-6, "{interval:?}");
         }
         let groups: Vec<_> = counts
             .groups
@@ -281,7 +323,7 @@ mod tests {
             ("scratch", Label::Bad, (0, 1)),
         ];
         assert_eq!(groups, expected);
-        let none = Counts::new(&items, 5.0).unwrap();
+        let none = Counts::new(&items, 5.0, 0.95).unwrap();
         assert_eq!((none.precision.total, none.precision.rate), (0, None));
     }
 }

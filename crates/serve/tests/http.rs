@@ -12,7 +12,7 @@
 mod support;
 
 use segad_segments::Shapes;
-use segad_serve::{Content, Limits};
+use segad_serve::{Area, Content, Limits};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use support::{Means, NASTY, Reply, Running, grey};
@@ -377,11 +377,14 @@ fn runs_are_listed_and_thresholds_counted() {
     let counts = server.get("/v1/runs/0/threshold").json();
     assert_eq!(counts["at"], 0.45, "the run's own");
     let auroc = |counts: &Value| counts["auroc"]["value"].as_f64().unwrap();
-    assert!((auroc(&counts) - 29.5 / 50.0).abs() < 1e-12, "{counts}");
+    assert_eq!(auroc(&counts), 59.0, "{counts}");
     // Groups are numbered good ones first, then by name: the scratch is 1.
-    assert_eq!(run["groups"][1], json!({ "group": NASTY, "label": "bad" }));
+    assert_eq!(
+        run["groups"][1],
+        json!({ "group": NASTY, "label": "bad", "set_aside": false })
+    );
     let fewer = server.get("/v1/runs/0/threshold?without=1").json();
-    assert!((auroc(&fewer) - 28.0 / 40.0).abs() < 1e-12, "{fewer}");
+    assert_eq!(auroc(&fewer), 70.0, "{fewer}");
     assert_eq!(
         (
             fewer["groups"].as_array().unwrap().len(),
@@ -426,6 +429,39 @@ fn runs_are_listed_and_thresholds_counted() {
         (broken.status, broken.json()["message"].as_str()),
         (404, Some("good/9.png: the file is empty"))
     );
+}
+
+#[test]
+fn groups_that_are_set_aside_count_only_where_they_are_asked_for() {
+    let area = Area {
+        value: 0.7,
+        low: 0.4,
+        high: 0.912_345_678_9,
+    };
+    let server = Running::with_pictures(|set| {
+        set.set_aside = vec![NASTY.to_owned()];
+        set.auroc = Some(area);
+        set.level = 0.9;
+    });
+    let run = server.get("/v1/runs/0").json();
+    assert_eq!(
+        (&run["groups"][1]["set_aside"], &run["level"]),
+        (&json!(true), &json!(0.9))
+    );
+    let of = |query: &str| server.get(&format!("/v1/runs/0/threshold{query}")).json();
+    let stated = json!({ "value": 70.0, "low": 40.0, "high": 91.234568 });
+    for query in ["", "?without=1"] {
+        let counts = of(query);
+        assert_eq!(counts["auroc"], stated, "as its owner states it");
+        assert_eq!(counts["recall"]["total"], 4);
+        // scipy.stats.beta.ppf([0.05, 0.95], [5, 6], [6, 5])
+        let alarms = &counts["false_alarms"];
+        let [low, high] = ["low", "high"].map(|end| alarms[end].as_f64().unwrap());
+        assert!((low - 22.244_110).abs() < 1e-5 && (high - 77.755_890).abs() < 1e-5);
+    }
+    let all = of("?without=");
+    assert_eq!(all["recall"]["total"], 5);
+    assert_eq!(all["auroc"]["value"], 59.0, "computed, since more counts");
 }
 
 #[test]

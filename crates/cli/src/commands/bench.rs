@@ -68,7 +68,9 @@ fn images(args: &Bench, model: &Model) -> Result<Vec<Image>, Failure> {
         .iter()
         .take(IMAGES)
     {
-        images.push(segad_imaging::open(file)?);
+        let bytes = segad_imaging::read_file(file)?;
+        let decoded = segad_imaging::read(&bytes, &model.card().reading);
+        images.push(decoded.map_err(|e| e.at(file))?.image);
     }
     if images.is_empty() {
         return Err(Failure::NothingSelected(format!(

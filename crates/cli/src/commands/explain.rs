@@ -6,7 +6,7 @@ use super::outputs;
 use segad_args::Explain;
 use segad_core::{Device, Image};
 use segad_imaging::{encode_png, heatmap, outline};
-use segad_product::{Card, Inspection, Inspector};
+use segad_product::{Card, Inspection, Inspector, Photograph};
 use segad_report::{Explanation, SimilarPatch, explanation_html};
 use segad_runner::Failure;
 use std::path::PathBuf;
@@ -20,7 +20,8 @@ pub(super) fn run(args: &Explain) -> Result<(), Failure> {
     outputs::keep_existing("--out", &out, args.force)?;
     let model = open_model(&args.model)?;
     let inspector = Inspector::new(&model, Device::Cpu).map_err(failure)?;
-    let image = segad_imaging::open(&args.image)?;
+    let bytes = segad_imaging::read_file(&args.image)?;
+    let Photograph { image, warnings } = inspector.decode(&bytes).map_err(|e| e.at(&args.image))?;
     let seen = inspector.inspect(&image).map_err(failure)?;
     let mut patches = Vec::new();
     for place in inspector
@@ -40,6 +41,9 @@ pub(super) fn run(args: &Explain) -> Result<(), Failure> {
     // A reason against is as telling as one for.
     strongest.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
     strongest.truncate(args.reasons);
+    let summary = card.summary();
+    let summary = summary.lines().filter(|line| !line.trim().is_empty());
+    let summary = summary.map(str::to_owned);
     let page = explanation_html(&Explanation {
         image: args.image.display().to_string(),
         model: card.name.clone(),
@@ -55,12 +59,7 @@ pub(super) fn run(args: &Explain) -> Result<(), Failure> {
             .collect(),
         reasons: strongest,
         patches,
-        notes: card
-            .summary()
-            .lines()
-            .filter(|l| !l.trim().is_empty())
-            .map(str::to_owned)
-            .collect(),
+        notes: warnings.into_iter().chain(summary).collect(),
     });
     segad_files::write_atomic(&out, page.as_bytes())?;
     super::print(&format!("{}\n", out.display()))

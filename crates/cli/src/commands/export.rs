@@ -83,8 +83,9 @@ fn input(p: &Preprocess) -> String {
 /// How the exported parts give the score.
 fn definition(card: &Card) -> String {
     let mut out = format!(
-        "# {}\n\nHow the files of this folder give a score:\n\n",
-        card.name
+        "# {}\n\nHow the files of this folder give a score (images: {}):\n\n",
+        card.name,
+        card.reading.describe()
     );
     for d in &card.detectors {
         out.push_str(&format!(

@@ -1,6 +1,6 @@
 //! `fit`: a model of one product from good and a few bad images.
 
-use super::{outputs, setup};
+use super::{depth, outputs, setup};
 use crate::session::Session;
 use segad_args::FitProduct;
 use segad_core::{BoxError, FitContext, Seed};
@@ -40,15 +40,18 @@ pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
     // Before the fit, which takes minutes: a mistyped path must not cost it.
     outputs::keep_all_but_models("--out", &args.out)?;
     let dataset = open(&args.data, args.name.as_deref())?;
-    let settings = settings(args, &dataset, &weights)?;
+    let mut settings = settings(args, &dataset, &weights)?;
     let index = dataset.index(&dataset.manifest().name)?;
+    let images = index.entries().iter().map(|entry| dataset.path(&entry.id));
+    settings.reading.depth = depth::choose(args.depth.as_deref(), images)?;
+    let reader = dataset.reader(settings.reading);
     let items = index.entries().iter().map(|entry| Item {
         sample: entry.sample(),
         unit: entry.unit.clone(),
     });
     let data = Data {
         items: items.collect(),
-        loader: &dataset.loader(),
+        loader: &reader,
     };
     segad_nn::torch_device(args.device).map_err(Failure::configuration)?;
     segad_files::check_file(&args.out)?;
@@ -66,6 +69,9 @@ pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
     let model = pool
         .install(|| segad_product::fit(&data, &settings, &weights, &ctx))
         .map_err(failure)?;
+    for warning in reader.warnings() {
+        session.bars.line(&format!("warning: {warning}"));
+    }
     let bytes = model.to_bytes();
     segad_files::write_atomic(&args.out, &bytes)?;
     if args.json {

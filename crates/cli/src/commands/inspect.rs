@@ -13,9 +13,9 @@ use output::Output;
 use pictures::Pictures;
 use segad_args::Inspect;
 use segad_core::{BoxError, Image, Label};
-use segad_imaging::{decode, encode_png, read_file};
-use segad_metrics::Scores;
-use segad_product::{Inspection, Inspector, Model, RateEstimate, Record, threshold};
+use segad_imaging::{encode_png, read_file};
+use segad_metrics::{Scores, percent};
+use segad_product::{Inspection, Inspector, Model, Photograph, Record, threshold};
 use segad_runner::Failure;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Inspect, session: &Session) -> Result<(), Failure> {
         |record| {
             inspected += 1;
             failed += usize::from(record.error.is_some());
-            lacking += usize::from(!record.warnings.is_empty());
+            lacking += usize::from(record.lacks_picture);
             judged.extend(record.score.zip(labels.get(&record.path).copied()));
             Ok(out.write(&record)? && !interrupt.no_more.is_cancelled())
         },
@@ -123,19 +123,21 @@ fn try_inspect(
     reasons: usize,
     pictures: Option<&Pictures>,
 ) -> Result<Record, BoxError> {
-    let image = match &job.pixels {
-        Pixels::File(path) => decode(&read_file(path)?)?,
-        Pixels::Bytes(bytes) => decode(bytes)?,
+    let Photograph { image, warnings } = match &job.pixels {
+        Pixels::File(path) => inspector.decode(&read_file(path)?)?,
+        Pixels::Bytes(bytes) => inspector.decode(bytes)?,
         Pixels::Failed(why) => return Err(why.as_str().into()),
     };
     let inspection = inspector.inspect(&image)?;
     let mut record = Record::new(job.name.clone(), &inspection, reasons);
+    record.warnings = warnings;
     // A picture that cannot be written must not cost the verdict.
     if let Some(pictures) = pictures
         && let Err(e) = draw(pictures, &job, &inspection, &image)
     {
         let why = segad_grid::chain(&*e);
         record.warnings.push(format!("picture: {why}"));
+        record.lacks_picture = true;
     }
     Ok(record)
 }
@@ -165,23 +167,13 @@ fn compare(model: &Model, judged: &[(f32, Label)]) -> Result<String, Failure> {
     .map_err(failure)?;
     let estimate = scores.auroc_delong();
     let interval = estimate.interval(operating.level)?;
+    let level = operating.level;
     Ok(format!(
-        "AUROC {:.1} ({:.1} to {:.1})\n{}\n{}",
-        100.0 * estimate.auroc,
-        100.0 * interval.low,
-        100.0 * interval.high,
-        rate("false alarms", "good", rates.false_alarms),
-        rate("misses", "bad", rates.misses)
+        "AUROC {} % ({} to {} %)\nfalse alarms: {}\nmisses: {}",
+        percent(estimate.auroc),
+        percent(interval.low),
+        percent(interval.high),
+        rates.false_alarms.describe(Label::Good, level),
+        rates.misses.describe(Label::Bad, level)
     ))
-}
-
-fn rate(what: &str, whose: &str, rate: RateEstimate) -> String {
-    format!(
-        "{what}: {} of {} {whose} images, {:.1} % ({:.1} to {:.1} %)",
-        rate.hits,
-        rate.total,
-        100.0 * rate.rate,
-        100.0 * rate.low,
-        100.0 * rate.high
-    )
 }

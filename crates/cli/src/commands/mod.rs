@@ -3,6 +3,7 @@
 mod bench;
 mod data;
 mod defects;
+mod depth;
 mod explain;
 mod export;
 mod fit;

@@ -4,6 +4,7 @@ use super::setup;
 use crate::served::{Experiments, FittedOn, Photos, Worker};
 use crate::session::Session;
 use segad_args::Serve;
+use segad_imaging::Reading;
 use segad_runner::Failure;
 use segad_runner::interrupt::Interrupt;
 use segad_segments::{SegmentsSpec, SegmentsTable, StaticParams};
@@ -40,13 +41,12 @@ pub(super) fn run(args: &Serve, session: &Session) -> Result<(), Failure> {
 
 /// What the path names: a model or a store; without one, only the editor is served.
 fn content(args: &Serve) -> Result<Content, Failure> {
-    let photos = args.images.as_deref().map(Photos::open).transpose();
-    let photos = photos.map_err(Failure::input)?;
     let segments = args.segments.as_deref().map(segments).transpose()?;
     let Some(path) = &args.path else {
         return Ok(Content::default());
     };
     if path.is_dir() {
+        let photos = photos(args, Reading::AS_STORED)?;
         let experiments =
             Experiments::open(path, &args.only, photos, segments).map_err(Failure::input)?;
         return Ok(Content {
@@ -56,6 +56,7 @@ fn content(args: &Serve) -> Result<Content, Failure> {
     }
     segad_nn::set_threads(setup::threads(args.threads).get());
     let model = super::inspect::open_model(path)?;
+    let photos = photos(args, model.card().reading)?;
     let worker = Worker::new(&model, args.device, args.workers).map_err(super::fit::failure)?;
     let worker = Arc::new(worker);
     let gallery = FittedOn::new(worker.clone(), photos);
@@ -63,6 +64,13 @@ fn content(args: &Serve) -> Result<Content, Failure> {
         inspector: Some(worker),
         gallery: Some(Arc::new(gallery)),
     })
+}
+
+/// The photographs, read as whoever computed the maps read them.
+fn photos(args: &Serve, reading: Reading) -> Result<Option<Photos>, Failure> {
+    let folder = args.images.as_deref();
+    let photos = folder.map(|folder| Photos::open(folder, reading));
+    photos.transpose().map_err(Failure::input)
 }
 
 /// Segments as the command line names them: a file of shapes, a name, or a table.

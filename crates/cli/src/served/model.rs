@@ -2,13 +2,15 @@
 //! scored out of fold.
 
 use super::{Photos, coloured, outlined};
-use segad_core::{AnomalyMap, BoxError, Device, Image, LabelMap};
+use segad_core::{AnomalyMap, BoxError, Device, Image, Label, LabelMap};
 use segad_grid::chain;
-use segad_product::{Card, Inspection, Inspector, Model, ProductError};
+use segad_metrics::{percent, short};
+use segad_product::{Card, Inspection, Inspector, Model, Photograph, ProductError};
 use segad_serve::{
-    About, Answer, Gallery, ImageSet, Inspect, Item, Layer, LayerKind, MapPicture, Refusal,
+    About, Answer, Area, Gallery, ImageSet, Inspect, Item, Layer, LayerKind, MapPicture, Refusal,
 };
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// Reasons of an answer.
@@ -27,6 +29,16 @@ pub(crate) struct Worker {
 struct Taken<'a> {
     from: &'a Worker,
     inspector: Option<Inspector>,
+}
+
+impl Deref for Taken<'_> {
+    type Target = Inspector;
+
+    fn deref(&self) -> &Inspector {
+        self.inspector
+            .as_ref()
+            .expect("it is only taken out when this is dropped")
+    }
 }
 
 impl Drop for Taken<'_> {
@@ -58,30 +70,21 @@ impl Worker {
         })
     }
 
-    fn inspect_image(&self, image: &Image) -> Result<Inspection, ProductError> {
+    /// Waits for an inspector.
+    fn take(&self) -> Taken<'_> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = loop {
-            match idle.pop() {
-                Some(inspector) => {
-                    break Taken {
-                        from: self,
-                        inspector: Some(inspector),
-                    };
-                }
-                None => {
-                    idle = self
-                        .freed
-                        .wait(idle)
-                        .unwrap_or_else(PoisonError::into_inner)
-                }
+        loop {
+            if let Some(inspector) = idle.pop() {
+                return Taken {
+                    from: self,
+                    inspector: Some(inspector),
+                };
             }
-        };
-        drop(idle);
-        taken
-            .inspector
-            .as_ref()
-            .ok_or(ProductError::Worker)?
-            .inspect(image)
+            idle = self
+                .freed
+                .wait(idle)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }
 
@@ -95,28 +98,27 @@ impl Inspect for Worker {
             data,
             ..
         } = &self.card;
-        let rate = |r: &segad_product::threshold::RateEstimate| {
-            format!(
-                "{:.1} % ({} of {}; {:.1} to {:.1} %)",
-                100.0 * r.rate,
-                r.hits,
-                r.total,
-                100.0 * r.low,
-                100.0 * r.high
-            )
-        };
+        let level = operating.level;
+        let false_alarms = operating.false_alarms.describe(Label::Good, level);
         let mut facts = vec![
             (
                 "Fitted on".to_owned(),
                 format!("{} good and {} bad images", data.good, data.bad),
             ),
-            ("False alarms".to_owned(), rate(&operating.false_alarms)),
-            ("Misses".to_owned(), rate(&operating.misses)),
+            ("Images".to_owned(), self.card.reading.describe()),
+            ("False alarms".to_owned(), false_alarms),
+            (
+                "Misses".to_owned(),
+                operating.misses.describe(Label::Bad, level),
+            ),
         ];
         if let Some(chosen) = self.card.chosen() {
             let interval = format!(
-                "{:.3} ({:.3} to {:.3})",
-                chosen.auroc, chosen.low, chosen.high
+                "{} % ({} % interval {} to {} %)",
+                percent(chosen.auroc),
+                short(100.0 * level, 1),
+                percent(chosen.low),
+                percent(chosen.high)
             );
             facts.insert(1, (format!("AUROC out of fold, {}", chosen.name), interval));
         }
@@ -138,12 +140,16 @@ impl Inspect for Worker {
     }
 
     fn inspect(&self, bytes: &[u8]) -> Result<Answer, Refusal> {
-        let image = segad_imaging::decode(bytes).map_err(|e| Refusal::Image(e.to_string()))?;
-        let inspection = self.inspect_image(&image).map_err(|e| match e {
+        let inspector = self.take();
+        let Photograph { image, warnings } = inspector
+            .decode(bytes)
+            .map_err(|e| Refusal::Image(e.to_string()))?;
+        let inspection = inspector.inspect(&image).map_err(|e| match e {
             // The product is not found in the image.
             ProductError::Segments(e) => Refusal::Image(e.to_string()),
             other => Refusal::Internal(chain(&other)),
         })?;
+        drop(inspector);
         let Inspection {
             score,
             verdict,
@@ -184,6 +190,7 @@ impl Inspect for Worker {
             score,
             verdict,
             probability: Some(probability),
+            warnings,
             reasons,
             maps,
             segments: Some(segments),
@@ -228,6 +235,13 @@ impl FittedOn {
         }
         let set = ImageSet {
             notes,
+            set_aside: Vec::new(),
+            level: card.operating.level,
+            auroc: card.chosen().map(|chosen| Area {
+                value: chosen.auroc,
+                low: chosen.low,
+                high: chosen.high,
+            }),
             threshold: Some(card.operating.threshold),
             layers: if photos.is_some() { layers } else { Vec::new() },
             items: card.images.iter().map(item).collect(),
@@ -254,7 +268,7 @@ impl FittedOn {
         if let Some((_, maps)) = kept().iter().find(|(i, _)| *i == item) {
             return Ok(maps.clone());
         }
-        let inspection = self.worker.inspect_image(&self.photo(item)?)?;
+        let inspection = self.worker.take().inspect(&self.photo(item)?)?;
         let maps = Arc::new((inspection.map, inspection.segments));
         let mut kept = kept();
         kept.push_front((item, maps.clone()));

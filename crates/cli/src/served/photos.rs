@@ -1,18 +1,21 @@
 use segad_core::{BoxError, Image};
+use segad_imaging::Reading;
 use std::path::{Component, Path, PathBuf};
 
 /// A folder of photographs; no name leads out of it.
 pub(crate) struct Photos {
     root: PathBuf,
+    /// As whoever computed the maps read them.
+    reading: Reading,
 }
 
 impl Photos {
     /// # Errors
     /// If it is not a folder.
-    pub(crate) fn open(folder: &Path) -> Result<Self, BoxError> {
+    pub(crate) fn open(folder: &Path, reading: Reading) -> Result<Self, BoxError> {
         let root = segad_files::real_path(folder)?;
         if root.is_dir() {
-            Ok(Self { root })
+            Ok(Self { root, reading })
         } else {
             Err(format!("{}: not a folder", folder.display()).into())
         }
@@ -41,7 +44,8 @@ impl Photos {
         }
         let bytes =
             segad_imaging::read_file(&path).map_err(|_| format!("{name}: cannot be read"))?;
-        segad_imaging::decode(&bytes).map_err(|e| format!("{name}: {e}").into())
+        let decoded = segad_imaging::read(&bytes, &self.reading);
+        Ok(decoded.map_err(|e| format!("{name}: {e}"))?.image)
     }
 }
 
@@ -61,7 +65,7 @@ mod tests {
         let root = dir.path().join("photos");
         std::os::unix::fs::symlink(dir.path(), root.join("out")).unwrap();
         std::os::unix::fs::symlink(root.join("good"), root.join("within")).unwrap();
-        let photos = Photos::open(&root).unwrap();
+        let photos = Photos::open(&root, Reading::AS_STORED).unwrap();
         assert_eq!(photos.load("good/a.png").unwrap().width(), 3);
         assert_eq!(photos.load("within/a.png").unwrap().width(), 3);
         let absolute = dir.path().join("outside.png");
@@ -79,6 +83,6 @@ mod tests {
             let e = photos.load(name).map(|_| ()).unwrap_err().to_string();
             assert!(e.starts_with(name) && !e.contains("pixels"), "{name}: {e}");
         }
-        assert!(Photos::open(&dir.path().join("outside.png")).is_err());
+        assert!(Photos::open(&dir.path().join("outside.png"), Reading::AS_STORED).is_err());
     }
 }

@@ -13,6 +13,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Level of all intervals.
+const LEVEL: f64 = 0.95;
 /// Maps that a colour scale is taken from.
 const SCALED: usize = 200;
 

@@ -1,6 +1,6 @@
 use super::gallery::reasons_table;
 use super::{base64, escape, page_head, push_cell, strongest};
-use crate::round::{short, significant};
+use crate::round::{fixed, significant};
 use segad_core::Reason;
 use std::fmt::Write;
 
@@ -58,7 +58,7 @@ pub fn explanation_html(e: &Explanation) -> String {
          </p>\n<p class=\"dim\">Model <code>{}</code></p>\n</header>\n<main>\n",
         escape(&e.image),
         if e.bad { "no" } else { "yes" },
-        short(e.probability, 3),
+        fixed(e.probability, 3),
         significant(e.score),
         if e.score >= e.threshold {
             "≥"

@@ -24,7 +24,7 @@ use segad_grid::{Cell, CellIndex, Plan, Task};
 use segad_methods::folds::{self, Rule};
 use segad_nn::SavedModel;
 use segad_store::{Draft, Entry};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
 const SCORES: &str = "scores.parquet";
@@ -223,6 +223,17 @@ impl Execute for Workbench {
     }
 }
 
+/// The groups of a row's test images that headline metrics leave out.
+fn set_aside(cell: &Cell) -> Option<Vec<String>> {
+    if !matches!(cell.task, Task::TestScores { .. }) {
+        return None;
+    }
+    let samples = cell.split.test.samples().iter();
+    let aside = samples.filter(|s| !cell.split.is_headline(s));
+    let groups: BTreeSet<String> = aside.map(|s| s.group.clone()).collect();
+    Some(groups.into_iter().collect())
+}
+
 /// What is recorded beside every result.
 fn record(at: &At<'_>, seconds: f64) -> Record {
     let cells = &at.plan.cells;
@@ -236,6 +247,7 @@ fn record(at: &At<'_>, seconds: f64) -> Record {
         device: at.bench.settings.device.to_string(),
         threads: at.bench.settings.threads,
         notes: lock(&at.notes).clone(),
+        set_aside: set_aside(at.cell),
         ..Record::new(at.cell, inputs)
     }
 }

@@ -1,18 +1,18 @@
-use super::LEVEL;
+use super::exact_percent;
 use crate::content::Item;
 use segad_core::Label;
 use segad_metrics::{MetricError, Rate};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// `hits` of `total` with the exact interval at 95 %; no values if `total` is 0.
+/// `hits` of `total` with the exact interval, in percent; no values if `total` is 0.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Called {
     /// Images called bad.
     pub hits: u64,
     /// All images.
     pub total: u64,
-    /// `hits / total`.
+    /// `hits / total`, in percent.
     pub rate: Option<f64>,
     /// Lower end of the interval of Clopper and Pearson.
     pub low: Option<f64>,
@@ -21,16 +21,16 @@ pub struct Called {
 }
 
 impl Called {
-    fn new(hits: u64, total: u64) -> Result<Self, MetricError> {
+    fn new(hits: u64, total: u64, level: f64) -> Result<Self, MetricError> {
         // Of no images there is no share, and an interval from 0 to 1 would look like one.
         let rate = (total > 0).then_some(Rate { hits, total });
-        let interval = rate.map(|r| r.clopper_pearson(LEVEL)).transpose()?;
+        let interval = rate.map(|r| r.clopper_pearson(level)).transpose()?;
         Ok(Self {
             hits,
             total,
-            rate: rate.map(|r| r.value()),
-            low: interval.map(|i| i.low),
-            high: interval.map(|i| i.high),
+            rate: rate.map(|r| exact_percent(r.value())),
+            low: interval.map(|i| exact_percent(i.low)),
+            high: interval.map(|i| exact_percent(i.high)),
         })
     }
 }
@@ -62,11 +62,11 @@ pub struct GroupCounts {
 }
 
 impl Counts {
-    /// Counts the images on either side of a threshold.
+    /// Counts the images on either side of a threshold; intervals are of this level.
     ///
     /// # Errors
     /// Those of the intervals.
-    pub fn new(items: &[Item], at: f64) -> Result<Self, MetricError> {
+    pub fn new(items: &[Item], at: f64, level: f64) -> Result<Self, MetricError> {
         let mut groups: BTreeMap<(Label, &str), (u64, u64)> = BTreeMap::new();
         for item in items {
             let (hits, total) = groups.entry((item.label, &item.group)).or_default();
@@ -83,14 +83,14 @@ impl Counts {
             counted.push(GroupCounts {
                 group: group.to_owned(),
                 label,
-                called: Called::new(hits, total)?,
+                called: Called::new(hits, total, level)?,
             });
         }
         Ok(Self {
             at,
-            false_alarms: Called::new(good.0, good.1)?,
-            recall: Called::new(bad.0, bad.1)?,
-            precision: Called::new(bad.0, good.0 + bad.0)?,
+            false_alarms: Called::new(good.0, good.1, level)?,
+            recall: Called::new(bad.0, bad.1, level)?,
+            precision: Called::new(bad.0, good.0 + bad.0, level)?,
             groups: counted,
         })
     }

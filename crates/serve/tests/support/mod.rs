@@ -56,6 +56,7 @@ impl Inspect for Means {
                 Label::Good
             },
             probability: Some(f64::from(score)),
+            warnings: vec![],
             reasons: vec![Reason {
                 segment: "upper".into(),
                 detector: "red".into(),
@@ -124,6 +125,9 @@ impl Pictures {
         let notes = vec![format!("note {NASTY}")];
         Self(Arc::new(ImageSet {
             notes,
+            set_aside: Vec::new(),
+            level: 0.95,
+            auroc: None,
             threshold: Some(0.45),
             layers,
             items,
@@ -188,6 +192,17 @@ impl Running {
             stop,
             thread: Some(thread),
         }
+    }
+
+    /// [`Running::quick`] with other pictures.
+    pub(crate) fn with_pictures(change: impl FnOnce(&mut ImageSet)) -> Self {
+        let mut pictures = Pictures::new();
+        change(Arc::make_mut(&mut pictures.0));
+        let content = Content {
+            inspector: None,
+            gallery: Some(Arc::new(pictures)),
+        };
+        Self::serve(Limits::default(), content)
     }
 
     pub(crate) fn quick() -> Self {

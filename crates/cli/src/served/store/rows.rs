@@ -1,6 +1,6 @@
 //! Rows that were opened.
 
-use super::{Experiments, Maps, Opened, title};
+use super::{Experiments, LEVEL, Maps, Opened, title};
 use segad_core::{BoxError, CellKind, ImageId, Key};
 use segad_segments::SegmentsSpec;
 use segad_serve::{ImageSet, Item, Layer, LayerKind};
@@ -84,14 +84,25 @@ impl Experiments {
             layers.push(layer("segments", LayerKind::Segments));
             layers.push(layer("outlines", LayerKind::Outlines));
         }
-        let notes = if self.photos.is_some() {
-            Vec::new()
-        } else {
-            vec!["Start with --images DIR to see the photographs.".to_owned()]
-        };
+        let mut notes = Vec::new();
+        if self.photos.is_none() {
+            notes.push("Start with --images DIR to see the photographs.".to_owned());
+        }
+        let record = self.cells.get(key).map(|known| &known.record);
+        let set_aside = record.and_then(|record| record.set_aside.clone());
+        if set_aside.is_none() {
+            notes.push(
+                "An older version stored this row without the groups that its protocol sets aside, \
+                 so all groups count here."
+                    .to_owned(),
+            );
+        }
         Ok(Opened {
             set: Arc::new(ImageSet {
                 notes,
+                set_aside: set_aside.unwrap_or_default(),
+                level: LEVEL,
+                auroc: None,
                 threshold: None,
                 layers,
                 items,
