@@ -48,6 +48,7 @@ pub(crate) fn run(
     };
     let archive = tarball::write(&parts, out)?;
     let wheel = wheel::write(&parts, out)?;
+    // Last, as it needs namespaces that some containers forbid; the archives are written by then.
     if check {
         check::archive(context, &archive)?;
     }
@@ -110,6 +111,7 @@ fn files_below(root: &Path, below: &str) -> Result<Vec<String>, XtaskError> {
             found.push(place);
         }
     }
+    // The same files give the same archive, whatever order the disk lists them in.
     found.sort();
     Ok(found)
 }

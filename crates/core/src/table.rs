@@ -97,6 +97,7 @@ impl FeatureTable {
     /// # Errors
     /// [`CoreError::Table`] unless there is one value per row.
     pub fn with_column(&self, name: &str, column: &[f32]) -> Result<Self, CoreError> {
+        // Rows are matched by position, so that a missing one would shift all after it.
         if column.len() != self.rows() {
             return Err(CoreError::Table {
                 rows: self.rows(),

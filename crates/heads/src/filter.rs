@@ -117,6 +117,7 @@ impl Filter {
         let mean = raw.iter().sum::<f64>() / n;
         let apart: Vec<f64> = raw.iter().map(|v| v - mean).collect();
         let deviation = (dot(&apart, &apart) / n).sqrt();
+        // Also false for NaN, which a comparison the other way round would let through.
         if !(deviation > 0.0 && deviation.is_finite()) {
             let what = "matched filter";
             return Err(HeadsError::NoVariation { what });

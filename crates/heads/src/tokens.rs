@@ -13,6 +13,7 @@ impl<'a> Tokens<'a> {
     /// # Errors
     /// [`HeadsError::Size`] unless there is at least one place and every place has all channels.
     pub fn new(values: &'a [f32], channels: usize) -> Result<Self, HeadsError> {
+        // Checked once here: everything below divides by the number of channels.
         if channels == 0 || values.is_empty() || !values.len().is_multiple_of(channels) {
             let what = "tokens of an image";
             let expected = format!("a positive multiple of {channels} channels");

@@ -85,6 +85,7 @@ impl Interval {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        // Student's, as the spread is estimated from the same few values.
         let half = student_t(level, n - 1.0) * (variance / n).sqrt();
         Ok(Self {
             low: mean - half,

@@ -85,6 +85,8 @@ impl Transformer {
             let [width, grid] = [vit.width, vit.grid];
             let embedding = source.get("pos_embed")?;
             let class = source.get("cls_token")?;
+            // Positions of the class token are fixed, so that both are added once and not per
+            // image.
             let mut leading = vec![class.f_add(&embedding.f_narrow(1, 0, 1)?)?];
             if vit.registers > 0 {
                 leading.push(source.get("register_tokens")?);
@@ -96,6 +98,7 @@ impl Transformer {
             for index in 0..vit.depth.min(last + 1) {
                 blocks.push(Block::new(&source, &format!("blocks.{index}"), vit.heads)?);
             }
+            // A network that ends earlier needs no last norm, nor has its file to hold one.
             let norm = (last == vit.depth).then(|| Norm::new(&source, "norm"));
             let flat = [width, 3 * PATCH * PATCH];
             let projection = source.get("patch_embed.proj.weight")?.f_view(flat)?;
@@ -162,6 +165,7 @@ impl Transformer {
     fn positions(&self, rows: i64, columns: i64) -> Result<Tensor, NnError> {
         let from = self.vit.grid;
         let size = [rows, columns];
+        // Even at its own size a resampling would round.
         let resampled = if size == [from, from] {
             self.positions.shallow_clone()
         } else {

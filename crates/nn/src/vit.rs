@@ -35,6 +35,7 @@ impl Vit {
         Self {
             width,
             depth: 12,
+            // Every head of DINOv2 has 64 channels, whatever the width.
             heads: width / 64,
             registers,
             grid: 37,
@@ -77,6 +78,7 @@ impl Vit {
 
     /// What only the training of the published networks used.
     pub(crate) fn head(&self) -> Vec<Parameter> {
+        // Only training masks patches; published files hold the token all the same.
         vec![Parameter::new("mask_token".into(), &[1, self.width], true)]
     }
 

@@ -98,6 +98,7 @@ impl FitSettings {
             let expected = "the same for all detectors";
             return Err(setting("image size", format!("{sizes:?}"), expected));
         }
+        // Features are named by kind, so that two of one kind would share columns.
         let kinds: BTreeSet<&str> = self.detectors.iter().map(|d| d.kind()).collect();
         if kinds.len() < self.detectors.len() {
             let value = format!("{} of {kinds:?}", self.detectors.len());
@@ -293,6 +294,7 @@ impl Fit<'_> {
             features: settings.features.clone(),
             usual: match &fitted.forest {
                 Some(_) => usual_columns(&fitted.table, labels),
+                // Only a forest's reasons state usual values.
                 None => Vec::new(),
             },
             importance: importance(&self.problem.plain_forest()?),
@@ -339,5 +341,6 @@ impl Fit<'_> {
 
 /// XGBoost takes seeds of 63 bits.
 fn forest_seed(seed: Seed) -> Seed {
+    // XGBoost takes seeds of 63 bits.
     Seed(seed.derive("forest").0 >> 1)
 }

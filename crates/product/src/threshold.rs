@@ -108,6 +108,7 @@ impl RateEstimate {
             hits: hits.iter().filter(|&&h| h).count() as u64,
             total: hits.len() as u64,
         };
+        // Pictures of one piece are alike: counted one by one they would promise too much.
         let interval = Rate::korn_graubard(hits, units, level)?;
         Ok(Self {
             hits: rate.hits,
@@ -188,6 +189,7 @@ impl Wanted {
 
     fn threshold(&self, part: &Part) -> Result<f64> {
         let scores = part.scores()?;
+        // A piece counts once, by its worst picture: one alarm on it is a false alarm of the piece.
         let point = match *self {
             Self::FalseAlarms(share) => {
                 part.by_highest_good()?.threshold_for_false_alarms(share)?
@@ -216,6 +218,7 @@ impl Wanted {
 pub(crate) fn choose(judged: &Judged<'_>, rule: Rule, level: f64) -> Result<Operating> {
     let wanted = Wanted::new(judged, rule, level)?;
     let threshold = wanted.threshold(&judged.part(|_| true))?;
+    // Each fold is judged by a threshold that its own images had no part in.
     let folds = judged.folds.iter().max().map_or(0, |last| last + 1);
     let mut thresholds = Vec::with_capacity(folds);
     for fold in 0..folds {
@@ -308,6 +311,7 @@ fn allowed(what: &'static str, label: Label, groups: u64, limit: f64, level: f64
     }
     let bound = upper_bound(0, groups, level)?;
     if bound > limit {
+        // With no error at all, the bound is 1 − (1 − level)^(1/n); solved for n.
         let needed = ((1.0 - level).ln() / (1.0 - limit).ln()).ceil() as u64;
         let more = needed.saturating_sub(groups).max(1);
         return Err(ProductError::Promise {
@@ -348,6 +352,7 @@ fn middle(scores: &Scores, point: &OperatingPoint) -> f64 {
     let highest = classes.map(|c| c[c.len() - 1]);
     let highest = highest[0].max(highest[1]);
     if point.threshold == f64::INFINITY {
+        // JSON has no infinity; half as far again above the highest score is never reached either.
         return highest + 0.5 * highest.abs().max(1e-3);
     }
     let mut next = f64::NEG_INFINITY;

@@ -78,6 +78,7 @@ pub fn differences(results: &Results, base: &str) -> Result<Vec<Difference>, Rep
 /// [`ReportError::Csv`].
 pub fn differences_csv(differences: &[Difference]) -> Result<String, ReportError> {
     let records = differences.iter().filter_map(|d| {
+        // A file that others read holds only differences whose uncertainty is known.
         let interval = d.interval?;
         Some([
             d.row.clone(),

@@ -49,6 +49,7 @@ pub(crate) fn spread(frame: LazyFrame, by: &[&str]) -> LazyFrame {
         col("value").null_count().alias("missing"),
         col("seed").n_unique().alias("planned"),
         col("seed")
+            // Seeds of the values alone, so that both lists pair up.
             .filter(col("value").is_not_null())
             .n_unique()
             .alias("distinct"),

@@ -211,6 +211,7 @@ impl Paper {
             k.table == table.id
                 && k.method == row.method
                 && k.metric == metric
+                // A remark without a class is about all of the row.
                 && k.class.as_ref().is_none_or(|c| c == class)
         })
     }

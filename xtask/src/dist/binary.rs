@@ -16,6 +16,8 @@ pub(super) fn portable(built: &Path, debug: &Path, native: &Native) -> Result<Ve
     objcopy(&["--strip-unneeded", &link], built, &stripped)?;
     let mut bytes = segad_files::read(&stripped)?;
     segad_files::remove(&stripped)?;
+    // This machine's folders would be searched on every other one, and whoever owns them there
+    // could put libraries in.
     for place in [
         native.libtorch.folder.join("lib"),
         native.xgboost.folder.clone(),
@@ -44,6 +46,7 @@ fn cut_run_path(bytes: &mut [u8], folder: &Path) {
     while let Some(at) = bytes.windows(pattern.len()).position(|w| w == pattern) {
         let rest = &mut bytes[at..];
         let end = rest.iter().position(|&b| b == 0).unwrap_or(rest.len());
+        // Zeros end the list early; moving bytes would break the offsets of others.
         rest[..end].fill(0);
     }
 }

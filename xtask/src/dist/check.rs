@@ -39,6 +39,7 @@ pub(super) fn archive(context: &Context, archive: &Path) -> Result<(), XtaskErro
     let failed = |e| XtaskError::from(segad_files::FileError::new("unpack", archive, e));
     let decoder = zstd::Decoder::new(segad_files::open(archive)?).map_err(failed)?;
     tar::Archive::new(decoder).unpack(&root).map_err(failed)?;
+    // Everything else has to come from the archive itself, which is what is checked.
     for library in GLIBC {
         let from = loader_finds(library)?;
         for folder in ["lib64", "lib"] {

@@ -26,6 +26,7 @@ pub(super) fn sources(root: &Path) -> Result<Vec<(String, Vec<u8>)>, XtaskError>
     let mut sources = Vec::new();
     for path in segad_files::list_dir(&root.join(SOURCES))? {
         let name = segad_files::name_of(&path);
+        // Not `__pycache__` and what else a run of Python leaves behind.
         if [".py", ".pyi", ".typed"]
             .iter()
             .any(|end| name.ends_with(end))

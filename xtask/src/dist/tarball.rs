@@ -29,6 +29,7 @@ pub(super) fn write(parts: &Parts<'_>, out: &Path) -> Result<PathBuf, XtaskError
         .iter()
         .map(|(_, bytes)| bytes)
         .chain([&parts.program])
+        // The newest glibc that any part asks for is what the README must demand.
         .filter_map(|bytes| binary::glibc(bytes))
         .max();
     archive.add("bin/segad", 0o755, &parts.program)?;
@@ -69,6 +70,7 @@ struct Archive<'a, W: std::io::Write> {
 
 impl<W: std::io::Write> Archive<'_, W> {
     fn add(&mut self, place: &str, mode: u32, bytes: &[u8]) -> Result<(), XtaskError> {
+        // No owner and no time: the same files give the same bytes.
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(mode);

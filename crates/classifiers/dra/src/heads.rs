@@ -110,6 +110,7 @@ impl Heads {
         let hidden = global_average(features)?.f_linear(w1, Some(b1))?.f_relu()?;
         Ok(hidden
             .f_linear(w2, Some(b2))?
+            // As in the official code; published weights were trained with it.
             .f_abs()?
             .f_view([-1])?
             .f_to_kind(tch::Kind::Float)?)

@@ -124,6 +124,7 @@ impl Scores {
             .seen
             .f_add(&self.pseudo)?
             .f_add(&self.composite)?
+            // The holistic head is high for good images, so it counts against.
             .f_sub(&self.holistic)?)
     }
 }

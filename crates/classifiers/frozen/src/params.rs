@@ -179,6 +179,7 @@ impl FrozenSettings {
         }
         expect_input_size(kind, self.image_size)?;
         let text = format!("{:?}", self.pools);
+        // A pool named twice would give two columns of one name.
         let fits = !self.pools.is_empty() && distinct(&self.pools);
         let expected = "at least one of mean, max, top, each once";
         expect(fits, "pools", text, expected)?;

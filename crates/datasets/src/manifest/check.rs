@@ -13,6 +13,7 @@ impl Manifest {
         if self.classes.is_empty() {
             return Some("at least one [[class]] is needed".to_owned());
         }
+        // The others have their images at the top, where no folder tells a class.
         let several = matches!(self.layout, Layout::Elpv | Layout::Visa | Layout::Mvtec);
         if !several && self.classes.len() > 1 {
             return Some(format!(
@@ -42,9 +43,11 @@ impl Manifest {
 
     fn class_contradiction(&self, class: &Class) -> Option<String> {
         let name = &class.name;
+        // A manifest may come from anywhere, and the name becomes part of a path.
         if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
             return Some(format!("class {name:?} is not a folder name"));
         }
+        // A count of a group that no image can belong to would be a fault of every copy.
         let group = [&class.train, &class.test, &class.all]
             .into_iter()
             .flat_map(BTreeMap::keys)

@@ -12,6 +12,7 @@ const BLOCK: usize = 8 << 20;
 /// N×P×(L·C) of the layers' patches: each layer's vector of unit length, divided by √L, so that
 /// products of rows are the mean of the layers' cosines.
 pub(crate) fn embed(layers: &[TapFeatures]) -> Result<Tensor, NnError> {
+    // Layers weigh the same, and the whole has length 1 again.
     let share = (layers.len() as f64).sqrt().recip();
     let mut parts = Vec::with_capacity(layers.len());
     for layer in layers {
@@ -43,6 +44,7 @@ pub(crate) fn draw(mut places: Vec<usize>, count: usize, seed: Seed) -> Vec<usiz
         places.swap(i, i + step as usize);
     }
     places.truncate(count);
+    // In the order of the image: the draw decides which patches, not how sums are rounded.
     places.sort_unstable();
     places
 }
@@ -58,6 +60,7 @@ pub(crate) fn inside(side: usize, size: [usize; 2], degrees: f64) -> Vec<usize> 
         let rows = [place / side, place / side + 1].map(|i| edge(i, height));
         let columns = [place % side, place % side + 1].map(|i| edge(i, width));
         let shows = |y: &f64| columns.iter().all(|x| turned.shows(*y, *x));
+        // A patch that shows black corners is no patch of the product.
         if rows.iter().all(shows) {
             places.push(place);
         }
@@ -100,6 +103,7 @@ pub(crate) fn distances(
     let (count, dim) = queries.size2()?;
     let rows = bank.size2()?.0;
     let neighbours = (neighbours as i64).min(rows);
+    // The table of all similarities would be gigabytes; a block of it stays in the cache.
     let step = ((BLOCK as i64) / rows.max(1)).max(1);
     let transposed = bank.f_transpose(0, 1)?;
     let mut found = Vec::new();
@@ -113,6 +117,8 @@ pub(crate) fn distances(
         };
         let nearest = bank.f_index_select(0, &nearest.f_flatten(0, 1)?)?;
         let nearest = nearest.f_view([-1, neighbours, dim])?;
+        // From the difference, not 1 − cosine, which loses all digits where patches are nearly
+        // equal.
         let apart = nearest.f_sub(&q.f_unsqueeze(1)?)?.f_square_()?;
         let apart = apart.f_sum_dim_intlist(2, false, Kind::Float)?;
         found.push(apart.f_mean_dim([1i64].as_slice(), false, Kind::Float)?);

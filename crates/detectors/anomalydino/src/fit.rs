@@ -53,6 +53,7 @@ impl FitDetector for AnomalyDino {
         expect_images(NAME, "good training images", good.len(), 1)?;
         let extractor = extractor(&self.params, &self.weights, ctx.device, ctx.precision)?;
         let angles = self.angles();
+        // Fewer of each image, not fewer images: variety matters more than density.
         let each = places_each(&self.params, good.len() * angles.len());
         let task = ctx.progress.start(NAME, Some(good.len() as u64));
         let mut bank = Vec::new();

@@ -16,6 +16,7 @@ impl DetectorMethod for AnomalyDino {
     fn backbone(offered: BackboneKind) -> BackboneKind {
         match offered.patch() {
             Some(_) => offered,
+            // Convolutional networks have no tokens; the usual transformer takes their place.
             None => AnomalyDinoSettings::default().backbone,
         }
     }

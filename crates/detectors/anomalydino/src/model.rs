@@ -136,6 +136,7 @@ impl FittedAnomalyDino {
             settings: self.params.clone(),
             trained_on: self.trained_on,
         };
+        // The weights stay outside: hundreds of megabytes that every model of this kind shares.
         let inputs = SavedModel::weights_input(Some(self.extractor.backbone().digest()));
         Ok(SavedModel::new(
             NAME,

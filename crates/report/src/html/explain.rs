@@ -60,6 +60,7 @@ pub fn explanation_html(e: &Explanation) -> String {
         if e.bad { "no" } else { "yes" },
         fixed(e.probability, 3),
         significant(e.score),
+        // As verdicts are given: a score at the threshold is bad.
         if e.score >= e.threshold {
             "≥"
         } else {

@@ -53,6 +53,7 @@ pub fn loss_plot(title: &str, step: &str, curves: &[LossCurve]) -> Result<Plot, 
     canvas.y_axis(&y, &labelled(y.ticks(5)), x.from, x.to, "loss");
     canvas.x_axis(&x, &labelled(x.ticks(7)), y.from, step);
     for (i, curve) in curves.iter().enumerate() {
+        // One infinite loss would leave nothing to see of the others.
         let points: Vec<(f64, f64)> = finite(curve).map(|p| (x.at(p.0), y.at(p.1))).collect();
         let stroke = format!(r#"fill="none" stroke="{}" stroke-width="1.6""#, colour(i));
         canvas.path(&stroke, &points, false);

@@ -37,6 +37,7 @@ impl Histogram {
         groups: &[GroupSpec],
     ) -> Result<Self, ReportError> {
         let all: Vec<f64> = cell.scores.iter().map(|s| f64::from(s.score)).collect();
+        // A few extreme scores would squeeze all others into one bin.
         let ends = quantile(&all, 0.005).and_then(|low| Ok((low, quantile(&all, 0.995)?)));
         let (mut low, mut high) = ends.map_err(|_| ReportError::Empty {
             plot: title.to_owned(),
@@ -237,6 +238,7 @@ fn colours(series: &[(GroupSpec, Vec<u64>)]) -> Vec<&'static str> {
     series
         .iter()
         .map(|(group, _)| {
+            // Shades of one hue a kind: good is green wherever it stands.
             let (kind, shades) = match group.kind {
                 GroupKind::Good => (0, ["#2da44e", "#1b7c83", "#6fbf73"]),
                 GroupKind::Seen => (1, ["#f0883e", "#c9a227", "#b35900"]),
