@@ -13,6 +13,9 @@
 //! **Errors.** Every [`FileError`] names the path and keeps the [`std::io::Error`], so that a
 //! program can tell a full disk from a missing file ([`io_error`], [`FileError::kind`]).
 //!
+//! **Listing.** [`walk`] lists everything below a folder, to any depth; nothing is dropped without
+//! being counted, and links may lead in circles.
+//!
 //! **Digests.** [`DigestCache`] remembers the BLAKE3 digest of a file for as long as its size and
 //! modification time stay the same.
 //!
@@ -34,17 +37,20 @@
 )]
 
 mod atomic;
+mod collect;
 mod digest;
 mod error;
 mod folder;
 mod owner;
 mod read;
 mod staging;
+mod tree;
 
 pub use atomic::{
     AtomicFile, check_file, check_folder, copy, create, create_exclusive, hard_link,
     make_executable, publish, write_atomic, write_if_changed, write_json, write_with_parents,
 };
+pub use collect::{append, move_aside};
 pub use digest::{DigestCache, digest};
 pub use error::{FileError, Result, io_error, is_disk_full};
 pub use folder::{
@@ -53,7 +59,8 @@ pub use folder::{
 };
 pub use owner::Owner;
 pub use read::{
-    open, read, read_if_present, read_json, read_to_string, read_to_string_if_present,
-    size_and_time,
+    Stamp, open, open_regular, read, read_if_present, read_json, read_to_string,
+    read_to_string_if_present, size_and_time,
 };
 pub use staging::Staging;
+pub use tree::{Tree, is_hidden, walk};

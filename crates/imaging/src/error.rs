@@ -20,6 +20,9 @@ pub enum ImagingError {
     /// No bytes at all.
     #[error("the file is empty (0 bytes); fetch or copy it again")]
     ZeroBytes,
+    /// A file that is larger than any image may be.
+    #[error("a file of {0} bytes; expected at most {limit}", limit = crate::LARGEST_FILE)]
+    TooManyBytes(u64),
     /// The file ends too early.
     #[error("truncated {format} ({detail}); fetch or copy it again")]
     Truncated {
@@ -170,6 +173,15 @@ impl ImagingError {
         Self::Damaged {
             format,
             detail: detail.into(),
+        }
+    }
+
+    /// The same error without the file's name, for where the name is said already.
+    #[must_use]
+    pub fn bare(self) -> Self {
+        match self {
+            Self::File { problem, .. } => problem.bare(),
+            error => error,
         }
     }
 

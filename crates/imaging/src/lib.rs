@@ -7,6 +7,7 @@
 //!   used (animation, transparency, half a file) is an error that says what to do.
 //! - [`decode`] / [`open`]: the same without warnings: what deserves one is an error.
 //!   [`open_as_stored`] leaves the orientation to whoever looks, as the authors' code does.
+//!   [`read_image`] reads no more of a file than it must to tell what it is.
 //! - [`recognise`]: what the first bytes of a file say it is.
 //! - [`resize`]: Pillow's `Image.resize` bit for bit (an antialiased triangle or cubic in fixed
 //!   point), which is also what torchvision's `Resize` does to a decoded image; [`resize_labels`]:
@@ -51,7 +52,9 @@ mod sniff;
 
 pub use adjust::{Adjust, adjust, grey, shift_hue};
 pub use colour::{SEGMENT_COLOURS, blend, colour_map, heatmap};
-pub use decode::{Limits, decode, decode_with, open, open_as_stored, read_file};
+pub use decode::{
+    LARGEST_FILE, Limits, decode, decode_with, open, open_as_stored, read_file, read_image,
+};
 pub use draw::{contact_sheet, outline, tint};
 pub use encode::{encode_labels_png, encode_png};
 pub use error::ImagingError;
@@ -59,7 +62,7 @@ pub use formats::png::{RawLabels, decode_labels};
 pub use reading::{Decoded, Reading, Warning, Window, read, value_range};
 pub use resize::{Filter, resize, resize_bilinear, resize_labels};
 pub use rotate::rotate_nearest;
-pub use sniff::{Recognised, recognise};
+pub use sniff::{Recognised, is_image_name, media_type_of, media_types, recognise};
 
 /// Raised when decoding or resizing changes any pixel it gives; part of the keys of whatever is
 /// computed from pixels.

@@ -1,6 +1,8 @@
 //! Checks of a file's own structure, made before anything is allocated.
 
 use crate::ImagingError;
+use std::ffi::OsStr;
+use std::path::Path;
 
 /// Formats that are decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,40 @@ pub fn recognise(head: &[u8]) -> Recognised {
         (None, Some(name)) => Recognised::Unsupported(name),
         (None, None) => Recognised::Unknown,
     }
+}
+
+/// How names of files in the formats that are decoded end, and their types in the headers of a
+/// request.
+const TYPES: [(&str, &str); 9] = [
+    ("png", "image/png"),
+    ("jpg", "image/jpeg"),
+    ("jpeg", "image/jpeg"),
+    ("bmp", "image/bmp"),
+    ("tif", "image/tiff"),
+    ("tiff", "image/tiff"),
+    ("webp", "image/webp"),
+    ("pgm", "image/x-portable-graymap"),
+    ("ppm", "image/x-portable-pixmap"),
+];
+
+/// Media types of the formats that are decoded.
+pub fn media_types() -> Vec<&'static str> {
+    let mut types: Vec<&str> = TYPES.map(|(_, media)| media).to_vec();
+    types.dedup();
+    types
+}
+
+/// The media type of files whose names end in `extension`, in any spelling (VisA has `.JPG`).
+pub fn media_type_of(extension: &OsStr) -> Option<&'static str> {
+    let mut types = TYPES.into_iter();
+    let own = types.find(|(known, _)| extension.eq_ignore_ascii_case(known));
+    own.map(|(_, media)| media)
+}
+
+/// True if the name is that of an image in a format that is decoded. What the file contains,
+/// [`recognise`] tells.
+pub fn is_image_name(path: &Path) -> bool {
+    path.extension().and_then(media_type_of).is_some()
 }
 
 /// The format, or why it is not supported.

@@ -1,5 +1,7 @@
 //! Decoding against Pillow, and every refusal.
 
+#![allow(clippy::disallowed_methods, reason = "tests make their own files")]
+
 mod common;
 
 use common::{array, bytes, fixture};
@@ -136,6 +138,38 @@ fn files_are_recognised_by_their_first_bytes() {
     }
     assert_eq!(recognise(b""), Recognised::Unknown);
     assert_eq!(recognise(b"\x89PN"), Recognised::Unknown);
+}
+
+#[test]
+fn no_file_holds_up_or_fills_the_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let sparse = |name: &str, head: &[u8], size: u64| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, head).unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(size).unwrap();
+        path
+    };
+    // Terabytes of nothing: were they read, this test would not end.
+    let zeros = sparse("zeros.png", b"", 1 << 42);
+    assert!(
+        open(&zeros)
+            .unwrap_err()
+            .to_string()
+            .contains("not an image")
+    );
+    let signature = sparse("head.png", &bytes("rgb.png"), 1 << 42);
+    let message = open(&signature).unwrap_err().to_string();
+    assert!(message.contains("expected at most 268435456"), "{message}");
+    let pipe = dir.path().join("pipe.png");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let endless = dir.path().join("endless.png");
+    std::os::unix::fs::symlink("/dev/zero", &endless).unwrap();
+    for (path, what) in [(&pipe, "a pipe"), (&endless, "a device")] {
+        let message = open(path).unwrap_err().to_string();
+        assert!(message.contains(what), "{message}");
+    }
 }
 
 #[test]

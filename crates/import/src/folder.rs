@@ -4,7 +4,7 @@ use crate::listing::{Gather, Listed, Listing, MapSource};
 use crate::{Fault, ImportError};
 use segad_core::{ImageId, Label};
 use segad_datasets::{Entry, Part};
-use segad_files::Result;
+use segad_files::{Result, is_hidden};
 use segad_segments::SegmentsSpec;
 use segad_store::MapsReader;
 use std::collections::{BTreeMap, HashMap};
@@ -116,8 +116,7 @@ fn entry(
     let outside = id
         .as_str()
         .split('/')
-        .any(|p| p.is_empty() || p == ".." || p == ".")
-        || id.as_str().contains(':');
+        .any(|p| p.is_empty() || p == ".." || p == ".");
     if outside {
         return Err(format!(
             "path {path:?}: expected a path below the folder, e.g. bad/003.png"
@@ -149,7 +148,8 @@ fn entry(
 fn parquet(base: &Path, model: &str) -> std::result::Result<HashMap<ImageId, String>, String> {
     let mut rows = HashMap::new();
     for path in segad_files::list_dir(&base.join("maps").join(model)).map_err(|e| e.to_string())? {
-        if path.extension().is_none_or(|e| e != "parquet") {
+        let name = path.file_name().unwrap_or_default();
+        if is_hidden(name) || path.extension().is_none_or(|e| e != "parquet") {
             continue;
         }
         let name = format!(

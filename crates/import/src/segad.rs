@@ -4,7 +4,7 @@ use crate::Fault;
 use crate::listing::{Gather, Listed, Listing, MapSource};
 use segad_core::{ImageId, Label};
 use segad_datasets::{Entry, Part};
-use segad_files::Result;
+use segad_files::{Result, is_hidden};
 use std::path::Path;
 
 const LISTS: [(&str, Part); 2] = [
@@ -20,7 +20,7 @@ pub(crate) fn folders(path: &Path) -> Result<Vec<String>> {
         .iter()
         .filter(|p| p.is_dir())
         .filter_map(|p| p.file_name()?.to_str().map(str::to_owned));
-    Ok(names.filter(|n| !n.starts_with('.')).collect())
+    Ok(names.filter(|n| !is_hidden(n.as_ref())).collect())
 }
 
 /// Models, and the classes of each.

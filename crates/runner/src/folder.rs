@@ -13,22 +13,17 @@ pub struct ImageFolder {
     digest: Key,
 }
 
-/// Deeper folders are not looked into; links that lead in circles end here.
-const DEPTH: usize = 8;
-
 impl ImageFolder {
     /// Lists the folder.
     ///
     /// # Errors
-    /// A folder that is not there or holds no PNG or JPEG.
+    /// A folder that is not there or holds no image.
     pub fn open(root: &Path) -> Result<Self, BoxError> {
         let files = image_files(root)?;
         if files.is_empty() {
-            return Err(format!(
-                "{}: no PNG or JPEG is in it or the folders in it",
-                root.display()
-            )
-            .into());
+            return Err(
+                format!("{}: no image is in it or the folders in it", root.display()).into(),
+            );
         }
         let mut hasher = KeyHasher::new("image folder", 1);
         let mut samples = Vec::with_capacity(files.len());
@@ -61,28 +56,18 @@ impl ImageSet for ImageFolder {
     }
 }
 
-/// All PNG and JPEG files of a folder and the folders in it, sorted by path within each folder.
+/// The files of a folder and the folders in it, to any depth, that are named as images; sorted by
+/// path within each folder.
+///
+/// # Errors
+/// A folder that cannot be listed.
 pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>, BoxError> {
-    let mut files = Vec::new();
-    collect(folder, DEPTH, &mut files)?;
-    Ok(files)
-}
-
-fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), BoxError> {
-    for path in segad_files::list_dir(folder)? {
-        if path.is_dir() {
-            if depth > 0 {
-                collect(&path, depth - 1, files)?;
-            }
-        } else if path.extension().is_some_and(|e| {
-            ["png", "jpg", "jpeg"]
-                .iter()
-                .any(|k| e.eq_ignore_ascii_case(k))
-        }) {
-            files.push(path);
-        }
+    let tree = segad_files::walk(folder)?;
+    if let Some(fault) = tree.faults.into_iter().next() {
+        return Err(fault.into());
     }
-    Ok(())
+    let files = tree.files.into_iter();
+    Ok(files.filter(|f| segad_imaging::is_image_name(f)).collect())
 }
 
 impl ImageLoader for ImageFolder {
@@ -108,7 +93,7 @@ mod tests {
                 .err()
                 .unwrap()
                 .to_string()
-                .contains("no PNG")
+                .contains("no image")
         );
         let png = segad_imaging::encode_png(&Image::from_grey(2, 2, &[7; 4]).unwrap()).unwrap();
         for name in ["n01", "n02"] {

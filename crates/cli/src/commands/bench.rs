@@ -68,7 +68,7 @@ fn images(args: &Bench, model: &Model) -> Result<Vec<Image>, Failure> {
         .iter()
         .take(IMAGES)
     {
-        let bytes = segad_imaging::read_file(file)?;
+        let bytes = segad_imaging::read_image(file)?;
         let decoded = segad_imaging::read(&bytes, &model.card().reading);
         images.push(decoded.map_err(|e| e.at(file))?.image);
     }

@@ -1,6 +1,6 @@
 //! `fit --depth`: how 16 bits per channel become 8.
 
-use segad_imaging::{Window, read_file, value_range};
+use segad_imaging::{Window, read_image, value_range};
 use segad_runner::Failure;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ fn widest(images: impl Iterator<Item = PathBuf>) -> Result<Option<Window>, Failu
     let mut shallow: Option<PathBuf> = None;
     let mut deep: Option<(PathBuf, u16, u16)> = None;
     for path in images {
-        let Ok(range) = read_file(&path).and_then(|bytes| value_range(&bytes)) else {
+        let Ok(range) = read_image(&path).and_then(|bytes| value_range(&bytes)) else {
             continue;
         };
         match (range, &mut deep) {

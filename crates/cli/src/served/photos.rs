@@ -43,7 +43,7 @@ impl Photos {
             return Err(format!("{name}: a link that leads out of the folder of images").into());
         }
         let bytes =
-            segad_imaging::read_file(&path).map_err(|_| format!("{name}: cannot be read"))?;
+            segad_imaging::read_image(&path).map_err(|_| format!("{name}: cannot be read"))?;
         let decoded = segad_imaging::read(&bytes, &self.reading);
         Ok(decoded.map_err(|e| format!("{name}: {e}"))?.image)
     }
