@@ -114,6 +114,14 @@ impl Dataset {
                 first: first.clone(),
             });
         }
+        if let Some((first, reason)) = scan.refused.first() {
+            return Err(DatasetError::Unusable {
+                class: class.name.clone(),
+                count: scan.refused.len(),
+                first: first.clone(),
+                reason: reason.clone(),
+            });
+        }
         // List i belongs to seed i; without lists no seeds are needed.
         let seeds = self
             .manifest
@@ -221,7 +229,7 @@ impl Reader {
 impl ImageLoader for Reader {
     fn load(&self, id: &ImageId) -> Result<Image, BoxError> {
         let path = self.base.join(id.as_str());
-        let decoded = segad_imaging::read(&segad_imaging::read_file(&path)?, &self.reading);
+        let decoded = segad_imaging::read(&segad_imaging::read_image(&path)?, &self.reading);
         let decoded = decoded.map_err(|e| e.at(&path))?;
         if !decoded.warnings.is_empty() {
             let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);

@@ -96,7 +96,9 @@ pub enum DatasetError {
         first: String,
     },
     /// There are files that no list names.
-    #[error("{class}: {count} file(s) are not listed, first {first}; remove them")]
+    #[error(
+        "{class}: {count} file(s) that do not belong to the data set, first {first}; keep them in another folder"
+    )]
     ExtraFiles {
         /// Which class.
         class: String,
@@ -104,6 +106,18 @@ pub enum DatasetError {
         count: usize,
         /// The first one, relative to the data set.
         first: String,
+    },
+    /// Files that have no id, or folders that cannot be listed.
+    #[error("{class}: {count} file(s) cannot be used, first {first}: {reason}")]
+    Unusable {
+        /// Which class.
+        class: String,
+        /// How many.
+        count: usize,
+        /// The first one, relative to the data set.
+        first: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A folder has more or fewer images than the manifest says.
     #[error(

@@ -17,16 +17,19 @@
 mod dataset;
 mod declared;
 mod error;
+mod gathered;
 mod index;
 mod layout;
 mod listing;
 mod manifest;
+mod masks;
 pub mod numpy;
 pub mod protocol;
 mod verify;
 
 pub use dataset::{CountMismatch, Dataset, Loader, Reader};
 pub use error::DatasetError;
+pub use gathered::{Gathered, LeftOut};
 pub use index::{Entry, Index, LowShotList, Part};
 pub use manifest::{Class, Distribution, Group, Layout, LowShot, Manifest};
 pub use protocol::{Protocol, ProtocolParams, ProtocolSplit};

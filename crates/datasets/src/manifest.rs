@@ -24,7 +24,7 @@ pub enum Layout {
     Visa,
     /// `<class>/{train,test}/<good or defect>/`.
     Mvtec,
-    /// `good/` and `bad/`; sub-folders of `bad` are kinds of defect.
+    /// `good/` and `bad/`, to any depth; sub-folders of `bad` are kinds of defect.
     GoodBad,
     /// A list: `path,label` and optionally `type`, `group`, `split`.
     Csv,

@@ -58,6 +58,10 @@ impl Dataset {
         };
         report.missing = scan.missing;
         report.extra = scan.extra;
+        let refused = scan.refused.into_iter();
+        report
+            .faults
+            .extend(refused.map(|(path, why)| format!("{path}: {why}")));
         report.faults.extend(scan.low_shot.err());
         let task = progress.start(
             &format!("verify {}", class.name),

@@ -215,7 +215,7 @@ fn gaps_and_strangers_are_named() {
     );
     let error = visa.index("cashew").unwrap_err().to_string();
     assert!(
-        error.contains("not listed, first cashew/Data/Images/Normal/500.JPG"),
+        error.contains("do not belong to the data set, first cashew/Data/Images/Normal/500.JPG"),
         "{error}"
     );
 }

@@ -90,7 +90,7 @@ fn drop_repeated(entries: &mut Vec<Entry>) {
     }
 }
 
-/// `<prefix>{test,train}/<folder>/<file>`. A folder is a declared group or, in `test`, a defect
+/// `<prefix>{test,train}/<folder>/`, with images at any depth. A folder is a declared group or, in `test`, a defect
 /// that `is_defect` knows.
 pub(super) fn parts(
     manifest: &Manifest,
@@ -115,21 +115,10 @@ pub(super) fn parts(
                     continue;
                 }
             };
-            let listing = listing::list(&base.join(&place).join(&folder))?;
-            scan.extra.extend(
-                listing
-                    .folders
-                    .into_iter()
-                    .map(|f| format!("{place}/{folder}/{f}/")),
-            );
-            for file in listing.files {
-                let path = format!("{place}/{folder}/{file}");
-                if listing::is_image(&file) {
-                    scan.entries
-                        .push(Entry::new(ImageId::new(path), label, part).with_group(&group));
-                } else {
-                    scan.extra.push(path);
-                }
+            let found = listing::search(base, &format!("{place}/{folder}"))?;
+            for path in scan.take(found) {
+                scan.entries
+                    .push(Entry::new(ImageId::new(path), label, part).with_group(&group));
             }
         }
     }

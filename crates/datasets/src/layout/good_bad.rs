@@ -3,9 +3,9 @@ use crate::{DatasetError, Entry, Part, listing};
 use segad_core::{ImageId, Label};
 use std::path::Path;
 
-/// `good/` and `bad/`, each with images or one level of sub-folders; a sub-folder of `bad` is a
-/// kind of defect. The order is that of the file names, regardless of the folder, so that
-/// numbered pictures keep their sequence.
+/// `good/` and `bad/`, each with images at any depth; a sub-folder of `bad` is a kind of defect. The
+/// order is that of the file names, regardless of the folder, so that numbered pictures keep their
+/// sequence.
 pub(super) fn scan(base: &Path) -> Result<Scan, DatasetError> {
     let mut scan = Scan::new();
     for label in [Label::Bad, Label::Good] {
@@ -14,15 +14,15 @@ pub(super) fn scan(base: &Path) -> Result<Scan, DatasetError> {
         if label.is_bad() && !base.join(folder).is_dir() {
             continue;
         }
-        let listing = listing::list(&base.join(folder))?;
-        add(&mut scan, folder, listing.files, label, folder);
-        for sub in listing.folders {
-            let place = format!("{folder}/{sub}");
-            let listing = listing::list(&base.join(&place))?;
-            scan.extra
-                .extend(listing.folders.into_iter().map(|f| format!("{place}/{f}/")));
-            let group = if label.is_bad() { &sub } else { folder };
-            add(&mut scan, &place, listing.files, label, group);
+        let found = listing::search(base, folder)?;
+        for path in scan.take(found) {
+            let kind = path
+                .split('/')
+                .nth(1)
+                .filter(|_| path.matches('/').count() > 1);
+            let group = kind.filter(|_| label.is_bad()).unwrap_or(folder).to_owned();
+            let entry = Entry::new(ImageId::new(path), label, Part::All);
+            scan.entries.push(entry.with_group(group));
         }
     }
     scan.entries.sort_by(|a, b| a.id.cmp(&b.id));
@@ -33,16 +33,4 @@ pub(super) fn scan(base: &Path) -> Result<Scan, DatasetError> {
         scan.entries[i].order = rank;
     }
     Ok(scan)
-}
-
-fn add(scan: &mut Scan, place: &str, names: Vec<String>, label: Label, group: &str) {
-    for file in names {
-        let path = format!("{place}/{file}");
-        if listing::is_image(&file) {
-            scan.entries
-                .push(Entry::new(ImageId::new(path), label, Part::All).with_group(group));
-        } else {
-            scan.extra.push(path);
-        }
-    }
 }

@@ -84,7 +84,7 @@ fn folders(base: &Path) -> Result<Vec<(String, Vec<String>)>, crate::DatasetErro
     keys.into_iter()
         .map(|key| {
             let mut files = listing::list(&base.join(FOLDER).join(&key).join("bad"))?.files;
-            files.retain(|f| listing::is_image(f));
+            files.retain(|f| segad_imaging::is_image_name(f.as_ref()));
             Ok((key, files))
         })
         .collect()

@@ -9,6 +9,8 @@ mod list;
 mod low_shot;
 mod visa;
 
+use crate::gathered::LeftOut;
+use crate::listing::Found;
 use crate::manifest::{Class, Layout, Manifest};
 use crate::{DatasetError, Entry, LowShotList};
 use segad_core::ImageId;
@@ -22,6 +24,10 @@ pub(crate) struct Scan {
     pub missing: Vec<ImageId>,
     /// Files and folders in an image folder that belong to no group.
     pub extra: Vec<String>,
+    /// What has no usable path, with the reason.
+    pub refused: Vec<(String, String)>,
+    /// What is left out by rule.
+    pub left_out: LeftOut,
     /// Low-shot lists, or why they cannot be used.
     pub low_shot: Result<Vec<LowShotList>, String>,
 }
@@ -32,8 +38,17 @@ impl Scan {
             entries: Vec::new(),
             missing: Vec::new(),
             extra: Vec::new(),
+            refused: Vec::new(),
+            left_out: LeftOut::default(),
             low_shot: Ok(Vec::new()),
         }
+    }
+
+    /// Keeps what was found besides files, which are returned.
+    fn take(&mut self, found: Found) -> Vec<String> {
+        self.refused.extend(found.refused);
+        self.left_out.add(found.left_out);
+        found.files
     }
 
     /// Sorts bytewise by path and numbers the entries.
@@ -97,6 +112,14 @@ fn usual_folders(layout: Layout) -> &'static [&'static str] {
     }
 }
 
+/// The folders of images of a product's layout.
+pub(crate) fn folders(layout: Layout) -> &'static [&'static str] {
+    match layout {
+        Layout::GoodBad => &["good", "bad"],
+        _ => &["train", "test"],
+    }
+}
+
 /// What a folder of the layout is recognised by.
 fn wanted(layout: Layout) -> &'static str {
     match layout {
@@ -146,7 +169,7 @@ fn listed_id(path: &str) -> Result<ImageId, String> {
         .as_str()
         .split('/')
         .any(|part| part.is_empty() || part == "." || part == "..");
-    if outside || id.as_str().contains(':') {
+    if outside {
         return Err(format!(
             "{path:?}: expected a path below the data set's folder, without . or .."
         ));

@@ -68,10 +68,9 @@ fn numbered(
             .rsplit_once('.')
             .map_or(file.as_str(), |(stem, _)| stem);
         // Numbers beyond the manifest's count, and the second file of a number, are extra.
-        let number = stem
-            .parse::<usize>()
-            .ok()
-            .filter(|n| listing::is_image(&file) && total.is_none_or(|t| *n < t));
+        let number = stem.parse::<usize>().ok().filter(|n| {
+            segad_imaging::is_image_name(file.as_ref()) && total.is_none_or(|t| *n < t)
+        });
         match number {
             Some(number) if !found.contains(&number) => {
                 width = width.max(stem.len());
