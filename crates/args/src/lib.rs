@@ -35,7 +35,7 @@ pub use product::{
     BACKBONES, Bench, CALIBRATIONS, Explain, Export, FitProduct, Inspect, PRETRAINED, Serve,
 };
 pub use results::Results;
-pub use units::{bytes, duration, memory};
+pub use units::{Since, bytes, duration, memory};
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;

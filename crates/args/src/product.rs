@@ -1,12 +1,15 @@
 //! Arguments of commands about one product: `fit`, `inspect`, `explain`, `export`, `bench`,
 //! `serve`.
 
-use crate::units::{bytes, confidence, cost, count, folds, memory, positive, share, some};
+use crate::units::{
+    Since, bytes, confidence, cost, count, duration, folds, memory, positive, share, since, some,
+};
 use clap::Args;
 use segad_core::Device;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Backbones, for experiments and the teacher.
 // Names, not `segad_nn`'s type: arguments are parsed, and `--help` is printed, without libtorch.
@@ -145,9 +148,21 @@ pub struct Inspect {
     /// Treat the one path as labelled, arranged as for `fit`, and compare verdicts with labels
     #[arg(long, conflicts_with = "watch")]
     pub labelled: bool,
-    /// Keep inspecting files that appear in the folders, until Ctrl-C
+    /// Keep inspecting files that appear or change in the folders, until Ctrl-C. A restart
+    /// continues where the last run with the same model and folders ended
     #[arg(long, conflicts_with = "latency")]
     pub watch: bool,
+    /// What a watch judges of the files that it finds at the start, instead of those without a
+    /// record: all, now (none), or what changed within a time, e.g. 12h
+    #[arg(long, requires = "watch", value_name = "WHEN", value_parser = since)]
+    pub since: Option<Since>,
+    /// How long a watch waits for a file that cannot be read to become complete
+    #[arg(long, requires = "watch", default_value = "10s", value_name = "TIME",
+          value_parser = duration)]
+    pub patience: Duration,
+    /// Folder to which a watch moves judged files
+    #[arg(long, requires = "watch", value_name = "DIR")]
+    pub done: Option<PathBuf>,
     /// Use all threads on one image at a time, for the shortest latency, rather than many images
     /// in parallel
     #[arg(long)]

@@ -66,6 +66,28 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time, e.g. 90s, 30m or 12h".to_owned())
 }
 
+/// Which of the files that a watch finds at the start it judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// All of them.
+    All,
+    /// None of them, only what comes later.
+    Now,
+    /// Those that changed within this time.
+    Last(Duration),
+}
+
+/// Reads `all`, `now` or a [`duration`].
+pub(crate) fn since(text: &str) -> Result<Since, String> {
+    match text {
+        "all" => Ok(Since::All),
+        "now" => Ok(Since::Now),
+        time => duration(time)
+            .map(Since::Last)
+            .map_err(|_| format!("{text:?}: expected all, now or a time, e.g. 30m or 12h")),
+    }
+}
+
 /// Reads `1:20`.
 pub(crate) fn cost(text: &str) -> Result<(f64, f64), String> {
     let expected = || {
@@ -177,6 +199,13 @@ mod tests {
         for text in ["0s", "3 weeks", "", "h"] {
             assert!(duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn starts_are_read() {
+        assert_eq!(since("all"), Ok(Since::All));
+        assert_eq!(since("2h"), Ok(Since::Last(Duration::from_secs(7200))));
+        assert!(since("ever").unwrap_err().contains("expected all, now"));
     }
 
     #[test]

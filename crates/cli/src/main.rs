@@ -1,6 +1,7 @@
 //! The binary `segad`: parses the command line, runs the command, and turns the outcome into an
 //! exit code.
 
+mod account;
 mod commands;
 mod frames;
 mod openmp;

@@ -208,6 +208,10 @@ pub struct Scored {
     pub label: Label,
     /// Kind of defect, or the label.
     pub kind: String,
+    /// Digest of its pixels ([`pixel_digest`](crate::pixel_digest)); none in models of earlier
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixels: Option<Key>,
     /// The fold that it was scored in.
     pub fold: usize,
     /// The group that it is of.

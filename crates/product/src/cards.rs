@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::gauge::usual_range;
 use crate::heads::Problem;
 use crate::judged::Judged;
-use segad_core::{FeatureTable, Label};
+use segad_core::{FeatureTable, Key, Label};
 use segad_features::FeatureName;
 use segad_forest::Forest;
 use segad_methods::DetectorSettings;
@@ -102,13 +102,14 @@ pub(crate) fn importance(forest: &Forest) -> Vec<Share> {
     shares
 }
 
-pub(crate) fn scored(data: &Data<'_>, judged: &Judged<'_>) -> Vec<Scored> {
+pub(crate) fn scored(data: &Data<'_>, pixels: &[Key], judged: &Judged<'_>) -> Vec<Scored> {
     let mut images = Vec::with_capacity(judged.scores.len());
     for (i, item) in data.items.iter().enumerate() {
         images.push(Scored {
             id: item.sample.id.clone(),
             label: item.sample.label,
             kind: item.sample.group.clone(),
+            pixels: Some(pixels[i]),
             fold: judged.folds[i],
             unit: judged.units[i],
             score: judged.scores[i],

@@ -40,9 +40,30 @@ pub struct Data<'a> {
     pub items: Vec<Item>,
     /// Loads their pixels.
     pub loader: &'a dyn ImageLoader,
+    /// Files among the images that cannot be used, found when they were listed. They end a fit
+    /// together with the images that cannot be decoded.
+    pub refused: Vec<Refused>,
 }
 
-impl Data<'_> {
+/// A file that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Which.
+    pub path: String,
+    /// Why, and what would help.
+    pub reason: String,
+}
+
+impl<'a> Data<'a> {
+    /// These images, with nothing refused.
+    pub fn new(items: Vec<Item>, loader: &'a dyn ImageLoader) -> Self {
+        Self {
+            items,
+            loader,
+            refused: Vec::new(),
+        }
+    }
+
     pub(crate) fn load(&self, item: &Item) -> Result<Image> {
         let image = self.loader.load(&item.sample.id);
         image.map_err(|e| item.failed(e))

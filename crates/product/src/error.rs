@@ -1,3 +1,4 @@
+use crate::data::Refused;
 use segad_core::{BoxError, Label};
 use segad_methods::{MethodError, frozen};
 use thiserror::Error;
@@ -55,13 +56,22 @@ pub enum ProductError {
     },
     /// One picture under both labels.
     #[error(
-        "{good} (good) and {bad} (bad) are the same picture; remove the one whose label is wrong"
+        "{good} (good) and {bad} (bad) are the same picture, pixel for pixel; keep it under the label \
+         that is right"
     )]
     Contradiction {
         /// The good one.
         good: String,
         /// The bad one.
         bad: String,
+    },
+    /// Files that cannot be used, among those that were given.
+    #[error("{} of {seen} files cannot be used: {}", refused.len(), list(refused))]
+    Refused {
+        /// All files that were given.
+        seen: usize,
+        /// Those that cannot be used, by path.
+        refused: Vec<Refused>,
     },
     /// An image that cannot be used.
     #[error("image {id}")]
@@ -139,6 +149,24 @@ pub enum ProductError {
     /// A worker ended early.
     #[error("a worker stopped without a result; this is a bug")]
     Worker,
+}
+
+/// How many of the files that cannot be used are listed.
+const LISTED: usize = 10;
+
+/// One on the same line, several on a line each.
+fn list(refused: &[Refused]) -> String {
+    if let [Refused { path, reason }] = refused {
+        return format!("{path}: {reason}");
+    }
+    let mut text = String::new();
+    for Refused { path, reason } in refused.iter().take(LISTED) {
+        text.push_str(&format!("\n  {path}: {reason}"));
+    }
+    if refused.len() > LISTED {
+        text.push_str(&format!("\n  … and {} more", refused.len() - LISTED));
+    }
+    text
 }
 
 impl From<MethodError> for ProductError {

@@ -303,7 +303,7 @@ impl Fit<'_> {
             unseen: unseen(data, self.problem, &scorer, scores, operating.threshold)?,
             operating,
             calibration: Calibration::fit(settings.calibration, &wide, labels),
-            images: scored(data, &judged),
+            images: scored(data, &self.prepared.survey.pixels, &judged),
             spread: judged.spread()?,
             scorer,
         };

@@ -47,7 +47,7 @@
 //! let items = (0..12).map(|n| item(Label::Good, n)).chain((0..4).map(|n| item(Label::Bad, n))).collect();
 //! let detector = DetectorSettings::named("patchcore", BackboneKind::Resnet18, 64)?;
 //! let settings = FitSettings::new("stripes", vec![detector]);
-//! let model = fit(&Data { items, loader: &Stripes }, &settings, &Random, &FitContext::default())?;
+//! let model = fit(&Data::new(items, &Stripes), &settings, &Random, &FitContext::default())?;
 //!
 //! let file = model.to_bytes();
 //! let inspector = Inspector::new(&Model::from_bytes(&file)?, Default::default())?;
@@ -100,7 +100,7 @@ pub use card::{
     Unseen,
 };
 pub use classify::ClassifierSettings;
-pub use data::{Data, Item};
+pub use data::{Data, Item, Refused};
 pub use error::{ProductError, Result};
 pub use export::Recorded;
 pub use file::SCHEMA;
@@ -112,4 +112,5 @@ pub use photograph::Photograph;
 pub use record::Record;
 pub use segad_methods::DetectorSettings;
 pub use segad_segments::PortableSegments as Segments;
+pub use survey::pixel_digest;
 pub use threshold::{Operating, RateEstimate, Rule};

@@ -2,12 +2,13 @@
 
 use crate::alike::{self, Thumbnail};
 use crate::card::{Candidate, DataCard};
-use crate::data::{Data, Item};
+use crate::data::{Data, Item, Refused};
 use crate::error::{ProductError, Result};
 use crate::threshold::least_promise;
 use crate::units::{unit_counts, units};
 use rayon::prelude::*;
-use segad_core::{FitContext, Key, KeyHasher, Label};
+use segad_core::{BoxError, FitContext, Image, Key, KeyHasher, Label};
+use segad_imaging::ImagingError;
 use segad_metrics::percent;
 use std::collections::{BTreeMap, HashSet};
 
@@ -19,6 +20,8 @@ const LEAST_BAD: usize = 2;
 pub(crate) struct Survey {
     /// Unit of each image.
     pub units: Vec<usize>,
+    /// Digest of each image's pixels.
+    pub pixels: Vec<Key>,
     pub card: DataCard,
 }
 
@@ -27,11 +30,14 @@ impl Survey {
     pub(crate) fn new(data: &Data<'_>, ctx: &FitContext) -> Result<Self> {
         let good = data.good().len();
         let bad = data.items.len() - good;
-        enough(Label::Good, good, good, LEAST_GOOD)?;
-        enough(Label::Bad, bad, bad, LEAST_BAD)?;
+        // Files that cannot be used may be why there are too few, and are then the better answer.
+        if data.refused.is_empty() {
+            enough(Label::Good, good, good, LEAST_GOOD)?;
+            enough(Label::Bad, bad, bad, LEAST_BAD)?;
+        }
         let task = ctx.progress.start("images", Some(data.items.len() as u64));
         let seen = data.items.par_iter().map(|item| look_at(data, item, ctx));
-        let seen = seen.collect::<Result<Vec<_>>>()?;
+        let seen = all_usable(data, seen.collect())?;
         task.advance(data.items.len() as u64);
         let pixels: Vec<Key> = seen.iter().map(|s| s.key).collect();
         let labels = data.labels();
@@ -73,7 +79,11 @@ impl Survey {
             folds: 0,
             digest: digest.finish(),
         };
-        Ok(Self { units, card })
+        Ok(Self {
+            units,
+            pixels,
+            card,
+        })
     }
 }
 
@@ -97,21 +107,58 @@ fn grouped(units: &[usize]) -> Option<[usize; 2]> {
     (images > 0).then(|| [images, shared.count()])
 }
 
+/// Every image's, or all files that cannot be used.
+fn all_usable(data: &Data<'_>, looks: Vec<Result<Look>>) -> Result<Vec<Look>> {
+    let mut refused = data.refused.clone();
+    let mut seen = Vec::with_capacity(looks.len());
+    for look in looks {
+        match look {
+            Ok(look) => seen.push(look),
+            Err(ProductError::Image { id, source }) => refused.push(Refused {
+                path: id,
+                reason: reason(source),
+            }),
+            Err(other) => return Err(other),
+        }
+    }
+    if refused.is_empty() {
+        return Ok(seen);
+    }
+    refused.sort_by(|a, b| a.path.cmp(&b.path));
+    Err(ProductError::Refused {
+        seen: data.items.len() + data.refused.len(),
+        refused,
+    })
+}
+
+/// What is wrong, without the file's name, which is said already.
+fn reason(source: BoxError) -> String {
+    match source.downcast::<ImagingError>() {
+        Ok(error) => error.bare().to_string(),
+        Err(other) => other.to_string(),
+    }
+}
+
 fn look_at(data: &Data<'_>, item: &Item, ctx: &FitContext) -> Result<Look> {
     if ctx.cancel.is_cancelled() {
         return Err(ProductError::Cancelled);
     }
     let image = data.load(item)?;
+    Ok(Look {
+        key: pixel_digest(&image),
+        size: (image.height(), image.width()),
+        thumbnail: Thumbnail::new(&image)?,
+    })
+}
+
+/// Digest of an image's size and pixels, whatever file they come from.
+pub fn pixel_digest(image: &Image) -> Key {
     let mut hasher = KeyHasher::new("pixels", 1);
     hasher
         .field("height", &image.height())
         .field("width", &image.width())
         .field("rgb", &Key::of_bytes(image.rgb()));
-    Ok(Look {
-        key: hasher.finish(),
-        size: (image.height(), image.width()),
-        thumbnail: Thumbnail::new(&image)?,
-    })
+    hasher.finish()
 }
 
 fn enough(label: Label, found: usize, units: usize, needed: usize) -> Result<()> {

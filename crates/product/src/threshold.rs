@@ -119,6 +119,14 @@ impl RateEstimate {
         })
     }
 
+    /// This many of so many, with the interval at a confidence of `level`.
+    ///
+    /// # Errors
+    /// [`ProductError::Metric`] for `total` = 0 and unless 0 < `level` < 1.
+    pub fn of(hits: u64, total: u64, level: f64) -> Result<Self> {
+        Self::new(Rate { hits, total }, level)
+    }
+
     fn new(rate: Rate, level: f64) -> Result<Self> {
         let interval = rate.clopper_pearson(level)?;
         Ok(Self {

@@ -25,10 +25,7 @@ radii = [12.0, 12.0]
 fn fitted(items: Vec<Item>, settings: &FitSettings) -> Result<Model> {
     segad_nn::set_threads(1);
     fit(
-        &Data {
-            items,
-            loader: &Plates,
-        },
+        &Data::new(items, &Plates),
         settings,
         &Random,
         &FitContext::default(),
@@ -232,10 +229,7 @@ fn useless_images_are_refused_with_the_reason() {
             Ok(Image::from_grey(64, 64, &[value; 4096])?)
         }
     }
-    let data = Data {
-        items: items(12, 3, 0),
-        loader: &Same,
-    };
+    let data = Data::new(items(12, 3, 0), &Same);
     let error = fit(&data, &settings(), &Random, &FitContext::default())
         .unwrap_err()
         .to_string();
@@ -265,10 +259,7 @@ fn promises_need_images() {
 fn a_stop_is_obeyed() {
     let ctx = FitContext::default();
     ctx.cancel.cancel();
-    let data = Data {
-        items: items(15, 3, 3),
-        loader: &Plates,
-    };
+    let data = Data::new(items(15, 3, 3), &Plates);
     assert!(matches!(
         fit(&data, &settings(), &Random, &ctx),
         Err(ProductError::Cancelled)

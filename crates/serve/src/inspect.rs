@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::body;
 use crate::content::{Answer, Refusal};
+use crate::metrics::Metrics;
 use crate::reply::{Fault, data_url, json};
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,6 +13,30 @@ use segad_imaging::{encode_labels_png, encode_png, heatmap};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::time::Instant;
+
+/// The type of bytes of which nothing is said.
+const BYTES: &str = "application/octet-stream";
+
+/// An image that was sent. It is counted when its request ends, however that comes about.
+struct Sent<'a> {
+    metrics: &'a Metrics,
+    is_judged: bool,
+}
+
+impl<'a> Sent<'a> {
+    fn new(metrics: &'a Metrics) -> Self {
+        Self {
+            metrics,
+            is_judged: false,
+        }
+    }
+}
+
+impl Drop for Sent<'_> {
+    fn drop(&mut self) {
+        self.metrics.image(self.is_judged);
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +75,17 @@ pub(crate) async fn inspect(
     options: Result<Query<Options>, axum::extract::rejection::QueryRejection>,
     request: Request,
 ) -> Result<Response, Fault> {
+    let mut image = Sent::new(&app.metrics);
+    let reply = judge(app.clone(), options, request).await;
+    image.is_judged = reply.is_ok();
+    reply
+}
+
+async fn judge(
+    app: Arc<App>,
+    options: Result<Query<Options>, axum::extract::rejection::QueryRejection>,
+    request: Request,
+) -> Result<Response, Fault> {
     // Cloned out of the app, since the work moves to a thread of its own.
     let inspector = app
         .content
@@ -83,18 +119,6 @@ pub(crate) async fn inspect(
     }
 }
 
-/// Of images that are read, and of bytes whose first ones say what they are.
-const TYPES: [&str; 8] = [
-    "image/png",
-    "image/jpeg",
-    "image/bmp",
-    "image/tiff",
-    "image/webp",
-    "image/x-portable-graymap",
-    "image/x-portable-pixmap",
-    "application/octet-stream",
-];
-
 /// Accepts only types that a form on another site's page cannot send.
 fn check_type(headers: &HeaderMap) -> Result<(), Fault> {
     let Some(stated) = headers.get(header::CONTENT_TYPE) else {
@@ -107,15 +131,38 @@ fn check_type(headers: &HeaderMap) -> Result<(), Fault> {
         .next()
         .unwrap_or_default()
         .trim();
-    if TYPES.iter().any(|t| t.eq_ignore_ascii_case(stated)) {
+    let known: Vec<&str> = [segad_imaging::media_types(), vec![BYTES]].concat();
+    if known.iter().any(|t| t.eq_ignore_ascii_case(stated)) {
         return Ok(());
     }
-    let message = format!("content type {stated:?}: expected {}", TYPES.join(", "));
+    let message = format!(
+        "content-type = {stated}: expected {}{}",
+        known.join(", "),
+        hint(stated)
+    );
     Err(Fault::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "content_type",
         &message,
     ))
+}
+
+/// What to send instead of a type that is nearly right.
+fn hint(stated: &str) -> String {
+    let (kind, name) = stated.split_once('/').unwrap_or(("", stated));
+    let name = name.to_ascii_lowercase();
+    // `image/jpg`, `image/x-png`, `jpeg`
+    let name = name.strip_prefix("x-").unwrap_or(&name);
+    if let Some(meant) = segad_imaging::media_type_of(name.as_ref()) {
+        return format!("; did you mean {meant}?");
+    }
+    match kind.to_ascii_lowercase().as_str() {
+        "multipart" => "; send the file itself as the body, not a form".to_owned(),
+        "application" if name == "www-form-urlencoded" => {
+            format!("; with curl, use --data-binary and -H 'content-type: {BYTES}'")
+        }
+        _ => String::new(),
+    }
 }
 
 fn reply(answer: Answer, threshold: f64, pictures: bool) -> Result<Reply, BoxError> {

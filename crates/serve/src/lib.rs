@@ -51,4 +51,4 @@ pub use content::{
 pub use error::ServeError;
 pub use limits::{Limits, Settings};
 pub use runs::{Called, Counts, GroupCounts};
-pub use server::Server;
+pub use server::{Served, Server};

@@ -16,6 +16,8 @@ pub(crate) struct Metrics {
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
     refused: Mutex<BTreeMap<&'static str, u64>>,
     verdicts: [AtomicU64; 2],
+    /// Images that were sent: refused, judged.
+    images: [AtomicU64; 2],
     times: [AtomicU64; BUCKETS.len() + 1],
     microseconds: AtomicU64,
     pub(crate) connections: AtomicI64,
@@ -56,6 +58,15 @@ impl Metrics {
         count(&self.refused, reason);
     }
 
+    pub(crate) fn image(&self, is_judged: bool) {
+        self.images[usize::from(is_judged)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many images were refused, and how many judged.
+    pub(crate) fn images(&self) -> [u64; 2] {
+        self.images.each_ref().map(|n| n.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn inspected(&self, bad: bool, took: Duration) {
         self.verdicts[usize::from(bad)].fetch_add(1, Ordering::Relaxed);
         let seconds = took.as_secs_f64();
@@ -85,6 +96,11 @@ impl Metrics {
         });
         let help = "Images inspected, by verdict.";
         family(&mut out, "inspections_total", "counter", help, &verdicts);
+        let [refused, judged] = self.images();
+        let images = [("judged", judged), ("refused", refused)]
+            .map(|(outcome, n)| (format!("{{outcome=\"{outcome}\"}}"), n.to_string()));
+        let help = "Images sent for inspection, by outcome.";
+        family(&mut out, "images_total", "counter", help, &images);
         let help = "Seconds per inspection, without waiting.";
         family(
             &mut out,
@@ -154,6 +170,7 @@ mod tests {
             metrics.inspected(ms == 30, Duration::from_millis(ms));
         }
         metrics.request("/healthz", 200);
+        metrics.image(true);
         let _held = Held::new(&metrics.running);
         let text = metrics.text();
         for line in [
@@ -166,6 +183,8 @@ mod tests {
             "segad_inspections_total{verdict=\"bad\"} 2",
             "segad_http_requests_total{route=\"/healthz\",status=\"200\"} 1",
             "segad_running 1",
+            "segad_images_total{outcome=\"judged\"} 1",
+            "segad_images_total{outcome=\"refused\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }

@@ -27,6 +27,15 @@ pub struct Server {
     app: Arc<App>,
 }
 
+/// What became of the images that were sent to a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// Images with a verdict.
+    pub judged: u64,
+    /// Images without one; each reply said why.
+    pub refused: u64,
+}
+
 impl Server {
     /// Starts to listen, so that the address is known and clients may connect.
     ///
@@ -59,11 +68,12 @@ impl Server {
     }
 
     /// Answers until `stop` is cancelled; then takes no more connections, finishes running requests
-    /// for at most [`Limits::drain_time`], and returns.
+    /// for at most [`Limits::drain_time`], and returns what became of the images that were sent.
     ///
     /// # Errors
     /// [`ServeError::System`].
-    pub fn run(self, stop: &Cancel) -> Result<(), ServeError> {
+    pub fn run(self, stop: &Cancel) -> Result<Served, ServeError> {
+        let metrics = self.app.metrics.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -80,7 +90,9 @@ impl Server {
         served.map_err(|cause| ServeError::System {
             what: "cannot listen",
             cause,
-        })
+        })?;
+        let [refused, judged] = metrics.images();
+        Ok(Served { judged, refused })
     }
 
     async fn serve(self, stop: &Cancel) -> std::io::Result<()> {

@@ -20,7 +20,7 @@ pub(super) fn run(args: &Explain) -> Result<(), Failure> {
     outputs::keep_existing("--out", &out, args.force)?;
     let model = open_model(&args.model)?;
     let inspector = Inspector::new(&model, Device::Cpu).map_err(failure)?;
-    let bytes = segad_imaging::read_file(&args.image)?;
+    let bytes = segad_imaging::read_image(&args.image)?;
     let Photograph { image, warnings } = inspector.decode(&bytes).map_err(|e| e.at(&args.image))?;
     let seen = inspector.inspect(&image).map_err(failure)?;
     let mut patches = Vec::new();

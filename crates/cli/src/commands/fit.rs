@@ -1,10 +1,11 @@
 //! `fit`: a model of one product from good and a few bad images.
 
+use super::product_data::ProductData;
 use super::{depth, outputs, setup};
 use crate::session::Session;
 use segad_args::FitProduct;
 use segad_core::{BoxError, FitContext, Seed};
-use segad_datasets::{Dataset, Layout, Manifest};
+use segad_datasets::Dataset;
 use segad_methods::Pretrained;
 use segad_nn::BackboneKind;
 use segad_product::{
@@ -39,19 +40,24 @@ pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
     let weights = CachedWeights(CachedInputs::new(cache.root().to_owned(), PathBuf::new()));
     // Before the fit, which takes minutes: a mistyped path must not cost it.
     outputs::keep_all_but_models("--out", &args.out)?;
-    let dataset = open(&args.data, args.name.as_deref())?;
-    let mut settings = settings(args, &dataset, &weights)?;
-    let index = dataset.index(&dataset.manifest().name)?;
-    let images = index.entries().iter().map(|entry| dataset.path(&entry.id));
+    let mut product = ProductData::open(&args.data, args.name.as_deref())?;
+    product.keep_training();
+    let mut settings = settings(args, &product.dataset, &weights)?;
+    product.report(&session.bars);
+    let images = product
+        .entries
+        .iter()
+        .map(|entry| product.dataset.path(&entry.id));
     settings.reading.depth = depth::choose(args.depth.as_deref(), images)?;
-    let reader = dataset.reader(settings.reading);
-    let items = index.entries().iter().map(|entry| Item {
+    let reader = product.dataset.reader(settings.reading);
+    let items = product.entries.iter().map(|entry| Item {
         sample: entry.sample(),
         unit: entry.unit.clone(),
     });
     let data = Data {
         items: items.collect(),
         loader: &reader,
+        refused: product.refused.clone(),
     };
     segad_nn::torch_device(args.device).map_err(Failure::configuration)?;
     segad_files::check_file(&args.out)?;
@@ -68,7 +74,7 @@ pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
     let pool = super::pool(setup::threads(args.threads).get())?;
     let model = pool
         .install(|| segad_product::fit(&data, &settings, &weights, &ctx))
-        .map_err(failure)?;
+        .map_err(|e| unusable(e, &product))?;
     for warning in reader.warnings() {
         session.bars.line(&format!("warning: {warning}"));
     }
@@ -76,22 +82,38 @@ pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
     segad_files::write_atomic(&args.out, &bytes)?;
     if args.json {
         let card = serde_json::to_string_pretty(model.card())?;
-        return super::print(&format!("{card}\n"));
-    }
-    let audit = if args.audit {
-        let audit = segad_product::audit(model.card(), AUDIT_SAMPLES).map_err(failure)?;
-        format!("\n{audit}")
+        super::print(&format!("{card}\n"))?;
     } else {
-        String::new()
+        let audit = if args.audit {
+            let audit = segad_product::audit(model.card(), AUDIT_SAMPLES).map_err(failure)?;
+            format!("\n{audit}")
+        } else {
+            String::new()
+        };
+        super::print(&format!(
+            "{}{audit}\n{}: {:.1} MiB, {:.0} s, peak memory {} MiB\n",
+            model.card().summary(),
+            args.out.display(),
+            bytes.len() as f64 / f64::from(1 << 20),
+            watch.seconds(),
+            machine::peak_memory_mib()
+        ))?;
+    }
+    session.bars.line(&product.account(0).describe("fitted on"));
+    Ok(())
+}
+
+/// What ended a fit; with the account, if it was files that cannot be used.
+fn unusable(error: ProductError, product: &ProductData) -> Failure {
+    let ProductError::Refused { refused, .. } = &error else {
+        return failure(error);
     };
-    super::print(&format!(
-        "{}{audit}\n{}: {:.1} MiB, {:.0} s, peak memory {} MiB\n",
-        model.card().summary(),
-        args.out.display(),
-        bytes.len() as f64 / f64::from(1 << 20),
-        watch.seconds(),
-        machine::peak_memory_mib()
-    ))
+    let account = product.account(refused.len() - product.refused.len());
+    let account = account.describe("usable");
+    Failure::Input(match refused.len() {
+        1 => format!("{error} ({account})"),
+        _ => format!("{error}\n{account}"),
+    })
 }
 
 /// What ended a fit or an inspection, by what the user can do about it.
@@ -108,6 +130,7 @@ pub(super) fn failure(error: ProductError) -> Failure {
         | ProductError::Identical { .. }
         | ProductError::Contradiction { .. }
         | ProductError::Image { .. }
+        | ProductError::Refused { .. }
         | ProductError::Weights(_) => Failure::input(error),
         // Unwrapped, so that the cause is looked at: these show it in place of themselves.
         ProductError::Imaging(e) => e.into(),
@@ -118,40 +141,6 @@ pub(super) fn failure(error: ProductError) -> Failure {
         ProductError::Method(e) => e.into(),
         error => error.into(),
     }
-}
-
-/// The images of a folder or a list, by what it contains.
-pub(super) fn open(path: &Path, name: Option<&str>) -> Result<Dataset, Failure> {
-    // By what is there, most explicit first: a list says more than folders' names.
-    let layout = if path.is_file() || path.join("images.csv").is_file() {
-        Layout::Csv
-    } else if path.join("good").is_dir() {
-        Layout::GoodBad
-    } else if path.join("train/good").is_dir() {
-        // VAD's layout is a case of MVTec AD's: any folder of test/ except good/ is a kind of
-        // defect.
-        Layout::Mvtec
-    } else {
-        let found = if path.exists() {
-            "found none of these"
-        } else {
-            "no such file or directory"
-        };
-        return Err(Failure::Input(format!(
-            "{}: expected a folder with good/ and bad/, with train/good/ and test/, or with \
-             images.csv, or a list; {found}",
-            path.display()
-        )));
-    };
-    let stem = path
-        .file_stem()
-        .or(path.file_name())
-        .map(|s| s.to_string_lossy().into_owned());
-    let name = name
-        .map(str::to_owned)
-        .or(stem)
-        .unwrap_or_else(|| "product".to_owned());
-    Ok(Dataset::open(Manifest::plain(&name, layout), path)?)
 }
 
 fn settings(

@@ -1,25 +1,33 @@
 //! `inspect`: verdicts on images.
 
 mod inputs;
+mod journal;
+mod known;
+mod labelled;
 mod output;
 mod pictures;
+mod watch;
 
 use super::fit::failure;
+use super::outputs::keep_apart;
 use super::setup;
+use crate::account::Account;
 use crate::session::Session;
 use crate::stream::ordered;
-use inputs::{Job, Pixels};
+use inputs::{Inputs, Job, Pixels};
+use known::Attempt;
+use labelled::Comparison;
 use output::Output;
 use pictures::Pictures;
 use segad_args::Inspect;
-use segad_core::{BoxError, Image, Label};
-use segad_imaging::{encode_png, read_file};
-use segad_metrics::{Scores, percent};
-use segad_product::{Inspection, Inspector, Model, Photograph, Record, threshold};
-use segad_runner::Failure;
-use std::collections::HashMap;
+use segad_core::{BoxError, Image, Key};
+use segad_imaging::{ImagingError, encode_png, read_image};
+use segad_product::{Inspection, Inspector, Model, Photograph, Record, pixel_digest};
+use segad_runner::{Failure, Interrupt};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use watch::Watch;
 
 pub(super) fn run(args: &Inspect, session: &Session) -> Result<(), Failure> {
     let model = open_model(&args.model)?;
@@ -33,59 +41,86 @@ pub(super) fn run(args: &Inspect, session: &Session) -> Result<(), Failure> {
     // Either all threads on one image or one thread per image.
     segad_nn::set_threads(threads.get() / workers.get());
     let interrupt = session.interrupt()?;
-    let (jobs, labels) = if args.labelled {
-        inputs::open_labelled(args)?
-    } else {
-        (inputs::open(args, &interrupt.no_more)?, HashMap::new())
+    let worker = Worker {
+        watch: open_watch(args, session, &interrupt)?,
+        pictures: Pictures::open(args)?,
+        reasons: args.reasons,
+        labelled: args.labelled,
     };
-    let pictures = Pictures::open(args)?;
+    let inputs = Inputs::open(args, worker.watch.as_ref(), &session.bars)?;
     let mut out = Output::new(args)?;
     // Unknown for a stream, and for folders that are watched.
-    let total = jobs.size_hint().1;
-    let mut judged: Vec<(f32, Label)> = Vec::new();
-    let mut inspected = 0;
-    let mut failed = 0;
-    let mut lacking = 0;
+    let total = inputs.jobs.size_hint().1;
+    let mut tally = Tally {
+        account: Account {
+            left_out: inputs.left_out,
+            ..Account::default()
+        },
+        lacking: 0,
+    };
+    let mut comparison = Comparison::new(model.card());
+    // Ctrl-C is how watching ends; what the watch has found gets its record first.
+    let is_stopped = || match args.watch {
+        true => interrupt.stop.is_cancelled(),
+        false => interrupt.no_more.is_cancelled(),
+    };
     ordered(
         workers,
-        jobs,
+        inputs.jobs,
         || Inspector::new(&model, args.device).map_err(failure),
-        |inspector, job| inspect(inspector, job, args.reasons, pictures.as_ref()),
-        |record| {
-            inspected += 1;
-            failed += usize::from(record.error.is_some());
-            lacking += usize::from(record.lacks_picture);
-            judged.extend(record.score.zip(labels.get(&record.path).copied()));
-            Ok(out.write(&record)? && !interrupt.no_more.is_cancelled())
+        |inspector, job| worker.inspect(inspector, job),
+        |outcome| {
+            let Some(Outcome {
+                record,
+                pixels,
+                source,
+            }) = outcome
+            else {
+                return Ok(!is_stopped());
+            };
+            tally.add(&record);
+            if let Some(label) = inputs.labels.get(&record.path)
+                && let Some((score, pixels)) = record.score.zip(pixels)
+            {
+                comparison.add(&pixels, score, *label);
+            }
+            let is_read = out.write(&record)?;
+            if let Some((watch, (attempt, content))) = worker.watch.as_ref().zip(source) {
+                watch.settle(&attempt, content, record.error.is_none());
+            }
+            Ok(is_read && !is_stopped())
         },
     )?;
-    // Ctrl-C is how watching ends; elsewhere it leaves images without a verdict.
-    let stopped =
-        interrupt.no_more.is_cancelled() && !args.watch && total.is_none_or(|n| inspected < n);
-    let written = out.finish(!stopped)?;
-    if stopped {
+    let inspected = tally.account.done + tally.account.refused;
+    let is_cut = is_stopped() && total.is_none_or(|n| inspected < n);
+    let written = out.finish(!is_cut)?;
+    if is_cut {
         return Err(Failure::Interrupted(describe_stop(
             inspected, total, written,
         )));
     }
     if args.labelled {
-        session.bars.line(&compare(&model, &judged)?);
+        session.bars.line(&comparison.describe()?);
     }
-    if inspected == 0 && !args.watch {
-        return Err(Failure::NothingSelected("no images found".to_owned()));
+    tally.conclude(worker.watch.as_deref(), session)
+}
+
+/// The watch that the arguments ask for, if any.
+fn open_watch(
+    args: &Inspect,
+    session: &Session,
+    interrupt: &Interrupt,
+) -> Result<Option<Arc<Watch>>, Failure> {
+    if let Some(done) = &args.done {
+        for root in &args.paths {
+            keep_apart("--done", done, root)?;
+        }
     }
-    if failed > 0 {
-        return Err(Failure::Cells(format!(
-            "{failed} of {inspected} images could not be inspected; their records say why"
-        )));
+    if !args.watch {
+        return Ok(None);
     }
-    if lacking > 0 {
-        return Err(Failure::Cells(format!(
-            "all {inspected} images have a verdict, but {lacking} pictures could not be written; \
-             the records say why"
-        )));
-    }
-    Ok(())
+    let cache = session.cache()?;
+    Watch::open(args, cache.root(), &interrupt.no_more, &session.bars).map(Some)
 }
 
 fn describe_stop(inspected: usize, total: Option<usize>, written: Option<PathBuf>) -> String {
@@ -109,37 +144,134 @@ pub(super) fn open_model(path: &Path) -> Result<Model, Failure> {
     })
 }
 
-/// Inspects one image. Whatever goes wrong with it becomes its record, so that the others go on.
-fn inspect(inspector: &Inspector, job: Job, reasons: usize, pictures: Option<&Pictures>) -> Record {
-    // One unreadable image must not end a run over thousands; its record says what happened.
-    let name = job.name.clone();
-    try_inspect(inspector, job, reasons, pictures)
-        .unwrap_or_else(|e| Record::failed(name, segad_grid::chain(&*e)))
+/// What became of the images, in numbers.
+struct Tally {
+    account: Account,
+    /// Verdicts without the picture that belongs to them.
+    lacking: usize,
 }
 
-fn try_inspect(
-    inspector: &Inspector,
-    job: Job,
-    reasons: usize,
-    pictures: Option<&Pictures>,
-) -> Result<Record, BoxError> {
-    let Photograph { image, warnings } = match &job.pixels {
-        Pixels::File(path) => inspector.decode(&read_file(path)?)?,
-        Pixels::Bytes(bytes) => inspector.decode(bytes)?,
-        Pixels::Failed(why) => return Err(why.as_str().into()),
-    };
-    let inspection = inspector.inspect(&image)?;
-    let mut record = Record::new(job.name.clone(), &inspection, reasons);
-    record.warnings = warnings;
-    // A picture that cannot be written must not cost the verdict.
-    if let Some(pictures) = pictures
-        && let Err(e) = draw(pictures, &job, &inspection, &image)
-    {
-        let why = segad_grid::chain(&*e);
-        record.warnings.push(format!("picture: {why}"));
-        record.lacks_picture = true;
+impl Tally {
+    fn add(&mut self, record: &Record) {
+        match &record.error {
+            None => self.account.done += 1,
+            Some(_) => self.account.refused += 1,
+        }
+        self.lacking += usize::from(record.lacks_picture);
     }
-    Ok(record)
+
+    /// Says the numbers; a failure unless everything was judged.
+    fn conclude(self, watch: Option<&Watch>, session: &Session) -> Result<(), Failure> {
+        let Self {
+            mut account,
+            lacking,
+        } = self;
+        if let Some(watch) = watch {
+            account.left_out = watch.left_out();
+        }
+        let line = account.describe("judged");
+        if watch.is_none() && account.done + account.refused == 0 {
+            return Err(Failure::NothingSelected(format!("no images found; {line}")));
+        }
+        if account.refused > 0 {
+            return Err(Failure::Cells(format!(
+                "some could not be judged, as their records say; {line}"
+            )));
+        }
+        if lacking > 0 {
+            return Err(Failure::Cells(format!(
+                "{lacking} pictures could not be written, as the records say; {line}"
+            )));
+        }
+        let unmoved = watch.map_or(0, Watch::unmoved);
+        if unmoved > 0 {
+            return Err(Failure::Cells(format!(
+                "{unmoved} judged files could not be moved; {line}"
+            )));
+        }
+        session.bars.line(&line);
+        Ok(())
+    }
+}
+
+/// What came of a job.
+struct Outcome {
+    record: Record,
+    /// Digest of the pixels, for images that have a label.
+    pixels: Option<Key>,
+    /// For a file of a watched folder, with the digest of its content if it could be read.
+    source: Option<(Attempt, Option<Key>)>,
+}
+
+/// What workers share.
+struct Worker {
+    watch: Option<Arc<Watch>>,
+    pictures: Option<Pictures>,
+    reasons: usize,
+    labelled: bool,
+}
+
+impl Worker {
+    /// Inspects one image. Whatever goes wrong with it becomes its record, so that the others go
+    /// on. Without a record, a watched file has one already or will have one later.
+    fn inspect(&self, inspector: &Inspector, mut job: Job) -> Option<Outcome> {
+        let attempt = job.attempt.take();
+        let bytes = read(&mut job.pixels);
+        let content = match (&attempt, &bytes) {
+            (Some(_), Ok(bytes)) => Some(Key::of_bytes(bytes)),
+            _ => None,
+        };
+        let photograph = bytes.and_then(|bytes| Ok(inspector.decode(&bytes)?));
+        if let Some((watch, attempt)) = self.watch.as_ref().zip(attempt.as_ref()) {
+            if content.is_some_and(|content| watch.is_known(attempt, &content)) {
+                watch.settle(attempt, content, false);
+                return None;
+            }
+            // It may be incomplete.
+            if photograph.is_err() && !attempt.is_last {
+                watch.retry(attempt);
+                return None;
+            }
+        }
+        let pixels = photograph.as_ref().ok().filter(|_| self.labelled);
+        let pixels = pixels.map(|p| pixel_digest(&p.image));
+        let record = photograph.and_then(|p| self.judge(inspector, &job, p));
+        Some(Outcome {
+            record: record.unwrap_or_else(|e| Record::failed(job.name, segad_grid::chain(&*e))),
+            pixels,
+            source: attempt.map(|attempt| (attempt, content)),
+        })
+    }
+
+    fn judge(
+        &self,
+        inspector: &Inspector,
+        job: &Job,
+        photograph: Photograph,
+    ) -> Result<Record, BoxError> {
+        let Photograph { image, warnings } = photograph;
+        let inspection = inspector.inspect(&image)?;
+        let mut record = Record::new(job.name.clone(), &inspection, self.reasons);
+        record.warnings = warnings;
+        // A picture that cannot be written must not cost the verdict.
+        if let Some(pictures) = &self.pictures
+            && let Err(e) = draw(pictures, job, &inspection, &image)
+        {
+            let why = segad_grid::chain(&*e);
+            record.warnings.push(format!("picture: {why}"));
+            record.lacks_picture = true;
+        }
+        Ok(record)
+    }
+}
+
+/// The bytes of an image. The record names the file, so that an error need not.
+fn read(pixels: &mut Pixels) -> Result<Vec<u8>, BoxError> {
+    match pixels {
+        Pixels::File(path) => Ok(read_image(path).map_err(ImagingError::bare)?),
+        Pixels::Bytes(bytes) => Ok(std::mem::take(bytes)),
+        Pixels::Failed(why) => Err(why.as_str().into()),
+    }
 }
 
 fn draw(
@@ -151,29 +283,4 @@ fn draw(
     let path = pictures.place(&job.name, &job.place, &job.pixels)?;
     let picture = encode_png(&inspection.picture(image)?)?;
     Ok(segad_files::write_with_parents(&path, &picture)?)
-}
-
-/// How the verdicts compare with the labels.
-fn compare(model: &Model, judged: &[(f32, Label)]) -> Result<String, Failure> {
-    let (scores, labels): (Vec<f32>, Vec<Label>) = judged.iter().copied().unzip();
-    let scores = Scores::new(&scores, &labels).map_err(Failure::input)?;
-    let operating = &model.card().operating;
-    let rates = threshold::at(
-        &scores,
-        operating.threshold,
-        operating.rule,
-        operating.level,
-    )
-    .map_err(failure)?;
-    let estimate = scores.auroc_delong();
-    let interval = estimate.interval(operating.level)?;
-    let level = operating.level;
-    Ok(format!(
-        "AUROC {} % ({} to {} %)\nfalse alarms: {}\nmisses: {}",
-        percent(estimate.auroc),
-        percent(interval.low),
-        percent(interval.high),
-        rates.false_alarms.describe(Label::Good, level),
-        rates.misses.describe(Label::Bad, level)
-    ))
 }

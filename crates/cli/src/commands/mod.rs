@@ -12,6 +12,7 @@ mod inspect;
 mod outputs;
 mod place;
 mod plan;
+mod product_data;
 mod results;
 mod run;
 mod segments;

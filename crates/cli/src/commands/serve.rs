@@ -1,6 +1,7 @@
 //! `serve`: a web page and an HTTP API on this machine.
 
 use super::setup;
+use crate::account::{Account, LeftOut};
 use crate::served::{Experiments, FittedOn, Photos, Worker};
 use crate::session::Session;
 use segad_args::Serve;
@@ -36,7 +37,14 @@ pub(super) fn run(args: &Serve, session: &Session) -> Result<(), Failure> {
     }
     super::print(&format!("http://{}/\n", server.address()))?;
     session.bars.line("Press Ctrl-C to stop.");
-    Ok(server.run(&interrupt.no_more)?)
+    let served = server.run(&interrupt.no_more)?;
+    let account = Account {
+        done: served.judged as usize,
+        refused: served.refused as usize,
+        left_out: LeftOut::default(),
+    };
+    session.bars.line(&account.describe("judged"));
+    Ok(())
 }
 
 /// What the path names: a model or a store; without one, only the editor is served.

@@ -186,7 +186,7 @@ impl Running {
         let server = Server::bind(settings, content).unwrap();
         let (address, stop) = (server.address(), Cancel::default());
         let shared = stop.clone();
-        let thread = thread::spawn(move || server.run(&shared).unwrap());
+        let thread = thread::spawn(move || server.run(&shared).map(drop).unwrap());
         Self {
             address,
             stop,

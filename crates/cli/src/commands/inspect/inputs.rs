@@ -1,20 +1,22 @@
-//! Images to inspect: files, folders, lists, standard input, watched folders.
+//! Images to inspect: files, folders, lists, standard input. Watched folders are in `watch`.
 
-use super::super::fit;
+use super::super::outputs::resolve;
+use super::super::product_data::ProductData;
+use super::known::Attempt;
+
+use super::watch::Watch;
+use crate::account::{HIDDEN, LINKS, LeftOut, OUTPUTS};
 use crate::frames::{Frames, looks_like_a_picture};
 use segad_args::Inspect;
-use segad_core::{Cancel, Label};
-use segad_runner::Failure;
-use segad_runner::folder::image_files;
-use std::collections::{HashMap, HashSet, VecDeque};
+use segad_core::Label;
+use segad_files::{Stamp, Tree};
+use segad_runner::{Bars, Failure};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
-
-/// How often watched folders are looked at.
-const LOOK: Duration = Duration::from_millis(300);
+use std::sync::Arc;
 
 /// One image to inspect.
 pub(super) struct Job {
@@ -23,6 +25,8 @@ pub(super) struct Job {
     /// Where its picture goes below the folder of pictures, without extension.
     pub place: PathBuf,
     pub pixels: Pixels,
+    /// For a file of a watched folder.
+    pub attempt: Option<Attempt>,
 }
 
 /// Where an image's bytes come from.
@@ -34,77 +38,143 @@ pub(super) enum Pixels {
 
 pub(super) type Jobs = Box<dyn Iterator<Item = Job> + Send>;
 
+/// What there is to inspect.
+pub(super) struct Inputs {
+    pub jobs: Jobs,
+    pub left_out: LeftOut,
+    /// What images are known to be, by their names.
+    pub labels: HashMap<String, Label>,
+}
+
 impl Job {
     /// A file below `root`, or `root` itself.
-    fn of_file(path: PathBuf, root: &Path) -> Self {
-        let below = path
-            .strip_prefix(root)
-            .ok()
-            .filter(|p| !p.as_os_str().is_empty())
-            .or(path.file_name().map(Path::new))
-            .unwrap_or(&path);
+    pub(super) fn of_file(path: PathBuf, root: &Path) -> Self {
         Self {
             name: path.display().to_string(),
-            place: below.with_extension(""),
+            place: below(&path, root).with_extension(""),
             pixels: Pixels::File(path),
+            attempt: None,
+        }
+    }
+
+    /// Something that has no pixels, and why.
+    pub(super) fn failed(name: String, why: String) -> Self {
+        Self {
+            place: PathBuf::from(&name),
+            name,
+            pixels: Pixels::Failed(why),
+            attempt: None,
         }
     }
 }
 
-/// The images that the arguments name, in order.
-pub(super) fn open(args: &Inspect, cancel: &Cancel) -> Result<Jobs, Failure> {
-    if args.paths == [Path::new("-")] {
-        return standard_input();
+/// The path of a file below `root`, or its name if it is `root` itself.
+pub(super) fn below<'a>(path: &'a Path, root: &Path) -> &'a Path {
+    path.strip_prefix(root)
+        .ok()
+        .filter(|p| !p.as_os_str().is_empty())
+        .or(path.file_name().map(Path::new))
+        .unwrap_or(path)
+}
+
+impl Inputs {
+    /// The images that the arguments name, in order; with a watch, those that it finds.
+    pub(super) fn open(
+        args: &Inspect,
+        watch: Option<&Arc<Watch>>,
+        bars: &Bars,
+    ) -> Result<Self, Failure> {
+        if args.labelled {
+            return Self::labelled(args, bars);
+        }
+        if args.paths == [Path::new("-")] {
+            return Ok(Self::of(standard_input()?));
+        }
+        if let Some(absent) = args.paths.iter().find(|p| Stamp::of(p).is_err()) {
+            return Err(Failure::Input(format!(
+                "{}: no such file or directory",
+                absent.display()
+            )));
+        }
+        if let Some(watch) = watch {
+            return Ok(Self::of(Box::new(watch.jobs())));
+        }
+        let mut left_out = LeftOut::default();
+        let mut jobs = Vec::new();
+        for root in &args.paths {
+            let tree = search(root, args.out.as_deref(), &mut left_out).map_err(Failure::input)?;
+            left_out.add(tree.hidden.len(), HIDDEN);
+            left_out.add(tree.links.len(), LINKS);
+            jobs.extend(tree.files.into_iter().map(|path| Job::of_file(path, root)));
+            for fault in tree.faults {
+                jobs.push(Job::failed(
+                    fault.path.display().to_string(),
+                    format!("cannot {}: {}", fault.action, fault.source),
+                ));
+            }
+        }
+        Ok(Self {
+            left_out,
+            ..Self::of(Box::new(jobs.into_iter()))
+        })
     }
-    if let Some(absent) = args.paths.iter().find(|p| !p.exists()) {
-        return Err(Failure::Input(format!(
-            "{}: no such file or directory",
-            absent.display()
-        )));
+
+    fn of(jobs: Jobs) -> Self {
+        Self {
+            jobs,
+            left_out: LeftOut::default(),
+            labels: HashMap::new(),
+        }
     }
-    if args.watch {
-        let watch = Watch {
-            roots: args.paths.clone(),
-            cancel: cancel.clone(),
-            ..Watch::default()
+
+    /// The images of a labelled folder or list.
+    fn labelled(args: &Inspect, bars: &Bars) -> Result<Self, Failure> {
+        let [path] = &args.paths[..] else {
+            return Err(Failure::Configuration(
+                "--labelled: expected one folder or list".to_owned(),
+            ));
         };
-        return Ok(Box::new(watch));
+        let data = ProductData::open(path, None)?;
+        data.report(bars);
+        let mut jobs = Vec::new();
+        let mut labels = HashMap::new();
+        for entry in &data.entries {
+            let job = Job::of_file(data.dataset.path(&entry.id), data.dataset.base());
+            labels.insert(job.name.clone(), entry.label);
+            jobs.push(job);
+        }
+        for refused in data.refused {
+            let path = data.dataset.base().join(refused.path);
+            jobs.push(Job::failed(path.display().to_string(), refused.reason));
+        }
+        Ok(Self {
+            jobs: Box::new(jobs.into_iter()),
+            left_out: data.left_out,
+            labels,
+        })
     }
-    let mut jobs = Vec::new();
-    for root in &args.paths {
-        jobs.extend(list(root)?);
-    }
-    Ok(Box::new(jobs.into_iter()))
 }
 
-/// The images of a labelled folder or list, with their labels by name.
-pub(super) fn open_labelled(args: &Inspect) -> Result<(Jobs, HashMap<String, Label>), Failure> {
-    let [path] = &args.paths[..] else {
-        return Err(Failure::Configuration(
-            "--labelled: expected one folder or list".to_owned(),
-        ));
-    };
-    let dataset = fit::open(path, None)?;
-    let index = dataset.index(&dataset.manifest().name)?;
-    let mut jobs = Vec::new();
-    let mut labels = HashMap::new();
-    for entry in index.entries() {
-        let job = Job::of_file(dataset.path(&entry.id), dataset.base());
-        labels.insert(job.name.clone(), entry.label);
-        jobs.push(job);
-    }
-    Ok((Box::new(jobs.into_iter()), labels))
-}
-
-fn list(root: &Path) -> Result<Vec<Job>, Failure> {
+/// All files below `root`, or `root` itself, without the file that this run writes.
+pub(super) fn search(
+    root: &Path,
+    out: Option<&Path>,
+    left_out: &mut LeftOut,
+) -> segad_files::Result<Tree> {
     if !root.is_dir() {
-        return Ok(vec![Job::of_file(root.to_owned(), root)]);
+        return Ok(Tree {
+            files: vec![root.to_owned()],
+            ..Tree::default()
+        });
     }
-    let files = image_files(root).map_err(Failure::input)?;
-    Ok(files
-        .into_iter()
-        .map(|path| Job::of_file(path, root))
-        .collect())
+    let mut tree = segad_files::walk(root)?;
+    if let Some(out) = out.map(resolve) {
+        let before = tree.files.len();
+        tree.files
+            .retain(|f| f.file_name() != out.file_name() || resolve(f) != out);
+        left_out.add(before - tree.files.len(), OUTPUTS);
+    }
+    Ok(tree)
 }
 
 /// Concatenated pictures or one path per line, decided by the first bytes.
@@ -118,6 +188,7 @@ fn standard_input() -> Result<Jobs, Failure> {
             name: format!("frame {n}"),
             place: PathBuf::from(format!("frame-{n:06}")),
             pixels: frame.map_or_else(Pixels::Failed, Pixels::Bytes),
+            attempt: None,
         })));
     }
     Ok(Box::new(Lines {
@@ -151,71 +222,13 @@ impl<R: BufRead> Iterator for Lines<R> {
                 // The paths that never came must not look like the end of the list.
                 Err(e) => {
                     self.ended = true;
-                    return Some(Job {
-                        name: "standard input".to_owned(),
-                        place: PathBuf::from("standard-input"),
-                        pixels: Pixels::Failed(format!("cannot read the list: {e}")),
-                    });
+                    return Some(Job::failed(
+                        "standard input".to_owned(),
+                        format!("cannot read the list: {e}"),
+                    ));
                 }
             }
         }
         None
-    }
-}
-
-/// Files of folders as they appear.
-#[derive(Default)]
-struct Watch {
-    roots: Vec<PathBuf>,
-    cancel: Cancel,
-    /// Size and time of files at the last look.
-    seen: HashMap<PathBuf, (u64, SystemTime)>,
-    taken: HashSet<PathBuf>,
-    ready: VecDeque<Job>,
-}
-
-impl Watch {
-    fn look(&mut self) {
-        for root in self.roots.clone() {
-            // A folder that is away for a moment, e.g. unmounted, is looked at again later.
-            for job in list(&root).unwrap_or_default() {
-                let Pixels::File(path) = &job.pixels else {
-                    continue;
-                };
-                if self.taken.contains(path) {
-                    continue;
-                }
-                let Ok(state) = segad_files::size_and_time(path) else {
-                    continue;
-                };
-                // A camera may still be writing: a file counts once two looks find it unchanged.
-                if self.seen.insert(path.clone(), state) == Some(state) {
-                    self.seen.remove(path);
-                    self.taken.insert(path.clone());
-                    self.ready.push_back(job);
-                }
-            }
-        }
-    }
-}
-
-impl Iterator for Watch {
-    type Item = Job;
-
-    fn next(&mut self) -> Option<Job> {
-        loop {
-            if self.cancel.is_cancelled() {
-                return None;
-            }
-            if let Some(job) = self.ready.pop_front() {
-                return Some(job);
-            }
-            self.look();
-            if self.ready.is_empty() {
-                // Notifications miss network drives, where cameras often write; a look costs
-                // little.
-                std::thread::sleep(LOOK);
-            }
-        }
     }
 }

@@ -6,7 +6,8 @@ use segad_files::AtomicFile;
 use segad_product::Record;
 use segad_runner::Failure;
 use segad_store::{VerdictRow, write_verdicts};
-use std::io::{ErrorKind, Stdout, Write};
+use std::fs::File;
+use std::io::{self, ErrorKind, Stdout, Write};
 use std::path::{Path, PathBuf};
 
 const COLUMNS: [&str; 7] = [
@@ -21,26 +22,52 @@ const COLUMNS: [&str; 7] = [
 
 pub(super) enum Output {
     Lines { out: Stdout, json: bool },
-    Json(AtomicFile),
-    Csv(Box<csv::Writer<AtomicFile>>),
+    Json(Target),
+    Csv(Box<csv::Writer<Target>>),
     Parquet(PathBuf, Vec<VerdictRow>),
+}
+
+/// A file of records.
+pub(super) enum Target {
+    /// It appears when it is complete.
+    Whole(AtomicFile),
+    /// A watch has no end at which it would be complete, and adds to what earlier ones wrote.
+    Growing(File),
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Whole(file) => file.write(bytes),
+            Self::Growing(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Whole(file) => file.flush(),
+            Self::Growing(file) => file.flush(),
+        }
+    }
 }
 
 impl Output {
     pub(super) fn new(args: &Inspect) -> Result<Self, Failure> {
         let Some(path) = &args.out else {
             return Ok(Self::Lines {
-                out: std::io::stdout(),
+                out: io::stdout(),
                 json: args.json,
             });
         };
         let extension = path.extension().and_then(|e| e.to_str());
-        if !matches!(
-            extension,
-            Some("jsonl" | "json" | "ndjson" | "csv" | "parquet")
-        ) {
+        let expected = match (extension, args.watch) {
+            (Some("jsonl" | "json" | "ndjson" | "csv"), _) | (Some("parquet"), false) => None,
+            (_, false) => Some(".jsonl, .csv or .parquet"),
+            (_, true) => Some(".jsonl or .csv, to which --watch adds lines"),
+        };
+        if let Some(expected) = expected {
             return Err(Failure::Configuration(format!(
-                "--out = {}: expected a name that ends in .jsonl, .csv or .parquet",
+                "--out = {}: expected a name that ends in {expected}",
                 path.display()
             )));
         }
@@ -48,15 +75,23 @@ impl Output {
         inputs.push(&args.model);
         keep_inputs("--out", path, &inputs)?;
         // Created before the first image: a folder that cannot be written is found at once.
-        let file = AtomicFile::create(path)?;
+        let (target, is_new) = if args.watch {
+            let file = segad_files::append(path)?;
+            let is_new = file.metadata()?.len() == 0;
+            (Target::Growing(file), is_new)
+        } else {
+            (Target::Whole(AtomicFile::create(path)?), true)
+        };
         Ok(match extension {
             Some("parquet") => Self::Parquet(path.clone(), Vec::new()),
             Some("csv") => {
-                let mut writer = csv::Writer::from_writer(file);
-                writer.write_record(COLUMNS)?;
+                let mut writer = csv::Writer::from_writer(target);
+                if is_new {
+                    writer.write_record(COLUMNS)?;
+                }
                 Self::Csv(Box::new(writer))
             }
-            _ => Self::Json(file),
+            _ => Self::Json(target),
         })
     }
 
@@ -71,9 +106,10 @@ impl Output {
                     written => written?,
                 }
             }
-            Self::Json(file) => {
-                let line = record.json()?;
-                writeln!(file, "{line}")?;
+            Self::Json(target) => {
+                // In one piece, so that a crash leaves whole lines.
+                let line = record.json()? + "\n";
+                target.write_all(line.as_bytes())?;
             }
             Self::Csv(writer) => {
                 let row = row_of(record)?;
@@ -86,6 +122,7 @@ impl Output {
                     row.error.as_deref().unwrap_or_default(),
                     row.warnings.as_deref().unwrap_or_default(),
                 ])?;
+                writer.flush()?;
             }
             Self::Parquet(_, rows) => rows.push(row_of(record)?),
         }
@@ -95,7 +132,7 @@ impl Output {
     /// Publishes the file. One that lacks images gets a name that cannot be taken for the whole;
     /// that name is returned.
     pub(super) fn finish(self, complete: bool) -> Result<Option<PathBuf>, Failure> {
-        let file = match self {
+        let target = match self {
             // Whoever read the lines has seen where they end.
             Self::Lines { .. } => return Ok(None),
             Self::Parquet(path, rows) => {
@@ -103,8 +140,11 @@ impl Output {
                 write_verdicts(&path, &rows)?;
                 return Ok(Some(path));
             }
-            Self::Json(file) => file,
+            Self::Json(target) => target,
             Self::Csv(writer) => writer.into_inner().map_err(|e| e.into_error())?,
+        };
+        let Target::Whole(file) = target else {
+            return Ok(None);
         };
         let path = final_name(file.target(), complete);
         file.commit_as(&path)?;
