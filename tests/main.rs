@@ -21,3 +21,4 @@ mod sample;
 mod segments;
 mod serve;
 mod support;
+mod threads;

@@ -15,7 +15,7 @@
 //!
 //! let cli = Cli::try_parse_from(["segad", "store", "prune", "--keep", "10GiB"])?;
 //! assert!(matches!(cli.command, Command::Store { .. }));
-//! assert!(Cli::try_parse_from(["segad", "cell"]).is_err());
+//! assert!(Cli::try_parse_from(["segad", "cells"]).is_err());
 //! # Ok::<(), clap::Error>(())
 //! ```
 
@@ -129,6 +129,21 @@ pub enum Command {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
+    },
+    /// Compute cells of an experiment and write no tables
+    ///
+    /// For programs that distribute work: `plan FILE --json` lists the cells with what each needs.
+    /// Cells that a given one needs are computed too if the store lacks them. Ends with 0 once the
+    /// given cells are in the store, whoever computed them.
+    Cell {
+        /// The experiment file
+        file: PathBuf,
+        /// Keys of the cells, or their beginnings
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<String>,
+        /// How to run.
+        #[command(flatten)]
+        run: RunArgs,
     },
     /// Verify, generate or split data sets
     Data {

@@ -1,10 +1,10 @@
-use crate::{CoreError, named};
+use crate::{CoreError, KeyHasher, named};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Where a network runs. Not part of any key.
+/// Where a network runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Device {
@@ -70,6 +70,26 @@ impl From<Device> for String {
     }
 }
 
+/// What decides the last bits of a network's results besides its input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arithmetic {
+    /// How it computes.
+    pub precision: Precision,
+    /// Where it runs.
+    pub device: Device,
+}
+
+impl Arithmetic {
+    /// Adds it to a key. CUDA devices do not add up in the order of processors; which of several
+    /// it is makes no difference.
+    pub fn feed_fields(self, hasher: &mut KeyHasher) {
+        hasher.field("precision", &self.precision);
+        if let Device::Cuda(_) = self.device {
+            hasher.field("device", "cuda");
+        }
+    }
+}
+
 /// Asks a long computation to stop at the next safe place. Clones share one flag.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel {
@@ -129,7 +149,7 @@ impl ProgressTask for NoProgress {
     fn message(&self, _: &str) {}
 }
 
-/// What a fit or a pass over images may use and where it reports. Only the precision changes
+/// What a fit or a pass over images may use and where it reports. Only precision and device change
 /// results.
 #[derive(Clone)]
 pub struct FitContext {
@@ -147,6 +167,16 @@ pub struct FitContext {
     pub batch: usize,
     /// A folder that outlives a kill, for checkpoints of training; `None`: none are kept.
     pub checkpoints: Option<PathBuf>,
+}
+
+impl FitContext {
+    /// Precision and device.
+    pub fn arithmetic(&self) -> Arithmetic {
+        Arithmetic {
+            precision: self.precision,
+            device: self.device,
+        }
+    }
 }
 
 impl Default for FitContext {
@@ -177,6 +207,30 @@ mod tests {
         }
         assert!("gpu".parse::<Device>().is_err());
         assert!("cuda:x".parse::<Device>().is_err());
+    }
+
+    #[test]
+    fn only_processors_share_the_keys_of_old() {
+        let key = |feed: &dyn Fn(&mut KeyHasher)| {
+            let mut hasher = KeyHasher::new("test", 1);
+            feed(&mut hasher);
+            hasher.finish()
+        };
+        let on = |device| {
+            key(&|hasher| {
+                let arithmetic = Arithmetic {
+                    device,
+                    ..Arithmetic::default()
+                };
+                arithmetic.feed_fields(hasher);
+            })
+        };
+        let of_old = key(&|hasher| {
+            hasher.field("precision", &Precision::F32);
+        });
+        assert_eq!(on(Device::Cpu), of_old);
+        assert_ne!(on(Device::Cuda(0)), of_old);
+        assert_eq!(on(Device::Cuda(0)), on(Device::Cuda(1)));
     }
 
     #[test]

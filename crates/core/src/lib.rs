@@ -36,7 +36,9 @@ mod train;
 mod traits;
 
 pub use cell::CellKind;
-pub use context::{Cancel, Device, FitContext, NoProgress, Precision, Progress, ProgressTask};
+pub use context::{
+    Arithmetic, Cancel, Device, FitContext, NoProgress, Precision, Progress, ProgressTask,
+};
 pub use curve::CurvePoint;
 pub use error::CoreError;
 pub use image::Image;

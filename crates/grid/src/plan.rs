@@ -81,13 +81,24 @@ impl Plan {
     /// The cells that must run so that every result is there, in an order that respects
     /// [`Cell::needs`]. `has` says what is stored; a stored cell's inputs are not needed.
     pub fn needed(&self, has: impl Fn(CellKind, &Key) -> bool) -> Vec<CellIndex> {
+        self.needed_for(&self.wanted(), has)
+    }
+
+    /// The cells that are wanted for their own sake: results. Everything else is there for what
+    /// needs it.
+    pub fn wanted(&self) -> Vec<CellIndex> {
+        let cells = self.results.iter().map(|result| result.cell.as_ref());
+        cells.flatten().copied().collect()
+    }
+
+    /// As [`Plan::needed`], so that these cells are there.
+    pub fn needed_for(
+        &self,
+        cells: &[CellIndex],
+        has: impl Fn(CellKind, &Key) -> bool,
+    ) -> Vec<CellIndex> {
         let mut wanted = vec![false; self.cells.len()];
-        // Only results are wanted for their own sake; everything else is there for what needs it.
-        for result in &self.results {
-            if let Ok(CellIndex(i)) = result.cell {
-                wanted[i] = true;
-            }
-        }
+        cells.iter().for_each(|id| wanted[id.0] = true);
         // Cells come after what they need, so going backwards each is settled before its inputs.
         for i in (0..self.cells.len()).rev() {
             if wanted[i] {

@@ -2,7 +2,7 @@ use crate::error::MethodError;
 use crate::registry::{CLASSIFIERS, MethodKey, find};
 use segad_core::CurvePoint;
 use segad_core::{
-    BoxError, FeatureTable, FitContext, Image, ImageClassifier, Key, KeyHasher, Label, Precision,
+    Arithmetic, BoxError, FeatureTable, FitContext, Image, ImageClassifier, Key, KeyHasher, Label,
     Seed, TrainLabelled,
 };
 use segad_nn::method::{
@@ -74,7 +74,7 @@ pub trait ReadyClassifier: Send + Sync {
     fn kind(&self) -> &'static str;
 
     /// What stands for the classifier in keys.
-    fn key(&self, inputs: &dyn Inputs, precision: Precision) -> ClassifierKey;
+    fn key(&self, inputs: &dyn Inputs, arithmetic: Arithmetic) -> ClassifierKey;
 
     /// Fits; the losses are those of its training, if it was trained.
     ///
@@ -138,11 +138,10 @@ fn read<S: MethodSettings>(
 }
 
 /// A key of classifiers begins with these fields.
-fn hasher(what: &str, precision: Precision) -> KeyHasher {
+fn hasher(what: &str, arithmetic: Arithmetic) -> KeyHasher {
     let mut hasher = KeyHasher::new(what, segad_nn::REVISION);
-    hasher
-        .field("imaging", &segad_imaging::REVISION)
-        .field("precision", &precision);
+    hasher.field("imaging", &segad_imaging::REVISION);
+    arithmetic.feed_fields(&mut hasher);
     hasher
 }
 
@@ -176,8 +175,8 @@ impl<M: ClassifierMethod> ReadyClassifier for ReadyOnImages<M> {
         M::KIND
     }
 
-    fn key(&self, inputs: &dyn Inputs, precision: Precision) -> ClassifierKey {
-        let mut hasher = hasher("classifier", precision);
+    fn key(&self, inputs: &dyn Inputs, arithmetic: Arithmetic) -> ClassifierKey {
+        let mut hasher = hasher("classifier", arithmetic);
         hasher
             .field("kind", M::KIND)
             .field("fit", &M::FIT_REVISION)
@@ -248,15 +247,15 @@ impl<M: FeatureMethod> ReadyClassifier for ReadyOnFeatures<M> {
         M::KIND
     }
 
-    fn key(&self, inputs: &dyn Inputs, precision: Precision) -> ClassifierKey {
+    fn key(&self, inputs: &dyn Inputs, arithmetic: Arithmetic) -> ClassifierKey {
         let weights = inputs.weights_digest(&pretrained(M::backbone(&self.0)));
         let missing = weights.as_ref().err().map(ToString::to_string);
         let weights = weights.ok();
-        let mut whole = hasher("classifier", precision);
+        let mut whole = hasher("classifier", arithmetic);
         whole.field("kind", M::KIND);
         M::feed(&self.0, &mut whole);
         // Without what is fitted on the features: all kinds on one network share them.
-        let mut embedding = hasher("frozen features", precision);
+        let mut embedding = hasher("frozen features", arithmetic);
         M::feed_embedding(&self.0, &mut embedding);
         ClassifierKey {
             whole: MethodKey {

@@ -6,7 +6,7 @@ use crate::error::MethodError;
 use crate::registry::{DETECTORS, MethodKey, find};
 use segad_core::CurvePoint;
 use segad_core::{
-    AnomalyDetector, AnomalyMap, BoxError, FitContext, Image, Precision, Seed, TrainGood,
+    AnomalyDetector, AnomalyMap, Arithmetic, BoxError, FitContext, Image, Seed, TrainGood,
 };
 use segad_nn::method::{FittedDetector, Inputs, MapScore, MemoryBank, Pretrained};
 use segad_nn::{BackboneKind, Preprocess, SavedModel};
@@ -57,8 +57,11 @@ pub trait ReadyDetector: Send + Sync {
     /// Whether a saved model loads without those weights.
     fn is_self_contained(&self) -> bool;
 
+    /// Bytes that a fit on so many images holds at a time and cannot do without, besides the network.
+    fn least_memory(&self, images: usize) -> u64;
+
     /// What stands for the detector in keys.
-    fn key(&self, inputs: &dyn Inputs, precision: Precision) -> MethodKey;
+    fn key(&self, inputs: &dyn Inputs, arithmetic: Arithmetic) -> MethodKey;
 
     /// Fits on good images; `holdout` are further good images for detectors that normalise on
     /// images that trained nothing.

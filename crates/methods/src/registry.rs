@@ -27,7 +27,7 @@ pub static CLASSIFIERS: &[&dyn ClassifierKind] = &[
 /// What stands for a method in the keys of its results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodKey {
-    /// Kind, revisions, checked parameters, precision, and the content of files that it needs.
+    /// Kind, revisions, checked parameters, precision, device, and the content of files that it needs.
     pub key: Key,
     /// A file that is missing, and how to get it.
     pub missing: Option<String>,

@@ -87,4 +87,4 @@ pub use weights::{Weights, read_tensors, write_tensors};
 
 /// Raised when the features of a backbone change for the same input; part of the keys of all that
 /// is made with one.
-pub const REVISION: u32 = 2;
+pub const REVISION: u32 = 3;

@@ -167,6 +167,13 @@ pub trait DetectorMethod: FitDetector<Fitted: FittedDetector + 'static> + Sized 
     /// The weights that fitting starts with.
     fn pretrained(params: &Checked<Self::Settings>) -> Pretrained;
 
+    /// Bytes that a fit on so many images holds at a time and cannot do without, besides the network;
+    /// 0 where memory only saves time.
+    fn least_memory(params: &Checked<Self::Settings>, images: usize) -> u64 {
+        let _ = (params, images);
+        0
+    }
+
     /// The detector, ready to be fitted.
     ///
     /// # Errors

@@ -2,8 +2,14 @@ use crate::NnError;
 use segad_core::{Device, Precision};
 use tch::{Kind, Tensor};
 
-/// Sets the number of threads that libtorch uses for one operation, for the whole process. The
-/// runner calls it once, before any network runs.
+/// Sets the number of threads that libtorch uses for one operation, for threads of the process that
+/// have not used it yet and for the calling one.
+///
+/// The number decides in which order many operations add, and so their last bits: in tests, 1×1
+/// convolutions, weight gradients and batch normalisation differed between one, two and three
+/// threads, and a training makes another network of such a difference. Whatever is kept under a key
+/// is therefore computed with 1, the only number that every machine has; several networks run side
+/// by side instead. Larger numbers are for a single image that somebody waits for.
 pub fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
 }

@@ -81,7 +81,7 @@ impl Catalogue for Workbench {
             self.need_images(kind)?;
             let detector = self.methods.detector(kind, params)?;
             return Ok(from_key(
-                detector.key(&self.inputs, self.settings.precision),
+                detector.key(&self.inputs, self.settings.arithmetic()),
             ));
         }
         self.maps()?;
@@ -113,7 +113,7 @@ impl Catalogue for Workbench {
     fn classifier(&self, kind: &str, params: &Table) -> Result<CheckedClassifier, Fault> {
         self.need_images(kind)?;
         let classifier = self.methods.classifier(kind, params)?;
-        let key = classifier.key(&self.inputs, self.settings.precision);
+        let key = classifier.key(&self.inputs, self.settings.arithmetic());
         Ok(CheckedClassifier {
             whole: from_key(key.whole),
             embedding: key.embedding,

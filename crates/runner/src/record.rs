@@ -40,7 +40,7 @@ pub struct Record {
     pub versions: BTreeMap<String, String>,
     /// Where networks ran.
     pub device: String,
-    /// Threads that networks used.
+    /// Threads that an operation of a network took.
     pub threads: usize,
     /// What was decided on the way.
     pub notes: Vec<String>,

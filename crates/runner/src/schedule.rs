@@ -2,6 +2,7 @@
 //! failures.
 
 mod attempt;
+mod frontier;
 mod heartbeat;
 mod outcome;
 
@@ -10,25 +11,56 @@ pub use outcome::{Failed, Outcome};
 use crate::Failure;
 use crate::interrupt::Interrupt;
 use crate::progress::Bars;
+use crate::workbench::lock;
 use attempt::{Attempt, Worker};
-use outcome::Frontier;
-use rayon::prelude::*;
+use frontier::{Frontier, Ready};
+use indicatif::ProgressBar;
 use segad_core::{Cancel, CellKind, Key};
 use segad_grid::{CellIndex, Plan};
 use segad_store::{FailedCell, Store};
+use std::sync::{Condvar, Mutex};
+use std::thread;
 use std::time::Duration;
 
-/// How long to wait when every ready cell is being computed by somebody else.
+/// How long until a cell that another process computes is looked at again.
 const WAIT: Duration = Duration::from_millis(500);
 
 /// Computes one cell and publishes its result.
 pub trait Execute: Sync {
-    /// Runs cell `id`; everything it needs is in the store. `cancel` asks it to stop at its next
-    /// safe place.
+    /// Runs cell `id`; everything it needs is in the store. `memory` is how many bytes its caches
+    /// and temporary arrays may take; `cancel` asks it to stop at its next safe place.
     ///
     /// # Errors
     /// What went wrong, with file or value.
-    fn execute(&self, plan: &Plan, id: CellIndex, cancel: &Cancel) -> Result<(), Failure>;
+    fn execute(
+        &self,
+        plan: &Plan,
+        id: CellIndex,
+        memory: u64,
+        cancel: &Cancel,
+    ) -> Result<(), Failure>;
+
+    /// Bytes without which cell `id` cannot run; 0 where memory only saves time.
+    fn least_memory(&self, plan: &Plan, id: CellIndex) -> u64;
+}
+
+/// Whether cells of a kind run networks.
+pub fn is_network(kind: CellKind) -> bool {
+    matches!(
+        kind,
+        CellKind::Embed | CellKind::Fit | CellKind::Maps | CellKind::Classify
+    )
+}
+
+/// What cells that run side by side may use together.
+#[derive(Clone, Copy, Debug)]
+pub struct Resources {
+    /// Cells at a time, each on one thread.
+    pub threads: usize,
+    /// Bytes that caches and temporary arrays of networks may take.
+    pub memory: u64,
+    /// Networks at a time; one where they share an accelerator.
+    pub networks: usize,
 }
 
 /// What to do about cells that fail.
@@ -69,55 +101,115 @@ pub fn standing_reason(failure: &FailedCell) -> String {
     )
 }
 
-/// Runs what is missing. Networks use all threads, so their cells run one at a time; statistics and
-/// forests use one thread each and run side by side in the current rayon pool.
-pub fn run(
-    plan: &Plan,
-    store: &Store,
-    bars: &Bars,
-    interrupt: &Interrupt,
-    policy: &Policy,
-    execute: &dyn Execute,
-) -> Outcome {
-    let worker = Worker {
-        plan,
-        store,
-        bars,
-        interrupt,
-        policy,
-        execute,
-    };
-    let mut frontier = Frontier::new(plan, store, policy);
-    let total = bars.total("all", frontier.waiting() as u64);
-    while !interrupt.no_more.is_cancelled() {
-        total.inc(frontier.drop_blocked(bars));
-        let batch = frontier.batch();
-        if batch.is_empty() {
-            break;
-        }
-        let attempt = |&id: &CellIndex| {
-            let attempt = worker.attempt(id);
-            if matches!(attempt, Attempt::Done(_)) {
-                total.inc(1);
-            }
-            (id, attempt)
+/// Everything that a run of a plan works with.
+pub struct Schedule<'a> {
+    /// The cells.
+    pub plan: &'a Plan,
+    /// Those that are to be there in the end.
+    pub wanted: &'a [CellIndex],
+    /// Where results are, and the leases that workers share.
+    pub store: &'a Store,
+    /// Progress.
+    pub bars: &'a Bars,
+    /// Ctrl-C.
+    pub interrupt: &'a Interrupt,
+    /// What to do about cells that fail.
+    pub policy: &'a Policy,
+    /// What cells may use.
+    pub resources: Resources,
+    /// Computes a cell.
+    pub execute: &'a dyn Execute,
+}
+
+impl Schedule<'_> {
+    /// Runs what is missing, cells side by side on threads of their own: a cell computes on one
+    /// thread, so that its bytes do not depend on how many there are. Where a cell has rows or
+    /// images to spread, it does so in rayon's global pool, never the cell itself: a thread of that
+    /// pool that waits would start another cell in the midst of this one.
+    ///
+    /// A cell that another process computes is set aside, and the next one is tried.
+    pub fn run(&self) -> Outcome {
+        let frontier = Frontier::new(self);
+        let total = self.bars.total("all", frontier.waiting() as u64);
+        let shared = Shared {
+            frontier: Mutex::new(frontier),
+            changed: Condvar::new(),
+            schedule: self,
+            total,
         };
-        // A network must not run inside rayon's pool, whose threads it would compete with.
-        let attempts: Vec<_> = match batch.as_slice() {
-            [only] => vec![attempt(only)],
-            several => several.par_iter().map(attempt).collect(),
-        };
-        let mut progressed = false;
-        for (id, attempt) in attempts {
-            if let Attempt::Done(result) = attempt {
-                progressed = true;
-                frontier.settle(id, result, bars);
+        thread::scope(|scope| {
+            for _ in 0..self.resources.threads.max(1) {
+                scope.spawn(|| shared.work());
             }
-        }
-        if !progressed && !interrupt.no_more.is_cancelled() {
-            std::thread::sleep(WAIT);
+        });
+        shared.total.finish_and_clear();
+        let frontier = shared.frontier.into_inner();
+        frontier.unwrap_or_else(|e| e.into_inner()).finish()
+    }
+}
+
+/// What the threads of a run share.
+struct Shared<'a> {
+    frontier: Mutex<Frontier<'a>>,
+    /// A cell was settled or set aside.
+    changed: Condvar,
+    schedule: &'a Schedule<'a>,
+    total: ProgressBar,
+}
+
+impl Shared<'_> {
+    /// Runs cells until none is left, or no more are to be started.
+    fn work(&self) {
+        let worker = Worker(self.schedule);
+        while let Some(ready) = self.next() {
+            let taken = Taken {
+                shared: self,
+                ready,
+                attempt: None,
+            };
+            taken.settle(worker.attempt(ready.id, ready.memory));
         }
     }
-    total.finish_and_clear();
-    frontier.finish()
+
+    /// Waits for a cell that may run.
+    fn next(&self) -> Option<Ready> {
+        let mut frontier = lock(&self.frontier);
+        loop {
+            if self.schedule.interrupt.no_more.is_cancelled() || frontier.is_exhausted() {
+                return None;
+            }
+            if let Some(ready) = frontier.take() {
+                return Some(ready);
+            }
+            // Also wakes to look again at the cells that others compute.
+            let waited = self.changed.wait_timeout(frontier, WAIT);
+            frontier = waited.unwrap_or_else(|e| e.into_inner()).0;
+        }
+    }
+}
+
+/// A cell that was taken from the frontier. However its attempt ends, also by a panic, the other
+/// threads learn that it no longer runs.
+struct Taken<'a, 'b> {
+    shared: &'a Shared<'b>,
+    ready: Ready,
+    attempt: Option<Attempt>,
+}
+
+impl Taken<'_, '_> {
+    fn settle(mut self, attempt: Attempt) {
+        self.attempt = Some(attempt);
+    }
+}
+
+impl Drop for Taken<'_, '_> {
+    fn drop(&mut self) {
+        let mut frontier = lock(&self.shared.frontier);
+        let before = frontier.waiting();
+        frontier.give_back(self.ready, self.attempt.take());
+        let settled = before - frontier.waiting();
+        drop(frontier);
+        self.shared.total.inc(settled as u64);
+        self.shared.changed.notify_all();
+    }
 }

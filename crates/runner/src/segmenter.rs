@@ -3,7 +3,7 @@
 
 use crate::error::RunnerError;
 use crate::workbench::Workbench;
-use segad_core::{BoxError, Image, ImageId, Key, KeyHasher, LabelMap};
+use segad_core::{BoxError, Device, Image, ImageId, Key, KeyHasher, LabelMap};
 use segad_grid::{Checked, SegmentCells};
 use segad_methods::{Inputs, Pretrained, clusters};
 use segad_nn::{Preprocess, Prompt, ScriptModule};
@@ -62,7 +62,7 @@ pub(crate) fn cells(
                     .field("weights", &digest.ok())
                     .field("networks", &segad_nn::REVISION);
                 hasher.field("imaging", &segad_imaging::REVISION);
-                hasher.field("precision", &bench.settings.precision);
+                bench.settings.arithmetic().feed_fields(&mut hasher);
             }
             let per_image = params.mode == ClusteredMode::Image;
             let checked = Checked {
@@ -83,6 +83,9 @@ pub(crate) fn cells(
             hasher
                 .field("params", &params)
                 .field("imaging", &segad_imaging::REVISION);
+            if let Device::Cuda(_) = bench.settings.device {
+                hasher.field("device", "cuda");
+            }
             let content = bench.file_digest(&bench.settings.base.join(&params.path));
             let missing = content.as_ref().err().map(ToString::to_string);
             hasher.field("module", &content.ok());

@@ -6,11 +6,12 @@ use crate::generated::{Loader, Recipes};
 use crate::inputs::CachedInputs;
 use crate::interrupt::Interrupt;
 use crate::progress::Bars;
+use crate::schedule::Resources;
 use crate::segmenter;
 use crate::source::ImageSource;
 use segad_core::{
-    BoxError, Cancel, Device, FitContext, Image, ImageId, ImageLoader, Key, LabelMap, Precision,
-    SegmentSource,
+    Arithmetic, BoxError, Cancel, Device, FitContext, Image, ImageId, ImageLoader, Key, LabelMap,
+    Precision, SegmentSource,
 };
 use segad_datasets::Index;
 use segad_grid::{Cell, Fault};
@@ -28,16 +29,16 @@ pub const IMPORTED: &str = "imported";
 /// The kind of segments that differ from class to class.
 const BY_CLASS: &str = "by-class";
 
-/// What the user chose for this run. None of it, but the precision, is in a key.
+/// What the user chose for this run. Of it, keys contain [`Settings::arithmetic`] alone.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where weights and data lie unless said otherwise.
     pub cache: PathBuf,
     /// Where named segment files lie and relative paths of an experiment begin.
     pub base: PathBuf,
-    /// Threads for networks, and for statistics and forests side by side.
+    /// Cells side by side, each on one thread.
     pub threads: usize,
-    /// Bytes that caches and temporary arrays may take.
+    /// Bytes that caches and temporary arrays of all running cells may take.
     pub memory: u64,
     /// Where networks run.
     pub device: Device,
@@ -45,6 +46,29 @@ pub struct Settings {
     pub precision: Precision,
     /// Images in one forward pass.
     pub batch: usize,
+}
+
+impl Settings {
+    /// Precision and device.
+    pub fn arithmetic(&self) -> Arithmetic {
+        Arithmetic {
+            precision: self.precision,
+            device: self.device,
+        }
+    }
+
+    /// What cells that run side by side may use together.
+    pub fn resources(&self) -> Resources {
+        Resources {
+            threads: self.threads,
+            memory: self.memory,
+            // One network fills an accelerator.
+            networks: match self.device {
+                Device::Cpu => self.threads,
+                Device::Cuda(_) => 1,
+            },
+        }
+    }
 }
 
 /// Everything that cells use.
@@ -76,7 +100,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Workbench {
-    /// A bench for one data set.
+    /// A bench for one data set. From now on, each operation of a network takes one thread: libtorch
+    /// adds in an order that depends on their number, which is in no key.
     pub fn new(
         settings: Settings,
         store: Store,
@@ -84,6 +109,7 @@ impl Workbench {
         bars: Bars,
         interrupt: Interrupt,
     ) -> Self {
+        segad_nn::set_threads(1);
         Self {
             inputs: CachedInputs::new(settings.cache.clone(), settings.base.clone()),
             settings,
@@ -130,14 +156,14 @@ impl Workbench {
         })
     }
 
-    /// What a fit may use.
-    pub fn fit_context(&self, key: &Key, cancel: &Cancel) -> FitContext {
+    /// What a cell may use.
+    pub fn fit_context(&self, key: &Key, memory: u64, cancel: &Cancel) -> FitContext {
         FitContext {
             progress: Arc::new(self.bars.clone()),
             cancel: cancel.clone(),
             device: self.settings.device,
             precision: self.settings.precision,
-            memory: self.settings.memory,
+            memory,
             batch: self.settings.batch,
             checkpoints: Some(self.checkpoints(key)),
         }

@@ -1,6 +1,7 @@
 //! One file per group of commands.
 
 mod bench;
+mod cell;
 mod data;
 mod defects;
 mod depth;
@@ -53,6 +54,11 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Plan { file, plan, json } => {
             plan::plan(&shipped::find(&file), &plan, json, &session)
         }
+        Command::Cell {
+            file,
+            keys,
+            run: args,
+        } => cell::run(&shipped::find(&file), &keys, &args, &session),
         Command::Tables {
             names,
             results,
@@ -123,6 +129,13 @@ fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
         .num_threads(threads)
         .build()
         .map_err(Failure::configuration)
+}
+
+/// Sizes the pool of threads that parts of cells run in.
+fn size_global_pool(threads: usize) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    // Fails only where an experiment before this one has sized it, by the same arguments.
+    let _ = pool.build_global();
 }
 
 /// The failure with the higher exit code, of what failed so far and one more.

@@ -3,7 +3,7 @@
 use super::setup::{self, Purpose};
 use crate::session::Session;
 use segad_args::{PlanArgs, SettingsArgs};
-use segad_core::CellKind;
+use segad_core::{CellKind, Device};
 use segad_grid::{Cell, CellIndex, Plan};
 use segad_runner::estimate::{Estimate, Past};
 use segad_runner::schedule::{self, Policy};
@@ -40,6 +40,10 @@ pub(super) fn plan(
             MISS => past.estimate(cell),
             _ => None,
         };
+        let device = match schedule::is_network(cell.kind) {
+            true => bench.settings.device,
+            false => Device::Cpu,
+        };
         totals.entry(cell.kind).or_default().add(name, estimate);
         lines.push_str(&format!("{name:<8} {} {cell}{why}\n", cell.key.short()));
         objects.push(json!({
@@ -49,6 +53,7 @@ pub(super) fn plan(
             "missing": cell.missing, "failed": failed.map(|f| f.reason),
             "estimated_seconds": estimate.map(|e| e.seconds),
             "estimated_memory_mib": estimate.map(|e| e.memory_mib),
+            "device": device.to_string(), "threads": 1,
             "needs": cell.needs.iter().map(|n| plan.cells[n.0].key).collect::<Vec<_>>(),
         }));
     }

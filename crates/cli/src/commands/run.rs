@@ -5,10 +5,11 @@ use super::setup::{self, Prepared, Purpose};
 use crate::session::Session;
 use crate::shipped;
 use segad_args::{PlanArgs, RunArgs};
-use segad_grid::{Experiment, Plan};
+use segad_grid::{CellIndex, Experiment, Plan};
+use segad_import::Report;
 use segad_runner::clock::Stopwatch;
 use segad_runner::outcome;
-use segad_runner::schedule::{self, Outcome, Policy};
+use segad_runner::schedule::{Outcome, Policy, Schedule};
 use segad_runner::{Failure, Workbench};
 use segad_store::CellId;
 use std::path::{Path, PathBuf};
@@ -95,9 +96,16 @@ pub(super) fn experiment(file: &Path, args: &RunArgs, session: &Session) -> Resu
         experiment: &experiment,
         bench: &bench,
         out: &out,
-        pool: super::pool(bench.settings.threads)?,
     };
-    let mut ended = run.once();
+    repairing(&bench, || run.once())
+}
+
+/// Runs again as long as cells turn out to be damaged, which are moved away before.
+pub(super) fn repairing(
+    bench: &Workbench,
+    run: impl Fn() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut ended = run();
     for _ in 0..REPAIRS {
         let damaged = bench.store.damaged();
         if damaged.is_empty() || matches!(ended, Err(Failure::Interrupted(_))) {
@@ -109,7 +117,7 @@ pub(super) fn experiment(file: &Path, args: &RunArgs, session: &Session) -> Resu
             let line = format!("{kind}/{key}: damaged{place}; it is computed again");
             bench.bars.line(&line);
         }
-        ended = run.once();
+        ended = run();
     }
     ended
 }
@@ -121,7 +129,6 @@ struct Run<'a> {
     experiment: &'a Experiment,
     bench: &'a Workbench,
     out: &'a Path,
-    pool: rayon::ThreadPool,
 }
 
 impl Run<'_> {
@@ -129,23 +136,8 @@ impl Run<'_> {
         let watch = Stopwatch::start();
         let bench = self.bench;
         let bars = &bench.bars;
-        let imported = match bench.source.maps() {
-            Some(maps) => {
-                let import = || import::import(maps, &bench.store, bars, &bench.interrupt);
-                Some(self.pool.install(import)?)
-            }
-            None => None,
-        };
-        let plan = Plan::new(self.experiment, bench)
-            .map_err(|fault| Failure::of_fault(&fault.at(self.file.display())))?;
-        super::refuse_wrong_settings(&plan, self.file)?;
-        if let Err(e) = bench.source.save_digests() {
-            // They only save time.
-            bars.line(&format!(
-                "digests could not be kept and will be computed again: {e}"
-            ));
-        }
-        let outcome = self.compute(&plan)?;
+        let Planned { imported, plan } = plan(self.file, self.experiment, bench)?;
+        let outcome = compute(bench, &plan, &plan.wanted(), self.args)?;
         let written = outcome::write(
             self.experiment,
             &plan,
@@ -159,9 +151,8 @@ impl Run<'_> {
         if bench.store.damaged().is_empty() {
             super::print_table(&written.table)?;
             bars.line(&format!(
-                "{} cells computed, {} from the store, {:.1} s, peak memory {} MiB; report: {}",
-                outcome.computed,
-                outcome.stored,
+                "{}, {:.1} s, peak memory {} MiB; report: {}",
+                describe(&outcome),
                 watch.seconds(),
                 segad_runner::machine::peak_memory_mib(),
                 self.out.join("report.html").display()
@@ -178,25 +169,82 @@ impl Run<'_> {
             None => Ok(()),
         }
     }
+}
 
-    /// Computes what the store lacks.
-    fn compute(&self, plan: &Plan) -> Result<Outcome, Failure> {
-        let Workbench {
-            store,
-            bars,
-            interrupt,
-            ..
-        } = self.bench;
-        let policy = policy(self.args);
-        let run = || schedule::run(plan, store, bars, interrupt, &policy, self.bench);
-        let outcome = self.pool.install(run);
-        if !outcome.interrupted {
-            return Ok(outcome);
+/// A plan, and what came of importing the maps that it stands on.
+pub(super) struct Planned {
+    pub imported: Option<Report>,
+    pub plan: Plan,
+}
+
+/// Imports maps, if there are any, and plans.
+pub(super) fn plan(
+    file: &Path,
+    experiment: &Experiment,
+    bench: &Workbench,
+) -> Result<Planned, Failure> {
+    super::size_global_pool(bench.settings.threads);
+    let (bars, interrupt) = (&bench.bars, &bench.interrupt);
+    let imported = match bench.source.maps() {
+        Some(maps) => Some(import::import(maps, &bench.store, bars, interrupt)?),
+        None => None,
+    };
+    let plan = Plan::new(experiment, bench)
+        .map_err(|fault| Failure::of_fault(&fault.at(file.display())))?;
+    super::refuse_wrong_settings(&plan, file)?;
+    if let Err(e) = bench.source.save_digests() {
+        // They only save time.
+        bars.line(&format!(
+            "digests could not be kept and will be computed again: {e}"
+        ));
+    }
+    Ok(Planned { imported, plan })
+}
+
+/// Computes what the store lacks of these cells.
+///
+/// # Errors
+/// [`Failure::Interrupted`]; what fails in a cell is in the outcome.
+pub(super) fn compute(
+    bench: &Workbench,
+    plan: &Plan,
+    wanted: &[CellIndex],
+    args: &RunArgs,
+) -> Result<Outcome, Failure> {
+    let schedule = Schedule {
+        plan,
+        wanted,
+        store: &bench.store,
+        bars: &bench.bars,
+        interrupt: &bench.interrupt,
+        policy: &policy(args),
+        resources: bench.settings.resources(),
+        execute: bench,
+    };
+    let outcome = schedule.run();
+    if !outcome.interrupted {
+        return Ok(outcome);
+    }
+    let left = plan.needed_for(wanted, |kind, key| bench.store.contains(kind, key));
+    Err(Failure::Interrupted(format!(
+        "interrupted; {} cells are left, the same command continues from here",
+        left.len()
+    )))
+}
+
+/// Where the results of all cells came from.
+pub(super) fn describe(outcome: &Outcome) -> String {
+    let Outcome {
+        computed,
+        by_others,
+        stored,
+        ..
+    } = outcome;
+    match by_others {
+        0 => format!("{computed} cells computed, {stored} from the store"),
+        others => {
+            format!("{computed} cells computed here, {others} by others, {stored} from the store")
         }
-        let left = plan.cells.len() - outcome.stored - outcome.computed;
-        let message =
-            format!("interrupted; {left} cells are left, the same command continues from here");
-        Err(Failure::Interrupted(message))
     }
 }
 

@@ -165,7 +165,6 @@ pub(super) fn prepare(
     // Before anything is computed: the first network may be hours away.
     device_works(args.machine.device)?;
     let threads = threads(args.machine.threads).get();
-    segad_nn::set_threads(threads);
     let settings = Settings {
         cache: cache.root().to_owned(),
         base: segments_folder(file),

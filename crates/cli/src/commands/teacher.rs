@@ -1,10 +1,9 @@
 //! `fit efficientad-teacher`: trains the teacher that EfficientAD needs, where the published one is
 //! not available.
 
-use super::setup;
 use crate::session::Session;
 use segad_args::Teacher;
-use segad_core::{FitContext, KeyHasher, Seed};
+use segad_core::{Arithmetic, FitContext, KeyHasher, Seed};
 use segad_methods::teacher::{DistillSettings, FIT_REVISION, distill, published};
 use segad_methods::{ImageSet, Inputs, Pretrained};
 use segad_nn::model::Settings as _;
@@ -42,17 +41,23 @@ pub(super) fn run(args: &Teacher, session: &Session) -> Result<(), Failure> {
         return Err(Failure::Input(message));
     }
     segad_nn::torch_device(machine.device).map_err(Failure::configuration)?;
-    segad_nn::set_threads(setup::threads(machine.threads).get());
+    // As in cells, so that the teacher is the same on every machine.
+    segad_nn::set_threads(1);
     let folder = ImageFolder::open(&args.images).map_err(Failure::input)?;
     let weights = inputs.weights(&Pretrained::backbone(backbone, &[]))?;
     // Whatever changes the weights: a checkpoint of other settings must not be continued.
-    let key = KeyHasher::new("teacher", FIT_REVISION)
+    let mut hasher = KeyHasher::new("teacher", FIT_REVISION);
+    hasher
         .field("params", &params)
         .field("images", &folder.digest())
         .field("seed", &args.seed)
-        .field("weights", &weights.digest())
-        .field("precision", &machine.precision)
-        .finish();
+        .field("weights", &weights.digest());
+    let arithmetic = Arithmetic {
+        precision: machine.precision,
+        device: machine.device,
+    };
+    arithmetic.feed_fields(&mut hasher);
+    let key = hasher.finish();
     let ctx = FitContext {
         progress: Arc::new(session.bars.clone()),
         // Training has no other work to finish first, so the first Ctrl-C stops it.

@@ -1,3 +1,4 @@
+use crate::plan::Plan;
 use crate::{FittedPatchCore, PatchCore, PatchCoreError, PatchCoreParams, PatchCoreSettings};
 use segad_core::{BoxError, FitContext};
 use segad_nn::method::{DetectorMethod, Inputs, Pretrained};
@@ -25,6 +26,11 @@ impl DetectorMethod for PatchCore {
 
     fn pretrained(params: &PatchCoreParams) -> Pretrained {
         Pretrained::backbone(params.backbone, params.layers())
+    }
+
+    fn least_memory(params: &PatchCoreParams, images: usize) -> u64 {
+        // Settings that have no plan are an error of the fit.
+        Plan::least_memory(params, images).unwrap_or(0)
     }
 
     fn with_weights(params: PatchCoreParams, weights: Weights) -> Result<Self, PatchCoreError> {

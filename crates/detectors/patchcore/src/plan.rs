@@ -35,8 +35,13 @@ impl Plan {
         }
         let components = projection::components(patches, params.projection_epsilon);
         let projected = Some(components).filter(|&d| 0 < d && d < dim);
-        // Besides its values, the greedy search keeps twelve bytes about each patch.
-        let needed = bytes(patches, projected.unwrap_or(dim) + 3) + bytes(bank, dim);
+        let mut plan = Self {
+            patches,
+            bank,
+            projected,
+            keep: false,
+        };
+        let needed = plan.needed(dim);
         if needed > budget {
             return Err(PatchCoreError::Memory {
                 images,
@@ -46,13 +51,24 @@ impl Plan {
             });
         }
         // Without a projection, the patches that are kept are the unprojected ones already.
-        let keep = projected.is_some() && needed + bytes(patches, dim) <= budget;
-        Ok(Self {
-            patches,
-            bank,
-            projected,
-            keep,
-        })
+        plan.keep = projected.is_some() && needed + bytes(patches, dim) <= budget;
+        Ok(plan)
+    }
+
+    /// Bytes that a fit cannot do without, for patches of `dim` values.
+    fn needed(&self, dim: usize) -> u64 {
+        // Besides its values, the greedy search keeps twelve bytes about each patch.
+        bytes(self.patches, self.projected.unwrap_or(dim) + 3) + bytes(self.bank, dim)
+    }
+
+    /// Bytes that a fit on so many images cannot do without; `None` for too few images.
+    pub(crate) fn least_memory(params: &PatchCoreParams, images: usize) -> Option<u64> {
+        let taps = params.layers().iter().map(|l| params.backbone.tap(l));
+        let taps = taps.collect::<Result<Vec<_>, _>>().ok()?;
+        let side = params.image_size.div_ceil(taps.first()?.stride as usize);
+        let dim = taps.iter().map(|tap| tap.channels as usize).sum();
+        let plan = Self::new(params, images, side * side, dim, u64::MAX).ok()?;
+        Some(plan.needed(dim))
     }
 }
 
@@ -92,6 +108,9 @@ mod tests {
             };
             assert_eq!(plan(images, 64 << 30).unwrap(), expected);
         }
+        let params = PatchCoreSettings::default().checked().unwrap();
+        assert_eq!(Plan::least_memory(&params, 1000), Some(1_471_938_560));
+        assert_eq!(Plan::least_memory(&params, 0), None);
         // 1000 images: 1.41 GB projected, 63 MB bank, 6.29 GB unprojected.
         assert!(!plan(1000, 2 << 30).unwrap().keep);
         assert!(matches!(

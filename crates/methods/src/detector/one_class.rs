@@ -3,7 +3,7 @@
 use super::{Detector, DetectorKind, DetectorSettings, ReadyDetector};
 use crate::error::MethodError;
 use crate::registry::MethodKey;
-use segad_core::{BoxError, FitContext, KeyHasher, Precision, Seed, TrainGood};
+use segad_core::{Arithmetic, BoxError, FitContext, KeyHasher, Seed, TrainGood};
 use segad_nn::method::{DetectorMethod, Inputs, MapScore, Pretrained};
 use segad_nn::model::{Checked, Settings};
 use segad_nn::{BackboneKind, Preprocess, SavedModel};
@@ -88,13 +88,18 @@ impl<M: DetectorMethod> ReadyDetector for Ready<M> {
         M::SELF_CONTAINED
     }
 
-    fn key(&self, inputs: &dyn Inputs, precision: Precision) -> MethodKey {
-        // Everything that decides a map but the images; the device and threads do not.
+    fn least_memory(&self, images: usize) -> u64 {
+        M::least_memory(&self.params, images)
+    }
+
+    fn key(&self, inputs: &dyn Inputs, arithmetic: Arithmetic) -> MethodKey {
+        // Everything that decides a map but the images.
         let mut hasher = KeyHasher::new("detector", segad_nn::REVISION);
         hasher
             .field("kind", M::KIND)
-            .field("imaging", &segad_imaging::REVISION)
-            .field("precision", &precision)
+            .field("imaging", &segad_imaging::REVISION);
+        arithmetic.feed_fields(&mut hasher);
+        hasher
             .field("fit", &M::FIT_REVISION)
             .field("maps", &M::MAPS_REVISION);
         if M::TRAINED {

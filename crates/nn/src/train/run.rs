@@ -70,7 +70,7 @@ pub struct Trained {
 /// [`autocast`] of the context's precision; backward pass and update are f32.
 ///
 /// The weights are a function of only the initial weights, plan, sampler, seed and loss function
-/// (on one device and number of threads). With a checkpoint folder, the store, the optimiser's
+/// (on one device, and on one number of libtorch's threads: see [`crate::set_threads`]). With a checkpoint folder, the store, the optimiser's
 /// memory and the position are written there now and then, on cancellation and at the end; a later
 /// call resumes there, to the same weights bit for bit. The last checkpoint stays, so that
 /// nothing is lost until the result is stored; whoever owns the folder deletes it.

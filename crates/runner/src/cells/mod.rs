@@ -34,6 +34,8 @@ pub(crate) struct At<'a> {
     pub bench: &'a Workbench,
     pub plan: &'a Plan,
     pub cell: &'a Cell,
+    /// Bytes that caches and temporary arrays may take.
+    pub memory: u64,
     /// Asks this cell to stop.
     pub cancel: &'a Cancel,
     notes: Mutex<Vec<String>>,
@@ -107,7 +109,8 @@ impl At<'_> {
     }
 
     pub(crate) fn context(&self) -> FitContext {
-        self.bench.fit_context(&self.cell.key, self.cancel)
+        self.bench
+            .fit_context(&self.cell.key, self.memory, self.cancel)
     }
 
     /// The table of an `embed` or `features` cell.
@@ -165,12 +168,30 @@ fn select(table: &FeatureTable, ids: &[ImageId]) -> Result<FeatureTable, BoxErro
 }
 
 impl Execute for Workbench {
-    fn execute(&self, plan: &Plan, id: CellIndex, cancel: &Cancel) -> Result<(), Failure> {
+    fn least_memory(&self, plan: &Plan, id: CellIndex) -> u64 {
+        let cell = &plan.cells[id.0];
+        let Task::FitDetector { def } = &cell.task else {
+            return 0;
+        };
+        // Settings that cannot be read are an error of the cell.
+        let detector = self.methods.detector(&def.kind, &def.params).ok();
+        let images = cell.split.detector.samples().len();
+        detector.map_or(0, |d| d.least_memory(images))
+    }
+
+    fn execute(
+        &self,
+        plan: &Plan,
+        id: CellIndex,
+        memory: u64,
+        cancel: &Cancel,
+    ) -> Result<(), Failure> {
         let cell = &plan.cells[id.0];
         let at = At {
             bench: self,
             plan,
             cell,
+            memory,
             cancel,
             notes: Mutex::default(),
         };
@@ -245,7 +266,7 @@ fn record(at: &At<'_>, seconds: f64) -> Record {
         machine: Some(Machine::here()),
         versions: versions.map(|(name, v)| (name.to_owned(), v)).collect(),
         device: at.bench.settings.device.to_string(),
-        threads: at.bench.settings.threads,
+        threads: 1,
         notes: lock(&at.notes).clone(),
         set_aside: set_aside(at.cell),
         ..Record::new(at.cell, inputs)

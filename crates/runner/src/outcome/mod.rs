@@ -143,15 +143,17 @@ fn write_figures(folder: &Path, figures: &[Figure]) -> Result<(), BoxError> {
 }
 
 /// How far means and standard deviations may be from those in `out`, in percentage points: not at
-/// all with the vector instructions that those were computed with, otherwise as far as
-/// `results/README.md` says.
+/// all with the vector instructions and the arithmetic of networks that those were computed with,
+/// otherwise as far as `results/README.md` says.
 fn tolerance(out: &Path) -> Result<f64, Failure> {
     let path = out.join("provenance.json");
     if !path.exists() {
         return Ok(0.0);
     }
     let before: Provenance = segad_files::read_json(&path)?;
-    let same = before.host.simd.as_deref() == Some(vector_instructions());
+    let arithmetic = before.versions.get(provenance::ARITHMETIC);
+    let same = before.host.simd.as_deref() == Some(vector_instructions())
+        && arithmetic == Some(&segad_nn::REVISION.to_string());
     Ok(if same { 0.0 } else { 1.0 })
 }
 

@@ -11,6 +11,9 @@ use segad_grid::{Experiment, Plan};
 use segad_report::{CellSource, Host, Provenance, Stage};
 use std::collections::BTreeMap;
 
+/// Under which name versions hold the revision of what networks compute.
+pub(super) const ARITHMETIC: &str = "network arithmetic";
+
 /// What the cells of a plan recorded.
 #[derive(Default)]
 struct Recorded {
@@ -59,6 +62,7 @@ pub(super) fn provenance(
         .collect();
     let data = format!("{} (schema {})", manifest.name, manifest.schema);
     versions.insert("data set".to_owned(), data);
+    versions.insert(ARITHMETIC.to_owned(), segad_nn::REVISION.to_string());
     Ok(Provenance {
         command: command.to_owned(),
         commit: versions::commit(),

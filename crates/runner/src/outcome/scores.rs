@@ -56,8 +56,7 @@ pub(super) fn collect(
     Ok((rows, missing))
 }
 
-/// How a run ends that lacks results, or `all` of them: some cells failed, unless nothing but missing inputs, or
-/// nothing but the machine, is to blame.
+/// How a run ends that lacks results, or `all` of them.
 pub(super) fn failure(
     missing: &[segad_report::Failure],
     all: bool,
@@ -79,12 +78,9 @@ pub(super) fn failure(
     );
     // Codes 5 and 7 promise that mending one thing is enough, so all losses must agree.
     let planned = plan.results.iter().all(|r| r.cell.is_ok());
-    Some(if planned && outcome.lacks_only_inputs(plan) {
-        Failure::Input(message)
-    } else if planned && outcome.causes().all(|c| matches!(c, Failure::System(_))) {
-        Failure::System(message)
-    } else {
-        Failure::Cells(message)
+    Some(match planned {
+        true => outcome.failure(plan, message),
+        false => Failure::Cells(message),
     })
 }
 

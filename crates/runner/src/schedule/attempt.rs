@@ -1,76 +1,82 @@
 //! Running one cell: its lease, its retries, and what is remembered of its failure.
 
 use super::heartbeat::{Heartbeat, LEASE, keep_alive};
-use super::{Execute, Failed, Policy};
+use super::outcome::Settled;
+use super::{Failed, Schedule, standing_reason};
 use crate::Failure;
 use crate::clock::{self, Stopwatch};
-use crate::interrupt::Interrupt;
-use crate::progress::Bars;
-use segad_grid::{CellIndex, Plan};
-use segad_store::{FailedCell, Store, TryLease};
+use segad_grid::CellIndex;
+use segad_store::{FailedCell, TryLease};
 
-/// What every cell is run with.
-pub(super) struct Worker<'a> {
-    pub plan: &'a Plan,
-    pub store: &'a Store,
-    pub bars: &'a Bars,
-    pub interrupt: &'a Interrupt,
-    pub policy: &'a Policy,
-    pub execute: &'a dyn Execute,
-}
+/// Runs cells of a schedule.
+pub(super) struct Worker<'a>(pub &'a Schedule<'a>);
 
 /// What came of trying to run a cell.
 pub(super) enum Attempt {
-    /// It was run, or is in the store: seconds that it took, 0 if somebody else computed it.
-    Done(Result<f64, Failed>),
-    /// Not now: somebody else computes it, or no more cells are to be started.
+    /// It is in the store, or went wrong.
+    Done(Result<Settled, Failed>),
+    /// Not now: somebody else computes it.
     NotNow,
 }
 
 impl Worker<'_> {
-    /// Runs one cell while holding its lease.
-    pub(super) fn attempt(&self, id: CellIndex) -> Attempt {
-        if self.interrupt.no_more.is_cancelled() {
-            return Attempt::NotNow;
-        }
-        let cell = &self.plan.cells[id.0];
-        if self.store.contains(cell.kind, &cell.key) {
-            return Attempt::Done(Ok(0.0));
+    /// Runs one cell, with so much memory, while holding its lease.
+    pub(super) fn attempt(&self, id: CellIndex, memory: u64) -> Attempt {
+        let Schedule {
+            plan,
+            store,
+            policy,
+            ..
+        } = self.0;
+        let cell = &plan.cells[id.0];
+        if store.contains(cell.kind, &cell.key) {
+            return Attempt::Done(Ok(Settled::Elsewhere));
         }
         let now = clock::now();
-        let lease = match self.store.try_lease(cell.kind, &cell.key, now, LEASE) {
+        let lease = match store.try_lease(cell.kind, &cell.key, now, LEASE) {
             Ok(TryLease::Taken(lease)) => lease,
             Ok(TryLease::Held(_)) => return Attempt::NotNow,
             Err(e) => return Attempt::Done(Err(Failed::Own(e.into()))),
         };
         // Somebody may have published between the look and the lease.
-        if self.store.contains(cell.kind, &cell.key) {
-            return Attempt::Done(Ok(0.0));
+        if store.contains(cell.kind, &cell.key) {
+            return Attempt::Done(Ok(Settled::Elsewhere));
+        }
+        // What failed before this run was not even tried, so this one failed elsewhere meanwhile.
+        if let Some(failure) = policy.standing(store, cell.kind, &cell.key) {
+            let cause = Failure::with_code(failure.exit_code, standing_reason(&failure));
+            return Attempt::Done(Err(Failed::Own(cause)));
         }
         let watch = Stopwatch::start();
-        let result = keep_alive(lease, |beat| self.run(id, beat));
-        Attempt::Done(result.map(|()| watch.seconds()))
+        let result = keep_alive(lease, |beat| self.run(id, memory, beat));
+        Attempt::Done(result.map(|()| Settled::Here(watch.seconds())))
     }
 
     /// Runs one cell as often as the policy says. A failure that remains is remembered, unless the
     /// cell was stopped.
-    fn run(&self, id: CellIndex, beat: &Heartbeat) -> Result<(), Failed> {
-        let cell = &self.plan.cells[id.0];
+    fn run(&self, id: CellIndex, memory: u64, beat: &Heartbeat) -> Result<(), Failed> {
+        let Schedule {
+            plan,
+            store,
+            policy,
+            ..
+        } = self.0;
+        let cell = &plan.cells[id.0];
         // Tries of another program do not count: its failure says nothing about this one.
-        let before = self.store.failure(cell.kind, &cell.key);
+        let before = store.failure(cell.kind, &cell.key);
         let mut tries = before
-            .filter(|f| f.program == self.policy.program)
+            .filter(|f| f.program == policy.program)
             .map_or(0, |f| f.tries);
-        let mut left = self.policy.retries;
+        let mut left = policy.retries;
         loop {
-            let Err(failure) = self.run_once(id, beat) else {
-                if let Err(e) = self.store.forget_failure(cell.kind, &cell.key) {
+            let Err(failure) = self.run_once(id, memory, beat) else {
+                if let Err(e) = store.forget_failure(cell.kind, &cell.key) {
                     tracing::warn!("the failure of a cell that is computed now remains: {e}");
                 }
                 return Ok(());
             };
             // Not a failure of the cell, so nothing to remember.
-            if self.interrupt.stop.is_cancelled() {
+            if self.0.interrupt.stop.is_cancelled() {
                 return Err(Failed::Cancelled);
             }
             tries += 1;
@@ -79,17 +85,25 @@ impl Worker<'_> {
                 return Err(Failed::Own(failure));
             }
             left -= 1;
-            self.bars.line(&format!("trying again: {cell}: {failure}"));
+            self.0
+                .bars
+                .line(&format!("trying again: {cell}: {failure}"));
         }
     }
 
     /// Runs one cell once, within the time limit.
-    fn run_once(&self, id: CellIndex, beat: &Heartbeat) -> Result<(), Failure> {
+    fn run_once(&self, id: CellIndex, memory: u64, beat: &Heartbeat) -> Result<(), Failure> {
+        let Schedule {
+            plan,
+            policy,
+            execute,
+            ..
+        } = self.0;
         // A child, so that the time limit stops this cell and no other.
-        let cancel = self.interrupt.stop.child();
-        let limit = self.policy.time_limit;
+        let cancel = self.0.interrupt.stop.child();
+        let limit = policy.time_limit;
         beat.watch(limit.map(|limit| (limit, cancel.clone())));
-        let result = self.execute.execute(self.plan, id, &cancel);
+        let result = execute.execute(plan, id, memory, &cancel);
         // The next attempt has the whole limit again.
         beat.watch(None);
         match (result, limit) {
@@ -102,18 +116,24 @@ impl Worker<'_> {
     }
 
     fn remember(&self, id: CellIndex, failure: &Failure, tries: u32) {
+        let Schedule {
+            plan,
+            store,
+            policy,
+            ..
+        } = self.0;
         // A damaged input is computed again, and then this cell may succeed.
-        if !self.store.damaged().is_empty() {
+        if !store.damaged().is_empty() {
             return;
         }
-        let cell = &self.plan.cells[id.0];
+        let cell = &plan.cells[id.0];
         let failed = FailedCell {
             reason: failure.to_string(),
             exit_code: failure.exit_code(),
             tries,
-            program: self.policy.program.clone(),
+            program: policy.program.clone(),
         };
-        if let Err(e) = self.store.keep_failure(cell.kind, &cell.key, &failed) {
+        if let Err(e) = store.keep_failure(cell.kind, &cell.key, &failed) {
             tracing::warn!("a failure could not be kept, so the next run tries again: {e}");
         }
     }

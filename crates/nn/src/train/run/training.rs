@@ -48,9 +48,9 @@ fn checkpoint_identity(run: &Run<'_>, per_epoch: u64, variables: &[(String, Tens
         .field("of", &run.identity)
         .field("name", run.name)
         .field("plan", run.plan)
-        .field("seed", &run.seed)
-        .field("precision", &run.ctx.precision)
-        .field("per_epoch", &per_epoch);
+        .field("seed", &run.seed);
+    run.ctx.arithmetic().feed_fields(&mut hasher);
+    hasher.field("per_epoch", &per_epoch);
     for (name, tensor) in variables {
         hasher
             .field(name, &tensor.size())
