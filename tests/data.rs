@@ -33,7 +33,7 @@ fn run(place: &Place, dataset: &str, sets: &Path, more: &str) -> Command {
     let text = format!(
         "title = 'T'\ndataset = '{dataset}'\nseeds = [333]\n{more}\n\
          [detectors.patchcore]\nbackbone = 'miniature'\nimage_size = 32\n\
-         [defaults]\nsegments = 'whole'\nforest = {{ preset = 'rf', trees_per_round = 5 }}\n\
+         [defaults]\nsegments = 'whole'\nforest = {{ preset = 'rf', trees_per_round = 5, min_child_weight = 0.1, reg_alpha = 0.1 }}\n\
          [[row]]\nname = 'max'\ndetectors = ['patchcore']\nhead = 'max'\n\
          [[row]]\nname = 'forest'\ndetectors = ['patchcore']\n"
     );
@@ -164,4 +164,41 @@ fn wrong_low_shot_lists_stop_only_what_needs_them() {
         ["vad-high-shot", "vad-low-shot"].map(|column| values(&place, column)),
         [8, 0]
     );
+}
+
+/// AUROC 50 and AP of the share of bad images look like results; equal scores have none.
+#[test]
+fn a_forest_without_a_split_has_a_reason_instead_of_numbers() {
+    let place = Place::bare();
+    let sets = sets(&place);
+    let flat = |more: &[&str]| {
+        let carpet = "classes = ['carpet']\nprotocol = 'mvtec-supervised-20'";
+        let mut command = run(&place, "mvtec", &sets, carpet);
+        command.args(["--set", "defaults.forest.min_child_weight=1000"]);
+        command.args(more);
+        command
+    };
+    let message = expect(flat(&[]), 0);
+    let reason = "test images have the same score";
+    let cause = "the forest found no split in 2 good and 20 bad training images";
+    assert!(message.contains("warning: forest: 1 results"), "{message}");
+    assert!(
+        message.contains(reason) && message.contains(cause),
+        "{message}"
+    );
+    for name in ["table.md", "report.html"] {
+        let text = std::fs::read_to_string(place.path("out").join(name)).unwrap();
+        assert!(text.contains(cause), "{name}: {text}");
+    }
+    for name in ["metrics.csv", "table.csv"] {
+        let text = std::fs::read_to_string(place.path("out").join(name)).unwrap();
+        let mut numbers = text
+            .lines()
+            .filter(|l| l.starts_with("forest,") && !l.contains(",,"));
+        assert_eq!(numbers.next(), None, "{name}");
+    }
+    // Where nothing else can be measured, the run has failed.
+    let message = expect(flat(&["--exclude", "max"]), 1);
+    assert!(message.contains("no result could be measured"), "{message}");
+    assert!(message.contains(cause), "{message}");
 }

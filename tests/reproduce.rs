@@ -202,7 +202,7 @@ fn from_maps(place: &Place, store: &str, out: &str, more: &[&str]) -> Command {
 
 fn from_maps_of(place: &Place, names: &[&str], store: &str, out: &str, more: &[&str]) -> Command {
     let (maps, store, out) = (maps(place), place.path(store), place.path(out));
-    let forest = r#"defaults.forest={preset="brf",rounds=3,trees_per_round=20}"#;
+    let forest = r#"defaults.forest={preset="brf",rounds=3,trees_per_round=20,min_child_weight=0.1,reg_alpha=0.1}"#;
     let mut args = vec!["reproduce"];
     args.extend(names);
     args.extend(["--maps", &maps, "--set", r#"classes=["candle","pcb1"]"#]);

@@ -83,6 +83,11 @@ impl Forest {
         self.trees.roots.len()
     }
 
+    /// Whether any tree asks anything. Without a split, every row has the same margin.
+    pub fn has_splits(&self) -> bool {
+        self.trees.nodes.iter().any(|node| node.left != 0)
+    }
+
     /// XGBoost's own JSON of the model, for use by other programs.
     pub fn xgboost_json(&self) -> &[u8] {
         &self.json

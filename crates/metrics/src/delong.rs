@@ -1,4 +1,4 @@
-use crate::interval::expect_level;
+use crate::interval::{clopper_pearson, expect_level};
 use crate::special::{normal_cdf, normal_quantile};
 use crate::{Interval, MetricError, Score, Scores};
 use segad_core::Label;
@@ -10,15 +10,26 @@ pub struct AurocEstimate {
     pub auroc: f64,
     /// Its standard error after DeLong; NaN with fewer than two good or two bad images.
     pub std_error: f64,
+    /// Good images.
+    pub good: usize,
+    /// Bad images.
+    pub bad: usize,
 }
 
 impl AurocEstimate {
-    /// The normal interval at a two-sided level, cut to 0 to 1.
+    /// The normal interval at a two-sided level, cut to 0 to 1. A standard error of 0, as where all
+    /// bad images score higher than all good ones, is no certainty: then, and below two good or two
+    /// bad images, it is the exact interval of a share of as many draws as the smaller class has
+    /// images, which varies at least as much.
     ///
     /// # Errors
     /// [`MetricError::Parameter`] unless 0 < `level` < 1.
     pub fn interval(self, level: f64) -> Result<Interval, MetricError> {
         expect_level(level)?;
+        if self.std_error.is_nan() || self.std_error == 0.0 {
+            let draws = self.good.min(self.bad) as f64;
+            return Ok(clopper_pearson(self.auroc * draws, draws, level));
+        }
         let half = normal_quantile(0.5 + level / 2.0) * self.std_error;
         Ok(Interval {
             low: (self.auroc - half).max(0.0),
@@ -51,6 +62,8 @@ impl Scores {
         AurocEstimate {
             auroc: self.auroc(),
             std_error: variance.sqrt(),
+            good: good.len(),
+            bad: bad.len(),
         }
     }
 }
@@ -145,5 +158,43 @@ mod tests {
         assert!((s.std_error - 0.125f64.sqrt()).abs() < 1e-15);
         let one = delong_test(&[0.0f32, 1.0], &[1.0, 0.0], &labels[1..3]).unwrap();
         assert!(one.p_value.is_nan() && one.std_error.is_nan());
+    }
+
+    /// Scores of five good and three bad images.
+    fn interval(scores: [f32; 8]) -> (f64, Interval) {
+        let labels = [[Label::Good; 5].as_slice(), &[Label::Bad; 3]].concat();
+        let estimate = Scores::new(&scores, &labels).unwrap().auroc_delong();
+        (estimate.auroc, estimate.interval(0.95).unwrap())
+    }
+
+    #[test]
+    fn a_perfect_separation_is_no_certainty() {
+        // All of three: the lower end is the cube root of 0.025.
+        let (auroc, found) = interval([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+        assert_eq!((auroc, found.high), (1.0, 1.0));
+        assert!((found.low - 0.025f64.cbrt()).abs() < 1e-9, "{found:?}");
+        let (auroc, found) = interval([7.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]);
+        assert_eq!((auroc, found.low), (0.0, 0.0));
+        assert!((found.high - (1.0 - 0.025f64.cbrt())).abs() < 1e-9);
+        // Equal scores rank nothing, and say so by a wide interval.
+        let (auroc, found) = interval([1.0; 8]);
+        assert!(
+            auroc == 0.5 && found.low < 0.1 && found.high > 0.9,
+            "{found:?}"
+        );
+        // One pair the wrong way round has a standard error.
+        let (_, found) = interval([0.0, 1.0, 2.0, 3.0, 5.0, 4.0, 6.0, 7.0]);
+        assert!(found.low > 0.7 && found.high == 1.0, "{found:?}");
+    }
+
+    #[test]
+    fn a_single_bad_image_has_an_interval() {
+        let labels = [Label::Good, Label::Good, Label::Bad];
+        let scores = Scores::new(&[0.0f32, 1.0, 2.0], &labels).unwrap();
+        let found = scores.auroc_delong().interval(0.95).unwrap();
+        assert!(
+            (found.low - 0.025).abs() < 1e-9 && found.high == 1.0,
+            "{found:?}"
+        );
     }
 }

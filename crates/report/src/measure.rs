@@ -76,6 +76,14 @@ impl std::str::FromStr for Measure {
     }
 }
 
+/// The score that all images have, if they have but one. Metrics of such scores are those of
+/// guessing, and look like a result.
+fn only_score(good: &[f32], bad: &[f32]) -> Option<f32> {
+    let mut scores = good.iter().chain(bad).copied();
+    let first = scores.next()?;
+    scores.all(|s| s == first).then_some(first)
+}
+
 /// All metrics of one cell in percent: the experiment's, then AUROC per group of bad images, in the
 /// order of the groups, where the cell has more than one. The error is the reason why there are
 /// none.
@@ -86,6 +94,12 @@ pub(crate) fn evaluate(
 ) -> Result<Vec<(Measure, f64)>, String> {
     let (good, bad) = cell.headline();
     let all = Scores::split(&good, &bad).map_err(|e| e.to_string())?;
+    if let Some(score) = only_score(&good, &bad) {
+        let images = good.len() + bad.len();
+        return Err(format!(
+            "all {images} test images have the same score, {score}, which ranks none above another"
+        ));
+    }
     let mut values: Vec<_> = experiment
         .metrics
         .iter()

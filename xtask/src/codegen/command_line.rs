@@ -52,7 +52,7 @@ pub(super) fn page() -> String {
     page += "\n## cargo xtask\n";
     commands(&mut page, &own, &run);
     page += &format!(
-        "\n## segad\n\n### {RUN_HEADING}\n\nOf `demo`, `reproduce`, `sweep`, `plan` and `config`.\n"
+        "\n## segad\n\n### {RUN_HEADING}\n\nOf `demo`, `reproduce`, `sweep` and `cell`.\n"
     );
     table(&mut page, run.get_arguments());
     commands(&mut page, &segad, &run);

@@ -3,6 +3,7 @@
 mod columns;
 mod describe;
 mod findings;
+mod flat;
 mod guard;
 mod inside;
 mod page;
@@ -50,13 +51,15 @@ pub fn write(
 ) -> Result<Written, Failure> {
     let described = describe::describe(experiment, plan, bench)?;
     let (rows, missing) = scores::collect(experiment, plan, outcome, bench)?;
-    let failure = scores::failure(&missing, rows.is_empty(), plan, outcome);
+    let mut failure = scores::failure(&missing, rows.is_empty(), plan, outcome);
     // A table of failures must not replace the numbers of an earlier run.
     if let (true, Some(failure)) = (rows.is_empty(), &failure) {
         return Err(failure.clone());
     }
     let scores = ScoreTable::new(&described, rows, missing)?;
     let mut results = Results::from_scores(&described, &scores)?;
+    let unmeasured = flat::explain(experiment, plan, bench, &mut results)?;
+    failure = failure.or(unmeasured);
     let mut provenance = provenance::provenance(experiment, plan, bench, command)?;
     results.sources = provenance.cells.iter().map(source).collect();
     // Before anything is written: it compares with the table that is there.
