@@ -423,6 +423,67 @@ fn general_images_may_lie_anywhere() {
 }
 
 #[test]
+fn lists_are_read_as_people_have_them() {
+    let root = tempdir().unwrap();
+    touch(root.path(), ["x/1.png", "x/2.png"]);
+    let absolute = root.path().join("x/2.png");
+    let semicolons = format!(
+        "path;operator;label;group\nx/1.png;Ann, Bo;OK;s1\n{};Cy;NG;s2\n",
+        absolute.display()
+    );
+    let utf16 = |order: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        let text = format!("\u{feff}{semicolons}");
+        text.encode_utf16().flat_map(order).collect()
+    };
+    let open = |bytes: &[u8]| {
+        put(root.path(), "my.csv", bytes);
+        let path = root.path().join("my.csv");
+        Dataset::open(Manifest::plain("cups", Layout::Csv), &path)
+            .unwrap()
+            .index("cups")
+    };
+    let tabs = semicolons.replace(';', "\t");
+    let marked = format!("\u{feff}{semicolons}");
+    for bytes in [
+        semicolons.as_bytes(),
+        tabs.as_bytes(),
+        marked.as_bytes(),
+        &utf16(u16::to_le_bytes),
+        &utf16(u16::to_be_bytes),
+    ] {
+        let index = open(bytes).unwrap();
+        let seen = index.entries().iter();
+        let seen: Vec<_> = seen
+            .map(|e| (e.id.as_str(), e.label, e.unit.as_deref()))
+            .collect();
+        let expected = [
+            ("x/1.png", Label::Good, Some("s1")),
+            ("x/2.png", Label::Bad, Some("s2")),
+        ];
+        assert_eq!(seen, expected);
+    }
+    for (bytes, message) in [
+        (
+            &b"path,label,groups\nx/1.png,good,a\n"[..],
+            "column \"groups\": expected \"group\"",
+        ),
+        (
+            b"path,label\nx/1.png,maybe\n",
+            "label \"maybe\": expected good, ok",
+        ),
+        (b"path,label\nx/\xe9.png,good\n", "not UTF-8"),
+        (b"\xff\xfep\0a\0t", "not UTF-16"),
+        (
+            b"path,label\n/etc/passwd,good\n",
+            "below the data set's folder",
+        ),
+    ] {
+        let error = open(bytes).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
 fn lists_are_read_line_by_line() {
     let root = tempdir().unwrap();
     touch(root.path(), ["x/1.png", "x/2.png", "x/3.png"]);
@@ -466,14 +527,13 @@ fn lists_are_read_line_by_line() {
             "path,labels\nx/1.png,good\n",
             "line 1: column label is missing",
         ),
-        ("path,label,notes\nx/1.png,good,\n", "line 2: "),
         (
             "path,label\nx/1.png,good\nx/1.png,bad\n",
             "line 3: x/1.png is listed twice",
         ),
         (
             "path,label\nx/1.png,fine\n",
-            "line 2: label \"fine\": expected good or bad",
+            "line 2: label \"fine\": expected good, ok,",
         ),
         (
             "path,label\n../1.png,good\n",

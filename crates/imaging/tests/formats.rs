@@ -8,6 +8,7 @@
 mod common;
 
 use common::{array, bytes, fixture};
+use proptest::prelude::*;
 use segad_imaging::{
     Decoded, ImagingError as E, Limits, Reading, Recognised, Warning, Window, decode, decode_with,
     npy, read, recognise, value_range,
@@ -241,4 +242,34 @@ fn a_cut_or_huge_file_is_refused() {
         decode(b"P5 0 1 7\n"),
         Err(E::Damaged { .. } | E::Core(_))
     ));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+    #[test]
+    fn damage_never_panics(
+        name in prop::sample::select(vec![
+            "rgb.bmp", "palette.bmp", "grey.bmp", "opaque.bmp", "raw.tiff", "lzw.tiff", "deflate.tiff",
+            "packbits.tiff", "grey16.tiff", "cmyk.tiff", "pages.tiff", "lossless.webp", "lossy.webp",
+            "turned6.webp", "plain.pgm", "grey16.pgm", "turned6_late.png", "turned6.jpg", "rgb16.png",
+        ]),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+    ) {
+        let mut data = file(name);
+        for (at, value) in edits {
+            let i = at.index(data.len());
+            data[i] = value;
+        }
+        if let Some(cut) = cut {
+            data.truncate(cut.index(data.len()));
+        }
+        let reading = Reading { depth: Some(Window::FULL), ..Reading::default() };
+        for error in [
+            decode_with(&data, Limits { pixels: 1 << 20 }).err(),
+            read(&data, &reading).err(),
+        ].into_iter().flatten() {
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
 }
