@@ -12,6 +12,7 @@ mod classifiers;
 mod data;
 mod defects;
 mod detectors;
+mod dino;
 mod errors;
 mod maps;
 mod product;
