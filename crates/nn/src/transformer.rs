@@ -6,9 +6,12 @@
 //! are rounded; sums, normalisations and positions stay in f32, since a token's largest channels
 //! are hundreds of times the others.
 
+mod block;
+
 use crate::backbone::{Narrow, TapFeatures};
-use crate::vit::{EPSILON, OFFSET, PATCH, Vit};
+use crate::vit::{OFFSET, PATCH, Vit};
 use crate::{NnError, Weights};
+use block::{Block, Linear, Norm, Source};
 use tch::{Device, Kind, Tensor};
 
 /// How the position embedding is brought to another number of patches: bicubic, by one of the
@@ -35,35 +38,6 @@ pub(crate) struct Transformer {
     resampling: Resampling,
     blocks: Vec<Block>,
     norm: Option<Norm>,
-    device: Device,
-}
-
-struct Block {
-    heads: i64,
-    norm1: Norm,
-    qkv: Linear,
-    proj: Linear,
-    norm2: Norm,
-    fc1: Linear,
-    fc2: Linear,
-}
-
-/// In f32 whatever the products are computed in.
-struct Norm {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-struct Linear {
-    arithmetic: Narrow,
-    weight: Tensor,
-    bias: Tensor,
-}
-
-/// Where tensors are taken from, and what becomes of them.
-struct Source<'a> {
-    weights: &'a Weights,
-    arithmetic: Narrow,
     device: Device,
 }
 
@@ -212,100 +186,5 @@ impl Resampling {
             // The file holds f32: 0.1 means the f64 that the published code divides by.
             offset => Self::Offset((offset * 1e6).round() / 1e6),
         })
-    }
-}
-
-impl Block {
-    fn new(source: &Source<'_>, name: &str, heads: i64) -> Result<Self, NnError> {
-        let of = |part: &str| format!("{name}.{part}");
-        Ok(Self {
-            heads,
-            norm1: Norm::new(source, &of("norm1"))?,
-            qkv: source.plain(&of("attn.qkv"))?,
-            proj: source.scaled(&of("attn.proj"), &of("ls1.gamma"))?,
-            norm2: Norm::new(source, &of("norm2"))?,
-            fc1: source.plain(&of("mlp.fc1"))?,
-            fc2: source.scaled(&of("mlp.fc2"), &of("ls2.gamma"))?,
-        })
-    }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
-        let attention = self.attention(&self.norm1.forward(x)?)?;
-        // Not in place: somebody may hold `x` as the features of a tap.
-        let mut x = x.f_add(&self.proj.forward(&attention)?)?;
-        let hidden = self.fc1.arithmetic.narrow(&self.norm2.forward(&x)?)?;
-        let hidden = self.fc1.forward(&hidden)?.f_gelu("none")?;
-        let hidden = self.fc1.arithmetic.narrow(&hidden)?;
-        Ok(x.f_add_(&self.fc2.forward(&hidden)?)?)
-    }
-
-    /// N×T×D of normalised tokens N×T×D: softmax(q·kᵀ/√d)·v of each head.
-    fn attention(&self, x: &Tensor) -> Result<Tensor, NnError> {
-        let (count, tokens, width) = x.size3()?;
-        let split = [count, tokens, 3, self.heads, width / self.heads];
-        let qkv = self.qkv.forward(&self.qkv.arithmetic.narrow(x)?)?;
-        let qkv = qkv.f_view(split)?.f_permute([2, 0, 3, 1, 4])?;
-        let [q, k, v] = [0, 1, 2].map(|i| qkv.f_select(0, i));
-        let none = None::<&Tensor>;
-        let mixed =
-            Tensor::f_scaled_dot_product_attention(&q?, &k?, &v?, none, 0.0, false, None, false)?;
-        let mixed = mixed.f_transpose(1, 2)?.f_reshape([count, tokens, width])?;
-        self.proj.arithmetic.narrow(&mixed)
-    }
-}
-
-impl Norm {
-    fn new(source: &Source<'_>, name: &str) -> Result<Self, NnError> {
-        Ok(Self {
-            weight: source.get(&format!("{name}.weight"))?,
-            bias: source.get(&format!("{name}.bias"))?,
-        })
-    }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
-        let shape = self.weight.size();
-        let (weight, bias) = (Some(&self.weight), Some(&self.bias));
-        Ok(x.f_layer_norm(shape, weight, bias, EPSILON, true)?)
-    }
-}
-
-impl Linear {
-    /// Of narrowed values.
-    fn forward(&self, x: &Tensor) -> Result<Tensor, NnError> {
-        let y = x.f_linear(&self.weight, Some(&self.bias))?;
-        self.arithmetic.narrow(&y)
-    }
-}
-
-impl Source<'_> {
-    fn get(&self, name: &str) -> Result<Tensor, NnError> {
-        Ok(self.weights.get(name)?.f_to_device(self.device)?)
-    }
-
-    fn linear(&self, weight: &Tensor, bias: &Tensor) -> Result<Linear, NnError> {
-        Ok(Linear {
-            arithmetic: self.arithmetic,
-            weight: self.arithmetic.narrow(weight)?,
-            bias: self.arithmetic.narrow(bias)?,
-        })
-    }
-
-    fn plain(&self, name: &str) -> Result<Linear, NnError> {
-        let weight = self.get(&format!("{name}.weight"))?;
-        self.linear(&weight, &self.get(&format!("{name}.bias"))?)
-    }
-
-    /// With a scale of the outputs folded in, in f64, so that folding costs a single rounding.
-    fn scaled(&self, name: &str, scale: &str) -> Result<Linear, NnError> {
-        let wide = |name: &str| {
-            self.get(name)?
-                .f_to_kind(Kind::Double)
-                .map_err(NnError::from)
-        };
-        let scale = wide(scale)?;
-        let weight = wide(&format!("{name}.weight"))?.f_mul(&scale.f_unsqueeze(1)?)?;
-        let bias = wide(&format!("{name}.bias"))?.f_mul(&scale)?;
-        let [weight, bias] = [weight, bias].map(|t| t.f_to_kind(Kind::Float));
-        self.linear(&weight?, &bias?)
     }
 }
