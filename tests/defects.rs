@@ -93,7 +93,7 @@ fn wrong_settings_are_named() {
             &TEXT.replace("[\"background\"]", "[\"backgrund\"]"),
             "a",
         ),
-        3,
+        1,
     );
     assert!(
         message.contains("backgrund") && message.contains("busbar 1"),

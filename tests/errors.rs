@@ -39,7 +39,7 @@ fn a_wrong_setting_ends_a_run_before_it_begins() {
         ("defaults.segments=\"elpv-mon\"", "elpv-mon"),
         ("defaults.features.quantile=7", "quantile = 7"),
         (
-            "metrics=[\"auroc\", \"f2\"]",
+            "metrics=[\"cl_auroc\", \"f2\"]",
             "metric = \"f2\": expected one of",
         ),
         ("seeds=[1,1]", "seeds = [1, 1]: expected"),
@@ -82,9 +82,11 @@ fn a_wrong_setting_ends_a_run_before_it_begins() {
 fn a_plan_needs_neither_store_nor_data() {
     let place = Place::new();
     let plan = |more: &[&str], code: i32| {
-        let mut args = vec!["plan", "experiments/demo.toml", "--profile", "smoke"];
-        args.extend(["--set", BACKBONE]);
+        let mut args = vec!["plan", "experiments/demo.toml", "--set", BACKBONE];
         args.extend(more);
+        if !more.contains(&"paper") {
+            args.extend(["--profile", "smoke"]);
+        }
         let output = place.segad(&args).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -103,7 +105,7 @@ fn a_plan_needs_neither_store_nor_data() {
         wrong.contains("cannot be planned") && !wrong.contains("unused"),
         "{wrong}"
     );
-    let without = plan(&[], 0);
+    let without = plan(&["--profile", "paper"], 0);
     assert!(without.contains("data set elpv not found") && without.contains("fetch elpv"));
     assert!(
         without.contains("fit: 1 cells") || without.contains("fit: "),

@@ -80,9 +80,7 @@ fn damaged_results_are_computed_again() {
     for name in ["scores.parquet", "maps.parquet"] {
         flip_a_bit(&find(&store, name).pop().unwrap());
         let message = expect(place.demo("a", &only), 0);
-        if name == "scores.parquet" {
-            assert!(message.contains("damaged, moved to"), "{message}");
-        }
+        assert!(message.contains("damaged, moved to"), "{name}: {message}");
         assert_eq!(place.results("a"), before);
     }
     // A chain: the forest is gone, and the statistics that it needs are damaged.

@@ -52,9 +52,16 @@ impl Manifest {
             Layout::Elpv => *ELPV_RUN.start(),
             _ => 0,
         };
-        let entries: Vec<Entry> = (first..)
-            .zip(entries)
-            .map(|(order, (_, entry))| Entry { order, ..entry })
+        let run = ELPV_RUN.end() - first + 1;
+        let count = entries.len();
+        let entries: Vec<Entry> = entries
+            .into_iter()
+            .enumerate()
+            // Fewer images than the run has cells are spread over it, as in a sample of it.
+            .map(|(i, (_, entry))| Entry {
+                order: first + i * run.max(count) / count,
+                ..entry
+            })
             .collect();
         let lists = self.declared_lists(&entries);
         let seeds = self.low_shot.as_ref().and_then(|l| self.seeds(&l.seeds));

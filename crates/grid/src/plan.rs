@@ -84,6 +84,12 @@ impl Plan {
         self.needed_for(&self.wanted(), has)
     }
 
+    /// The cell of this kind and key, if it is planned.
+    pub fn find(&self, kind: CellKind, key: &Key) -> Option<CellIndex> {
+        let is_it = |cell: &Cell| cell.kind == kind && cell.key == *key;
+        self.cells.iter().position(is_it).map(CellIndex)
+    }
+
     /// The cells that are wanted for their own sake: results. Everything else is there for what
     /// needs it.
     pub fn wanted(&self) -> Vec<CellIndex> {

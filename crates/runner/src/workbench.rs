@@ -17,8 +17,8 @@ use segad_datasets::Index;
 use segad_grid::{Cell, Fault};
 use segad_methods::Registry;
 use segad_segments::SegmentsSpec;
-use segad_store::{Entry, Store};
-use std::collections::HashMap;
+use segad_store::{CellId, Entry, Store};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use toml::Value;
@@ -92,6 +92,8 @@ pub struct Workbench {
     pub(crate) imported: Mutex<HashMap<(String, String), Result<Key, Fault>>>,
     files: Mutex<HashMap<PathBuf, Key>>,
     pub(crate) recipes: Recipes,
+    /// Cells that are to be in the store although no missing result needs them.
+    wanted: Mutex<BTreeSet<CellId>>,
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -122,6 +124,7 @@ impl Workbench {
             imported: Mutex::default(),
             files: Mutex::default(),
             recipes: Recipes::default(),
+            wanted: Mutex::default(),
         }
     }
 
@@ -142,10 +145,17 @@ impl Workbench {
     /// The stored result of a cell that was computed before.
     ///
     /// # Errors
-    /// [`RunnerError::Gone`] if somebody has removed it since; the store's.
+    /// [`RunnerError::Gone`] if somebody has removed it since, and then it is wanted; the store's.
     pub(crate) fn stored(&self, cell: &Cell) -> Result<Entry, BoxError> {
         let entry = self.store.entry(cell.kind, &cell.key)?;
-        Ok(entry.ok_or_else(|| RunnerError::Gone(cell.to_string()))?)
+        let Some(entry) = entry else {
+            self.want(CellId {
+                kind: cell.kind,
+                key: cell.key,
+            });
+            return Err(RunnerError::Gone(cell.to_string()).into());
+        };
+        Ok(entry)
     }
 
     /// Brings the pixels of images, generated ones included.
@@ -154,6 +164,16 @@ impl Workbench {
             real: self.source.loader(),
             recipes: self.recipes.clone(),
         })
+    }
+
+    /// Asks for a cell that the next run is to have computed, whatever needs it.
+    pub fn want(&self, id: CellId) {
+        lock(&self.wanted).insert(id);
+    }
+
+    /// The cells that were asked for.
+    pub fn wanted(&self) -> BTreeSet<CellId> {
+        lock(&self.wanted).clone()
     }
 
     /// What a cell may use.

@@ -11,7 +11,7 @@ use segad_runner::clock::Stopwatch;
 use segad_runner::outcome;
 use segad_runner::schedule::{Outcome, Policy, Schedule};
 use segad_runner::{Failure, Workbench};
-use segad_store::CellId;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What `all` means: the paper's tables and figure, the numbers in its text and in the authors'
@@ -78,12 +78,8 @@ fn named(folder: Option<&Path>, name: &str) -> PathBuf {
     }
 }
 
-/// How often damaged cells are moved away before a run gives up: damage deep in a chain of cells
-/// shows only after what came before it is computed again, but a broken disk damages for ever.
-const REPAIRS: usize = 5;
-
 /// Runs one experiment and writes its tables and report. Stored cells that turn out to be damaged
-/// are moved away and computed again.
+/// are moved away, and they and those that the report finds missing are computed again.
 pub(super) fn experiment(file: &Path, args: &RunArgs, session: &Session) -> Result<(), Failure> {
     let Prepared { experiment, bench } = setup::prepare(file, &args.plan, session, Purpose::Run)?;
     let profile = &args.plan.settings.profile;
@@ -100,23 +96,28 @@ pub(super) fn experiment(file: &Path, args: &RunArgs, session: &Session) -> Resu
     repairing(&bench, || run.once())
 }
 
-/// Runs again as long as cells turn out to be damaged, which are moved away before.
+/// Runs again as long as cells turn out to be damaged, which are moved away before, or missing where
+/// only the report needs them.
 pub(super) fn repairing(
     bench: &Workbench,
     run: impl Fn() -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut ended = run();
-    for _ in 0..REPAIRS {
-        let damaged = bench.store.damaged();
-        if damaged.is_empty() || matches!(ended, Err(Failure::Interrupted(_))) {
+    let mut known = BTreeSet::new();
+    while !matches!(ended, Err(Failure::Interrupted(_))) {
+        for id in bench.store.damaged() {
+            let place = bench.store.quarantine(id.kind, &id.key)?;
+            let place = place.map_or_else(String::new, |p| format!(", moved to {}", p.display()));
+            let line = format!("{id}: damaged{place}; it is computed again");
+            bench.bars.line(&line);
+            bench.want(id);
+        }
+        // Each cell once: one that is damaged again has a broken disk.
+        let wanted = bench.wanted();
+        if wanted == known {
             break;
         }
-        for CellId { kind, key } in damaged {
-            let place = bench.store.quarantine(kind, &key)?;
-            let place = place.map_or_else(String::new, |p| format!(", moved to {}", p.display()));
-            let line = format!("{kind}/{key}: damaged{place}; it is computed again");
-            bench.bars.line(&line);
-        }
+        known = wanted;
         ended = run();
     }
     ended
@@ -137,7 +138,10 @@ impl Run<'_> {
         let bench = self.bench;
         let bars = &bench.bars;
         let Planned { imported, plan } = plan(self.file, self.experiment, bench)?;
-        let outcome = compute(bench, &plan, &plan.wanted(), self.args)?;
+        let mut wanted = plan.wanted();
+        let also = bench.wanted();
+        wanted.extend(also.iter().filter_map(|id| plan.find(id.kind, &id.key)));
+        let outcome = compute(bench, &plan, &wanted, self.args)?;
         let written = outcome::write(
             self.experiment,
             &plan,
