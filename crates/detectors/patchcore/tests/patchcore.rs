@@ -50,6 +50,38 @@ fn defect(name: &str) -> Image {
     TEXTURE.defect(name, 40, 52).unwrap()
 }
 
+/// Tokens of a vision transformer are a grid like any other.
+#[test]
+fn transformers_serve_as_backbones() {
+    let backbone = BackboneKind::MiniatureVit;
+    let texture = Texture(56);
+    let settings = PatchCoreSettings {
+        backbone,
+        image_size: 56,
+        coreset_ratio: 0.5,
+        ..Default::default()
+    };
+    let weights = Weights::random(backbone, Some("block2"), Seed(0)).unwrap();
+    let split = TrainSplit::new(samples(&["a", "b", "c"])).unwrap();
+    let detector = PatchCore::new(settings.clone().checked().unwrap(), weights).unwrap();
+    let fitted = detector.fit(&split.good(&texture), Seed(5), &FitContext::default());
+    let fitted = fitted.unwrap();
+    assert_eq!((fitted.grid(), fitted.bank_len()), (4, 24));
+    // A block that fills one patch.
+    let images = [texture.image("x"), texture.defect("x", 28, 42)].map(Result::unwrap);
+    let maps = fitted.maps(&images).unwrap();
+    assert!(maps[1].max() > 1.5 * maps[0].max());
+    let odd = PatchCoreSettings {
+        image_size: 64,
+        ..settings
+    };
+    let e = odd.checked().unwrap_err().to_string();
+    assert!(
+        e.contains("image_size = 64: expected a multiple of 14"),
+        "{e}"
+    );
+}
+
 #[test]
 fn defects_stand_out_where_they_are() {
     let fitted = fit(
