@@ -38,6 +38,15 @@ pub const PRETRAINED: [&str; 7] = [
     "dinov2_vitb14_reg",
 ];
 
+/// Networks of patch tokens.
+const TOKENS: [&str; 5] = [
+    "dinov2_vits14",
+    "dinov2_vits14_reg",
+    "dinov2_vitb14",
+    "dinov2_vitb14_reg",
+    "none",
+];
+
 /// How scores become probabilities.
 pub const CALIBRATIONS: [&str; 2] = ["platt", "isotonic"];
 
@@ -64,6 +73,14 @@ pub struct FitProduct {
     /// allows]
     #[arg(long, value_parser = PRETRAINED)]
     pub backbone: Option<String>,
+    /// Network of patch tokens for further parts of the score, or none [default: with --head stack
+    /// dinov2_vits14 if it is installed and the latency allows it, otherwise none]
+    #[arg(long, value_parser = TOKENS)]
+    pub tokens: Option<String>,
+    /// Head to keep: simplest (within one standard error of the best), stack (all parts together),
+    /// segad (the forest), or the name of a candidate
+    #[arg(long, default_value = "simplest")]
+    pub head: String,
     /// Milliseconds per image that the networks may take on one core of a typical server
     #[arg(long, default_value = "1000", value_parser = positive, value_name = "MS")]
     pub latency_ms: f64,

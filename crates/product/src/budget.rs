@@ -2,6 +2,7 @@
 
 use crate::backbones::WeightsSource;
 use crate::error::{ProductError, Result};
+use crate::tokens::TokenSettings;
 use segad_methods::DetectorSettings;
 use segad_nn::BackboneKind;
 
@@ -15,6 +16,27 @@ const COSTS: [(BackboneKind, f64); 5] = [
     (BackboneKind::EfficientnetLite1, 40.0),
     (BackboneKind::EfficientnetLite0, 35.0),
 ];
+
+/// The network of patch tokens, and what its tokens of 16×16 places and their nearest neighbours are
+/// taken to cost for one image on one core, in milliseconds.
+const TOKENS: (BackboneKind, f64) = (BackboneKind::Dinov2Vits14, 160.0);
+
+/// The patch tokens that the budget allows beside the cheapest detector whose weights are there, and
+/// what is left for detectors.
+pub fn tokens(
+    latency_ms: f64,
+    image_size: usize,
+    weights: &dyn WeightsSource,
+) -> (Option<TokenSettings>, f64) {
+    let (kind, cost) = TOKENS;
+    let factor = (image_size as f64 / 256.0).powi(2);
+    let cheapest = COSTS.iter().rfind(|(kind, _)| weights.has(*kind));
+    let left = latency_ms - cost;
+    if weights.has(kind) && cheapest.is_some_and(|(_, ms)| ms * factor <= left) {
+        return (TokenSettings::of(kind), left);
+    }
+    (None, latency_ms)
+}
 
 /// PatchCore on the strongest backbone whose weights are there and whose cost for one image stays
 /// within `latency_ms` per core.
@@ -104,6 +126,18 @@ mod tests {
             chosen(100.0, 512),
             Err(ProductError::Setting { .. })
         ));
+        let three = Present(vec![
+            BackboneKind::EfficientnetLite2,
+            BackboneKind::Dinov2Vits14,
+        ]);
+        let (found, left) = tokens(1e3, 256, &three);
+        assert_eq!(found.unwrap().layers, ["block5", "block7"]);
+        assert_eq!(left, 840.0);
+        // The detector needs 45 ms of it, or four times as much.
+        assert!(tokens(206.0, 256, &three).0.is_some());
+        assert_eq!(tokens(204.0, 256, &three), (None, 204.0));
+        assert_eq!(tokens(206.0, 512, &three), (None, 206.0));
+        assert_eq!(tokens(1e3, 256, &both), (None, 1e3));
         assert!(matches!(
             detectors(1e3, 256, &Present(vec![])),
             Err(ProductError::Weights(_))

@@ -2,8 +2,11 @@
 
 use crate::calibrate::Calibration;
 use crate::threshold::Operating;
+use crate::token_parts::TokenPart;
+use crate::tokens::TokenSettings;
 use segad_core::{ImageId, Key, Label, Seed};
 use segad_features::FeatureParams;
+use segad_heads::Stack;
 use segad_imaging::Reading;
 use segad_methods::DetectorSettings;
 use segad_methods::frozen::FrozenSettings;
@@ -30,6 +33,15 @@ pub struct Card {
     pub detectors: Vec<DetectorCard>,
     /// The classifier, if the score needs one.
     pub classifier: Option<ClassifierCard>,
+    /// Patch tokens and the parts made of them, if the score needs any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<TokensCard>,
+    /// Side of maps and label maps in pixels; in older files that of the detectors' input.
+    #[serde(default)]
+    pub map_side: Option<usize>,
+    /// Parts that the stack leaves out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// The segments' source.
     pub segments: PortableSegments,
     /// The segments' names, in the order of their labels.
@@ -118,10 +130,68 @@ pub struct ClassifierCard {
     pub usual: [f32; 2],
 }
 
+/// Patch tokens of a model, and the parts of its score that are made of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokensCard {
+    /// Which tokens.
+    pub settings: TokenSettings,
+    /// Channels of each layer.
+    pub channels: Vec<usize>,
+    /// How many good tokens the file keeps; 0 if no part needs them.
+    pub bank: usize,
+    /// The parts.
+    pub parts: Vec<TokenPartCard>,
+}
+
+/// A part of a score that is made of patch tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenPartCard {
+    /// Which.
+    pub part: TokenPart,
+    /// The 5 % and 95 % quantiles of its score over good images.
+    pub usual_score: [f32; 2],
+    /// As [`DetectorCard::scale`], of its map.
+    pub scale: [f32; 2],
+    /// As [`DetectorCard::usual`]; empty if it has no map.
+    pub usual: Vec<[f32; 2]>,
+}
+
+/// A part that a stack leaves out, since it does not help.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Its name.
+    pub name: String,
+    /// AUROC with it minus without it, on images that neither had seen.
+    pub difference: f64,
+    /// Standard error of that, of the same groups of images (Obuchowski).
+    pub std_error: f64,
+}
+
+/// A part of a stack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StackedPart {
+    /// Its name.
+    pub name: String,
+    /// What makes its score.
+    pub scorer: Scorer,
+}
+
 /// What turns maps into the score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Scorer {
+    /// A part that is made of patch tokens.
+    Tokens {
+        /// Which.
+        part: TokenPart,
+    },
+    /// The weighted sum of parts, each standardised on good images.
+    Stack {
+        /// The parts, none of them a stack.
+        parts: Vec<StackedPart>,
+        /// How they are weighed.
+        weights: Stack,
+    },
     /// The largest value of one detector's map.
     Detector {
         /// Which.
@@ -221,7 +291,43 @@ pub struct Scored {
     pub score: f32,
 }
 
+impl Scorer {
+    /// The scorers whose scores are put together: those of a stack, otherwise itself.
+    pub fn single(&self) -> Vec<&Self> {
+        match self {
+            Self::Stack { parts, .. } => parts.iter().map(|p| &p.scorer).collect(),
+            one => vec![one],
+        }
+    }
+
+    /// The parts that are made of patch tokens.
+    pub fn token_parts(&self) -> Vec<TokenPart> {
+        let parts = self.single().into_iter().filter_map(|scorer| match scorer {
+            Self::Tokens { part } => Some(*part),
+            _ => None,
+        });
+        parts.collect()
+    }
+
+    /// Whether a forest takes part.
+    pub fn has_forest(&self) -> bool {
+        self.single()
+            .iter()
+            .any(|s| matches!(s, Self::Forest { .. }))
+    }
+}
+
 impl Card {
+    /// Name and scale of every map of an inspection, in its order: the detectors', then those of
+    /// token parts.
+    pub fn maps(&self) -> Vec<(&str, [f32; 2])> {
+        let mut maps: Vec<_> = self.detectors.iter().map(|d| (&*d.name, d.scale)).collect();
+        let parts = self.tokens.iter().flat_map(|t| &t.parts);
+        let mapped = parts.filter(|p| p.part.has_map());
+        maps.extend(mapped.map(|p| (p.part.name(), p.scale)));
+        maps
+    }
+
     /// The candidate that was kept.
     pub fn chosen(&self) -> Option<&Candidate> {
         self.candidates.iter().find(|c| c.chosen)
@@ -288,10 +394,41 @@ impl Card {
                 percent(c.high)
             ));
         }
-        out.push_str("The simplest candidate within one standard error of the best is kept.\n");
+        for line in self.weights() {
+            out.push_str(&format!("{line}\n"));
+        }
         for line in self.reach() {
             out.push_str(&format!("{line}\n"));
         }
+    }
+
+    /// Why this candidate is kept, and of what it consists.
+    fn weights(&self) -> Vec<String> {
+        let Scorer::Stack { parts, weights } = &self.scorer else {
+            let simplest = "The simplest candidate within one standard error of the best is kept, \
+                            unless --head names another.";
+            return vec![simplest.to_owned()];
+        };
+        let shares = parts.iter().zip(weights.weights());
+        let shares: Vec<String> = shares.map(|(p, w)| format!("{} {w:.2}", p.name)).collect();
+        let mut lines = vec![format!(
+            "The stack weighs its parts: {}.",
+            shares.join(", ")
+        )];
+        for part in &self.left_out {
+            lines.push(format!(
+                "Left out, since it adds {} ± {}: {}.",
+                percent(part.difference),
+                percent(part.std_error),
+                part.name
+            ));
+        }
+        if self.data.units_with[1] < 3 {
+            lines.push(
+                "Fewer than 3 groups hold bad images, so the parts weigh the same.".to_owned(),
+            );
+        }
+        lines
     }
 
     /// What the intervals count, how far groups matter, and what no interval covers.

@@ -1,6 +1,6 @@
 //! The parts of a model card.
 
-use crate::card::{ClassifierCard, DetectorCard, Scored, Scorer, Share};
+use crate::card::{ClassifierCard, DetectorCard, Scored, Scorer, Share, TokenPartCard};
 use crate::classify::ClassifierSettings;
 use crate::crossfit::Observed;
 use crate::data::Data;
@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::gauge::usual_range;
 use crate::heads::Problem;
 use crate::judged::Judged;
+use crate::token_parts::{Said, TokenPart};
 use segad_core::{FeatureTable, Key, Label};
 use segad_features::FeatureName;
 use segad_forest::Forest;
@@ -45,20 +46,21 @@ pub(crate) fn detector_card(
     }
 }
 
-/// The classifier that a scorer needs.
+/// The classifier that a scorer needs; `logits` are the first one's, where they are known.
 pub(crate) fn classifier_card(
     problem: &Problem<'_>,
     scorer: &Scorer,
     scores: &[f32],
+    logits: Option<&[f32]>,
     classifiers: &[ClassifierSettings],
 ) -> Result<Option<ClassifierCard>> {
-    let (index, logits) = match scorer {
-        Scorer::Classifier { classifier } => (*classifier, scores.to_vec()),
-        Scorer::Forest { g: Some(_), .. } => (
-            0,
-            problem.out_of_fold(&Scorer::Classifier { classifier: 0 }, |_| false)?,
-        ),
-        Scorer::Detector { .. } | Scorer::Forest { g: None, .. } => return Ok(None),
+    let first = Scorer::Classifier { classifier: 0 };
+    let (index, logits) = match (scorer, logits) {
+        (Scorer::Classifier { classifier }, _) => (*classifier, scores.to_vec()),
+        (Scorer::Forest { g: Some(_), .. }, None) => (0, problem.out_of_fold(&first, |_| false)?),
+        (Scorer::Forest { g: Some(_), .. }, Some(logits)) => (0, logits.to_vec()),
+        (stack, Some(logits)) if stack.single().contains(&&first) => (0, logits.to_vec()),
+        _ => return Ok(None),
     };
     let good = logits
         .iter()
@@ -79,6 +81,51 @@ pub(crate) fn usual_columns(table: &FeatureTable, labels: &[Label]) -> Vec<Optio
     (0..table.columns())
         .map(|j| usual_range(good.iter().map(|&i| table.row(i)[j])))
         .collect()
+}
+
+/// From the position of an image and its map on the grid of the tokens to the map's maxima within
+/// the segments.
+pub(crate) type SegmentMaxima<'a> = dyn Fn(usize, &[f64]) -> Result<Vec<f32>> + 'a;
+
+/// What good images usually get of the parts on tokens that a scorer needs.
+pub(crate) fn token_cards(
+    scorer: &Scorer,
+    said: &[(TokenPart, Vec<Said>)],
+    labels: &[Label],
+    segment_maxima_of: &SegmentMaxima<'_>,
+) -> Result<Vec<TokenPartCard>> {
+    let used = scorer.token_parts();
+    let good: Vec<usize> = (0..labels.len()).filter(|&i| !labels[i].is_bad()).collect();
+    let mut cards = Vec::with_capacity(used.len());
+    for (part, said) in said.iter().filter(|(part, _)| used.contains(part)) {
+        let usual = usual_range(good.iter().map(|&i| said[i].score as f32));
+        let mut card = TokenPartCard {
+            part: *part,
+            usual_score: usual.unwrap_or([0.0, 0.0]),
+            scale: [0.0, 0.0],
+            usual: Vec::new(),
+        };
+        if part.has_map() {
+            let mean = |map: &[f64]| map.iter().sum::<f64>() / map.len() as f64;
+            let top = |map: &[f64]| map.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let means: Vec<f64> = good.iter().map(|&i| mean(&said[i].map)).collect();
+            let tops: Vec<f64> = good.iter().map(|&i| top(&said[i].map)).collect();
+            card.scale = [
+                segad_metrics::quantile(&means, 0.5)? as f32,
+                segad_metrics::quantile(&tops, 0.95)? as f32,
+            ];
+            let mut maxima = Vec::with_capacity(good.len());
+            for &i in &good {
+                maxima.push(segment_maxima_of(i, &said[i].map)?);
+            }
+            for segment in 0..maxima.first().map_or(0, Vec::len) {
+                let range = usual_range(maxima.iter().map(|m| m[segment]));
+                card.usual.push(range.unwrap_or([0.0, 0.0]));
+            }
+        }
+        cards.push(card);
+    }
+    Ok(cards)
 }
 
 /// Shares of the forest's gain by segment, the largest first.

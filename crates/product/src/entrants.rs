@@ -2,8 +2,10 @@
 
 use crate::card::{Candidate, Scorer, TrainingG};
 use crate::crossfit::Observed;
-use crate::error::Result;
+use crate::error::{ProductError, Result};
+use crate::head::Head;
 use crate::heads::Problem;
+use crate::token_parts::{Said, TokenPart};
 use segad_core::Label;
 use segad_metrics::{clustered_auroc, clustered_difference};
 
@@ -16,14 +18,13 @@ pub(crate) struct Entrant {
     pub scores: Vec<f32>,
 }
 
-/// Measures all, and says which one is kept: of those whose AUROC is behind the best by no more
-/// than one standard error of the difference, the simplest; of equally simple ones, the best.
-pub(crate) fn select(
+/// Measures all.
+pub(crate) fn measure(
     entrants: &[Entrant],
     labels: &[Label],
     units: &[usize],
     level: f64,
-) -> Result<(Vec<Candidate>, usize)> {
+) -> Result<Vec<Candidate>> {
     let estimates = entrants
         .iter()
         .map(|e| Ok(clustered_auroc(&e.scores, labels, units)?))
@@ -52,23 +53,55 @@ pub(crate) fn select(
             chosen: false,
         });
     }
-    let near = |&i: &usize| candidates[i].behind <= candidates[i].std_error;
-    let chosen = (0..candidates.len())
-        .filter(near)
-        .min_by(|&a, &b| {
-            let (a, b) = (&candidates[a], &candidates[b]);
-            a.rank.cmp(&b.rank).then(b.auroc.total_cmp(&a.auroc))
-        })
-        .unwrap_or(best);
-    candidates[chosen].chosen = true;
-    Ok((candidates, chosen))
+    Ok(candidates)
 }
 
-/// All ways to a score, with their scores on images that they had not seen.
+/// Which one is kept. [`Head::Simplest`]: of those whose AUROC is behind the best by no more than
+/// one standard error of the difference, the simplest; of equally simple ones, the best.
+/// [`Head::Segad`]: the same among forests. A stack comes last.
+pub(crate) fn pick(head: &Head, entrants: &[Entrant], candidates: &[Candidate]) -> Result<usize> {
+    let all = 0..candidates.len();
+    match head {
+        Head::Stack => Ok(candidates.len() - 1),
+        Head::Simplest => Ok(simplest(candidates, all)),
+        Head::Segad => Ok(simplest(
+            candidates,
+            all.filter(|&i| entrants[i].scorer.has_forest()),
+        )),
+        Head::Named(name) => {
+            let names: Vec<&str> = entrants.iter().map(|e| e.name.as_str()).collect();
+            let found = names.iter().position(|n| n == name);
+            found.ok_or_else(|| ProductError::Setting {
+                name: "head",
+                value: name.clone(),
+                expected: format!("stack, simplest, segad, or one of: {}", names.join("; ")),
+            })
+        }
+    }
+}
+
+fn simplest(candidates: &[Candidate], among: impl Iterator<Item = usize>) -> usize {
+    let among: Vec<usize> = among.collect();
+    let better = |a: usize, b: usize| candidates[b].auroc.total_cmp(&candidates[a].auroc);
+    let near = |i: &usize| candidates[*i].behind <= candidates[*i].std_error;
+    let simpler = |&a: &usize, &b: &usize| {
+        let ranks = candidates[a].rank.cmp(&candidates[b].rank);
+        ranks.then(better(a, b))
+    };
+    // With one group of a label no standard error is known, and nothing is near.
+    let kept = among.iter().copied().filter(near).min_by(simpler);
+    let best = || among.iter().copied().min_by(|&a, &b| better(a, b));
+    kept.or_else(best).unwrap_or(0)
+}
+
+/// All ways to a score that this head may need, with their scores on images that they had not seen.
+/// `said` holds what each token part said of each image.
 pub(crate) fn entrants(
+    head: &Head,
     problem: &Problem<'_>,
     names: &[String],
     observed: &[Observed],
+    said: &[(TokenPart, &[Said])],
 ) -> Result<Vec<Entrant>> {
     let mut entrants = Vec::new();
     for (detector, name) in names.iter().enumerate() {
@@ -79,7 +112,18 @@ pub(crate) fn entrants(
             scores: observed.iter().map(|o| o.own[detector]).collect(),
         });
     }
+    for &(part, said) in said {
+        entrants.push(Entrant {
+            name: part.name().to_owned(),
+            rank: usize::from(part != TokenPart::Nearest),
+            scorer: Scorer::Tokens { part },
+            scores: crate::choose::scores(said),
+        });
+    }
     for (name, rank, scorer) in fitted_scorers(problem, &names.join(" + ")) {
+        if *head == Head::Stack && !is_stacked(&scorer) {
+            continue;
+        }
         // There may be too few bad images for a fit within a fit.
         if problem.possible(&scorer, |_| false) {
             let scores = problem.out_of_fold(&scorer, |_| false)?;
@@ -92,6 +136,16 @@ pub(crate) fn entrants(
         }
     }
     Ok(entrants)
+}
+
+/// Whether a scorer that is fitted on labels may be part of a stack: the first classifier, and the
+/// forest that is hardest to mislead by few images.
+fn is_stacked(scorer: &Scorer) -> bool {
+    let forest = Scorer::Forest {
+        monotone: true,
+        g: None,
+    };
+    *scorer == forest || *scorer == Scorer::Classifier { classifier: 0 }
 }
 
 /// Name, rank and scorer of all that is fitted on labelled images.
@@ -145,12 +199,22 @@ mod tests {
             entrant("clear", 2, &clear),
         ];
         let units: Vec<usize> = (0..40).collect();
-        let (candidates, chosen) = select(&all, &labels, &units, 0.95).unwrap();
+        let candidates = measure(&all, &labels, &units, 0.95).unwrap();
+        let chosen = pick(&Head::Simplest, &all, &candidates).unwrap();
         assert_eq!(all[chosen].name, "near");
-        assert!(candidates[1].chosen && (candidates[1].behind - 1.0 / 400.0).abs() < 1e-12);
+        assert!((candidates[1].behind - 1.0 / 400.0).abs() < 1e-12);
         assert_eq!((candidates[2].behind, candidates[2].auroc), (0.0, 1.0));
         assert!(candidates[0].behind > candidates[0].std_error);
-        let (_, chosen) = select(&all[..1], &labels, &units, 0.95).unwrap();
-        assert_eq!(chosen, 0);
+        assert_eq!(
+            pick(&Head::Simplest, &all[..1], &candidates[..1]).unwrap(),
+            0
+        );
+        let named = |name: &str| pick(&Head::Named(name.to_owned()), &all, &candidates);
+        assert_eq!(named("poor").unwrap(), 0);
+        let e = named("best").unwrap_err().to_string();
+        assert!(
+            e.contains("head = best") && e.contains("poor; near; clear"),
+            "{e}"
+        );
     }
 }

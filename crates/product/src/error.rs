@@ -134,6 +134,9 @@ pub enum ProductError {
     /// The methods' in general.
     #[error(transparent)]
     Method(MethodError),
+    /// A part's on patch tokens, or the stack's.
+    #[error(transparent)]
+    Heads(#[from] segad_heads::HeadsError),
     /// A metric's.
     #[error(transparent)]
     Metric(#[from] segad_metrics::MetricError),

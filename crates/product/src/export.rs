@@ -24,7 +24,7 @@ impl Inspector {
     /// Writes the network of each detector (from network input, 1×3×S×S, to the map, 1×M×M) and of
     /// the classifier (to the logit, 1; where trees make the logit, to their columns, 1×C) as
     /// TorchScript to `path(name)`, and runs each on the images. The classifier is called
-    /// `classifier`.
+    /// `classifier`, the network of patch tokens (to the layers side by side, 1×places×C) `tokens`.
     ///
     /// # Errors
     /// libtorch's, or [`ProductError::Damaged`] without an image.
@@ -47,6 +47,23 @@ impl Inspector {
             let apart = part
                 .record(name, &path(name), images)
                 .map_err(|e| ProductError::detector(name, e))?;
+            recorded.push(Recorded {
+                name: name.to_owned(),
+                apart,
+            });
+        }
+        if let Some(tokens) = &self.tokens {
+            let name = "tokens";
+            let part = Part {
+                input: &|image| Ok(tokens.network.input(image)?),
+                network: &|x| Ok(tokens.network.network(x)?),
+                reference: &|image| {
+                    let x = tokens.network.input(std::slice::from_ref(image))?;
+                    Ok(to_vec(&tokens.network.network(&x)?)?)
+                },
+            };
+            let apart = part.record(name, &path(name), images);
+            let apart = apart.map_err(|e| ProductError::detector(name, e))?;
             recorded.push(Recorded {
                 name: name.to_owned(),
                 apart,

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 /// number (`u32`), number of sections (`u32`); for each section, in the order of the names, length
 /// of its name (`u32`), the name (UTF-8), length of its content (`u64`), the content; BLAKE3 of all
 /// that (32 bytes). Later versions keep magic, place of the number and digest, so that a newer file
-/// is told from a damaged one.
-pub const SCHEMA: u32 = 1;
+/// is told from a damaged one. Version 2 adds patch tokens and stacks; files of version 1 are read
+/// too.
+pub const SCHEMA: u32 = 2;
 
 /// As PNG's: bytes that a transfer in text mode would change.
 pub(crate) const MAGIC: &[u8; 8] = b"SEGAD\r\n\x1a";
@@ -130,14 +131,14 @@ mod tests {
     fn a_newer_schema_is_told_from_damage() {
         let mut bytes = pack(&sections());
         bytes.truncate(bytes.len() - DIGEST);
-        bytes[8] = 2;
+        bytes[8] = 3;
         let digest = blake3::hash(&bytes);
         bytes.extend_from_slice(digest.as_bytes());
         assert!(matches!(
             unpack(&bytes),
             Err(ProductError::Newer {
-                found: 2,
-                supported: 1
+                found: 3,
+                supported: 2
             })
         ));
     }

@@ -1,27 +1,26 @@
 //! From images to a model.
 
 use crate::backbones::{Backbones, WeightsSource};
-use crate::calibrate::{Calibration, CalibrationKind};
-use crate::card::{Card, DataCard, Scorer};
-use crate::cards::{classifier_card, detector_card, importance, scored, usual_columns};
+use crate::calibrate::CalibrationKind;
 use crate::classify::{ClassifierSettings, Classifiers};
 use crate::crossfit::{Crossfit, CrossfitPlan};
 use crate::data::Data;
-use crate::entrants::{Entrant, entrants, select};
 use crate::error::{ProductError, Result};
 use crate::gauge::Gauge;
+use crate::head::Head;
 use crate::heads::Problem;
-use crate::judged::Judged;
-use crate::model::{Model, Parts};
-use crate::survey::{Survey, lacks};
+use crate::model::Model;
+use crate::pack::Pack;
+use crate::survey::Survey;
 use crate::threshold::{self, Rule};
-use crate::unseen::unseen;
-use crate::{auto, patches, samples, units};
+use crate::token_parts::TokenProblem;
+use crate::tokens::{self, ImageTokens, TokenSettings};
+use crate::{auto, units};
 use segad_core::{FeatureTable, FitContext, Seed};
 use segad_features::FeatureParams;
 use segad_forest::{ForestParams, Preset};
 use segad_imaging::Reading;
-use segad_methods::{Detector, DetectorSettings, Pretrained};
+use segad_methods::{DetectorSettings, Pretrained};
 use segad_nn::BackboneKind;
 use segad_segments::PortableSegments;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +36,10 @@ pub struct FitSettings {
     pub classifiers: Vec<ClassifierSettings>,
     /// How files become pixels, for the card; the loader of the data decides.
     pub reading: Reading,
+    /// Patch tokens to fit further parts on, if there are any.
+    pub tokens: Option<TokenSettings>,
+    /// Which head is kept.
+    pub head: Head,
     /// The segments; none lets the program choose.
     pub segments: Option<PortableSegments>,
     /// The statistics of the maps.
@@ -70,6 +73,8 @@ impl FitSettings {
             classifiers,
             detectors,
             reading: Reading::default(),
+            tokens: None,
+            head: Head::default(),
             segments: None,
             features: FeatureParams::default(),
             forest: ForestParams::preset(Preset::Brf),
@@ -83,7 +88,7 @@ impl FitSettings {
     }
 
     /// The detectors' names in columns and reasons.
-    fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.detectors.iter().map(|d| d.kind().to_owned()).collect()
     }
 
@@ -160,6 +165,20 @@ pub fn fit(
         .map(|c| c.embed(data, &prepared.deep, ctx))
         .transpose()?;
     let labels = data.labels();
+    let tokens = prepared.tokens(data, ctx)?;
+    let token_problem = match &tokens {
+        Some(tokens) => {
+            let seed = settings.seed;
+            Some(TokenProblem::new(
+                tokens,
+                &labels,
+                &prepared.folds,
+                seed,
+                ctx,
+            )?)
+        }
+        None => None,
+    };
     let problem = Problem {
         table: &table,
         embedded: features
@@ -171,28 +190,34 @@ pub fn fit(
         params: &settings.forest,
         seed: forest_seed(settings.seed),
     };
-    let fit = Fit {
+    let fit = Pack {
         data,
         settings,
         ctx,
         prepared: &prepared,
         problem: &problem,
+        tokens: token_problem.as_ref(),
     };
     fit.choose_and_pack(crossfit)
 }
 
 /// What is known before anything is fitted.
-struct Prepared {
-    survey: Survey,
-    folds: Vec<usize>,
-    k: usize,
-    backbones: Backbones,
-    classifiers: Option<Classifiers>,
+pub(crate) struct Prepared {
+    pub survey: Survey,
+    pub folds: Vec<usize>,
+    pub k: usize,
+    pub backbones: Backbones,
+    pub classifiers: Option<Classifiers>,
     /// The classifiers' backbone; apart from the detectors', so that a model without a classifier
     /// need not carry its deeper layers.
-    deep: Backbones,
-    segments: PortableSegments,
-    gauge: Gauge,
+    pub deep: Backbones,
+    /// The backbone of the patch tokens.
+    pub token_settings: Option<TokenSettings>,
+    pub token_weights: Backbones,
+    pub segments: PortableSegments,
+    pub gauge: Gauge,
+    /// Side of the detectors' maps.
+    pub side: usize,
 }
 
 impl Prepared {
@@ -213,6 +238,8 @@ impl Prepared {
         let classifiers = Classifiers::check(&settings.classifiers)?;
         let pretrained = classifiers.iter().flat_map(Classifiers::pretrained);
         let deep = Backbones::read(pretrained, weights)?;
+        let pretrained = settings.tokens.iter().flat_map(TokenSettings::pretrained);
+        let token_weights = Backbones::read(pretrained, weights)?;
         let segments = match &settings.segments {
             Some(segments) => segments.clone(),
             None => auto::segments(data, &backbones, kind, size, settings.seed, ctx)?,
@@ -226,9 +253,19 @@ impl Prepared {
             backbones,
             classifiers,
             deep,
+            token_settings: settings.tokens.clone(),
+            token_weights,
             segments,
             gauge,
+            side: size,
         })
+    }
+
+    fn tokens(&self, data: &Data<'_>, ctx: &FitContext) -> Result<Option<Vec<ImageTokens>>> {
+        let settings = self.token_settings.as_ref();
+        settings
+            .map(|s| tokens::read(data, s, &self.token_weights, ctx))
+            .transpose()
     }
 
     /// The statistics of the maps by detectors that had not seen the image.
@@ -236,106 +273,8 @@ impl Prepared {
         let ids = data.items.iter().map(|i| i.sample.id.clone()).collect();
         let rows = crossfit.observed.iter();
         let values = rows.flat_map(|o| o.features.iter().copied()).collect();
-        let columns = self.gauge.extractor.columns();
+        let columns = self.gauge.columns();
         Ok(FeatureTable::new(columns, ids, values)?)
-    }
-}
-
-/// What remains to be done once every image has maps by detectors that had not seen it.
-struct Fit<'a> {
-    data: &'a Data<'a>,
-    settings: &'a FitSettings,
-    ctx: &'a FitContext,
-    prepared: &'a Prepared,
-    problem: &'a Problem<'a>,
-}
-
-impl Fit<'_> {
-    fn choose_and_pack(&self, crossfit: Crossfit) -> Result<Model> {
-        let (data, settings) = (self.data, self.settings);
-        let task = self.ctx.progress.start("heads", None);
-        let entrants = entrants(self.problem, &settings.names(), &crossfit.observed)?;
-        let labels = self.problem.labels;
-        let units = &self.prepared.survey.units;
-        let (candidates, chosen) = select(&entrants, labels, units, settings.level)?;
-        drop(task);
-        let Entrant { scorer, scores, .. } = &entrants[chosen];
-        let judged = Judged {
-            scores,
-            labels,
-            units,
-            folds: &self.prepared.folds,
-        };
-        let operating = threshold::choose(&judged, settings.rule, settings.level)?;
-        let fitted = self.problem.fit_all(scorer)?;
-        // A score that is one detector's own needs no other detector.
-        let (kept, scorer) = match scorer {
-            Scorer::Detector { detector } => (vec![*detector], Scorer::Detector { detector: 0 }),
-            other => ((0..settings.detectors.len()).collect(), other.clone()),
-        };
-        let wide: Vec<f64> = scores.iter().map(|&s| f64::from(s)).collect();
-        let observed = &crossfit.observed;
-        let card = Card {
-            name: settings.name.clone(),
-            versions: settings.versions.clone(),
-            seed: settings.seed,
-            reading: settings.reading,
-            data: DataCard {
-                folds: self.prepared.k,
-                ..self.prepared.survey.card.clone()
-            },
-            detectors: kept
-                .iter()
-                .map(|&d| detector_card(&settings.detectors[d], d, observed, labels))
-                .collect(),
-            classifier: classifier_card(self.problem, &scorer, scores, &settings.classifiers)?,
-            segment_names: self.prepared.gauge.names().to_vec(),
-            segments: self.prepared.segments.clone(),
-            features: settings.features.clone(),
-            usual: match &fitted.forest {
-                Some(_) => usual_columns(&fitted.table, labels),
-                // Only a forest's reasons state usual values.
-                None => Vec::new(),
-            },
-            importance: importance(&self.problem.plain_forest()?),
-            lacks: lacks(&self.prepared.survey, &candidates, settings.level, data),
-            candidates,
-            unseen: unseen(data, self.problem, &scorer, scores, operating.threshold)?,
-            operating,
-            calibration: Calibration::fit(settings.calibration, &wide, labels),
-            images: scored(data, &self.prepared.survey.pixels, &judged),
-            spread: judged.spread()?,
-            scorer,
-        };
-        let classifier = fitted.classifier.map(|c| c.save()).transpose()?;
-        let mut parts = self.detectors(&kept, crossfit.detectors)?;
-        parts.classifier = classifier.map(|saved| (saved, self.prepared.deep.clone()));
-        parts.forest = fitted.forest;
-        parts.samples = samples::choose(data, scores)?;
-        Model::new(card, parts)
-    }
-
-    /// These detectors as a model file holds them.
-    fn detectors(&self, kept: &[usize], fitted: Vec<Box<dyn Detector>>) -> Result<Parts> {
-        let mut parts = Parts {
-            backbones: self.prepared.backbones.clone(),
-            ..Parts::default()
-        };
-        for &d in kept {
-            let saved = fitted[d].save();
-            let kind = self.settings.detectors[d].kind();
-            parts
-                .detectors
-                .push(saved.map_err(|e| ProductError::detector(kind, e))?);
-            if let Some(bank) = fitted[d].memory_bank() {
-                parts.patches = patches::sheet(bank, self.data, self.ctx)?;
-            }
-        }
-        let detectors = kept.iter().map(|&d| &self.settings.detectors[d]);
-        parts
-            .backbones
-            .retain(detectors.filter_map(DetectorSettings::pretrained_to_load));
-        Ok(parts)
     }
 }
 

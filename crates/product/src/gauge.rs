@@ -7,7 +7,8 @@ use segad_segments::{AnySource, PortableSegments};
 
 pub(crate) struct Gauge {
     source: AnySource,
-    pub extractor: FeatureExtractor,
+    /// None without a detector's map to take statistics of.
+    pub extractor: Option<FeatureExtractor>,
     /// The one label map of all images, where there is one.
     shared: Option<(LabelMap, SegmentIndex)>,
 }
@@ -27,9 +28,12 @@ impl Gauge {
         detectors: &[String],
     ) -> Result<Self> {
         let source = segments.open(size, size)?;
-        let extractor =
-            FeatureExtractor::new(features.clone().check()?, detectors, source.names())?;
-        // Indexed once: it would take longer than the statistics of an image.
+        let extractor = if detectors.is_empty() {
+            None
+        } else {
+            let features = features.clone().check()?;
+            Some(FeatureExtractor::new(features, detectors, source.names())?)
+        };
         let shared = match source.static_map() {
             Some(map) => Some((map.clone(), SegmentIndex::new(map)?)),
             None => None,
@@ -43,6 +47,18 @@ impl Gauge {
 
     pub(crate) fn names(&self) -> &[String] {
         self.source.names()
+    }
+
+    /// Names of the columns of statistics.
+    pub(crate) fn columns(&self) -> Vec<String> {
+        self.extractor
+            .as_ref()
+            .map_or_else(Vec::new, FeatureExtractor::columns)
+    }
+
+    /// The one label map of all images, where there is one.
+    pub(crate) fn shared_map(&self) -> Option<&LabelMap> {
+        self.shared.as_ref().map(|(map, _)| map)
     }
 
     /// The label map of an image alone.
@@ -62,11 +78,12 @@ impl Gauge {
     ) -> Result<Gauged> {
         let maps: Vec<&AnomalyMap> = maps.iter().collect();
         let segments = self.label_map(image)?;
-        let features = match &self.shared {
-            Some((_, index)) => self.extractor.row(&maps, index, scratch)?,
-            None => self
-                .extractor
-                .row(&maps, &SegmentIndex::new(&segments)?, scratch)?,
+        let features = match (&self.extractor, &self.shared) {
+            (None, _) => Vec::new(),
+            (Some(extractor), Some((_, index))) => extractor.row(&maps, index, scratch)?,
+            (Some(extractor), None) => {
+                extractor.row(&maps, &SegmentIndex::new(&segments)?, scratch)?
+            }
         };
         Ok(Gauged { segments, features })
     }

@@ -113,8 +113,16 @@ impl Problem<'_> {
             classifier: None,
             table: self.table.select_rows(rows),
         };
+        for scorer in scorer.single() {
+            self.add(&mut fitted, scorer, rows)?;
+        }
+        Ok(fitted)
+    }
+
+    fn add(&self, fitted: &mut Fitted, scorer: &Scorer, rows: &[usize]) -> Result<()> {
         match scorer {
-            Scorer::Detector { .. } => {}
+            // Detectors and tokens are not fitted on statistics; a stack consists of single ones.
+            Scorer::Detector { .. } | Scorer::Tokens { .. } | Scorer::Stack { .. } => {}
             Scorer::Classifier { classifier } => {
                 fitted.classifier = Some(self.classifier(*classifier, rows)?);
             }
@@ -128,7 +136,7 @@ impl Problem<'_> {
                 fitted.forest = Some(self.forest(&fitted.table, rows, *monotone)?);
             }
         }
-        Ok(fitted)
+        Ok(())
     }
 
     /// A scorer fitted on all rows.
@@ -155,6 +163,11 @@ impl Problem<'_> {
             let mut others = if is_nested { 0..self.k } else { fold..fold + 1 };
             others.all(|other| self.has_both(&[fold, other], &left_out))
         })
+    }
+
+    /// Whether something can be fitted without each fold and what `left_out` names.
+    pub(crate) fn can_leave_out(&self, left_out: impl Fn(usize) -> bool) -> bool {
+        (0..self.k).all(|fold| self.has_both(&[fold], &left_out))
     }
 
     /// Whether images of both labels are left outside of these folds.

@@ -1,19 +1,17 @@
 //! The verdict on an image, and why.
 
-use crate::card::{Card, ClassifierCard, Scorer};
+use crate::card::{Card, Scorer};
 use crate::error::{ProductError, Result};
-use crate::gauge::{Gauge, segment_maxima};
+use crate::gauge::{Gauge, Gauged};
 use crate::model::Model;
 use crate::neighbours::{Neighbour, neighbours};
-use crate::{classify, crossfit, draw};
-use segad_core::{
-    AnomalyMap, Device, FeatureTable, FitContext, Image, ImageId, Label, LabelMap, Reason,
-};
+use crate::observe::{Classifier, Observation, TokensAtWork};
+use crate::reasons::{Explainer, by_segment};
+use crate::{crossfit, draw};
+use segad_core::{AnomalyMap, Device, FitContext, Image, Label, LabelMap, Reason};
 use segad_features::{FeatureName, Scratch};
 use segad_forest::Forest;
-use segad_methods::frozen::{Embedder, FittedHead};
 use segad_methods::{Detector, DetectorSettings};
-use segad_nn::model::Settings;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -26,38 +24,11 @@ pub struct Inspector {
     gauge: Gauge,
     names: Vec<FeatureName>,
     pub(crate) classifier: Option<Classifier>,
+    pub(crate) tokens: Option<TokensAtWork>,
     forest: Option<Forest>,
 }
 
-pub(crate) struct Classifier {
-    pub embedder: Embedder,
-    pub names: Vec<String>,
-    pub head: FittedHead,
-}
-
-impl Classifier {
-    fn open(card: &ClassifierCard, model: &Model, device: Device) -> Result<Self> {
-        let params = card.settings.clone().checked()?;
-        let embedder = classify::embedder(&params.derived().embedding, &model.deep()?, device)?;
-        Ok(Self {
-            names: embedder.names(),
-            embedder,
-            head: FittedHead::load(&model.classifier()?)?,
-        })
-    }
-
-    pub(crate) fn logit(&self, image: &Image) -> Result<f32> {
-        let row = classify::embed(&self.embedder, image)?;
-        let table = FeatureTable::new(self.names.clone(), vec![ImageId::new("")], row)?;
-        self.head
-            .scores(&table)?
-            .first()
-            .copied()
-            .ok_or_else(no_head)
-    }
-}
-
-fn no_head() -> ProductError {
+pub(crate) fn no_head() -> ProductError {
     ProductError::Damaged("its head does not fit its parts".to_owned())
 }
 
@@ -70,15 +41,16 @@ pub struct Inspection {
     pub verdict: Label,
     /// Calibrated probability of "bad", for images mixed as those that the model was fitted on.
     pub probability: f64,
-    /// What drove the score, towards bad first.
+    /// What drove the score, towards bad first; in a stack, what belongs to a segment comes before
+    /// what belongs to the image as a whole.
     pub reasons: Vec<Reason>,
     /// The same summed over each segment, towards bad first; an empty name stands for the whole
     /// image.
     pub segments_by_weight: Vec<Weight>,
-    /// Where: the mean of the detectors' maps, 0 at the level of good images, 1 where the highest
-    /// of them get to; at the size of the detectors' input.
+    /// Where: the mean of all maps, for a stack by the parts' weights, each 0 at the level of good
+    /// images, 1 where the highest of them get to; at the size of the detectors' input.
     pub map: AnomalyMap,
-    /// The detectors' own maps, raw.
+    /// The maps by themselves, raw, in the order of [`Card::maps`].
     pub maps: Vec<AnomalyMap>,
     /// Which segment each pixel of the maps belongs to.
     pub segments: LabelMap,
@@ -122,35 +94,42 @@ impl Inspector {
             let loaded = settings.load(&backbones, &model.detector(i)?, &ctx);
             detectors.push(loaded.map_err(|e| ProductError::detector(settings.kind(), e))?);
         }
-        let size = settings.first().map(DetectorSettings::image_size);
-        let size = size.ok_or_else(|| ProductError::Damaged("it has no detector".to_owned()))?;
+        let first = settings.first().map(DetectorSettings::image_size);
+        let side = card.map_side.or(first);
+        let side = side.ok_or_else(|| ProductError::Damaged("it has no map".to_owned()))?;
         let names: Vec<String> = card.detectors.iter().map(|d| d.name.clone()).collect();
-        let gauge = Gauge::new(&card.segments, size, &card.features, &names)?;
+        let gauge = Gauge::new(&card.segments, side, &card.features, &names)?;
         let classifier = card.classifier.as_ref();
         let classifier = classifier
             .map(|c| Classifier::open(c, model, device))
             .transpose()?;
         let forest = model.forest()?;
-        let mut names = gauge.extractor.names().to_vec();
-        // A file may be whole and still not fit together, if another program wrote it.
-        let fits = match &card.scorer {
+        let tokens = TokensAtWork::open(&card, model, side, device)?;
+        let mut names = gauge
+            .extractor
+            .as_ref()
+            .map_or_else(Vec::new, |e| e.names().to_vec());
+        if needs_g(&card.scorer) {
+            let classifier = card.classifier.as_ref().map(|c| c.name.clone());
+            names.push(FeatureName::Classifier {
+                classifier: classifier.unwrap_or_default(),
+            });
+        }
+        let columns: Vec<String> = names.iter().map(FeatureName::to_string).collect();
+        let fits = card.scorer.single().into_iter().all(|scorer| match scorer {
             Scorer::Detector { detector } => *detector < detectors.len(),
             Scorer::Classifier { .. } => classifier.is_some(),
             Scorer::Forest { g, .. } => {
-                if g.is_some() {
-                    let classifier = card
-                        .classifier
-                        .as_ref()
-                        .map(|c| c.name.clone())
-                        .unwrap_or_default();
-                    names.push(FeatureName::Classifier { classifier });
-                }
-                let columns: Vec<String> = names.iter().map(FeatureName::to_string).collect();
                 forest.as_ref().is_some_and(|f| f.columns() == columns)
                     && card.usual.len() == columns.len()
-                    && g.is_some() == classifier.is_some()
+                    && (g.is_none() || classifier.is_some())
             }
-        };
+            Scorer::Tokens { part } => {
+                let parts = card.tokens.iter().flat_map(|t| &t.parts);
+                parts.into_iter().any(|p| p.part == *part)
+            }
+            Scorer::Stack { .. } => false,
+        });
         if !fits || gauge.names() != card.segment_names {
             return Err(no_head());
         }
@@ -161,6 +140,7 @@ impl Inspector {
             gauge,
             names,
             classifier,
+            tokens,
             forest,
         })
     }
@@ -175,46 +155,73 @@ impl Inspector {
     /// # Errors
     /// A network's, or a segment source's that does not find the product in the image.
     pub fn inspect(&self, image: &Image) -> Result<Inspection> {
-        let maps = crossfit::maps(&self.detectors, &self.settings, image)?;
-        self.judge(image, maps)
+        self.judge(image, self.observe(image)?)
     }
 
-    /// The detectors' raw maps, one a detector.
+    /// What the networks make of an image: only those that the score needs are run.
     ///
     /// # Errors
     /// A network's.
-    pub fn maps(&self, image: &Image) -> Result<Vec<AnomalyMap>> {
-        crossfit::maps(&self.detectors, &self.settings, image)
+    pub fn observe(&self, image: &Image) -> Result<Observation> {
+        let classifier = self.classifier.as_ref();
+        let mut observation = Observation {
+            maps: crossfit::maps(&self.detectors, &self.settings, image)?,
+            logit: classifier.map(|c| c.logit(image)).transpose()?,
+            token_scores: Vec::new(),
+        };
+        if let Some(tokens) = &self.tokens {
+            tokens.observe(image, &mut observation)?;
+        }
+        Ok(observation)
     }
 
-    /// The classifier's logit, if the score needs one.
-    ///
-    /// # Errors
-    /// A network's.
-    pub fn logit(&self, image: &Image) -> Result<Option<f32>> {
-        self.classifier.as_ref().map(|c| c.logit(image)).transpose()
-    }
-
-    /// The score alone, of maps and logit made before: the statistics and the forest.
+    /// The score alone, of what the networks made of the image: the statistics and the head.
     ///
     /// # Errors
     /// As [`Inspector::inspect`].
     pub fn score(
         &self,
         image: &Image,
-        maps: &[AnomalyMap],
-        logit: Option<f32>,
+        observation: &Observation,
         scratch: &mut Scratch,
     ) -> Result<f32> {
-        match (&self.card.scorer, &self.forest, logit) {
-            (Scorer::Detector { detector }, ..) => Ok(self.own_score(*detector, maps)),
-            (Scorer::Classifier { .. }, _, Some(logit)) => Ok(logit),
-            (Scorer::Forest { .. }, Some(forest), logit) => {
-                let mut features = self.gauge.gauge(image, maps, scratch)?.features;
-                features.extend(logit);
-                Ok(forest.margin(&features)?)
+        let features = if self.card.scorer.has_forest() {
+            self.features(image, observation, scratch)?.features
+        } else {
+            Vec::new()
+        };
+        self.head(&self.card.scorer, observation, &features)
+    }
+
+    /// Label map and the forest's columns.
+    fn features(
+        &self,
+        image: &Image,
+        observation: &Observation,
+        scratch: &mut Scratch,
+    ) -> Result<Gauged> {
+        let maps = &observation.maps[..self.detectors.len()];
+        let mut gauged = self.gauge.gauge(image, maps, scratch)?;
+        if needs_g(&self.card.scorer) {
+            gauged.features.extend(observation.logit);
+        }
+        Ok(gauged)
+    }
+
+    fn head(&self, scorer: &Scorer, observation: &Observation, features: &[f32]) -> Result<f32> {
+        match (scorer, &self.forest) {
+            (Scorer::Detector { detector }, _) => Ok(self.own_score(*detector, &observation.maps)),
+            (Scorer::Classifier { .. }, _) => observation.logit.ok_or_else(no_head),
+            (Scorer::Tokens { part }, _) => observation.token_score(*part),
+            (Scorer::Forest { .. }, Some(forest)) => Ok(forest.margin(features)?),
+            (Scorer::Forest { .. }, None) => Err(no_head()),
+            (Scorer::Stack { parts, weights }, _) => {
+                let mut scores = Vec::with_capacity(parts.len());
+                for part in parts {
+                    scores.push(f64::from(self.head(&part.scorer, observation, features)?));
+                }
+                Ok(weights.score(&scores) as f32)
             }
-            _ => Err(no_head()),
         }
     }
 
@@ -241,34 +248,27 @@ impl Inspector {
         self.gauge.label_map(image)
     }
 
-    fn judge(&self, image: &Image, maps: Vec<AnomalyMap>) -> Result<Inspection> {
-        let logit = self.logit(image)?;
-        let (segments, score, mut reasons) = match (&self.card.scorer, &self.forest, logit) {
-            (Scorer::Forest { .. }, Some(forest), logit) => {
-                let gauged = self.gauge.gauge(image, &maps, &mut Scratch::default())?;
-                let mut features = gauged.features;
-                features.extend(logit);
-                let score = forest.margin(&features)?;
-                (
-                    gauged.segments,
-                    score,
-                    self.forest_reasons(forest, features)?,
-                )
+    fn judge(&self, image: &Image, observation: Observation) -> Result<Inspection> {
+        let scorer = &self.card.scorer;
+        let Gauged { segments, features } = if scorer.has_forest() {
+            self.features(image, &observation, &mut Scratch::default())?
+        } else {
+            Gauged {
+                segments: self.gauge.label_map(image)?,
+                features: Vec::new(),
             }
-            (Scorer::Detector { detector }, ..) => {
-                let segments = self.gauge.label_map(image)?;
-                let reasons = self.map_reasons(*detector, &maps[*detector], &segments)?;
-                (segments, self.own_score(*detector, &maps), reasons)
-            }
-            (Scorer::Classifier { .. }, _, Some(logit)) => (
-                self.gauge.label_map(image)?,
-                logit,
-                self.classifier_reason(logit),
-            ),
-            _ => return Err(no_head()),
         };
-        // The strongest argument for bad first; good images have negative ones.
-        reasons.sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
+        let score = self.head(scorer, &observation, &features)?;
+        let explainer = Explainer {
+            card: &self.card,
+            forest: self.forest.as_ref(),
+            names: &self.names,
+            observation: &observation,
+            features: &features,
+            segments: &segments,
+        };
+        let reasons = explainer.reasons()?;
+        let map = explainer.relative()?;
         let verdict = if f64::from(score) >= self.card.operating.threshold {
             Label::Bad
         } else {
@@ -278,116 +278,18 @@ impl Inspector {
             score,
             verdict,
             probability: self.card.calibration.probability(f64::from(score)),
-            segments_by_weight: by_segment(&reasons, &self.card.scorer),
+            segments_by_weight: by_segment(&reasons, scorer),
             reasons,
-            map: self.relative(&maps)?,
-            maps,
+            map,
+            maps: observation.maps,
             segments,
         })
     }
-
-    fn forest_reasons(&self, forest: &Forest, features: Vec<f32>) -> Result<Vec<Reason>> {
-        let table = FeatureTable::new(
-            forest.columns().to_vec(),
-            vec![ImageId::new("")],
-            features.clone(),
-        )?;
-        let contributions = forest.contributions(&table)?;
-        let reason = |(i, name): (usize, &FeatureName)| Reason {
-            segment: name.segment().unwrap_or_default().to_owned(),
-            detector: name.source().to_owned(),
-            statistic: match name {
-                FeatureName::Segment { measure, .. } => measure.to_string(),
-                FeatureName::GlobalMax { .. } => "max".to_owned(),
-                FeatureName::Classifier { .. } => "score".to_owned(),
-            },
-            value: Some(features[i]).filter(|v| v.is_finite()),
-            usual: self.card.usual[i],
-            contribution: f64::from(contributions.row(0)[i]),
-        };
-        Ok(self
-            .names
-            .iter()
-            .enumerate()
-            .map(reason)
-            .filter(|r| r.contribution != 0.0)
-            .collect())
-    }
-
-    fn map_reasons(
-        &self,
-        detector: usize,
-        map: &AnomalyMap,
-        segments: &LabelMap,
-    ) -> Result<Vec<Reason>> {
-        let card = &self.card.detectors[detector];
-        let maxima = segment_maxima(map, segments)?;
-        let present = maxima
-            .into_iter()
-            .enumerate()
-            .filter(|(_, v)| v.is_finite());
-        Ok(present
-            .map(|(i, value)| {
-                let usual = card.usual.get(i).copied();
-                Reason {
-                    segment: self.card.segment_names.get(i).cloned().unwrap_or_default(),
-                    detector: card.name.clone(),
-                    statistic: "max".to_owned(),
-                    value: Some(value),
-                    usual,
-                    // Beyond what good images reach: a segment may always have a higher level.
-                    contribution: f64::from(value) - usual.map_or(0.0, |u| f64::from(u[1])),
-                }
-            })
-            .collect())
-    }
-
-    fn classifier_reason(&self, logit: f32) -> Vec<Reason> {
-        let of = |card: &ClassifierCard| Reason {
-            segment: String::new(),
-            detector: card.name.clone(),
-            statistic: "score".to_owned(),
-            value: Some(logit),
-            usual: Some(card.usual),
-            contribution: f64::from(logit) - f64::from(card.usual[1]),
-        };
-        self.card.classifier.iter().map(of).collect()
-    }
-
-    /// The mean of the maps, each from its level on good images (0) to where the highest of them
-    /// get (1).
-    fn relative(&self, maps: &[AnomalyMap]) -> Result<AnomalyMap> {
-        let first = &maps[0];
-        let mut values = vec![0.0; first.values().len()];
-        for (map, card) in maps.iter().zip(&self.card.detectors) {
-            let [low, high] = card.scale;
-            // A detector whose maps never vary says nothing and must not divide by 0.
-            let scale = if high > low { 1.0 / (high - low) } else { 0.0 } / maps.len() as f32;
-            values
-                .iter_mut()
-                .zip(map.values())
-                .for_each(|(v, &m)| *v += (m - low) * scale);
-        }
-        Ok(AnomalyMap::new(first.height(), first.width(), values)?)
-    }
 }
 
-fn by_segment(reasons: &[Reason], scorer: &Scorer) -> Vec<Weight> {
-    let mut weights: Vec<Weight> = Vec::new();
-    for r in reasons {
-        match weights.iter_mut().find(|w| w.segment == r.segment) {
-            // Contributions to a forest add up; of maxima the largest counts, and reasons come in
-            // that order.
-            Some(w) if matches!(scorer, Scorer::Forest { .. }) => w.contribution += r.contribution,
-            Some(_) => {}
-            None => weights.push(Weight {
-                segment: r.segment.clone(),
-                contribution: r.contribution,
-            }),
-        }
-    }
-    weights.sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
-    weights
+/// Whether the forest takes the classifier's logit.
+fn needs_g(scorer: &Scorer) -> bool {
+    matches!(scorer, Scorer::Forest { g: Some(_), .. })
 }
 
 impl Inspection {

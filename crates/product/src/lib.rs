@@ -68,6 +68,7 @@ pub mod budget;
 mod calibrate;
 mod card;
 mod cards;
+mod choose;
 mod classify;
 mod crossfit;
 mod data;
@@ -78,17 +79,25 @@ mod export;
 mod file;
 mod fit;
 mod gauge;
+mod head;
 mod heads;
 mod inspector;
 mod judged;
 mod model;
+mod nearest;
 mod neighbours;
+mod observe;
+mod pack;
 mod patches;
 mod photograph;
+mod reasons;
 mod record;
 mod samples;
+mod stacking;
 mod survey;
 pub mod threshold;
+mod token_parts;
+mod tokens;
 mod units;
 mod unseen;
 
@@ -96,8 +105,8 @@ pub use audit::{Audit, Coverage, audit};
 pub use backbones::WeightsSource;
 pub use calibrate::{Calibration, CalibrationKind};
 pub use card::{
-    Candidate, Card, ClassifierCard, DataCard, DetectorCard, Scored, Scorer, Share, TrainingG,
-    Unseen,
+    Candidate, Card, ClassifierCard, DataCard, DetectorCard, LeftOut, Scored, Scorer, Share,
+    StackedPart, TokenPartCard, TokensCard, TrainingG, Unseen,
 };
 pub use classify::ClassifierSettings;
 pub use data::{Data, Item, Refused};
@@ -105,12 +114,16 @@ pub use error::{ProductError, Result};
 pub use export::Recorded;
 pub use file::SCHEMA;
 pub use fit::{FitSettings, fit};
+pub use head::Head;
 pub use inspector::{Inspection, Inspector, Weight};
 pub use model::Model;
 pub use neighbours::Neighbour;
+pub use observe::Observation;
 pub use photograph::Photograph;
 pub use record::Record;
 pub use segad_methods::DetectorSettings;
 pub use segad_segments::PortableSegments as Segments;
 pub use survey::pixel_digest;
 pub use threshold::{Operating, RateEstimate, Rule};
+pub use token_parts::TokenPart;
+pub use tokens::TokenSettings;

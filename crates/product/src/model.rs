@@ -4,6 +4,7 @@ use crate::backbones::Backbones;
 use crate::card::Card;
 use crate::error::{ProductError, Result};
 use crate::file::{self, Sections};
+use crate::token_parts::TokenParts;
 use segad_core::Image;
 use segad_forest::Forest;
 use segad_nn::{BackboneKind, SavedModel};
@@ -16,6 +17,9 @@ const PATCHES: &str = "patches.png";
 const WEIGHTS: &str = "weights/";
 const DEEP: &str = "classifier/weights/";
 const SAMPLES: &str = "samples/";
+const TOKEN_WEIGHTS: &str = "tokens/weights/";
+const TOKEN_PARTS: &str = "tokens/parts.json";
+const TOKEN_BANK: &str = "tokens/bank";
 
 /// Everything a fitted product consists of; may be shared between threads. [`crate::Inspector`]
 /// puts it to work.
@@ -33,10 +37,21 @@ pub(crate) struct Parts {
     pub detectors: Vec<SavedModel>,
     /// The classifier and its backbone, which reaches deeper.
     pub classifier: Option<(SavedModel, Backbones)>,
+    /// Patch tokens and the parts made of them.
+    pub tokens: Option<TokenFile>,
     pub forest: Option<Forest>,
     /// A sheet of the memory bank's patches.
     pub patches: Option<Vec<u8>>,
     pub samples: Vec<Vec<u8>>,
+}
+
+/// What a model file keeps of patch tokens.
+pub(crate) struct TokenFile {
+    pub backbones: Backbones,
+    /// Those that are fitted on labels, if the score needs one.
+    pub parts: Option<TokenParts>,
+    /// Good tokens, if the score needs distances.
+    pub bank: Option<Vec<u8>>,
 }
 
 impl Model {
@@ -63,6 +78,17 @@ impl Model {
             }
             sections.insert(CLASSIFIER[0].to_owned(), classifier.header.into_bytes());
             sections.insert(CLASSIFIER[1].to_owned(), classifier.tensors);
+        }
+        if let Some(tokens) = parts.tokens {
+            for (kind, bytes) in tokens.backbones.0 {
+                sections.insert(format!("{TOKEN_WEIGHTS}{kind}"), bytes);
+            }
+            if let Some(parts) = tokens.parts {
+                sections.insert(TOKEN_PARTS.to_owned(), serde_json::to_vec(&parts)?);
+            }
+            if let Some(bank) = tokens.bank {
+                sections.insert(TOKEN_BANK.to_owned(), bank);
+            }
         }
         for (i, sample) in parts.samples.into_iter().enumerate() {
             sections.insert(format!("{SAMPLES}{i}.png"), sample);
@@ -121,6 +147,35 @@ impl Model {
     /// The classifier's backbone, which reaches deeper.
     pub(crate) fn deep(&self) -> Result<Backbones> {
         self.backbones_below(DEEP)
+    }
+
+    /// The backbone of the tokens.
+    pub(crate) fn token_weights(&self) -> Result<Backbones> {
+        self.backbones_below(TOKEN_WEIGHTS)
+    }
+
+    pub(crate) fn token_parts(&self) -> Result<Option<TokenParts>> {
+        let text = self.sections.get(TOKEN_PARTS);
+        text.map(|text| {
+            serde_json::from_slice(text)
+                .map_err(|e| ProductError::Damaged(format!("{TOKEN_PARTS}: {e}")))
+        })
+        .transpose()
+    }
+
+    pub(crate) fn token_bank(&self) -> Result<&[u8]> {
+        self.section(TOKEN_BANK)
+    }
+
+    /// What other programs need besides the networks, as named files: the fitted parts on tokens
+    /// (JSON) and the good tokens (bf16, row by row, layer after layer).
+    pub fn token_files(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        [
+            ("token-parts.json", TOKEN_PARTS),
+            ("token-bank.bf16", TOKEN_BANK),
+        ]
+        .into_iter()
+        .filter_map(|(file, name)| Some((file, &self.sections.get(name)?[..])))
     }
 
     fn backbones_below(&self, place: &str) -> Result<Backbones> {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Plates, Random, items, plate, settings};
+use common::{Plates, Random, items, plate, settings, settings_with_tokens};
 use segad_core::{Device, FitContext, Image, Label};
 use segad_product::{
     Data, DetectorSettings, FitSettings, Inspector, Item, Model, ProductError, Result, Rule,
@@ -93,11 +93,16 @@ fn verdicts_probabilities_and_reasons_belong_together() {
             seen.probability,
             card.calibration.probability(f64::from(seen.score))
         );
-        assert!(
-            seen.reasons
-                .windows(2)
-                .all(|w| w[0].contribution >= w[1].contribution)
-        );
+        // What belongs to the image as a whole comes last.
+        let (local, whole): (Vec<_>, Vec<_>) =
+            seen.reasons.iter().partition(|r| !r.segment.is_empty());
+        for part in [&local, &whole] {
+            assert!(
+                part.windows(2)
+                    .all(|w| w[0].contribution >= w[1].contribution)
+            );
+        }
+        assert!(local.into_iter().chain(whole).eq(&seen.reasons));
         assert_eq!(
             (seen.map.height(), seen.map.width()),
             (common::SIDE, common::SIDE)
@@ -166,21 +171,115 @@ fn scores_do_not_depend_on_company_or_threads() {
     }
 }
 
+fn names(model: &Model) -> Vec<&str> {
+    model
+        .card()
+        .candidates
+        .iter()
+        .map(|c| c.name.as_str())
+        .collect()
+}
+
+#[test]
+fn parts_on_tokens_are_stacked_and_come_back_from_the_file() {
+    let settings = settings_with_tokens();
+    let one = with_threads(1, || fitted(items(20, 5, 5), &settings).unwrap().to_bytes());
+    let three = with_threads(3, || fitted(items(20, 5, 5), &settings).unwrap().to_bytes());
+    assert!(one == three);
+    let model = Model::from_bytes(&one).unwrap();
+    let card = model.card();
+    let expected = [
+        "patchcore",
+        "nearest",
+        "filter",
+        "spread",
+        "instances",
+        "frozen-lr",
+    ];
+    assert_eq!(names(&model)[..6], expected);
+    assert!(names(&model)[6].starts_with("SegAD") && names(&model)[7] == "stack");
+    assert_eq!(card.chosen().unwrap().name, "stack");
+    let Scorer::Stack { parts, weights } = &card.scorer else {
+        panic!("{:?}", card.scorer)
+    };
+    assert_eq!(parts.len() + card.left_out.len(), 7);
+    assert!(weights.weights().iter().all(|w| *w >= 0.0));
+    // Each kind was left out of every part.
+    assert_eq!(card.unseen.len(), 2);
+    assert!(
+        card.summary().contains("The stack weighs its parts: "),
+        "{}",
+        card.summary()
+    );
+    let inspector = Inspector::new(&model, Device::Cpu).unwrap();
+    for name in ["good/21.png", "bad/dent/7.png"] {
+        let image = plate(name);
+        let seen = inspector.inspect(&image).unwrap();
+        let observation = inspector.observe(&image).unwrap();
+        let again = inspector.score(&image, &observation, &mut Default::default());
+        assert_eq!(again.unwrap(), seen.score);
+        assert_eq!(seen.maps.len(), card.maps().len());
+        let (map, side) = (&seen.map, common::SIDE);
+        assert_eq!((map.height(), map.width()), (side, side));
+        // What belongs to the image as a whole comes last.
+        let whole = seen.reasons.iter().position(|r| r.segment.is_empty());
+        let rest = &seen.reasons[whole.unwrap_or(seen.reasons.len())..];
+        assert!(
+            rest.iter().all(|r| r.segment.is_empty()),
+            "{:?}",
+            seen.reasons
+        );
+    }
+}
+
+#[test]
+fn a_head_by_hand_computes_only_what_it_needs() {
+    let with_head = |head: &str| FitSettings {
+        head: head.parse().unwrap(),
+        ..settings_with_tokens()
+    };
+    let fit_head = |head: &str| fitted(items(15, 4, 4), &with_head(head));
+    let model = fit_head("instances").unwrap();
+    let has = |model: &Model, part: &str| model.sections().any(|(name, _)| name.starts_with(part));
+    assert!(has(&model, "tokens/bank") && has(&model, "tokens/parts.json"));
+    assert!(!has(&model, "detector/") && !has(&model, "classifier/") && !has(&model, "forest"));
+    let inspector = Inspector::new(&model, Device::Cpu).unwrap();
+    let seen = inspector.inspect(&plate("bad/dent/9.png")).unwrap();
+    assert_eq!(
+        (seen.maps.len(), &seen.reasons[0].detector[..]),
+        (1, "instances")
+    );
+
+    // A filter needs no distances; the nearest token needs nothing that was fitted.
+    let filter = fit_head("filter").unwrap();
+    assert!(!has(&filter, "tokens/bank") && has(&filter, "tokens/parts.json"));
+    let nearest = fit_head("nearest").unwrap();
+    assert!(has(&nearest, "tokens/bank") && !has(&nearest, "tokens/parts.json"));
+
+    let forest = fit_head("segad").unwrap();
+    assert!(forest.card().scorer.has_forest() && !has(&forest, "tokens/"));
+    let error = fit_head("best").unwrap_err().to_string();
+    assert!(
+        error.contains("head = best") && error.contains("instances"),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_forests_reasons_add_up_to_its_score() {
-    let model = model();
-    let mut card = model.card().clone();
-    card.operating.threshold = 0.0;
-    if let Scorer::Forest { .. } = card.scorer {
-        let inspector = Inspector::new(model, Device::Cpu).unwrap();
-        let [a, b] =
-            ["good/3.png", "bad/scratch/2.png"].map(|n| inspector.inspect(&plate(n)).unwrap());
-        let sum =
-            |i: &segad_product::Inspection| i.reasons.iter().map(|r| r.contribution).sum::<f64>();
-        // What is left is the forest's score of an image about which nothing is known: the same for
-        // both.
-        assert!((f64::from(a.score) - sum(&a) - (f64::from(b.score) - sum(&b))).abs() < 1e-4);
-    }
+    let settings = FitSettings {
+        head: segad_product::Head::Segad,
+        ..settings()
+    };
+    let model = &fitted(items(20, 5, 5), &settings).unwrap();
+    let card = model.card();
+    assert!(matches!(card.scorer, Scorer::Forest { .. }));
+    let inspector = Inspector::new(model, Device::Cpu).unwrap();
+    let [a, b] = ["good/3.png", "bad/scratch/2.png"].map(|n| inspector.inspect(&plate(n)).unwrap());
+    let sum = |i: &segad_product::Inspection| i.reasons.iter().map(|r| r.contribution).sum::<f64>();
+    // What is left is the forest's score of an image about which nothing is known: the same for
+    // both.
+    assert!((f64::from(a.score) - sum(&a) - (f64::from(b.score) - sum(&b))).abs() < 1e-4);
 }
 
 #[test]

@@ -116,19 +116,17 @@ fn time_inspections(
     })
 }
 
-/// Statistics and the forest alone, on maps and logits that are ready.
+/// Statistics and the head alone, on what the networks made of the images.
 fn time_scoring(inspector: &Inspector, images: &[Image], seconds: f64) -> Result<Times, Failure> {
     let mut ready = Vec::with_capacity(images.len());
     for image in images {
-        let maps = inspector.maps(image).map_err(failure)?;
-        let logit = inspector.logit(image).map_err(failure)?;
-        ready.push((image, maps, logit));
+        ready.push((image, inspector.observe(image).map_err(failure)?));
     }
     let mut scratch = Default::default();
     repeat(seconds, |n| {
-        let (image, maps, logit) = &ready[n % ready.len()];
+        let (image, observation) = &ready[n % ready.len()];
         inspector
-            .score(image, maps, *logit, &mut scratch)
+            .score(image, observation, &mut scratch)
             .map(drop)
             .map_err(failure)
     })

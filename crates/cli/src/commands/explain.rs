@@ -95,11 +95,10 @@ fn pictures(
         let outlined = outline(image, &seen.segments, [255, 200, 0])?;
         pictures.push(("the segments".to_owned(), png(&outlined)?));
     }
-    for (map, detector) in seen.maps.iter().zip(&card.detectors) {
-        let [low, high] = detector.scale;
+    for (map, (name, [low, high])) in seen.maps.iter().zip(card.maps()) {
         // Twice the range of good images, so that a defect does not saturate at once.
         let heat = heatmap(map, low, low + 2.0 * (high - low))?;
-        pictures.push((format!("{}, raw", detector.name), png(&heat)?));
+        pictures.push((format!("{name}, raw"), png(&heat)?));
     }
     Ok(pictures)
 }

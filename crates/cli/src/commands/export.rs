@@ -8,7 +8,7 @@ use segad_core::Device;
 use segad_imaging::encode_labels_png;
 use segad_methods::frozen;
 use segad_nn::Preprocess;
-use segad_product::{Card, Inspector, Recorded, Scorer};
+use segad_product::{Card, Inspector, Recorded, Scorer, TokenPart};
 use segad_runner::Failure;
 use std::path::Path;
 
@@ -46,6 +46,9 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
     if let Some(trees) = inspector.classifier_trees() {
         write(out, "classifier-trees.json", trees.xgboost_json())?;
         segad_files::write_json(&out.join("classifier-columns.json"), &trees.columns())?;
+    }
+    for (name, bytes) in model.token_files() {
+        write(out, name, bytes)?;
     }
     if let Some(first) = samples.first() {
         let map = inspector.segments(first).map_err(failure)?;
@@ -109,13 +112,45 @@ fn definition(card: &Card) -> String {
             input(&c.settings.backbone.preprocess(side, side))
         ));
     }
-    match &card.scorer {
+    if let Some(tokens) = &card.tokens {
+        let side = tokens.settings.image_size;
+        out.push_str(&format!(
+            "- `tokens.pt`, patch tokens of {} after {}: {}; to the layers side by side, 1×places×C `float32`.\n",
+            tokens.settings.backbone,
+            tokens.settings.layers.join(" and "),
+            input(&tokens.settings.backbone.preprocess(side, side))
+        ));
+    }
+    for scorer in card.scorer.single() {
+        define(card, scorer, &mut out);
+    }
+    if let Scorer::Stack { parts, .. } = &card.scorer {
+        let names: Vec<&str> = parts.iter().map(|p| p.name.as_str()).collect();
+        out.push_str(&format!(
+            "- The score is Σ weight · max(−1, (x − mean)/deviation) over {}, in this order; `card.json` has the numbers \
+             under `head`, `weights`.\n",
+            names.join(", ")
+        ));
+    }
+    out.push_str(&format!(
+        "- An image is called bad if its score is at or above {}. `card.json` holds everything else: calibration, usual \
+         ranges, what was measured.\n",
+        card.operating.threshold
+    ));
+    out
+}
+
+/// How the exported parts give a single score.
+fn define(card: &Card, scorer: &Scorer, out: &mut String) {
+    match scorer {
         Scorer::Detector { detector } => out.push_str(&format!(
-            "- The score is {} of the map of {}.\n",
-            card.detectors[*detector].settings.map_score(),
-            card.detectors[*detector].name
+            "- {} gives {} of its map.\n",
+            card.detectors[*detector].name,
+            card.detectors[*detector].settings.map_score()
         )),
-        Scorer::Classifier { .. } => out.push_str("- The score is the classifier's logit.\n"),
+        Scorer::Classifier { .. } => out.push_str("- The classifier gives its logit.\n"),
+        Scorer::Tokens { part } => out.push_str(&format!("- {}\n", define_tokens(*part))),
+        Scorer::Stack { .. } => {}
         Scorer::Forest { .. } => {
             let level = 100.0 * card.features.quantile;
             out.push_str(&format!(
@@ -125,16 +160,32 @@ fn definition(card: &Card) -> String {
                  m3/m2^1.5 and `kurtosis` m4/m2² − 3 of central moments, biased, missing (NaN) where the segment is constant; \
                  `mean`. `detector/max` is the maximum of a whole map. An absent segment gives zeros. `columns.json` is the \
                  order.\n\
-                 - `forest.json`: XGBoost's model of these columns; the score is its raw margin (`output_margin=True`).\n",
+                 - `forest.json`: XGBoost's model of these columns; SegAD gives its raw margin (`output_margin=True`).\n",
                 card.segment_names.len() - 1,
                 card.segment_names.join(", ")
             ));
         }
     }
-    out.push_str(&format!(
-        "- An image is called bad if its score is at or above {}. `card.json` holds everything else: calibration, usual \
-         ranges, what was measured.\n",
-        card.operating.threshold
-    ));
-    out
+}
+
+/// How a part on patch tokens gives its score; counts are those of 256 places.
+fn define_tokens(part: TokenPart) -> &'static str {
+    match part {
+        TokenPart::Nearest => {
+            "nearest gives the mean of the 8 largest d over the places; d is 1 − the largest cosine similarity to a row of \
+             `token-bank.bf16` (rows of length 1, layer after layer), averaged over the layers before the maximum."
+        }
+        TokenPart::Filter => {
+            "filter gives the mean of the 8 largest (weight·x − mean)/deviation, x the first layer's tokens, numbers from \
+             `token-parts.json`."
+        }
+        TokenPart::Spread => {
+            "spread gives offset + weight·v, v the standard deviation over the places of every channel of every layer, \
+             numbers from `token-parts.json`."
+        }
+        TokenPart::Instances => {
+            "instances gives bias + ln(mean of e^s over the 24 largest s), s = offset + slope·d + weight·x, x and d those of \
+             the first layer by itself, numbers from `token-parts.json`."
+        }
+    }
 }

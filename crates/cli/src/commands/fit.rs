@@ -9,7 +9,8 @@ use segad_datasets::Dataset;
 use segad_methods::Pretrained;
 use segad_nn::BackboneKind;
 use segad_product::{
-    Data, DetectorSettings, FitSettings, Item, ProductError, Rule, Segments, WeightsSource, budget,
+    Data, DetectorSettings, FitSettings, Item, ProductError, Rule, Segments, TokenSettings,
+    WeightsSource, budget,
 };
 use segad_runner::Failure;
 use segad_runner::clock::Stopwatch;
@@ -148,9 +149,12 @@ fn settings(
     dataset: &Dataset,
     weights: &CachedWeights,
 ) -> Result<FitSettings, Failure> {
-    let detectors = detectors(args, weights)?;
+    let (tokens, latency_ms) = tokens(args, weights)?;
+    let detectors = detectors(args, latency_ms, weights)?;
     let mut settings = FitSettings::new(&dataset.manifest().name, detectors);
     settings.segments = segments(&args.segments)?;
+    settings.tokens = tokens;
+    settings.head = super::parse("--head", &args.head)?;
     settings.rule = rule(args);
     settings.level = args.confidence;
     settings.calibration = super::parse("--calibration", &args.calibration)?;
@@ -164,19 +168,20 @@ fn settings(
 }
 
 /// The detectors that were asked for, or else those that fit the latency.
-fn detectors(args: &FitProduct, weights: &CachedWeights) -> Result<Vec<DetectorSettings>, Failure> {
-    // What the budget can choose are convolutional networks, which all have one usual size.
-    let side = args
-        .image_size
-        .unwrap_or(BackboneKind::default().usual_image_size());
+fn detectors(
+    args: &FitProduct,
+    latency_ms: f64,
+    weights: &CachedWeights,
+) -> Result<Vec<DetectorSettings>, Failure> {
+    let side = usual_side(args);
     let backbone = match &args.backbone {
         Some(name) => super::parse("--backbone", name)?,
         // Only where both are left open may the time limit also decide how many detectors there
         // are.
         None if args.detectors.is_empty() => {
-            return budget::detectors(args.latency_ms, side, weights).map_err(failure);
+            return budget::detectors(latency_ms, side, weights).map_err(failure);
         }
-        None => budget::backbone(args.latency_ms, side, weights).map_err(failure)?,
+        None => budget::backbone(latency_ms, side, weights).map_err(failure)?,
     };
     let patchcore = ["patchcore".to_owned()];
     let kinds = match &args.detectors[..] {
@@ -189,6 +194,31 @@ fn detectors(args: &FitProduct, weights: &CachedWeights) -> Result<Vec<DetectorS
             DetectorSettings::named(kind, backbone, args.image_size).map_err(|e| failure(e.into()))
         })
         .collect()
+}
+
+/// The patch tokens that were asked for, or else those that fit the latency, and the latency that is
+/// left for detectors.
+fn tokens(
+    args: &FitProduct,
+    weights: &CachedWeights,
+) -> Result<(Option<TokenSettings>, f64), Failure> {
+    match args.tokens.as_deref() {
+        None if args.head == "stack" => {
+            Ok(budget::tokens(args.latency_ms, usual_side(args), weights))
+        }
+        None | Some("none") => Ok((None, args.latency_ms)),
+        Some(name) => {
+            let kind = super::parse("--tokens", name)?;
+            Ok((TokenSettings::of(kind), args.latency_ms))
+        }
+    }
+}
+
+/// The side of the detectors' input. What the budget can choose are convolutional networks, which
+/// all have one usual size.
+fn usual_side(args: &FitProduct) -> usize {
+    let usual = BackboneKind::default().usual_image_size();
+    args.image_size.unwrap_or(usual)
 }
 
 /// Clap lets only one of the three be given; without any, both errors cost the same.

@@ -94,7 +94,6 @@ impl Inspect for Worker {
             name,
             operating,
             segment_names,
-            detectors,
             data,
             ..
         } = &self.card;
@@ -134,7 +133,12 @@ impl Inspect for Worker {
             name: name.clone(),
             threshold: operating.threshold,
             segments: segment_names.clone(),
-            detectors: detectors.iter().map(|d| d.name.clone()).collect(),
+            detectors: self
+                .card
+                .maps()
+                .iter()
+                .map(|(name, _)| (*name).to_owned())
+                .collect(),
             facts,
         }
     }
@@ -164,22 +168,19 @@ impl Inspect for Worker {
         reasons.truncate(REASONS);
         let own = maps
             .into_iter()
-            .zip(&self.card.detectors)
-            .map(|(map, card)| {
-                let [low, high] = card.scale;
-                MapPicture {
-                    detector: card.name.clone(),
-                    map,
-                    low,
-                    high,
-                }
+            .zip(self.card.maps())
+            .map(|(map, (name, [low, high]))| MapPicture {
+                detector: name.to_owned(),
+                map,
+                low,
+                high,
             });
         let mut maps: Vec<MapPicture> = own.collect();
         if maps.len() > 1 {
             maps.insert(
                 0,
                 MapPicture {
-                    detector: "all detectors".to_owned(),
+                    detector: "all maps".to_owned(),
                     map,
                     low: 0.0,
                     high: 1.0,

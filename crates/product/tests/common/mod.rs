@@ -2,7 +2,7 @@
 
 use segad_core::{BoxError, Image, ImageId, ImageLoader, Label, Sample};
 use segad_nn::{BackboneKind, Weights, write_tensors};
-use segad_product::{DetectorSettings, FitSettings, Item, WeightsSource};
+use segad_product::{DetectorSettings, FitSettings, Item, TokenSettings, WeightsSource};
 use std::sync::OnceLock;
 
 /// Side of the detectors' input.
@@ -67,9 +67,14 @@ pub(crate) struct Random;
 
 impl WeightsSource for Random {
     fn weights(&self, kind: BackboneKind) -> Result<Vec<u8>, BoxError> {
-        static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
-        assert_eq!(kind, BackboneKind::Resnet18);
-        let bytes = BYTES.get_or_init(|| {
+        static CONVOLUTIONS: OnceLock<Vec<u8>> = OnceLock::new();
+        static TRANSFORMER: OnceLock<Vec<u8>> = OnceLock::new();
+        assert!(self.has(kind), "{kind}");
+        let bytes = match kind {
+            BackboneKind::Resnet18 => &CONVOLUTIONS,
+            _ => &TRANSFORMER,
+        };
+        let bytes = bytes.get_or_init(|| {
             let weights = Weights::random(kind, None, segad_core::Seed(1)).unwrap();
             let list: Vec<_> = weights
                 .tensors()
@@ -82,7 +87,19 @@ impl WeightsSource for Random {
     }
 
     fn has(&self, kind: BackboneKind) -> bool {
-        kind == BackboneKind::Resnet18
+        [BackboneKind::Resnet18, BackboneKind::MiniatureVit].contains(&kind)
+    }
+}
+
+/// With patch tokens on a grid of 4×4.
+pub(crate) fn settings_with_tokens() -> FitSettings {
+    let tokens = TokenSettings::of(BackboneKind::MiniatureVit).unwrap();
+    FitSettings {
+        tokens: Some(TokenSettings {
+            image_size: 56,
+            ..tokens
+        }),
+        ..settings()
     }
 }
 
