@@ -77,15 +77,15 @@ fn damaged_results_are_computed_again() {
     let store = place.path("cache/store");
     let before = place.results("a");
     // One that the tables read, and one that only what was computed before has read.
-    for name in ["scores.parquet", "maps.parquet"] {
-        flip_a_bit(&find(&store, name).pop().unwrap());
+    for (kind, name) in [("evaluate", "scores.parquet"), ("maps", "maps.parquet")] {
+        flip_a_bit(&find(&store.join("v1").join(kind), name).pop().unwrap());
         let message = expect(place.demo("a", &only), 0);
         assert!(message.contains("damaged, moved to"), "{name}: {message}");
         assert_eq!(place.results("a"), before);
     }
     // A chain: the forest is gone, and the statistics that it needs are damaged.
     std::fs::remove_dir_all(store.join("v1/forest")).unwrap();
-    std::fs::remove_dir_all(store.join("v1/scores")).unwrap();
+    std::fs::remove_dir_all(store.join("v1/evaluate")).unwrap();
     flip_a_bit(&find(&store, "features.parquet").pop().unwrap());
     expect(place.demo("a", &only), 0);
     assert_eq!(place.results("a"), before);
