@@ -6,6 +6,7 @@
     reason = "tests fail by panicking and make the files they need"
 )]
 
+mod account;
 mod architecture;
 mod arithmetic;
 mod classifiers;
@@ -23,3 +24,5 @@ mod segments;
 mod serve;
 mod support;
 mod threads;
+mod tree;
+mod watch;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A plate with a hole; bad ones have a scratch.
-fn plate(n: usize, bad: bool) -> Vec<u8> {
+pub(crate) fn plate(n: usize, bad: bool) -> Vec<u8> {
     let pixel = |i: usize| {
         let (y, x) = (i / 64, i % 64);
         let noise = ((x * 7 + y * 13 + n * 31) * 2_654_435_761 % 97 % 9) as u8;
@@ -26,7 +26,7 @@ fn plate(n: usize, bad: bool) -> Vec<u8> {
     segad_imaging::encode_png(&Image::from_grey(64, 64, &grey).unwrap()).unwrap()
 }
 
-fn product(folder: &Path) {
+pub(crate) fn product(folder: &Path) {
     for (name, bad, count) in [("good", false, 14), ("bad/scratch", true, 4)] {
         std::fs::create_dir_all(folder.join(name)).unwrap();
         for n in 0..count {
@@ -36,7 +36,7 @@ fn product(folder: &Path) {
 }
 
 /// A place with a product and its model.
-fn fitted() -> Place {
+pub(crate) fn fitted() -> Place {
     let place = Place::new();
     product(&place.path("plates"));
     fit(&place, "model.segad", &["--threads", "2"], 0);
