@@ -73,7 +73,7 @@ impl Tree {
 
     /// Formats of which the decoder may learn more: it decides.
     fn decoded(&mut self, name: &str, bytes: &[u8]) {
-        let fate = match segad_imaging::decode(bytes) {
+        let fate = match segad_imaging::read(bytes, &segad_imaging::Reading::default()) {
             Ok(_) => Fate::Judged,
             Err(_) => Fate::Refused,
         };
@@ -245,7 +245,7 @@ impl Tree {
         for n in 0..40 {
             self.repeat(format!("line/same-{n}.png"), &same, Fate::Judged);
         }
-        for n in 0..160 {
+        for n in 0..230 {
             self.repeat(format!("line/{n:03}.png"), &photo(100 + n), Fate::Judged);
         }
         // A depth, a duplicate and a plain photograph.
