@@ -51,7 +51,7 @@ fn account(stderr: &str) -> Account {
         words[at - 1]
             .trim_matches(|c: char| !c.is_ascii_digit())
             .parse()
-            .unwrap()
+            .unwrap_or_else(|e| panic!("{word}: {e}: {last:?}"))
     };
     let done = ["judged,", "usable,", "fitted"]
         .iter()

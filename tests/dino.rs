@@ -116,7 +116,6 @@ fn a_product_is_fitted_with_it() {
     let place = Place::bare();
     let data = place.path("plates");
     plates(&data);
-    cache(&place, BackboneKind::MiniatureVit, "miniature-vit");
     let fit = |out: &str, more: &[&str]| {
         let out = place.path(out);
         let mut command = place.segad(&["fit", data.to_str().unwrap(), "--folds", "3"]);
@@ -124,7 +123,14 @@ fn a_product_is_fitted_with_it() {
         command.args(more);
         command
     };
-    let small = ["--backbone", "miniature_vit", "--image-size", "56"];
+    // A convolutional network is replaced by the transformer that it needs.
+    let message = expect(fit("x", &["--backbone", "resnet18"]), 5);
+    assert!(
+        message.contains("cargo xtask fetch dinov2-vits14"),
+        "{message}"
+    );
+    cache(&place, BackboneKind::Dinov2Vits14, "dinov2-vits14");
+    let small = ["--backbone", "dinov2_vits14", "--image-size", "56"];
     expect(
         fit("two.segad", &[&small[..], &["--threads", "2"]].concat()),
         0,
@@ -144,14 +150,8 @@ fn a_product_is_fitted_with_it() {
         .unwrap();
     let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(record["verdict"], "bad", "{record}");
-    // A convolutional network is replaced by the transformer that it needs.
-    let message = expect(fit("x", &["--backbone", "resnet18"]), 5);
-    assert!(
-        message.contains("cargo xtask fetch dinov2-vits14"),
-        "{message}"
-    );
     let message = expect(
-        fit("x", &["--backbone", "miniature_vit", "--image-size", "64"]),
+        fit("x", &["--backbone", "dinov2_vits14", "--image-size", "64"]),
         3,
     );
     assert!(

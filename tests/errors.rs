@@ -71,7 +71,14 @@ fn a_wrong_setting_ends_a_run_before_it_begins() {
         "of an earlier run"
     );
     assert_eq!(std::fs::read_dir(place.path("a")).unwrap().count(), 1);
-    let message = expect(place.demo("a", &["--profile", "quik"]), 3);
+    let demo = place.segad(&[
+        "demo",
+        "--data",
+        "datasets/elpv-sample",
+        "--profile",
+        "quik",
+    ]);
+    let message = expect(demo, 3);
     assert!(
         message.contains("profile = \"quik\": expected one of"),
         "{message}"
