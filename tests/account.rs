@@ -46,7 +46,7 @@ fn account(stderr: &str) -> Account {
     let last = stderr.lines().last().unwrap_or_default();
     let words: Vec<&str> = last.split(' ').collect();
     let before = |word: &str| {
-        let at = words.iter().position(|w| *w == word);
+        let at = words.iter().rposition(|w| *w == word);
         let at = at.unwrap_or_else(|| panic!("{word} is not in {last:?}"));
         words[at - 1]
             .trim_matches(|c: char| !c.is_ascii_digit())

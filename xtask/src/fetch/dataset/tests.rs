@@ -273,7 +273,7 @@ fn hostile_archives_leave_nothing_behind() {
             raw("hard", EntryType::Link, "split_csv/1cls.csv"),
             "is a link",
         ),
-        (raw("pipe", EntryType::Fifo, ""), "no plain file"),
+        (raw("pipe", EntryType::Fifo, ""), "is not a regular file"),
         (
             raw("split_csv/1cls.csv", EntryType::Regular, ""),
             "occurs twice",
