@@ -286,7 +286,7 @@ pub fn least_promise(groups: u64, level: f64) -> f64 {
 /// Whether the counts alone rule a promise out, before anything is fitted.
 ///
 /// # Errors
-/// As [`choose`].
+/// [`ProductError::Promise`] and [`ProductError::Setting`], as when a threshold is chosen.
 pub fn check(rule: Rule, good: usize, bad: usize, level: f64) -> Result<()> {
     match rule {
         Rule::MaxFalseAlarm { rate } => {

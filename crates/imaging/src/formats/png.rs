@@ -37,7 +37,7 @@ pub struct RawLabels {
 /// of grey, which other programs scale up to 255, are refused.
 ///
 /// # Errors
-/// As [`decode`], and [`ImagingError::NotLabels`] for colour, alpha or JPEG (which does not keep
+/// As `decode`, and [`ImagingError::NotLabels`] for colour, alpha or JPEG (which does not keep
 /// values).
 pub fn decode_labels(bytes: &[u8]) -> Result<RawLabels, ImagingError> {
     if sniff::format(bytes)? == Format::Jpeg {

@@ -119,7 +119,7 @@ fn entry(entry: &Entry) -> String {
     }
 }
 
-/// Undoes what [`escape`] did, for terminals, which do not render Markdown.
+/// Undoes what `escape` did, for terminals, which do not render Markdown.
 pub fn unescape(markdown: &str) -> String {
     let mut out = String::with_capacity(markdown.len());
     let mut chars = markdown.chars();
