@@ -19,7 +19,7 @@ pub(super) const MODULE_FILE: &str = "_segad.abi3.so";
 const SOURCES: &str = "crates/python/python/segad";
 
 /// What the tests import.
-const PACKAGES: [&str; 3] = ["numpy==2.3.*", "scikit-learn==1.7.*", "pytest==8.*"];
+const PACKAGES: [&str; 3] = ["numpy==2.4.*", "scikit-learn==1.9.*", "pytest==9.*"];
 
 /// Names and contents of the package's own files.
 pub(super) fn sources(root: &Path) -> Result<Vec<(String, Vec<u8>)>, XtaskError> {
