@@ -10,6 +10,7 @@ mod account;
 mod architecture;
 mod arithmetic;
 mod classifiers;
+mod clusters;
 mod data;
 mod defects;
 mod detectors;

@@ -11,7 +11,7 @@ use segad_provision::native::Native;
 
 use crate::error::XtaskError;
 use crate::setup::Context;
-use crate::{cargo, dist};
+use crate::{bench, cargo, dist};
 
 /// What is checked before the tests: a name, and cargo's arguments.
 const CHECKS: [(&str, &[&str]); 4] = [
@@ -85,6 +85,13 @@ pub(crate) fn run(
         .args(test_runner(is_installed(nextest)))
         .args(filters)
         .env("INSTA_SNAPSHOT_REFERENCES_FILE", &references);
+    match python(context)? {
+        Some(python) => tests.env("SEGAD_TEST_PYTHON", python),
+        None => {
+            tell!("── tests of HyperQueue: skipped, no Python from 3.11 on with pip and network");
+            &mut tests
+        }
+    };
     if !passes("tests", &mut tests)? {
         failed.push("tests");
     } else if filters.is_empty() {
@@ -115,6 +122,20 @@ pub(crate) fn run(
     }
     tell!("failed: {}", failed.join(", "));
     Ok(exit::FAILED)
+}
+
+/// A Python with the packages that tests use, where it can be had.
+fn python(context: &Context) -> Result<Option<PathBuf>, XtaskError> {
+    let folder = context.provisioner.cache.root().join("python/tests");
+    // 3.11 is the first that reads TOML.
+    let pythons = [
+        "python3.14",
+        "python3.13",
+        "python3.12",
+        "python3.11",
+        "python3",
+    ];
+    bench::environment(context, &folder, &pythons, &["hyperqueue==0.27.*"])
 }
 
 /// cargo's arguments for running the tests; every failure is shown, not only the first.

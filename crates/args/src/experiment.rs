@@ -2,7 +2,7 @@
 
 use crate::product::BACKBONES;
 use crate::units::{count, duration, memory, some};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use segad_core::{Device, Precision};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -77,6 +77,40 @@ pub struct RunArgs {
     /// Time limit per cell, e.g. 90s, 30m or 12h; training that is stopped keeps its checkpoint
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub time_limit: Option<Duration>,
+}
+
+/// Who computes the cells of an experiment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Executor {
+    /// This process.
+    #[default]
+    Local,
+    /// Tasks of Slurm.
+    Slurm,
+    /// Tasks of HyperQueue.
+    Hq,
+}
+
+/// Where the cells of an experiment are computed.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ExecutorArgs {
+    /// Compute cells here, or as tasks of Slurm or HyperQueue
+    #[arg(long, value_enum, default_value = "local")]
+    pub executor: Executor,
+    /// Another argument for sbatch, e.g. `--slurm-arg=--partition=gpu`; repeatable
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    pub slurm_arg: Vec<String>,
+}
+
+/// What is printed for a scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A shell script of calls of sbatch.
+    Slurm,
+    /// A job file for hq.
+    Hq,
+    /// Manifests for kubectl.
+    K8s,
 }
 
 /// What networks may use.

@@ -29,7 +29,10 @@ mod units;
 pub use data::{
     DataCommand, DefectsCommand, ImportCommand, LAYOUTS, Preview, SegmentsCommand, StoreCommand,
 };
-pub use experiment::{FitCommand, Machine, NETWORKS, PlanArgs, RunArgs, SettingsArgs, Teacher};
+pub use experiment::{
+    Executor, ExecutorArgs, FitCommand, Format, Machine, NETWORKS, PlanArgs, RunArgs, SettingsArgs,
+    Teacher,
+};
 pub use mistake::{exit_code, explain};
 pub use product::{
     BACKBONES, Bench, CALIBRATIONS, Explain, Export, FitProduct, Inspect, PRETRAINED, Serve,
@@ -110,6 +113,9 @@ pub enum Command {
         /// How to run.
         #[command(flatten)]
         run: RunArgs,
+        /// Where to run.
+        #[command(flatten)]
+        executor: ExecutorArgs,
     },
     /// Run any experiment file
     Sweep {
@@ -118,6 +124,9 @@ pub enum Command {
         /// How to run.
         #[command(flatten)]
         run: RunArgs,
+        /// Where to run.
+        #[command(flatten)]
+        executor: ExecutorArgs,
     },
     /// Show what a run would compute, and why
     Plan {
@@ -129,6 +138,17 @@ pub enum Command {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
+        /// Print what `--executor` would submit, or manifests for Kubernetes
+        #[arg(long, value_enum, conflicts_with = "json")]
+        format: Option<Format>,
+        /// Another argument for sbatch; repeatable
+        #[arg(
+            long,
+            value_name = "ARG",
+            allow_hyphen_values = true,
+            requires = "format"
+        )]
+        slurm_arg: Vec<String>,
     },
     /// Compute cells of an experiment and write no tables
     ///
@@ -141,6 +161,9 @@ pub enum Command {
         /// Keys of the cells, or their beginnings
         #[arg(required = true, value_name = "KEY")]
         keys: Vec<String>,
+        /// Fail where the store lacks what a given cell needs, instead of computing that too
+        #[arg(long)]
+        no_needs: bool,
         /// How to run.
         #[command(flatten)]
         run: RunArgs,

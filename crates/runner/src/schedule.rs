@@ -148,6 +148,22 @@ impl Schedule<'_> {
     }
 }
 
+impl Schedule<'_> {
+    /// The cells that are to be computed, each after those it needs: not those whose failure stands
+    /// or whose inputs are missing, nor what needs such a cell.
+    pub fn open(&self) -> Vec<CellIndex> {
+        Frontier::new(self).open()
+    }
+
+    /// What became of a plan that others were to compute, by the store alone. `lost` says why a
+    /// cell has neither result nor failure there.
+    pub fn survey(&self, lost: &dyn Fn(CellIndex) -> Failure) -> Outcome {
+        let mut frontier = Frontier::new(self);
+        frontier.give_up(lost);
+        frontier.finish()
+    }
+}
+
 /// What the threads of a run share.
 struct Shared<'a> {
     frontier: Mutex<Frontier<'a>>,

@@ -2,6 +2,8 @@
 
 mod bench;
 mod cell;
+mod cell_command;
+mod cluster;
 mod data;
 mod defects;
 mod depth;
@@ -47,18 +49,29 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             tables,
             experiments,
             run: args,
-        } => run::tables(&tables, experiments.as_deref(), &args, &session),
-        Command::Sweep { file, run: args } => {
-            run::experiment(&shipped::find(&file), &args, &session)
-        }
-        Command::Plan { file, plan, json } => {
-            plan::plan(&shipped::find(&file), &plan, json, &session)
-        }
+            executor,
+        } => run::tables(&tables, experiments.as_deref(), &args, &executor, &session),
+        Command::Sweep {
+            file,
+            run: args,
+            executor,
+        } => run::experiment(&shipped::find(&file), &args, &executor, &session),
+        Command::Plan {
+            file,
+            plan,
+            format: Some(format),
+            slurm_arg,
+            ..
+        } => cluster::print(&shipped::find(&file), &plan, format, &slurm_arg, &session),
+        Command::Plan {
+            file, plan, json, ..
+        } => plan::plan(&shipped::find(&file), &plan, json, &session),
         Command::Cell {
             file,
             keys,
+            no_needs,
             run: args,
-        } => cell::run(&shipped::find(&file), &keys, &args, &session),
+        } => cell::run(&shipped::find(&file), &keys, no_needs, &args, &session),
         Command::Tables {
             names,
             results,

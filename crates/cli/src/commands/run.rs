@@ -1,10 +1,11 @@
 //! `demo`, `reproduce`, `sweep`: plan, run, write.
 
+use super::cluster;
 use super::import;
 use super::setup::{self, Prepared, Purpose};
 use crate::session::Session;
 use crate::shipped;
-use segad_args::{PlanArgs, RunArgs};
+use segad_args::{Executor, ExecutorArgs, PlanArgs, RunArgs};
 use segad_grid::{CellIndex, Experiment, Plan};
 use segad_import::Report;
 use segad_runner::clock::Stopwatch;
@@ -27,7 +28,12 @@ pub(super) fn demo(mut args: RunArgs, session: &Session) -> Result<(), Failure> 
     if args.plan.settings.profile != "smoke" {
         args.out.get_or_insert_with(|| "results/local/demo".into());
     }
-    experiment(&named(None, "demo"), &args, session)
+    experiment(
+        &named(None, "demo"),
+        &args,
+        &ExecutorArgs::default(),
+        session,
+    )
 }
 
 /// Runs the named experiments; a fault in one does not stop the others.
@@ -35,6 +41,7 @@ pub(super) fn tables(
     names: &[String],
     folder: Option<&Path>,
     args: &RunArgs,
+    executor: &ExecutorArgs,
     session: &Session,
 ) -> Result<(), Failure> {
     let all = names.iter().any(|n| n == "all");
@@ -57,7 +64,7 @@ pub(super) fn tables(
             // One folder each, else every experiment replaced the report of the last.
             args.out = args.out.map(|out| out.join(name));
         }
-        match experiment(file, &args, session) {
+        match experiment(file, &args, executor, session) {
             Err(Failure::Interrupted(m)) => return Err(Failure::Interrupted(m)),
             Err(failure) if files.len() > 1 => {
                 session.bars.line(&format!("{}: {failure}", file.display()));
@@ -80,7 +87,13 @@ fn named(folder: Option<&Path>, name: &str) -> PathBuf {
 
 /// Runs one experiment and writes its tables and report. Stored cells that turn out to be damaged
 /// are moved away, and they and those that the report finds missing are computed again.
-pub(super) fn experiment(file: &Path, args: &RunArgs, session: &Session) -> Result<(), Failure> {
+pub(super) fn experiment(
+    file: &Path,
+    args: &RunArgs,
+    executor: &ExecutorArgs,
+    session: &Session,
+) -> Result<(), Failure> {
+    cluster::check(executor)?;
     let Prepared { experiment, bench } = setup::prepare(file, &args.plan, session, Purpose::Run)?;
     let profile = &args.plan.settings.profile;
     let out = args.out.clone();
@@ -89,6 +102,7 @@ pub(super) fn experiment(file: &Path, args: &RunArgs, session: &Session) -> Resu
     let run = Run {
         file,
         args,
+        executor,
         experiment: &experiment,
         bench: &bench,
         out: &out,
@@ -127,6 +141,7 @@ pub(super) fn repairing(
 struct Run<'a> {
     file: &'a Path,
     args: &'a RunArgs,
+    executor: &'a ExecutorArgs,
     experiment: &'a Experiment,
     bench: &'a Workbench,
     out: &'a Path,
@@ -141,7 +156,10 @@ impl Run<'_> {
         let mut wanted = plan.wanted();
         let also = bench.wanted();
         wanted.extend(also.iter().filter_map(|id| plan.find(id.kind, &id.key)));
-        let outcome = compute(bench, &plan, &wanted, self.args)?;
+        let outcome = match self.executor.executor {
+            Executor::Local => compute(bench, &plan, &wanted, self.args)?,
+            _ => cluster::compute(self.file, bench, &plan, &wanted, self.args, self.executor)?,
+        };
         let written = outcome::write(
             self.experiment,
             &plan,
@@ -215,17 +233,7 @@ pub(super) fn compute(
     wanted: &[CellIndex],
     args: &RunArgs,
 ) -> Result<Outcome, Failure> {
-    let schedule = Schedule {
-        plan,
-        wanted,
-        store: &bench.store,
-        bars: &bench.bars,
-        interrupt: &bench.interrupt,
-        policy: &policy(args),
-        resources: bench.settings.resources(),
-        execute: bench,
-    };
-    let outcome = schedule.run();
+    let outcome = schedule(bench, plan, wanted, &policy(args)).run();
     if !outcome.interrupted {
         return Ok(outcome);
     }
@@ -234,6 +242,25 @@ pub(super) fn compute(
         "interrupted; {} cells are left, the same command continues from here",
         left.len()
     )))
+}
+
+/// A run of these cells and what they need.
+pub(super) fn schedule<'a>(
+    bench: &'a Workbench,
+    plan: &'a Plan,
+    wanted: &'a [CellIndex],
+    policy: &'a Policy,
+) -> Schedule<'a> {
+    Schedule {
+        plan,
+        wanted,
+        store: &bench.store,
+        bars: &bench.bars,
+        interrupt: &bench.interrupt,
+        policy,
+        resources: bench.settings.resources(),
+        execute: bench,
+    }
 }
 
 /// Where the results of all cells came from.
@@ -253,7 +280,7 @@ pub(super) fn describe(outcome: &Outcome) -> String {
 }
 
 /// What to do about cells that fail.
-fn policy(args: &RunArgs) -> Policy {
+pub(super) fn policy(args: &RunArgs) -> Policy {
     Policy {
         retries: args.retries,
         time_limit: args.time_limit,

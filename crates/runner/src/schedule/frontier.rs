@@ -117,6 +117,19 @@ impl<'a> Frontier<'a> {
         }
     }
 
+    /// The cells that wait.
+    pub(super) fn open(self) -> Vec<CellIndex> {
+        self.waiting.into_iter().collect()
+    }
+
+    /// Settles what waits as failed, for a reason that `lost` gives.
+    pub(super) fn give_up(&mut self, lost: &dyn Fn(CellIndex) -> Failure) {
+        // Each takes what needs it along, so that nothing waits in the end.
+        while let Some((_, id)) = self.ready.pop_first() {
+            self.settle_failed(id, Failed::Own(lost(id)));
+        }
+    }
+
     /// How many cells wait, those that run included.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
@@ -184,13 +197,7 @@ impl<'a> Frontier<'a> {
             Some(Attempt::Done(Ok(settled))) => self.succeed(ready.id, settled),
             Some(Attempt::Done(Err(failed))) => {
                 self.outcome.interrupted |= failed == Failed::Cancelled;
-                self.fail(ready.id, failed);
-                if let Some(reason) = self.outcome.reason(self.schedule.plan, ready.id) {
-                    let cell = &self.schedule.plan.cells[ready.id.0];
-                    self.schedule
-                        .bars
-                        .line(&format!("failed: {cell}: {reason}"));
-                }
+                self.settle_failed(ready.id, failed);
             }
             Some(Attempt::NotNow) => self.aside.push((Stopwatch::start(), ready.id)),
             None => {}
@@ -213,6 +220,17 @@ impl<'a> Frontier<'a> {
             if *unmet == 0 && self.waiting.contains(&dependent) {
                 self.ready.insert(self.order(dependent));
             }
+        }
+    }
+
+    /// Takes out a cell and everything that needs it, and tells why.
+    fn settle_failed(&mut self, id: CellIndex, failed: Failed) {
+        self.fail(id, failed);
+        if let Some(reason) = self.outcome.reason(self.schedule.plan, id) {
+            let cell = &self.schedule.plan.cells[id.0];
+            self.schedule
+                .bars
+                .line(&format!("failed: {cell}: {reason}"));
         }
     }
 
