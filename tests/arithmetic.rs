@@ -3,7 +3,8 @@
 //! [`is_that_of_the_snapshots`] asks whether this one does, of libtorch itself and of none of the
 //! workspace's code. [`trained`] holds tables against snapshots accordingly.
 
-use crate::support::{root, snapshot};
+use crate::support::{BACKBONE, Place, root, snapshot};
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::OnceLock;
 use tch::{Device, Kind, Tensor};
@@ -82,6 +83,37 @@ fn child() {
     // As in cells.
     segad_nn::set_threads(1);
     std::fs::write(file, segad_core::Key::of_bytes(&sample()).to_string()).unwrap();
+}
+
+#[test]
+fn what_may_round_differently_shares_no_key() {
+    let place = Place::new();
+    let keys = |is_limited: bool, kinds: &[&str]| -> BTreeSet<String> {
+        let mut command = place.segad(&["plan", "experiments/demo.toml", "--json"]);
+        command.args(["--profile", "smoke", "--data", "datasets/elpv-sample"]);
+        command.args(["--set", BACKBONE]);
+        if is_limited {
+            portable(&mut command);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let cells = plan["cells"].as_array().unwrap().iter();
+        let cells = cells.filter(|c| kinds.contains(&c["kind"].as_str().unwrap()));
+        cells
+            .map(|c| c["key"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let kinds = ["fit", "maps", "features", "forest", "evaluate"];
+    for kind in kinds {
+        let [here, limited] = [false, true].map(|is_limited| keys(is_limited, &[kind]));
+        assert_eq!(
+            (here.len(), here.is_disjoint(&limited)),
+            (limited.len(), true),
+            "{kind}"
+        );
+    }
+    assert_eq!(keys(false, &kinds), keys(false, &kinds));
 }
 
 /// A few training steps of a network with a layer of each kind that the detectors and classifiers

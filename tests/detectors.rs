@@ -190,6 +190,15 @@ fn too_few_patches_and_too_little_memory_are_named() {
         message.contains("a memory bank of 0") && message.contains("raise coreset_ratio"),
         "{message}"
     );
+    // More than the budget allows is the machine's, not the cell's.
+    let large = [
+        "detectors.patchcore.image_size=512",
+        "detectors.patchcore.coreset_ratio=0.01",
+    ];
+    let mut tight = row(&place, "sweep", "PatchCore", &large);
+    tight.args(["--memory", "64MiB"]);
+    let message = expect(tight, 7);
+    assert!(message.contains("the memory budget is"), "{message}");
     let mut little = row(&place, "sweep", "PatchCore", &[]);
     little.args(["--memory", "100KiB"]);
     let message = expect(little, 3);

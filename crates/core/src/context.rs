@@ -77,13 +77,17 @@ pub struct Arithmetic {
     pub precision: Precision,
     /// Where it runs.
     pub device: Device,
+    /// The family of this machine's processor, which decides the order in which libtorch adds.
+    pub processor: &'static str,
 }
 
 impl Arithmetic {
     /// Adds it to a key. CUDA devices do not add up in the order of processors; which of several
-    /// it is makes no difference.
+    /// it is makes no difference. The processor counts with them too: it makes their inputs.
     pub fn feed_fields(self, hasher: &mut KeyHasher) {
-        hasher.field("precision", &self.precision);
+        hasher
+            .field("precision", &self.precision)
+            .field("processor", self.processor);
         if let Device::Cuda(_) = self.device {
             hasher.field("device", "cuda");
         }
@@ -161,6 +165,8 @@ pub struct FitContext {
     pub device: Device,
     /// How they compute.
     pub precision: Precision,
+    /// As [`Arithmetic::processor`]; empty where no result is kept under a key.
+    pub processor: &'static str,
     /// Bytes of memory that caches and temporary arrays may take together.
     pub memory: u64,
     /// Images in one forward pass.
@@ -170,11 +176,12 @@ pub struct FitContext {
 }
 
 impl FitContext {
-    /// Precision and device.
+    /// Precision, device and processor.
     pub fn arithmetic(&self) -> Arithmetic {
         Arithmetic {
             precision: self.precision,
             device: self.device,
+            processor: self.processor,
         }
     }
 }
@@ -186,6 +193,7 @@ impl Default for FitContext {
             cancel: Cancel::default(),
             device: Device::Cpu,
             precision: Precision::F32,
+            processor: "",
             memory: 4 << 30,
             batch: 8,
             checkpoints: None,
@@ -210,27 +218,27 @@ mod tests {
     }
 
     #[test]
-    fn only_processors_share_the_keys_of_old() {
-        let key = |feed: &dyn Fn(&mut KeyHasher)| {
+    fn what_adds_in_another_order_has_another_key() {
+        let key = |device, processor| {
             let mut hasher = KeyHasher::new("test", 1);
-            feed(&mut hasher);
+            let arithmetic = Arithmetic {
+                device,
+                processor,
+                ..Arithmetic::default()
+            };
+            arithmetic.feed_fields(&mut hasher);
             hasher.finish()
         };
-        let on = |device| {
-            key(&|hasher| {
-                let arithmetic = Arithmetic {
-                    device,
-                    ..Arithmetic::default()
-                };
-                arithmetic.feed_fields(hasher);
-            })
-        };
-        let of_old = key(&|hasher| {
-            hasher.field("precision", &Precision::F32);
-        });
-        assert_eq!(on(Device::Cpu), of_old);
-        assert_ne!(on(Device::Cuda(0)), of_old);
-        assert_eq!(on(Device::Cuda(0)), on(Device::Cuda(1)));
+        let keys = [
+            key(Device::Cpu, "AuthenticAMD avx2"),
+            key(Device::Cpu, "AuthenticAMD avx512"),
+            key(Device::Cpu, "GenuineIntel avx2"),
+            key(Device::Cuda(0), "AuthenticAMD avx2"),
+        ];
+        for (i, one) in keys.iter().enumerate() {
+            assert!(keys[..i].iter().all(|other| other != one), "{i}");
+        }
+        assert_eq!(key(Device::Cuda(1), "AuthenticAMD avx2"), keys[3]);
     }
 
     #[test]

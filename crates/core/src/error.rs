@@ -74,6 +74,14 @@ pub enum CoreError {
     /// A text that is not a label.
     #[error("label = {0:?}: expected good or bad")]
     LabelName(String),
+    /// Something needs more memory than [`FitContext::memory`](crate::FitContext::memory) allows.
+    #[error("{needed} bytes are needed, the memory budget is {budget}")]
+    Memory {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes allowed.
+        budget: u64,
+    },
     /// An image occurs twice where each may occur once.
     #[error("image {0} is listed twice")]
     DuplicateImage(String),

@@ -40,7 +40,8 @@ pub struct Host {
     pub os: Option<String>,
     /// Processor.
     pub cpu: Option<String>,
-    /// Widest vector instructions, such as "avx2", which decide the order in which networks add.
+    /// Family of the processor, such as "AuthenticAMD avx2", which decides the order in which
+    /// networks add.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub simd: Option<String>,
     /// Threads that were used.

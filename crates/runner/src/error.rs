@@ -1,6 +1,6 @@
 //! What ends a command or a cell, and with which exit code.
 
-use segad_core::BoxError;
+use segad_core::{BoxError, CoreError};
 use segad_datasets::DatasetError;
 use segad_features::FeatureError;
 use segad_forest::ForestError;
@@ -197,6 +197,9 @@ fn own_code(error: &(dyn Error + 'static)) -> Option<u8> {
             _ => None,
         };
     }
+    if let Some(CoreError::Memory { .. }) = error.downcast_ref() {
+        return Some(exit::SYSTEM);
+    }
     if let Some(ImportError::Interrupted) = error.downcast_ref() {
         return Some(exit::INTERRUPTED);
     }
@@ -290,6 +293,11 @@ mod tests {
         );
         let quantile = Failure::from(FeatureError::Quantile(7.0));
         assert_eq!(quantile.exit_code(), exit::CONFIGURATION);
+        let memory = CoreError::Memory {
+            needed: 2,
+            budget: 1,
+        };
+        assert_eq!(Failure::from(memory).exit_code(), exit::SYSTEM);
         let cancelled = Failure::from(RunnerError::Cancelled);
         assert_eq!(cancelled.exit_code(), exit::INTERRUPTED);
     }

@@ -1,6 +1,7 @@
 //! What this machine is and what this process has used; for provenance.
 
 use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
 
 /// The machine a result was computed on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,15 +34,62 @@ impl Machine {
     }
 }
 
-/// The widest vector instructions of this processor. Networks add in an order that depends on them.
-pub(crate) fn vector_instructions() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") {
-        return "avx512";
-    } else if is_x86_feature_detected!("avx2") {
-        return "avx2";
+/// The family of this processor: what decides in which order libtorch adds, and so the last bits of
+/// whatever networks compute.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no settings of this program: what libtorch reads of the environment by itself"
+)]
+pub fn processor() -> &'static str {
+    static FAMILY: OnceLock<String> = OnceLock::new();
+    FAMILY.get_or_init(|| {
+        let cpuinfo = segad_files::read_to_string("/proc/cpuinfo".as_ref());
+        family(&cpuinfo.unwrap_or_default(), |name| {
+            std::env::var(name).ok()
+        })
+    })
+}
+
+/// Vector instructions, the widest first, with the flags that stand for them.
+const INSTRUCTIONS: [(&str, &[&str]); 6] = [
+    ("amx", &["amx_tile", "amx_bf16"]),
+    (
+        "avx512-bf16",
+        &["avx512_bf16", "avx512bw", "avx512vl", "avx512dq"],
+    ),
+    ("avx512", &["avx512f", "avx512bw", "avx512vl", "avx512dq"]),
+    ("avx2", &["avx2", "fma"]),
+    ("sve", &["sve"]),
+    ("asimd", &["asimd"]),
+];
+/// Variables by which people limit the instructions that libtorch's libraries use.
+const LIMITS: [&str; 5] = [
+    "ATEN_CPU_CAPABILITY",
+    "DNNL_MAX_CPU_ISA",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_MAX_CPU_ISA",
+];
+
+/// Maker, since MKL has code of its own for each; widest vector instructions; and the variables that
+/// limit them. Which limit makes which processors alike is not known, so that each counts as it is.
+fn family(cpuinfo: &str, variable: impl Fn(&str) -> Option<String>) -> String {
+    let field = |names: [&str; 2]| {
+        let mut fields = cpuinfo.lines().filter_map(|line| line.split_once(':'));
+        let found = fields.find(|(name, _)| names.contains(&name.trim()));
+        found.map_or("unknown", |(_, value)| value.trim())
+    };
+    let maker = field(["vendor_id", "CPU implementer"]);
+    let flags: Vec<&str> = field(["flags", "Features"]).split(' ').collect();
+    let has = |wanted: &&[&str]| wanted.iter().all(|flag| flags.contains(flag));
+    let widest = INSTRUCTIONS.iter().find(|(_, wanted)| has(wanted));
+    let mut family = format!("{maker} {}", widest.map_or("none", |(name, _)| name));
+    for name in LIMITS {
+        if let Some(value) = variable(name) {
+            family.push_str(&format!(" {name}={value}"));
+        }
     }
-    "none"
+    family
 }
 
 /// The most memory this process has held so far, in MiB; 0 if the system does not tell.
@@ -54,4 +102,45 @@ fn field_kib(path: &str, field: &str) -> u64 {
     let line = text.lines().find_map(|l| l.strip_prefix(field));
     line.and_then(|l| l.split_whitespace().next()?.parse().ok())
         .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_are_told_apart() {
+        let cpuinfo = |maker: &str, flags: &str| {
+            format!("processor\t: 0\nvendor_id\t: {maker}\nflags\t\t: fpu {flags} lm\n\nflags: x\n")
+        };
+        let wide = "avx2 fma avx512f avx512bw avx512vl avx512dq";
+        for (text, expected) in [
+            (cpuinfo("AuthenticAMD", "sse4_1"), "AuthenticAMD none"),
+            (cpuinfo("AuthenticAMD", "avx2 fma"), "AuthenticAMD avx2"),
+            (cpuinfo("GenuineIntel", wide), "GenuineIntel avx512"),
+            (
+                cpuinfo("GenuineIntel", &format!("{wide} avx512_bf16")),
+                "GenuineIntel avx512-bf16",
+            ),
+            (
+                cpuinfo(
+                    "GenuineIntel",
+                    &format!("{wide} avx512_bf16 amx_tile amx_bf16"),
+                ),
+                "GenuineIntel amx",
+            ),
+            (
+                "CPU implementer\t: 0x41\nFeatures\t: fp asimd sve\n".to_owned(),
+                "0x41 sve",
+            ),
+            (String::new(), "unknown none"),
+        ] {
+            assert_eq!(family(&text, |_| None), expected);
+        }
+        let limited = |name: &str| (name == "MKL_CBWR").then(|| "AVX2".to_owned());
+        assert_eq!(
+            family(&cpuinfo("AuthenticAMD", wide), limited),
+            "AuthenticAMD avx512 MKL_CBWR=AVX2"
+        );
+    }
 }

@@ -3,7 +3,7 @@
 
 use crate::error::RunnerError;
 use crate::workbench::Workbench;
-use segad_core::{BoxError, Device, Image, ImageId, Key, KeyHasher, LabelMap};
+use segad_core::{BoxError, Image, ImageId, Key, KeyHasher, LabelMap};
 use segad_grid::{Checked, SegmentCells};
 use segad_methods::{Inputs, Pretrained, clusters};
 use segad_nn::{Preprocess, Prompt, ScriptModule};
@@ -83,9 +83,7 @@ pub(crate) fn cells(
             hasher
                 .field("params", &params)
                 .field("imaging", &segad_imaging::REVISION);
-            if let Device::Cuda(_) = bench.settings.device {
-                hasher.field("device", "cuda");
-            }
+            bench.settings.arithmetic().feed_fields(&mut hasher);
             let content = bench.file_digest(&bench.settings.base.join(&params.path));
             let missing = content.as_ref().err().map(ToString::to_string);
             hasher.field("module", &content.ok());

@@ -5,6 +5,7 @@ use crate::error::RunnerError;
 use crate::generated::{Loader, Recipes};
 use crate::inputs::CachedInputs;
 use crate::interrupt::Interrupt;
+use crate::machine;
 use crate::progress::Bars;
 use crate::schedule::Resources;
 use crate::segmenter;
@@ -49,11 +50,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Precision and device.
+    /// Precision, device and processor.
     pub fn arithmetic(&self) -> Arithmetic {
         Arithmetic {
             precision: self.precision,
             device: self.device,
+            processor: machine::processor(),
         }
     }
 
@@ -183,6 +185,7 @@ impl Workbench {
             cancel: cancel.clone(),
             device: self.settings.device,
             precision: self.settings.precision,
+            processor: machine::processor(),
             memory,
             batch: self.settings.batch,
             checkpoints: Some(self.checkpoints(key)),

@@ -6,7 +6,7 @@ use crate::session::Session;
 use segad_args::RunArgs;
 use segad_grid::{CellIndex, Plan};
 use segad_runner::clock::Stopwatch;
-use segad_runner::{Failure, Workbench};
+use segad_runner::{Failure, Workbench, machine};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -100,10 +100,12 @@ fn find(plan: &Plan, key: &str, file: &Path) -> Result<CellIndex, Failure> {
             plan.cells[one], plan.cells[other]
         ))),
         (None, _) => Err(Failure::NothingSelected(format!(
-            "key {key:?}: {} has no such cell in segad {}; expected a key that the same version \
-             planned with the same options, as `segad plan` lists them",
+            "key {key:?}: {} has no such cell in segad {} on a processor of the family {}; expected a \
+             key that the same version planned with the same options on such a processor, as `segad \
+             plan` lists them",
             file.display(),
-            env!("CARGO_PKG_VERSION")
+            env!("CARGO_PKG_VERSION"),
+            machine::processor()
         ))),
     }
 }

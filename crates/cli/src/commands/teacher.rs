@@ -55,6 +55,7 @@ pub(super) fn run(args: &Teacher, session: &Session) -> Result<(), Failure> {
     let arithmetic = Arithmetic {
         precision: machine.precision,
         device: machine.device,
+        processor: segad_runner::machine::processor(),
     };
     arithmetic.feed_fields(&mut hasher);
     let key = hasher.finish();
@@ -64,6 +65,7 @@ pub(super) fn run(args: &Teacher, session: &Session) -> Result<(), Failure> {
         cancel: session.cancel()?,
         device: machine.device,
         precision: machine.precision,
+        processor: arithmetic.processor,
         memory: machine.memory,
         checkpoints: Some(cache.root().join("checkpoints").join(key.to_string())),
         ..FitContext::default()

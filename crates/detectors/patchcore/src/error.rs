@@ -1,3 +1,4 @@
+use segad_core::CoreError;
 use segad_nn::NnError;
 use segad_nn::model::ModelError;
 
@@ -24,17 +25,15 @@ pub enum PatchCoreError {
     },
     /// Not even the projected patches fit into the memory budget.
     #[error(
-        "patchcore: {patches} patches of {images} images need {needed} bytes, the memory budget is {budget}; raise it, or use fewer or smaller images"
+        "patchcore: {patches} patches of {images} images: {source}; raise it, or use fewer or smaller images"
     )]
     Memory {
         /// Number of images.
         images: usize,
         /// Number of patches of all images.
         patches: usize,
-        /// Bytes needed.
-        needed: u64,
-        /// Bytes allowed.
-        budget: u64,
+        /// How much memory that takes.
+        source: CoreError,
     },
 }
 

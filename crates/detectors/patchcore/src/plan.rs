@@ -1,4 +1,5 @@
 use crate::{NAME, PatchCoreError, PatchCoreParams, projection};
+use segad_core::CoreError;
 use segad_nn::model::expect_images;
 
 /// Sizes that follow from the parameters and the number of images.
@@ -43,11 +44,11 @@ impl Plan {
         };
         let needed = plan.needed(dim);
         if needed > budget {
+            let source = CoreError::Memory { needed, budget };
             return Err(PatchCoreError::Memory {
                 images,
                 patches,
-                needed,
-                budget,
+                source,
             });
         }
         // Without a projection, the patches that are kept are the unprojected ones already.
@@ -116,7 +117,10 @@ mod tests {
         assert!(matches!(
             plan(1000, 1 << 30),
             Err(PatchCoreError::Memory {
-                needed: 1_471_938_560,
+                source: CoreError::Memory {
+                    needed: 1_471_938_560,
+                    budget: 1_073_741_824,
+                },
                 ..
             })
         ));

@@ -8,8 +8,8 @@
 #![expect(clippy::print_stdout, reason = "the child answers on standard output")]
 
 use segad_core::{
-    BoxError, FitContext, FitDetector, Image, ImageId, ImageLoader, Key, Label, Sample, Seed,
-    TrainSplit,
+    BoxError, CoreError, FitContext, FitDetector, Image, ImageId, ImageLoader, Key, Label, Sample,
+    Seed, TrainSplit,
 };
 use segad_detector_patchcore::{PatchCore, PatchCoreError, PatchCoreSettings};
 use segad_nn::method::FittedDetector;
@@ -102,7 +102,11 @@ fn child(budget: u64) {
     // 5: the peak begins anew.
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let fitted = fit(&weights, IMAGES, budget);
-    if let Err(PatchCoreError::Memory { needed, .. }) = fitted {
+    if let Err(PatchCoreError::Memory {
+        source: CoreError::Memory { needed, .. },
+        ..
+    }) = fitted
+    {
         return println!("told: {needed} too little");
     }
     println!(

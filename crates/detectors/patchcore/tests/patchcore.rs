@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 use segad_core::{
-    AnomalyDetector, Cancel, Device, FitContext, FitDetector, Image, Precision, Progress,
-    ProgressTask, Seed, TrainSplit,
+    AnomalyDetector, Cancel, CoreError, Device, FitContext, FitDetector, Image, Precision,
+    Progress, ProgressTask, Seed, TrainSplit,
 };
 use segad_detector_patchcore::{
     FittedPatchCore, ImageScore, PatchCore, PatchCoreError, PatchCoreSettings,
@@ -123,8 +123,10 @@ fn a_smaller_budget_gives_the_same_model() {
     let roomy = fit(&names, settings.clone(), &ctx(1 << 30)).unwrap();
     let error = fit(&names, settings.clone(), &ctx(1000)).err().unwrap();
     let PatchCoreError::Memory {
-        needed,
-        budget: 1000,
+        source: CoreError::Memory {
+            needed,
+            budget: 1000,
+        },
         patches: 448,
         ..
     } = error

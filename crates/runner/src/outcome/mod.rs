@@ -14,7 +14,7 @@ mod training;
 pub use describe::metrics;
 
 use crate::Failure;
-use crate::machine::vector_instructions;
+use crate::machine::processor;
 use crate::schedule::Outcome;
 use crate::workbench::Workbench;
 use page::Extras;
@@ -146,7 +146,7 @@ fn write_figures(folder: &Path, figures: &[Figure]) -> Result<(), BoxError> {
 }
 
 /// How far means and standard deviations may be from those in `out`, in percentage points: not at
-/// all with the vector instructions and the arithmetic of networks that those were computed with,
+/// all with the family of processors and the arithmetic of networks that those were computed with,
 /// otherwise as far as `results/README.md` says.
 fn tolerance(out: &Path) -> Result<f64, Failure> {
     let path = out.join("provenance.json");
@@ -155,7 +155,7 @@ fn tolerance(out: &Path) -> Result<f64, Failure> {
     }
     let before: Provenance = segad_files::read_json(&path)?;
     let arithmetic = before.versions.get(provenance::ARITHMETIC);
-    let same = before.host.simd.as_deref() == Some(vector_instructions())
+    let same = before.host.simd.as_deref() == Some(processor())
         && arithmetic == Some(&segad_nn::REVISION.to_string());
     Ok(if same { 0.0 } else { 1.0 })
 }
