@@ -6,7 +6,8 @@
     reason = "tests"
 )]
 
-use segad_datasets::{Layout, Manifest};
+use proptest::prelude::*;
+use segad_datasets::{Dataset, Layout, Manifest};
 use std::path::Path;
 
 #[test]
@@ -157,4 +158,38 @@ fn contradictions_are_named() {
             .layout,
         Layout::Csv
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn no_list_and_no_manifest_ends_in_a_panic(
+        which in 0..5_usize,
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
+        cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+    ) {
+        let table = "image_path;label_index;label;split\n/x/a.png;0;good;Split.TRAIN\n";
+        let wide: Vec<u8> = table.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let list = b"path,label,type,group,split\na.png,good,,\"g,\n1\",train\n".to_vec();
+        let manifest = include_bytes!("../../../datasets/vad.toml").to_vec();
+        let mut bytes = vec![table.into(), [vec![0xff, 0xfe], wide].concat(), list, manifest, vec![0; 40]]
+            .swap_remove(which);
+        for (at, value) in edits {
+            let i = at.index(bytes.len());
+            bytes[i] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("list.csv");
+        std::fs::write(&path, &bytes).unwrap();
+        let dataset = Dataset::open(Manifest::plain("cups", Layout::Csv), &path);
+        if let Err(error) = dataset.and_then(|d| d.gather().map(drop)) {
+            prop_assert!(!error.to_string().is_empty());
+        }
+        if let Err(error) = Manifest::parse("m.toml", &String::from_utf8_lossy(&bytes)) {
+            prop_assert!(error.to_string().contains("m.toml"));
+        }
+    }
 }

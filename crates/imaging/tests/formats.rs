@@ -244,6 +244,21 @@ fn a_cut_or_huge_file_is_refused() {
     ));
 }
 
+/// Found by fuzzing: the decoder makes up pixels that a file only promises.
+#[test]
+fn pixels_that_a_bmp_does_not_hold_are_missing() {
+    let whole = file("rgb.bmp");
+    // Some old writers state no size of the file.
+    let mut unstated = whole.clone();
+    unstated[2..6].fill(0);
+    assert_eq!(decode(&unstated).unwrap(), decode(&whole).unwrap());
+    let cut = &unstated[..unstated.len() - 8];
+    assert!(matches!(decode(cut), Err(E::Truncated { .. })));
+    let mut wide = whole;
+    wide[18..22].copy_from_slice(&4_849_674_u32.to_le_bytes());
+    assert!(matches!(decode(&wide), Err(E::Truncated { .. })));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
     #[test]

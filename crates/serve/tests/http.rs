@@ -11,9 +11,13 @@
 
 mod support;
 
+use proptest::prelude::*;
 use segad_segments::Shapes;
 use segad_serve::{Area, Content, Limits};
 use serde_json::{Value, json};
+use std::io::Read;
+use std::net::Shutdown;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use support::{Means, NASTY, Reply, Running, grey};
 
@@ -687,4 +691,45 @@ fn a_running_request_is_finished_when_the_server_stops() {
         start.elapsed()
     );
     assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn garbage_harms_nobody_else(
+        which in 0..4_usize,
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+    ) {
+        // One server for all: whatever it was sent, it goes on.
+        static SERVER: OnceLock<Running> = OnceLock::new();
+        let server = SERVER.get_or_init(Running::quick);
+        let image = grey(8, 204);
+        let head = format!("host: {}\r\ncontent-length: {}\r\n\r\n", server.address, image.len());
+        let chunk = format!("{:x}\r\n", image.len());
+        let mut bytes = vec![
+            [b"POST /v1/inspect HTTP/1.1\r\n", head.as_bytes(), &image].concat(),
+            [
+                b"POST /v1/inspect HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n",
+                chunk.as_bytes(),
+                &image,
+                b"\r\n0\r\n\r\n",
+            ]
+            .concat(),
+            b"GET /v1/runs/0/images/1/photo?x=%2e HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec(),
+            b"OPTIONS * HTTP/1.0\r\nexpect: 100-continue\r\n\r\n".to_vec(),
+        ]
+        .swap_remove(which);
+        for (at, value) in edits {
+            let i = at.index(bytes.len());
+            bytes[i] = value;
+        }
+        let mut client = server.connect();
+        // It may hang up before all is sent.
+        let _ = client.send(&bytes);
+        let _ = client.stream.shutdown(Shutdown::Write);
+        let mut reply = Vec::new();
+        let _ = client.stream.read_to_end(&mut reply);
+        prop_assert!(reply.is_empty() || reply.starts_with(b"HTTP/1."));
+        prop_assert_eq!(server.get("/v1/about").status, 200);
+    }
 }

@@ -1,6 +1,7 @@
 //! Files in both layouts, made by `fixtures/make.py` without PyTorch.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use proptest::prelude::*;
 use std::path::PathBuf;
 
 use segad_weights::{Dtype, Tensors, WeightsError, import, read, read_bytes, to_safetensors};
@@ -175,4 +176,29 @@ fn import_checks_the_digest_and_writes_the_same_bytes() {
         .unwrap()
         .len();
     assert_eq!(files, 1, "a temporary file was left behind");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn damage_never_panics(
+        name in prop::sample::select(vec![
+            "legacy_f32.pth", "legacy_bf16.pth", "legacy_hostile.pth", "zip_f16.pth", "checkpoint.pth",
+            "expanded.pth", "beyond.pth", "compressed.pth", "whole_module.pth", "dinov2.onnx",
+        ]),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+    ) {
+        let mut data = bytes(name);
+        for (at, value) in edits {
+            let i = at.index(data.len());
+            data[i] = value;
+        }
+        if let Some(cut) = cut {
+            data.truncate(cut.index(data.len()));
+        }
+        if let Err(error) = read_bytes(&data) {
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
 }

@@ -22,9 +22,10 @@ pub(crate) fn decode(bytes: &[u8], limits: Limits) -> Result<Raster, ImagingErro
         .dimensions()
         .ok_or_else(|| ImagingError::damaged("BMP", "no size"))?;
     limits.check(height as u64, width as u64)?;
-    let stated = stated_size(bytes);
-    if bytes.len() < stated {
-        let detail = format!("{} of {stated} bytes", bytes.len());
+    // The decoder makes up what is missing.
+    let needed = stated_size(bytes).max(pixels_end(bytes, height, width).unwrap_or(0));
+    if bytes.len() < needed {
+        let detail = format!("{} of {needed} bytes", bytes.len());
         return Err(ImagingError::truncated("BMP", detail));
     }
     let channels = decoder.colorspace().map_or(0, |c| c.num_components());
@@ -45,6 +46,26 @@ pub(crate) fn decode(bytes: &[u8], limits: Limits) -> Result<Raster, ImagingErro
 /// The size of the file as its header states it; 0, of no meaning, from some old writers.
 fn stated_size(bytes: &[u8]) -> usize {
     long(bytes, 2).unwrap_or(0) as usize
+}
+
+/// Where the last pixel ends, unless pixels are compressed.
+fn pixels_end(bytes: &[u8], height: usize, width: usize) -> Option<usize> {
+    let is_oldest = long(bytes, HEADER_SIZE)? == 12;
+    let (bits, compression) = if is_oldest {
+        (long(bytes, 24)? & 0xffff, 0)
+    } else {
+        (long(bytes, 28)? & 0xffff, long(bytes, 30)?)
+    };
+    // RLE of 8 and of 4 bits, and whole files of other formats.
+    if [1, 2, 4, 5].contains(&compression) {
+        return None;
+    }
+    let line = width.checked_mul(bits as usize)?;
+    // Lines are padded to four bytes; of the last one, some writers leave that out.
+    let above = (line.div_ceil(32) * 4).checked_mul(height.checked_sub(1)?)?;
+    (long(bytes, 10)? as usize)
+        .checked_add(above)?
+        .checked_add(line.div_ceil(8))
 }
 
 fn has_alpha(bytes: &[u8]) -> bool {
