@@ -71,14 +71,18 @@ fn account(stderr: &str) -> Account {
     account
 }
 
+/// The most memory that a process has held, in kiB, while it runs.
+fn peak_memory(id: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let peak = text.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    peak.trim().trim_end_matches(" kB").parse().ok()
+}
+
 /// Waits for a process, within limits of time and memory.
 fn wait(mut child: Child) -> i32 {
     let start = Instant::now();
-    let status = format!("/proc/{}/status", child.id());
     loop {
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let peak = text.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-        let peak = peak.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        let peak = peak_memory(child.id());
         assert!(peak.is_none_or(|peak| peak < MEMORY), "{peak:?} kB");
         if let Some(ended) = child.try_wait().unwrap() {
             return ended.code().unwrap_or(-1);
@@ -445,6 +449,8 @@ fn serve(place: &Place, model: &Path, tree: &Tree) {
         let line = format!("segad_images_total{{outcome=\"{outcome}\"}} {n}");
         assert!(metrics.lines().any(|l| l == line), "{line}");
     }
+    let peak = peak_memory(served.id());
+    assert!(peak.is_some_and(|peak| peak < MEMORY), "{peak:?} kB");
     let (code, stderr) = served.stop();
     assert_eq!(code, Some(0));
     let expected = Account {

@@ -101,11 +101,12 @@ pub enum SegmentsError {
     },
     /// Nothing stands out from the border's colour.
     #[error(
-        "image {image}: empty foreground: {fraction:.4} of the image is farther than {threshold:.1} from the border's \
-         colour, but at least {least} is required; lower the threshold, or use whole"
+        "{}empty foreground: {fraction:.4} of the image is farther than {threshold:.1} from the border's \
+         colour, but at least {least} is required; lower the threshold, or use whole",
+        of_image(image)
     )]
     EmptyForeground {
-        /// The image.
+        /// The image; empty where there is only one.
         image: String,
         /// Share of the image that was found.
         fraction: f64,
@@ -185,4 +186,12 @@ pub(crate) fn expect(
         value: value.to_string(),
         expected,
     })
+}
+
+/// The beginning of a message about an image.
+fn of_image(image: &str) -> String {
+    match image {
+        "" => String::new(),
+        id => format!("image {id}: "),
+    }
 }
