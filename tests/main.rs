@@ -16,6 +16,7 @@ mod defects;
 mod detectors;
 mod dino;
 mod errors;
+mod lists;
 mod maps;
 mod product;
 mod reproduce;

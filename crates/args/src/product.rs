@@ -53,12 +53,20 @@ pub const CALIBRATIONS: [&str; 2] = ["platt", "isotonic"];
 /// How to fit a product.
 #[derive(Clone, Debug, Args)]
 pub struct FitProduct {
-    /// Folder with good/ and bad/ (sub-folders of bad/ are kinds of defect), folder arranged as VAD
-    /// or MVTec AD, or list (CSV: path,label and optionally type, group)
+    /// Folder with good/ and bad/, OK/ and NG/, or the like (sub-folders of bad/ are kinds of
+    /// defect), folder arranged as VAD or MVTec AD, or list (CSV: path,label and optionally type,
+    /// group, split, or a table of anomalib)
     pub data: PathBuf,
     /// Model to write
     #[arg(long, value_name = "MODEL.segad")]
     pub out: PathBuf,
+    /// Name of the folder of good images in DATA; repeatable [default: good, ok or normal]
+    #[arg(long, value_name = "NAME")]
+    pub good: Vec<String>,
+    /// Name of the folder of bad images in DATA; of several, each is a kind of defect [default: bad,
+    /// ng, abnormal and the like]
+    #[arg(long, value_name = "NAME")]
+    pub bad: Vec<String>,
     /// Name of the product [default: that of the folder]
     #[arg(long)]
     pub name: Option<String>,
@@ -165,6 +173,12 @@ pub struct Inspect {
     /// Treat the one path as labelled, arranged as for `fit`, and compare verdicts with labels
     #[arg(long, conflicts_with = "watch")]
     pub labelled: bool,
+    /// With --labelled, as for `fit`
+    #[arg(long, value_name = "NAME", requires = "labelled")]
+    pub good: Vec<String>,
+    /// With --labelled, as for `fit`
+    #[arg(long, value_name = "NAME", requires = "labelled")]
+    pub bad: Vec<String>,
     /// Keep inspecting files that appear or change in the folders, until Ctrl-C. A restart
     /// continues where the last run with the same model and folders ended
     #[arg(long, conflicts_with = "latency")]

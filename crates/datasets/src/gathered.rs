@@ -1,5 +1,5 @@
 use crate::layout::{self, Scan};
-use crate::manifest::Layout;
+use crate::manifest::{Layout, Manifest};
 use crate::{Dataset, DatasetError, Index, masks};
 use std::path::Path;
 
@@ -50,7 +50,7 @@ impl Dataset {
         if manifest.layout != Layout::Csv {
             // A list names images one by one, so whatever it names is meant.
             masks::take_out(self.base(), &mut scan);
-            leave_out_others(self.base(), manifest.layout, &mut scan)?;
+            leave_out_others(self.base(), manifest, &mut scan)?;
         }
         let Scan {
             entries,
@@ -78,8 +78,8 @@ impl Dataset {
 }
 
 /// What is in the product's folder besides the folders of the layout.
-fn leave_out_others(base: &Path, layout: Layout, scan: &mut Scan) -> Result<(), DatasetError> {
-    let own = layout::folders(layout);
+fn leave_out_others(base: &Path, manifest: &Manifest, scan: &mut Scan) -> Result<(), DatasetError> {
+    let own = layout::folders(manifest);
     for path in segad_files::list_all(base)? {
         let name = segad_files::name_of(&path);
         let left_out = &mut scan.left_out;

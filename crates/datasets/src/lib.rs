@@ -26,6 +26,7 @@ mod masks;
 pub mod numpy;
 pub mod protocol;
 mod verify;
+mod words;
 
 pub use dataset::{CountMismatch, Dataset, Loader, Reader};
 pub use error::DatasetError;

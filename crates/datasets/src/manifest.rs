@@ -3,8 +3,8 @@ mod parts;
 
 pub use parts::{Class, Distribution, Group, LowShot};
 
-use crate::DatasetError;
 use crate::error::nearest;
+use crate::{DatasetError, listing, words};
 use check::explain;
 use segad_core::Label;
 use serde::{Deserialize, Serialize};
@@ -192,6 +192,39 @@ impl Manifest {
                 ..Class::default()
             }],
         }
+    }
+
+    /// [`Manifest::plain`] of folders of good and of bad images with these names. Of several folders
+    /// of bad images, each is a kind of defect.
+    pub fn folders(name: &str, good: &[String], bad: &[String]) -> Self {
+        let groups = [(good, Label::Good), (bad, Label::Bad)];
+        let groups = groups.into_iter().flat_map(|(folders, label)| {
+            folders.iter().map(move |folder| Group {
+                name: match (label, folders.len()) {
+                    (Label::Bad, 2..) => folder.clone(),
+                    _ => label.as_str().to_owned(),
+                },
+                folder: Some(folder.clone()),
+                ..plain_group(label)
+            })
+        });
+        Self {
+            groups: groups.collect(),
+            ..Self::plain(name, Layout::GoodBad)
+        }
+    }
+
+    /// Folders in `root` whose names are words for good and for bad images, such as `OK` and `NG`.
+    ///
+    /// # Errors
+    /// [`DatasetError::File`] if the folder cannot be listed.
+    pub fn usual_folders(root: &Path) -> Result<[Vec<String>; 2], DatasetError> {
+        let mut folders = listing::list(root)?.folders;
+        folders.retain(|name| words::label(name).is_some());
+        let (bad, good) = folders
+            .into_iter()
+            .partition(|name| words::label(name) == Some(Label::Bad));
+        Ok([good, bad])
     }
 
     /// The class of this name.

@@ -438,9 +438,7 @@ fn lists_are_read_as_people_have_them() {
     let open = |bytes: &[u8]| {
         put(root.path(), "my.csv", bytes);
         let path = root.path().join("my.csv");
-        Dataset::open(Manifest::plain("cups", Layout::Csv), &path)
-            .unwrap()
-            .index("cups")
+        Dataset::open(Manifest::plain("cups", Layout::Csv), &path)?.index("cups")
     };
     let tabs = semicolons.replace(';', "\t");
     let marked = format!("\u{feff}{semicolons}");
@@ -469,13 +467,13 @@ fn lists_are_read_as_people_have_them() {
         ),
         (
             b"path,label\nx/1.png,maybe\n",
-            "label \"maybe\": expected good, ok",
+            "label \"maybe\": expected 0 or good, ok, normal, or 1 or bad, ng,",
         ),
         (b"path,label\nx/\xe9.png,good\n", "not UTF-8"),
         (b"\xff\xfep\0a\0t", "not UTF-16"),
         (
-            b"path,label\n/etc/passwd,good\n",
-            "below the data set's folder",
+            b"path,label,path\nx/1.png,good,x/2.png\n",
+            "column \"path\" appears twice",
         ),
     ] {
         let error = open(bytes).unwrap_err().to_string();
@@ -484,17 +482,107 @@ fn lists_are_read_as_people_have_them() {
 }
 
 #[test]
+fn tables_of_anomalib_are_lists() {
+    let root = tempdir().unwrap();
+    touch(
+        root.path(),
+        ["lists/own.png", "data/a.png", "data/b.png", "data/c.png"],
+    );
+    let data = root.path().canonicalize().unwrap().join("data");
+    let data = data.display();
+    // As pandas writes the samples of a data module: an index, the folder as `path`, and masks.
+    let table = format!(
+        ",path,split,label,image_path,mask_path,label_index\n\
+         0,{data},train,good,{data}/a.png,,0\n\
+         1,{data},Split.TEST,scratch,{data}/b.png,{data}/m.png,1\n\
+         2,{data},val,abnormal,{data}/c.png,,1.0\n\
+         3,,,normal,own.png,,0\n"
+    );
+    let open = |table: &str| {
+        put(root.path(), "lists/my.csv", table.as_bytes());
+        let list = root.path().join("lists/my.csv");
+        Dataset::open(Manifest::plain("cups", Layout::Csv), &list)
+    };
+    let dataset = open(&table).unwrap();
+    assert_eq!(dataset.base(), root.path().canonicalize().unwrap());
+    let index = dataset.index("cups").unwrap();
+    let seen: Vec<_> = index
+        .entries()
+        .iter()
+        .map(|e| (e.id.as_str(), e.label, e.group.as_str(), e.part))
+        .collect();
+    let expected = [
+        ("data/a.png", Label::Good, "good", Part::Train),
+        ("data/b.png", Label::Bad, "scratch", Part::Test),
+        ("data/c.png", Label::Bad, "bad", Part::Test),
+        ("lists/own.png", Label::Good, "good", Part::All),
+    ];
+    assert_eq!(seen, expected);
+    let wrong = open(&table.replace("scratch", "good")).unwrap();
+    let error = wrong.index("cups").unwrap_err().to_string();
+    assert!(
+        error.contains("line 3: \"good\" contradicts the label bad"),
+        "{error}"
+    );
+}
+
+#[test]
+fn folders_may_have_any_names() {
+    let root = tempdir().unwrap();
+    touch(
+        root.path(),
+        [
+            "OK/a.png",
+            "NG/b.png",
+            "NG/dent/c.png",
+            "misc/d.png",
+            "burr/e.png",
+        ],
+    );
+    let names = |folders: &[&str]| folders.iter().map(|f| f.to_string()).collect::<Vec<_>>();
+    let [good, bad] = Manifest::usual_folders(root.path()).unwrap();
+    assert_eq!((&good, &bad), (&names(&["OK"]), &names(&["NG"])));
+    let seen = |good: &[String], bad: &[String]| {
+        let manifest = Manifest::folders("cups", good, bad);
+        let gathered = Dataset::open(manifest, root.path())
+            .unwrap()
+            .gather()
+            .unwrap();
+        let entries = gathered.index.entries().iter();
+        let seen = entries.map(|e| format!("{} {} {}", e.id, e.label, e.group));
+        (seen.collect::<Vec<_>>(), gathered.left_out.outside)
+    };
+    let (entries, outside) = seen(&good, &bad);
+    assert_eq!(
+        entries,
+        [
+            "NG/b.png bad bad",
+            "NG/dent/c.png bad dent",
+            "OK/a.png good good"
+        ]
+    );
+    assert_eq!(outside, ["burr", "misc"]);
+    let (entries, outside) = seen(&names(&["misc"]), &names(&["NG", "burr"]));
+    assert_eq!(
+        entries,
+        [
+            "NG/b.png bad NG",
+            "NG/dent/c.png bad NG",
+            "burr/e.png bad burr",
+            "misc/d.png good good"
+        ]
+    );
+    assert_eq!(outside, ["OK"]);
+}
+
+#[test]
 fn lists_are_read_line_by_line() {
     let root = tempdir().unwrap();
     touch(root.path(), ["x/1.png", "x/2.png", "x/3.png"]);
     let open = |list: &str| {
         put(root.path(), "my.csv", list.as_bytes());
-        Dataset::open(
-            Manifest::plain("cups", Layout::Csv),
-            &root.path().join("my.csv"),
-        )
-        .unwrap()
-        .index("cups")
+        let list = root.path().join("my.csv");
+        Dataset::open(Manifest::plain("cups", Layout::Csv), &list)?.index("cups")
     };
     let index = open(
         "path,label,group,type,split\nx/3.png,bad,s1,dent,\nx/1.png,0,s1,,train\nx/2.png, good ,,,test\n",
@@ -525,7 +613,7 @@ fn lists_are_read_line_by_line() {
     for (list, message) in [
         (
             "path,labels\nx/1.png,good\n",
-            "line 1: column label is missing",
+            "line 1: column \"labels\": expected \"label\"",
         ),
         (
             "path,label\nx/1.png,good\nx/1.png,bad\n",
@@ -533,19 +621,19 @@ fn lists_are_read_line_by_line() {
         ),
         (
             "path,label\nx/1.png,fine\n",
-            "line 2: label \"fine\": expected good, ok,",
+            "line 2: label \"fine\": expected 0 or good, ok,",
         ),
         (
             "path,label\n../1.png,good\n",
             "line 2: \"../1.png\": expected a path below",
         ),
         (
-            "path,label\n/etc/passwd,good\n",
-            "line 2: \"/etc/passwd\": expected a path below",
+            "path,label\n/x/../1.png,good\n",
+            "line 2: \"x/../1.png\": expected a path below",
         ),
         (
-            "path,label,split\nx/1.png,good,val\n",
-            "line 2: split \"val\": expected train, test or nothing",
+            "path,label,split\nx/1.png,good,eval\n",
+            "line 2: split \"eval\": expected train, test, val or nothing",
         ),
         ("path,label\nx/1.png,good,3\n", "line 2"),
         (

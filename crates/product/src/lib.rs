@@ -127,3 +127,4 @@ pub use survey::pixel_digest;
 pub use threshold::{Operating, RateEstimate, Rule};
 pub use token_parts::TokenPart;
 pub use tokens::TokenSettings;
+pub use units::group_by;

@@ -103,13 +103,18 @@ impl RateEstimate {
         )
     }
 
-    fn of_units(hits: &[bool], units: &[usize], level: f64) -> Result<Self> {
+    /// The share of hits among images of these groups, with the interval at a confidence of `level`.
+    ///
+    /// # Errors
+    /// [`ProductError::Metric`] without an image, unless each has a group, and unless 0 < `level` <
+    /// 1.
+    pub fn of_groups(hits: &[bool], groups: &[usize], level: f64) -> Result<Self> {
         let rate = Rate {
             hits: hits.iter().filter(|&&h| h).count() as u64,
             total: hits.len() as u64,
         };
         // Pictures of one piece are alike: counted one by one they would promise too much.
-        let interval = Rate::korn_graubard(hits, units, level)?;
+        let interval = Rate::korn_graubard(hits, groups, level)?;
         Ok(Self {
             hits: rate.hits,
             total: rate.total,
@@ -117,14 +122,6 @@ impl RateEstimate {
             low: interval.low,
             high: interval.high,
         })
-    }
-
-    /// This many of so many, with the interval at a confidence of `level`.
-    ///
-    /// # Errors
-    /// [`ProductError::Metric`] for `total` = 0 and unless 0 < `level` < 1.
-    pub fn of(hits: u64, total: u64, level: f64) -> Result<Self> {
-        Self::new(Rate { hits, total }, level)
     }
 
     fn new(rate: Rate, level: f64) -> Result<Self> {
@@ -247,7 +244,7 @@ pub(crate) fn choose(judged: &Judged<'_>, rule: Rule, level: f64) -> Result<Oper
             hits.push(called_bad != label.is_bad());
             units.push(judged.units[i]);
         }
-        RateEstimate::of_units(&hits, &units, level)
+        RateEstimate::of_groups(&hits, &units, level)
     };
     Ok(Operating {
         rule,

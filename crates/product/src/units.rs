@@ -6,6 +6,7 @@ use rand::Rng;
 use segad_core::{Key, Label, Seed};
 use segad_methods::folds::{Rule, place};
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 /// Which unit each image is of: images of one named group, pictures that are equal pixel for pixel,
 /// and pairs that look alike form one.
@@ -49,13 +50,32 @@ pub(crate) fn units(items: &[Item], pixels: &[Key], alike: &[[usize; 2]]) -> Res
     if good.len() > 1 && good.iter().all(|k| *k == good[0]) {
         return Err(ProductError::Identical { count: good.len() });
     }
+    Ok(number(parent))
+}
+
+/// Which group each image is of, numbered from 0: images that have something in common are of one
+/// group.
+pub fn group_by<T: Eq + Hash>(common: &[Vec<T>]) -> Vec<usize> {
+    let mut parent: Vec<usize> = (0..common.len()).collect();
+    let mut first: HashMap<&T, usize> = HashMap::new();
+    for (i, own) in common.iter().enumerate() {
+        for part in own {
+            let other = *first.entry(part).or_insert(i);
+            join(&mut parent, other, i);
+        }
+    }
+    number(parent)
+}
+
+/// Numbers the trees of a forest in the order of their first images.
+fn number(mut parent: Vec<usize>) -> Vec<usize> {
     let mut numbers = HashMap::new();
-    let mut units = Vec::with_capacity(items.len());
-    for i in 0..items.len() {
+    let mut units = Vec::with_capacity(parent.len());
+    for i in 0..parent.len() {
         let next = numbers.len();
         units.push(*numbers.entry(root(&mut parent, i)).or_insert(next));
     }
-    Ok(units)
+    units
 }
 
 /// The first image of the unit, in a forest of images where each points towards it.
@@ -144,6 +164,19 @@ mod tests {
             units(&items, &same, &[]),
             Err(ProductError::Identical { count: 4 })
         ));
+    }
+
+    #[test]
+    fn what_images_have_in_common_groups_them() {
+        let common = [
+            vec!["a"],
+            vec!["b", "x"],
+            vec![],
+            vec!["a", "y"],
+            vec!["y", "b"],
+        ];
+        assert_eq!(group_by(&common), [0, 0, 1, 0, 0]);
+        assert!(group_by::<u8>(&[]).is_empty());
     }
 
     #[test]

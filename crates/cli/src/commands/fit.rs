@@ -41,7 +41,7 @@ pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
     let weights = CachedWeights(CachedInputs::new(cache.root().to_owned(), PathBuf::new()));
     // Before the fit, which takes minutes: a mistyped path must not cost it.
     outputs::keep_all_but_models("--out", &args.out)?;
-    let mut product = ProductData::open(&args.data, args.name.as_deref())?;
+    let mut product = ProductData::open(&args.data, args.name.as_deref(), [&args.good, &args.bad])?;
     product.keep_training();
     let mut settings = settings(args, &product.dataset, &weights)?;
     product.report(&session.bars);

@@ -79,10 +79,10 @@ pub(super) fn run(args: &Inspect, session: &Session) -> Result<(), Failure> {
                 return Ok(!is_stopped());
             };
             tally.add(&record);
-            if let Some(label) = inputs.labels.get(&record.path)
+            if let Some(known) = inputs.known.get(&record.path)
                 && let Some((score, pixels)) = record.score.zip(pixels)
             {
-                comparison.add(&pixels, score, *label);
+                comparison.add(pixels, score, known);
             }
             let is_read = out.write(&record)?;
             if let Some((watch, (attempt, content))) = worker.watch.as_ref().zip(source) {

@@ -18,8 +18,12 @@ pub(super) struct ProductData {
 
 impl ProductData {
     /// Lists the images.
-    pub(super) fn open(path: &Path, name: Option<&str>) -> Result<Self, Failure> {
-        let dataset = open_dataset(path, name)?;
+    pub(super) fn open(
+        path: &Path,
+        name: Option<&str>,
+        folders: [&[String]; 2],
+    ) -> Result<Self, Failure> {
+        let dataset = open_dataset(path, name, folders)?;
         let Gathered {
             index,
             refused,
@@ -71,12 +75,12 @@ impl ProductData {
             .partition(|e| e.part == Part::Test);
         if !test.is_empty() {
             self.notes.push(format!(
-                "{} of {} rows are marked test in the column split and are left out",
+                "{} of {} rows are marked test or val in the column split and are left out",
                 test.len(),
                 test.len() + train.len()
             ));
         }
-        self.left_out.add(test.len(), "marked test");
+        self.left_out.add(test.len(), "marked test or val");
         self.entries = train;
     }
 
@@ -99,27 +103,11 @@ impl ProductData {
 }
 
 /// The images of a folder or a list, by what it contains.
-fn open_dataset(path: &Path, name: Option<&str>) -> Result<Dataset, Failure> {
-    let layout = if path.is_file() || path.join("images.csv").is_file() {
-        Layout::Csv
-    } else if path.join("good").is_dir() {
-        Layout::GoodBad
-    } else if path.join("train/good").is_dir() {
-        // VAD's layout is a case of MVTec AD's: any folder of test/ except good/ is a kind of
-        // defect.
-        Layout::Mvtec
-    } else {
-        let found = if path.exists() {
-            "found none of these"
-        } else {
-            "no such file or directory"
-        };
-        return Err(Failure::Input(format!(
-            "{}: expected a folder with good/ and bad/, with train/good/ and test/, or with \
-             images.csv, or a list; {found}",
-            path.display()
-        )));
-    };
+fn open_dataset(
+    path: &Path,
+    name: Option<&str>,
+    folders: [&[String]; 2],
+) -> Result<Dataset, Failure> {
     let stem = path
         .file_stem()
         .or(path.file_name())
@@ -128,5 +116,79 @@ fn open_dataset(path: &Path, name: Option<&str>) -> Result<Dataset, Failure> {
         .map(str::to_owned)
         .or(stem)
         .unwrap_or_else(|| "product".to_owned());
-    Ok(Dataset::open(Manifest::plain(&name, layout), path)?)
+    let is_list = path.is_file() || path.join("images.csv").is_file();
+    let [good, bad] = named_folders(path, folders, is_list)?;
+    let manifest = if is_list {
+        Manifest::plain(&name, Layout::Csv)
+    } else if !good.is_empty() {
+        Manifest::folders(&name, &good, &bad)
+    } else if path.join("train/good").is_dir() {
+        // VAD's layout is a case of MVTec AD's: any folder of test/ except good/ is a kind of
+        // defect.
+        Manifest::plain(&name, Layout::Mvtec)
+    } else {
+        let found = if path.exists() {
+            "found none of these; --good and --bad name other folders"
+        } else {
+            "no such file or directory"
+        };
+        return Err(Failure::Input(format!(
+            "{}: expected a folder with good/ and bad/ or OK/ and NG/, with train/good/ and test/, \
+             or with images.csv, or a list; {found}",
+            path.display()
+        )));
+    };
+    Ok(Dataset::open(manifest, path)?)
+}
+
+/// Folders of good and of bad images: those that the options name, or else those whose names say so.
+fn named_folders(
+    path: &Path,
+    folders: [&[String]; 2],
+    is_list: bool,
+) -> Result<[Vec<String>; 2], Failure> {
+    let [named_good, named_bad] = folders;
+    let given = [("--good", named_good), ("--bad", named_bad)];
+    if is_list && let Some((option, _)) = given.iter().find(|(_, names)| !names.is_empty()) {
+        return Err(Failure::Configuration(format!(
+            "{option}: expected with a folder; {} is a list, which has labels",
+            path.display()
+        )));
+    }
+    let mut all = match path.is_dir() && !is_list {
+        true => Manifest::usual_folders(path)?,
+        false => Default::default(),
+    };
+    for ((option, names), usual) in given.into_iter().zip(&mut all) {
+        for name in names {
+            // Whatever else is in a folder is accounted for, so folders deeper down cannot be named.
+            let is_plain = Path::new(name).file_name() == Some(name.as_ref());
+            if !is_plain || !path.join(name).is_dir() {
+                return Err(Failure::Configuration(format!(
+                    "{option} = {name}: expected the name of a folder in {}",
+                    path.display()
+                )));
+            }
+        }
+        if !names.is_empty() {
+            *usual = names.to_vec();
+        }
+    }
+    let [good, bad] = &mut all;
+    if let Some(both) = good.iter().find(|name| bad.contains(name)) {
+        // A name that the other option takes from its usual label.
+        if named_good.contains(both) && named_bad.contains(both) {
+            return Err(Failure::Configuration(format!(
+                "--bad = {both}: expected another folder than --good"
+            )));
+        }
+        let both = both.clone();
+        let loser = if named_good.contains(&both) {
+            bad
+        } else {
+            good
+        };
+        loser.retain(|name| *name != both);
+    }
+    Ok(all)
 }

@@ -1,28 +1,30 @@
 use super::Scan;
+use crate::manifest::Manifest;
 use crate::{DatasetError, Entry, Part, listing};
-use segad_core::{ImageId, Label};
+use segad_core::ImageId;
 use std::path::Path;
 
-/// `good/` and `bad/`, each with images at any depth; a sub-folder of `bad` is a kind of defect. The
-/// order is that of the file names, regardless of the folder, so that numbered pictures keep their
-/// sequence.
-pub(super) fn scan(base: &Path) -> Result<Scan, DatasetError> {
+/// A folder for each group of the manifest, with images at any depth. The only folder of bad images
+/// has sub-folders for kinds of defect; of several, each is a kind. The order is that of the file
+/// names, regardless of the folder, so that numbered pictures keep their sequence.
+pub(super) fn scan(manifest: &Manifest, base: &Path) -> Result<Scan, DatasetError> {
     let mut scan = Scan::new();
-    for label in [Label::Bad, Label::Good] {
-        let folder = label.as_str();
+    let bad = manifest.groups.iter().filter(|g| g.label.is_bad()).count();
+    for group in &manifest.groups {
         // Good images are enough for a detector and for generated defects.
-        if label.is_bad() && !base.join(folder).is_dir() {
+        if group.label.is_bad() && !base.join(group.folder()).is_dir() {
             continue;
         }
-        let found = listing::search(base, folder)?;
+        let found = listing::search(base, group.folder())?;
         for path in scan.take(found) {
             let kind = path
                 .split('/')
                 .nth(1)
                 .filter(|_| path.matches('/').count() > 1);
-            let group = kind.filter(|_| label.is_bad()).unwrap_or(folder).to_owned();
-            let entry = Entry::new(ImageId::new(path), label, Part::All);
-            scan.entries.push(entry.with_group(group));
+            let kind = kind.filter(|_| group.label.is_bad() && bad == 1);
+            let kind = kind.unwrap_or(&group.name).to_owned();
+            let entry = Entry::new(ImageId::new(path), group.label, Part::All);
+            scan.entries.push(entry.with_group(kind));
         }
     }
     scan.entries.sort_by(|a, b| a.id.cmp(&b.id));

@@ -1,77 +1,190 @@
-use super::{Scan, listed_id};
+//! Lists of images: CSV, as people, spreadsheets and other programs write them.
+
+mod text;
+
+use super::Scan;
 use crate::{DatasetError, Entry, Part};
-use segad_core::Label;
-use serde::Deserialize;
+use csv::StringRecord;
+use segad_core::{ImageId, Label};
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The list's name where a folder is given.
 pub(super) const NAME: &str = "images.csv";
 
-/// Columns that mean something; others are left alone.
-const COLUMNS: [&str; 5] = ["path", "label", "type", "group", "split"];
-/// Between fields: of tables in English, of those in languages with decimal commas, of spreadsheets.
-const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+/// Columns that mean something; others are left alone. The last three are those of anomalib's
+/// tables.
+const COLUMNS: [&str; 8] = [
+    "path",
+    "label",
+    "type",
+    "group",
+    "split",
+    "image_path",
+    "label_index",
+    "mask_path",
+];
 
-/// A line of a list.
-#[derive(Deserialize)]
-struct Row {
-    /// Path relative to the list's folder, or absolute and below it.
-    path: String,
-    /// `good`, `bad`, `0`, `1`, or what else people call the two.
-    label: String,
-    /// Kind of defect; the label by default.
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    /// What must stay together in a split, e.g. a serial number.
-    group: Option<String>,
-    /// `train`, `test` or empty.
-    split: Option<String>,
+/// A list in memory: its rows, and where the columns are that mean something.
+struct List {
+    path: PathBuf,
+    columns: Columns,
+    /// Line number and fields.
+    rows: Vec<(u64, StringRecord)>,
 }
 
-/// A list with a header, separated by commas, semicolons or tabs, in UTF-8 or UTF-16. Canonical order and order of taking are those of the list.
+/// Positions of columns.
+struct Columns {
+    path: usize,
+    /// Good or bad, in words or as 0 and 1.
+    label: usize,
+    /// Kind of defect; the label by default.
+    kind: Option<usize>,
+    /// What must stay together in a split, e.g. a serial number.
+    group: Option<usize>,
+    /// `train`, `test`, `val` or empty.
+    split: Option<usize>,
+}
+
+impl Columns {
+    fn of(headers: &StringRecord) -> Result<Self, String> {
+        let at = |name: &str| headers.iter().position(|header| header == name);
+        for name in COLUMNS {
+            if headers.iter().filter(|header| *header == name).count() > 1 {
+                return Err(format!("column {name:?} appears twice"));
+            }
+        }
+        if let Some(reason) = headers.iter().find_map(misspelt) {
+            return Err(reason);
+        }
+        let absent = |name: &str| {
+            format!(
+                "column {name} is missing; columns: path, label and optionally type, group, split; \
+                 or image_path, label_index and optionally label, split"
+            )
+        };
+        // In anomalib's tables, `path` is the folder of the data set and `label` the kind of defect.
+        let label = at("label_index");
+        let kind = label.and_then(|_| at("label"));
+        Ok(Self {
+            path: at("image_path")
+                .or(at("path"))
+                .ok_or_else(|| absent("path"))?,
+            label: label.or(at("label")).ok_or_else(|| absent("label"))?,
+            kind: at("type").or(kind),
+            group: at("group"),
+            split: at("split"),
+        })
+    }
+}
+
+impl List {
+    fn read(root: &Path) -> Result<Self, DatasetError> {
+        let path = if root.is_dir() {
+            root.join(NAME)
+        } else {
+            root.to_owned()
+        };
+        let fault = |line, reason: String| row_error(&path, line, reason);
+        let text = text::decode(&segad_files::read(&path)?).map_err(|e| fault(1, e))?;
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .delimiter(text::delimiter(&text, &COLUMNS))
+            .from_reader(text.as_bytes());
+        let headers = reader.headers().map_err(|e| fault(1, e.to_string()))?;
+        let columns = Columns::of(headers).map_err(|e| fault(1, e))?;
+        let mut rows = Vec::new();
+        for record in reader.records() {
+            // The reader knows the line of a record that spans several.
+            let record = record.map_err(|e| {
+                let line = e.position().map_or(0, csv::Position::line);
+                fault(line, e.to_string())
+            })?;
+            let line = record.position().map_or(0, csv::Position::line);
+            rows.push((line, record));
+        }
+        Ok(Self {
+            path,
+            columns,
+            rows,
+        })
+    }
+
+    /// What a row says of the image with this id.
+    fn entry(&self, row: &StringRecord, id: ImageId, order: usize) -> Result<Entry, String> {
+        let field = |at: usize| row.get(at).unwrap_or_default();
+        let optional = |at: Option<usize>| at.map(field).filter(|text| !text.is_empty());
+        let label = label(field(self.columns.label))?;
+        let kind = match optional(self.columns.kind) {
+            // Words for good and bad are no kinds, and must not contradict the number.
+            Some(kind) => match crate::words::label(kind) {
+                Some(word) if word != label => {
+                    return Err(format!("{kind:?} contradicts the label {label}"));
+                }
+                Some(_) => None,
+                None => Some(kind),
+            },
+            None => None,
+        };
+        Ok(Entry {
+            id,
+            label,
+            group: kind.unwrap_or(label.as_str()).to_owned(),
+            part: part(optional(self.columns.split).unwrap_or_default())?,
+            order,
+            unit: optional(self.columns.group).map(str::to_owned),
+        })
+    }
+}
+
+/// The folder that ids are relative to: the list's, or the deepest one that also holds the images
+/// that the list names by absolute paths.
+pub(super) fn base(root: &Path) -> Result<PathBuf, DatasetError> {
+    let list = List::read(root)?;
+    let own = segad_files::parent(&list.path);
+    let real = segad_files::real_path(own)?;
+    let paths = list
+        .rows
+        .iter()
+        .filter_map(|(_, row)| row.get(list.columns.path));
+    let outside = paths
+        .map(Path::new)
+        .filter(|path| path.is_absolute() && !path.starts_with(&real) && !path.starts_with(own));
+    let base = outside.fold(real.clone(), |base, path| common(&base, path));
+    Ok(if base == real { own.to_owned() } else { base })
+}
+
+/// The deepest folder that holds both.
+fn common(folder: &Path, path: &Path) -> PathBuf {
+    let pairs = folder.components().zip(path.components());
+    let shared = pairs.take_while(|(a, b)| a == b);
+    shared.map(|(part, _)| part).collect()
+}
+
+/// A list with a header. Canonical order and order of taking are those of the list.
 pub(super) fn scan(root: &Path, base: &Path) -> Result<Scan, DatasetError> {
-    let path = if root.is_file() {
-        root.to_owned()
-    } else {
-        base.join(NAME)
-    };
-    let text = decode_text(&segad_files::read(&path)?).map_err(|e| row_error(&path, 1, e))?;
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .delimiter(delimiter(&text))
-        .from_reader(text.as_bytes());
+    let list = List::read(root)?;
+    let own = segad_files::parent(&list.path);
+    let (real, real_base) = (segad_files::real_path(own)?, segad_files::real_path(base)?);
     let mut scan = Scan::new();
     let mut seen = HashSet::new();
-    let headers = reader
-        .headers()
-        .map_err(|e| row_error(&path, 1, e))?
-        .clone();
-    for wanted in ["path", "label"] {
-        if !headers.iter().any(|h| h == wanted) {
-            let reason = format!(
-                "column {wanted} is missing; columns: path, label and optionally type, group, split"
-            );
-            return Err(row_error(&path, 1, reason));
-        }
-    }
-    if let Some(reason) = headers.iter().find_map(misspelt) {
-        return Err(row_error(&path, 1, reason));
-    }
-    for (order, record) in reader.records().enumerate() {
-        // The reader knows the line of a record that spans several.
-        let record = record.map_err(|e| {
-            let line = e.position().map_or(0, csv::Position::line);
-            row_error(&path, line, e)
-        })?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let row: Row = record
-            .deserialize(Some(&headers))
-            .map_err(|e| row_error(&path, line, e))?;
-        let entry = entry(row, base, order).map_err(|reason| row_error(&path, line, reason))?;
+    for (order, (line, row)) in list.rows.iter().enumerate() {
+        let fault = |reason: String| row_error(&list.path, *line, reason);
+        let text = row.get(list.columns.path).unwrap_or_default();
+        let path = Path::new(text);
+        let below = if path.is_absolute() {
+            let below = path.strip_prefix(&real_base).or(path.strip_prefix(base));
+            below.unwrap_or(path).to_owned()
+        } else {
+            // Empty, unless absolute paths lead elsewhere.
+            let place = real.strip_prefix(&real_base).unwrap_or("".as_ref());
+            place.join(path)
+        };
+        let below = below.to_str().unwrap_or(text);
+        let id = super::listed_id(below).map_err(fault)?;
+        let entry = list.entry(row, id, order).map_err(fault)?;
         if !seen.insert(entry.id.clone()) {
-            let reason = format!("{} is listed twice", entry.id);
-            return Err(row_error(&path, line, reason));
+            return Err(fault(format!("{} is listed twice", entry.id)));
         }
         if base.join(entry.id.as_str()).is_file() {
             scan.entries.push(entry);
@@ -90,45 +203,6 @@ pub(super) fn row_error(path: &Path, line: u64, reason: impl ToString) -> Datase
     }
 }
 
-/// UTF-8, or UTF-16 as spreadsheets write it, with its mark.
-fn decode_text(bytes: &[u8]) -> Result<String, String> {
-    let wide = |read: fn([u8; 2]) -> u16| {
-        let units = bytes[2..].chunks(2).map(|pair| match *pair {
-            [a, b] => read([a, b]),
-            // Half a unit: no valid one, so that decoding says so.
-            _ => 0xd800,
-        });
-        char::decode_utf16(units)
-            .collect::<Result<String, _>>()
-            .map_err(|e| format!("not UTF-16, which its first bytes announce: {e}"))
-    };
-    match bytes {
-        [0xff, 0xfe, ..] => wide(u16::from_le_bytes),
-        [0xfe, 0xff, ..] => wide(u16::from_be_bytes),
-        [0xef, 0xbb, 0xbf, rest @ ..] => utf8(rest),
-        _ => utf8(bytes),
-    }
-}
-
-fn utf8(bytes: &[u8]) -> Result<String, String> {
-    let text = std::str::from_utf8(bytes);
-    text.map(str::to_owned)
-        .map_err(|e| format!("not UTF-8 ({e}); save the list as UTF-8 or UTF-16"))
-}
-
-/// The delimiter that gives the first line its columns.
-fn delimiter(text: &str) -> u8 {
-    let header = text.lines().next().unwrap_or_default();
-    let known = |delimiter: &u8| {
-        let fields = header.split(char::from(*delimiter));
-        let names = fields.map(|field| field.trim().trim_matches('"'));
-        names.filter(|name| COLUMNS.contains(name)).count()
-    };
-    // Of equals, the last; so the comma goes last.
-    let best = DELIMITERS.into_iter().rev().max_by_key(known);
-    best.unwrap_or(b',')
-}
-
 /// A column that is not known, but nearly: leaving it alone would lose what it says.
 fn misspelt(column: &str) -> Option<String> {
     let near = COLUMNS.into_iter().find(|known| {
@@ -139,36 +213,31 @@ fn misspelt(column: &str) -> Option<String> {
     ))
 }
 
-/// Good or bad, in the words of factories and of other programs.
 fn label(text: &str) -> Result<Label, String> {
-    match text.to_lowercase().as_str() {
-        "good" | "ok" | "normal" | "0" => Ok(Label::Good),
-        "bad" | "ng" | "nok" | "abnormal" | "anomalous" | "defective" | "1" => Ok(Label::Bad),
-        _ => Err(format!(
-            "label {text:?}: expected good, ok, normal or 0, or bad, ng, nok, abnormal, anomalous, \
-             defective or 1"
-        )),
+    match text {
+        // As tables that once had a gap write whole numbers.
+        "0" | "0.0" => Ok(Label::Good),
+        "1" | "1.0" => Ok(Label::Bad),
+        word => crate::words::label(word).ok_or_else(|| {
+            format!(
+                "label {word:?}: expected 0 or {}, or 1 or {}; kinds of defect have a column of \
+                 their own, type",
+                crate::words::GOOD.join(", "),
+                crate::words::BAD.join(", ")
+            )
+        }),
     }
 }
 
-fn entry(row: Row, base: &Path, order: usize) -> Result<Entry, String> {
-    let below = Path::new(&row.path).strip_prefix(base).ok();
-    let id = listed_id(below.and_then(Path::to_str).unwrap_or(&row.path))?;
-    let label = label(&row.label)?;
-    let part = match row.split.as_deref() {
-        None | Some("") => Part::All,
-        Some("train") => Part::Train,
-        Some("test") => Part::Test,
-        Some(other) => return Err(format!("split {other:?}: expected train, test or nothing")),
-    };
-    let kind = row.kind.filter(|kind| !kind.is_empty());
-    let group = kind.unwrap_or_else(|| label.as_str().to_owned());
-    Ok(Entry {
-        id,
-        label,
-        group,
-        part,
-        order,
-        unit: row.group.filter(|unit| !unit.is_empty()),
-    })
+fn part(text: &str) -> Result<Part, String> {
+    // As Python writes its enumeration.
+    let word = text.to_lowercase();
+    match word.strip_prefix("split.").unwrap_or(&word) {
+        "" => Ok(Part::All),
+        "train" => Ok(Part::Train),
+        "test" | "val" => Ok(Part::Test),
+        _ => Err(format!(
+            "split {text:?}: expected train, test, val or nothing"
+        )),
+    }
 }

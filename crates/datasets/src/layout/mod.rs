@@ -11,7 +11,7 @@ mod visa;
 
 use crate::gathered::LeftOut;
 use crate::listing::Found;
-use crate::manifest::{Class, Layout, Manifest};
+use crate::manifest::{Class, Group, Layout, Manifest};
 use crate::{DatasetError, Entry, LowShotList};
 use segad_core::ImageId;
 use std::path::{Path, PathBuf};
@@ -64,8 +64,8 @@ impl Scan {
 /// The folder that ids are relative to: `root` or a usual folder name below it, so that an archive
 /// may be unpacked with or without its top folder. For `csv`, `root` may be the list itself.
 pub(crate) fn base(manifest: &Manifest, root: &Path) -> Result<PathBuf, DatasetError> {
-    if manifest.layout == Layout::Csv && root.is_file() {
-        return Ok(segad_files::parent(root).to_owned());
+    if manifest.layout == Layout::Csv && (root.is_file() || fits(manifest, root)) {
+        return list::base(root);
     }
     if fits(manifest, root) {
         return Ok(root.to_owned());
@@ -113,10 +113,10 @@ fn usual_folders(layout: Layout) -> &'static [&'static str] {
 }
 
 /// The folders of images of a product's layout.
-pub(crate) fn folders(layout: Layout) -> &'static [&'static str] {
-    match layout {
-        Layout::GoodBad => &["good", "bad"],
-        _ => &["train", "test"],
+pub(crate) fn folders(manifest: &Manifest) -> Vec<&str> {
+    match manifest.layout {
+        Layout::GoodBad => manifest.groups.iter().map(Group::folder).collect(),
+        _ => vec!["train", "test"],
     }
 }
 
@@ -139,6 +139,10 @@ fn fits(manifest: &Manifest, folder: &Path) -> bool {
             .iter()
             .any(|c| folders::class_folder(manifest, folder, c).is_some()),
         Layout::Images => folder.is_dir(),
+        Layout::GoodBad => {
+            let mut good = manifest.groups.iter().filter(|g| !g.label.is_bad());
+            good.any(|group| folder.join(group.folder()).exists())
+        }
         other => folder.join(wanted(other)).exists(),
     }
 }
@@ -155,7 +159,7 @@ pub(crate) fn scan(
         Layout::Vad => folders::vad(manifest, base, class),
         Layout::Visa => visa::scan(manifest, base, class),
         Layout::Mvtec => folders::mvtec(manifest, base, class),
-        Layout::GoodBad => good_bad::scan(base),
+        Layout::GoodBad => good_bad::scan(manifest, base),
         Layout::Csv => list::scan(root, base),
         Layout::Images => images::scan(base),
     }

@@ -3,12 +3,12 @@
 use super::super::outputs::resolve;
 use super::super::product_data::ProductData;
 use super::known::Attempt;
+use super::labelled::Known;
 
 use super::watch::Watch;
 use crate::account::{HIDDEN, LINKS, LeftOut, OUTPUTS};
 use crate::frames::{Frames, looks_like_a_picture};
 use segad_args::Inspect;
-use segad_core::Label;
 use segad_files::{Stamp, Tree};
 use segad_runner::{Bars, Failure};
 use std::collections::HashMap;
@@ -43,7 +43,7 @@ pub(super) struct Inputs {
     pub jobs: Jobs,
     pub left_out: LeftOut,
     /// What images are known to be, by their names.
-    pub labels: HashMap<String, Label>,
+    pub known: HashMap<String, Known>,
 }
 
 impl Job {
@@ -123,7 +123,7 @@ impl Inputs {
         Self {
             jobs,
             left_out: LeftOut::default(),
-            labels: HashMap::new(),
+            known: HashMap::new(),
         }
     }
 
@@ -134,13 +134,17 @@ impl Inputs {
                 "--labelled: expected one folder or list".to_owned(),
             ));
         };
-        let data = ProductData::open(path, None)?;
+        let data = ProductData::open(path, None, [&args.good, &args.bad])?;
         data.report(bars);
         let mut jobs = Vec::new();
-        let mut labels = HashMap::new();
-        for entry in &data.entries {
+        let mut known = HashMap::new();
+        for entry in data.entries {
             let job = Job::of_file(data.dataset.path(&entry.id), data.dataset.base());
-            labels.insert(job.name.clone(), entry.label);
+            let entry = Known {
+                label: entry.label,
+                group: entry.unit,
+            };
+            known.insert(job.name.clone(), entry);
             jobs.push(job);
         }
         for refused in data.refused {
@@ -150,7 +154,7 @@ impl Inputs {
         Ok(Self {
             jobs: Box::new(jobs.into_iter()),
             left_out: data.left_out,
-            labels,
+            known,
         })
     }
 }

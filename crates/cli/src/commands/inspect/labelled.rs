@@ -2,19 +2,40 @@
 
 use super::super::fit::failure;
 use segad_core::{Key, Label};
-use segad_metrics::{Scores, percent};
-use segad_product::{Card, RateEstimate};
+use segad_metrics::{ClusteredInterval, clustered_auroc, percent};
+use segad_product::{Card, RateEstimate, group_by};
 use segad_runner::Failure;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+/// What is known of an image before it is judged.
+pub(super) struct Known {
+    pub label: Label,
+    /// Its group, where a list names one.
+    pub group: Option<String>,
+}
 
 /// Scores of labelled images, such that no image is measured by a model that was fitted on it.
 pub(super) struct Comparison<'a> {
     card: &'a Card,
-    /// Scores of the images that the model was fitted on, by models that had not seen them.
-    out_of_fold: HashMap<Key, f32>,
-    judged: Vec<(f32, Label)>,
+    /// Of the images that the model was fitted on: scores by models that had not seen them, and
+    /// their groups.
+    fitted: HashMap<Key, (f32, usize)>,
+    scores: Vec<f32>,
+    labels: Vec<Label>,
+    common: Vec<Vec<Common>>,
     /// Images that the model was fitted on.
-    fitted: usize,
+    seen: usize,
+}
+
+/// What makes images of one group: they would be right or wrong together.
+#[derive(PartialEq, Eq, Hash)]
+enum Common {
+    /// A group that a list names.
+    Named(String),
+    /// A group of the images that the model was fitted on.
+    Fitted(usize),
+    /// Equal pixels.
+    Pixels(Key),
 }
 
 impl<'a> Comparison<'a> {
@@ -22,17 +43,29 @@ impl<'a> Comparison<'a> {
         let images = card.images.iter();
         Self {
             card,
-            out_of_fold: images.filter_map(|i| Some((i.pixels?, i.score))).collect(),
-            judged: Vec::new(),
-            fitted: 0,
+            fitted: images
+                .filter_map(|i| Some((i.pixels?, (i.score, i.unit))))
+                .collect(),
+            scores: Vec::new(),
+            labels: Vec::new(),
+            common: Vec::new(),
+            seen: 0,
         }
     }
 
     /// Adds an image with its score by the model.
-    pub(super) fn add(&mut self, pixels: &Key, score: f32, label: Label) {
-        let out_of_fold = self.out_of_fold.get(pixels);
-        self.fitted += usize::from(out_of_fold.is_some());
-        self.judged.push((*out_of_fold.unwrap_or(&score), label));
+    pub(super) fn add(&mut self, pixels: Key, score: f32, known: &Known) {
+        let mut common = vec![Common::Pixels(pixels)];
+        common.extend(known.group.clone().map(Common::Named));
+        let mut score = score;
+        if let Some(&(out_of_fold, group)) = self.fitted.get(&pixels) {
+            self.seen += 1;
+            score = out_of_fold;
+            common.push(Common::Fitted(group));
+        }
+        self.scores.push(score);
+        self.labels.push(known.label);
+        self.common.push(common);
     }
 
     /// What people should know, one statement per line.
@@ -45,48 +78,69 @@ impl<'a> Comparison<'a> {
                     .to_owned(),
             );
         }
-        if self.fitted > 0 {
+        if self.seen > 0 {
             lines.push(format!(
                 "warning: the model was fitted on {} of these {} images; the figures below use their \
                  out-of-fold scores",
-                self.fitted,
-                self.judged.len()
+                self.seen,
+                self.scores.len()
             ));
         }
-        let of = |label: Label| {
-            let own = self.judged.iter().filter(move |(_, own)| *own == label);
-            own.map(|(score, _)| *score).collect::<Vec<f32>>()
-        };
-        let (good, bad) = (of(Label::Good), of(Label::Bad));
-        let operating = &self.card.operating;
-        if !good.is_empty() && !bad.is_empty() {
-            let scores = Scores::split(&good, &bad).map_err(Failure::input)?;
-            let estimate = scores.auroc_delong();
-            let interval = estimate.interval(operating.level)?;
+        let groups = group_by(&self.common);
+        let count = groups.iter().collect::<HashSet<_>>().len();
+        if count < groups.len() {
             lines.push(format!(
-                "AUROC {} % ({} to {} %)",
-                percent(estimate.auroc),
-                percent(interval.low),
-                percent(interval.high),
+                "intervals count {count} groups of images, of one name or with the same pixels"
             ));
         }
-        // A threshold is compared in the precision of the score, as verdicts are.
-        let is_bad = |score: &f32| f64::from(*score) >= operating.threshold;
-        for (what, label, scores, is_wrong) in [
-            ("false alarms", Label::Good, good, true),
-            ("misses", Label::Bad, bad, false),
-        ] {
-            if scores.is_empty() {
-                lines.push(format!(
-                    "no {label} images, so the rate of {what} is unknown"
-                ));
-                continue;
-            }
-            let wrong = scores.iter().filter(|s| is_bad(s) == is_wrong).count();
-            let rate = RateEstimate::of(wrong as u64, scores.len() as u64, operating.level);
-            let rate = rate.map_err(failure)?.describe(label, operating.level);
+        let has = |label| self.labels.contains(&label);
+        if has(Label::Good) && has(Label::Bad) {
+            lines.push(self.auroc(&groups)?);
+        }
+        for (what, label) in [("false alarms", Label::Good), ("misses", Label::Bad)] {
+            let rate = match has(label) {
+                true => self.rate(label, &groups)?,
+                false => format!("unknown, without {label} images"),
+            };
             lines.push(format!("{what}: {rate}"));
         }
         Ok(lines.join("\n"))
+    }
+
+    fn auroc(&self, groups: &[usize]) -> Result<String, Failure> {
+        let estimate = clustered_auroc(&self.scores, &self.labels, groups)?;
+        let interval = estimate.interval(self.card.operating.level)?;
+        let auroc = percent(estimate.auroc);
+        Ok(match interval {
+            None => format!("AUROC {auroc} % (a single group tells nothing of its uncertainty)"),
+            Some(ClusteredInterval { interval, floored }) => {
+                let widened = if floored {
+                    "; few groups, so at least as wide as for as many single images"
+                } else {
+                    ""
+                };
+                format!(
+                    "AUROC {auroc} % ({} to {} %{widened})",
+                    percent(interval.low),
+                    percent(interval.high)
+                )
+            }
+        })
+    }
+
+    /// How many images of this label are on the wrong side of the threshold.
+    fn rate(&self, label: Label, groups: &[usize]) -> Result<String, Failure> {
+        let operating = &self.card.operating;
+        let (mut wrong, mut of) = (Vec::new(), Vec::new());
+        for ((&score, &own), &group) in self.scores.iter().zip(&self.labels).zip(groups) {
+            if own == label {
+                // A threshold is compared in the precision of the score, as verdicts are.
+                let called_bad = f64::from(score) >= operating.threshold;
+                wrong.push(called_bad != label.is_bad());
+                of.push(group);
+            }
+        }
+        let rate = RateEstimate::of_groups(&wrong, &of, operating.level).map_err(failure)?;
+        Ok(rate.describe(label, operating.level))
     }
 }
