@@ -75,8 +75,8 @@ pub enum ImportCommand {
         /// Your own manifest of the data set
         #[arg(long, value_name = "FILE")]
         manifest: Option<PathBuf>,
-        /// Folder of the result store [default: store/ in the cache folder]
-        #[arg(long, env = "SEGAD_STORE", value_name = "DIR")]
+        /// The result store: a folder or s3://BUCKET/PREFIX [default: store/ in the cache folder]
+        #[arg(long, env = "SEGAD_STORE", value_name = "PLACE")]
         store: Option<PathBuf>,
     },
 }

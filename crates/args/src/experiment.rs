@@ -42,8 +42,8 @@ pub struct PlanArgs {
     /// Your own manifest of the data set
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
-    /// Folder of the result store [default: store/ in the cache folder]
-    #[arg(long, env = "SEGAD_STORE", value_name = "DIR")]
+    /// The result store: a folder or s3://BUCKET/PREFIX [default: store/ in the cache folder]
+    #[arg(long, env = "SEGAD_STORE", value_name = "PLACE")]
     pub store: Option<PathBuf>,
     /// Retry cells that failed in an earlier run; otherwise they stay failed until the program
     /// changes

@@ -46,7 +46,7 @@ use segad_provision::exit;
 use std::path::PathBuf;
 
 /// Environment variables and what each does; documentation lists them.
-pub const ENVIRONMENT: [(&str, &str); 7] = [
+pub const ENVIRONMENT: [(&str, &str); 8] = [
     (
         "SEGAD_CACHE_DIR",
         "the cache folder: libraries, data sets, weights, the store; by default \
@@ -54,7 +54,13 @@ pub const ENVIRONMENT: [(&str, &str); 7] = [
     ),
     (
         "SEGAD_STORE",
-        "the folder of the result store; `--store` wins over it",
+        "the result store, a folder or `s3://BUCKET/PREFIX`; `--store` wins over it",
+    ),
+    (
+        "AWS_*",
+        "address and credentials of an object store, by the names that AWS's programs use: \
+         `AWS_ENDPOINT_URL`, `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, \
+         `AWS_SESSION_TOKEN`, `AWS_PROFILE`",
     ),
     (
         "SEGAD_SET_<KEY>",
@@ -207,8 +213,8 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: StoreCommand,
-        /// Folder of the result store [default: store/ in the cache folder]
-        #[arg(long, env = "SEGAD_STORE", global = true)]
+        /// The result store: a folder or s3://BUCKET/PREFIX [default: store/ in the cache folder]
+        #[arg(long, env = "SEGAD_STORE", global = true, value_name = "PLACE")]
         store: Option<PathBuf>,
     },
     /// Regenerate tables from stored metrics; runs nothing

@@ -262,7 +262,7 @@ pub struct Bench {
 /// What to serve, where, and how much of it.
 #[derive(Clone, Debug, Args)]
 pub struct Serve {
-    /// A model, or the folder of a result store; without either, only the segment editor
+    /// A model, or a result store as in --store; without either, only the segment editor
     pub path: Option<PathBuf>,
     /// Address to listen on; port 0 picks a free one. The default is reachable only from this
     /// machine

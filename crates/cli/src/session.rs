@@ -3,8 +3,13 @@
 use segad_core::Cancel;
 use segad_provision::Cache;
 use segad_runner::{Bars, Failure, Interrupt};
-use segad_store::{ErrorKind, Store};
-use std::path::{Path, PathBuf};
+use segad_store::{ErrorKind, Location, Store, StoreError};
+use std::path::Path;
+
+/// Variables that set something. The binary alone reads the environment.
+pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+}
 
 /// One run of the program. Each part is opened by the commands that need it: the others work
 /// without a cache folder, and Ctrl-C just ends them.
@@ -38,22 +43,22 @@ impl Session {
 
     /// The store at `chosen`, or else the one in the cache folder.
     pub(crate) fn store(&self, chosen: Option<&Path>) -> Result<Store, Failure> {
-        Ok(Store::open(&self.store_root(chosen)?)?)
+        Ok(self.location(chosen)?.open()?)
     }
 
     /// The same for reading: nothing is created, and where nothing was stored yet it is empty.
     pub(crate) fn store_as_it_is(&self, chosen: Option<&Path>) -> Result<Store, Failure> {
-        Ok(Store::read_only(&self.store_root(chosen)?))
+        Ok(self.location(chosen)?.read_only()?)
     }
 
     /// The same for reading, where there must be one.
     pub(crate) fn store_to_read(&self, chosen: Option<&Path>) -> Result<Store, Failure> {
-        let root = self.store_root(chosen)?;
-        let opened = Store::open_read_only(&root);
-        opened.map_err(|e| match e.kind() {
-            ErrorKind::NotFound => Failure::Input(format!(
+        let location = self.location(chosen)?;
+        location.open_read_only().map_err(|e| match (e.kind(), &e) {
+            // Of an object store, the bucket may be what is missing.
+            (ErrorKind::NotFound, StoreError::File(_)) => Failure::Input(format!(
                 "{}: no result store; nothing was computed with it yet",
-                root.display()
+                location.name().display()
             )),
             _ => e.into(),
         })
@@ -65,10 +70,16 @@ impl Session {
         self.store(chosen)
     }
 
-    fn store_root(&self, chosen: Option<&Path>) -> Result<PathBuf, Failure> {
-        match chosen {
-            Some(root) => Ok(root.to_owned()),
-            None => Ok(self.cache()?.root().join("store")),
+    fn location(&self, chosen: Option<&Path>) -> Result<Location, Failure> {
+        let Some(chosen) = chosen else {
+            return Ok(Location::folder(&self.cache()?.root().join("store")));
+        };
+        if !Location::is_address(chosen) {
+            // Needs no cache folder.
+            return Ok(Location::folder(chosen));
         }
+        let copies = self.cache()?.root().join("objects");
+        let location = Location::parse(chosen, &copies, &environment().collect());
+        location.map_err(|e| Failure::configuration(format!("--store = {}: {e}", chosen.display())))
     }
 }

@@ -102,7 +102,7 @@ impl Catalogue for Workbench {
             .or_insert_with(|| Ok(folder.key(model, class)?))
             .clone()?;
         // Imported maps cannot be computed: what the store lacks is missing for good.
-        let missing = (!self.store.contains(CellKind::Maps, &key)).then(|| {
+        let missing = (!self.store.contains(CellKind::Maps, &key)?).then(|| {
             format!(
                 "the maps of {model} for {class} are not imported; `segad import maps` says why"
             )

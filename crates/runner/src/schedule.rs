@@ -17,13 +17,10 @@ use frontier::{Frontier, Ready};
 use indicatif::ProgressBar;
 use segad_core::{Cancel, CellKind, Key};
 use segad_grid::{CellIndex, Plan};
-use segad_store::{FailedCell, Store};
+use segad_store::{FailedCell, Store, StoreError};
 use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
-
-/// How long until a cell that another process computes is looked at again.
-const WAIT: Duration = Duration::from_millis(500);
 
 /// Computes one cell and publishes its result.
 pub trait Execute: Sync {
@@ -128,8 +125,11 @@ impl Schedule<'_> {
     /// pool that waits would start another cell in the midst of this one.
     ///
     /// A cell that another process computes is set aside, and the next one is tried.
-    pub fn run(&self) -> Outcome {
-        let frontier = Frontier::new(self);
+    ///
+    /// # Errors
+    /// The store's, if it cannot be asked for what it has.
+    pub fn run(&self) -> Result<Outcome, StoreError> {
+        let frontier = Frontier::new(self)?;
         let total = self.bars.total("all", frontier.waiting() as u64);
         let shared = Shared {
             frontier: Mutex::new(frontier),
@@ -144,23 +144,29 @@ impl Schedule<'_> {
         });
         shared.total.finish_and_clear();
         let frontier = shared.frontier.into_inner();
-        frontier.unwrap_or_else(|e| e.into_inner()).finish()
+        Ok(frontier.unwrap_or_else(|e| e.into_inner()).finish())
     }
 }
 
 impl Schedule<'_> {
     /// The cells that are to be computed, each after those it needs: not those whose failure stands
     /// or whose inputs are missing, nor what needs such a cell.
-    pub fn open(&self) -> Vec<CellIndex> {
-        Frontier::new(self).open()
+    ///
+    /// # Errors
+    /// As [`Schedule::run`].
+    pub fn open(&self) -> Result<Vec<CellIndex>, StoreError> {
+        Ok(Frontier::new(self)?.open())
     }
 
     /// What became of a plan that others were to compute, by the store alone. `lost` says why a
     /// cell has neither result nor failure there.
-    pub fn survey(&self, lost: &dyn Fn(CellIndex) -> Failure) -> Outcome {
-        let mut frontier = Frontier::new(self);
+    ///
+    /// # Errors
+    /// As [`Schedule::run`].
+    pub fn survey(&self, lost: &dyn Fn(CellIndex) -> Failure) -> Result<Outcome, StoreError> {
+        let mut frontier = Frontier::new(self)?;
         frontier.give_up(lost);
-        frontier.finish()
+        Ok(frontier.finish())
     }
 }
 
@@ -198,7 +204,9 @@ impl Shared<'_> {
                 return Some(ready);
             }
             // Also wakes to look again at the cells that others compute.
-            let waited = self.changed.wait_timeout(frontier, WAIT);
+            let waited = self
+                .changed
+                .wait_timeout(frontier, self.schedule.store.patience());
             frontier = waited.unwrap_or_else(|e| e.into_inner()).0;
         }
     }

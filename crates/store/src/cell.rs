@@ -1,5 +1,6 @@
 use crate::error::{Damage, Result, StoreError};
 use segad_core::{CellKind, Key};
+use segad_files::Owner;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,6 +28,19 @@ impl fmt::Display for CellId {
     }
 }
 
+impl CellId {
+    /// The name of a record about the cell: its lease, its failure.
+    pub(crate) fn record(self) -> String {
+        format!("{}-{}.json", self.kind, self.key)
+    }
+
+    /// A new name for the cell in quarantine.
+    pub(crate) fn quarantined(self) -> String {
+        let tag = Owner::current().unique_tag();
+        format!("{}-{}-{tag}", self.kind, self.key)
+    }
+}
+
 /// A data file in `meta.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileMeta {
@@ -34,6 +48,29 @@ pub struct FileMeta {
     pub size: u64,
     /// BLAKE3 of the content.
     pub blake3: Key,
+}
+
+impl FileMeta {
+    pub(crate) fn compare_size(&self, path: &Path, actual: u64) -> Result<()> {
+        let expected = self.size;
+        if actual == expected {
+            return Ok(());
+        }
+        Err(StoreError::damaged(path, Damage::Size { expected, actual }))
+    }
+
+    /// Compares the size and digest of a file with those recorded.
+    pub(crate) fn compare(&self, path: &Path, found: (u64, Key)) -> Result<()> {
+        self.compare_size(path, found.0)?;
+        if found.1 != self.blake3 {
+            let damage = Damage::Digest {
+                expected: self.blake3.to_string(),
+                actual: found.1.to_string(),
+            };
+            return Err(StoreError::damaged(path, damage));
+        }
+        Ok(())
+    }
 }
 
 /// A cell's `meta.json`: the commit mark.
@@ -47,6 +84,9 @@ pub struct Meta {
     pub key: Key,
     /// Every data file.
     pub files: BTreeMap<String, FileMeta>,
+    /// The draft whose data files these are, where the store keeps those of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft: Option<String>,
     /// How the cell was computed: parameters, inputs, versions, machine, seconds, memory. Not part
     /// of the key.
     pub provenance: serde_json::Value,
@@ -55,6 +95,14 @@ pub struct Meta {
 const SEAL: (&str, &str) = ("{\n  \"seal\": \"", "\",");
 
 impl Meta {
+    /// The cell's address.
+    pub fn id(&self) -> CellId {
+        CellId {
+            kind: self.kind,
+            key: self.key,
+        }
+    }
+
     /// Bytes of all data files.
     pub fn bytes(&self) -> u64 {
         self.files.values().map(|f| f.size).sum()
@@ -150,6 +198,7 @@ mod tests {
             kind: CellKind::Maps,
             key: Key::of_bytes(b"k"),
             files,
+            draft: None,
             provenance,
         }
     }

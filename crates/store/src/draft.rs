@@ -3,7 +3,6 @@ use crate::error::{Result, StoreError};
 use crate::store::Store;
 use segad_files::Staging;
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// A cell being written, in a temporary folder of the store. [`Draft::commit`] publishes it;
@@ -39,7 +38,7 @@ pub(crate) enum Step {
 impl Draft {
     pub(crate) fn new(store: Store, id: CellId) -> Result<Self> {
         store.check_writable()?;
-        let staging = Staging::create_in(&store.temporary())?;
+        let staging = Staging::create_in(&store.backend().temporary())?;
         Ok(Self { store, id, staging })
     }
 
@@ -113,6 +112,7 @@ impl Draft {
             kind,
             key,
             files,
+            draft: None,
             provenance,
         };
         let path = self.dir().join(META);
@@ -138,30 +138,11 @@ impl Draft {
 }
 
 fn publish(store: &Store, from: &Path, meta: &Meta) -> Result<Published> {
-    let target = store.cell_dir(meta.kind, &meta.key);
-    let shelf = segad_files::parent(&target);
-    if !shelf.is_dir() {
-        segad_files::create_dir(shelf)?;
-        // Its own entry must survive a power cut too.
-        segad_files::sync_dir(segad_files::parent(shelf))?;
-    }
     // Each turn publishes, finds a good cell, or moves a bad one away. The bad one may be back by
     // the next turn, as other processes do the same.
     for _ in 0..8 {
-        match segad_files::rename(from, &target) {
-            Ok(()) => {
-                segad_files::sync_dir(shelf)?;
-                return Ok(Published::New);
-            }
-            // Something is in the way: a cell, or what is left of one.
-            Err(e)
-                if matches!(
-                    e.kind(),
-                    io::ErrorKind::DirectoryNotEmpty
-                        | io::ErrorKind::AlreadyExists
-                        | io::ErrorKind::NotADirectory
-                ) => {}
-            Err(e) => return Err(e.into()),
+        if store.backend().publish(from, meta)? {
+            return Ok(Published::New);
         }
         match store.entry(meta.kind, &meta.key) {
             Ok(Some(there)) => {
@@ -179,7 +160,7 @@ fn publish(store: &Store, from: &Path, meta: &Meta) -> Result<Published> {
         }
     }
     Err(StoreError::invalid(
-        &target,
+        &store.backend().cell(meta.id()),
         "something keeps putting a damaged cell here",
     ))
 }
@@ -212,7 +193,7 @@ mod tests {
         drop(empty);
         assert!(
             !whole(&store)
-                && segad_files::list_all(&store.temporary())
+                && segad_files::list_all(&store.backend().temporary())
                     .unwrap()
                     .is_empty()
         );
@@ -230,7 +211,7 @@ mod tests {
                 pid: 0x7fff_fff0,
                 ..Owner::current().clone()
             };
-            let left = store.temporary().join(dead.unique_tag());
+            let left = store.backend().temporary().join(dead.unique_tag());
             let stop = doomed.commit_with(serde_json::Value::Null, &mut |step| {
                 if step != last {
                     return Ok(());

@@ -43,6 +43,18 @@ pub enum StoreError {
         /// What is wrong and what was expected.
         problem: String,
     },
+    /// An object store did not do what it was asked.
+    #[error("{}: cannot {action}: {problem}", path.display())]
+    Service {
+        /// The object.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What went wrong, and what to do about it.
+        problem: String,
+        /// The kind of failure.
+        kind: ErrorKind,
+    },
     /// The store was opened for reading.
     #[error("{}: the store is open for reading only; open it for writing", .0.display())]
     OpenForReading(PathBuf),
@@ -138,6 +150,7 @@ impl StoreError {
             Self::Damaged { .. } => ErrorKind::Damaged,
             Self::NewerSchema { .. } => ErrorKind::NewerSchema,
             Self::Invalid { .. } => ErrorKind::Invalid,
+            Self::Service { kind, .. } => *kind,
             Self::OpenForReading(_) => ErrorKind::ReadOnly,
             Self::Cancelled(_) => ErrorKind::Cancelled,
         }
@@ -150,6 +163,7 @@ impl StoreError {
             | Self::Damaged { path, .. }
             | Self::NewerSchema { path, .. }
             | Self::Invalid { path, .. }
+            | Self::Service { path, .. }
             | Self::OpenForReading(path)
             | Self::Cancelled(path) => Some(path),
         }

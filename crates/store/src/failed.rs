@@ -3,7 +3,6 @@ use crate::error::{Result, StoreError};
 use crate::store::Store;
 use segad_core::{CellKind, Key};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 
 /// Why a cell could not be computed, kept so that the next run need not try it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +29,8 @@ impl Store {
     /// The failure of a cell; `None` if it never failed or the record cannot be read.
     pub fn failure(&self, kind: CellKind, key: &Key) -> Option<FailedCell> {
         // An unreadable record only means that the cell is tried again.
-        segad_files::read_json(&self.failure_path(kind, key)).ok()
+        let record = self.backend().failure(CellId { kind, key: *key }).ok()??;
+        serde_json::from_slice(&record).ok()
     }
 
     /// Keeps a failure, replacing an older one.
@@ -39,11 +39,10 @@ impl Store {
     /// [`StoreError::OpenForReading`], [`StoreError::File`].
     pub fn keep_failure(&self, kind: CellKind, key: &Key, failure: &FailedCell) -> Result<()> {
         self.check_writable()?;
-        let path = self.failure_path(kind, key);
-        let bytes =
-            serde_json::to_vec_pretty(failure).map_err(|e| StoreError::invalid(&path, e))?;
-        segad_files::create_dir(&self.failures())?;
-        Ok(segad_files::write_atomic(&path, &bytes)?)
+        let id = CellId { kind, key: *key };
+        let bytes = serde_json::to_vec_pretty(failure)
+            .map_err(|e| StoreError::invalid(&self.backend().cell(id), e))?;
+        self.backend().keep_failure(id, Some(&bytes))
     }
 
     /// Forgets a failure, if there is one.
@@ -52,11 +51,7 @@ impl Store {
     /// [`StoreError::OpenForReading`], [`StoreError::File`].
     pub fn forget_failure(&self, kind: CellKind, key: &Key) -> Result<()> {
         self.check_writable()?;
-        Ok(segad_files::remove(&self.failure_path(kind, key))?)
-    }
-
-    fn failure_path(&self, kind: CellKind, key: &Key) -> PathBuf {
-        let id = CellId { kind, key: *key }.to_string().replace('/', "-");
-        self.failures().join(format!("{id}.json"))
+        self.backend()
+            .keep_failure(CellId { kind, key: *key }, None)
     }
 }

@@ -1,10 +1,11 @@
+use crate::backend::Seen;
 use crate::cell::CellId;
 use crate::error::{Result, StoreError};
 use crate::store::Store;
 use segad_core::{CellKind, Key};
 use segad_files::Owner;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Who computes a cell, and until when others should assume so.
@@ -34,15 +35,16 @@ pub enum TryLease {
 /// compute and the second publish is a no-op.
 #[derive(Debug)]
 pub struct Lease {
+    store: Store,
     id: CellId,
-    path: PathBuf,
     holder: Holder,
 }
 
 impl Store {
     /// Tries to get the lease of a cell. `ttl` must exceed the time between two
-    /// refreshes and the difference of the machines' clocks. A lease that expired, or whose process
-    /// on this machine is dead, is taken over.
+    /// refreshes and the difference of the machines' clocks; object stores go by the clock of their
+    /// service and ignore `now`. A lease that expired, or whose process on this machine is dead, is
+    /// taken over.
     ///
     /// # Errors
     /// [`StoreError::OpenForReading`], [`StoreError::File`].
@@ -55,23 +57,26 @@ impl Store {
     ) -> Result<TryLease> {
         self.check_writable()?;
         let id = CellId { kind, key: *key };
-        let path = self.leases().join(format!("{kind}-{key}.json"));
+        let backend = self.backend();
+        let now = backend.now(now)?;
         let owner = Owner::current();
         let holder = Holder {
             owner: owner.clone(),
             expires_ms: millis(now, ttl),
             nonce: owner.unique_tag(),
         };
-        let bytes = encode(&path, &holder)?;
+        let bytes = encode(id, &holder)?;
         // A turn that neither gets the lease nor finds it held lost a race; a few are enough.
         for _ in 0..8 {
-            if segad_files::create_exclusive(&path, &bytes)? {
-                return Ok(TryLease::Taken(Lease { id, path, holder }));
-            }
-            match look(&path, now, ttl)? {
-                Look::Gone => {}
-                Look::Held(other) => return Ok(TryLease::Held(other)),
-                Look::Stale(seen) => self.take_away(&path, &seen)?,
+            let taken = backend.create_lease(id, &bytes)?
+                || match self.look(id, now, ttl)? {
+                    Look::Gone => false,
+                    Look::Held(other) => return Ok(TryLease::Held(other)),
+                    Look::Stale(seen) => backend.take_over(id, &seen, &bytes)?,
+                };
+            if taken {
+                let store = self.clone();
+                return Ok(TryLease::Taken(Lease { store, id, holder }));
             }
         }
         Ok(TryLease::Held(None))
@@ -82,60 +87,34 @@ impl Store {
     /// # Errors
     /// [`StoreError::File`].
     pub fn holder(&self, kind: CellKind, key: &Key, now: SystemTime) -> Result<Option<Holder>> {
-        match look(
-            &self.leases().join(format!("{kind}-{key}.json")),
-            now,
-            Duration::ZERO,
-        )? {
+        let now = self.backend().now(now)?;
+        match self.look(CellId { kind, key: *key }, now, Duration::ZERO)? {
             Look::Held(holder) => Ok(holder),
             Look::Gone | Look::Stale(_) => Ok(None),
         }
     }
 
-    /// Removes a stale lease. Of several processes that try, one succeeds in moving the file away;
-    /// what it moved may be the lease that another has just taken in its place, which it then puts
-    /// back.
-    fn take_away(&self, path: &Path, seen: &[u8]) -> Result<()> {
-        let away = self.temporary().join(Owner::current().unique_tag());
-        match segad_files::rename(path, &away) {
-            Ok(()) => {}
-            Err(e) if e.is_not_found() => return Ok(()),
-            Err(e) => return Err(e.into()),
+    fn look(&self, id: CellId, now: SystemTime, ttl: Duration) -> Result<Look> {
+        let Some(seen) = self.backend().lease(id)? else {
+            return Ok(Look::Gone);
+        };
+        match serde_json::from_slice::<Holder>(&seen.bytes) {
+            Ok(holder)
+                if holder.expires_ms > millis(now, Duration::ZERO) && !holder.owner.is_dead() =>
+            {
+                Ok(Look::Held(Some(holder)))
+            }
+            // Created and not yet filled, or cut short by a crash: held for one time to live.
+            Err(_) if seen.written + ttl > now => Ok(Look::Held(None)),
+            Ok(_) | Err(_) => Ok(Look::Stale(seen)),
         }
-        let moved = segad_files::read(&away)?;
-        if moved != seen {
-            // If yet another process was faster again, two hold a lease, which costs work only.
-            segad_files::create_exclusive(path, &moved)?;
-        }
-        Ok(segad_files::remove(&away)?)
     }
 }
 
 enum Look {
     Gone,
     Held(Option<Holder>),
-    Stale(Vec<u8>),
-}
-
-fn look(path: &Path, now: SystemTime, ttl: Duration) -> Result<Look> {
-    let Some(bytes) = segad_files::read_if_present(path)? else {
-        return Ok(Look::Gone);
-    };
-    match serde_json::from_slice::<Holder>(&bytes) {
-        Ok(holder)
-            if holder.expires_ms > millis(now, Duration::ZERO) && !holder.owner.is_dead() =>
-        {
-            Ok(Look::Held(Some(holder)))
-        }
-        Ok(_) => Ok(Look::Stale(bytes)),
-        // Created and not yet filled, or cut short by a crash: held for one time to live.
-        Err(_) => match segad_files::size_and_time(path) {
-            Ok((_, written)) if written + ttl > now => Ok(Look::Held(None)),
-            Ok(_) => Ok(Look::Stale(bytes)),
-            Err(e) if e.is_not_found() => Ok(Look::Gone),
-            Err(e) => Err(e.into()),
-        },
-    }
+    Stale(Seen),
 }
 
 impl Lease {
@@ -155,24 +134,34 @@ impl Lease {
     /// # Errors
     /// [`StoreError::File`].
     pub fn refresh(&mut self, now: SystemTime, ttl: Duration) -> Result<bool> {
-        if !self.is_ours()? {
+        let Some(seen) = self.ours()? else {
             return Ok(false);
-        }
-        self.holder.expires_ms = millis(now, ttl);
-        segad_files::write_atomic(&self.path, &encode(&self.path, &self.holder)?)?;
-        Ok(true)
+        };
+        let backend = self.store.backend();
+        let expires_ms = millis(backend.now(now)?, ttl);
+        let holder = Holder {
+            expires_ms,
+            ..self.holder.clone()
+        };
+        let renewed = backend.renew(self.id, &seen, &encode(self.id, &holder)?)?;
+        self.holder = holder;
+        Ok(renewed)
     }
 
-    fn is_ours(&self) -> Result<bool> {
-        let bytes = segad_files::read_if_present(&self.path)?.unwrap_or_default();
-        Ok(serde_json::from_slice::<Holder>(&bytes).is_ok_and(|h| h.nonce == self.holder.nonce))
+    /// The lease as it is now, if nobody took it over.
+    fn ours(&self) -> Result<Option<Seen>> {
+        let seen = self.store.backend().lease(self.id)?;
+        Ok(seen.filter(|seen| {
+            let found = serde_json::from_slice::<Holder>(&seen.bytes);
+            found.is_ok_and(|h| h.nonce == self.holder.nonce)
+        }))
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let released = match self.is_ours() {
-            Ok(true) => segad_files::remove(&self.path).map_err(StoreError::from),
+        let released = match self.ours() {
+            Ok(Some(_)) => self.store.backend().release(self.id),
             ours => ours.map(|_| ()),
         };
         if let Err(e) = released {
@@ -181,8 +170,8 @@ impl Drop for Lease {
     }
 }
 
-fn encode(path: &Path, holder: &Holder) -> Result<Vec<u8>> {
-    serde_json::to_vec(holder).map_err(|e| StoreError::invalid(path, e))
+fn encode(id: CellId, holder: &Holder) -> Result<Vec<u8>> {
+    serde_json::to_vec(holder).map_err(|e| StoreError::invalid(Path::new(&id.record()), e))
 }
 
 /// Milliseconds after 1970 of `now + ttl`; a clock before 1970 counts as 1970.
@@ -197,6 +186,8 @@ fn millis(now: SystemTime, ttl: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::folder::Folder;
+    use std::path::PathBuf;
 
     const TTL: Duration = Duration::from_secs(60);
 
@@ -217,14 +208,21 @@ mod tests {
         }
     }
 
+    fn path(store: &Store, key: &Key) -> PathBuf {
+        store.root().join(format!("v1/lease/maps-{key}.json"))
+    }
+
     fn plant(store: &Store, key: &Key, owner: Owner, expires: SystemTime) {
-        let path = store.leases().join(format!("maps-{key}.json"));
+        let id = CellId {
+            kind: CellKind::Maps,
+            key: *key,
+        };
         let holder = Holder {
             owner,
             expires_ms: millis(expires, Duration::ZERO),
             nonce: "other".into(),
         };
-        segad_files::write_atomic(&path, &encode(&path, &holder).unwrap()).unwrap();
+        segad_files::write_atomic(&path(store, key), &encode(id, &holder).unwrap()).unwrap();
     }
 
     #[test]
@@ -309,7 +307,7 @@ mod tests {
     #[test]
     fn an_unreadable_lease_counts_for_one_time_to_live() {
         let (_dir, store, key) = fresh();
-        let path = store.leases().join(format!("maps-{key}.json"));
+        let path = path(&store, &key);
         segad_files::write_atomic(&path, b"").unwrap();
         let (_, written) = segad_files::size_and_time(&path).unwrap();
         let lease = store.try_lease(CellKind::Maps, &key, written, TTL).unwrap();
@@ -324,12 +322,12 @@ mod tests {
     #[test]
     fn a_lease_replaced_meanwhile_is_put_back() {
         let (_dir, store, key) = fresh();
-        let path = store.leases().join(format!("maps-{key}.json"));
+        let path = path(&store, &key);
         let lease = taken(store.try_lease(CellKind::Maps, &key, at(0), TTL).unwrap());
-        store
+        Folder::new(store.root())
             .take_away(&path, b"the stale one that was seen")
             .unwrap();
-        assert!(lease.is_ours().unwrap());
+        assert!(lease.ours().unwrap().is_some());
     }
 
     #[test]
@@ -350,7 +348,7 @@ mod tests {
         });
         let ours = leases
             .iter()
-            .filter(|l| matches!(l, TryLease::Taken(lease) if lease.is_ours().unwrap()))
+            .filter(|l| matches!(l, TryLease::Taken(lease) if lease.ours().unwrap().is_some()))
             .count();
         assert_eq!(ours, 1);
     }

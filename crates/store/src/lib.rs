@@ -16,6 +16,9 @@
 //! **Leases.** [`Store::try_lease`] keeps two workers from computing the same cell; clocks are
 //! parameters.
 //!
+//! **Places.** [`Location`]: the same store lies in a folder or, with the feature `s3`, in a bucket
+//! of an object store.
+//!
 //! **Files.** [`MapsWriter`]/[ `MapsReader`]: anomaly maps, `f32`, height × width, one row per
 //! image. [`LabelMapsWriter`]/[ `LabelMapsReader`]: label maps, `u8`. [`write_features`],
 //! [`write_scores`], [`write_curves`]: tables. All Parquet, bit-exact, the same bytes for the same
@@ -47,13 +50,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod backend;
+#[cfg(feature = "s3")]
+mod bucket;
 mod cell;
 mod draft;
 mod entry;
 mod error;
 mod failed;
+mod folder;
 mod labels;
 mod lease;
+mod location;
 mod manage;
 mod maps;
 mod maps_reader;
@@ -72,11 +80,12 @@ pub use error::{Damage, ErrorKind, Result, StoreError};
 pub use failed::FailedCell;
 pub use labels::{LabelMapsReader, LabelMapsWriter};
 pub use lease::{Holder, Lease, TryLease};
+pub use location::Location;
 pub use manage::{Listed, Report};
 pub use maps::{MapInfo, MapRecord, MapsWriter};
 pub use maps_reader::MapsReader;
 pub use segad_files::Owner;
-pub use store::Store;
+pub use store::{Committed, Store};
 pub use tables::{
     read_curves, read_features, read_scores, write_curves, write_features, write_scores,
 };

@@ -1,10 +1,10 @@
 use crate::cell::{CellId, META, Meta};
 use crate::draft::{Draft, Published};
-use crate::entry::{Entry, compare};
+use crate::entry::Entry;
 use crate::error::{Result, StoreError};
 use crate::store::Store;
-use segad_core::{Cancel, CellKind, Key, Progress};
-use segad_files::{FileError, Owner};
+use segad_core::{Cancel, CellKind, Progress};
+use segad_files::FileError;
 use std::io;
 use std::path::Path;
 use std::time::SystemTime;
@@ -56,23 +56,14 @@ impl Store {
     pub fn ls(&self) -> Result<Vec<Listed>> {
         let mut cells = Vec::new();
         for kind in CellKind::ALL {
-            // Two levels, so that no folder gets too many entries.
-            for shelf in self.list(&self.kind_dir(kind))? {
-                for dir in self.list(&shelf)? {
-                    let Ok(key) = segad_files::name_of(&dir).parse::<Key>() else {
-                        continue;
-                    };
-                    match segad_files::size_and_time(&dir.join(META)) {
-                        Ok((_, committed)) => cells.push(Listed {
-                            id: CellId { kind, key },
-                            committed,
-                            meta: self.meta(kind, &key),
-                        }),
-                        // Not committed yet, or being removed.
-                        Err(e) if e.is_not_found() => {}
-                        Err(e) => return Err(e.into()),
-                    }
-                }
+            for (key, committed) in self.backend().list(kind, usize::MAX)? {
+                let id = CellId { kind, key };
+                let meta = self.meta(id);
+                cells.push(Listed {
+                    id,
+                    committed,
+                    meta,
+                });
             }
         }
         Ok(cells)
@@ -84,31 +75,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::File`] for a folder that cannot be listed.
     pub fn sample(&self, kind: CellKind, limit: usize) -> Result<Vec<Meta>> {
-        let mut found = Vec::new();
-        for shelf in self.list(&self.kind_dir(kind))? {
-            for dir in self.list(&shelf)? {
-                if found.len() >= limit {
-                    return Ok(found);
-                }
-                let Ok(key) = segad_files::name_of(&dir).parse::<Key>() else {
-                    continue;
-                };
-                found.extend(self.meta(kind, &key).ok());
-            }
-        }
-        Ok(found)
+        let listed = self.backend().list(kind, limit)?;
+        let metas = listed
+            .into_iter()
+            .map(|(key, _)| self.meta(CellId { kind, key }));
+        Ok(metas.filter_map(Result::ok).collect())
     }
 
-    fn list(&self, folder: &Path) -> Result<Vec<std::path::PathBuf>> {
-        match segad_files::list_dir(folder) {
-            Err(e) if e.is_not_found() => Ok(Vec::new()),
-            listed => Ok(listed?),
-        }
-    }
-
-    fn meta(&self, kind: CellKind, key: &Key) -> Result<Meta> {
-        let path = self.cell_dir(kind, key).join(META);
-        Meta::decode(&path, &segad_files::read(&path)?)
+    fn meta(&self, id: CellId) -> Result<Meta> {
+        let path = self.backend().cell(id).join(META);
+        let bytes = self.backend().mark(id)?.ok_or_else(|| absent(&path))?;
+        Meta::decode(&path, &bytes)
     }
 
     /// Reads every file of every cell and compares its digest. Damaged cells are under `failed`,
@@ -122,7 +99,7 @@ impl Store {
         let mut report = Report::default();
         for cell in listed {
             self.check_cancel(cancel)?;
-            match self.committed(cell.id).and_then(|e| e.verify()) {
+            match self.present(cell.id).and_then(|e| e.verify()) {
                 Ok(()) => report.add(cell.id, cell.bytes()),
                 Err(e) => report.failed.push((cell.id, e)),
             }
@@ -154,6 +131,9 @@ impl Store {
     /// [`StoreError::OpenForReading`], [`StoreError::File`] for a folder that cannot be listed.
     pub fn prune(&self, mut remove: impl FnMut(&Listed) -> bool, dry_run: bool) -> Result<Report> {
         self.check_writable()?;
+        if !dry_run {
+            self.backend().remove_orphans()?;
+        }
         let mut report = Report::default();
         for cell in self.ls()?.iter().filter(|c| remove(c)) {
             if dry_run {
@@ -243,45 +223,36 @@ impl Store {
     }
 
     fn copy_cell(&self, other: &Self, id: CellId) -> Result<(Published, u64)> {
-        let entry = other.committed(id)?;
+        let entry = other.present(id)?;
         let meta = entry.meta();
         // A damaged cell here is replaced by the copy.
         if let Ok(Some(there)) = self.entry(id.kind, &id.key) {
             let identical = there.meta().files == meta.files;
             return Ok((Published::Existing { identical }, 0));
         }
+        let meta = &Meta {
+            draft: None,
+            ..meta.clone()
+        };
         let draft = Draft::new(self.clone(), id)?;
         // Digests are compared with what was read, so damage is not copied.
         for (name, recorded) in &meta.files {
-            let from = entry.dir().join(name);
-            compare(
-                &from,
-                recorded,
-                segad_files::copy(&from, &draft.path(name)?)?,
-            )?;
+            let from = entry.unverified_path(name)?;
+            recorded.compare(&from, segad_files::copy(&from, &draft.path(name)?)?)?;
         }
         let path = draft.dir().join(META);
         segad_files::write_atomic(&path, &meta.encode(&path)?)?;
         Ok((draft.publish(meta)?, meta.bytes()))
     }
 
-    fn committed(&self, id: CellId) -> Result<Entry> {
-        self.entry(id.kind, &id.key)?.ok_or_else(|| {
-            let dir = self.cell_dir(id.kind, &id.key);
-            FileError::new("find the cell", &dir, io::ErrorKind::NotFound.into()).into()
-        })
+    fn present(&self, id: CellId) -> Result<Entry> {
+        let entry = self.entry(id.kind, &id.key)?;
+        entry.ok_or_else(|| absent(&self.backend().cell(id)))
     }
 
     fn remove_cell(&self, id: CellId) -> Result<()> {
-        // Moved away first, in one step, so that a reader never sees half a cell.
-        let dir = self.cell_dir(id.kind, &id.key);
-        let away = self.temporary().join(Owner::current().unique_tag());
-        match segad_files::rename(&dir, &away) {
-            Ok(()) => segad_files::remove(&away)?,
-            Err(e) if e.is_not_found() => {}
-            Err(e) => return Err(e.into()),
-        }
-        self.verified().retain(|p| !p.starts_with(&dir));
+        self.backend().remove(id)?;
+        self.forget_verified(id);
         Ok(())
     }
 
@@ -292,4 +263,8 @@ impl Store {
             Ok(())
         }
     }
+}
+
+fn absent(cell: &Path) -> StoreError {
+    FileError::new("find the cell", cell, io::ErrorKind::NotFound.into()).into()
 }

@@ -1,12 +1,14 @@
+use crate::backend::Backend;
 use crate::cell::{CellId, META, Meta};
 use crate::draft::Draft;
-use crate::entry::{Entry, check_sizes};
+use crate::entry::Entry;
 use crate::error::{Result, StoreError};
+use crate::folder::Folder;
 use segad_core::{CellKind, Key};
-use segad_files::{Owner, Staging};
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A folder of results, shared by any number of processes and machines. Clones are cheap and share
 /// what was verified.
@@ -18,10 +20,10 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
-    top: PathBuf,
+    backend: Box<dyn Backend>,
     writable: bool,
     /// Files whose digest this process has checked.
-    verified: Mutex<HashSet<PathBuf>>,
+    verified: Mutex<HashSet<(CellId, String)>>,
     /// Cells that this process found damaged and that are still in their place.
     damaged: Mutex<BTreeSet<CellId>>,
 }
@@ -34,15 +36,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::File`] naming the folder that cannot be created or written to.
     pub fn open(root: &Path) -> Result<Self> {
-        let store = Self::new(root, true);
-        for folder in [store.temporary(), store.leases()] {
-            segad_files::create_dir(&folder)?;
-        }
-        // More than a page, as an empty file may still fit on a full disk.
-        let probe = Staging::create_in(&store.temporary())?;
-        segad_files::write_atomic(&probe.path().join("probe"), &[0; 4096])?;
-        store.sweep()?;
-        Ok(store)
+        Self::in_folder(root, true).prepared()
     }
 
     /// Opens a store for reading.
@@ -50,21 +44,23 @@ impl Store {
     /// # Errors
     /// [`StoreError::File`] if there is no store at `root`.
     pub fn open_read_only(root: &Path) -> Result<Self> {
-        let store = Self::read_only(root);
-        segad_files::list_dir(&store.inner.top)?;
-        Ok(store)
+        Self::read_only(root).existing()
     }
 
     /// A store for reading whatever is at `root`; nothing there is an empty store. Creates nothing.
     pub fn read_only(root: &Path) -> Self {
-        Self::new(root, false)
+        Self::in_folder(root, false)
     }
 
-    fn new(root: &Path, writable: bool) -> Self {
+    pub(crate) fn in_folder(root: &Path, writable: bool) -> Self {
+        Self::new(root, Box::new(Folder::new(root)), writable)
+    }
+
+    pub(crate) fn new(root: &Path, backend: Box<dyn Backend>, writable: bool) -> Self {
         Self {
             inner: Arc::new(Inner {
                 root: root.to_owned(),
-                top: root.join("v1"),
+                backend,
                 writable,
                 verified: Mutex::default(),
                 damaged: Mutex::default(),
@@ -72,15 +68,38 @@ impl Store {
         }
     }
 
-    /// The folder of the store.
+    pub(crate) fn prepared(self) -> Result<Self> {
+        self.backend().prepare()?;
+        Ok(self)
+    }
+
+    pub(crate) fn existing(self) -> Result<Self> {
+        self.backend().check_exists()?;
+        Ok(self)
+    }
+
+    /// The folder of the store; of an object store, its address.
     pub fn root(&self) -> &Path {
         &self.inner.root
     }
 
     /// True if the cell is committed. Cheap: looks for the commit mark and reads nothing.
-    pub fn contains(&self, kind: CellKind, key: &Key) -> bool {
-        // The mark is published together with the data, so its presence is enough.
-        self.cell_dir(kind, key).join(META).is_file()
+    ///
+    /// # Errors
+    /// [`StoreError::File`] if the place cannot be asked.
+    pub fn contains(&self, kind: CellKind, key: &Key) -> Result<bool> {
+        self.backend().contains(CellId { kind, key: *key })
+    }
+
+    /// Which cells are committed, as of now, for those who ask for many.
+    ///
+    /// # Errors
+    /// As [`Store::contains`].
+    pub fn committed(&self) -> Result<Committed> {
+        Ok(Committed {
+            store: self.clone(),
+            cells: self.backend().committed()?,
+        })
     }
 
     /// The cell, with the sizes of its files checked; `None` if it is not committed.
@@ -93,26 +112,23 @@ impl Store {
     }
 
     fn open_entry(&self, kind: CellKind, key: &Key) -> Result<Option<Entry>> {
-        let dir = self.cell_dir(kind, key);
-        let path = dir.join(META);
-        let Some(bytes) = segad_files::read_if_present(&path)? else {
+        let id = CellId { kind, key: *key };
+        let Some(bytes) = self.backend().mark(id)? else {
             return Ok(None);
         };
+        let path = self.backend().cell(id).join(META);
         let meta = Meta::decode(&path, &bytes)?;
         // A folder that was moved or copied by hand.
-        if meta.kind != kind || meta.key != *key {
-            let other = CellId {
-                kind: meta.kind,
-                key: meta.key,
-            };
+        if meta.id() != id {
+            let other = meta.id();
             return Err(StoreError::content(
                 &path,
                 format!("belongs to cell {other}"),
             ));
         }
         // Cheap, and finds most damage: a crash or a full disk truncates.
-        check_sizes(&dir, &meta)?;
-        Ok(Some(Entry::new(self.clone(), dir, meta)))
+        self.backend().check_sizes(&meta)?;
+        Ok(Some(Entry::new(self.clone(), meta)))
     }
 
     /// Starts a cell.
@@ -130,21 +146,15 @@ impl Store {
     /// [`StoreError::OpenForReading`], [`StoreError::File`].
     pub fn quarantine(&self, kind: CellKind, key: &Key) -> Result<Option<PathBuf>> {
         self.check_writable()?;
-        let dir = self.cell_dir(kind, key);
-        let folder = self.quarantined();
-        segad_files::create_dir(&folder)?;
-        let to = folder.join(format!("{kind}-{key}-{}", Owner::current().unique_tag()));
-        self.found_damaged().remove(&CellId { kind, key: *key });
-        match segad_files::rename(&dir, &to) {
-            Ok(()) => {
-                // What replaces the cell has not been verified.
-                self.verified().retain(|p| !p.starts_with(&dir));
-                tracing::warn!(cell = %CellId { kind, key: *key }, to = %to.display(), "cell quarantined");
-                Ok(Some(to))
-            }
-            Err(e) if e.is_not_found() => Ok(None),
-            Err(e) => Err(e.into()),
+        let id = CellId { kind, key: *key };
+        self.found_damaged().remove(&id);
+        let moved = self.backend().quarantine(id)?;
+        if let Some(to) = &moved {
+            // What replaces the cell has not been verified.
+            self.forget_verified(id);
+            tracing::warn!(cell = %id, to = %to.display(), "cell quarantined");
         }
+        Ok(moved)
     }
 
     /// Cells that this process found damaged and that are still in their place. Moving each away with
@@ -172,7 +182,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::File`].
     pub fn sweep(&self) -> Result<usize> {
-        Ok(segad_files::sweep(&self.temporary())? + segad_files::sweep(&self.leases())?)
+        self.backend().sweep()
+    }
+
+    /// How long to wait before looking again at a cell that somebody else computes.
+    pub fn patience(&self) -> Duration {
+        self.backend().patience()
     }
 
     pub(crate) fn check_writable(&self) -> Result<()> {
@@ -183,35 +198,37 @@ impl Store {
         }
     }
 
-    pub(crate) fn verified(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+    pub(crate) fn verified(&self) -> MutexGuard<'_, HashSet<(CellId, String)>> {
         self.inner
             .verified
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn kind_dir(&self, kind: CellKind) -> PathBuf {
-        self.inner.top.join(kind.as_str())
+    pub(crate) fn forget_verified(&self, id: CellId) {
+        self.verified().retain(|(cell, _)| *cell != id);
     }
 
-    pub(crate) fn cell_dir(&self, kind: CellKind, key: &Key) -> PathBuf {
-        let key = key.to_string();
-        self.kind_dir(kind).join(&key[..2]).join(key)
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        &*self.inner.backend
     }
+}
 
-    pub(crate) fn temporary(&self) -> PathBuf {
-        self.inner.top.join("tmp")
-    }
+/// Which cells of a store are committed; see [`Store::committed`].
+#[derive(Clone, Debug)]
+pub struct Committed {
+    store: Store,
+    /// All of them, where they were listed.
+    cells: Option<HashSet<CellId>>,
+}
 
-    pub(crate) fn leases(&self) -> PathBuf {
-        self.inner.top.join("lease")
-    }
-
-    pub(crate) fn failures(&self) -> PathBuf {
-        self.inner.top.join("failed")
-    }
-
-    pub(crate) fn quarantined(&self) -> PathBuf {
-        self.inner.top.join("quarantine")
+impl Committed {
+    /// True if the cell is committed.
+    pub fn contains(&self, kind: CellKind, key: &Key) -> bool {
+        match &self.cells {
+            Some(cells) => cells.contains(&CellId { kind, key: *key }),
+            // Not listed, and then asking the store cannot fail.
+            None => self.store.contains(kind, key).unwrap_or(false),
+        }
     }
 }

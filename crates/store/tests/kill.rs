@@ -1,5 +1,5 @@
 //! Processes that die, race, or run out of disk. Each test starts this program again as a child
-//! that runs one of the ignored tests, with the folder to work in as `SEGAD_STORE_CHILD`.
+//! that runs one of the ignored tests, with the folder or store to work in as `SEGAD_STORE_CHILD`.
 #![expect(
     clippy::print_stderr,
     reason = "tells that a machine lacks what a test needs"
@@ -10,19 +10,36 @@
     reason = "the tests look at files directly"
 )]
 
+mod support;
+
 use segad_core::{AnomalyMap, Cancel, CellKind, ImageId, Key, Label, NoProgress};
-use segad_store::{ErrorKind, MapRecord, MapsReader, MapsWriter, Store, TryLease};
-use std::path::{Path, PathBuf};
+use segad_store::{ErrorKind, Location, MapRecord, MapsReader, MapsWriter, Store, TryLease};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
+use support::Place;
 
 const FOLDER: &str = "SEGAD_STORE_CHILD";
+const COPIES: &str = "SEGAD_STORE_COPIES";
+
+on_both! {
+    a_killed_writer_leaves_whole_cells_and_the_next_one_goes_on
+    processes_that_race_leave_whole_cells
+}
 
 fn folder() -> Option<PathBuf> {
     std::env::var_os(FOLDER).map(Into::into)
 }
 
-fn child(test: &str, folder: &Path) -> Command {
+/// The store of a child.
+fn store() -> Option<Store> {
+    let address = folder()?;
+    let copies = PathBuf::from(std::env::var_os(COPIES)?);
+    let location = Location::parse(&address, &copies, &std::env::vars().collect());
+    Some(location.unwrap().open().unwrap())
+}
+
+fn child(test: &str, place: &Place) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args([
@@ -32,7 +49,9 @@ fn child(test: &str, folder: &Path) -> Command {
             "--nocapture",
             "--test-threads=1",
         ])
-        .env(FOLDER, folder);
+        .env(FOLDER, place.address())
+        .env(COPIES, place.copies())
+        .envs(place.environment());
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
@@ -65,15 +84,14 @@ fn publish(store: &Store, n: u32) {
 #[test]
 #[ignore = "run by the tests below in a process of its own"]
 fn child_publishes_until_killed() {
-    let Some(folder) = folder() else { return };
-    let store = Store::open(&folder).unwrap();
+    let Some(store) = store() else { return };
     let now = SystemTime::now();
     for n in 0.. {
         let lease = store
             .try_lease(CellKind::Maps, &key(n), now, Duration::from_secs(1000))
             .unwrap();
         if let TryLease::Taken(_lease) = lease
-            && !store.contains(CellKind::Maps, &key(n))
+            && !store.contains(CellKind::Maps, &key(n)).unwrap()
         {
             publish(&store, n);
         }
@@ -83,8 +101,7 @@ fn child_publishes_until_killed() {
 #[test]
 #[ignore = "run by the tests below in a process of its own"]
 fn child_publishes_forty() {
-    let Some(folder) = folder() else { return };
-    let store = Store::open(&folder).unwrap();
+    let Some(store) = store() else { return };
     (0..40).for_each(|n| publish(&store, n));
 }
 
@@ -103,37 +120,31 @@ fn whole(store: &Store) -> usize {
     report.cells.len()
 }
 
-fn entries(folder: &Path) -> usize {
-    std::fs::read_dir(folder).unwrap().count()
-}
-
-#[test]
-fn a_killed_writer_leaves_whole_cells_and_the_next_one_goes_on() {
-    let dir = tempfile::tempdir().unwrap();
+fn a_killed_writer_leaves_whole_cells_and_the_next_one_goes_on(place: &Place) {
     let mut before = 0;
     for round in 0u64..20 {
-        let mut run = child("child_publishes_until_killed", dir.path())
+        let mut run = child("child_publishes_until_killed", place)
             .spawn()
             .unwrap();
         // Killed at another moment each time, some before the store is open.
         std::thread::sleep(Duration::from_millis(3 + round * 7 % 60));
         run.kill().unwrap();
         run.wait().unwrap();
-        if !dir.path().join("v1/lease").is_dir() {
+        if !place.root().join("v1/lease").is_dir() {
             continue;
         }
-        let store = Store::open(dir.path()).unwrap();
-        assert_eq!(
-            entries(&dir.path().join("v1/tmp")),
-            0,
-            "the dead process's folder is swept"
+        let store = place.here();
+        let drafts = place.drafts();
+        assert!(
+            drafts.is_empty(),
+            "the dead process's folder is swept: {drafts:?}"
         );
         let now = whole(&store);
         assert!(now >= before);
         before = now;
     }
     // The lease of a dead process holds nobody up, long as it runs.
-    let store = Store::open(dir.path()).unwrap();
+    let store = place.here();
     let next = key(before as u32);
     let lease = store
         .try_lease(
@@ -148,18 +159,16 @@ fn a_killed_writer_leaves_whole_cells_and_the_next_one_goes_on() {
     assert_eq!(whole(&store), before + 1);
 }
 
-#[test]
-fn processes_that_race_leave_whole_cells() {
-    let dir = tempfile::tempdir().unwrap();
+fn processes_that_race_leave_whole_cells(place: &Place) {
     let mut runs: Vec<_> = (0..3)
-        .map(|_| child("child_publishes_forty", dir.path()).spawn().unwrap())
+        .map(|_| child("child_publishes_forty", place).spawn().unwrap())
         .collect();
     for run in &mut runs {
         assert!(run.wait().unwrap().success());
     }
-    let store = Store::open(dir.path()).unwrap();
+    let store = place.open();
     assert_eq!(whole(&store), 40);
-    assert_eq!(entries(&dir.path().join("v1/tmp")), 0);
+    assert!(place.drafts().is_empty());
 }
 
 #[test]
@@ -212,7 +221,7 @@ fn child_fills_the_disk() {
     );
     drop(draft);
     assert_eq!(whole(&store), 1); // nothing is lost
-    assert!(!store.contains(CellKind::Fit, &key(1)));
+    assert!(!store.contains(CellKind::Fit, &key(1)).unwrap());
     publish(&store, 2); // and the space is free again
     std::fs::write(small.join("filler"), vec![0; 4 << 20]).unwrap_err();
     assert_eq!(Store::open(&small).unwrap_err().kind(), ErrorKind::NoSpace);

@@ -39,9 +39,11 @@ pub(super) fn run(
 /// Waits for what the given cells need, and fails if it does not come.
 fn check_needs(bench: &Workbench, plan: &Plan, wanted: &[CellIndex]) -> Result<(), Failure> {
     let store = &bench.store;
-    let is_stored = |id: CellIndex| store.contains(plan.cells[id.0].kind, &plan.cells[id.0].key);
     let watch = Stopwatch::start();
     loop {
+        let stored = store.committed()?;
+        let is_stored =
+            |id: CellIndex| stored.contains(plan.cells[id.0].kind, &plan.cells[id.0].key);
         let missing = wanted.iter().filter(|&&id| !is_stored(id));
         let mut needs = missing.flat_map(|id| &plan.cells[id.0].needs);
         let Some(absent) = needs.find(|&&need| !wanted.contains(&need) && !is_stored(need)) else {
@@ -65,7 +67,7 @@ fn check_needs(bench: &Workbench, plan: &Plan, wanted: &[CellIndex]) -> Result<(
         if bench.interrupt.no_more.is_cancelled() {
             return Err(Failure::Interrupted("interrupted".to_owned()));
         }
-        thread::sleep(Duration::from_millis(200));
+        thread::sleep(store.patience());
     }
 }
 

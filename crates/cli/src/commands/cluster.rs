@@ -9,7 +9,6 @@ use crate::session::Session;
 use scheduler::Scheduler;
 use segad_args::{Executor, ExecutorArgs, Format, PlanArgs, RunArgs};
 use segad_clusters::{hyperqueue, kubernetes, slurm};
-use segad_core::Key;
 use segad_grid::{CellIndex, Plan};
 use segad_runner::schedule::{Outcome, Schedule};
 use segad_runner::{Bars, Failure, Workbench};
@@ -45,7 +44,7 @@ pub(super) fn print(
     };
     let wanted = plan.wanted();
     let policy = run::policy(&args);
-    let open = run::schedule(&bench, &plan, &wanted, &policy).open();
+    let open = run::schedule(&bench, &plan, &wanted, &policy).open()?;
     if open.is_empty() {
         return Err(Failure::NothingSelected(format!(
             "{}: no cell is to be computed",
@@ -94,7 +93,8 @@ pub(super) fn compute(
 ) -> Result<Outcome, Failure> {
     let scheduler = Scheduler::open(executor)?;
     if args.plan.rerun_failed {
-        for cell in plan.needed_for(wanted, |kind, key| bench.store.contains(kind, key)) {
+        let stored = bench.store.committed()?;
+        for cell in plan.needed_for(wanted, |kind, key| stored.contains(kind, key)) {
             let cell = &plan.cells[cell.0];
             bench.store.forget_failure(cell.kind, &cell.key)?;
         }
@@ -107,16 +107,16 @@ pub(super) fn compute(
     };
     let work = Work::new(file, bench, plan, wanted, args)?;
     let mut logs = HashMap::new();
-    let is_stored = |kind, key: &Key| bench.store.contains(kind, key);
-    let needed = plan.needed_for(wanted, is_stored);
-    let mut open = silent.open();
+    let stored = bench.store.committed()?;
+    let needed = plan.needed_for(wanted, |kind, key| stored.contains(kind, key));
+    let mut open = silent.open()?;
     if !open.is_empty() && scheduler.is_queued(&work.run.name)? {
         let name = &work.run.name;
         bench
             .bars
             .line(&format!("waiting for the jobs {name} of an earlier call"));
         work.wait(&scheduler, &open)?;
-        open = silent.open();
+        open = silent.open()?;
     }
     for submission in 0..SUBMISSIONS {
         if open.is_empty() {
@@ -133,11 +133,12 @@ pub(super) fn compute(
             job.run.logs.display()
         ));
         work.wait(&scheduler, &open)?;
-        open = silent.open();
+        open = silent.open()?;
     }
     let report = run::schedule(bench, plan, wanted, &policy);
-    let mut outcome = report.survey(&|id| lost(logs.get(&id)));
-    let here = |id: &&CellIndex| is_stored(plan.cells[id.0].kind, &plan.cells[id.0].key);
+    let mut outcome = report.survey(&|id| lost(logs.get(&id)))?;
+    let stored = bench.store.committed()?;
+    let here = |id: &&CellIndex| stored.contains(plan.cells[id.0].kind, &plan.cells[id.0].key);
     outcome.by_others = needed.iter().filter(here).count();
     outcome.stored -= outcome.by_others;
     Ok(outcome)

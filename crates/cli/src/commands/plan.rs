@@ -8,7 +8,7 @@ use segad_grid::{Cell, CellIndex, Plan};
 use segad_runner::estimate::{Estimate, Past};
 use segad_runner::schedule::{self, Policy};
 use segad_runner::{Failure, Workbench};
-use segad_store::{FailedCell, Store};
+use segad_store::{Committed, FailedCell, Store};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -29,7 +29,7 @@ pub(super) fn plan(
     let (experiment, bench) = (&prepared.experiment, &prepared.bench);
     let plan = Plan::new(experiment, bench)
         .map_err(|fault| Failure::of_fault(&fault.at(file.display())))?;
-    let states = States::new(&plan, bench, args.rerun_failed);
+    let states = States::new(&plan, bench, args.rerun_failed)?;
     let past = Past::read(&bench.store, &states.kinds(&plan))?;
     let mut lines = String::new();
     let mut objects = Vec::new();
@@ -110,19 +110,22 @@ struct State {
 /// What is known of all cells.
 struct States<'a> {
     store: &'a Store,
+    stored: Committed,
     policy: Policy,
     needed: BTreeSet<CellIndex>,
     reachable: BTreeSet<CellIndex>,
 }
 
 impl<'a> States<'a> {
-    fn new(plan: &Plan, bench: &'a Workbench, rerun_failed: bool) -> Self {
+    fn new(plan: &Plan, bench: &'a Workbench, rerun_failed: bool) -> Result<Self, Failure> {
         let store = &bench.store;
-        let needed = plan.needed(|kind, key| store.contains(kind, key));
+        let stored = store.committed()?;
+        let needed = plan.needed(|kind, key| stored.contains(kind, key));
         // Cells of a row that cannot be planned to its end lead nowhere.
         let reachable = plan.needed(|_, _| false);
-        Self {
+        Ok(Self {
             store,
+            stored,
             policy: Policy {
                 rerun_failed,
                 program: segad_runner::versions::build(),
@@ -130,7 +133,7 @@ impl<'a> States<'a> {
             },
             needed: needed.into_iter().collect(),
             reachable: reachable.into_iter().collect(),
-        }
+        })
     }
 
     fn reachable<'p>(&self, plan: &'p Plan) -> impl Iterator<Item = (CellIndex, &'p Cell)> {
@@ -152,7 +155,7 @@ impl<'a> States<'a> {
             true => self.policy.standing(self.store, cell.kind, &cell.key),
             false => None,
         };
-        let stored = self.store.contains(cell.kind, &cell.key);
+        let stored = self.stored.contains(cell.kind, &cell.key);
         let (name, why) = match (&cell.missing, &failed) {
             // What is stored counts, even if its inputs have gone since.
             _ if stored => ("hit", String::new()),

@@ -233,11 +233,12 @@ pub(super) fn compute(
     wanted: &[CellIndex],
     args: &RunArgs,
 ) -> Result<Outcome, Failure> {
-    let outcome = schedule(bench, plan, wanted, &policy(args)).run();
+    let outcome = schedule(bench, plan, wanted, &policy(args)).run()?;
     if !outcome.interrupted {
         return Ok(outcome);
     }
-    let left = plan.needed_for(wanted, |kind, key| bench.store.contains(kind, key));
+    let stored = bench.store.committed()?;
+    let left = plan.needed_for(wanted, |kind, key| stored.contains(kind, key));
     Err(Failure::Interrupted(format!(
         "interrupted; {} cells are left, the same command continues from here",
         left.len()

@@ -10,10 +10,11 @@ use segad_runner::Failure;
 use segad_runner::interrupt::Interrupt;
 use segad_segments::{SegmentsSpec, SegmentsTable, StaticParams};
 use segad_serve::{Content, Limits, Server, Settings};
+use segad_store::Location;
 use std::sync::Arc;
 
 pub(super) fn run(args: &Serve, session: &Session) -> Result<(), Failure> {
-    let content = content(args)?;
+    let content = content(args, session)?;
     let limits = Limits {
         body: usize::try_from(args.max_body).map_err(Failure::configuration)?,
         workers: args.workers,
@@ -48,15 +49,16 @@ pub(super) fn run(args: &Serve, session: &Session) -> Result<(), Failure> {
 }
 
 /// What the path names: a model or a store; without one, only the editor is served.
-fn content(args: &Serve) -> Result<Content, Failure> {
+fn content(args: &Serve, session: &Session) -> Result<Content, Failure> {
     let segments = args.segments.as_deref().map(segments).transpose()?;
     let Some(path) = &args.path else {
         return Ok(Content::default());
     };
-    if path.is_dir() {
+    if path.is_dir() || Location::is_address(path) {
         let photos = photos(args, Reading::AS_STORED)?;
+        let store = session.store_to_read(Some(path))?;
         let experiments =
-            Experiments::open(path, &args.only, photos, segments).map_err(Failure::input)?;
+            Experiments::open(store, &args.only, photos, segments).map_err(Failure::input)?;
         return Ok(Content {
             inspector: None,
             gallery: Some(Arc::new(experiments)),

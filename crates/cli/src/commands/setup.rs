@@ -1,7 +1,7 @@
 //! From arguments to a bench: the experiment, its data set, the store.
 
 use super::{import, place};
-use crate::session::Session;
+use crate::session::{Session, environment};
 use segad_args::{PlanArgs, SettingsArgs};
 use segad_core::Device;
 use segad_datasets::{Dataset, Manifest};
@@ -39,11 +39,6 @@ pub(super) fn layers(file: &Path, args: &SettingsArgs) -> Result<Layers, Failure
         layers = layers.set(argument).map_err(Failure::configuration)?;
     }
     Ok(layers)
-}
-
-/// Variables that set something. The binary alone reads the environment.
-fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
 }
 
 /// The experiment after `--only` and `--exclude`.

@@ -10,7 +10,6 @@ use segad_segments::{AnySource, SegmentsSpec};
 use segad_serve::{Gallery, ImageSet, LayerKind};
 use segad_store::{MapsReader, Store};
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Level of all intervals.
@@ -55,14 +54,13 @@ impl Experiments {
     /// there is none.
     ///
     /// # Errors
-    /// If there is no store, or no evaluated row in it.
+    /// If there is no evaluated row in it.
     pub(crate) fn open(
-        root: &Path,
+        store: Store,
         only: &[String],
         photos: Option<Photos>,
         segments: Option<SegmentsSpec>,
     ) -> Result<Self, BoxError> {
-        let store = Store::open_read_only(root)?;
         let mut cells = HashMap::new();
         for listed in store.ls()? {
             // Damaged cells are reported where something needs them.
@@ -87,7 +85,7 @@ impl Experiments {
             };
             return Err(format!(
                 "{}: {why}; `segad store ls` lists its contents",
-                root.display()
+                store.root().display()
             )
             .into());
         }

@@ -29,8 +29,10 @@ impl Worker<'_> {
             ..
         } = self.0;
         let cell = &plan.cells[id.0];
-        if store.contains(cell.kind, &cell.key) {
-            return Attempt::Done(Ok(Settled::Elsewhere));
+        match store.contains(cell.kind, &cell.key) {
+            Ok(false) => {}
+            Ok(true) => return Attempt::Done(Ok(Settled::Elsewhere)),
+            Err(e) => return Attempt::Done(Err(Failed::Own(e.into()))),
         }
         let now = clock::now();
         let lease = match store.try_lease(cell.kind, &cell.key, now, LEASE) {
@@ -39,8 +41,10 @@ impl Worker<'_> {
             Err(e) => return Attempt::Done(Err(Failed::Own(e.into()))),
         };
         // Somebody may have published between the look and the lease.
-        if store.contains(cell.kind, &cell.key) {
-            return Attempt::Done(Ok(Settled::Elsewhere));
+        match store.contains(cell.kind, &cell.key) {
+            Ok(false) => {}
+            Ok(true) => return Attempt::Done(Ok(Settled::Elsewhere)),
+            Err(e) => return Attempt::Done(Err(Failed::Own(e.into()))),
         }
         // What failed before this run was not even tried, so this one failed elsewhere meanwhile.
         if let Some(failure) = policy.standing(store, cell.kind, &cell.key) {

@@ -2,11 +2,12 @@
 
 use super::attempt::Attempt;
 use super::outcome::Settled;
-use super::{Failed, Outcome, Schedule, WAIT, is_network, standing_reason};
+use super::{Failed, Outcome, Schedule, is_network, standing_reason};
 use crate::Failure;
 use crate::clock::Stopwatch;
 use segad_core::CellKind;
 use segad_grid::CellIndex;
+use segad_store::StoreError;
 use std::collections::{BTreeSet, HashMap};
 
 /// A cell that may run, and what it may use.
@@ -49,10 +50,14 @@ pub(super) struct Frontier<'a> {
 impl<'a> Frontier<'a> {
     /// All cells that the store lacks, but for failures of earlier runs that stand, for inputs that
     /// are missing, and for what needs either.
-    pub(super) fn new(schedule: &'a Schedule<'a>) -> Self {
-        let (plan, store) = (schedule.plan, schedule.store);
+    ///
+    /// # Errors
+    /// The store's, if it cannot be asked.
+    pub(super) fn new(schedule: &'a Schedule<'a>) -> Result<Self, StoreError> {
+        let plan = schedule.plan;
+        let stored = schedule.store.committed()?;
         let all = plan.needed_for(schedule.wanted, |_, _| false);
-        let needed = plan.needed_for(schedule.wanted, |kind, key| store.contains(kind, key));
+        let needed = plan.needed_for(schedule.wanted, |kind, key| stored.contains(kind, key));
         let mut frontier = Self {
             schedule,
             waiting: needed.iter().copied().collect(),
@@ -92,7 +97,7 @@ impl<'a> Frontier<'a> {
             .filter(|&&id| frontier.is_network(id));
         let side_by_side = networks.count().min(schedule.resources.threads).max(1);
         frontier.share = schedule.resources.memory / side_by_side as u64;
-        frontier
+        Ok(frontier)
     }
 
     /// Takes a cell out that cannot run or is not to be tried again.
@@ -142,9 +147,10 @@ impl<'a> Frontier<'a> {
 
     /// The first cell that may run with what is left of the resources.
     pub(super) fn take(&mut self) -> Option<Ready> {
+        let patience = self.schedule.store.patience();
         let (due, aside) = std::mem::take(&mut self.aside)
             .into_iter()
-            .partition::<Vec<_>, _>(|(since, _)| since.elapsed() >= WAIT);
+            .partition::<Vec<_>, _>(|(since, _)| since.elapsed() >= patience);
         self.aside = aside;
         for (_, id) in due {
             self.ready.insert(self.order(id));

@@ -117,9 +117,10 @@ impl<'a> Work<'a> {
         loop {
             self.pause(pause, left.len())?;
             pause = (2 * pause).min(LONGEST_PAUSE);
+            let stored = self.bench.store.committed()?;
             left.retain(|id| {
                 let cell = &self.plan.cells[id.0];
-                !self.bench.store.contains(cell.kind, &cell.key)
+                !stored.contains(cell.kind, &cell.key)
             });
             bar.set_position((cells.len() - left.len()) as u64);
             if left.is_empty() {
