@@ -160,3 +160,68 @@ fn a_product_is_fitted_with_it() {
     );
     assert!(!root().join("x").exists());
 }
+
+#[test]
+fn a_stack_is_measured_beside_its_parts() {
+    let place = Place::bare();
+    let sweep = |file: &str| {
+        let out = place.path("out");
+        let data = root().join("datasets/screws");
+        let mut command = place.segad(&["sweep", file, "--profile", "smoke"]);
+        command.args(["--data", data.to_str().unwrap()]);
+        command.args(["--out", out.to_str().unwrap()]);
+        command
+    };
+    let text = std::fs::read_to_string(root().join("experiments/screws.toml")).unwrap();
+    let file = |name: &str, text: &str| {
+        let path = root().join("experiments/profiles/miniature.toml");
+        let text = text.replace("profiles/miniature.toml", path.to_str().unwrap());
+        std::fs::write(place.path(name), text).unwrap();
+        place.path(name).to_str().unwrap().to_owned()
+    };
+    expect(sweep("experiments/screws.toml"), 0);
+    let table = std::fs::read_to_string(place.path("out/table.csv")).unwrap();
+    let row = |name: &str| {
+        table
+            .lines()
+            .find(|l| l.starts_with(name))
+            .map(str::to_owned)
+    };
+    assert!(
+        row("Stack").is_some() && row("Matched filter").is_some(),
+        "{table}"
+    );
+    assert_ne!(
+        row("Stack").unwrap().split_once(',').unwrap().1,
+        row("Matched filter").unwrap().split_once(',').unwrap().1
+    );
+    // One fit serves all rows, and a second run needs none.
+    assert!(expect(sweep("experiments/screws.toml"), 0).contains("0 cells computed"));
+    let unknown = file("part.toml", &text.replace("\"filter\"", "\"filtre\""));
+    let message = expect(sweep(&unknown), 4);
+    assert!(
+        message.contains("part = \"filtre\": expected one of patchcore; nearest"),
+        "{message}"
+    );
+    for (from, to, says) in [
+        (
+            "head = \"stack\"\npart",
+            "head = \"max\"\npart",
+            "only head = \"stack\" takes",
+        ),
+        (
+            "\"miniature_vit\"",
+            "\"miniature\"",
+            "expected a vision transformer",
+        ),
+        (
+            "segments = \"screws\"",
+            "segments = { kind = \"folder\" }",
+            "expected the name of a",
+        ),
+    ] {
+        let wrong = file("wrong.toml", &text.replace(from, to));
+        let message = expect(sweep(&wrong), 3);
+        assert!(message.contains(says), "{message}");
+    }
+}

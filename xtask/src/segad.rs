@@ -15,8 +15,11 @@ use crate::setup::{self, Context};
 /// Data and weights that the demo needs.
 const DEMO: [&str; 2] = ["elpv", "efficientnet-lite2"];
 
-/// Weights that `fit` can use; the first is fetched if none is present.
+/// Weights that detectors of `fit` can use; the first is fetched if none is present.
 const BACKBONES: [&str; 3] = ["efficientnet-lite2", "resnet18", "wide-resnet50-2"];
+
+/// Weights of the patch tokens that `fit` makes further parts of.
+const TOKENS: &str = "dinov2-vits14";
 
 /// Sets up, fetches what the command needs, builds `segad` and becomes it: its exit code and
 /// signals are this process's.
@@ -33,13 +36,32 @@ pub(crate) fn run(offline: bool, words: &[OsString]) -> Result<u8, XtaskError> {
     if has_verb("demo") {
         fetch::run(&context, &DEMO.map(str::to_owned), None)?;
     }
-    // Any backbone's weights will do for a product; the first are the smallest.
-    let is_present = |name: &&str| context.provisioner.cache.weights(name).exists();
-    if has_verb("fit") && !BACKBONES.iter().any(is_present) {
-        fetch::run(&context, &[BACKBONES[0].to_owned()], None)?;
+    if has_verb("fit") {
+        let names_tokens = words
+            .iter()
+            .any(|w| w.to_string_lossy().starts_with("--tokens"));
+        let lacking = lacking(&context, names_tokens);
+        if !lacking.is_empty() {
+            fetch::run(&context, &lacking, None)?;
+        }
     }
     let binary = build(&context, &native)?;
     become_it(&binary, &native, words)
+}
+
+/// The weights that a fit lacks.
+fn lacking(context: &Context, names_tokens: bool) -> Vec<String> {
+    let is_present = |name: &&str| context.provisioner.cache.weights(name).exists();
+    let mut lacking = Vec::new();
+    // Any backbone's weights will do for a product; the first are the smallest.
+    if !BACKBONES.iter().any(is_present) {
+        lacking.push(BACKBONES[0].to_owned());
+    }
+    // `fit` says so where it does without tokens. Who names them gets them by `fetch`.
+    if !names_tokens && !context.provisioner.offline && !is_present(&TOKENS) {
+        lacking.push(TOKENS.to_owned());
+    }
+    lacking
 }
 
 fn is_option(word: &OsString) -> bool {

@@ -81,13 +81,13 @@ pub struct FitProduct {
     /// allows]
     #[arg(long, value_parser = PRETRAINED)]
     pub backbone: Option<String>,
-    /// Network of patch tokens for further parts of the score, or none [default: with --head stack
-    /// dinov2_vits14 if it is installed and the latency allows it, otherwise none]
+    /// Network of patch tokens for further parts of the score, or none [default: dinov2_vits14 if it
+    /// is installed and the latency allows it, and the head is a stack]
     #[arg(long, value_parser = TOKENS)]
     pub tokens: Option<String>,
-    /// Head to keep: simplest (within one standard error of the best), stack (all parts together),
-    /// segad (the forest), or the name of a candidate
-    #[arg(long, default_value = "simplest")]
+    /// Head to keep: stack (all parts together), simplest (the simplest candidate within one standard
+    /// error of the best), segad (the forest), or the name of a candidate
+    #[arg(long, default_value = "stack")]
     pub head: String,
     /// Milliseconds per image that the networks may take on one core of a typical server
     #[arg(long, default_value = "1000", value_parser = positive, value_name = "MS")]

@@ -89,7 +89,7 @@ pub struct Manifest {
 }
 
 /// The manifests that come with this crate: `(name, TOML)`.
-const SHIPPED: [(&str, &str); 6] = [
+const SHIPPED: [(&str, &str); 7] = [
     ("elpv", include_str!("../../../datasets/elpv.toml")),
     (
         "elpv-sample",
@@ -100,6 +100,7 @@ const SHIPPED: [(&str, &str); 6] = [
         include_str!("../../../datasets/imagenette.toml"),
     ),
     ("mvtec", include_str!("../../../datasets/mvtec.toml")),
+    ("screws", include_str!("../../../datasets/screws.toml")),
     ("vad", include_str!("../../../datasets/vad.toml")),
     ("visa", include_str!("../../../datasets/visa.toml")),
 ];

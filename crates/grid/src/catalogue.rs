@@ -278,6 +278,21 @@ pub trait Catalogue {
     /// As above.
     fn forest(&self, spec: Option<&Value>) -> Result<CheckedForest, Fault>;
 
+    /// Checks what a row with [`crate::Head::Stack`] is made of, for one class.
+    ///
+    /// # Errors
+    /// As above.
+    fn stack(
+        &self,
+        detectors: &[Arc<Definition>],
+        tokens: Option<&str>,
+        segments: Option<&Value>,
+        class: &str,
+    ) -> Result<Checked, Fault> {
+        let _ = (detectors, tokens, segments, class);
+        Err("head = \"stack\": not known here".into())
+    }
+
     /// The classes of the data set, in order.
     ///
     /// # Errors

@@ -74,6 +74,9 @@ pub enum Head {
     Max,
     /// The raw score of the row's classifier.
     Classifier,
+    /// What `segad fit` puts together from the row's detectors and patch tokens, fitted on the
+    /// labelled images that classifiers train on: a stack of all parts, or one of them.
+    Stack,
 }
 
 /// One line of the table.
@@ -92,6 +95,13 @@ pub struct Row {
     /// itself, the largest value of its map (AnomalyDINO: the mean of the largest values).
     #[serde(default)]
     pub head: Head,
+    /// With `head = "stack"`: the network of patch tokens, e.g. `"dinov2_vits14"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<String>,
+    /// With `head = "stack"`: one part in place of the stack, by the name that `segad fit` gives it,
+    /// e.g. `"filter"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     /// Segment source: a name or a table. `"own"` is the one that comes with the data.
     #[serde(default)]
     #[schemars(schema_with = "name_or_table_schema")]

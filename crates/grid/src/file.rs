@@ -93,6 +93,8 @@ struct Defaults {
     /// The forest.
     #[schemars(schema_with = "name_or_table_schema")]
     forest: Option<Value>,
+    /// The network of patch tokens of rows with `head = "stack"`.
+    tokens: Option<String>,
 }
 
 fn definitions_schema(_: &mut SchemaGenerator) -> Schema {
@@ -102,6 +104,9 @@ fn definitions_schema(_: &mut SchemaGenerator) -> Schema {
 impl Defaults {
     /// Fills in what a row leaves open.
     fn complete(&self, row: &mut Row) {
+        if row.head == Head::Stack {
+            row.tokens = row.tokens.take().or_else(|| self.tokens.clone());
+        }
         row.segments = row.segments.take().or_else(|| self.segments.clone());
         // After the default was taken, so that a row can ask for the data's own in spite of one.
         row.segments.take_if(|s| s.as_str() == Some(OWN));
@@ -271,6 +276,14 @@ fn check_rows(
             }
             Head::Forest if row.detectors.is_empty() && row.classifier.is_none() => {
                 Some("head = \"forest\" needs a detector or a classifier")
+            }
+            Head::Stack if row.detectors.is_empty() || row.classifier.is_some() => {
+                Some("head = \"stack\" takes detectors, and brings its own classifiers")
+            }
+            Head::Max | Head::Classifier | Head::Forest
+                if row.tokens.is_some() || row.part.is_some() =>
+            {
+                Some("only head = \"stack\" takes tokens and part")
             }
             _ => None,
         };

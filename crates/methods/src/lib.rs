@@ -40,7 +40,8 @@ pub use segad_nn::method::{
 /// The classifiers of a product: a head fitted on features of a frozen backbone.
 pub mod frozen {
     pub use segad_classifier_frozen::{
-        Embedder, Embedding, FittedHead, FrozenError, FrozenParams, FrozenSettings, Head, fit,
+        EMBED_REVISION, Embedder, Embedding, FIT_REVISION, FittedHead, FrozenError, FrozenParams,
+        FrozenSettings, Head, fit,
     };
 }
 

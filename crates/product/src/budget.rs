@@ -19,7 +19,7 @@ const COSTS: [(BackboneKind, f64); 5] = [
 
 /// The network of patch tokens, and what its tokens of 16×16 places and their nearest neighbours are
 /// taken to cost for one image on one core, in milliseconds.
-const TOKENS: (BackboneKind, f64) = (BackboneKind::Dinov2Vits14, 160.0);
+pub const TOKENS: (BackboneKind, f64) = (BackboneKind::Dinov2Vits14, 160.0);
 
 /// The patch tokens that the budget allows beside the cheapest detector whose weights are there, and
 /// what is left for detectors.

@@ -1,6 +1,7 @@
 //! What a model file says about itself, for people and programs.
 
 use crate::calibrate::Calibration;
+use crate::stacking::FEWEST_UNITS;
 use crate::threshold::Operating;
 use crate::token_parts::TokenPart;
 use crate::tokens::TokenSettings;
@@ -423,10 +424,11 @@ impl Card {
                 part.name
             ));
         }
-        if self.data.units_with[1] < 3 {
-            lines.push(
-                "Fewer than 3 groups hold bad images, so the parts weigh the same.".to_owned(),
-            );
+        if self.data.units_with[1] < FEWEST_UNITS {
+            lines.push(format!(
+                "Fewer than {FEWEST_UNITS} groups hold bad images: the stack is made of the parts \
+                 that are fitted on good images alone, all with the same weight."
+            ));
         }
         lines
     }

@@ -147,6 +147,20 @@ pub fn fit(
     weights: &dyn WeightsSource,
     ctx: &FitContext,
 ) -> Result<Model> {
+    with_parts(data, settings, weights, ctx, |pack, crossfit| {
+        let (kinds, choice) = pack.choose(&crossfit.observed)?;
+        pack.pack(&kinds, &choice, crossfit)
+    })
+}
+
+/// Prepares everything that heads are chosen from.
+pub(crate) fn with_parts<T>(
+    data: &Data<'_>,
+    settings: &FitSettings,
+    weights: &dyn WeightsSource,
+    ctx: &FitContext,
+    finish: impl FnOnce(&Pack<'_>, Crossfit) -> Result<T>,
+) -> Result<T> {
     let prepared = Prepared::new(data, settings, weights, ctx)?;
     let plan = CrossfitPlan {
         data,
@@ -190,7 +204,7 @@ pub fn fit(
         params: &settings.forest,
         seed: forest_seed(settings.seed),
     };
-    let fit = Pack {
+    let pack = Pack {
         data,
         settings,
         ctx,
@@ -198,7 +212,7 @@ pub fn fit(
         problem: &problem,
         tokens: token_problem.as_ref(),
     };
-    fit.choose_and_pack(crossfit)
+    finish(&pack, crossfit)
 }
 
 /// What is known before anything is fitted.
@@ -280,6 +294,5 @@ impl Prepared {
 
 /// XGBoost takes seeds of 63 bits.
 fn forest_seed(seed: Seed) -> Seed {
-    // XGBoost takes seeds of 63 bits.
     Seed(seed.derive("forest").0 >> 1)
 }

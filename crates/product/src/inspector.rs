@@ -193,6 +193,16 @@ impl Inspector {
         self.head(&self.card.scorer, observation, &features)
     }
 
+    /// The score of every part of a stack by itself.
+    pub(crate) fn part_scores(&self, image: &Image, scratch: &mut Scratch) -> Result<Vec<f32>> {
+        let observation = self.observe(image)?;
+        let features = self.features(image, &observation, scratch)?.features;
+        let singles = self.card.scorer.single().into_iter();
+        singles
+            .map(|scorer| self.head(scorer, &observation, &features))
+            .collect()
+    }
+
     /// Label map and the forest's columns.
     fn features(
         &self,

@@ -60,6 +60,9 @@
 //! the difference on the same groups of images (Obuchowski), not that of the best; the detectors of the folds see
 //! fewer images than the one in the model file.
 
+/// Raised when the same images and settings give another stack.
+pub const REVISION: u32 = 1;
+
 mod alike;
 mod audit;
 mod auto;
@@ -94,6 +97,7 @@ mod reasons;
 mod record;
 mod samples;
 mod stacking;
+mod study;
 mod survey;
 pub mod threshold;
 mod token_parts;
@@ -123,6 +127,7 @@ pub use photograph::Photograph;
 pub use record::Record;
 pub use segad_methods::DetectorSettings;
 pub use segad_segments::PortableSegments as Segments;
+pub use study::{Studied, Study, study};
 pub use survey::pixel_digest;
 pub use threshold::{Operating, RateEstimate, Rule};
 pub use token_parts::TokenPart;

@@ -5,8 +5,8 @@ use crate::card::{Card, DataCard, Scorer, TokensCard};
 use crate::cards::{
     classifier_card, detector_card, importance, scored, token_cards, usual_columns,
 };
-use crate::choose::{Choice, Chooser, kinds};
-use crate::crossfit::Crossfit;
+use crate::choose::{Choice, Chooser, Kind, kinds};
+use crate::crossfit::{Crossfit, Observed};
 use crate::data::Data;
 use crate::error::{ProductError, Result};
 use crate::fit::{FitSettings, Prepared};
@@ -33,24 +33,33 @@ pub(crate) struct Pack<'a> {
 }
 
 impl Pack<'_> {
-    pub(crate) fn choose_and_pack(&self, crossfit: Crossfit) -> Result<Model> {
-        let (data, settings, prepared) = (self.data, self.settings, self.prepared);
-        let labels = self.problem.labels;
-        let kinds = kinds(data, self.problem);
-        let task = self.ctx.progress.start("heads", None);
+    /// Kinds of defect, and the head that is kept.
+    pub(crate) fn choose(&self, observed: &[Observed]) -> Result<(Vec<Kind>, Choice)> {
+        let kinds = kinds(self.data, self.problem);
+        let _task = self.ctx.progress.start("heads", None);
         let chooser = Chooser {
-            head: &settings.head,
+            head: &self.settings.head,
             problem: self.problem,
             tokens: self.tokens,
             kinds: &kinds,
-            names: &settings.names(),
-            observed: &crossfit.observed,
-            units: &prepared.survey.units,
-            level: settings.level,
+            names: &self.settings.names(),
+            observed,
+            units: &self.prepared.survey.units,
+            level: self.settings.level,
             ctx: self.ctx,
         };
         let choice = chooser.run()?;
-        drop(task);
+        Ok((kinds, choice))
+    }
+
+    pub(crate) fn pack(
+        &self,
+        kinds: &[Kind],
+        choice: &Choice,
+        crossfit: Crossfit,
+    ) -> Result<Model> {
+        let (data, settings, prepared) = (self.data, self.settings, self.prepared);
+        let labels = self.problem.labels;
         let scores = &choice.scores;
         let judged = Judged {
             scores,
@@ -79,7 +88,7 @@ impl Pack<'_> {
                 .map(|&d| detector_card(&settings.detectors[d], d, observed, labels))
                 .collect(),
             classifier: classifier_card(self.problem, &choice.scorer, scores, logits, classifiers)?,
-            tokens: self.tokens_card(&choice)?,
+            tokens: self.tokens_card(choice)?,
             map_side: Some(prepared.side),
             left_out: choice.left_out.clone(),
             segment_names: prepared.gauge.names().to_vec(),
@@ -91,7 +100,7 @@ impl Pack<'_> {
             },
             importance: importance(&self.problem.plain_forest()?),
             lacks: lacks(&prepared.survey, &choice.candidates, settings.level, data),
-            unseen: unseen(&kinds, &choice.without, labels, operating.threshold)?,
+            unseen: unseen(kinds, &choice.without, labels, operating.threshold)?,
             operating,
             calibration: Calibration::fit(settings.calibration, &wide, labels),
             images: scored(data, &prepared.survey.pixels, &judged),

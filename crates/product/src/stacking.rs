@@ -7,8 +7,9 @@ use segad_core::Label;
 use segad_heads::Stack;
 use segad_metrics::{Scores, clustered_difference};
 
-/// With fewer units that hold a bad image, all parts weigh the same.
-const FEWEST_UNITS: usize = 3;
+/// With fewer units that hold a bad image nothing says how good a fit on bad images is: the stack is
+/// made of the parts that need none, which weigh the same.
+pub(crate) const FEWEST_UNITS: usize = 3;
 /// A part whose weight is below this share of an equal one may be left out.
 const LIGHT: f64 = 0.5;
 
@@ -65,7 +66,6 @@ impl Stacker<'_> {
         let left_out = |i: &usize| kind.is_some_and(|kind| self.kinds[kind].contains(i));
         let rows: Vec<usize> = rows.iter().copied().filter(|i| !left_out(i)).collect();
         let labels: Vec<Label> = rows.iter().map(|&i| self.labels[i]).collect();
-        let units: Vec<usize> = rows.iter().map(|&i| self.units[i]).collect();
         let columns: Vec<Vec<f64>> = parts
             .iter()
             .map(|&p| {
@@ -74,12 +74,19 @@ impl Stacker<'_> {
                     .collect()
             })
             .collect();
-        let [_, bad] = unit_counts(&labels, &units);
-        Ok(if bad < FEWEST_UNITS {
+        Ok(if self.are_few(&rows) {
             Stack::equal(&columns, &labels)?
         } else {
             Stack::fit(&columns, &labels)?
         })
+    }
+
+    /// Whether these rows have too few units with a bad image to weigh parts by.
+    fn are_few(&self, rows: &[usize]) -> bool {
+        let labels: Vec<Label> = rows.iter().map(|&i| self.labels[i]).collect();
+        let units: Vec<usize> = rows.iter().map(|&i| self.units[i]).collect();
+        let [_, bad] = unit_counts(&labels, &units);
+        bad < FEWEST_UNITS
     }
 
     fn score(&self, stack: &Stack, parts: &[usize], kind: Option<usize>, image: usize) -> f32 {
@@ -163,6 +170,14 @@ impl Stacker<'_> {
     pub(crate) fn choose(&self, rows: &[usize]) -> Result<Chosen> {
         let mut parts: Vec<usize> = (0..self.parts.len()).collect();
         let mut dropped = Vec::new();
+        if self.are_few(rows) {
+            parts.retain(|&p| self.parts[p].is_one_class);
+            return Ok(Chosen {
+                stack: self.fit(&parts, rows, None)?,
+                parts,
+                dropped,
+            });
+        }
         loop {
             let stack = self.fit(&parts, rows, None)?;
             let Some(lighter) = self.lighter(&parts, &stack, rows)? else {
@@ -352,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn with_too_few_groups_of_bad_images_all_parts_weigh_the_same() {
+    fn with_too_few_groups_of_bad_images_only_parts_that_need_none_are_kept() {
         let mut case = Case::new();
         case.units[GOOD..]
             .iter_mut()
@@ -362,7 +377,10 @@ mod tests {
             part("filter", 2, [0.0, 0.0]),
         ];
         let kept = case.stacker(&parts, &[]).kept().unwrap();
-        assert_eq!(kept.stack.weights(), [0.5, 0.5]);
+        assert_eq!(
+            (&kept.parts[..], kept.stack.weights()),
+            (&[0][..], &[1.0][..])
+        );
         assert!(kept.dropped.is_empty());
     }
 }

@@ -1,5 +1,6 @@
 //! What the names in an experiment mean here: [`Catalogue`] for the [`Workbench`].
 
+use crate::cells::stack;
 use crate::generated::Recipe;
 use crate::workbench::{IMPORTED, Workbench, lock, of_class};
 use crate::{params, segmenter};
@@ -11,7 +12,7 @@ use segad_grid::{
     SplitDigests, SplitParts,
 };
 use segad_import::MapsFolder;
-use segad_methods::MethodKey;
+use segad_methods::{Inputs, MethodKey, Pretrained, frozen};
 use std::sync::Arc;
 use toml::{Table, Value};
 
@@ -161,6 +162,52 @@ impl Catalogue for Workbench {
         Ok(CheckedForest {
             forest,
             g_scores: params::g_scores(spec)?,
+        })
+    }
+
+    fn stack(
+        &self,
+        detectors: &[Arc<Definition>],
+        tokens: Option<&str>,
+        segments: Option<&Value>,
+        class: &str,
+    ) -> Result<Checked, Fault> {
+        self.need_images("stack")?;
+        let segments = of_class(segments, class)?;
+        let settings = stack::settings(self, detectors, tokens, segments)?;
+        let arithmetic = self.settings.arithmetic();
+        let mut hasher = KeyHasher::new("stack", segad_product::REVISION);
+        let mut missing = None;
+        let mut weights = Vec::new();
+        for detector in &settings.detectors {
+            let part = detector.key(&self.inputs, arithmetic);
+            hasher.field("detector", &part.key);
+            missing = missing.or(part.missing);
+            weights.push(detector.pretrained());
+        }
+        let tokens = settings.tokens.iter();
+        weights.extend(tokens.map(|t| Pretrained::backbone(t.backbone, &t.layers)));
+        for of in &weights {
+            let digest = self.inputs.weights_digest(of);
+            missing = missing.or(digest.as_ref().err().map(ToString::to_string));
+            hasher.field("weights", &digest.ok());
+        }
+        let settings = serde_json::to_string(&(&settings.tokens, &settings.segments))
+            .map_err(|e| Fault::from(e.to_string()))?;
+        hasher
+            .field("settings", &settings)
+            .field("networks", &segad_nn::REVISION)
+            .field("imaging", &segad_imaging::REVISION)
+            .field("features", &segad_features::REVISION)
+            .field("forest", &segad_forest::REVISION)
+            .field("heads", &segad_heads::REVISION)
+            .field("embedding", &frozen::EMBED_REVISION)
+            .field("frozen", &frozen::FIT_REVISION)
+            .field("library", &segad_forest::library_version().to_string());
+        arithmetic.feed_fields(&mut hasher);
+        Ok(Checked {
+            key: hasher.finish(),
+            missing,
         })
     }
 

@@ -55,6 +55,11 @@ impl TaskRecord {
                 Self::new("", text(forest.as_ref()), split.forest.samples().len())
             }
             Task::ImportedMaps => Self::new("", String::new(), split.mapped.len()),
+            Task::Stack { detectors, .. } => {
+                let kinds: Vec<&str> = detectors.iter().map(|d| d.kind.as_str()).collect();
+                let images = split.classifier.samples().len() + split.test.samples().len();
+                Self::new("stack", kinds.join(" + "), images)
+            }
             Task::TestScores { .. } => Self::new("", String::new(), split.test.samples().len()),
         }
     }

@@ -5,7 +5,8 @@ use crate::folder::ImageFolder;
 use segad_core::{BoxError, Key};
 use segad_datasets::{Layout, Manifest};
 use segad_methods::{ImageSet, Inputs, Pretrained};
-use segad_nn::Weights;
+use segad_nn::{BackboneKind, Weights, write_tensors};
+use segad_product::WeightsSource;
 use segad_provision::versions::WEIGHTS;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -76,6 +77,23 @@ impl CachedInputs {
         };
         let message = format!("{}: no weights of {what}; {advice}", path.display());
         Err(RunnerError::Input(message).into())
+    }
+}
+
+impl WeightsSource for CachedInputs {
+    fn weights(&self, kind: BackboneKind) -> Result<Vec<u8>, BoxError> {
+        let of = Pretrained::backbone(kind, &[]);
+        match untrained(&of)? {
+            Some(weights) => {
+                let tensors = weights.tensors().iter().map(|(n, t)| (n.as_str(), t));
+                Ok(write_tensors(tensors.collect::<Vec<_>>())?)
+            }
+            None => self.file(&of),
+        }
+    }
+
+    fn has(&self, kind: BackboneKind) -> bool {
+        self.path(&Pretrained::backbone(kind, &[])).exists()
     }
 }
 

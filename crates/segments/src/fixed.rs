@@ -2,10 +2,14 @@ use crate::{SegmentsError, Shapes};
 use segad_core::{Image, ImageId, LabelMap, SegmentSource};
 
 /// The maps that come with the program, by name.
-const SHIPPED: [(&str, &str); 2] = [
+const SHIPPED: [(&str, &str); 3] = [
     (
         "elpv-mono",
         include_str!("../../../datasets/segments/elpv-mono.toml"),
+    ),
+    (
+        "screws",
+        include_str!("../../../datasets/segments/screws.toml"),
     ),
     ("vad", include_str!("../../../datasets/segments/vad.toml")),
 ];

@@ -4,8 +4,8 @@
 //! A source gives a [`LabelMap`](segad_core::LabelMap) of `u8` labels 0…L−1 at the size of the
 //! anomaly maps (256×256); label 0 is the background by convention:
 //!
-//! - [`StaticMap`]: one map for all images, painted from a TOML file of [`Shapes`]; `elpv-mono` and
-//!   `vad` are [shipped](shipped_names). `whole` is the map of one segment.
+//! - [`StaticMap`]: one map for all images, painted from a TOML file of [`Shapes`]; `elpv-mono`,
+//!   `screws` and `vad` are [shipped](shipped_names). `whole` is the map of one segment.
 //! - [`Folder`]: a `.npy` or PNG file per image, checked, never interpolated.
 //! - [`Foreground`]: what differs from the border's colour, without any model.
 //! - [`Posed`]: shapes in the coordinates of a board, placed over the board in each image.

@@ -4,9 +4,8 @@ use super::product_data::ProductData;
 use super::{depth, outputs, setup};
 use crate::session::Session;
 use segad_args::FitProduct;
-use segad_core::{BoxError, FitContext, Seed};
+use segad_core::{FitContext, Seed};
 use segad_datasets::Dataset;
-use segad_methods::Pretrained;
 use segad_nn::BackboneKind;
 use segad_product::{
     Data, DetectorSettings, FitSettings, Item, ProductError, Rule, Segments, TokenSettings,
@@ -22,28 +21,15 @@ use std::sync::Arc;
 /// Samples of an audit: enough to tell 95 % from 90 %.
 const AUDIT_SAMPLES: usize = 300;
 
-/// Weights in the cache folder.
-struct CachedWeights(CachedInputs);
-
-impl WeightsSource for CachedWeights {
-    fn weights(&self, kind: BackboneKind) -> Result<Vec<u8>, BoxError> {
-        self.0.file(&Pretrained::backbone(kind, &[]))
-    }
-
-    fn has(&self, kind: BackboneKind) -> bool {
-        self.0.path(&Pretrained::backbone(kind, &[])).exists()
-    }
-}
-
 pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
     let watch = Stopwatch::start();
     let cache = session.cache()?;
-    let weights = CachedWeights(CachedInputs::new(cache.root().to_owned(), PathBuf::new()));
+    let weights = CachedInputs::new(cache.root().to_owned(), PathBuf::new());
     // Before the fit, which takes minutes: a mistyped path must not cost it.
     outputs::keep_all_but_models("--out", &args.out)?;
     let mut product = ProductData::open(&args.data, args.name.as_deref(), [&args.good, &args.bad])?;
     product.keep_training();
-    let mut settings = settings(args, &product.dataset, &weights)?;
+    let mut settings = settings(args, &product.dataset, &weights, session)?;
     product.report(&session.bars);
     let images = product
         .entries
@@ -147,9 +133,10 @@ pub(super) fn failure(error: ProductError) -> Failure {
 fn settings(
     args: &FitProduct,
     dataset: &Dataset,
-    weights: &CachedWeights,
+    weights: &CachedInputs,
+    session: &Session,
 ) -> Result<FitSettings, Failure> {
-    let (tokens, latency_ms) = tokens(args, weights)?;
+    let (tokens, latency_ms) = tokens(args, weights, session)?;
     let detectors = detectors(args, latency_ms, weights)?;
     let mut settings = FitSettings::new(&dataset.manifest().name, detectors);
     settings.segments = segments(&args.segments)?;
@@ -171,7 +158,7 @@ fn settings(
 fn detectors(
     args: &FitProduct,
     latency_ms: f64,
-    weights: &CachedWeights,
+    weights: &CachedInputs,
 ) -> Result<Vec<DetectorSettings>, Failure> {
     let side = usual_side(args);
     let backbone = match &args.backbone {
@@ -200,11 +187,16 @@ fn detectors(
 /// left for detectors.
 fn tokens(
     args: &FitProduct,
-    weights: &CachedWeights,
+    weights: &CachedInputs,
+    session: &Session,
 ) -> Result<(Option<TokenSettings>, f64), Failure> {
     match args.tokens.as_deref() {
         None if args.head == "stack" => {
-            Ok(budget::tokens(args.latency_ms, usual_side(args), weights))
+            let found = budget::tokens(args.latency_ms, usual_side(args), weights);
+            if found.0.is_none() {
+                session.bars.line(&without_tokens(args, weights));
+            }
+            Ok(found)
         }
         None | Some("none") => Ok((None, args.latency_ms)),
         Some(name) => {
@@ -212,6 +204,18 @@ fn tokens(
             Ok((TokenSettings::of(kind), args.latency_ms))
         }
     }
+}
+
+/// Why a stack lacks the parts that are made of patch tokens.
+fn without_tokens(args: &FitProduct, weights: &CachedInputs) -> String {
+    let (kind, _) = budget::TOKENS;
+    let why = if weights.has(kind) {
+        format!("--latency-ms = {}", args.latency_ms)
+    } else {
+        let name = kind.as_str().replace('_', "-");
+        format!("no weights of {kind}: `cargo xtask fetch {name}`")
+    };
+    format!("note: the stack has no parts on patch tokens ({why})")
 }
 
 /// The side of the detectors' input. What the budget can choose are convolutional networks, which

@@ -107,13 +107,25 @@ pub enum Task {
         /// Parameters of the forest.
         forest: Option<Value>,
     },
-    /// The row's scores of `split.test`: maxima of maps, or scores of a classifier or forest. Kept
-    /// apart because the cells before cover other images too and are shared by several rows.
+    /// What `segad fit` makes of `split.classifier`: scores of every image of `split.test`, one
+    /// column a part.
+    Stack {
+        /// The detectors.
+        detectors: Vec<Arc<Definition>>,
+        /// The network of patch tokens.
+        tokens: Option<String>,
+        /// The segments; `None`: found in the good images.
+        segments: Option<Value>,
+    },
+    /// The row's scores of `split.test`: maxima of maps, or scores of a classifier, forest or stack.
+    /// Kept apart because the cells before cover other images too and are shared by several rows.
     TestScores {
         /// Where the scores come from.
         source: CellIndex,
         /// What they are.
         head: Head,
+        /// Which of a stack's parts.
+        part: Option<String>,
     },
 }
 

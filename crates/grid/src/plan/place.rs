@@ -69,6 +69,7 @@ impl Place<'_, '_> {
             (Head::Max, _) => (self.maps(&row.detectors[0])?, &row.detectors[0]),
             (Head::Classifier, Some(name)) => (self.classify(name)?, name),
             (Head::Classifier, None) => return Err("the row has no classifier".into()),
+            (Head::Stack, _) => (self.stack(row)?, &row.name),
             (Head::Forest, _) => {
                 let forest = self.forest(row);
                 let at = format!("row {:?}", row.name);
@@ -80,6 +81,10 @@ impl Place<'_, '_> {
         hasher
             .field("source", &self.key(source))
             .field("test", &self.split.digests.test);
+        // Left out where there is none, so that older keys stay as they are.
+        if let Some(part) = &row.part {
+            hasher.field("part", part);
+        }
         Ok(self.add(Wanted {
             what: what.clone(),
             kind: CellKind::Scores,
@@ -87,6 +92,7 @@ impl Place<'_, '_> {
             task: Task::TestScores {
                 source,
                 head: row.head,
+                part: row.part.clone(),
             },
             needs: vec![source],
             missing: None,
@@ -135,6 +141,38 @@ impl Place<'_, '_> {
             task: Task::Maps { fit, def },
             needs: vec![fit],
             missing: None,
+        }))
+    }
+
+    fn stack(&mut self, row: &Row) -> Result<CellIndex, Fault> {
+        let mut detectors = Vec::with_capacity(row.detectors.len());
+        for name in &row.detectors {
+            let (def, checked) = &self.builder.detectors[name.as_str()];
+            checked.clone()?;
+            detectors.push(Arc::clone(def));
+        }
+        let (tokens, segments) = (row.tokens.clone(), row.segments.clone());
+        let class = &self.label.class;
+        let catalogue = self.builder.catalogue;
+        let checked = catalogue.stack(&detectors, tokens.as_deref(), segments.as_ref(), class)?;
+        let mut hasher = KeyHasher::new("stack", 1);
+        hasher
+            .field("settings", &checked.key)
+            .field("images", &self.split.digests.classifier)
+            .field("units", &self.split.classifier_units)
+            .field("test", &self.split.digests.test)
+            .field("seed", &self.split.seed);
+        Ok(self.add(Wanted {
+            what: row.detectors.join(" + "),
+            kind: CellKind::Classify,
+            key: hasher.finish(),
+            task: Task::Stack {
+                detectors,
+                tokens,
+                segments,
+            },
+            needs: Vec::new(),
+            missing: checked.missing,
         }))
     }
 

@@ -8,6 +8,7 @@ mod forest;
 mod maps;
 mod scores;
 mod segments;
+pub(crate) mod stack;
 
 pub(crate) use forest::with_scores;
 
@@ -230,7 +231,14 @@ impl Execute for Workbench {
                 let classify = classify.zip(classifier.as_deref());
                 forest::run(&at, *features, classify, *out_of_fold, forest.as_ref())
             }
-            Task::TestScores { source, head } => scores::run(&at, *source, *head),
+            Task::Stack {
+                detectors,
+                tokens,
+                segments,
+            } => stack::run(&at, detectors, tokens.as_deref(), segments.as_ref()),
+            Task::TestScores { source, head, part } => {
+                scores::run(&at, *source, *head, part.as_deref())
+            }
         };
         let draft = done?;
         draft.commit(serde_json::to_value(record(&at, watch.seconds()))?)?;

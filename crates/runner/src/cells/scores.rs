@@ -1,4 +1,4 @@
-use super::{At, scores_by_id};
+use super::{At, scores_by_id, stack};
 use segad_core::{BoxError, ImageId};
 use segad_grid::{CellIndex, Head, Task};
 use segad_methods::MapScore;
@@ -9,7 +9,12 @@ use std::collections::HashMap;
 const BATCH: usize = 50;
 
 /// Scores of the test images, in the order of the test split.
-pub(super) fn run(at: &At<'_>, source: CellIndex, head: Head) -> Result<Draft, BoxError> {
+pub(super) fn run(
+    at: &At<'_>,
+    source: CellIndex,
+    head: Head,
+    part: Option<&str>,
+) -> Result<Draft, BoxError> {
     let scores = match head {
         Head::Max => {
             let score = match &at.plan.cells[source.0].task {
@@ -28,6 +33,7 @@ pub(super) fn run(at: &At<'_>, source: CellIndex, head: Head) -> Result<Draft, B
             }
             of_test(at, |id| scores.get(id).copied())?
         }
+        Head::Stack => stack::part(&at.scores(source)?, part)?,
         Head::Forest | Head::Classifier => {
             let table = at.scores(source)?;
             let scores = scores_by_id(&table);
