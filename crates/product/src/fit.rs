@@ -149,7 +149,7 @@ pub fn fit(
 ) -> Result<Model> {
     with_parts(data, settings, weights, ctx, |pack, crossfit| {
         let (kinds, choice) = pack.choose(&crossfit.observed)?;
-        pack.pack(&kinds, &choice, crossfit)
+        pack.pack(&kinds, &choice, &crossfit)
     })
 }
 

@@ -56,7 +56,7 @@ impl Pack<'_> {
         &self,
         kinds: &[Kind],
         choice: &Choice,
-        crossfit: Crossfit,
+        crossfit: &Crossfit,
     ) -> Result<Model> {
         let (data, settings, prepared) = (self.data, self.settings, self.prepared);
         let labels = self.problem.labels;
@@ -109,7 +109,7 @@ impl Pack<'_> {
             candidates: choice.candidates.clone(),
         };
         let classifier = fitted.classifier.map(|c| c.save()).transpose()?;
-        let mut parts = self.detectors(&kept, crossfit.detectors)?;
+        let mut parts = self.detectors(&kept, &crossfit.detectors)?;
         parts.classifier = classifier.map(|saved| (saved, prepared.deep.clone()));
         parts.tokens = self.token_file(&choice.scorer)?;
         parts.forest = fitted.forest;
@@ -183,7 +183,7 @@ impl Pack<'_> {
     }
 
     /// These detectors as a model file holds them.
-    fn detectors(&self, kept: &[usize], fitted: Vec<Box<dyn Detector>>) -> Result<Parts> {
+    fn detectors(&self, kept: &[usize], fitted: &[Box<dyn Detector>]) -> Result<Parts> {
         let mut parts = Parts {
             backbones: self.prepared.backbones.clone(),
             ..Parts::default()

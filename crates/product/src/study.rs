@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::fit::{FitSettings, with_parts};
 use crate::head::Head;
 use crate::inspector::Inspector;
+use crate::model::Model;
 use rayon::prelude::*;
 use segad_core::FitContext;
 use segad_features::Scratch;
@@ -30,6 +31,9 @@ pub struct Study {
     pub candidates: Vec<Studied>,
     /// The parts that the stack leaves out.
     pub left_out: Vec<String>,
+    /// Held-out images whose kind of defect has the name of a segment, by their place, and the
+    /// segment of the strongest reason that the stack gives; empty for the image as a whole.
+    pub blamed: Vec<(usize, String)>,
     /// Fold and group of each image of the fit.
     pub folds: Vec<usize>,
     /// See [`Study::folds`].
@@ -67,7 +71,7 @@ pub fn study(
                 .collect(),
             weights: Stack::equal(&columns, &labels)?,
         };
-        let model = pack.pack(&kinds, &everything, crossfit)?;
+        let model = pack.pack(&kinds, &everything, &crossfit)?;
         let scores = score_all(&model, held_out, ctx)?;
         let mut candidates: Vec<Studied> = Vec::new();
         for (n, told) in choice.candidates.iter().enumerate() {
@@ -95,10 +99,12 @@ pub fn study(
                 scores,
             });
         }
+        let blamed = blamed(&pack.pack(&kinds, &choice, &crossfit)?, held_out, ctx)?;
         let card = model.card().clone();
         Ok(Study {
             candidates,
             left_out: choice.left_out.iter().map(|l| l.name.clone()).collect(),
+            blamed,
             folds: pack.prepared.folds.clone(),
             units: pack.prepared.survey.units.clone(),
             card,
@@ -107,7 +113,7 @@ pub fn study(
 }
 
 /// The score of every part for every image.
-fn score_all(model: &crate::Model, data: &Data<'_>, ctx: &FitContext) -> Result<Vec<Vec<f32>>> {
+fn score_all(model: &Model, data: &Data<'_>, ctx: &FitContext) -> Result<Vec<Vec<f32>>> {
     let share = data
         .items
         .len()
@@ -125,4 +131,21 @@ fn score_all(model: &crate::Model, data: &Data<'_>, ctx: &FitContext) -> Result<
     });
     let parts = parts.collect::<Result<Vec<_>>>()?;
     Ok(parts.into_iter().flatten().collect())
+}
+
+fn blamed(model: &Model, data: &Data<'_>, ctx: &FitContext) -> Result<Vec<(usize, String)>> {
+    let inspector = Inspector::new(model, ctx.device)?;
+    let names = &model.card().segment_names;
+    let mut blamed = Vec::new();
+    for (i, item) in data.items.iter().enumerate() {
+        if item
+            .kind()
+            .is_some_and(|kind| names.iter().any(|n| n == kind))
+        {
+            let inspection = inspector.inspect(&data.load(item)?)?;
+            let first = inspection.reasons.first();
+            blamed.push((i, first.map_or_else(String::new, |r| r.segment.clone())));
+        }
+    }
+    Ok(blamed)
 }

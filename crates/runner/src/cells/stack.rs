@@ -6,12 +6,30 @@ use rayon::ThreadPoolBuilder;
 use segad_core::{BoxError, FeatureTable, Sample};
 use segad_grid::Definition;
 use segad_product::{Data, FitSettings, Item, Studied, TokenSettings, study};
-use segad_store::Draft;
+use segad_store::{Draft, Entry};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use toml::Value;
 
 /// The stack's column; parts have their own names.
 const STACK: &str = "stack";
+const BLAME: &str = "blame.json";
+
+/// How often the strongest reason is right about the place of a defect.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Blame {
+    /// Test images whose group has the name of a segment.
+    pub images: usize,
+    /// Those where the stack's strongest reason is in that segment.
+    pub right: usize,
+}
+
+impl Blame {
+    /// What a cell has left in the store.
+    pub(crate) fn read(entry: &Entry) -> Result<Self, BoxError> {
+        Ok(serde_json::from_slice(&entry.read(BLAME)?)?)
+    }
+}
 
 /// The settings of the fit, all but its seed.
 pub(crate) fn settings(
@@ -85,10 +103,19 @@ pub(super) fn run(
         ));
     }
     let ids = split.test.ids();
+    let blamed = &studied.blamed;
+    let right = blamed
+        .iter()
+        .filter(|(i, segment)| *segment == split.test.samples()[*i].group);
+    let blame = Blame {
+        images: blamed.len(),
+        right: right.count(),
+    };
     let rows = (0..ids.len()).flat_map(|i| studied.candidates.iter().map(move |c| c.scores[i]));
     let draft = at.draft()?;
     let table = FeatureTable::new(columns, ids, rows.collect())?;
     segad_store::write_features(&draft.path(super::SCORES)?, &table)?;
+    draft.write(BLAME, &serde_json::to_vec(&blame)?)?;
     Ok(draft)
 }
 

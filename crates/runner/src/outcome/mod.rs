@@ -1,5 +1,6 @@
 //! From stored scores to the files of a run: tables, scores, report, provenance.
 
+mod blame;
 mod columns;
 mod describe;
 mod findings;
@@ -73,6 +74,9 @@ pub fn write(
         bench.bars.line(&format!("warning: {warning}"));
     }
     provenance.notes.extend(guard.warnings);
+    provenance
+        .notes
+        .extend(blame::sentences(experiment, plan, bench)?);
     let mut figures = segad_report::standard_figures(&described, &results, &scores)?;
     figures.extend(training::figures(plan, bench)?);
     let table = segad_report::table_md(&results)?;
