@@ -25,6 +25,12 @@ pub(crate) enum Verb {
         /// Install Debian packages that are missing (compiler, curl, pip) with apt-get; needs root
         #[arg(long, conflicts_with = "offline")]
         install_packages: bool,
+        /// Install the libtorch that runs on NVIDIA's GPUs (2.5 GB to download) and keep to it
+        #[arg(long)]
+        cuda: bool,
+        /// Go back to the libtorch for processors
+        #[arg(long, conflicts_with = "cuda")]
+        cpu: bool,
         /// Use no network; fail with what is missing
         #[arg(long)]
         offline: bool,

@@ -1,5 +1,6 @@
 //! `cargo xtask doctor`.
 
+mod devices;
 mod table;
 
 use std::ffi::OsString;
@@ -38,10 +39,7 @@ fn rows(context: &Context) -> Result<Vec<Row>, XtaskError> {
     rows.push(nextest());
     rows.push(folder(cache));
     rows.extend(natives(context)?);
-    rows.push(device(
-        &native::Shell::from_env(&context.settings())?,
-        cache,
-    ));
+    rows.extend(devices::rows(context)?);
     let elpv = cache.data(elpv::NAME);
     let images = format!("{ELPV_IMAGES} images");
     let problem = elpv::problem(&elpv)?;
@@ -169,14 +167,25 @@ fn whose(place: &native::Place, what: String) -> String {
     format!("{what}, {}{origin}", place.folder.display())
 }
 
+/// Where the libraries are or should be.
+fn places(context: &Context, shell: &native::Shell) -> Result<native::Native, XtaskError> {
+    let cache = &context.provisioner.cache;
+    let written = segad_files::read_to_string_if_present(&context.settings())?;
+    let own = match native::Build::of(&written.unwrap_or_default(), cache) {
+        native::Build::Cuda => cache.libtorch_cuda(),
+        native::Build::Cpu => cache.libtorch(),
+    };
+    Ok(native::Native {
+        libtorch: chosen(own, shell.libtorch.as_ref()),
+        xgboost: chosen(cache.xgboost_lib(), shell.xgboost.as_ref()),
+    })
+}
+
 fn natives(context: &Context) -> Result<Vec<Row>, XtaskError> {
     let cache = &context.provisioner.cache;
     let settings = context.settings();
     let shell = native::Shell::from_env(&settings)?;
-    let native = native::Native {
-        libtorch: chosen(cache.libtorch(), shell.libtorch.as_ref()),
-        xgboost: chosen(cache.xgboost_lib(), shell.xgboost.as_ref()),
-    };
+    let native = places(context, &shell)?;
     let row = |item, expected, place: &native::Place, found| {
         Row::good(item, expected, whose(place, found))
     };
@@ -212,37 +221,6 @@ fn natives(context: &Context) -> Result<Vec<Row>, XtaskError> {
     Ok(vec![torch, xgb, config])
 }
 
-/// Whether networks can run on a GPU. The code paths are always compiled; libtorch and the machine
-/// decide.
-fn device(shell: &native::Shell, cache: &Cache) -> Row {
-    let libtorch = shell
-        .libtorch
-        .as_ref()
-        .map_or_else(|| cache.libtorch(), Into::into);
-    let gpus =
-        answer(Command::new("nvidia-smi").args(["--query-gpu=name", "--format=csv,noheader"]));
-    cuda(
-        libtorch.join("lib/libtorch_cuda.so").exists(),
-        gpus.lines().next(),
-    )
-}
-
-fn cuda(library: bool, gpu: Option<&str>) -> Row {
-    let row = |found: &str| Row::good("device", "cpu; --device cuda if it can run", found);
-    match (library, gpu) {
-        (true, Some(gpu)) => row(&format!("cpu; cuda can run: {gpu}")),
-        (true, None) => row("cpu; cuda cannot run: libtorch has it, but nvidia-smi names no GPU"),
-        (false, None) => row("cpu; cuda cannot run: no GPU, and libtorch is built without CUDA"),
-        (false, Some(gpu)) => row(&format!(
-            "cpu; cuda cannot run: found {gpu}, but libtorch is built without CUDA"
-        ))
-        .or(
-            State::Optional,
-            "set LIBTORCH to the folder of a libtorch with CUDA, then cargo xtask setup",
-        ),
-    }
-}
-
 /// What a program prints, or nothing if it fails.
 fn answer(command: &mut Command) -> String {
     command
@@ -275,6 +253,7 @@ mod tests {
                 patience: Patience::default(),
                 say: &|_| (),
             },
+            build: None,
         };
         let rows = rows(&context).unwrap();
         let find = |item: &str| rows.iter().find(|r| r.item == item).unwrap();
@@ -286,16 +265,6 @@ mod tests {
         for row in &rows {
             assert_eq!(row.fix.is_empty(), row.state == State::Good, "{}", row.item);
         }
-    }
-
-    #[test]
-    fn cuda_needs_a_library_and_a_gpu() {
-        let found = |library, gpu| cuda(library, gpu).found;
-        assert!(found(true, Some("H100")).contains("cuda can run: H100"));
-        for (library, gpu) in [(true, None), (false, None), (false, Some("H100"))] {
-            assert!(found(library, gpu).contains("cuda cannot run"));
-        }
-        assert_eq!(cuda(false, Some("H100")).state, State::Optional);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod test;
 use std::process::ExitCode;
 
 use segad_provision::exit;
+use segad_provision::native::Build;
 
 use cli::{New, Request, Verb};
 use error::XtaskError;
@@ -58,10 +59,17 @@ fn run(verb: Verb) -> Result<u8, XtaskError> {
     match verb {
         Verb::Setup {
             install_packages,
+            cuda,
+            cpu,
             offline,
         } => {
             let mut context = setup::Context::new(offline)?;
             context.provisioner.install_packages = install_packages;
+            context.build = match (cuda, cpu) {
+                (true, _) => Some(Build::Cuda),
+                (_, true) => Some(Build::Cpu),
+                _ => None,
+            };
             for (name, place) in setup::run(&context)?.variables() {
                 output!("{name}={}", place.folder.display());
             }

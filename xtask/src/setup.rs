@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use segad_provision::native::{self, Native, Shell};
+use segad_provision::native::{self, Build, Native, Shell};
 use segad_provision::{Cache, Patience, Provisioner};
 
 use crate::cargo;
@@ -14,6 +14,8 @@ pub(crate) struct Context {
     /// The folder of the workspace.
     pub root: PathBuf,
     pub provisioner: Provisioner<'static>,
+    /// Which libtorch, if another than before.
+    pub build: Option<Build>,
 }
 
 impl Context {
@@ -30,6 +32,7 @@ impl Context {
                 patience: Patience::default(),
                 say: &|line| tell!("{line}"),
             },
+            build: None,
         })
     }
 
@@ -42,7 +45,11 @@ impl Context {
 /// Installs the native libraries and writes the settings if they change.
 pub(crate) fn run(context: &Context) -> Result<Native, XtaskError> {
     let settings = context.settings();
-    let native = native::provide(&context.provisioner, &Shell::from_env(&settings)?)?;
+    let provisioner = &context.provisioner;
+    let written = segad_files::read_to_string_if_present(&settings)?.unwrap_or_default();
+    let before = Build::of(&written, &provisioner.cache);
+    let build = context.build.unwrap_or(before);
+    let native = native::provide(provisioner, &Shell::from_env(&settings)?, build)?;
     // An unchanged file keeps its time, so that cargo rebuilds nothing.
     if segad_files::write_if_changed(&settings, &native.settings())? {
         (context.provisioner.say)(&format!("wrote {}", settings.display()));

@@ -3,7 +3,7 @@
 use crate::product::BACKBONES;
 use crate::units::{count, duration, memory, some};
 use clap::{Args, Subcommand, ValueEnum};
-use segad_core::{Device, Precision};
+use segad_core::{Devices, Precision};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -122,9 +122,10 @@ pub struct Machine {
     /// Memory for caches and temporary arrays, e.g. 4GiB
     #[arg(long, default_value = "2GiB", value_parser = memory, value_name = "SIZE")]
     pub memory: u64,
-    /// Where networks run: cpu, cuda or cuda:N
+    /// Where networks run: cpu, cuda, several as cuda:0,cuda:1, or auto for all GPUs or else the
+    /// processor
     #[arg(long, default_value = "cpu")]
-    pub device: Device,
+    pub device: Devices,
     /// Arithmetic of networks: f32 or bf16
     #[arg(long, default_value = "f32")]
     pub precision: Precision,

@@ -174,6 +174,10 @@ pub enum Command {
         #[command(flatten)]
         run: RunArgs,
     },
+    /// Multiply matrices on the processor and on each GPU
+    ///
+    /// Shows which devices `--device` can name, and that they compute what the processor does.
+    Devices,
     /// Verify, generate or split data sets
     Data {
         /// What to do.

@@ -40,6 +40,47 @@ impl std::fmt::Display for Device {
     }
 }
 
+/// Where the networks of a run may run, one at a time on each CUDA device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Devices {
+    /// All CUDA devices, or else the processor.
+    Auto,
+    /// These: the processor alone, or CUDA devices, each once.
+    These(Vec<Device>),
+}
+
+impl std::str::FromStr for Devices {
+    type Err = CoreError;
+
+    fn from_str(text: &str) -> Result<Self, CoreError> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let expected = || CoreError::Devices(text.to_owned());
+        let devices: Result<Vec<Device>, _> = text.split(',').map(str::parse).collect();
+        let devices = devices.map_err(|_| expected())?;
+        // Results of processors and of CUDA devices have different keys, so a run has one sort.
+        let is_twice = |(i, device): (usize, &Device)| devices[..i].contains(device);
+        let is_mixed = devices.len() > 1 && devices.contains(&Device::Cpu);
+        if is_mixed || devices.iter().enumerate().any(is_twice) {
+            return Err(expected());
+        }
+        Ok(Self::These(devices))
+    }
+}
+
+impl std::fmt::Display for Devices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Auto => f.pad("auto"),
+            Self::These(devices) => {
+                let names: Vec<String> = devices.iter().map(Device::to_string).collect();
+                f.pad(&names.join(","))
+            }
+        }
+    }
+}
+
 /// Arithmetic of a network's forward pass. It changes results, so it is part of the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -215,6 +256,27 @@ mod tests {
         }
         assert!("gpu".parse::<Device>().is_err());
         assert!("cuda:x".parse::<Device>().is_err());
+    }
+
+    #[test]
+    fn several_devices_are_of_one_sort_and_different() {
+        for text in ["auto", "cpu", "cuda:0", "cuda:1,cuda:0"] {
+            let devices: Devices = text.parse().unwrap();
+            assert_eq!(devices.to_string(), text);
+        }
+        let first = "cuda".parse::<Devices>().unwrap();
+        assert_eq!(first, Devices::These(vec![Device::Cuda(0)]));
+        for text in [
+            "",
+            "gpu",
+            "cpu,cuda",
+            "cpu,cpu",
+            "cuda,cuda:0",
+            "cuda:0,",
+            "auto,cpu",
+        ] {
+            assert!(text.parse::<Devices>().is_err(), "{text}");
+        }
     }
 
     #[test]

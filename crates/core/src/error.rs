@@ -65,6 +65,11 @@ pub enum CoreError {
     /// A text that is not a key.
     #[error("key {0:?}: expected 64 lower-case hexadecimal digits")]
     Key(String),
+    /// A text that names no devices, or names them twice or mixed.
+    #[error(
+        "device = {0:?}: expected auto, cpu, cuda, or different cuda:N with commas between them"
+    )]
+    Devices(String),
     /// A text that is not a device.
     #[error("device = {0:?}: expected cpu, cuda or cuda:N")]
     Device(String),

@@ -37,7 +37,7 @@ mod traits;
 
 pub use cell::CellKind;
 pub use context::{
-    Arithmetic, Cancel, Device, FitContext, NoProgress, Precision, Progress, ProgressTask,
+    Arithmetic, Cancel, Device, Devices, FitContext, NoProgress, Precision, Progress, ProgressTask,
 };
 pub use curve::CurvePoint;
 pub use error::CoreError;

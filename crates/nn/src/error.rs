@@ -83,13 +83,23 @@ pub enum NnError {
     Operator(String),
     /// There is no such device.
     #[error(
-        "device {device}: libtorch sees {count} CUDA devices; use cpu, or a CUDA build of libtorch"
+        "device = {device}: expected a device that libtorch sees, which are cpu and {count} CUDA \
+         devices; `cargo xtask setup --cuda` installs a libtorch for CUDA, and `cargo xtask doctor` \
+         shows what a GPU lacks"
     )]
     NoDevice {
         /// What was asked for.
         device: Device,
         /// How many there are.
         count: i64,
+    },
+    /// A device computes something else than the processor.
+    #[error("device {device}: a product of matrices is wrong by up to {difference}")]
+    WrongProduct {
+        /// The device.
+        device: Device,
+        /// The largest difference of an element.
+        difference: f64,
     },
     /// An image could not be resized.
     #[error("image {index} of the batch: {source}")]

@@ -79,7 +79,10 @@ pub use map_operator::{MapOperator, Upsample};
 pub use module::{Prompt, ScriptModule};
 pub use patches::PatchFeatures;
 pub use preprocess::Preprocess;
-pub use runtime::{channels_last, from_slice, set_threads, to_vec, torch_device, torch_kind};
+pub use runtime::{
+    channels_last, choose_devices, from_slice, set_threads, to_vec, torch_device, torch_kind,
+    try_product,
+};
 pub use saved::{Opened, SavedModel};
 pub use script::{run_torchscript, write_torchscript};
 pub use trainable::{TrainableBackbone, add_variables, global_average};

@@ -1,5 +1,5 @@
 use crate::NnError;
-use segad_core::{Device, Precision};
+use segad_core::{Device, Devices, Precision};
 use tch::{Kind, Tensor};
 
 /// Sets the number of threads that libtorch uses for one operation, for threads of the process that
@@ -30,6 +30,55 @@ pub fn torch_device(device: Device) -> Result<tch::Device, NnError> {
             }
         }
     }
+}
+
+/// The devices that were asked for, or all CUDA devices, or else the processor.
+///
+/// # Errors
+/// [`NnError::NoDevice`] for a CUDA device that libtorch does not see.
+pub fn choose_devices(devices: &Devices) -> Result<Vec<Device>, NnError> {
+    let chosen: Vec<Device> = match devices {
+        Devices::These(devices) => devices.clone(),
+        Devices::Auto => match usize::try_from(tch::Cuda::device_count()) {
+            Ok(0) | Err(_) => vec![Device::Cpu],
+            Ok(count) => (0..count).map(Device::Cuda).collect(),
+        },
+    };
+    chosen
+        .iter()
+        .try_for_each(|&device| torch_device(device).map(drop))?;
+    Ok(chosen)
+}
+
+/// Multiplies two matrices on a device and compares with the processor; gives the operations per
+/// second, in 10⁹, of a product of that size.
+///
+/// # Errors
+/// [`NnError::NoDevice`]; [`NnError::WrongProduct`]; libtorch's, as where its kernels are not built
+/// for this generation of GPUs.
+pub fn try_product(device: Device, size: i64, clock: &dyn Fn() -> f64) -> Result<f64, NnError> {
+    let target = torch_device(device)?;
+    let options = (Kind::Float, tch::Device::Cpu);
+    // Sums of small whole numbers are exact in any order.
+    let a = Tensor::f_arange(size * size, options)?
+        .f_remainder(7)?
+        .f_view([size, size])?;
+    let b = a.f_transpose(0, 1)?.f_contiguous()?;
+    let expected = a.f_matmul(&b)?;
+    let (a, b) = (a.f_to_device(target)?, b.f_to_device(target)?);
+    let product = || -> Result<Tensor, NnError> {
+        // Brought back, since a GPU computes while the program goes on.
+        Ok(a.f_matmul(&b)?.f_to_device(tch::Device::Cpu)?)
+    };
+    // The first loads the kernels.
+    let found = product()?;
+    let difference = (found - &expected).f_abs()?.f_max()?.f_double_value(&[])?;
+    if difference > 0.0 {
+        return Err(NnError::WrongProduct { device, difference });
+    }
+    let start = clock();
+    drop(product()?);
+    Ok(2.0 * (size as f64).powi(3) / (clock() - start).max(1e-9) / 1e9)
 }
 
 /// The kind of tensor that a precision computes with.
@@ -101,6 +150,39 @@ mod tests {
             torch_device(Device::Cuda(99)),
             Err(NnError::NoDevice { .. })
         ));
+    }
+
+    #[test]
+    fn absent_devices_are_not_chosen() {
+        let these = |devices: &[Device]| choose_devices(&Devices::These(devices.to_vec()));
+        assert_eq!(these(&[Device::Cpu]).unwrap(), [Device::Cpu]);
+        let message = these(&[Device::Cuda(98), Device::Cuda(99)]).unwrap_err();
+        let message = message.to_string();
+        assert!(
+            message.starts_with("device = cuda:98: expected"),
+            "{message}"
+        );
+        let all = choose_devices(&Devices::Auto).unwrap();
+        assert_eq!(all == [Device::Cpu], tch::Cuda::device_count() == 0);
+    }
+
+    /// On every device that this machine has.
+    #[test]
+    fn devices_multiply_as_the_processor_does() {
+        let mut devices = choose_devices(&Devices::Auto).unwrap();
+        devices.push(Device::Cpu);
+        for device in devices {
+            let ticks = std::cell::Cell::new(0.0);
+            let clock = || {
+                ticks.set(ticks.get() + 0.5);
+                ticks.get()
+            };
+            // 2·64³ operations in half a second.
+            let speed = try_product(device, 64, &clock).unwrap();
+            assert!((speed - 0.001_048_576).abs() < 1e-9, "{speed}");
+        }
+        let absent = try_product(Device::Cuda(99), 64, &|| 0.0);
+        assert!(matches!(absent, Err(NnError::NoDevice { .. })));
     }
 
     #[test]

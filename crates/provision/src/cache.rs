@@ -70,6 +70,13 @@ impl Cache {
             .join(format!("native/libtorch-{}", versions::LIBTORCH))
     }
 
+    /// The same for CUDA, in the folder `torch` beside NVIDIA's libraries.
+    #[must_use]
+    pub fn libtorch_cuda(&self) -> PathBuf {
+        let place = format!("native/libtorch-{}-cuda/torch", versions::LIBTORCH);
+        self.root.join(place)
+    }
+
     /// Where XGBoost's wheel is unpacked. Its layout is kept: the library finds its OpenMP library
     /// by a relative path.
     #[must_use]

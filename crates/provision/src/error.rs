@@ -28,6 +28,9 @@ pub enum ProvisionError {
         /// The digest of the file.
         actual: String,
     },
+    /// A GPU that cannot run this libtorch.
+    #[error("{0}; update the driver, use another machine, or leave out --cuda")]
+    Gpu(String),
     /// An expected digest that is no digest.
     #[error("digest {0:?}: expected 8 to 64 lower-case hexadecimal digits of a sha256")]
     DigestText(String),

@@ -21,6 +21,7 @@
 
 pub mod archive;
 mod cache;
+pub mod cuda;
 pub mod digest;
 mod download;
 pub mod elf;

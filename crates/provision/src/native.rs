@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::download::Provisioner;
 use crate::error::ProvisionError;
 use crate::programs::COMPILER;
-use crate::{libtorch, xgboost};
+use crate::{Cache, cuda, libtorch, xgboost};
 
 /// How OpenMP's threads wait, unless the shell says otherwise. Two OpenMP libraries live in one
 /// process (libtorch's and XGBoost's), and threads that spin while idle take the processor from each
@@ -64,16 +64,42 @@ fn is_users(name: &str, value: &OsString, written: &str) -> bool {
     !value.is_empty() && !written.lines().any(|l| l == line(name, Path::new(value)))
 }
 
+/// Which build of libtorch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Build {
+    /// For processors.
+    #[default]
+    Cpu,
+    /// For processors and NVIDIA's GPUs.
+    Cuda,
+}
+
+impl Build {
+    /// The one that `settings` (the text of the file that [`Native::settings`] goes to) points at:
+    /// whoever has set up CUDA keeps it.
+    #[must_use]
+    pub fn of(settings: &str, cache: &Cache) -> Self {
+        let cuda = line("LIBTORCH", &cache.libtorch_cuda());
+        match settings.lines().any(|line| line == cuda) {
+            true => Self::Cuda,
+            false => Self::Cpu,
+        }
+    }
+}
+
 /// Brings both libraries to this machine; what the shell names is checked and taken as it is.
 ///
 /// # Errors
 /// A needed program or library is missing and cannot be had; each part says why.
-pub fn provide(p: &Provisioner<'_>, shell: &Shell) -> Result<Native, ProvisionError> {
+pub fn provide(p: &Provisioner<'_>, shell: &Shell, build: Build) -> Result<Native, ProvisionError> {
     p.ensure(&[COMPILER])?;
     Ok(Native {
         libtorch: match &shell.libtorch {
             Some(folder) => users(folder, libtorch::check_users)?,
-            None => own(libtorch::provide(p)?),
+            None => own(match build {
+                Build::Cpu => libtorch::provide(p)?,
+                Build::Cuda => cuda::provide(p)?,
+            }),
         },
         xgboost: match &shell.xgboost {
             Some(folder) => users(folder, xgboost::check_users)?,
@@ -157,6 +183,20 @@ mod tests {
              XGBOOST_LIB_DIR = \"/cache/xgboost/lib\"\n"
         );
         assert!(!native("/users", true).settings().contains("LIBTORCH"));
+    }
+
+    #[test]
+    fn whoever_has_set_up_cuda_keeps_it() {
+        let cache = Cache::at("/cache".into());
+        for (folder, build) in [
+            (cache.libtorch_cuda(), Build::Cuda),
+            (cache.libtorch(), Build::Cpu),
+            ("/users/torch".into(), Build::Cpu),
+        ] {
+            let settings = native(&folder.to_string_lossy(), false).settings();
+            assert_eq!(Build::of(&settings, &cache), build, "{settings}");
+        }
+        assert_eq!(Build::of("", &cache), Build::Cpu);
     }
 
     #[test]

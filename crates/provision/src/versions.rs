@@ -60,6 +60,138 @@ pub const TORCH_WHEEL: Wheel = Wheel {
     bytes: 526_574_961,
 };
 
+/// The CUDA version that [`TORCH_WHEEL`] is built with.
+pub const CUDA: &str = "13.0";
+/// The first driver that runs it.
+pub const CUDA_DRIVER: u32 = 580;
+/// The least compute capability that the wheel has kernels for.
+pub const CUDA_CAPABILITY: &str = "7.5";
+
+/// NVIDIA's libraries that the wheel's metadata names, by way of `cuda-toolkit` 13.0.3.
+pub const CUDA_WHEELS: [Wheel; 15] = [
+    nvidia(
+        "nvidia-cublas",
+        "13.1.1.3",
+        "manylinux_2_27_x86_64",
+        "37936a16db8fe4ac1f065c2139360608a543a09275cb1a1af612e08cfa065436",
+        423_138_758,
+    ),
+    nvidia(
+        "nvidia-cuda-cupti",
+        "13.0.85",
+        "manylinux_2_25_x86_64",
+        "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8",
+        10_715_597,
+    ),
+    nvidia(
+        "nvidia-cuda-nvrtc",
+        "13.0.88",
+        "manylinux2010_x86_64",
+        "ad9b6d2ead2435f11cbb6868809d2adeeee302e9bb94bcf0539c7a40d80e8575",
+        90_215_200,
+    ),
+    nvidia(
+        "nvidia-cuda-runtime",
+        "13.0.96",
+        "manylinux2014_x86_64",
+        "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548",
+        2_243_632,
+    ),
+    nvidia(
+        "nvidia-cudnn-cu13",
+        "9.20.0.48",
+        "manylinux_2_27_x86_64",
+        "0c45dd8eeb50b603f07995b1b300c62ffe6a1980482b82b3bcf94a4ca9d49304",
+        366_173_588,
+    ),
+    nvidia(
+        "nvidia-cufft",
+        "12.0.0.61",
+        "manylinux2014_x86_64",
+        "6c44f692dce8fd5ffd3e3df134b6cdb9c2f72d99cf40b62c32dde45eea9ddad3",
+        214_085_489,
+    ),
+    nvidia(
+        "nvidia-cufile",
+        "1.15.1.6",
+        "manylinux2014_x86_64",
+        "08a3ecefae5a01c7f5117351c64f17c7c62efa5fffdbe24fc7d298da19cd0b44",
+        1_223_672,
+    ),
+    nvidia(
+        "nvidia-curand",
+        "10.4.0.35",
+        "manylinux_2_27_x86_64",
+        "1aee33a5da6e1db083fe2b90082def8915f30f3248d5896bcec36a579d941bfc",
+        59_544_258,
+    ),
+    nvidia(
+        "nvidia-cusolver",
+        "12.0.4.66",
+        "manylinux_2_27_x86_64",
+        "0a759da5dea5c0ea10fd307de75cdeb59e7ea4fcb8add0924859b944babf1112",
+        200_941_980,
+    ),
+    nvidia(
+        "nvidia-cusparse",
+        "12.6.3.3",
+        "manylinux2014_x86_64",
+        "2b3c89c88d01ee0e477cb7f82ef60a11a4bcd57b6b87c33f789350b59759360b",
+        145_942_937,
+    ),
+    nvidia(
+        "nvidia-cusparselt-cu13",
+        "0.8.1",
+        "manylinux2014_x86_64",
+        "786ce87568c303fadb5afcc7102d454cd3040d75f6f8626f5db460d1871f4dd0",
+        170_148_586,
+    ),
+    nvidia(
+        "nvidia-nccl-cu13",
+        "2.29.7",
+        "manylinux_2_18_x86_64",
+        "edd81538446786ec3b73972543e53bb43bcaf0bfc8ef76cb679fcc390ffe136d",
+        205_976_000,
+    ),
+    nvidia(
+        "nvidia-nvjitlink",
+        "13.0.88",
+        "manylinux2010_x86_64",
+        "13a74f429e23b921c1109976abefacc69835f2f433ebd323d3946e11d804e47b",
+        40_713_933,
+    ),
+    nvidia(
+        "nvidia-nvshmem-cu13",
+        "3.4.5",
+        "manylinux2014_x86_64",
+        "290f0a2ee94c9f3687a02502f3b9299a9f9fe826e6d0287ee18482e78d495b80",
+        60_412_546,
+    ),
+    nvidia(
+        "nvidia-nvtx",
+        "13.0.85",
+        "manylinux1_x86_64",
+        "4936d1d6780fbe68db454f5e72a42ff64d1fd6397df9f363ae786930fd5c1cd4",
+        148_047,
+    ),
+];
+
+const fn nvidia(
+    package: &'static str,
+    version: &'static str,
+    platform: &'static str,
+    sha256: &'static str,
+    bytes: u64,
+) -> Wheel {
+    Wheel {
+        package,
+        version,
+        platform: Some(platform),
+        sha256,
+        bytes,
+    }
+}
+
 /// XGBoost without CUDA.
 pub const XGBOOST_WHEEL: Wheel = Wheel {
     package: "xgboost-cpu",

@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use segad_provision::native::{self, Shell};
+use segad_provision::native::{self, Build, Shell};
 use segad_provision::{Cache, ProvisionError, Provisioner, elpv, exit, libtorch, xgboost};
 
 /// A folder of programs: `python3` answers `-m pip --version` and runs `download` (with `$dest`
@@ -158,10 +158,12 @@ fn the_shells_folders_win_and_are_checked() {
         libtorch: Some(torch.clone().into()),
         xgboost: Some(torch.join("lib").into()),
     };
-    let native = native::provide(&p, &shell).unwrap();
+    let native = native::provide(&p, &shell, Build::Cpu).unwrap();
     assert!(native.libtorch.users && native.libtorch.folder == torch);
     shell.libtorch = Some(dir.path().join("nowhere").into());
-    let error = native::provide(&p, &shell).unwrap_err().to_string();
+    let error = native::provide(&p, &shell, Build::Cpu)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("LIBTORCH=") && error.contains("nowhere"),
         "{error}"

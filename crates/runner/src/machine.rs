@@ -1,6 +1,9 @@
 //! What this machine is and what this process has used; for provenance.
 
+use segad_core::Device;
+use segad_provision::cuda::{self, Gpu};
 use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// The machine a result was computed on.
@@ -32,6 +35,43 @@ impl Machine {
             memory_mib: field_kib("/proc/meminfo", "MemTotal:") / 1024,
         }
     }
+}
+
+/// A device as people know it: of a GPU its number and name.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the driver reads this variable, so it says which GPU is meant"
+)]
+pub fn device_name(device: Device) -> String {
+    let Device::Cuda(n) = device else {
+        return device.to_string();
+    };
+    static GPUS: OnceLock<Vec<Gpu>> = OnceLock::new();
+    let gpus = GPUS.get_or_init(|| cuda::gpus(None));
+    match gpu_number(n, std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref()) {
+        Some(number) if number < gpus.len() => format!("{device} {}", gpus[number].name),
+        // Chosen by another sort of name, or the driver's program is missing.
+        _ => device.to_string(),
+    }
+}
+
+/// The number among all GPUs of the one that libtorch calls `n`.
+fn gpu_number(n: usize, visible: Option<&str>) -> Option<usize> {
+    match visible {
+        None => Some(n),
+        Some(list) => list.split(',').nth(n)?.trim().parse().ok(),
+    }
+}
+
+/// The file of a library that this process has loaded.
+pub(crate) fn loaded(library: &str) -> Option<PathBuf> {
+    let maps = segad_files::read_to_string("/proc/self/maps".as_ref()).ok()?;
+    let mut paths = maps
+        .lines()
+        .filter_map(|line| Some(Path::new(&line[line.find('/')?..])));
+    paths
+        .find(|path| path.ends_with(library))
+        .map(Path::to_owned)
 }
 
 /// The family of this processor: what decides in which order libtorch adds, and so the last bits of
@@ -142,5 +182,22 @@ mod tests {
             family(&cpuinfo("AuthenticAMD", wide), limited),
             "AuthenticAMD avx512 MKL_CBWR=AVX2"
         );
+    }
+
+    #[test]
+    fn gpus_are_counted_as_the_driver_shows_them() {
+        assert_eq!(gpu_number(1, None), Some(1));
+        assert_eq!(gpu_number(1, Some("4, 2")), Some(2));
+        assert_eq!(gpu_number(1, Some("4")), None);
+        assert_eq!(gpu_number(0, Some("GPU-8932f937")), None);
+        assert_eq!(device_name(Device::Cpu), "cpu");
+    }
+
+    #[test]
+    fn the_library_is_the_one_that_is_loaded() {
+        segad_nn::set_threads(1);
+        let file = loaded("libtorch_cpu.so").unwrap();
+        assert!(file.exists(), "{}", file.display());
+        assert_eq!(loaded("libnothing.so"), None);
     }
 }

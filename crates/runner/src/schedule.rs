@@ -5,6 +5,8 @@ mod attempt;
 mod frontier;
 mod heartbeat;
 mod outcome;
+#[cfg(test)]
+mod tests;
 
 pub use outcome::{Failed, Outcome};
 
@@ -15,7 +17,7 @@ use crate::workbench::lock;
 use attempt::{Attempt, Worker};
 use frontier::{Frontier, Ready};
 use indicatif::ProgressBar;
-use segad_core::{Cancel, CellKind, Key};
+use segad_core::{Cancel, CellKind, Device, Key};
 use segad_grid::{CellIndex, Plan};
 use segad_store::{FailedCell, Store, StoreError};
 use std::sync::{Condvar, Mutex};
@@ -24,8 +26,8 @@ use std::time::Duration;
 
 /// Computes one cell and publishes its result.
 pub trait Execute: Sync {
-    /// Runs cell `id`; everything it needs is in the store. `memory` is how many bytes its caches
-    /// and temporary arrays may take; `cancel` asks it to stop at its next safe place.
+    /// Runs cell `id`; everything it needs is in the store. `cancel` asks it to stop at its next
+    /// safe place.
     ///
     /// # Errors
     /// What went wrong, with file or value.
@@ -33,7 +35,7 @@ pub trait Execute: Sync {
         &self,
         plan: &Plan,
         id: CellIndex,
-        memory: u64,
+        grant: Grant,
         cancel: &Cancel,
     ) -> Result<(), Failure>;
 
@@ -50,14 +52,23 @@ pub fn is_network(kind: CellKind) -> bool {
 }
 
 /// What cells that run side by side may use together.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Resources {
     /// Cells at a time, each on one thread.
     pub threads: usize,
     /// Bytes that caches and temporary arrays of networks may take.
     pub memory: u64,
-    /// Networks at a time; one where they share an accelerator.
-    pub networks: usize,
+    /// Where networks run, one at a time on each entry.
+    pub networks: Vec<Device>,
+}
+
+/// What one cell may use of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Bytes for caches and temporary arrays.
+    pub memory: u64,
+    /// Where its network runs, if it has one.
+    pub device: Device,
 }
 
 /// What to do about cells that fail.
@@ -189,7 +200,7 @@ impl Shared<'_> {
                 ready,
                 attempt: None,
             };
-            taken.settle(worker.attempt(ready.id, ready.memory));
+            taken.settle(worker.attempt(ready.id, ready.grant));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Versions of everything that decides a result.
 
+use crate::machine;
 use std::collections::BTreeMap;
 
 /// Name → version, of this program and the native libraries it runs with.
@@ -7,8 +8,17 @@ pub fn versions() -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("segad", env!("CARGO_PKG_VERSION").to_owned()),
         ("xgboost", segad_forest::library_version().to_string()),
-        ("libtorch", segad_provision::versions::LIBTORCH.to_owned()),
+        ("libtorch", libtorch()),
     ])
+}
+
+/// The libtorch that is loaded, which the shell may have chosen. A folder that does not say has
+/// passed for the pinned version at set-up.
+fn libtorch() -> String {
+    let file = machine::loaded("libtorch_cpu.so");
+    let folder = file.as_deref().and_then(|file| file.parent()?.parent());
+    let version = folder.and_then(segad_provision::libtorch::version);
+    version.unwrap_or_else(|| segad_provision::versions::LIBTORCH.to_owned())
 }
 
 /// Tells this build of the program from others: size and time of its file.

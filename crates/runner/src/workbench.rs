@@ -7,7 +7,7 @@ use crate::inputs::CachedInputs;
 use crate::interrupt::Interrupt;
 use crate::machine;
 use crate::progress::Bars;
-use crate::schedule::Resources;
+use crate::schedule::{Grant, Resources};
 use crate::segmenter;
 use crate::source::ImageSource;
 use segad_core::{
@@ -41,8 +41,8 @@ pub struct Settings {
     pub threads: usize,
     /// Bytes that caches and temporary arrays of all running cells may take.
     pub memory: u64,
-    /// Where networks run.
-    pub device: Device,
+    /// Where networks run: the processor, or CUDA devices, at least one.
+    pub devices: Vec<Device>,
     /// How networks compute.
     pub precision: Precision,
     /// Images in one forward pass.
@@ -54,7 +54,8 @@ impl Settings {
     pub fn arithmetic(&self) -> Arithmetic {
         Arithmetic {
             precision: self.precision,
-            device: self.device,
+            // Which of several it is makes no difference.
+            device: self.devices[0],
             processor: machine::processor(),
         }
     }
@@ -64,10 +65,10 @@ impl Settings {
         Resources {
             threads: self.threads,
             memory: self.memory,
-            // One network fills an accelerator.
-            networks: match self.device {
-                Device::Cpu => self.threads,
-                Device::Cuda(_) => 1,
+            networks: match self.devices[0] {
+                Device::Cpu => vec![Device::Cpu; self.threads],
+                // One network fills an accelerator.
+                Device::Cuda(_) => self.devices.clone(),
             },
         }
     }
@@ -179,14 +180,14 @@ impl Workbench {
     }
 
     /// What a cell may use.
-    pub fn fit_context(&self, key: &Key, memory: u64, cancel: &Cancel) -> FitContext {
+    pub fn fit_context(&self, key: &Key, grant: Grant, cancel: &Cancel) -> FitContext {
         FitContext {
             progress: Arc::new(self.bars.clone()),
             cancel: cancel.clone(),
-            device: self.settings.device,
+            device: grant.device,
             precision: self.settings.precision,
             processor: machine::processor(),
-            memory,
+            memory: grant.memory,
             batch: self.settings.batch,
             checkpoints: Some(self.checkpoints(key)),
         }

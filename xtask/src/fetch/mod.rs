@@ -114,6 +114,7 @@ pub(crate) mod tests {
                 },
                 say: &|_| (),
             },
+            build: None,
         }
     }
 

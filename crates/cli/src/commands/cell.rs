@@ -6,6 +6,7 @@ use crate::session::Session;
 use segad_args::RunArgs;
 use segad_grid::{CellIndex, Plan};
 use segad_runner::clock::Stopwatch;
+use segad_runner::schedule::is_network;
 use segad_runner::{Failure, Workbench, machine};
 use std::path::Path;
 use std::thread;
@@ -22,7 +23,7 @@ pub(super) fn run(
     args: &RunArgs,
     session: &Session,
 ) -> Result<(), Failure> {
-    let Prepared { experiment, bench } = setup::prepare(file, &args.plan, session, Purpose::Run)?;
+    let Prepared { experiment, bench } = setup::prepare(file, &args.plan, session, Purpose::Tasks)?;
     run::repairing(&bench, || {
         let Planned { plan, .. } = run::plan(file, &experiment, &bench)?;
         let wanted: Vec<CellIndex> = keys
@@ -31,6 +32,12 @@ pub(super) fn run(
             .collect::<Result<_, _>>()?;
         if no_needs {
             check_needs(&bench, &plan, &wanted)?;
+        }
+        let stored = bench.store.committed()?;
+        let open = plan.needed_for(&wanted, |kind, key| stored.contains(kind, key));
+        if open.iter().any(|id| is_network(plan.cells[id.0].kind)) {
+            // Not the cell's failure, which would be remembered for all machines.
+            segad_nn::choose_devices(&args.plan.machine.device).map_err(Failure::configuration)?;
         }
         compute(&bench, &plan, wanted, args)
     })

@@ -1,6 +1,7 @@
 //! The command of one task of a scheduler: `segad cell` with the options of the run that submits it.
 
 use segad_args::{Machine, PlanArgs, RunArgs, SettingsArgs};
+use segad_core::Device;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use std::time::Duration;
 ///
 /// Of `run`, `out` and `check` concern tables, which a task does not write; failures that are to be
 /// tried again are forgotten before anything is submitted, so that only one task tries.
-pub(super) fn words(file: &Path, run: &RunArgs) -> Vec<String> {
+pub(super) fn words(file: &Path, run: &RunArgs, device: Device) -> Vec<String> {
     let RunArgs {
         plan,
         retries,
@@ -34,7 +35,7 @@ pub(super) fn words(file: &Path, run: &RunArgs) -> Vec<String> {
     words.path("--data", data.as_deref());
     words.path("--manifest", manifest.as_deref());
     words.path("--store", store.as_deref());
-    words.machine(machine);
+    words.machine(machine, device);
     words.option("--batch", &batch.to_string());
     words.option("--retries", &retries.to_string());
     if let Some(limit) = time_limit {
@@ -73,16 +74,21 @@ impl Words {
         self.path("--maps", maps.as_deref());
     }
 
-    fn machine(&mut self, machine: &Machine) {
+    fn machine(&mut self, machine: &Machine, device: Device) {
         let Machine {
             threads,
             memory,
-            device,
+            device: _,
             precision,
         } = machine;
+        // Schedulers show a task its own GPU alone.
+        let device = match device {
+            Device::Cpu => "cpu",
+            Device::Cuda(_) => "cuda",
+        };
         self.option("--threads", &threads.map_or(1, Into::into).to_string());
         self.option("--memory", &memory.to_string());
-        self.option("--device", &device.to_string());
+        self.option("--device", device);
         self.option("--precision", &precision.to_string());
     }
 }
@@ -106,7 +112,7 @@ mod tests {
         "--store=s",
         "--threads=3",
         "--memory=1073741824",
-        "--device=cuda:1",
+        "--device=cuda",
         "--precision=bf16",
         "--batch=4",
         "--retries=2",
@@ -127,7 +133,10 @@ mod tests {
         let mut given = ["cell", "a b.toml"].map(String::from).to_vec();
         given.extend(OPTIONS.map(String::from));
         let with_key = [given.clone(), vec!["00".to_owned()]].concat();
-        assert_eq!(words(Path::new("a b.toml"), &run_of(&with_key)), given);
+        assert_eq!(
+            words(Path::new("a b.toml"), &run_of(&with_key), Device::Cuda(1)),
+            given
+        );
     }
 
     #[test]

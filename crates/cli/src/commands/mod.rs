@@ -7,6 +7,7 @@ mod cluster;
 mod data;
 mod defects;
 mod depth;
+mod devices;
 mod explain;
 mod export;
 mod fit;
@@ -83,6 +84,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             origin,
             settings,
         } => plan::config(&shipped::find(&file), &settings, origin),
+        Command::Devices => devices::run(),
         Command::Data { command } => data::run(command, &session),
         Command::Import { command } => import::run(command, &session),
         Command::Segments { command } => segments::run(&command),

@@ -41,7 +41,7 @@ pub(super) fn plan(
             _ => None,
         };
         let device = match schedule::is_network(cell.kind) {
-            true => bench.settings.device,
+            true => bench.settings.devices[0],
             false => Device::Cpu,
         };
         totals.entry(cell.kind).or_default().add(name, estimate);

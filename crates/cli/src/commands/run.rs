@@ -94,7 +94,11 @@ pub(super) fn experiment(
     session: &Session,
 ) -> Result<(), Failure> {
     cluster::check(executor)?;
-    let Prepared { experiment, bench } = setup::prepare(file, &args.plan, session, Purpose::Run)?;
+    let purpose = match executor.executor {
+        Executor::Local => Purpose::Run,
+        Executor::Slurm | Executor::Hq => Purpose::Tasks,
+    };
+    let Prepared { experiment, bench } = setup::prepare(file, &args.plan, session, purpose)?;
     let profile = &args.plan.settings.profile;
     let out = args.out.clone();
     let out = out.unwrap_or_else(|| setup::results_folder(file, &experiment.name, profile));

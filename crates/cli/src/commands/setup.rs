@@ -3,7 +3,7 @@
 use super::{import, place};
 use crate::session::{Session, environment};
 use segad_args::{PlanArgs, SettingsArgs};
-use segad_core::Device;
+use segad_core::{Device, Devices};
 use segad_datasets::{Dataset, Manifest};
 use segad_grid::{Experiment, Layers};
 use segad_provision::Cache;
@@ -143,6 +143,8 @@ pub(super) fn threads(chosen: Option<NonZeroUsize>) -> NonZeroUsize {
 pub(super) enum Purpose {
     /// Computes it: writes to the store and listens for Ctrl-C.
     Run,
+    /// As that, but where networks run is seen to later: they may run on another machine.
+    Tasks,
     /// Only looks: creates no store, and goes on without the data set.
     Look,
 }
@@ -157,21 +159,20 @@ pub(super) fn prepare(
     let experiment = experiment(file, args)?;
     let cache = session.cache()?;
     let source = source(file, args, &experiment, session, purpose)?;
-    // Before anything is computed: the first network may be hours away.
-    device_works(args.machine.device)?;
+    let devices = devices(&args.machine.device, purpose)?;
     let threads = threads(args.machine.threads).get();
     let settings = Settings {
         cache: cache.root().to_owned(),
         base: segments_folder(file),
         threads,
         memory: args.machine.memory,
-        device: args.machine.device,
+        devices,
         precision: args.machine.precision,
         batch: args.batch,
     };
     let chosen = args.store.as_deref();
     let (store, interrupt) = match purpose {
-        Purpose::Run => (session.store(chosen)?, session.interrupt()?),
+        Purpose::Run | Purpose::Tasks => (session.store(chosen)?, session.interrupt()?),
         Purpose::Look => (session.store_as_it_is(chosen)?, Interrupt::default()),
     };
     let bench = Workbench::new(settings, store, source, session.bars.clone(), interrupt);
@@ -223,10 +224,14 @@ fn source(
     Ok(ImageSource::Images(place.open()?))
 }
 
-fn device_works(device: Device) -> Result<(), Failure> {
-    segad_nn::torch_device(device)
-        .map(|_| ())
-        .map_err(Failure::configuration)
+/// The devices of a run. Where it only looks, or others compute, those that were named are not looked
+/// for here.
+fn devices(asked: &Devices, purpose: Purpose) -> Result<Vec<Device>, Failure> {
+    match (purpose, asked) {
+        (Purpose::Look | Purpose::Tasks, Devices::These(devices)) => Ok(devices.clone()),
+        // Before anything is computed: the first network may be hours away.
+        _ => segad_nn::choose_devices(asked).map_err(Failure::configuration),
+    }
 }
 
 /// Segment files are named relative to the folder `datasets/segments` beside the experiment's

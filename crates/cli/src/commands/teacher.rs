@@ -40,7 +40,9 @@ pub(super) fn run(args: &Teacher, session: &Session) -> Result<(), Failure> {
         );
         return Err(Failure::Input(message));
     }
-    segad_nn::torch_device(machine.device).map_err(Failure::configuration)?;
+    let devices = segad_nn::choose_devices(&machine.device).map_err(Failure::configuration)?;
+    // One training: with several devices, the first that was named.
+    let device = devices[0];
     // As in cells, so that the teacher is the same on every machine.
     segad_nn::set_threads(1);
     let folder = ImageFolder::open(&args.images).map_err(Failure::input)?;
@@ -54,7 +56,7 @@ pub(super) fn run(args: &Teacher, session: &Session) -> Result<(), Failure> {
         .field("weights", &weights.digest());
     let arithmetic = Arithmetic {
         precision: machine.precision,
-        device: machine.device,
+        device,
         processor: segad_runner::machine::processor(),
     };
     arithmetic.feed_fields(&mut hasher);
@@ -63,7 +65,7 @@ pub(super) fn run(args: &Teacher, session: &Session) -> Result<(), Failure> {
         progress: Arc::new(session.bars.clone()),
         // Training has no other work to finish first, so the first Ctrl-C stops it.
         cancel: session.cancel()?,
-        device: machine.device,
+        device,
         precision: machine.precision,
         processor: arithmetic.processor,
         memory: machine.memory,

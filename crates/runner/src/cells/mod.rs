@@ -16,7 +16,7 @@ use crate::clock::Stopwatch;
 use crate::error::{Failure, RunnerError};
 use crate::machine::{self, Machine};
 use crate::record::Record;
-use crate::schedule::Execute;
+use crate::schedule::{Execute, Grant};
 use crate::workbench::{Workbench, lock};
 use rayon::prelude::*;
 use segad_core::{BoxError, Cancel, FeatureTable, FitContext, Image, ImageId, Label};
@@ -35,8 +35,8 @@ pub(crate) struct At<'a> {
     pub bench: &'a Workbench,
     pub plan: &'a Plan,
     pub cell: &'a Cell,
-    /// Bytes that caches and temporary arrays may take.
-    pub memory: u64,
+    /// What it may use.
+    pub grant: Grant,
     /// Asks this cell to stop.
     pub cancel: &'a Cancel,
     notes: Mutex<Vec<String>>,
@@ -111,7 +111,7 @@ impl At<'_> {
 
     pub(crate) fn context(&self) -> FitContext {
         self.bench
-            .fit_context(&self.cell.key, self.memory, self.cancel)
+            .fit_context(&self.cell.key, self.grant, self.cancel)
     }
 
     /// The table of an `embed` or `features` cell.
@@ -184,7 +184,7 @@ impl Execute for Workbench {
         &self,
         plan: &Plan,
         id: CellIndex,
-        memory: u64,
+        grant: Grant,
         cancel: &Cancel,
     ) -> Result<(), Failure> {
         let cell = &plan.cells[id.0];
@@ -192,7 +192,7 @@ impl Execute for Workbench {
             bench: self,
             plan,
             cell,
-            memory,
+            grant,
             cancel,
             notes: Mutex::default(),
         };
@@ -273,7 +273,7 @@ fn record(at: &At<'_>, seconds: f64) -> Record {
         peak_memory_mib: machine::peak_memory_mib(),
         machine: Some(Machine::here()),
         versions: versions.map(|(name, v)| (name.to_owned(), v)).collect(),
-        device: at.bench.settings.device.to_string(),
+        device: machine::device_name(at.grant.device),
         threads: 1,
         notes: lock(&at.notes).clone(),
         set_aside: set_aside(at.cell),

@@ -1,7 +1,7 @@
 use super::At;
 use crate::labels::{INDEX, Index, MAPS};
 use crate::segmenter::{self, Script};
-use crate::workbench::{Settings, of_class};
+use crate::workbench::of_class;
 use rayon::prelude::*;
 use segad_core::{AnomalyMap, BoxError, Image, ImageId, LabelMap};
 use segad_grid::CellIndex;
@@ -105,7 +105,7 @@ pub(super) fn label_maps(
         }
         (SegmentsTable::TorchScript(params), None) => {
             let size = params.size;
-            let script = Script::open(params, &settings.base, settings.device)?;
+            let script = Script::open(params, &settings.base, at.grant.device)?;
             let draft = write(at, size, script.names(), |ids, images| {
                 let one = |(id, image)| -> Result<LabelMap, BoxError> {
                     let (map, is_empty) = script.label_map(id, image)?;
@@ -128,11 +128,9 @@ pub(super) fn label_maps(
 
 /// The network whose features are clustered, if one is asked for.
 fn network(at: &At<'_>, params: &ClusteredParams) -> Result<Option<PatchFeatures>, MethodError> {
-    let Settings {
-        device, precision, ..
-    } = at.bench.settings;
     let seed = at.cell.split.detector_seed;
-    clusters::network(params, &at.bench.inputs, seed, (device, precision))
+    let arithmetic = (at.grant.device, at.bench.settings.precision);
+    clusters::network(params, &at.bench.inputs, seed, arithmetic)
 }
 
 /// The good images of a cell, with the maps of the detectors that it needs.

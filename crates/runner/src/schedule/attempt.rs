@@ -2,7 +2,7 @@
 
 use super::heartbeat::{Heartbeat, LEASE, keep_alive};
 use super::outcome::Settled;
-use super::{Failed, Schedule, standing_reason};
+use super::{Failed, Grant, Schedule, standing_reason};
 use crate::Failure;
 use crate::clock::{self, Stopwatch};
 use segad_grid::CellIndex;
@@ -20,8 +20,8 @@ pub(super) enum Attempt {
 }
 
 impl Worker<'_> {
-    /// Runs one cell, with so much memory, while holding its lease.
-    pub(super) fn attempt(&self, id: CellIndex, memory: u64) -> Attempt {
+    /// Runs one cell, with what it is granted, while holding its lease.
+    pub(super) fn attempt(&self, id: CellIndex, grant: Grant) -> Attempt {
         let Schedule {
             plan,
             store,
@@ -52,13 +52,13 @@ impl Worker<'_> {
             return Attempt::Done(Err(Failed::Own(cause)));
         }
         let watch = Stopwatch::start();
-        let result = keep_alive(lease, |beat| self.run(id, memory, beat));
+        let result = keep_alive(lease, |beat| self.run(id, grant, beat));
         Attempt::Done(result.map(|()| Settled::Here(watch.seconds())))
     }
 
     /// Runs one cell as often as the policy says. A failure that remains is remembered, unless the
     /// cell was stopped.
-    fn run(&self, id: CellIndex, memory: u64, beat: &Heartbeat) -> Result<(), Failed> {
+    fn run(&self, id: CellIndex, grant: Grant, beat: &Heartbeat) -> Result<(), Failed> {
         let Schedule {
             plan,
             store,
@@ -73,7 +73,7 @@ impl Worker<'_> {
             .map_or(0, |f| f.tries);
         let mut left = policy.retries;
         loop {
-            let Err(failure) = self.run_once(id, memory, beat) else {
+            let Err(failure) = self.run_once(id, grant, beat) else {
                 if let Err(e) = store.forget_failure(cell.kind, &cell.key) {
                     tracing::warn!("the failure of a cell that is computed now remains: {e}");
                 }
@@ -96,7 +96,7 @@ impl Worker<'_> {
     }
 
     /// Runs one cell once, within the time limit.
-    fn run_once(&self, id: CellIndex, memory: u64, beat: &Heartbeat) -> Result<(), Failure> {
+    fn run_once(&self, id: CellIndex, grant: Grant, beat: &Heartbeat) -> Result<(), Failure> {
         let Schedule {
             plan,
             policy,
@@ -107,7 +107,7 @@ impl Worker<'_> {
         let cancel = self.0.interrupt.stop.child();
         let limit = policy.time_limit;
         beat.watch(limit.map(|limit| (limit, cancel.clone())));
-        let result = execute.execute(plan, id, memory, &cancel);
+        let result = execute.execute(plan, id, grant, &cancel);
         // The next attempt has the whole limit again.
         beat.watch(None);
         match (result, limit) {

@@ -2,10 +2,10 @@
 
 use super::attempt::Attempt;
 use super::outcome::Settled;
-use super::{Failed, Outcome, Schedule, is_network, standing_reason};
+use super::{Failed, Grant, Outcome, Schedule, is_network, standing_reason};
 use crate::Failure;
 use crate::clock::Stopwatch;
-use segad_core::CellKind;
+use segad_core::{CellKind, Device};
 use segad_grid::CellIndex;
 use segad_store::StoreError;
 use std::collections::{BTreeSet, HashMap};
@@ -14,8 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ready {
     pub id: CellIndex,
-    /// Bytes for caches and temporary arrays.
-    pub memory: u64,
+    pub grant: Grant,
     network: bool,
 }
 
@@ -38,8 +37,8 @@ pub(super) struct Frontier<'a> {
     aside: Vec<(Stopwatch, CellIndex)>,
     /// How many run here.
     running: usize,
-    /// How many of them are networks.
-    networks: usize,
+    /// Where a network may start.
+    free: Vec<Device>,
     /// Memory that they were given.
     granted: u64,
     /// The part of the memory that every network may have.
@@ -66,7 +65,8 @@ impl<'a> Frontier<'a> {
             ready: BTreeSet::new(),
             aside: Vec::new(),
             running: 0,
-            networks: 0,
+            // Taken from the end.
+            free: schedule.resources.networks.iter().rev().copied().collect(),
             granted: 0,
             share: 0,
             outcome: Outcome {
@@ -162,8 +162,10 @@ impl<'a> Frontier<'a> {
         let (order, ready) = found?;
         self.ready.remove(&order);
         self.running += 1;
-        self.networks += usize::from(ready.network);
-        self.granted += ready.memory;
+        if ready.network {
+            self.free.pop();
+        }
+        self.granted += ready.grant.memory;
         Some(ready)
     }
 
@@ -179,9 +181,12 @@ impl<'a> Frontier<'a> {
             // Statistics and forests keep one image or table at a time.
             false => 0,
         };
+        // Light cells use no device; a network that has to wait is offered one again later.
+        let device = self.free.last().filter(|_| network).copied();
+        let device = device.unwrap_or(Device::Cpu);
         Ready {
             id,
-            memory,
+            grant: Grant { memory, device },
             network,
         }
     }
@@ -189,16 +194,18 @@ impl<'a> Frontier<'a> {
     /// Whether a cell fits beside those that run; one alone always does.
     fn fits(&self, ready: &Ready) -> bool {
         let resources = &self.schedule.resources;
-        let beside = self.networks < resources.networks
-            && self.granted.saturating_add(ready.memory) <= resources.memory;
-        !ready.network || self.networks == 0 || beside
+        let alone = self.free.len() == resources.networks.len();
+        let memory_left = self.granted.saturating_add(ready.grant.memory) <= resources.memory;
+        !ready.network || !self.free.is_empty() && (alone || memory_left)
     }
 
     /// Takes note of what came of a cell; `None`: its thread panicked.
     pub(super) fn give_back(&mut self, ready: Ready, attempt: Option<Attempt>) {
         self.running -= 1;
-        self.networks -= usize::from(ready.network);
-        self.granted -= ready.memory;
+        if ready.network {
+            self.free.push(ready.grant.device);
+        }
+        self.granted -= ready.grant.memory;
         match attempt {
             Some(Attempt::Done(Ok(settled))) => self.succeed(ready.id, settled),
             Some(Attempt::Done(Err(failed))) => {

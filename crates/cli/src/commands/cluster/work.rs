@@ -45,7 +45,7 @@ impl<'a> Work<'a> {
         let name = segad_clusters::name(&keys);
         let program = std::env::current_exe()?.display().to_string();
         let mut command = vec![program];
-        command.extend(cell_command::words(file, args));
+        command.extend(cell_command::words(file, args, bench.settings.devices[0]));
         let variables = std::env::vars().filter(|(name, _)| name.starts_with("SEGAD_"));
         let machine = &args.plan.machine;
         Ok(Self {
@@ -99,7 +99,7 @@ impl<'a> Work<'a> {
         Request {
             seconds: estimate.map(|e| e.seconds),
             memory_mib: known.or(network.then_some(self.memory_mib)),
-            gpu: network && self.bench.settings.device != Device::Cpu,
+            gpu: network && self.bench.settings.devices[0] != Device::Cpu,
             network,
         }
     }

@@ -1,0 +1,28 @@
+//! `devices`: which there are, and whether they compute.
+
+use segad_core::{Device, Devices};
+use segad_runner::clock::Stopwatch;
+use segad_runner::{Failure, machine};
+
+/// Side of the matrices: large enough to keep a GPU busy, and quick on a processor.
+const SIZE: i64 = 2048;
+
+pub(super) fn run() -> Result<(), Failure> {
+    let mut devices = segad_nn::choose_devices(&Devices::Auto)?;
+    if devices != [Device::Cpu] {
+        devices.insert(0, Device::Cpu);
+    }
+    let watch = Stopwatch::start();
+    let mut wrong = Vec::new();
+    for device in devices {
+        let name = machine::device_name(device);
+        match segad_nn::try_product(device, SIZE, &|| watch.seconds()) {
+            Ok(speed) => super::print(&format!("{name}: {speed:.0} GFLOP/s\n"))?,
+            Err(e) => wrong.push(format!("{name}: {e}")),
+        }
+    }
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Configuration(wrong.join("\n"))),
+    }
+}
