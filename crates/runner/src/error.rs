@@ -190,10 +190,14 @@ fn own_code(error: &(dyn Error + 'static)) -> Option<u8> {
         });
     }
     if let Some(e) = error.downcast_ref::<StoreError>() {
+        let is_service = matches!(e, StoreError::Service { .. });
         return match e.kind() {
             ErrorKind::NoSpace | ErrorKind::ReadOnly | ErrorKind::Permission => Some(exit::SYSTEM),
             ErrorKind::NotFound | ErrorKind::Damaged | ErrorKind::NewerSchema => Some(exit::INPUT),
             ErrorKind::Cancelled => Some(exit::INTERRUPTED),
+            // A service that is away, or that was badly chosen.
+            ErrorKind::Io if is_service => Some(exit::SYSTEM),
+            ErrorKind::Invalid if is_service => Some(exit::CONFIGURATION),
             _ => None,
         };
     }
@@ -305,6 +309,19 @@ mod tests {
     #[test]
     fn what_nobody_classified_is_no_input() {
         assert_eq!(Failure::from("no reason").exit_code(), exit::FAILED);
+        for (kind, code) in [
+            (ErrorKind::Io, exit::SYSTEM),
+            (ErrorKind::Invalid, exit::CONFIGURATION),
+            (ErrorKind::NotFound, exit::INPUT),
+        ] {
+            let service = StoreError::Service {
+                path: "s3://bucket/x".into(),
+                action: "write the object",
+                problem: "no".to_owned(),
+                kind,
+            };
+            assert_eq!(Failure::from(service).exit_code(), code);
+        }
         let fault = Fault::from("coreset_ratio = 2: expected less").at("detectors.a");
         let failure = Failure::of_fault(&fault);
         assert_eq!(failure.exit_code(), exit::CONFIGURATION);

@@ -12,8 +12,10 @@
 //! has been read or written is kept in a local folder of the same layout, and is verified before
 //! each process's first use.
 
+mod cells;
 mod client;
 mod clock;
+mod fault;
 mod probe;
 mod profile;
 mod settings;
@@ -27,7 +29,6 @@ use crate::folder::Folder;
 use client::{Client, Put};
 use clock::Clock;
 use segad_core::{CellKind, Key};
-use segad_files::Staging;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -42,10 +43,6 @@ const RETRIES_AT_START: usize = 2;
 
 /// How long a list of failures counts. A failure that is found late costs one more try.
 const FRESH: Duration = Duration::from_secs(10);
-
-/// Data files that no cell refers to are left by killed workers, or belong to a draft that will
-/// soon be one; after this long, they do not.
-const ORPHANED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Names of records about cells, and when they were listed.
 type Listed = (Instant, HashSet<String>);
@@ -96,29 +93,6 @@ impl Bucket {
 
     fn complete(&self) -> MutexGuard<'_, HashSet<CellId>> {
         self.complete.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Gets a data file and verifies it; the local copy is replaced.
-    fn fetch(&self, meta: &Meta, name: &str, recorded: &FileMeta) -> Result<PathBuf> {
-        let object = Self::data_name(meta, name);
-        let place = self.client.name(&object);
-        let staging = Staging::create_in(&self.local.temporary())?;
-        let fetched = staging.path().join(name);
-        if !self.client.download(&object, recorded.size, &fetched)? {
-            self.complete().remove(&meta.id());
-            return Err(StoreError::damaged(&place, Damage::Missing));
-        }
-        recorded.compare(&place, segad_files::digest(&fetched)?)?;
-        let path = self.local.cell(meta.id()).join(name);
-        segad_files::create_dir(segad_files::parent(&path))?;
-        segad_files::rename(&fetched, &path)?;
-        Ok(path)
-    }
-
-    /// Forgets a cell that is no longer in its place.
-    fn forget(&self, id: CellId) -> Result<()> {
-        self.complete().remove(&id);
-        Ok(segad_files::remove(&self.local.cell(id))?)
     }
 
     /// Whether a failure may be recorded, judging by a list that may be a few seconds old.
@@ -252,86 +226,19 @@ impl Backend for Bucket {
     }
 
     fn publish(&self, draft: &Path, meta: &Meta) -> Result<bool> {
-        let id = meta.id();
-        let mark = Self::mark_name(id);
-        if self.client.head(&mark)?.is_some() {
-            return Ok(false);
-        }
-        let sealed = Meta {
-            draft: Some(segad_files::name_of(draft)),
-            ..meta.clone()
-        };
-        for name in meta.files.keys() {
-            let object = Self::data_name(&sealed, name);
-            self.client.upload(&draft.join(name), &object)?;
-        }
-        let bytes = sealed.encode(&self.client.name(&mark))?;
-        if self.client.create(&mark, &bytes)? == Put::Refused {
-            for name in meta.files.keys() {
-                self.client.delete(&Self::data_name(&sealed, name))?;
-            }
-            return Ok(false);
-        }
-        self.complete().insert(id);
-        // The files are good copies where they are; if others are in the way, those are used.
-        let local = self.local.cell(id);
-        segad_files::create_dir(segad_files::parent(&local))?;
-        if let Err(e) = segad_files::rename(draft, &local) {
-            tracing::debug!(error = %e, "the draft was not kept as a local copy");
-        }
-        Ok(true)
+        self.upload(draft, meta)
     }
 
     fn quarantine(&self, id: CellId) -> Result<Option<PathBuf>> {
-        let mark = Self::mark_name(id);
-        let Some(found) = self.client.get(&mark)? else {
-            self.forget(id)?;
-            return Ok(None);
-        };
-        // The data files stay; the mark says where they are.
-        let folder = format!("v1/quarantine/{}", id.quarantined());
-        self.client.put(&format!("{folder}/{META}"), &found.bytes)?;
-        self.client.delete(&mark)?;
-        self.forget(id)?;
-        Ok(Some(self.client.name(&folder)))
+        self.move_mark(id)
     }
 
     fn remove(&self, id: CellId) -> Result<()> {
-        let mark = Self::mark_name(id);
-        let found = self.client.get(&mark)?;
-        // First the mark, in one step, so that a reader never sees half a cell.
-        self.client.delete(&mark)?;
-        self.forget(id)?;
-        let meta = found.and_then(|o| Meta::decode(&self.client.name(&mark), &o.bytes).ok());
-        if let Some(meta) = meta {
-            for name in meta.files.keys() {
-                self.client.delete(&Self::data_name(&meta, name))?;
-            }
-        }
-        Ok(())
+        self.delete_cell(id)
     }
 
     fn remove_orphans(&self) -> Result<usize> {
-        let now = self.now(SystemTime::UNIX_EPOCH)?;
-        let mut drafts = HashSet::new();
-        for kind in CellKind::ALL {
-            for (key, _) in self.list(kind, usize::MAX)? {
-                let id = CellId { kind, key };
-                let path = self.cell(id).join(META);
-                let mark = self.mark(id)?.unwrap_or_default();
-                drafts.extend(Meta::decode(&path, &mark).ok().and_then(|m| m.draft));
-            }
-        }
-        let mut removed = 0;
-        for (name, meta) in self.client.list("v1/data")? {
-            let draft = name.rsplit('/').nth(1).unwrap_or_default();
-            let age = now.duration_since(meta.last_modified.into());
-            if !drafts.contains(draft) && age.is_ok_and(|age| age > ORPHANED) {
-                self.client.delete(&name)?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
+        self.delete_orphans()
     }
 
     fn failure(&self, id: CellId) -> Result<Option<Vec<u8>>> {
