@@ -92,6 +92,16 @@ impl FitSettings {
         self.detectors.iter().map(|d| d.kind().to_owned()).collect()
     }
 
+    /// The classifiers that the head may need. In a stack with patch tokens the parts on tokens take
+    /// their place: beside these, a classifier on a convolutional network's features made the stack
+    /// worse on parts from other batches.
+    pub(crate) fn used_classifiers(&self) -> &[ClassifierSettings] {
+        match (&self.head, &self.tokens) {
+            (Head::Stack, Some(_)) => &[],
+            _ => &self.classifiers,
+        }
+    }
+
     /// The backbone of the first detector, and the side of all detectors' input.
     fn check(&self) -> Result<(BackboneKind, usize)> {
         let Some(first) = self.detectors.first() else {
@@ -249,7 +259,7 @@ impl Prepared {
         let (folds, k) = units::folds(&data.labels(), &survey.units, settings.folds, settings.seed);
         let pretrained = settings.detectors.iter().map(|d| d.pretrained());
         let backbones = Backbones::read(pretrained, weights)?;
-        let classifiers = Classifiers::check(&settings.classifiers)?;
+        let classifiers = Classifiers::check(settings.used_classifiers())?;
         let pretrained = classifiers.iter().flat_map(Classifiers::pretrained);
         let deep = Backbones::read(pretrained, weights)?;
         let pretrained = settings.tokens.iter().flat_map(TokenSettings::pretrained);

@@ -73,7 +73,7 @@ impl Pack<'_> {
         let wide: Vec<f64> = scores.iter().map(|&s| f64::from(s)).collect();
         let observed = &crossfit.observed;
         let logits = choice.logits.as_deref();
-        let classifiers = &settings.classifiers;
+        let classifiers = settings.used_classifiers();
         let card = Card {
             name: settings.name.clone(),
             versions: settings.versions.clone(),
