@@ -3,7 +3,7 @@
 //! [`is_that_of_the_snapshots`] asks whether this one does, of libtorch itself and of none of the
 //! workspace's code. [`trained`] holds tables against snapshots accordingly.
 
-use crate::support::{BACKBONE, Place, root, snapshot};
+use crate::support::{BACKBONE, Place, expect, root, snapshot};
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -88,13 +88,9 @@ fn child() {
 #[test]
 fn what_may_round_differently_shares_no_key() {
     let place = Place::new();
-    let keys = |is_limited: bool, kinds: &[&str]| -> BTreeSet<String> {
-        let mut command = place.segad(&["plan", "experiments/demo.toml", "--json"]);
-        command.args(["--profile", "smoke", "--data", "datasets/elpv-sample"]);
-        command.args(["--set", BACKBONE]);
-        if is_limited {
-            portable(&mut command);
-        }
+    let keys_of = |mut command: Command, kinds: &[&str]| -> BTreeSet<String> {
+        command.args(["--json", "--profile", "smoke", "--set", BACKBONE]);
+        command.args(["--data", "datasets/elpv-sample"]);
         let output = command.output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -103,6 +99,14 @@ fn what_may_round_differently_shares_no_key() {
         cells
             .map(|c| c["key"].as_str().unwrap().to_owned())
             .collect()
+    };
+    let plan = || place.segad(&["plan", "experiments/demo.toml"]);
+    let keys = |is_limited: bool, kinds: &[&str]| {
+        let mut command = plan();
+        if is_limited {
+            portable(&mut command);
+        }
+        keys_of(command, kinds)
     };
     let kinds = ["fit", "maps", "features", "forest", "evaluate"];
     for kind in kinds {
@@ -113,7 +117,19 @@ fn what_may_round_differently_shares_no_key() {
             "{kind}"
         );
     }
-    assert_eq!(keys(false, &kinds), keys(false, &kinds));
+    let here = keys(false, &kinds);
+    assert_eq!(here, keys(false, &kinds));
+    // For processors that are not here, cells can be planned and not computed.
+    let elsewhere = ["--processor", "SomeMaker/avx1024"];
+    let mut command = plan();
+    command.args(elsewhere);
+    let there = keys_of(command, &kinds);
+    assert!(there.len() == here.len() && there.is_disjoint(&here));
+    let message = expect(place.demo("out", &elsewhere), 3);
+    assert!(
+        message.contains("--processor = SomeMaker/avx1024: expected "),
+        "{message}"
+    );
 }
 
 /// A few training steps of a network with a layer of each kind that the detectors and classifiers

@@ -52,6 +52,10 @@ pub struct PlanArgs {
     /// What may be used for it.
     #[command(flatten)]
     pub machine: Machine,
+    /// Family of the processors that compute, where it is not this one's: it is part of keys.
+    /// A machine of another family refuses to compute and names its own [default: this processor's]
+    #[arg(long, value_name = "FAMILY")]
+    pub processor: Option<String>,
     /// Images per forward pass
     #[arg(long, default_value = "8", value_parser = count, value_name = "N")]
     pub batch: usize,

@@ -292,15 +292,15 @@ mod tests {
             hasher.finish()
         };
         let keys = [
-            key(Device::Cpu, "AuthenticAMD avx2"),
-            key(Device::Cpu, "AuthenticAMD avx512"),
-            key(Device::Cpu, "GenuineIntel avx2"),
-            key(Device::Cuda(0), "AuthenticAMD avx2"),
+            key(Device::Cpu, "AuthenticAMD/avx2"),
+            key(Device::Cpu, "AuthenticAMD/avx512"),
+            key(Device::Cpu, "GenuineIntel/avx2"),
+            key(Device::Cuda(0), "AuthenticAMD/avx2"),
         ];
         for (i, one) in keys.iter().enumerate() {
             assert!(keys[..i].iter().all(|other| other != one), "{i}");
         }
-        assert_eq!(key(Device::Cuda(1), "AuthenticAMD avx2"), keys[3]);
+        assert_eq!(key(Device::Cuda(1), "AuthenticAMD/avx2"), keys[3]);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub struct Host {
     pub os: Option<String>,
     /// Processor.
     pub cpu: Option<String>,
-    /// Family of the processor, such as "AuthenticAMD avx2", which decides the order in which
+    /// Family of the processor, such as "AuthenticAMD/avx2", which decides the order in which
     /// networks add.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub simd: Option<String>,

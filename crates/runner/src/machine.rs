@@ -123,10 +123,10 @@ fn family(cpuinfo: &str, variable: impl Fn(&str) -> Option<String>) -> String {
     let flags: Vec<&str> = field(["flags", "Features"]).split(' ').collect();
     let has = |wanted: &&[&str]| wanted.iter().all(|flag| flags.contains(flag));
     let widest = INSTRUCTIONS.iter().find(|(_, wanted)| has(wanted));
-    let mut family = format!("{maker} {}", widest.map_or("none", |(name, _)| name));
+    let mut family = format!("{maker}/{}", widest.map_or("none", |(name, _)| name));
     for name in LIMITS {
         if let Some(value) = variable(name) {
-            family.push_str(&format!(" {name}={value}"));
+            family.push_str(&format!("/{name}={value}"));
         }
     }
     family
@@ -155,32 +155,32 @@ mod tests {
         };
         let wide = "avx2 fma avx512f avx512bw avx512vl avx512dq";
         for (text, expected) in [
-            (cpuinfo("AuthenticAMD", "sse4_1"), "AuthenticAMD none"),
-            (cpuinfo("AuthenticAMD", "avx2 fma"), "AuthenticAMD avx2"),
-            (cpuinfo("GenuineIntel", wide), "GenuineIntel avx512"),
+            (cpuinfo("AuthenticAMD", "sse4_1"), "AuthenticAMD/none"),
+            (cpuinfo("AuthenticAMD", "avx2 fma"), "AuthenticAMD/avx2"),
+            (cpuinfo("GenuineIntel", wide), "GenuineIntel/avx512"),
             (
                 cpuinfo("GenuineIntel", &format!("{wide} avx512_bf16")),
-                "GenuineIntel avx512-bf16",
+                "GenuineIntel/avx512-bf16",
             ),
             (
                 cpuinfo(
                     "GenuineIntel",
                     &format!("{wide} avx512_bf16 amx_tile amx_bf16"),
                 ),
-                "GenuineIntel amx",
+                "GenuineIntel/amx",
             ),
             (
                 "CPU implementer\t: 0x41\nFeatures\t: fp asimd sve\n".to_owned(),
-                "0x41 sve",
+                "0x41/sve",
             ),
-            (String::new(), "unknown none"),
+            (String::new(), "unknown/none"),
         ] {
             assert_eq!(family(&text, |_| None), expected);
         }
         let limited = |name: &str| (name == "MKL_CBWR").then(|| "AVX2".to_owned());
         assert_eq!(
             family(&cpuinfo("AuthenticAMD", wide), limited),
-            "AuthenticAMD avx512 MKL_CBWR=AVX2"
+            "AuthenticAMD/avx512/MKL_CBWR=AVX2"
         );
     }
 

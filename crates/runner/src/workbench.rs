@@ -5,7 +5,6 @@ use crate::error::RunnerError;
 use crate::generated::{Loader, Recipes};
 use crate::inputs::CachedInputs;
 use crate::interrupt::Interrupt;
-use crate::machine;
 use crate::progress::Bars;
 use crate::schedule::{Grant, Resources};
 use crate::segmenter;
@@ -45,6 +44,9 @@ pub struct Settings {
     pub devices: Vec<Device>,
     /// How networks compute.
     pub precision: Precision,
+    /// Family of the processors that compute, as [`machine::processor`](crate::machine::processor)
+    /// names this one's.
+    pub processor: &'static str,
     /// Images in one forward pass.
     pub batch: usize,
 }
@@ -56,7 +58,7 @@ impl Settings {
             precision: self.precision,
             // Which of several it is makes no difference.
             device: self.devices[0],
-            processor: machine::processor(),
+            processor: self.processor,
         }
     }
 
@@ -186,7 +188,7 @@ impl Workbench {
             cancel: cancel.clone(),
             device: grant.device,
             precision: self.settings.precision,
-            processor: machine::processor(),
+            processor: self.settings.processor,
             memory: grant.memory,
             batch: self.settings.batch,
             checkpoints: Some(self.checkpoints(key)),

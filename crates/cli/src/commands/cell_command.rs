@@ -26,6 +26,7 @@ pub(super) fn words(file: &Path, run: &RunArgs, device: Device) -> Vec<String> {
         store,
         rerun_failed: _,
         machine,
+        processor,
         batch,
     } = plan;
     let mut words = Words(vec!["cell".to_owned(), file.display().to_string()]);
@@ -36,6 +37,12 @@ pub(super) fn words(file: &Path, run: &RunArgs, device: Device) -> Vec<String> {
     words.path("--manifest", manifest.as_deref());
     words.path("--store", store.as_deref());
     words.machine(machine, device);
+    // The family that keys were planned for, so that another one says so.
+    let processor = processor.as_deref();
+    words.option(
+        "--processor",
+        processor.unwrap_or_else(|| segad_runner::machine::processor()),
+    );
     words.option("--batch", &batch.to_string());
     words.option("--retries", &retries.to_string());
     if let Some(limit) = time_limit {
@@ -100,7 +107,7 @@ mod tests {
     use segad_args::{Cli, Command};
 
     /// Every option that decides what a cell is or how it is computed.
-    const OPTIONS: [&str; 17] = [
+    const OPTIONS: [&str; 18] = [
         "--profile=smoke",
         "--set=seeds=[1,2]",
         "--set=defaults.forest=\"brf\"",
@@ -114,6 +121,7 @@ mod tests {
         "--memory=1073741824",
         "--device=cuda",
         "--precision=bf16",
+        "--processor=GenuineIntel/avx2",
         "--batch=4",
         "--retries=2",
         "--time-limit=90s",

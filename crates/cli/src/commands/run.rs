@@ -11,7 +11,7 @@ use segad_import::Report;
 use segad_runner::clock::Stopwatch;
 use segad_runner::outcome;
 use segad_runner::schedule::{Outcome, Policy, Schedule};
-use segad_runner::{Failure, Workbench};
+use segad_runner::{Failure, Workbench, machine};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -180,7 +180,7 @@ impl Run<'_> {
                 "{}, {:.1} s, peak memory {} MiB; report: {}",
                 describe(&outcome),
                 watch.seconds(),
-                segad_runner::machine::peak_memory_mib(),
+                machine::peak_memory_mib(),
                 self.out.join("report.html").display()
             ));
         }
@@ -237,6 +237,13 @@ pub(super) fn compute(
     wanted: &[CellIndex],
     args: &RunArgs,
 ) -> Result<Outcome, Failure> {
+    let (asked, here) = (bench.settings.processor, machine::processor());
+    if asked != here {
+        return Err(Failure::Configuration(format!(
+            "--processor = {asked}: expected {here}, the family of this processor, since cells are \
+             computed on it"
+        )));
+    }
     let outcome = schedule(bench, plan, wanted, &policy(args)).run()?;
     if !outcome.interrupted {
         return Ok(outcome);

@@ -10,7 +10,7 @@ use segad_provision::Cache;
 use segad_runner::progress::Bars;
 use segad_runner::source::ImageSource;
 use segad_runner::workbench::{IMPORTED, Settings, Workbench};
-use segad_runner::{Failure, Interrupt, outcome};
+use segad_runner::{Failure, Interrupt, machine, outcome};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -161,6 +161,8 @@ pub(super) fn prepare(
     let source = source(file, args, &experiment, session, purpose)?;
     let devices = devices(&args.machine.device, purpose)?;
     let threads = threads(args.machine.threads).get();
+    // Kept as long as the process, like the name of this machine's.
+    let processor = args.processor.clone().map(|name| &*name.leak());
     let settings = Settings {
         cache: cache.root().to_owned(),
         base: segments_folder(file),
@@ -168,6 +170,7 @@ pub(super) fn prepare(
         memory: args.machine.memory,
         devices,
         precision: args.machine.precision,
+        processor: processor.unwrap_or_else(machine::processor),
         batch: args.batch,
     };
     let chosen = args.store.as_deref();

@@ -15,7 +15,6 @@ mod training;
 pub use describe::metrics;
 
 use crate::Failure;
-use crate::machine::processor;
 use crate::schedule::Outcome;
 use crate::workbench::Workbench;
 use page::Extras;
@@ -65,7 +64,7 @@ pub fn write(
     results.sources = provenance.cells.iter().map(source).collect();
     // Before anything is written: it compares with the table that is there.
     let drift = if check {
-        differences(&results, out)?
+        differences(&results, out, bench.settings.processor)?
     } else {
         None
     };
@@ -152,26 +151,26 @@ fn write_figures(folder: &Path, figures: &[Figure]) -> Result<(), BoxError> {
 /// How far means and standard deviations may be from those in `out`, in percentage points: not at
 /// all with the family of processors and the arithmetic of networks that those were computed with,
 /// otherwise as far as `results/README.md` says.
-fn tolerance(out: &Path) -> Result<f64, Failure> {
+fn tolerance(out: &Path, processor: &str) -> Result<f64, Failure> {
     let path = out.join("provenance.json");
     if !path.exists() {
         return Ok(0.0);
     }
     let before: Provenance = segad_files::read_json(&path)?;
     let arithmetic = before.versions.get(provenance::ARITHMETIC);
-    let same = before.host.simd.as_deref() == Some(processor())
+    let same = before.host.simd.as_deref() == Some(processor)
         && arithmetic == Some(&segad_nn::REVISION.to_string());
     Ok(if same { 0.0 } else { 1.0 })
 }
 
 /// With `--check`: what differs from the paper, and from the table that `out` holds.
-fn differences(results: &Results, out: &Path) -> Result<Option<String>, Failure> {
+fn differences(results: &Results, out: &Path, processor: &str) -> Result<Option<String>, Failure> {
     let mut found = Vec::new();
     let path = out.join("table.csv");
     if path.exists() {
         let before = segad_files::read_to_string(&path)?;
         let now = segad_report::table_csv(results)?;
-        let drifts = segad_report::drift(&before, &now, tolerance(out)?)?;
+        let drifts = segad_report::drift(&before, &now, tolerance(out, processor)?)?;
         found.extend(drifts.into_iter().map(|drift| drift.to_string()));
     }
     for cell in segad_report::compare(results).differs {

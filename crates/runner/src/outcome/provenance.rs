@@ -2,7 +2,7 @@
 
 use super::columns::Columns;
 use crate::Failure;
-use crate::machine::{Machine, processor};
+use crate::machine::Machine;
 use crate::record::Record;
 use crate::versions;
 use crate::workbench::Workbench;
@@ -70,7 +70,7 @@ pub(super) fn provenance(
         host: Host {
             os: Some(machine.system),
             cpu: Some(machine.cpu),
-            simd: Some(processor().to_owned()),
+            simd: Some(bench.settings.processor.to_owned()),
             threads: Some(bench.settings.threads),
             memory: Some(machine.memory_mib << 20),
             gpu: None,
