@@ -71,9 +71,10 @@ impl Inspector {
         }
         if let Some(c) = &self.classifier {
             let name = "classifier";
+            let head = c.head.network()?;
             let part = Part {
                 input: &|image| Ok(c.embedder.input(image)?),
-                network: &|x| Ok(c.head.network(&c.embedder.network(x)?)?),
+                network: &|x| Ok(head(&c.embedder.network(x)?)?),
                 reference: &|image| match c.head.trees() {
                     Some(_) => Ok(c.embedder.rows(std::slice::from_ref(image))?),
                     None => Ok(vec![c.logit(image)?]),
@@ -143,12 +144,15 @@ impl Part<'_> {
                 f32::MIN_POSITIVE
             };
             let largest = ours.iter().fold(floor, |m, v| m.max(v.abs()));
-            let apart = ours
-                .iter()
-                .zip(&theirs)
-                .map(|(a, b)| (a - b).abs())
-                .fold(0.0, f32::max);
-            worst = worst.max(apart / largest);
+            for (a, b) in ours.iter().zip(&theirs) {
+                let apart = (a - b).abs() / largest;
+                // `max` would leave out NaN, the farthest of all.
+                worst = if apart.is_nan() {
+                    f32::INFINITY
+                } else {
+                    worst.max(apart)
+                };
+            }
         }
         Ok(worst)
     }

@@ -23,20 +23,29 @@ impl FittedHead {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn network(&self, rows: &Tensor) -> Result<Tensor, FrozenError> {
-        let Model::Logistic(l) = &self.model else {
-            return Ok(rows.shallow_clone());
+    pub fn network(&self) -> Result<impl Fn(&Tensor) -> Result<Tensor, FrozenError>, FrozenError> {
+        // Made here: a recording takes tensors that are made while it runs for zeros.
+        let numbers = match &self.model {
+            Model::Logistic(l) => Some((
+                [
+                    f64_row(&l.mean)?,
+                    f64_row(&l.deviation)?,
+                    f64_row(&l.weight)?,
+                ],
+                f64::from(l.bias),
+            )),
+            Model::Trees(_) => None,
         };
-        let standard = rows
+        Ok(move |rows: &Tensor| {
+            let Some(([mean, deviation, weight], bias)) = &numbers else {
+                return Ok(rows.shallow_clone());
+            };
             // As `Logistic::scores` computes, so that an exported network gives the same logit.
-            .f_to_kind(Kind::Double)?
-            .f_sub(&f64_row(&l.mean)?)?
-            .f_div(&f64_row(&l.deviation)?)?;
-        let weighted = standard.f_mul(&f64_row(&l.weight)?)?;
-        let logit = weighted.f_sum_dim_intlist(1, false, None)?;
-        Ok(logit
-            .f_add_scalar(f64::from(l.bias))?
-            .f_to_kind(Kind::Float)?)
+            let wide = rows.f_to_kind(Kind::Double)?;
+            let standard = wide.f_sub(mean)?.f_div(deviation)?;
+            let logit = standard.f_mul(weight)?.f_sum_dim_intlist(1, false, None)?;
+            Ok(logit.f_add_scalar(*bias)?.f_to_kind(Kind::Float)?)
+        })
     }
 
     /// The boosted trees, where there are any.

@@ -106,10 +106,9 @@ fn both_heads_tell_bars_from_noise_and_read_back() {
         )
         .unwrap();
         // By operations on tensors alone, as other programs do it.
-        let out = head
-            .network(&embedder.network(&embedder.input(&unseen).unwrap()).unwrap())
-            .unwrap();
-        let out = segad_nn::to_vec(&out).unwrap();
+        let rows = embedder.network(&embedder.input(&unseen).unwrap());
+        let out = head.network().unwrap()(&rows.unwrap());
+        let out = segad_nn::to_vec(&out.unwrap()).unwrap();
         let logits = match head.trees() {
             None => out,
             Some(trees) => {
