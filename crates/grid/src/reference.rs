@@ -144,7 +144,7 @@ mod tests {
         for line in [
             "| `seeds` | list of numbers or string |  | A list of seeds,",
             "| `metrics` | list of strings | `[\"cl_auroc\", \"fpr95tpr\"]` | What is measured;",
-            "| `head` | `\"forest\"` or `\"max\"` or `\"classifier\"` | `\"forest\"` |",
+            "| `head` | `\"forest\"` or `\"max\"` or `\"classifier\"` or `\"stack\"` | `\"forest\"` |",
             "| `segments` | string or table |",
             "| `rows` | list of strings |",
         ] {
