@@ -36,8 +36,11 @@ fn elpv_areas_by_hand() {
 
 #[test]
 fn shipped_maps_hold_at_common_sizes() {
-    assert_eq!(shipped_names().collect::<Vec<_>>(), ["elpv-mono", "vad"]);
-    for (name, count) in [("elpv-mono", 8), ("vad", 7)] {
+    assert_eq!(
+        shipped_names().collect::<Vec<_>>(),
+        ["elpv-mono", "screws", "vad"]
+    );
+    for (name, count) in [("elpv-mono", 8), ("screws", 5), ("vad", 7)] {
         let shapes = shipped(name).unwrap();
         assert_eq!(shapes.names().len(), count);
         for side in [64, 224, 256, 512] {
