@@ -1,4 +1,4 @@
-//! The ways to a score that compete; the simplest that is not clearly worse than the best is kept.
+//! The ways to a score, measured on images that they had not seen; [`Head`] says which is kept.
 
 use crate::card::{Candidate, Scorer, TrainingG};
 use crate::crossfit::Observed;

@@ -4,8 +4,8 @@
 //! [`fit`] takes labelled 8-bit RGB images of any size and returns a [`Model`]. Detectors are
 //! fitted fold by fold, where groups of images stay together. Every detector by itself and every
 //! head (SegAD's boosted random forest over segment statistics, CVPR 2024, also with monotone
-//! constraints) is measured on images not used for training, and the simplest one whose AUROC is
-//! within one standard error of the best is kept. The threshold comes with a guaranteed error rate
+//! constraints) is measured on images not used for training, and a stack of those that help is
+//! kept, unless [`Head`] says otherwise. The threshold comes with a guaranteed error rate
 //! ([`threshold`]), scores are calibrated ([`Calibration`]), and each kind of defect is left out
 //! once ([`Card::unseen`]).
 //!
