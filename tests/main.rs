@@ -18,6 +18,7 @@ mod dino;
 mod errors;
 mod lists;
 mod maps;
+mod object_store;
 mod product;
 mod reproduce;
 mod resume;
