@@ -522,3 +522,67 @@ fn what_cannot_be_is_said_with_its_exit_code() {
     );
     expect(place.segad(&["fit", empty.to_str().unwrap()]), 2);
 }
+
+#[test]
+fn found_segments_can_be_named() {
+    let place = Place::new();
+    product(&place.path("plates"));
+    fit(&place, "model.segad", &["--head", "segad"], 0);
+    let image = place.path("plates/bad/scratch/01.png");
+    let paths = ["model.segad", "named.segad", "seen.png"].map(|file| place.path(file));
+    let [model, named, drawn] = paths.each_ref().map(|path| path.to_str().unwrap());
+    let image = image.to_str().unwrap();
+    let segments = |model: &str| -> Vec<String> {
+        let show = ["segments", "show", model, image, "--json", "--out", drawn];
+        let report: serde_json::Value = serde_json::from_str(&printed(place.segad(&show))).unwrap();
+        let segments = report["segments"].as_array().unwrap().iter();
+        segments
+            .map(|s| s["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let before = segments(model);
+    assert_eq!(before[..2], ["cluster 1", "cluster 2"]);
+    let name = |renaming: &str| place.segad(&["segments", "name", model, renaming, "--out", named]);
+    let said = printed(name("cluster 1=rim"));
+    assert!(said.contains("segments rim, cluster 2"), "{said}");
+    assert_eq!(
+        (segments(named)[0].as_str(), &segments(named)[1..]),
+        ("rim", &before[1..])
+    );
+    let judge = |model: &str| {
+        let output = place.segad(&["inspect", model, image]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (old, new) = (judge(model), judge(named));
+    assert!(old.contains("cluster 1"), "{old}");
+    assert_eq!(
+        old.replace("cluster 1", "rim"),
+        new,
+        "only the name changes"
+    );
+    for (renaming, text) in [
+        ("cluster 99=rim", "cluster 99"),
+        ("cluster 1=cluster 2", "appears twice"),
+        ("cluster 1=a/b", "a name without '/'"),
+        ("cluster 1", "expected OLD=NEW"),
+    ] {
+        let message = expect(name(renaming), 3);
+        assert!(message.contains(text), "{message}");
+    }
+    fit(
+        &place,
+        "whole.segad",
+        &["--head", "segad", "--segments", "whole"],
+        0,
+    );
+    let whole = place.path("whole.segad");
+    let whole = [
+        "segments",
+        "name",
+        whole.to_str().unwrap(),
+        "whole=x",
+        "--out",
+        named,
+    ];
+    assert!(expect(place.segad(&whole), 3).contains("found from the good images"));
+}

@@ -116,9 +116,9 @@ pub enum StoreCommand {
 pub enum SegmentsCommand {
     /// Draw a source over an image, and report on its segments
     Show {
-        /// Name of a shapes file, `whole`, or a table, e.g.
-        /// `{ kind = "folder", path = "masks", segments = ["a", "b"] }`; paths are relative to
-        /// datasets/segments
+        /// Name of a shapes file, `whole`, a model file (`cup.segad`), or a table, e.g.
+        /// `{ kind = "folder", path = "masks", segments = ["a", "b"] }`; paths in a table are
+        /// relative to datasets/segments
         source: String,
         /// Image to draw over
         image: PathBuf,
@@ -136,6 +136,27 @@ pub enum SegmentsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Name the segments that a model found in its good images; no score changes
+    Name {
+        /// Model file
+        model: PathBuf,
+        /// Old name, `=`, new name, e.g. `"cluster 1=left rail"`; repeatable. `segments show MODEL
+        /// IMAGE` draws the segments with their old names
+        #[arg(required = true, value_name = "OLD=NEW", value_parser = renaming)]
+        names: Vec<(String, String)>,
+        /// Model file to write; may be the one that is read
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+fn renaming(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((old, new)) if !old.is_empty() && !new.is_empty() => {
+            Ok((old.to_owned(), new.to_owned()))
+        }
+        _ => Err("expected OLD=NEW".to_owned()),
+    }
 }
 
 /// What to do with generated defects.

@@ -53,6 +53,20 @@ impl Forest {
         &self.header.columns
     }
 
+    /// The same forest under other names of its columns.
+    ///
+    /// # Panics
+    /// Unless there is a name for each column.
+    pub fn with_columns(mut self, columns: Vec<String>) -> Self {
+        assert_eq!(
+            columns.len(),
+            self.header.columns.len(),
+            "one name a column"
+        );
+        self.header.columns = columns;
+        self
+    }
+
     /// The monotone constraints, one a column, or none.
     pub fn monotone(&self) -> &[i8] {
         &self.header.monotone

@@ -61,7 +61,7 @@
 //! fewer images than the one in the model file.
 
 /// Raised when the same images and settings give another stack.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
 
 mod alike;
 mod audit;
@@ -95,6 +95,7 @@ mod patches;
 mod photograph;
 mod reasons;
 mod record;
+mod rename;
 mod samples;
 mod stacking;
 mod study;

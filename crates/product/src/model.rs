@@ -102,6 +102,16 @@ impl Model {
         Ok(Self { card, sections })
     }
 
+    /// The same model with another card and forest.
+    pub(crate) fn with_card(&self, card: Card, forest: Option<Forest>) -> Result<Self> {
+        let mut sections = self.sections.clone();
+        sections.insert(CARD.to_owned(), serde_json::to_vec_pretty(&card)?);
+        if let Some(forest) = forest {
+            sections.insert(FOREST.to_owned(), forest.to_bytes()?);
+        }
+        Ok(Self { card, sections })
+    }
+
     /// Reads a model file.
     ///
     /// # Errors

@@ -1,3 +1,4 @@
+use crate::shapes::check_names;
 use crate::{
     AnySource, Foreground, ForegroundParams, Posed, SegmentsError, Shapes, StaticMap, shipped_text,
 };
@@ -85,6 +86,19 @@ impl PortableSegments {
             size: [map.height(), map.width()],
             runs,
         }
+    }
+
+    /// Found segments under other names, in the order of their labels; any other source as it is.
+    ///
+    /// # Errors
+    /// [`SegmentsError::Names`] for names that are empty, appear twice, or are too many.
+    pub fn named(&self, names: &[String]) -> Result<Self, SegmentsError> {
+        check_names("the model", names)?;
+        let mut named = self.clone();
+        if let Self::Found { names: old, .. } = &mut named {
+            *old = names.to_vec();
+        }
+        Ok(named)
     }
 
     /// The source at the size of the anomaly maps.

@@ -17,6 +17,9 @@ pub struct SegmentQuality {
     pub fraction: f64,
     /// Connected pieces (8 neighbours).
     pub components: usize,
+    /// Mean place of its pixels, as shares of the height from the top and of the width from the
+    /// left; none for an empty segment.
+    pub centre: Option<[f64; 2]>,
 }
 
 /// The quality of one label map.
@@ -68,6 +71,7 @@ impl QualityReport {
                     pixels,
                     fraction: pixels as f64 / total,
                     components,
+                    centre: centre(&mask, map),
                 }
             })
             .collect();
@@ -111,6 +115,22 @@ impl QualityReport {
         self.foreground_iou = Some(iou);
         Ok(self)
     }
+}
+
+/// Mean place of the pixels of a mask.
+fn centre(mask: &[bool], map: &LabelMap) -> Option<[f64; 2]> {
+    let places = (0..mask.len()).filter(|&i| mask[i]);
+    let mut count = 0;
+    let mut sums = [0; 2];
+    for i in places {
+        count += 1;
+        sums[0] += i / map.width();
+        sums[1] += i % map.width();
+    }
+    let sizes = [map.height(), map.width()];
+    // A pixel's place is its middle.
+    let share = |axis: usize| (sums[axis] as f64 / f64::from(count) + 0.5) / sizes[axis] as f64;
+    (count > 0).then(|| [share(0), share(1)])
 }
 
 /// The image with segments tinted and outlined, at the image's size.

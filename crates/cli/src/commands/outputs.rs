@@ -73,19 +73,27 @@ pub(super) fn keep_full(option: &str, out: &Path, force: bool) -> Result<(), Fai
 /// # Errors
 /// [`Failure::Configuration`], naming the option, and a file that cannot be read.
 pub(super) fn keep_all_but_models(option: &str, out: &Path) -> Result<(), Failure> {
-    if !out.exists() {
-        return Ok(());
-    }
     // A model may be fitted again over itself; a photograph given by mistake may not be replaced.
-    let mut head = Vec::new();
-    let mut file = segad_files::open(out)?.take(Model::MAGIC.len() as u64);
-    if out.is_file() && file.read_to_end(&mut head).is_ok() && head == Model::MAGIC {
+    if !out.exists() || is_model(out)? {
         return Ok(());
     }
     Err(Failure::Configuration(format!(
         "{option} = {}: expected a new file or a model; this is something else",
         out.display()
     )))
+}
+
+/// Whether a file starts as model files do.
+///
+/// # Errors
+/// A file that cannot be opened.
+pub(super) fn is_model(path: &Path) -> Result<bool, Failure> {
+    if !path.is_file() {
+        return Ok(false);
+    }
+    let mut head = Vec::new();
+    let mut file = segad_files::open(path)?.take(Model::MAGIC.len() as u64);
+    Ok(file.read_to_end(&mut head).is_ok() && head == Model::MAGIC)
 }
 
 /// The real place of a path whose last folders may not exist yet.

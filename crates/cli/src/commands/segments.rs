@@ -1,4 +1,4 @@
-//! `segments show`: draws label maps.
+//! `segments show` draws label maps; `segments name` names those that were found.
 
 use rayon::prelude::*;
 use segad_args::SegmentsCommand;
@@ -7,6 +7,7 @@ use segad_core::{
 };
 use segad_methods::ImageSet;
 use segad_methods::clusters::{self, Clusters, GoodImages, learn};
+use segad_product::{Inspector, Model};
 use segad_provision::Cache;
 use segad_runner::Failure;
 use segad_runner::folder::ImageFolder;
@@ -15,6 +16,7 @@ use segad_runner::segmenter::{self, Script};
 use segad_segments::{
     ClusteredParams, Foreground, ForegroundParams, QualityReport, SegmentsSpec, SegmentsTable,
 };
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Value;
@@ -31,19 +33,51 @@ struct Labelled {
 }
 
 pub(super) fn run(command: &SegmentsCommand) -> Result<(), Failure> {
-    let SegmentsCommand::Show {
-        source,
-        image,
-        good,
-        seed,
-        out,
-        json,
-    } = command;
-    super::outputs::keep_inputs("--out", out, &[image])?;
+    match command {
+        SegmentsCommand::Show {
+            source,
+            image,
+            good,
+            seed,
+            out,
+            json,
+        } => {
+            super::outputs::keep_inputs("--out", out, &[image])?;
+            let good = good.as_deref().map(|folder| (folder, Seed(*seed)));
+            show(source, image, good, out, *json)
+        }
+        SegmentsCommand::Name { model, names, out } => name(model, names, out),
+    }
+}
+
+fn name(model: &Path, names: &[(String, String)], out: &Path) -> Result<(), Failure> {
+    super::outputs::keep_all_but_models("--out", out)?;
+    let renamed: BTreeMap<String, String> = names.iter().cloned().collect();
+    if renamed.len() < names.len() {
+        let text = "OLD=NEW: expected each segment once".to_owned();
+        return Err(Failure::Configuration(text));
+    }
+    let named = Model::open(model).and_then(|model| model.name_segments(&renamed));
+    let named = named.map_err(super::fit::failure)?;
+    segad_files::write_atomic(out, &named.to_bytes())?;
+    let names = named.card().segment_names.join(", ");
+    super::print(&format!("{}: segments {names}\n", out.display()))
+}
+
+fn show(
+    source: &str,
+    image: &Path,
+    good: Option<(&Path, Seed)>,
+    out: &Path,
+    json: bool,
+) -> Result<(), Failure> {
     let picture = segad_imaging::open(image)?;
     let id = ImageId::new(image.display().to_string());
-    let good = good.as_deref().map(|folder| (folder, Seed(*seed)));
-    let Labelled { map, names, notes } = label(&super::value(source), &id, &picture, good)?;
+    let Labelled { map, names, notes } = if super::outputs::is_model(Path::new(source))? {
+        of_model(Path::new(source), &picture, good.is_some())?
+    } else {
+        label(&super::value(source), &id, &picture, good)?
+    };
     let mut report = QualityReport::new(&map, &names);
     report.warnings.splice(0..0, notes);
     // What a threshold finds is a second opinion; an image without a foreground has none.
@@ -56,20 +90,27 @@ pub(super) fn run(command: &SegmentsCommand) -> Result<(), Failure> {
     let drawn = segad_segments::overlay(&picture, &map)?;
     let png = segad_imaging::encode_png(&drawn)?;
     segad_files::write_atomic(out, &png)?;
-    if *json {
+    if json {
         let text = serde_json::to_string(&report)?;
         return super::print(&(text + "\n"));
     }
     let mut text = String::new();
     for s in &report.segments {
         text.push_str(&format!(
-            "{}: {} px, {:.1} %, {} piece{}\n",
+            "{}: {} px, {:.1} %, {} piece{}",
             s.name,
             s.pixels,
             100.0 * s.fraction,
             s.components,
             if s.components == 1 { "" } else { "s" }
         ));
+        if let Some([top, left]) = s.centre {
+            let [top, left] = [100.0 * top, 100.0 * left];
+            text.push_str(&format!(
+                ", centred {left:.0} % from the left, {top:.0} % from the top"
+            ));
+        }
+        text.push('\n');
     }
     if let Some(iou) = report.foreground_iou {
         text.push_str(&format!(
@@ -80,6 +121,22 @@ pub(super) fn run(command: &SegmentsCommand) -> Result<(), Failure> {
         text.push_str(&format!("note: {warning}\n"));
     }
     super::print(&text)
+}
+
+/// The segments that a model takes statistics in, at the image's own size.
+fn of_model(path: &Path, picture: &Image, learns: bool) -> Result<Labelled, Failure> {
+    if learns {
+        let text = "--good: a model has learned its segments already".to_owned();
+        return Err(Failure::Configuration(text));
+    }
+    let model = Model::open(path).map_err(super::fit::failure)?;
+    let inspector = Inspector::new(&model, Device::Cpu).map_err(super::fit::failure)?;
+    let map = inspector.segments(picture).map_err(super::fit::failure)?;
+    Ok(Labelled {
+        map: segad_imaging::resize_labels(&map, picture.height(), picture.width())?,
+        names: model.card().segment_names.clone(),
+        notes: Vec::new(),
+    })
 }
 
 /// The segments at the image's own size.
