@@ -195,6 +195,21 @@ fn a_stack_is_measured_beside_its_parts() {
         row("Stack").unwrap().split_once(',').unwrap().1,
         row("Matched filter").unwrap().split_once(',').unwrap().1
     );
+    let provenance = std::fs::read_to_string(place.path("out/provenance.json")).unwrap();
+    for (name, what, is_told) in [
+        ("Stack", "AUROC", true),
+        ("Matched filter", "AUROC", true),
+        ("Stack", "misses", true),
+        ("Stack", "false alarms", true),
+        // A part has no threshold of its own, and the classifier no fit of a product.
+        ("Matched filter", "misses", false),
+        ("Frozen LR", "AUROC", false),
+    ] {
+        let mut notes = provenance.lines().map(|line| line.trim().trim_matches('"'));
+        let told = format!("{what} as the fit tells less");
+        let found = notes.any(|note| note.starts_with(name) && note.contains(&told));
+        assert_eq!(found, is_told, "{name}, {what}: {provenance}");
+    }
     // One fit serves all rows, and a second run needs none.
     assert!(expect(sweep("experiments/screws.toml"), 0).contains("0 cells computed"));
     let unknown = file("part.toml", &text.replace("\"filter\"", "\"filtre\""));

@@ -91,6 +91,26 @@ impl Stack {
         Ok(stack)
     }
 
+    /// The same score from `parts` parts, of which those at `places` are this stack's, in its order;
+    /// the others weigh nothing.
+    ///
+    /// # Panics
+    /// If a place is not below `parts`, or there is not one for each part of this stack.
+    pub fn spread(&self, places: &[usize], parts: usize) -> Self {
+        assert_eq!(places.len(), self.weight.len(), "one place for each part");
+        let mut wide = Self {
+            mean: vec![0.0; parts],
+            deviation: vec![1.0; parts],
+            weight: vec![0.0; parts],
+        };
+        for (part, &place) in places.iter().enumerate() {
+            wide.mean[place] = self.mean[part];
+            wide.deviation[place] = self.deviation[part];
+            wide.weight[place] = self.weight[part];
+        }
+        wide
+    }
+
     /// Weight of each part.
     pub fn weights(&self) -> &[f64] {
         &self.weight

@@ -52,7 +52,6 @@ pub(crate) struct Chooser<'a> {
 }
 
 /// The head that is kept, with what was measured on the way.
-#[derive(Clone)]
 pub(crate) struct Choice {
     pub scorer: Scorer,
     pub scores: Vec<f32>,
@@ -65,8 +64,8 @@ pub(crate) struct Choice {
     pub said: Vec<(TokenPart, Vec<Said>)>,
     /// The first classifier's logits, where it was tried.
     pub logits: Option<Vec<f32>>,
-    /// All that was measured but the stack, with its scores of the images.
-    pub singles: Vec<(StackedPart, Vec<f32>)>,
+    /// All that was measured but the stack, in the candidates' order.
+    pub singles: Vec<StackedPart>,
 }
 
 /// What parts on tokens say: of each image, and again without each kind of defect.
@@ -106,12 +105,9 @@ impl Chooser<'_> {
             .find(|e| e.scorer == first)
             .map(|e| e.scores.clone());
         let singles = all.iter().filter(|e| e.rank < STACK_RANK);
-        let singles = singles.map(|e| {
-            let part = StackedPart {
-                name: e.name.clone(),
-                scorer: e.scorer.clone(),
-            };
-            (part, e.scores.clone())
+        let singles = singles.map(|e| StackedPart {
+            name: e.name.clone(),
+            scorer: e.scorer.clone(),
         });
         let singles = singles.collect();
         let Entrant { scorer, scores, .. } = all.swap_remove(chosen);

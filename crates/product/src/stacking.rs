@@ -10,6 +10,9 @@ use segad_metrics::{Scores, clustered_difference};
 /// With fewer units that hold a bad image nothing says how good a fit on bad images is: the stack is
 /// made of the parts that need none, which weigh the same.
 pub(crate) const FEWEST_UNITS: usize = 3;
+/// With fewer units that hold a bad image, weights would follow what happens to be wrong with a few
+/// pieces: all parts weigh the same. From as many on, the interval of an AUROC holds, too.
+const ENOUGH_UNITS: usize = 9;
 /// A part whose weight is below this share of an equal one may be left out.
 const LIGHT: f64 = 0.5;
 
@@ -74,19 +77,29 @@ impl Stacker<'_> {
                     .collect()
             })
             .collect();
-        Ok(if self.are_few(&rows) {
+        Ok(if self.bad_units(&rows) < self.enough_units() {
             Stack::equal(&columns, &labels)?
         } else {
             Stack::fit(&columns, &labels)?
         })
     }
 
-    /// Whether these rows have too few units with a bad image to weigh parts by.
-    fn are_few(&self, rows: &[usize]) -> bool {
+    /// How many units hold a bad image of these rows.
+    fn bad_units(&self, rows: &[usize]) -> usize {
         let labels: Vec<Label> = rows.iter().map(|&i| self.labels[i]).collect();
         let units: Vec<usize> = rows.iter().map(|&i| self.units[i]).collect();
         let [_, bad] = unit_counts(&labels, &units);
-        bad < FEWEST_UNITS
+        bad
+    }
+
+    /// How many units with a bad image it takes to weigh parts: all folds answer as the images
+    /// together do, so that what is told of a stack is told of one like it.
+    fn enough_units(&self) -> usize {
+        if self.bad_units(&self.rows(None)) < ENOUGH_UNITS {
+            usize::MAX
+        } else {
+            FEWEST_UNITS
+        }
     }
 
     fn score(&self, stack: &Stack, parts: &[usize], kind: Option<usize>, image: usize) -> f32 {
@@ -170,7 +183,7 @@ impl Stacker<'_> {
     pub(crate) fn choose(&self, rows: &[usize]) -> Result<Chosen> {
         let mut parts: Vec<usize> = (0..self.parts.len()).collect();
         let mut dropped = Vec::new();
-        if self.are_few(rows) {
+        if self.bad_units(rows) < FEWEST_UNITS {
             parts.retain(|&p| self.parts[p].is_one_class);
             return Ok(Chosen {
                 stack: self.fit(&parts, rows, None)?,
@@ -364,6 +377,22 @@ mod tests {
             .without_kind(&[0, 1], 0)
             .unwrap();
         assert!(case.auroc(&unseen) > 0.6);
+    }
+
+    #[test]
+    fn with_few_groups_of_bad_images_all_parts_weigh_the_same() {
+        let mut case = Case::new();
+        let parts = [
+            part("nearest", 1, [2.5, 2.5]),
+            part("filter", 2, [0.0, 0.0]),
+        ];
+        for (groups, same) in [(ENOUGH_UNITS, false), (ENOUGH_UNITS - 1, true)] {
+            for i in 0..BAD {
+                case.units[GOOD + i] = GOOD + i % groups;
+            }
+            let kept = case.stacker(&parts, &[]).kept().unwrap();
+            assert_eq!(kept.stack.weights() == [0.5, 0.5], same, "{groups} groups");
+        }
     }
 
     #[test]

@@ -1,25 +1,24 @@
 //! How well each way to a score does on images that had no part in the fit.
 
 use crate::backbones::WeightsSource;
-use crate::card::{Candidate, Card, Scorer};
+use crate::card::{Candidate, Scorer};
+use crate::choose::Choice;
 use crate::data::Data;
 use crate::error::Result;
 use crate::fit::{FitSettings, with_parts};
 use crate::head::Head;
 use crate::inspector::Inspector;
 use crate::model::Model;
+use crate::threshold::Operating;
 use rayon::prelude::*;
 use segad_core::FitContext;
 use segad_features::Scratch;
-use segad_heads::Stack;
 
 /// A way to a score: what the fit says of it, and what it says of the held-out images.
 #[derive(Clone, Debug)]
 pub struct Studied {
     /// Its figures on the images of the fit, each scored without its fold.
     pub told: Candidate,
-    /// Those scores.
-    pub out_of_fold: Vec<f32>,
     /// Scores of the held-out images.
     pub scores: Vec<f32>,
 }
@@ -34,12 +33,8 @@ pub struct Study {
     /// Held-out images whose kind of defect has the name of a segment, by their place, and the
     /// segment of the strongest reason that the stack gives; empty for the image as a whole.
     pub blamed: Vec<(usize, String)>,
-    /// Fold and group of each image of the fit.
-    pub folds: Vec<usize>,
-    /// See [`Study::folds`].
-    pub units: Vec<usize>,
-    /// The card of the stack, with its threshold and promises.
-    pub card: Card,
+    /// The stack's threshold, and what the fit says of it.
+    pub operating: Operating,
 }
 
 /// Fits a stack, and scores held-out images by it and by every part that could be in it.
@@ -59,60 +54,38 @@ pub fn study(
     };
     with_parts(data, &settings, weights, ctx, |pack, crossfit| {
         let (kinds, choice) = pack.choose(&crossfit.observed)?;
-        let mut everything = choice.clone();
-        // The weights of this one are not used; they must only be there.
-        let columns = vec![vec![0.0, 1.0]; choice.singles.len()];
-        let labels = [segad_core::Label::Good; 2];
-        everything.scorer = Scorer::Stack {
-            parts: choice
-                .singles
-                .iter()
-                .map(|(part, _)| part.clone())
-                .collect(),
-            weights: Stack::equal(&columns, &labels)?,
-        };
-        let model = pack.pack(&kinds, &everything, &crossfit)?;
+        let choice = with_idle_parts(choice);
+        let model = pack.pack(&kinds, &choice, &crossfit)?;
         let scores = score_all(&model, held_out, ctx)?;
-        let mut candidates: Vec<Studied> = Vec::new();
-        for (n, told) in choice.candidates.iter().enumerate() {
-            let scores = match &choice.scorer {
-                Scorer::Stack { parts, weights } if n == choice.singles.len() => {
-                    let at = |name: &str| {
-                        choice
-                            .singles
-                            .iter()
-                            .position(|(part, _)| part.name == name)
-                    };
-                    let used: Vec<usize> = parts.iter().filter_map(|p| at(&p.name)).collect();
-                    let stacked = scores.iter().map(|all| {
-                        let raw: Vec<f64> = used.iter().map(|&u| f64::from(all[u])).collect();
-                        weights.score(&raw) as f32
-                    });
-                    stacked.collect()
-                }
-                _ => scores.iter().map(|all| all[n]).collect(),
-            };
-            let single = choice.singles.get(n);
-            candidates.push(Studied {
-                told: told.clone(),
-                out_of_fold: single.map_or(&choice.scores, |(_, scores)| scores).clone(),
-                scores,
-            });
-        }
-        let blamed = blamed(&pack.pack(&kinds, &choice, &crossfit)?, held_out, ctx)?;
-        let card = model.card().clone();
+        let candidates = choice.candidates.iter().enumerate();
+        let candidates = candidates.map(|(n, told)| Studied {
+            told: told.clone(),
+            scores: scores.iter().map(|image| image[n]).collect(),
+        });
         Ok(Study {
-            candidates,
+            candidates: candidates.collect(),
             left_out: choice.left_out.iter().map(|l| l.name.clone()).collect(),
-            blamed,
-            folds: pack.prepared.folds.clone(),
-            units: pack.prepared.survey.units.clone(),
-            card,
+            blamed: blamed(&model, held_out, ctx)?,
+            operating: model.card().operating,
         })
     })
 }
 
-/// The score of every part for every image.
+/// The same stack with the parts that it leaves out at weight 0, so that its model computes them too.
+fn with_idle_parts(mut choice: Choice) -> Choice {
+    if let Scorer::Stack { parts, weights } = &mut choice.scorer {
+        let place = |part| choice.singles.iter().position(|single| single == part);
+        let places: Vec<usize> = parts
+            .iter()
+            .map(|part| place(part).expect("a stack is made of what was measured"))
+            .collect();
+        *weights = weights.spread(&places, choice.singles.len());
+        parts.clone_from(&choice.singles);
+    }
+    choice
+}
+
+/// The score of every part and of the stack for every image.
 fn score_all(model: &Model, data: &Data<'_>, ctx: &FitContext) -> Result<Vec<Vec<f32>>> {
     let share = data
         .items
@@ -125,7 +98,12 @@ fn score_all(model: &Model, data: &Data<'_>, ctx: &FitContext) -> Result<Vec<Vec
         let mut all = Vec::with_capacity(items.len());
         for item in items {
             let image = data.load(item)?;
-            all.push(inspector.part_scores(&image, &mut scratch)?);
+            let mut scores = inspector.part_scores(&image, &mut scratch)?;
+            if let Scorer::Stack { weights, .. } = &model.card().scorer {
+                let raw: Vec<f64> = scores.iter().map(|&s| f64::from(s)).collect();
+                scores.push(weights.score(&raw) as f32);
+            }
+            all.push(scores);
         }
         Ok(all)
     });

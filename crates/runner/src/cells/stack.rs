@@ -5,15 +5,17 @@ use crate::workbench::Workbench;
 use rayon::ThreadPoolBuilder;
 use segad_core::{BoxError, FeatureTable, Sample};
 use segad_grid::Definition;
-use segad_product::{Data, FitSettings, Item, Studied, TokenSettings, study};
+use segad_product::{Data, FitSettings, Item, RateEstimate, Studied, Study, TokenSettings, study};
 use segad_store::{Draft, Entry};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use toml::Value;
 
 /// The stack's column; parts have their own names.
 const STACK: &str = "stack";
 const BLAME: &str = "blame.json";
+const TOLD: &str = "told.json";
 
 /// How often the strongest reason is right about the place of a defect.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -28,6 +30,66 @@ impl Blame {
     /// What a cell has left in the store.
     pub(crate) fn read(entry: &Entry) -> Result<Self, BoxError> {
         Ok(serde_json::from_slice(&entry.read(BLAME)?)?)
+    }
+}
+
+/// What the fit says of its scores, from images that it was not made of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Told {
+    /// AUROC of the stack and of each part.
+    auroc: BTreeMap<String, Span>,
+    /// The stack's threshold.
+    pub threshold: f64,
+    /// Rate of false alarms there.
+    pub false_alarms: Span,
+    /// Rate of misses there.
+    pub misses: Span,
+}
+
+/// An estimate and its interval, 0 to 1.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Span {
+    pub value: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+impl From<&RateEstimate> for Span {
+    fn from(told: &RateEstimate) -> Self {
+        Self {
+            value: told.rate,
+            low: told.low,
+            high: told.high,
+        }
+    }
+}
+
+impl Told {
+    fn new(study: &Study) -> Self {
+        let spans = study.candidates.iter().map(|Studied { told, .. }| {
+            let span = Span {
+                value: told.auroc,
+                low: told.low,
+                high: told.high,
+            };
+            (told.name.clone(), span)
+        });
+        Self {
+            auroc: spans.collect(),
+            threshold: study.operating.threshold,
+            false_alarms: Span::from(&study.operating.false_alarms),
+            misses: Span::from(&study.operating.misses),
+        }
+    }
+
+    /// AUROC of the stack or of one of its parts.
+    pub(crate) fn auroc(&self, part: Option<&str>) -> Option<Span> {
+        self.auroc.get(part.unwrap_or(STACK)).copied()
+    }
+
+    /// What a cell has left in the store.
+    pub(crate) fn read(entry: &Entry) -> Result<Self, BoxError> {
+        Ok(serde_json::from_slice(&entry.read(TOLD)?)?)
     }
 }
 
@@ -93,15 +155,6 @@ pub(super) fn run(
         .iter()
         .map(|c| c.told.name.clone())
         .collect();
-    for Studied { told, .. } in &studied.candidates {
-        at.note(format!(
-            "{}: out of fold AUROC {:.2}, {:.2} to {:.2}",
-            told.name,
-            100.0 * told.auroc,
-            100.0 * told.low,
-            100.0 * told.high
-        ));
-    }
     let ids = split.test.ids();
     let blamed = &studied.blamed;
     let right = blamed
@@ -116,6 +169,7 @@ pub(super) fn run(
     let table = FeatureTable::new(columns, ids, rows.collect())?;
     segad_store::write_features(&draft.path(super::SCORES)?, &table)?;
     draft.write(BLAME, &serde_json::to_vec(&blame)?)?;
+    draft.write(TOLD, &serde_json::to_vec(&Told::new(&studied))?)?;
     Ok(draft)
 }
 

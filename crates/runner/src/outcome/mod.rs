@@ -1,9 +1,9 @@
 //! From stored scores to the files of a run: tables, scores, report, provenance.
 
-mod blame;
 mod columns;
 mod describe;
 mod findings;
+mod fits;
 mod flat;
 mod guard;
 mod inside;
@@ -75,7 +75,7 @@ pub fn write(
     provenance.notes.extend(guard.warnings);
     provenance
         .notes
-        .extend(blame::sentences(experiment, plan, bench)?);
+        .extend(fits::sentences(experiment, plan, bench, &scores)?);
     let mut figures = segad_report::standard_figures(&described, &results, &scores)?;
     figures.extend(training::figures(plan, bench)?);
     let table = segad_report::table_md(&results)?;
