@@ -6,8 +6,8 @@
 //! try cannot change fails at once (`FailIndex`), one whose node goes away does not count, and
 //! everything else is tried three times more.
 //!
-//! Manifests are JSON, which `kubectl apply -f -` reads as it reads YAML. They follow the published
-//! rules of `batch/v1`; no cluster has run them.
+//! Manifests are JSON, which `kubectl apply -f -` reads as it reads YAML. They are valid by
+//! the published schemas of Kubernetes 1.29 to 1.36; no cluster has run them.
 //!
 //! [Indexed Job]: https://kubernetes.io/docs/concepts/workloads/controllers/job/
 
