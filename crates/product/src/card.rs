@@ -1,7 +1,7 @@
 //! What a model file says about itself, for people and programs.
 
 use crate::calibrate::Calibration;
-use crate::stacking::FEWEST_UNITS;
+use crate::stacking::{ENOUGH_UNITS, FEWEST_UNITS};
 use crate::threshold::Operating;
 use crate::token_parts::TokenPart;
 use crate::tokens::TokenSettings;
@@ -428,6 +428,11 @@ impl Card {
             lines.push(format!(
                 "Fewer than {FEWEST_UNITS} groups hold bad images: the stack is made of the parts \
                  that are fitted on good images alone, all with the same weight."
+            ));
+        } else if self.data.units_with[1] < ENOUGH_UNITS {
+            lines.push(format!(
+                "Fewer than {ENOUGH_UNITS} groups hold bad images, too few to weigh parts by: all \
+                 have the same weight."
             ));
         }
         lines

@@ -12,7 +12,7 @@ use segad_metrics::{Scores, clustered_difference};
 pub(crate) const FEWEST_UNITS: usize = 3;
 /// With fewer units that hold a bad image, weights would follow what happens to be wrong with a few
 /// pieces: all parts weigh the same. From as many on, the interval of an AUROC holds, too.
-const ENOUGH_UNITS: usize = 9;
+pub(crate) const ENOUGH_UNITS: usize = 9;
 /// A part whose weight is below this share of an equal one may be left out.
 const LIGHT: f64 = 0.5;
 

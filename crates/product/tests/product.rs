@@ -226,6 +226,35 @@ fn parts_on_tokens_are_stacked_and_come_back_from_the_file() {
 }
 
 #[test]
+fn few_bad_images_are_used_as_far_as_they_go() {
+    let settings = settings_with_tokens();
+    let stack = |scratches: usize, dents: usize| {
+        let model = fitted(items(20, scratches, dents), &settings).unwrap();
+        let card = model.card().clone();
+        let Scorer::Stack { parts, weights } = &card.scorer else {
+            panic!("{:?}", card.scorer)
+        };
+        let parts: Vec<String> = parts.iter().map(|part| part.name.clone()).collect();
+        (parts, weights.weights().to_vec(), card.summary())
+    };
+    let (parts, weights, summary) = stack(2, 0);
+    assert_eq!(parts, ["patchcore", "nearest"]);
+    assert_eq!(weights, [0.5; 2]);
+    assert!(
+        summary.contains("Fewer than 3 groups hold bad images"),
+        "{summary}"
+    );
+    // A kind of defect with a single image is one among others.
+    let (parts, weights, summary) = stack(4, 1);
+    assert_eq!((parts.len(), weights), (6, vec![1.0 / 6.0; 6]));
+    assert!(
+        summary.contains("Fewer than 9 groups hold bad images"),
+        "{summary}"
+    );
+    assert!(summary.contains("dent"), "{summary}");
+}
+
+#[test]
 fn a_head_by_hand_computes_only_what_it_needs() {
     let with_head = |head: &str| FitSettings {
         head: head.parse().unwrap(),
