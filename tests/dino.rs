@@ -206,7 +206,7 @@ fn a_stack_is_measured_beside_its_parts() {
         ("Frozen LR", "AUROC", false),
     ] {
         let mut notes = provenance.lines().map(|line| line.trim().trim_matches('"'));
-        let told = format!("{what} as the fit tells less");
+        let told = format!("{what} told by the fit minus");
         let found = notes.any(|note| note.starts_with(name) && note.contains(&told));
         assert_eq!(found, is_told, "{name}, {what}: {provenance}");
     }

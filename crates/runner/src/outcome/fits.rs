@@ -77,9 +77,8 @@ pub(super) fn sentences(
         let name = &experiment.rows[*row].name;
         let excess = signed(100.0 * tally.excess / tally.fits as f64, 1);
         sentences.push(format!(
-            "{name}, {column}: {what} as the fit tells less {what} of the test images: {excess} \
-             points on average; {} of {} intervals contain the latter, whose own error they do not \
-             cover.",
+            "{name}, {column}: {what} told by the fit minus {what} of the test images: {excess} points \
+             on average; the latter lie within {} of {} intervals.",
             tally.held, tally.fits
         ));
     }
