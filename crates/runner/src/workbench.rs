@@ -195,12 +195,13 @@ impl Workbench {
         }
     }
 
-    /// Where training of a cell keeps its checkpoints.
+    /// Where training of a cell keeps its checkpoints: in the store, where another machine finds
+    /// them, or in this machine's cache folder where the store has no place for them.
     pub fn checkpoints(&self, key: &Key) -> PathBuf {
-        self.settings
-            .cache
-            .join("checkpoints")
-            .join(key.to_string())
+        self.store.checkpoints(key).unwrap_or_else(|| {
+            let own = self.settings.cache.join("checkpoints");
+            own.join(key.to_string())
+        })
     }
 
     /// Digest of the content of a file that cells read, taken once.

@@ -39,6 +39,12 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// Where drafts are written: a local folder, from which [`Backend::publish`] takes them.
     fn temporary(&self) -> PathBuf;
 
+    /// A folder that all machines with this store see, for what a cell keeps while it is computed;
+    /// `None` if there is none.
+    fn shared_folder(&self) -> Option<PathBuf> {
+        None
+    }
+
     /// Removes what dead processes of this machine left unfinished; returns the number of folders
     /// and files.
     fn sweep(&self) -> Result<usize>;

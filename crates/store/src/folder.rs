@@ -78,6 +78,10 @@ impl Backend for Folder {
         self.top.join("tmp")
     }
 
+    fn shared_folder(&self) -> Option<PathBuf> {
+        Some(self.top.join("checkpoint"))
+    }
+
     fn sweep(&self) -> Result<usize> {
         Ok(segad_files::sweep(&self.temporary())? + segad_files::sweep(&self.leases())?)
     }

@@ -83,6 +83,13 @@ impl Store {
         &self.inner.root
     }
 
+    /// Where a training keeps its checkpoints, so that it goes on wherever the cell is tried again;
+    /// `None` in an object store, which has no place that is written to again and again.
+    pub fn checkpoints(&self, key: &Key) -> Option<PathBuf> {
+        let shared = self.backend().shared_folder()?;
+        Some(shared.join(key.to_string()))
+    }
+
     /// True if the cell is committed. Cheap: looks for the commit mark and reads nothing.
     ///
     /// # Errors
