@@ -511,6 +511,23 @@ fn what_cannot_be_is_said_with_its_exit_code() {
     std::fs::create_dir_all(&empty).unwrap();
     let args = ["inspect", model.to_str().unwrap(), empty.to_str().unwrap()];
     expect(place.segad(&args), 4);
+    // Six images of 16 patches are too few for a memory bank.
+    for n in 0..2 {
+        std::fs::remove_file(place.path(&format!("plates/good/{n:02}.png"))).unwrap();
+    }
+    let plates = place.path("plates");
+    let mut command = place.segad(&["fit", plates.to_str().unwrap(), "--out", "x.segad"]);
+    command.args([
+        "--backbone",
+        "resnet18",
+        "--image-size",
+        "32",
+        "--folds",
+        "2",
+    ]);
+    let message = expect(command, 5);
+    let few = "96 patches of training images; expected at least 100";
+    assert!(message.contains(few), "{message}");
     std::fs::remove_dir_all(place.path("plates/bad")).unwrap();
     assert!(fit(&place, "x.segad", &[], 5).contains("0 bad images"));
     assert!(

@@ -223,6 +223,10 @@ fn own_code(error: &(dyn Error + 'static)) -> Option<u8> {
         || error.is::<SegmentsError>()
         || error.is::<serde_json::Error>()
         || is!(error, MethodError::Weights(_))
+        || is!(
+            error,
+            ModelError::TooFewImages { .. } | ModelError::TooFewLabelled { .. }
+        )
         || is!(error, ReportError::Csv(_))
         || is!(error, ForestError::Damaged(_) | ForestError::Schema { .. })
         || is!(
@@ -302,6 +306,13 @@ mod tests {
             budget: 1,
         };
         assert_eq!(Failure::from(memory).exit_code(), exit::SYSTEM);
+        let few = ModelError::TooFewImages {
+            method: "patchcore",
+            what: "patches",
+            actual: 4,
+            expected: 100,
+        };
+        assert_eq!(Failure::from(few).exit_code(), exit::INPUT);
         let cancelled = Failure::from(RunnerError::Cancelled);
         assert_eq!(cancelled.exit_code(), exit::INTERRUPTED);
     }

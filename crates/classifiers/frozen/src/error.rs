@@ -7,8 +7,8 @@ use segad_nn::model::ModelError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrozenError {
-    /// What can go wrong in any method.
-    #[error(transparent)]
+    /// What can go wrong in any method; a cause of its own, since its kind decides the exit code.
+    #[error("{0}")]
     Model(#[from] ModelError),
     /// Boosted trees could not be fitted or read.
     #[error(transparent)]

@@ -224,7 +224,11 @@ fn errors_name_the_cause() {
     };
     assert!(matches!(
         fit(&["a"], few, &ctx),
-        Err(PatchCoreError::TooFewPatches { bank: 0, .. })
+        Err(PatchCoreError::Model(ModelError::TooFewImages {
+            actual: 64,
+            expected: 100,
+            ..
+        }))
     ));
     let many = PatchCoreSettings {
         neighbours: 65,
@@ -232,7 +236,11 @@ fn errors_name_the_cause() {
     };
     assert!(matches!(
         fit(&["a"], many, &ctx),
-        Err(PatchCoreError::TooFewPatches { patches: 64, .. })
+        Err(PatchCoreError::Model(ModelError::TooFewImages {
+            actual: 64,
+            expected: 65,
+            ..
+        }))
     ));
 
     let short = Weights::random(KIND, Some("layer2"), Seed(0)).unwrap();
