@@ -382,6 +382,16 @@ fn frames(place: &Place, model: &Path, tree: &Tree) {
     };
     assert_eq!(ran.account(), expected, "{}", ran.stderr);
     assert_eq!(ran.records.len(), images + 2);
+    // Pictures that a stream cannot be cut into are not taken for paths.
+    for stream in [
+        &b"II*\0\x08\0\0\0\n\0\0\0"[..],
+        b"GIF89a\x01\0\x01\0\0\0\0;\n\n;",
+    ] {
+        let ran = run(inspect(place, model, &["-"]), stream.to_vec());
+        assert_eq!((ran.code, ran.account().seen), (1, 1), "{}", ran.stderr);
+        let error = ran.records[0]["error"].as_str().unwrap();
+        assert!(error.contains("expected PNG or JPEG"), "{error}");
+    }
 }
 
 fn fit_on_the_tree(place: &Place, tree: &Tree) {

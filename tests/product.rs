@@ -3,10 +3,11 @@
 use crate::support::{Place, expect};
 use segad_core::Image;
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A plate with a hole; bad ones have a scratch.
 pub(crate) fn plate(n: usize, bad: bool) -> Vec<u8> {
@@ -322,6 +323,56 @@ fn an_interrupted_inspection_does_not_look_complete() {
     assert!(!out.exists(), "what lacks images has no complete name");
     let partial = std::fs::read(outputs.join("all.jsonl.partial")).unwrap();
     assert!((1..600).contains(&lines(&partial).len()));
+}
+
+/// Whether a process has a handler for SIGINT.
+fn catches_ctrl_c(id: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:"));
+    u64::from_str_radix(caught.unwrap().trim(), 16).unwrap() & 2 != 0
+}
+
+#[test]
+fn a_stop_does_not_wait_for_standard_input() {
+    let place = fitted();
+    let model = place.path("model.segad");
+    let image = place.path("plates/good/00.png");
+    for list in [String::new(), format!("{}\n", image.display())] {
+        let mut command = place.segad(&["inspect", model.to_str().unwrap(), "-", "--json"]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Stays open, as that of somebody who types.
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(list.as_bytes()).unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        if !list.is_empty() {
+            stdout.read_line(&mut first).unwrap();
+        }
+        while !catches_ctrl_c(child.id()) {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let kill = Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+        let since = Instant::now();
+        let output = child.wait_with_output().unwrap();
+        assert!(since.elapsed() < Duration::from_secs(10));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{said}");
+        let judged = usize::from(!list.is_empty());
+        assert!(
+            said.contains(&format!("stopped after {judged} images")),
+            "{said}"
+        );
+        drop(stdin);
+    }
 }
 
 /// The PNG with a chunk more, before its end chunk.

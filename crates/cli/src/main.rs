@@ -8,6 +8,7 @@ mod openmp;
 mod served;
 mod session;
 mod shipped;
+mod stdin;
 mod stream;
 
 use clap::Parser;

@@ -47,7 +47,12 @@ pub(super) fn run(args: &Inspect, session: &Session) -> Result<(), Failure> {
         reasons: args.reasons,
         labelled: args.labelled,
     };
-    let inputs = Inputs::open(args, worker.watch.as_ref(), &session.bars)?;
+    let inputs = Inputs::open(
+        args,
+        worker.watch.as_ref(),
+        &interrupt.no_more,
+        &session.bars,
+    )?;
     let mut out = Output::new(args)?;
     // Unknown for a stream, and for folders that are watched.
     let total = inputs.jobs.size_hint().1;

@@ -8,12 +8,15 @@ use super::labelled::Known;
 use super::watch::Watch;
 use crate::account::{HIDDEN, LINKS, LeftOut, OUTPUTS};
 use crate::frames::{Frames, looks_like_a_picture};
+use crate::stdin::Stoppable;
 use segad_args::Inspect;
+use segad_core::Cancel;
 use segad_files::{Stamp, Tree};
+use segad_imaging::{Recognised, recognise};
 use segad_runner::{Bars, Failure};
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -78,17 +81,19 @@ pub(super) fn below<'a>(path: &'a Path, root: &Path) -> &'a Path {
 }
 
 impl Inputs {
-    /// The images that the arguments name, in order; with a watch, those that it finds.
+    /// The images that the arguments name, in order; with a watch, those that it finds. `stop` ends
+    /// those that are still to come on standard input.
     pub(super) fn open(
         args: &Inspect,
         watch: Option<&Arc<Watch>>,
+        stop: &Cancel,
         bars: &Bars,
     ) -> Result<Self, Failure> {
         if args.labelled {
             return Self::labelled(args, bars);
         }
         if args.paths == [Path::new("-")] {
-            return Ok(Self::of(standard_input()?));
+            return Ok(Self::of(standard_input(stop)?));
         }
         if let Some(absent) = args.paths.iter().find(|p| Stamp::of(p).is_err()) {
             return Err(Failure::Input(format!(
@@ -182,8 +187,14 @@ pub(super) fn search(
 }
 
 /// Concatenated pictures or one path per line, decided by the first bytes.
-fn standard_input() -> Result<Jobs, Failure> {
-    let mut input = BufReader::with_capacity(1 << 20, std::io::stdin());
+fn standard_input(stop: &Cancel) -> Result<Jobs, Failure> {
+    let jobs = pictures_or_paths(Stoppable::new(std::io::stdin(), stop))?;
+    let stop = stop.clone();
+    // What was cut off by the stop is no fault of the input.
+    Ok(Box::new(jobs.take_while(move |_| !stop.is_cancelled())))
+}
+
+fn pictures_or_paths(mut input: impl BufRead + Send + 'static) -> Result<Jobs, Failure> {
     let head = input.fill_buf()?;
     // Paths start with neither magic number, so that no option is needed.
     if looks_like_a_picture(&head[..head.len().min(4)]) {
@@ -194,6 +205,17 @@ fn standard_input() -> Result<Jobs, Failure> {
             pixels: frame.map_or_else(Pixels::Failed, Pixels::Bytes),
             attempt: None,
         })));
+    }
+    // No path holds a zero byte.
+    let start = &head[..head.len().min(Recognised::HEAD)];
+    if let Recognised::Readable(format) | Recognised::Unsupported(format) = recognise(start)
+        && head.contains(&0)
+    {
+        let why = format!(
+            "a stream of {format}; expected PNG or JPEG files one after the other, or a list of paths"
+        );
+        let job = Job::failed("standard input".to_owned(), why);
+        return Ok(Box::new(std::iter::once(job)));
     }
     Ok(Box::new(Lines {
         input,
