@@ -29,10 +29,14 @@
 //! ```
 //!
 //! Deviations: JPEG is decoded by a different library than Pillow's, so a channel may differ by up
-//! to 3 of 255 (by less than 0.5 on average). As in Pillow, colour profiles and gamma
-//! are ignored. Rows are resized before columns, as in the Pillow of the paper's time
-//! (10.2); Pillow 13 starts with columns where the height shrinks more than the width, which
-//! changes some pixels by one grey level.
+//! to 3 of 255 (by less than 0.5 on average), mostly where subsampled chroma is enlarged. What that
+//! does to scores was measured on the screws of `datasets/screws`, saved anew with 4:2:0 at
+//! 301×395 pixels and quality 50, 75 and 95: between files read here and by Pillow 10.2, the AUROC
+//! of PatchCore and of the nearest DINOv2 token on 13 good and 64 bad images moved by at most 0.12
+//! points (1 of 832 pairs), single scores by at most 1.6 % of their range, and 1 of 462 verdicts
+//! changed. As in Pillow, colour profiles and gamma are ignored. Rows are resized before columns, as
+//! in the Pillow of the paper's time (10.2); Pillow 13 starts with columns where the height shrinks
+//! more than the width, which changes some pixels by one grey level.
 
 mod adjust;
 mod cmyk;
