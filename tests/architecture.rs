@@ -93,10 +93,11 @@ fn is_method(name: &str) -> bool {
 }
 
 /// What puts methods to work, and so needs all that they need.
-const ABOVE_METHODS: [&str; 5] = [
+const ABOVE_METHODS: [&str; 6] = [
     "segad-bench",
     "segad-methods",
     "segad-product",
+    "segad-python-model",
     "segad-runner",
     "segad-cli",
 ];

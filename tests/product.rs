@@ -539,6 +539,58 @@ fn a_model_explains_itself_and_leaves_the_house() {
 }
 
 #[test]
+fn a_model_says_what_it_is() {
+    let place = fitted();
+    let model = place.path("model.segad");
+    let model = model.to_str().unwrap();
+    let text = printed(place.segad(&["info", model]));
+    for part in [
+        "Threshold",
+        "Images: EXIF orientation applied",
+        "Detector patchcore: ",
+        "backbone = \"resnet18\"",
+        "Score: ",
+        "18 of 64×64 pixels",
+        "schema 2, SHA-256 ",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let told: serde_json::Value =
+        serde_json::from_str(&printed(place.segad(&["info", model, "--json"]))).unwrap();
+    let bytes = std::fs::read(model).unwrap();
+    let file = &told["file"];
+    assert_eq!(file["sha256"], segad_provision::digest::sha256(&bytes));
+    assert_eq!(
+        (file["schema"].as_u64(), file["bytes"].as_u64()),
+        (Some(2), Some(bytes.len() as u64))
+    );
+    assert_eq!(told["card"]["data"]["bad"], 4);
+    let sections = file["sections"].as_array().unwrap();
+    assert!(
+        sections
+            .iter()
+            .any(|s| s["name"] == "card.json" && s["bytes"].as_u64() > Some(1000))
+    );
+    assert!(expect(place.segad(&["info", "/nowhere.segad"]), 5).contains("/nowhere.segad"));
+}
+
+#[test]
+fn what_is_fetched_is_known_and_needs_a_network() {
+    let place = Place::bare();
+    let unknown = expect(place.segad(&["fetch", "resnet81"]), 3);
+    assert!(
+        unknown.contains("<NAME> = resnet81: expected one of elpv"),
+        "{unknown}"
+    );
+    let offline = expect(place.segad(&["fetch", "resnet18", "--offline"]), 5);
+    assert!(offline.contains("resnet18 (not fetched)"), "{offline}");
+    let two = ["fetch", "resnet18", "visa", "--from", "x"];
+    assert!(expect(place.segad(&two), 2).contains("--from needs"));
+    let gone = ["fetch", "resnet18", "--from", "/nowhere.pth"];
+    assert!(expect(place.segad(&gone), 5).contains("/nowhere.pth"));
+}
+
+#[test]
 fn what_cannot_be_is_said_with_its_exit_code() {
     let place = fitted();
     assert!(

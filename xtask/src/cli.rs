@@ -3,11 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use segad_args::Fetch;
 use segad_provision::exit;
-
-use crate::fetch;
 
 /// Set up this machine, then build and run `segad`.
 #[derive(Debug, Parser)]
@@ -40,17 +38,7 @@ pub(crate) enum Verb {
     /// Fetch data sets or pretrained weights
     ///
     /// Interrupted downloads are resumed; what is complete is kept.
-    Fetch {
-        /// Names of data sets and of weights; `weights` means all weights
-        #[arg(required = true, value_parser = PossibleValuesParser::new(fetch::names()))]
-        what: Vec<String>,
-        /// Path or URL of the data set's archive or of the weights' PyTorch file, if you have it
-        #[arg(long, value_name = "FILE|URL")]
-        from: Option<String>,
-        /// Use no network; fail with what is missing
-        #[arg(long)]
-        offline: bool,
-    },
+    Fetch(Fetch),
     /// Run formatting, lints, doc tests and the full test suite
     Test {
         /// Names of tests to run instead; passed on to the test runner
@@ -137,12 +125,13 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Request, clap::Error> {
         return Ok(Request::Own(Cli::from_arg_matches(&matches)?.verb));
     }
     let mut words = arguments[1..].to_vec();
-    // `segad` never uses the network; the option is for what this program does beforehand.
-    let given = words.len();
-    words.retain(|word| word != "--offline");
-    let offline = words.len() < given;
     if name == SEGAD {
         words.remove(0);
+    }
+    let offline = words.iter().any(|word| word == "--offline");
+    // Only `fetch` uses the network; elsewhere the option is for what this program does beforehand.
+    if words.first().is_none_or(|verb| verb != "fetch") {
+        words.retain(|word| word != "--offline");
     }
     Ok(Request::Segad { offline, words })
 }
@@ -251,7 +240,7 @@ mod tests {
 
     #[test]
     fn fetch_takes_a_file() {
-        let Request::Own(Verb::Fetch { what, from, .. }) =
+        let Request::Own(Verb::Fetch(Fetch { what, from, .. })) =
             parse_words(&["fetch", "resnet18", "--from", "x.pth"]).unwrap()
         else {
             panic!("not fetch")

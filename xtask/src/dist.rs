@@ -1,8 +1,9 @@
 //! `cargo xtask dist`: an archive and a wheel that run on a machine without compiler, cache or clone.
 //!
 //! Both hold the program with its libraries by run paths relative to it, and `share/segad` with the
-//! experiments and segment maps that commands name. The archive brings libtorch along; the wheel
-//! finds it in the wheel `torch` that it depends on, and holds the Python package as well.
+//! experiments and segment maps that commands name and the weights that `fit` starts with. The
+//! archive brings libtorch along; the wheel finds it in the wheel `torch` that it depends on, and
+//! holds the Python package as well.
 
 mod binary;
 mod check;
@@ -27,6 +28,14 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What goes below `share/segad`, by its place in the repository.
 const SHARED: [&str; 2] = ["experiments", "datasets/segments"];
 
+/// Weights that come with the program: those of the default backbone, small and under Apache-2.0.
+const WEIGHTS: &str = "efficientnet-lite2";
+
+/// The compiler's own run-time libraries, which not every machine has.
+const RUNTIME: [&str; 2] = ["libstdc++.so.6", "libgcc_s.so.1"];
+
+const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
+
 /// Builds the program in `profile` and writes both distributions to `out`; then, with `check`, runs
 /// them in a root of their own.
 pub(crate) fn run(
@@ -36,21 +45,27 @@ pub(crate) fn run(
     out: &Path,
     check: bool,
 ) -> Result<Vec<PathBuf>, XtaskError> {
-    let built = segad::build_target(context, native, profile, ["segad-cli", "--bin", "segad"])?;
-    let module = segad::build_target(context, native, profile, python::MODULE)?;
     segad_files::create_dir(out)?;
+    let built = segad::build_target(context, native, profile, ["segad-cli", "--bin", "segad"])?;
+    let mut modules = Vec::new();
+    for (module, file) in python::MODULES {
+        let built = segad::build_target(context, native, profile, module)?;
+        let debug = out.join(file).with_extension("debug");
+        modules.push((file, binary::portable(&built, &debug, native)?));
+    }
     let parts = Parts {
         root: &context.root,
         native,
         program: binary::portable(&built, &out.join("segad.debug"), native)?,
-        module: binary::portable(&module, &out.join("_segad.debug"), native)?,
+        modules,
         manual: manual(&built)?,
+        shared: shared(context)?,
     };
     let archive = tarball::write(&parts, out)?;
     let wheel = wheel::write(&parts, out)?;
     // Last, as it needs namespaces that some containers forbid; the archives are written by then.
     if check {
-        check::archive(context, &archive)?;
+        check::run(context, native, &archive, &wheel)?;
     }
     Ok(vec![archive, wheel])
 }
@@ -60,14 +75,46 @@ struct Parts<'a> {
     root: &'a Path,
     native: &'a Native,
     program: Vec<u8>,
-    module: Vec<u8>,
+    /// Names and contents of the Python package's extension modules.
+    modules: Vec<(&'static str, Vec<u8>)>,
+    /// By their places below `share`.
     manual: Vec<Page>,
+    /// By their places below `share/segad`.
+    shared: Vec<Page>,
 }
 
-/// A file below `share`.
+/// A file beside the program.
 struct Page {
     place: String,
     text: Vec<u8>,
+}
+
+/// What commands look for below `share/segad`.
+fn shared(context: &Context) -> Result<Vec<Page>, XtaskError> {
+    let mut pages = Vec::new();
+    for below in SHARED {
+        for place in files_below(&context.root, below)? {
+            let text = segad_files::read(&context.root.join(&place))?;
+            pages.push(Page { place, text });
+        }
+    }
+    let p = &context.provisioner;
+    segad_fetch::run(p, &[WEIGHTS.to_owned()], None)?;
+    let place = segad_provision::shipped(WEIGHTS);
+    for (place, file) in [
+        // Says where they come from, and under which licence.
+        (
+            place.with_extension("json"),
+            p.cache.weights_record(WEIGHTS),
+        ),
+        (place, p.cache.weights(WEIGHTS)),
+    ] {
+        pages.push(Page {
+            place: place.display().to_string(),
+            text: segad_files::read(&file)?,
+        });
+    }
+    Ok(pages)
 }
 
 /// The manual and the shells' completions.

@@ -14,7 +14,6 @@ use segad_provision::{CURL, Cache, digest, elpv, exit, libtorch, native, xgboost
 use table::{Row, State, table};
 
 use crate::error::XtaskError;
-use crate::fetch;
 use crate::setup::Context;
 
 const SET_UP: &str = "cargo xtask setup";
@@ -44,9 +43,9 @@ fn rows(context: &Context) -> Result<Vec<Row>, XtaskError> {
     let images = format!("{ELPV_IMAGES} images");
     let problem = elpv::problem(&elpv)?;
     rows.push(Row::checked("data: elpv", &images, problem, &elpv));
-    for name in fetch::DATASETS {
+    for name in segad_fetch::DATASETS {
         let item = format!("data: {name}");
-        let problem = fetch::dataset_problem(cache, name)?;
+        let problem = segad_fetch::dataset_problem(cache, name)?;
         rows.push(Row::checked(
             &item,
             "all images",
@@ -56,7 +55,7 @@ fn rows(context: &Context) -> Result<Vec<Row>, XtaskError> {
     }
     for pinned in &WEIGHTS {
         let item = format!("weights: {}", pinned.name);
-        let problem = fetch::problem(cache, pinned)?;
+        let problem = segad_fetch::weights_problem(cache, pinned)?;
         let file = cache.weights(pinned.name);
         rows.push(Row::checked(&item, "digest as recorded", problem, &file));
     }

@@ -1,7 +1,6 @@
-use segad_datasets::DatasetError;
+use segad_fetch::FetchError;
 use segad_files::FileError;
 use segad_provision::{ProvisionError, exit};
-use segad_weights::WeightsError;
 use thiserror::Error;
 
 /// Why a command of `cargo xtask` stopped.
@@ -10,9 +9,7 @@ pub(crate) enum XtaskError {
     #[error(transparent)]
     Provision(#[from] ProvisionError),
     #[error(transparent)]
-    Weights(#[from] WeightsError),
-    #[error(transparent)]
-    Dataset(#[from] DatasetError),
+    Fetch(#[from] FetchError),
     #[error("{0}")]
     Input(String),
     #[error("{0}")]
@@ -35,8 +32,9 @@ impl From<FileError> for XtaskError {
 impl XtaskError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Provision(e) | Self::Weights(WeightsError::File(e)) => e.exit_code(),
-            Self::Weights(_) | Self::Dataset(_) | Self::Input(_) => exit::INPUT,
+            Self::Provision(e) => e.exit_code(),
+            Self::Fetch(e) => e.exit_code(),
+            Self::Input(_) => exit::INPUT,
             Self::Usage(_) => exit::USAGE,
             Self::Start { .. } => exit::CONFIGURATION,
             Self::Build(_) => exit::FAILED,

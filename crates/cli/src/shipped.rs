@@ -11,14 +11,8 @@ pub(crate) fn find(place: &Path) -> PathBuf {
         return place.to_owned();
     }
     let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut roots = share().into_iter().chain([built_in]);
+    let mut roots = segad_provision::share().into_iter().chain([built_in]);
     roots
         .find_map(|root| Some(root.join(place)).filter(|path| path.exists()))
         .unwrap_or_else(|| place.to_owned())
-}
-
-/// `share/segad` beside the folder of the program; links to the program are followed.
-fn share() -> Option<PathBuf> {
-    let program = segad_files::real_path(&std::env::current_exe().ok()?).ok()?;
-    Some(program.parent()?.parent()?.join("share/segad"))
 }

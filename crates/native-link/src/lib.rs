@@ -14,10 +14,11 @@
 
 /// Where a distribution has the libraries: a program's beside its `bin`, libtorch's in the wheel
 /// `torch`, a Python module's below its own folder.
-pub const RELATIVE: [&str; 4] = [
+const RELATIVE: [&str; 5] = [
     "$ORIGIN/../lib",
     "$ORIGIN/../lib/xgboost/lib",
     "$ORIGIN/../../torch/lib",
+    "$ORIGIN/../torch/lib",
     "$ORIGIN/lib/xgboost/lib",
 ];
 

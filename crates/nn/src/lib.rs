@@ -80,8 +80,8 @@ pub use module::{Prompt, ScriptModule};
 pub use patches::PatchFeatures;
 pub use preprocess::Preprocess;
 pub use runtime::{
-    channels_last, choose_devices, from_slice, set_threads, to_vec, torch_device, torch_kind,
-    try_product,
+    channels_last, choose_devices, from_slice, on_one_thread, set_threads, to_vec, torch_device,
+    torch_kind, try_product,
 };
 pub use saved::{Opened, SavedModel};
 pub use script::{run_torchscript, write_torchscript};

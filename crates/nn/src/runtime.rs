@@ -14,6 +14,16 @@ pub fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
 }
 
+/// What `work` gives with one thread per operation; other threads of the process, and this one
+/// afterwards, keep their number. For programs that share libtorch with others.
+pub fn on_one_thread<T>(work: impl FnOnce() -> T) -> T {
+    let before = tch::get_num_threads();
+    tch::set_num_threads(1);
+    let result = work();
+    tch::set_num_threads(before);
+    result
+}
+
 /// libtorch's name of a device.
 ///
 /// # Errors

@@ -37,7 +37,8 @@ pub(crate) fn pack(sections: &Sections) -> Vec<u8> {
     bytes
 }
 
-pub(crate) fn unpack(bytes: &[u8]) -> Result<Sections> {
+/// The schema of a file, and its sections.
+pub(crate) fn unpack(bytes: &[u8]) -> Result<(u32, Sections)> {
     let damaged = |why: &str| ProductError::Damaged(why.to_owned());
     if !bytes.starts_with(MAGIC) {
         return Err(damaged("its first bytes are not those of a segad model"));
@@ -73,7 +74,7 @@ pub(crate) fn unpack(bytes: &[u8]) -> Result<Sections> {
     }
     // Trailing bytes are under the digest too, so somebody wrote them on purpose.
     if rest.is_empty() {
-        Ok(sections)
+        Ok((schema, sections))
     } else {
         Err(damaged("something follows its last section"))
     }
@@ -108,7 +109,7 @@ mod tests {
     #[test]
     fn sections_read_back_and_every_flipped_bit_is_noticed() {
         let bytes = pack(&sections());
-        assert_eq!(unpack(&bytes).unwrap(), sections());
+        assert_eq!(unpack(&bytes).unwrap(), (SCHEMA, sections()));
         for at in 0..bytes.len() {
             for bit in 0..8 {
                 let mut bad = bytes.clone();

@@ -25,6 +25,7 @@ const TOKEN_BANK: &str = "tokens/bank";
 /// puts it to work.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
+    schema: u32,
     card: Card,
     sections: Sections,
 }
@@ -99,7 +100,11 @@ impl Model {
         if let Some(patches) = parts.patches {
             sections.insert(PATCHES.to_owned(), patches);
         }
-        Ok(Self { card, sections })
+        Ok(Self {
+            schema: file::SCHEMA,
+            card,
+            sections,
+        })
     }
 
     /// The same model with another card and forest.
@@ -109,7 +114,12 @@ impl Model {
         if let Some(forest) = forest {
             sections.insert(FOREST.to_owned(), forest.to_bytes()?);
         }
-        Ok(Self { card, sections })
+        // Files are written in the latest layout, whatever it was read from.
+        Ok(Self {
+            schema: file::SCHEMA,
+            card,
+            sections,
+        })
     }
 
     /// Reads a model file.
@@ -125,11 +135,20 @@ impl Model {
     /// # Errors
     /// [`ProductError::Damaged`], or [`ProductError::Newer`] for a file of a later version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let sections = file::unpack(bytes)?;
+        let (schema, sections) = file::unpack(bytes)?;
         let card = sections.get(CARD).ok_or_else(|| absent(CARD))?;
         let card = serde_json::from_slice(card)
             .map_err(|e| ProductError::Damaged(format!("its card cannot be read: {e}")))?;
-        Ok(Self { card, sections })
+        Ok(Self {
+            schema,
+            card,
+            sections,
+        })
+    }
+
+    /// The version of the layout that it was read from; see [`crate::SCHEMA`].
+    pub fn schema(&self) -> u32 {
+        self.schema
     }
 
     /// The file. The same images, settings and seed give the same bytes.
@@ -142,11 +161,10 @@ impl Model {
         &self.card
     }
 
-    /// Names and sizes of the sections of the file.
-    pub fn sections(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.sections
-            .iter()
-            .map(|(name, data)| (name.as_str(), data.len()))
+    /// Names and contents of the sections of the file.
+    pub fn sections(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let sections = self.sections.iter();
+        sections.map(|(name, data)| (name.as_str(), data.as_slice()))
     }
 
     /// The detectors' backbones.

@@ -26,13 +26,19 @@ impl Inspector {
     /// As [`segad_imaging::read`].
     pub fn decode(&self, bytes: &[u8]) -> Result<Photograph, ImagingError> {
         let decoded = segad_imaging::read(bytes, &self.card().reading)?;
-        let mut warnings: Vec<String> = decoded.warnings.iter().map(ToString::to_string).collect();
-        let (height, width) = (decoded.image.height(), decoded.image.width());
-        warnings.extend(unusual(self.card(), height, width));
-        Ok(Photograph {
-            image: decoded.image,
-            warnings,
-        })
+        let mut photograph = self.photograph(decoded.image);
+        let of_file = decoded.warnings.iter().map(ToString::to_string);
+        photograph.warnings.splice(..0, of_file);
+        Ok(photograph)
+    }
+
+    /// Pixels that somebody else has decoded.
+    pub fn photograph(&self, image: Image) -> Photograph {
+        let unusual = unusual(self.card(), image.height(), image.width());
+        Photograph {
+            image,
+            warnings: unusual.into_iter().collect(),
+        }
     }
 }
 

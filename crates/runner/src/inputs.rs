@@ -1,4 +1,4 @@
-//! Weights and images in the cache folder, for methods that start with them.
+//! Weights and images in the cache folder or beside the program, for methods that start with them.
 
 use crate::error::RunnerError;
 use crate::folder::ImageFolder;
@@ -8,14 +8,15 @@ use segad_methods::{ImageSet, Inputs, Pretrained};
 use segad_nn::{BackboneKind, Weights, write_tensors};
 use segad_product::WeightsSource;
 use segad_provision::versions::WEIGHTS;
+use segad_provision::{Cache, fetch_command};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-/// What methods find in the cache folder.
+/// What methods find in the cache folder, or what came with the program.
 #[derive(Debug)]
 pub struct CachedInputs {
-    cache: PathBuf,
+    cache: Cache,
     base: PathBuf,
     /// Digests of weights by the name of their file: files of hundreds of megabytes are read once.
     digests: Mutex<HashMap<String, Key>>,
@@ -33,7 +34,7 @@ fn name(of: &Pretrained) -> String {
 fn advice(of: &Pretrained) -> String {
     let name = name(of);
     match WEIGHTS.iter().any(|weights| weights.name == name) {
-        true => format!("get them with `cargo xtask fetch {name}`"),
+        true => format!("get them with `{}`", fetch_command(&name)),
         false => "none are published for it; put your own there, or choose another backbone".into(),
     }
 }
@@ -48,7 +49,7 @@ fn untrained(of: &Pretrained) -> Result<Option<Weights>, BoxError> {
 
 impl CachedInputs {
     /// In this cache folder; relative folders of images begin at `base`.
-    pub fn new(cache: PathBuf, base: PathBuf) -> Self {
+    pub fn new(cache: Cache, base: PathBuf) -> Self {
         Self {
             cache,
             base,
@@ -58,8 +59,7 @@ impl CachedInputs {
 
     /// Where weights lie.
     pub fn path(&self, of: &Pretrained) -> PathBuf {
-        let file = format!("{}.safetensors", name(of));
-        self.cache.join("weights").join(file)
+        self.cache.weights_at_hand(&name(of))
     }
 
     /// The safetensors file of weights.
@@ -130,8 +130,8 @@ impl Inputs for CachedInputs {
         // A name that no manifest has is a folder of the user, relative to the experiment.
         let is_declared = Manifest::shipped(name).is_ok_and(|m| m.layout == Layout::Images);
         let (folder, advice) = if is_declared {
-            let folder = self.cache.join("data").join(name);
-            (folder, format!("get them with `cargo xtask fetch {name}`"))
+            let advice = format!("get them with `{}`", fetch_command(name));
+            (self.cache.data(name), advice)
         } else {
             let expected = "expected the name of a data set of general images, e.g. imagenette, or \
                             a folder of such images";

@@ -28,6 +28,11 @@ impl Bars {
         }
     }
 
+    /// Whether bars are drawn.
+    pub fn are_live(&self) -> bool {
+        self.live
+    }
+
     /// The bar of the whole run.
     pub fn total(&self, name: &str, cells: u64) -> ProgressBar {
         let template = "{prefix:>24} {bar:30} {pos}/{len} cells · {elapsed}";

@@ -16,6 +16,7 @@ use segad_core::{
 use segad_datasets::Index;
 use segad_grid::{Cell, Fault};
 use segad_methods::Registry;
+use segad_provision::Cache;
 use segad_segments::SegmentsSpec;
 use segad_store::{CellId, Entry, Store};
 use std::collections::{BTreeSet, HashMap};
@@ -33,7 +34,7 @@ const BY_CLASS: &str = "by-class";
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where weights and data lie unless said otherwise.
-    pub cache: PathBuf,
+    pub cache: Cache,
     /// Where named segment files lie and relative paths of an experiment begin.
     pub base: PathBuf,
     /// Cells side by side, each on one thread.
@@ -199,7 +200,7 @@ impl Workbench {
     /// them, or in this machine's cache folder where the store has no place for them.
     pub fn checkpoints(&self, key: &Key) -> PathBuf {
         self.store.checkpoints(key).unwrap_or_else(|| {
-            let own = self.settings.cache.join("checkpoints");
+            let own = self.settings.cache.root().join("checkpoints");
             own.join(key.to_string())
         })
     }

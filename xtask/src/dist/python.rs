@@ -9,11 +9,14 @@ use crate::error::XtaskError;
 use crate::setup::Context;
 use crate::{bench, cargo, segad};
 
-/// The extension module: package, kind of target, name.
-pub(super) const MODULE: [&str; 3] = ["segad-python", "--lib", "_segad"];
+/// The extension modules: package, kind of target, name; and the file in the package.
+pub(super) const MODULES: [([&str; 3], &str); 2] = [
+    (["segad-python", "--lib", "_segad"], "_segad.abi3.so"),
+    (["segad-python-model", "--lib", "_model"], "_model.abi3.so"),
+];
 
-/// Its name in the package.
-pub(super) const MODULE_FILE: &str = "_segad.abi3.so";
+/// Weights of the model that the tests fit.
+const WEIGHTS: &str = "efficientnet-lite2";
 
 /// Where the package's Python lies, below the repository.
 const SOURCES: &str = "crates/python/python/segad";
@@ -52,14 +55,20 @@ pub(crate) fn test(context: &Context, native: &Native) -> Result<Option<bool>, X
     let Some(python) = environment else {
         return Ok(None);
     };
-    let module = segad::build_target(context, native, segad::DEV, MODULE)?;
+    if segad_fetch::run(&context.provisioner, &[WEIGHTS.to_owned()], None).is_err() {
+        return Ok(None);
+    }
+    let program = segad::build(context, native)?;
     let package = folder.join("package/segad");
     segad_files::remove(&package)?;
     segad_files::create_dir(&package)?;
     for (name, bytes) in sources(&context.root)? {
         segad_files::write_atomic(&package.join(name), &bytes)?;
     }
-    segad_files::copy(&module, &package.join(MODULE_FILE))?;
+    for (module, file) in MODULES {
+        let built = segad::build_target(context, native, segad::DEV, module)?;
+        segad_files::copy(&built, &package.join(file))?;
+    }
     let mut pytest = Command::new(python);
     pytest
         .args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider"])
@@ -68,6 +77,7 @@ pub(crate) fn test(context: &Context, native: &Native) -> Result<Option<bool>, X
         .arg(context.root.join("docs/python.md"))
         .arg(&package)
         .env("PYTHONPATH", folder.join("package"))
+        .env("SEGAD_PROGRAM", program)
         .env("PYTHONDONTWRITEBYTECODE", "1");
     Ok(Some(cargo::status(&mut pytest)?.success()))
 }

@@ -3,14 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Parts, SHARED, VERSION, binary, files_below};
+use super::{LICENCES, Parts, RUNTIME, VERSION, binary};
 use crate::error::XtaskError;
 
 /// Compression level: beyond it, minutes buy a few per cent.
 const LEVEL: i32 = 12;
-
-/// The compiler's own run-time libraries, which not every machine has.
-const RUNTIME: [&str; 2] = ["libstdc++.so.6", "libgcc_s.so.1"];
 
 /// Writes `segad-VERSION-x86_64-linux.tar.zst` and returns its path.
 pub(super) fn write(parts: &Parts<'_>, out: &Path) -> Result<PathBuf, XtaskError> {
@@ -36,16 +33,13 @@ pub(super) fn write(parts: &Parts<'_>, out: &Path) -> Result<PathBuf, XtaskError
     for (place, bytes) in &libraries {
         archive.add(&format!("lib/{place}"), 0o644, bytes)?;
     }
-    for below in SHARED {
-        for place in files_below(parts.root, below)? {
-            let bytes = segad_files::read(&parts.root.join(&place))?;
-            archive.add(&format!("share/segad/{place}"), 0o644, &bytes)?;
-        }
+    for page in &parts.shared {
+        archive.add(&format!("share/segad/{}", page.place), 0o644, &page.text)?;
     }
     for page in &parts.manual {
         archive.add(&format!("share/{}", page.place), 0o644, &page.text)?;
     }
-    for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
+    for licence in LICENCES {
         archive.add(
             licence,
             0o644,
@@ -113,7 +107,7 @@ pub(super) fn xgboost(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, XtaskErro
 }
 
 /// Where the C++ compiler has a library.
-fn of_compiler(name: &str) -> Result<PathBuf, XtaskError> {
+pub(super) fn of_compiler(name: &str) -> Result<PathBuf, XtaskError> {
     let output = Command::new("c++")
         .arg(format!("-print-file-name={name}"))
         .output()
@@ -136,10 +130,13 @@ fn readme(glibc: Option<u32>) -> String {
          Needs {needs}, and nothing else. Keep the folders together and run `bin/segad`; a link to\n\
          it from a folder in your PATH works too.\n\n\
          ```sh\n\
-         bin/segad data miniature trial\n\
-         bin/segad --help\n\
+         bin/segad data miniature trial                # images to try it with\n\
+         bin/segad fit trial/vad --out trial.segad\n\
+         bin/segad inspect trial.segad trial/vad/test\n\
          ```\n\n\
-         `share/man` and `share/*-completion*` have the manual page and completions. libtorch is\n\
-         under a BSD licence, XGBoost under Apache-2.0, segad under MIT or Apache-2.0.\n"
+         `bin/segad fetch --help` lists what can be downloaded. `share/man` has the manual page,\n\
+         `share/bash-completion`, `share/zsh` and `share/fish` have the completions. libtorch is\n\
+         under a BSD licence, XGBoost and EfficientNet-Lite2's weights (`share/segad/weights`) under\n\
+         Apache-2.0, segad under MIT or Apache-2.0.\n"
     )
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 
-use super::{Parts, SHARED, VERSION, binary, files_below, python, tarball};
+use super::{LICENCES, Parts, VERSION, binary, python, tarball};
 use crate::error::XtaskError;
 
 /// The release of the wheel `torch` that the program is linked to.
@@ -55,6 +55,10 @@ pub(super) fn write(parts: &Parts<'_>, out: &Path) -> Result<PathBuf, XtaskError
         script.as_bytes(),
         false,
     )?;
+    for licence in LICENCES {
+        let text = segad_files::read(&parts.root.join(licence))?;
+        wheel.add(&format!("{info}/licenses/{licence}"), &text, false)?;
+    }
     segad_files::write_atomic(&path, &wheel.finish(&info)?)?;
     Ok(path)
 }
@@ -75,10 +79,9 @@ fn files(parts: &Parts<'_>) -> Result<Vec<File>, XtaskError> {
     for (name, bytes) in python::sources(parts.root)? {
         files.push(plain(format!("segad/{name}"), bytes));
     }
-    files.push(plain(
-        format!("segad/{}", python::MODULE_FILE),
-        parts.module.clone(),
-    ));
+    for (name, bytes) in &parts.modules {
+        files.push(plain(format!("segad/{name}"), bytes.clone()));
+    }
     files.push(File {
         place: "segad/bin/segad".to_owned(),
         bytes: parts.program.clone(),
@@ -87,11 +90,9 @@ fn files(parts: &Parts<'_>) -> Result<Vec<File>, XtaskError> {
     for (place, bytes) in tarball::xgboost(&parts.native.xgboost.folder)? {
         files.push(plain(format!("segad/lib/{place}"), bytes));
     }
-    for below in SHARED {
-        for place in files_below(parts.root, below)? {
-            let bytes = segad_files::read(&parts.root.join(&place))?;
-            files.push(plain(format!("segad/share/segad/{place}"), bytes));
-        }
+    for page in &parts.shared {
+        let place = format!("segad/share/segad/{}", page.place);
+        files.push(plain(place, page.text.clone()));
     }
     for page in &parts.manual {
         let place = format!("segad-{VERSION}.data/data/share/{}", page.place);

@@ -24,7 +24,7 @@ const AUDIT_SAMPLES: usize = 300;
 pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
     let watch = Stopwatch::start();
     let cache = session.cache()?;
-    let weights = CachedInputs::new(cache.root().to_owned(), PathBuf::new());
+    let weights = CachedInputs::new(cache, PathBuf::new());
     // Before the fit, which takes minutes: a mistyped path must not cost it.
     outputs::keep_all_but_models("--out", &args.out)?;
     let mut product = ProductData::open(&args.data, args.name.as_deref(), [&args.good, &args.bad])?;
@@ -213,7 +213,10 @@ fn without_tokens(args: &FitProduct, weights: &CachedInputs) -> String {
         format!("--latency-ms = {}", args.latency_ms)
     } else {
         let name = kind.as_str().replace('_', "-");
-        format!("no weights of {kind}: `cargo xtask fetch {name}`")
+        format!(
+            "no weights of {kind}: `{}`",
+            segad_provision::fetch_command(&name)
+        )
     };
     format!("note: the stack has no parts on patch tokens ({why})")
 }

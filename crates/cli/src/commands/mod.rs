@@ -10,8 +10,10 @@ mod depth;
 mod devices;
 mod explain;
 mod export;
+mod fetch;
 mod fit;
 mod import;
+mod info;
 mod inspect;
 mod outputs;
 mod place;
@@ -85,6 +87,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             settings,
         } => plan::config(&shipped::find(&file), &settings, origin),
         Command::Devices => devices::run(),
+        Command::Fetch(args) => fetch::run(&args, &session),
         Command::Data { command } => data::run(command, &session),
         Command::Import { command } => import::run(command, &session),
         Command::Segments { command } => segments::run(&command),
@@ -108,6 +111,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         )),
         Command::Inspect(args) => inspect::run(&args, &session),
         Command::Explain(args) => explain::run(&args),
+        Command::Info(args) => info::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Serve(args) => serve::run(&args, &session),

@@ -193,7 +193,7 @@ fn learn_and_label(
     };
     params.check().map_err(Failure::configuration)?;
     let cache = Cache::from_env().map_err(Failure::configuration)?;
-    let inputs = CachedInputs::new(cache.root().to_owned(), PathBuf::new());
+    let inputs = CachedInputs::new(cache, PathBuf::new());
     clusters::backbone(&params).map_err(Failure::configuration)?;
     let place = (Device::Cpu, Precision::F32);
     let network = clusters::network(&params, &inputs, seed, place)?;

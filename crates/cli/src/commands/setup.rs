@@ -6,7 +6,7 @@ use segad_args::{PlanArgs, SettingsArgs};
 use segad_core::{Device, Devices};
 use segad_datasets::{Dataset, Manifest};
 use segad_grid::{Experiment, Layers};
-use segad_provision::Cache;
+use segad_provision::{Cache, fetch_command};
 use segad_runner::progress::Bars;
 use segad_runner::source::ImageSource;
 use segad_runner::workbench::{IMPORTED, Settings, Workbench};
@@ -121,7 +121,7 @@ impl DatasetPlace {
         let name = &manifest.name;
         let published = Manifest::shipped(name).is_ok_and(|shipped| !shipped.sources.is_empty());
         let fetch = match published {
-            true => format!("fetch it with `cargo xtask fetch {name}`, or "),
+            true => format!("fetch it with `{}`, or ", fetch_command(name)),
             false => String::new(),
         };
         format!(
@@ -164,7 +164,7 @@ pub(super) fn prepare(
     // Kept as long as the process, like the name of this machine's.
     let processor = args.processor.clone().map(|name| &*name.leak());
     let settings = Settings {
-        cache: cache.root().to_owned(),
+        cache,
         base: segments_folder(file),
         threads,
         memory: args.machine.memory,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(super) fn run(args: &Teacher, session: &Session) -> Result<(), Failure> {
     let machine = &args.machine;
     let cache = session.cache()?;
-    let inputs = CachedInputs::new(cache.root().to_owned(), PathBuf::new());
+    let inputs = CachedInputs::new(cache.clone(), PathBuf::new());
     let network = super::parse("--network", &args.network)?;
     let backbone = super::parse("--backbone", &args.backbone)?;
     let defaults = DistillSettings::default();

@@ -17,9 +17,7 @@ pub enum ModelError {
         expected: String,
     },
     /// The backbone's weights do not fit.
-    #[error(
-        "{0}; expected the safetensors file that `cargo xtask fetch weights` makes of the published weights"
-    )]
+    #[error("{0}; expected the safetensors file that `fetch` makes of the published weights")]
     Weights(#[source] NnError),
     /// A network operation failed.
     #[error(transparent)]

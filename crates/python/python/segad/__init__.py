@@ -15,10 +15,13 @@ them ("Supervised Anomaly Detection for Complex Industrial Images", CVPR 2024).
 True
 >>> head.explain(maps[35])[0].detector
 'map 1'
+
+``Model`` inspects images with a model that the program ``segad`` fitted; it needs libtorch.
 """
 
 from ._head import Reason, SegAD
+from ._inspect import Model
 from ._segad import xgboost_version
 
-__all__ = ["Reason", "SegAD", "xgboost_version"]
+__all__ = ["Model", "Reason", "SegAD", "xgboost_version"]
 __version__ = "0.1.0"

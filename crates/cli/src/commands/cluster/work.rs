@@ -56,7 +56,7 @@ impl<'a> Work<'a> {
                 command,
                 environment: variables.collect(),
                 folder: std::env::current_dir()?,
-                logs: bench.settings.cache.join("logs").join(&name),
+                logs: bench.settings.cache.root().join("logs").join(&name),
                 cpus: machine.threads.map_or(1, Into::into),
                 doublings: 0,
                 name,

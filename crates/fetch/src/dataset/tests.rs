@@ -1,7 +1,7 @@
 //! Archives of the miniature sets, from a server on this machine.
 #![allow(clippy::disallowed_methods, reason = "tests lay out files")]
 
-#[path = "../../../../crates/provision/tests/common/server.rs"]
+#[path = "../../../provision/tests/common/server.rs"]
 mod server;
 
 use std::io::{Cursor, Write};
@@ -10,8 +10,7 @@ use segad_provision::{digest, exit};
 use server::{Behave, Server};
 
 use super::*;
-use crate::fetch::tests::context;
-use crate::setup::Context;
+use crate::tests::provisioner;
 
 /// Small miniature sets.
 fn sets(dir: &Path) -> PathBuf {
@@ -96,25 +95,21 @@ fn manifest(sets: &Path, name: &str, file: &str, url: &str, bytes: &[u8]) -> Man
 
 /// Serves an archive and fetches it.
 fn fetched(
-    context: &Context,
+    p: &Provisioner<'_>,
     sets: &Path,
     (name, file): (&str, &str),
     bytes: &[u8],
     behaviour: Vec<Behave>,
-) -> (Result<PathBuf, XtaskError>, Server, Manifest) {
+) -> (Result<PathBuf, FetchError>, Server, Manifest) {
     let server = Server::start(bytes.to_vec(), behaviour);
     let manifest = manifest(sets, name, file, &server.url(file), bytes);
-    (
-        provide_as(&context.provisioner, manifest.clone(), None),
-        server,
-        manifest,
-    )
+    (provide_as(p, manifest.clone(), None), server, manifest)
 }
 
 #[test]
 fn each_data_set_comes_out_of_its_kind_of_archive() {
     let dir = tempfile::tempdir().unwrap();
-    let (context, sets) = (context(dir.path(), false), sets(dir.path()));
+    let (p, sets) = (provisioner(dir.path(), false), sets(dir.path()));
     zip(&sets.join("vad"), "vad", &dir.path().join("VAD.zip"));
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gz.write_all(&tar(&sets.join("mvtec"), "./")).unwrap();
@@ -128,9 +123,9 @@ fn each_data_set_comes_out_of_its_kind_of_archive() {
         ("mvtec", "mvtec.tar.gz", gz.finish().unwrap()),
     ] {
         let broken = vec![Behave::BreakAfter(bytes.len() / 2), Behave::Well];
-        let (place, server, manifest) = fetched(&context, &sets, (name, file), &bytes, broken);
+        let (place, server, manifest) = fetched(&p, &sets, (name, file), &bytes, broken);
         let place = place.unwrap();
-        assert_eq!(place, context.provisioner.cache.data(name));
+        assert_eq!(place, p.cache.data(name));
         assert!(
             server.requests()[1].ends_with(&format!("from {}", bytes.len() / 2)),
             "{:?}",
@@ -142,15 +137,15 @@ fn each_data_set_comes_out_of_its_kind_of_archive() {
             assert!(report.is_ok(), "{name}: {report:?}");
         }
         assert!(
-            !context.provisioner.cache.download(file).exists(),
+            !p.cache.download(file).exists(),
             "the archive is not needed any more"
         );
         // The second time nothing is asked for.
-        provide_as(&context.provisioner, manifest, None).unwrap();
+        provide_as(&p, manifest, None).unwrap();
         assert_eq!(server.requests().len(), 2);
     }
     // VisA was arranged: the images are the same, and masks lie beside them.
-    let visa = context.provisioner.cache.data("visa");
+    let visa = p.cache.data("visa");
     let was = sets.join("visa/pcb2/Data/Images/Anomaly/003.JPG");
     assert_eq!(
         segad_files::read(&visa.join("pcb2/test/bad/003.JPG")).unwrap(),
@@ -165,11 +160,11 @@ fn each_data_set_comes_out_of_its_kind_of_archive() {
 #[test]
 fn where_to_get_it_by_hand_is_said_and_what_was_saved_is_taken() {
     let dir = tempfile::tempdir().unwrap();
-    let (context, sets) = (context(dir.path(), false), sets(dir.path()));
-    let p = &context.provisioner;
+    let (p, sets) = (provisioner(dir.path(), false), sets(dir.path()));
+    let p = &p;
     let file = p.cache.download("VAD.zip");
     let gone = fetched(
-        &context,
+        p,
         &sets,
         ("vad", "VAD.zip"),
         b"x",
@@ -216,9 +211,9 @@ fn where_to_get_it_by_hand_is_said_and_what_was_saved_is_taken() {
 #[test]
 fn what_the_user_put_there_is_not_replaced() {
     let dir = tempfile::tempdir().unwrap();
-    let (context, sets) = (context(dir.path(), true), sets(dir.path()));
+    let (p, sets) = (provisioner(dir.path(), true), sets(dir.path()));
     let manifest = manifest(&sets, "visa", "v.tar", "http://127.0.0.1:1/v.tar", b"");
-    let p = &context.provisioner;
+    let p = &p;
     copy(&sets.join("visa"), &p.cache.data("visa"));
     assert!(
         provide_as(p, manifest.clone(), None).is_ok(),
@@ -247,7 +242,7 @@ fn what_the_user_put_there_is_not_replaced() {
 #[test]
 fn hostile_archives_leave_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
-    let (context, sets) = (context(dir.path(), false), sets(dir.path()));
+    let (p, sets) = (provisioner(dir.path(), false), sets(dir.path()));
     let raw = |name: &str, kind: tar::EntryType, link: &str| {
         let mut header = tar::Header::new_gnu();
         // The crate's own setters refuse such names.
@@ -279,17 +274,11 @@ fn hostile_archives_leave_nothing_behind() {
             "occurs twice",
         ),
     ] {
-        let (place, ..) = fetched(
-            &context,
-            &sets,
-            ("visa", "v.tar"),
-            &bytes,
-            vec![Behave::Well],
-        );
+        let (place, ..) = fetched(&p, &sets, ("visa", "v.tar"), &bytes, vec![Behave::Well]);
         let error = place.unwrap_err();
         assert!(error.to_string().contains(message), "{message}: {error}");
         assert_eq!(error.exit_code(), exit::INPUT);
-        let cache = &context.provisioner.cache;
+        let cache = &p.cache;
         assert!(!cache.data("visa").exists() && !cache.root().join("partial").exists());
         assert!(!cache.root().join("evil").exists() && !dir.path().join("evil").exists());
         std::fs::remove_file(cache.download("v.tar")).unwrap();
@@ -300,18 +289,12 @@ fn hostile_archives_leave_nothing_behind() {
 #[test]
 fn a_class_that_is_missing_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let (context, sets) = (context(dir.path(), false), sets(dir.path()));
+    let (p, sets) = (provisioner(dir.path(), false), sets(dir.path()));
     let bytes = tar(
         &sets.join("mvtec/bottle"),
         "mvtec_anomaly_detection/bottle/",
     );
-    let (place, ..) = fetched(
-        &context,
-        &sets,
-        ("mvtec", "m.tar"),
-        &bytes,
-        vec![Behave::Well],
-    );
+    let (place, ..) = fetched(&p, &sets, ("mvtec", "m.tar"), &bytes, vec![Behave::Well]);
     let text = place.unwrap_err().to_string();
     assert!(text.contains("class cable is missing"), "{text}");
 }

@@ -7,11 +7,14 @@ use segad_provision::versions::{Download, Weights, WeightsSource};
 use segad_provision::{Cache, ProvisionError, Provisioner, Stage, archive};
 use serde_json::{Value, json};
 
-use crate::error::XtaskError;
+use crate::error::FetchError;
 
 /// What is wrong with weights in the cache, or `None`: the file must have the digest in the record
 /// beside it.
-pub(crate) fn problem(cache: &Cache, pinned: &Weights) -> Result<Option<String>, ProvisionError> {
+///
+/// # Errors
+/// A file cannot be read.
+pub fn problem(cache: &Cache, pinned: &Weights) -> Result<Option<String>, ProvisionError> {
     let Some(record) = segad_files::read_to_string_if_present(&cache.weights_record(pinned.name))?
     else {
         return Ok(Some("not fetched".to_owned()));
@@ -33,8 +36,13 @@ pub(super) fn provide(
     p: &Provisioner<'_>,
     pinned: &Weights,
     from: Option<&str>,
-) -> Result<PathBuf, XtaskError> {
+) -> Result<PathBuf, FetchError> {
     let target = p.cache.weights(pinned.name);
+    let at_hand = p.cache.weights_at_hand(pinned.name);
+    // What came with the program.
+    if from.is_none() && at_hand != target {
+        return Ok(at_hand);
+    }
     let problem = problem(&p.cache, pinned)?;
     // Intact weights are fetched again only where a source is named.
     if problem.is_none() && from.is_none() {
@@ -43,7 +51,7 @@ pub(super) fn provide(
     let local = from.is_some_and(|from| !from.contains("://"));
     if p.offline && !local {
         let problem = problem.unwrap_or_else(|| "another file was named".to_owned());
-        return Err(XtaskError::Provision(ProvisionError::Offline {
+        return Err(FetchError::Provision(ProvisionError::Offline {
             what: format!("{} ({problem})", pinned.name),
             path: target,
         }));
@@ -102,7 +110,7 @@ fn obtain(
     stage: &Stage,
     pinned: &Weights,
     from: Option<&str>,
-) -> Result<(PathBuf, Pin<'static>, Value), XtaskError> {
+) -> Result<(PathBuf, Pin<'static>, Value), FetchError> {
     let pin = pin_of(pinned);
     if let Some(from) = from {
         let pin = pin_of_named(pinned, from);
@@ -124,8 +132,9 @@ fn obtain(
             let taken = archive::unpack(&archive, stage.path(), 1_000_000_000, |name| {
                 (name == entry).then(|| PathBuf::from("weights"))
             })?;
+            p.discard(&archive)?;
             if taken != 1 {
-                return Err(XtaskError::Provision(ProvisionError::Archive {
+                return Err(FetchError::Provision(ProvisionError::Archive {
                     path: archive,
                     problem: format!("it does not contain {entry}"),
                 }));
@@ -145,19 +154,19 @@ mod tests {
     use segad_provision::exit;
 
     use super::*;
-    use crate::fetch::tests::{context, fetch};
+    use crate::tests::{fetch, provisioner};
 
     /// A file of the user's, through the same door: its digest is compared with the published one.
     #[test]
     fn a_given_file_is_imported_or_refused_by_its_digest() {
-        let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../crates/weights/tests/fixtures/legacy_f16.pth");
+        let fixture =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../weights/tests/fixtures/legacy_f16.pth");
         let dir = tempfile::tempdir().unwrap();
-        let context = context(dir.path(), true);
-        let error = fetch(&context, &["resnet18"], fixture.to_str()).unwrap_err();
+        let p = provisioner(dir.path(), true);
+        let error = fetch(&p, &["resnet18"], fixture.to_str()).unwrap_err();
         assert!(error.to_string().contains("expected f37072fd"), "{error}");
         assert_eq!(error.exit_code(), exit::INPUT);
-        assert!(!context.provisioner.cache.weights("resnet18").exists());
+        assert!(!p.cache.weights("resnet18").exists());
 
         let sha256: &'static str = digest::sha256_file(&fixture).unwrap().leak();
         let pinned = Weights {
@@ -171,7 +180,7 @@ mod tests {
             remark: Some("a test's"),
             also: &[],
         };
-        let p = &context.provisioner;
+        let p = &p;
         assert_eq!(
             problem(&p.cache, &pinned).unwrap().as_deref(),
             Some("not fetched")

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use segad_datasets::Manifest;
 use segad_provision::{Provisioner, archive};
 
-use crate::error::XtaskError;
+use crate::error::FetchError;
 
 /// The name on the command line, and of the folder below `<cache>/data`.
 pub(super) const NAME: &str = "segad-maps";
@@ -33,7 +33,7 @@ const MAX_BYTES: u64 = 40_000_000_000;
 
 /// Unpacks the archives found in the downloads and checks that the lists and what they name exist;
 /// returns the folder, for `--maps`. `segad import maps` then checks every file.
-pub(super) fn provide(p: &Provisioner<'_>) -> Result<PathBuf, XtaskError> {
+pub(super) fn provide(p: &Provisioner<'_>) -> Result<PathBuf, FetchError> {
     let folder = p.cache.data(NAME);
     let classes: Vec<String> = Manifest::shipped("visa")?
         .classes
@@ -62,7 +62,7 @@ pub(super) fn provide(p: &Provisioner<'_>) -> Result<PathBuf, XtaskError> {
     }
     match problem(&folder, &classes)? {
         None => Ok(folder),
-        Some(problem) => Err(XtaskError::Input(advice(p, &folder, &problem))),
+        Some(problem) => Err(FetchError::Input(advice(p, &folder, &problem))),
     }
 }
 
@@ -81,7 +81,7 @@ fn advice(p: &Provisioner<'_>, folder: &Path, problem: &str) -> String {
     )
 }
 
-fn problem(folder: &Path, classes: &[String]) -> Result<Option<String>, XtaskError> {
+fn problem(folder: &Path, classes: &[String]) -> Result<Option<String>, FetchError> {
     for (_, part, _) in PARTS {
         if !folder.join(part).is_dir() {
             return Ok(Some(format!("{part} not found")));
@@ -101,7 +101,7 @@ fn problem(folder: &Path, classes: &[String]) -> Result<Option<String>, XtaskErr
 }
 
 /// The first list or map that a class lacks.
-fn missing_map(class: &Path) -> Result<Option<String>, XtaskError> {
+fn missing_map(class: &Path) -> Result<Option<String>, FetchError> {
     for list in ["df_training.csv", "df_test.csv"] {
         let Some(text) = segad_files::read_to_string_if_present(&class.join(list))? else {
             return Ok(Some(list.to_owned()));
@@ -136,14 +136,14 @@ fn missing_map(class: &Path) -> Result<Option<String>, XtaskError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fetch::tests::{context, fetch};
+    use crate::tests::{fetch, provisioner};
 
     #[test]
     fn says_where_to_get_them_and_takes_what_was_saved() {
         let dir = tempfile::tempdir().unwrap();
-        let context = context(dir.path(), true);
-        let cache = &context.provisioner.cache;
-        let error = fetch(&context, &[NAME], None).unwrap_err();
+        let p = provisioner(dir.path(), true);
+        let cache = &p.cache;
+        let error = fetch(&p, &[NAME], None).unwrap_err();
         assert_eq!(error.exit_code(), segad_provision::exit::INPUT);
         let text = error.to_string();
         for (archive, _, page) in PARTS {
@@ -160,13 +160,9 @@ mod tests {
         for (archive, part, _) in PARTS {
             let folder = made.join(part);
             let top = Path::new(part).file_name().unwrap();
-            super::super::dataset::tests::zip(
-                &folder,
-                top.to_str().unwrap(),
-                &cache.download(archive),
-            );
+            crate::dataset::tests::zip(&folder, top.to_str().unwrap(), &cache.download(archive));
         }
-        let place = fetch(&context, &[NAME], None).unwrap().remove(0);
+        let place = fetch(&p, &[NAME], None).unwrap().remove(0);
         assert!(
             place
                 .join("anomaly_maps/rd4ad/pcb4/anomaly_maps/bad/001.npy")
@@ -178,7 +174,7 @@ mod tests {
             b"filepath,an_map_path\nx,bad/9.npy\n",
         )
         .unwrap();
-        let text = fetch(&context, &[NAME], None).unwrap_err().to_string();
+        let text = fetch(&p, &[NAME], None).unwrap_err().to_string();
         assert!(
             text.contains("anomaly_maps/rd4ad/pcb4/anomaly_maps/bad/9.npy not found"),
             "{text}"

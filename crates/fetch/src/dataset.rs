@@ -8,10 +8,10 @@ use segad_provision::digest::Pin;
 use segad_provision::{Cache, ProvisionError, Provisioner, Stage, archive, visa};
 use serde_json::json;
 
-use crate::error::XtaskError;
+use crate::error::FetchError;
 
 /// Manifests whose sources are archives.
-pub(crate) const NAMES: [&str; 4] = ["vad", "visa", "mvtec", "imagenette"];
+pub const NAMES: [&str; 4] = ["vad", "visa", "mvtec", "imagenette"];
 /// More than any of them needs; an archive that unpacks to more is a bomb.
 const MAX_BYTES: u64 = 40_000_000_000;
 /// Marks a folder that this program made, and records its source.
@@ -22,7 +22,7 @@ const RECORD: &str = ".segad.json";
 ///
 /// # Errors
 /// There is no such manifest.
-pub(crate) fn problem(cache: &Cache, name: &str) -> Result<Option<String>, XtaskError> {
+pub fn problem(cache: &Cache, name: &str) -> Result<Option<String>, FetchError> {
     let manifest = Manifest::shipped(name)?;
     let folder = cache.data(name);
     if !folder.exists() {
@@ -32,7 +32,7 @@ pub(crate) fn problem(cache: &Cache, name: &str) -> Result<Option<String>, Xtask
 }
 
 /// Lists every class.
-fn counted(manifest: Manifest, folder: &Path) -> Result<(), XtaskError> {
+fn counted(manifest: Manifest, folder: &Path) -> Result<(), FetchError> {
     let dataset = Dataset::open(manifest, folder)?;
     for class in dataset.classes() {
         dataset.index(class)?;
@@ -45,7 +45,7 @@ pub(super) fn provide(
     p: &Provisioner<'_>,
     name: &str,
     from: Option<&str>,
-) -> Result<PathBuf, XtaskError> {
+) -> Result<PathBuf, FetchError> {
     provide_as(p, Manifest::shipped(name)?, from)
 }
 
@@ -53,7 +53,7 @@ fn provide_as(
     p: &Provisioner<'_>,
     manifest: Manifest,
     from: Option<&str>,
-) -> Result<PathBuf, XtaskError> {
+) -> Result<PathBuf, FetchError> {
     let folder = p.cache.data(&manifest.name);
     if folder.exists() {
         match counted(manifest.clone(), &folder) {
@@ -61,7 +61,7 @@ fn provide_as(
             // The user's own folder is never replaced.
             Err(error) if !folder.join(RECORD).exists() => {
                 let advice = "complete it, or move it away and run this again";
-                return Err(XtaskError::Input(format!(
+                return Err(FetchError::Input(format!(
                     "{}: {error}; {advice}",
                     folder.display()
                 )));
@@ -113,7 +113,7 @@ fn obtain<'m>(
     stage: &Stage,
     manifest: &'m Manifest,
     from: Option<&str>,
-) -> Result<(PathBuf, Pin<'m>), XtaskError> {
+) -> Result<(PathBuf, Pin<'m>), FetchError> {
     if let Some(from) = from {
         let file = if from.contains("://") {
             p.url(from, Pin::Unknown, stage)?
@@ -151,7 +151,7 @@ fn obtain<'m>(
         }
     }
     let said = failure.unwrap_or_else(|| "no URL to download it from".to_owned());
-    Err(XtaskError::Input(format!(
+    Err(FetchError::Input(format!(
         "{}: {said}\n{}",
         manifest.name,
         advice(&p.cache, manifest)
@@ -182,7 +182,7 @@ fn recognised<'m>(
     p: &Provisioner<'_>,
     manifest: &'m Manifest,
     file: &Path,
-) -> Result<Pin<'m>, XtaskError> {
+) -> Result<Pin<'m>, FetchError> {
     for sha256 in manifest.sources.iter().filter_map(|s| s.sha256.as_deref()) {
         match Pin::Sha256(sha256).check(file) {
             Ok(()) => return Ok(Pin::Sha256(sha256)),
@@ -198,7 +198,7 @@ fn recognised<'m>(
 }
 
 /// Turns the archive's layout into the prepared one, if the list for it is there; both are read.
-fn arrange_visa(p: &Provisioner<'_>, manifest: &Manifest, out: &Path) -> Result<(), XtaskError> {
+fn arrange_visa(p: &Provisioner<'_>, manifest: &Manifest, out: &Path) -> Result<(), FetchError> {
     let base = Dataset::open(manifest.clone(), out)?.base().to_owned();
     if base.join(visa::SPLIT).exists() {
         let images = visa::prepare(&base)?;
@@ -213,19 +213,19 @@ fn arrange_visa(p: &Provisioner<'_>, manifest: &Manifest, out: &Path) -> Result<
 }
 
 /// Decodes every image.
-fn looked_at(manifest: &Manifest, out: &Path) -> Result<(), XtaskError> {
+fn looked_at(manifest: &Manifest, out: &Path) -> Result<(), FetchError> {
     let dataset = Dataset::open(manifest.clone(), out)?;
     for class in dataset.classes() {
         dataset.index(class)?;
         let report = dataset.verify(class, &NoProgress)?;
         if let Some((id, why)) = report.unreadable.first() {
             let n = report.unreadable.len();
-            return Err(XtaskError::Input(format!(
+            return Err(FetchError::Input(format!(
                 "{class}: {n} image(s) cannot be read, first {id}: {why}"
             )));
         }
         if let Some(fault) = report.faults.first() {
-            return Err(XtaskError::Input(format!("{class}: {fault}")));
+            return Err(FetchError::Input(format!("{class}: {fault}")));
         }
     }
     Ok(())

@@ -1,0 +1,13 @@
+import os
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+@final
+class Model:
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Model: ...
+    def card(self) -> str: ...
+    def inspect_file(self, path: str | os.PathLike[str], reasons: int) -> str: ...
+    def inspect_pixels(self, pixels: NDArray[np.uint8], name: str, reasons: int) -> str: ...
