@@ -89,12 +89,15 @@ impl Bank {
     /// # Errors
     /// [`ProductError::Damaged`] for another number of bytes.
     pub(crate) fn from_bytes(bytes: &[u8], rows: usize, channels: &[usize]) -> Result<Self> {
-        let width: usize = channels.iter().sum();
-        if bytes.len() != 2 * rows * width {
+        // A card may state any numbers.
+        let width = channels
+            .iter()
+            .try_fold(0usize, |sum, &c| sum.checked_add(c));
+        let size = width.and_then(|width| width.checked_mul(rows)?.checked_mul(2));
+        if size != Some(bytes.len()) {
             let why = format!(
-                "its tokens have {} bytes, not {}",
-                bytes.len(),
-                2 * rows * width
+                "its tokens have {} bytes, not 2 for each of {channels:?} channels in {rows} rows",
+                bytes.len()
             );
             return Err(ProductError::Damaged(why));
         }
@@ -256,6 +259,22 @@ mod tests {
         assert_eq!(rounded(1.0 + 2f32.powi(-8)), 1.0);
         assert_eq!(rounded(1.0 + 3.0 * 2f32.powi(-8)), 1.0 + 2f32.powi(-6));
         assert_eq!(rounded(-0.3), -0.30078125);
+    }
+
+    #[test]
+    fn a_bank_has_the_size_that_its_card_states() {
+        assert!(Bank::from_bytes(&[0; 12], 2, &[1, 2]).is_ok());
+        for (rows, channels) in [
+            (2, vec![3, 1]),
+            (1, vec![usize::MAX, 1]),
+            (usize::MAX, vec![3]),
+        ] {
+            let found = Bank::from_bytes(&[0; 12], rows, &channels);
+            assert!(
+                matches!(found, Err(ProductError::Damaged(_))),
+                "{rows} {channels:?}"
+            );
+        }
     }
 
     #[test]
