@@ -71,6 +71,8 @@ pub(crate) fn test(context: &Context, native: &Native) -> Result<Option<bool>, X
     }
     let mut pytest = Command::new(python);
     pytest
+        // Examples name files from here.
+        .current_dir(&context.root)
         .args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider"])
         .args(["--doctest-modules", "--doctest-glob=*.md"])
         .arg(context.root.join("crates/python/tests"))
