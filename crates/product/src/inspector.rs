@@ -28,6 +28,9 @@ pub struct Inspector {
     forest: Option<Forest>,
 }
 
+/// No network takes a larger input.
+const LARGEST_SIDE: usize = 4096;
+
 pub(crate) fn no_head() -> ProductError {
     ProductError::Damaged("its head does not fit its parts".to_owned())
 }
@@ -97,6 +100,10 @@ impl Inspector {
         let first = settings.first().map(DetectorSettings::image_size);
         let side = card.map_side.or(first);
         let side = side.ok_or_else(|| ProductError::Damaged("it has no map".to_owned()))?;
+        if !(1..=LARGEST_SIDE).contains(&side) {
+            let why = format!("its maps have a side of {side} pixels");
+            return Err(ProductError::Damaged(why));
+        }
         let names: Vec<String> = card.detectors.iter().map(|d| d.name.clone()).collect();
         let gauge = Gauge::new(&card.segments, side, &card.features, &names)?;
         let classifier = card.classifier.as_ref();
