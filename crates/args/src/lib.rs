@@ -212,8 +212,9 @@ pub enum Command {
     Info(Info),
     /// Export a model for other programs
     ///
-    /// Writes TorchScript of the networks, XGBoost's JSON of the forest and the definition of the
-    /// statistics. Refuses if an exported network gives different maps.
+    /// Writes the networks as TorchScript or ONNX, the forest as XGBoost's JSON or ONNX, and the
+    /// definition of the statistics. Every file is run on sample images, ONNX by ONNX Runtime, and
+    /// refused if it gives something else.
     Export(Export),
     /// Measure a model's speed on this machine
     Bench(Bench),

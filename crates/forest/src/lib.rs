@@ -51,7 +51,7 @@ mod trees;
 mod version;
 
 pub use error::ForestError;
-pub use model::{Forest, SCHEMA};
+pub use model::{Forest, SCHEMA, TreeNode};
 pub use params::{ForestParams, ForestSettings, Preset};
 pub use score::{Contributions, Importance};
 pub use version::{KNOWN, Version, VersionVerdict, library_version};

@@ -25,6 +25,24 @@ pub(crate) struct Header {
     pub library: Version,
 }
 
+/// A node of a tree.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TreeNode {
+    /// Values below the threshold go left.
+    Split {
+        /// Which column.
+        column: usize,
+        /// The threshold.
+        threshold: f32,
+        /// Whether missing values (NaN) go left.
+        missing_left: bool,
+        /// Position of the left child in its tree; the right one follows it.
+        left: usize,
+    },
+    /// What the tree adds to the margin.
+    Leaf(f32),
+}
+
 const MAGIC: &[u8; 8] = b"segadfor";
 /// Version of the layout of saved forests: magic, this number (`u32`), length of the header
 /// (`u32`), header (JSON), length of XGBoost's model (`u32`), XGBoost's model (JSON in zstd),
@@ -100,6 +118,33 @@ impl Forest {
     /// Whether any tree asks anything. Without a split, every row has the same margin.
     pub fn has_splits(&self) -> bool {
         self.trees.nodes.iter().any(|node| node.left != 0)
+    }
+
+    /// The trees, each as its nodes with the root first, for use by other programs.
+    pub fn tree_nodes(&self) -> Vec<Vec<TreeNode>> {
+        let roots: Vec<usize> = self.trees.roots().collect();
+        let ends = roots
+            .iter()
+            .skip(1)
+            .copied()
+            .chain([self.trees.nodes.len()]);
+        let tree = |(&root, end)| {
+            (root..end).map(move |node| match self.trees.split(node) {
+                Some(split) => TreeNode::Split {
+                    column: split.column,
+                    threshold: split.threshold,
+                    missing_left: split.missing_left,
+                    left: split.left - root,
+                },
+                None => TreeNode::Leaf(self.trees.value(node)),
+            })
+        };
+        roots
+            .iter()
+            .zip(ends)
+            .map(tree)
+            .map(Iterator::collect)
+            .collect()
     }
 
     /// XGBoost's own JSON of the model, for use by other programs.

@@ -7,7 +7,9 @@
 
 use proptest::prelude::*;
 use segad_core::{FeatureTable, ImageId, Label, Seed};
-use segad_forest::{Forest, ForestError, ForestParams, ForestSettings, Preset, VersionVerdict};
+use segad_forest::{
+    Forest, ForestError, ForestParams, ForestSettings, Preset, TreeNode, VersionVerdict,
+};
 use std::num::NonZeroUsize;
 use std::sync::LazyLock;
 use xgboost_rs::{Booster, DMatrix};
@@ -265,6 +267,40 @@ fn zero_and_missing_are_different_things() {
     )
     .unwrap();
     assert!(forest.margin(&[NAN]).unwrap() > forest.margin(&[0.0]).unwrap() + 1.0);
+}
+
+/// What other programs make of the trees: a walk from the root, left below the threshold.
+#[test]
+fn nodes_of_trees_add_up_to_the_margin() {
+    let trees = FOREST.tree_nodes();
+    assert_eq!(trees.len(), FOREST.trees());
+    for row in [[0.0, 1.0, 2.0], [3.0, NAN, 0.5], [NAN, NAN, NAN]] {
+        let leaf = |tree: &Vec<TreeNode>| {
+            let mut place = 0;
+            loop {
+                match tree[place] {
+                    TreeNode::Leaf(value) => return value,
+                    TreeNode::Split {
+                        column,
+                        threshold,
+                        missing_left,
+                        left,
+                    } => {
+                        let v: f32 = row[column];
+                        let goes_left = if v.is_nan() {
+                            missing_left
+                        } else {
+                            v < threshold
+                        };
+                        place = left + usize::from(!goes_left);
+                    }
+                }
+            }
+        };
+        let base = FOREST.base_score();
+        let sum = trees.iter().fold(base, |sum, tree| sum + leaf(tree));
+        assert_eq!(sum, FOREST.margin(&row).unwrap());
+    }
 }
 
 #[test]

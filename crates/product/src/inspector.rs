@@ -25,7 +25,7 @@ pub struct Inspector {
     names: Vec<FeatureName>,
     pub(crate) classifier: Option<Classifier>,
     pub(crate) tokens: Option<TokensAtWork>,
-    forest: Option<Forest>,
+    pub(crate) forest: Option<Forest>,
 }
 
 /// No network takes a larger input.
@@ -211,7 +211,7 @@ impl Inspector {
     }
 
     /// Label map and the forest's columns.
-    fn features(
+    pub(crate) fn features(
         &self,
         image: &Image,
         observation: &Observation,

@@ -116,7 +116,7 @@ pub use card::{
 pub use classify::ClassifierSettings;
 pub use data::{Data, Item, Refused};
 pub use error::{ProductError, Result};
-pub use export::Recorded;
+pub use export::{Converted, Recorded};
 pub use file::SCHEMA;
 pub use fit::{FitSettings, fit};
 pub use head::Head;

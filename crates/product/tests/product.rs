@@ -411,6 +411,15 @@ fn recorded(detector: DetectorSettings) {
     assert_eq!(one.name, kind);
     assert!(path(kind).is_file() && one.apart < 1e-4, "{one:?}");
     assert!(inspector.export(&[], path).is_err());
+    let [onnx] = &inspector.export_onnx(&images, &path("onnx")).unwrap()[..] else {
+        panic!("one network")
+    };
+    // What the file computes is compared by ONNX Runtime, in the tests of the Python package.
+    assert!(onnx.file.starts_with(b"\x08\x08\x12\x05segad"));
+    assert_eq!(
+        (onnx.apart(&onnx.expected), onnx.apart(&[])),
+        (0.0, f32::INFINITY)
+    );
 }
 
 /// A detector on ResNet-18 with these settings.

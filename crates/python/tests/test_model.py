@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -105,3 +106,19 @@ def test_bad_files_are_errors_with_the_programs_text(place, model):
     with pytest.raises(ValueError) as error:
         model.inspect(place / "text.png")
     assert json.loads(ended.stdout)["error"] in str(error.value)
+
+
+def test_exported_onnx_gives_what_the_model_gives(place):
+    words = ["export", "trial.segad", "--out", "onnx", "--format", "onnx"]
+    words += ["--python", sys.executable]
+    told = run(place, *words)
+    for name in ["patchcore.onnx", "forest.onnx"]:
+        assert f"{name}, onnxruntime: its output" in told
+        assert (place / "onnx" / name).stat().st_size > 1000
+    refused = subprocess.run(
+        [PROGRAM, *words, "--force", "--epsilon=-1"], cwd=place, capture_output=True, text=True
+    )
+    assert refused.returncode == 6 and "the file was removed" in refused.stderr
+    words[-1] = "/nowhere/python"
+    refused = subprocess.run([PROGRAM, *words, "--force"], cwd=place, capture_output=True, text=True)
+    assert refused.returncode == 3 and "pip install onnxruntime" in refused.stderr

@@ -33,7 +33,8 @@
 //! assert!(bytes.len() > 8);
 //! ```
 //!
-//! Not read: pickles of whole modules (they name classes), TorchScript archives, quantised, sparse
+//! Not read: pickles of whole modules (they name classes), TorchScript archives other than recorded
+//! functions ([`read_torchscript`]), quantised, sparse
 //! and complex tensors, the tar layout of PyTorch before 0.1.10, big-endian files. Each is refused
 //! with a message that says so.
 
@@ -58,6 +59,23 @@ pub use tensor::Tensor;
 
 /// Tensors by name, in the order of their names.
 pub type Tensors = BTreeMap<String, Tensor>;
+
+/// What a TorchScript file holds of a function that was recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TorchScript {
+    /// Its operations, as text; nothing of it is executed.
+    pub code: String,
+    /// The tensors that it names `CONSTANTS.c0`, `CONSTANTS.c1`, …
+    pub constants: Vec<Tensor>,
+}
+
+/// Reads a TorchScript file of one recorded function.
+///
+/// # Errors
+/// The file is truncated or damaged, or holds anything but tensors as constants.
+pub fn read_torchscript(bytes: &[u8]) -> Result<TorchScript, WeightsError> {
+    archive::read_torchscript(bytes)
+}
 
 /// Reads a PyTorch file, or an ONNX export of DINOv2.
 ///

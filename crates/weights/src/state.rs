@@ -1,9 +1,9 @@
 //! From an unpickled dictionary to named tensors.
 
-use crate::Tensors;
 use crate::error::WeightsError;
 use crate::pickle::{Pickle, Storage, Value, View};
 use crate::tensor::{count, gather};
+use crate::{Tensor, Tensors};
 
 /// Counters of batch normalisation that only training reads.
 const DROPPED: &str = "num_batches_tracked";
@@ -20,33 +20,66 @@ pub(crate) fn tensors<'a>(
     file_size: usize,
     mut bytes_of: impl FnMut(&Storage) -> Result<&'a [u8], WeightsError>,
 ) -> Result<Tensors, WeightsError> {
-    // Names that share a storage (tied weights) count each time; no network ties sixteen copies.
-    let limit = file_size.saturating_mul(16).max(1 << 20);
-    let mut total = 0usize;
+    let mut room = Room::of(file_size);
     let mut tensors = Tensors::new();
     for (name, view) in views(value, arena)? {
         if name == DROPPED || name.ends_with(".num_batches_tracked") {
             continue;
         }
-        let wrap = |problem| WeightsError::Tensor {
-            name: name.to_owned(),
-            problem,
-        };
-        total = count(&view.shape)
-            .and_then(|n| total.checked_add(n))
-            .filter(|&n| n <= limit)
-            .ok_or_else(|| {
-                wrap(format!(
-                    "shape {:?} expands to far more values than the file holds",
-                    view.shape
-                ))
-            })?;
-        let tensor = gather(view, bytes_of(&view.storage)?).map_err(wrap)?;
+        room.take(name, view)?;
+        let tensor = gather(view, bytes_of(&view.storage)?).map_err(|e| wrong(name, e))?;
         if tensors.insert(name.to_owned(), tensor).is_some() {
-            return Err(wrap("the name occurs twice".to_owned()));
+            return Err(wrong(name, "the name occurs twice".to_owned()));
         }
     }
     Ok(tensors)
+}
+
+/// As [`tensors`], those of a tuple or list.
+pub(crate) fn listed<'a>(
+    value: &Value,
+    arena: &Pickle,
+    file_size: usize,
+    mut bytes_of: impl FnMut(&Storage) -> Result<&'a [u8], WeightsError>,
+) -> Result<Vec<Tensor>, WeightsError> {
+    let mut room = Room::of(file_size);
+    let mut tensors = Vec::new();
+    for (number, item) in arena.items(value).unwrap_or_default().iter().enumerate() {
+        let name = format!("constant {number}");
+        let Value::Tensor(view) = item else {
+            return Err(wrong(&name, "it is not a tensor".to_owned()));
+        };
+        room.take(&name, view)?;
+        tensors.push(gather(view, bytes_of(&view.storage)?).map_err(|e| wrong(&name, e))?);
+    }
+    Ok(tensors)
+}
+
+fn wrong(name: &str, problem: String) -> WeightsError {
+    WeightsError::Tensor {
+        name: name.to_owned(),
+        problem,
+    }
+}
+
+/// How many values views may still expand to.
+struct Room(usize);
+
+impl Room {
+    fn of(file_size: usize) -> Self {
+        // Names that share a storage (tied weights) count each time; no network ties sixteen copies.
+        Self(file_size.saturating_mul(16).max(1 << 20))
+    }
+
+    fn take(&mut self, name: &str, view: &View) -> Result<(), WeightsError> {
+        let left = count(&view.shape).and_then(|n| self.0.checked_sub(n));
+        self.0 = left.ok_or_else(|| {
+            let shape = &view.shape;
+            let problem = format!("shape {shape:?} expands to far more values than the file holds");
+            wrong(name, problem)
+        })?;
+        Ok(())
+    }
 }
 
 fn layout<T>(problem: &str) -> Result<T, WeightsError> {

@@ -22,7 +22,12 @@ const WEIGHTS: &str = "efficientnet-lite2";
 const SOURCES: &str = "crates/python/python/segad";
 
 /// What the tests import.
-const PACKAGES: [&str; 3] = ["numpy==2.4.*", "scikit-learn==1.9.*", "pytest==9.*"];
+const PACKAGES: [&str; 4] = [
+    "numpy==2.4.*",
+    "scikit-learn==1.9.*",
+    "pytest==9.*",
+    "onnxruntime==1.*",
+];
 
 /// Names and contents of the package's own files.
 pub(super) fn sources(root: &Path) -> Result<Vec<(String, Vec<u8>)>, XtaskError> {

@@ -1,10 +1,12 @@
 //! `export`: a model for other programs.
 
+mod onnx;
+
 use super::fit::failure;
 use super::inspect::open_model;
 use super::outputs;
 use segad_args::Export;
-use segad_core::Device;
+use segad_core::{Device, Image};
 use segad_imaging::encode_labels_png;
 use segad_methods::frozen;
 use segad_nn::Preprocess;
@@ -20,25 +22,11 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
     let samples = model.samples().map_err(failure)?;
     segad_files::create_dir(&args.out)?;
     let out = &args.out;
-    let recorded = inspector
-        .export(&samples, |name| out.join(format!("{name}.pt")))
-        .map_err(failure)?;
-    let mut text = String::new();
-    for Recorded { name, apart } in &recorded {
-        text.push_str(&format!(
-            "{name}.pt: its output for {} images differs by {apart:.1e} at most\n",
-            samples.len()
-        ));
-        if *apart > args.epsilon {
-            // Nobody should use a network that gives something else.
-            segad_files::remove(&out.join(format!("{name}.pt")))?;
-            return Err(Failure::Differs(format!(
-                "{name}: the exported network's output differs by {apart:.1e} of the largest value, \
-                 more than {:.1e}; the file was removed",
-                args.epsilon
-            )));
-        }
-    }
+    let mut text = if args.format == "onnx" {
+        onnx::write(args, &inspector, &samples)?
+    } else {
+        torchscript(args, &inspector, &samples)?
+    };
     if let Some(forest) = model.forest().map_err(failure)? {
         write(out, "forest.json", forest.xgboost_json())?;
         segad_files::write_json(&out.join("columns.json"), &forest.columns())?;
@@ -57,9 +45,38 @@ pub(super) fn run(args: &Export) -> Result<(), Failure> {
     }
     let card = model.card();
     segad_files::write_json(&out.join("card.json"), card)?;
-    write(out, "README.md", definition(card).as_bytes())?;
+    write(out, "README.md", definition(card, &args.format).as_bytes())?;
     text.push_str(&format!("{}\n", out.display()));
     super::print(&text)
+}
+
+/// Writes the networks as TorchScript; returns how far each is from the model's.
+fn torchscript(args: &Export, inspector: &Inspector, samples: &[Image]) -> Result<String, Failure> {
+    let place = |name: &str| args.out.join(format!("{name}.pt"));
+    let recorded = inspector.export(samples, place).map_err(failure)?;
+    let mut text = String::new();
+    for Recorded { name, apart } in &recorded {
+        text.push_str(&differs(&format!("{name}.pt"), *apart, samples.len()));
+        refuse(args, &format!("{name}.pt"), *apart)?;
+    }
+    Ok(text)
+}
+
+fn differs(file: &str, apart: f32, images: usize) -> String {
+    format!("{file}: its output for {images} images differs by {apart:.1e} at most\n")
+}
+
+/// Removes a file that gives something else: nobody should use it.
+fn refuse(args: &Export, file: &str, apart: f32) -> Result<(), Failure> {
+    if apart <= args.epsilon {
+        return Ok(());
+    }
+    segad_files::remove(&args.out.join(file))?;
+    Err(Failure::Differs(format!(
+        "{file}: the exported output differs by {apart:.1e} of the largest value, more than {:.1e}; \
+         the file was removed",
+        args.epsilon
+    )))
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {
@@ -67,7 +84,7 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// What an exported network takes.
-fn input(p: &Preprocess) -> String {
+fn input(kind: &str, p: &Preprocess) -> String {
     let Preprocess {
         height,
         width,
@@ -77,14 +94,18 @@ fn input(p: &Preprocess) -> String {
     } = p;
     let filter = filter.as_str();
     format!(
-        "TorchScript, from an 8-bit RGB image, resized to {height}×{width} (Pillow's antialiased {filter}, the aspect is not \
+        "{kind}, from an 8-bit RGB image, resized to {height}×{width} (Pillow's antialiased {filter}, the aspect is not \
          kept), (x/255 − mean)/std with mean {mean:?} and std {std:?} for R, G, B, 1×3×{height}×{width} `float32`, recorded for \
          batches of one image"
     )
 }
 
 /// How the exported parts give the score.
-fn definition(card: &Card) -> String {
+fn definition(card: &Card, format: &str) -> String {
+    let (kind, ending) = match format {
+        "onnx" => ("ONNX", "onnx"),
+        _ => ("TorchScript", "pt"),
+    };
     let mut out = format!(
         "# {}\n\nHow the files of this folder give a score (images: {}):\n\n",
         card.name,
@@ -92,9 +113,9 @@ fn definition(card: &Card) -> String {
     );
     for d in &card.detectors {
         out.push_str(&format!(
-            "- `{}.pt`: {}; to the anomaly map, 1×M×M `float32`.\n",
+            "- `{}.{ending}`: {}; to the anomaly map, 1×M×M `float32`.\n",
             d.name,
-            input(&d.settings.preprocess())
+            input(kind, &d.settings.preprocess())
         ));
     }
     if let Some(c) = &card.classifier {
@@ -107,19 +128,22 @@ fn definition(card: &Card) -> String {
             }
         };
         out.push_str(&format!(
-            "- `classifier.pt`, the classifier {}: {}; to {gives}.\n",
+            "- `classifier.{ending}`, the classifier {}: {}; to {gives}.\n",
             c.name,
-            input(&c.settings.backbone.preprocess(side, side))
+            input(kind, &c.settings.backbone.preprocess(side, side))
         ));
     }
     if let Some(tokens) = &card.tokens {
         let side = tokens.settings.image_size;
         out.push_str(&format!(
-            "- `tokens.pt`, patch tokens of {} after {}: {}; to the layers side by side, 1×places×C `float32`.\n",
+            "- `tokens.{ending}`, patch tokens of {} after {}: {}; to the layers side by side, 1×places×C `float32`.\n",
             tokens.settings.backbone,
             tokens.settings.layers.join(" and "),
-            input(&tokens.settings.backbone.preprocess(side, side))
+            input(kind, &tokens.settings.backbone.preprocess(side, side))
         ));
+    }
+    if format == "onnx" && card.scorer.has_forest() {
+        out.push_str("- `forest.onnx` is `forest.json` as `TreeEnsembleRegressor`.\n");
     }
     for scorer in card.scorer.single() {
         define(card, scorer, &mut out);
