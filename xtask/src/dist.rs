@@ -119,14 +119,8 @@ fn shared(context: &Context) -> Result<Vec<Page>, XtaskError> {
 
 /// The manual and the shells' completions.
 fn manual(program: &Path) -> Result<Vec<Page>, XtaskError> {
-    let mut text = Vec::new();
-    clap_mangen::Man::new(<segad_args::Cli as clap::CommandFactory>::command())
-        .render(&mut text)
-        .expect("a vector takes all bytes");
-    let mut pages = vec![Page {
-        place: "man/man1/segad.1".to_owned(),
-        text,
-    }];
+    let mut pages = Vec::new();
+    manual_of(&whole(), &mut pages);
     for (shell, place) in [
         ("bash", "bash-completion/completions/segad"),
         ("zsh", "zsh/site-functions/_segad"),
@@ -147,6 +141,30 @@ fn manual(program: &Path) -> Result<Vec<Page>, XtaskError> {
     Ok(pages)
 }
 
+/// The command line, with the names that its commands have in full.
+fn whole() -> clap::Command {
+    let command = <segad_args::Cli as clap::CommandFactory>::command();
+    let mut command = command.disable_help_subcommand(true);
+    command.build();
+    command
+}
+
+/// A page for a command, and one for each command below it, as `man segad-fit` finds it.
+fn manual_of(command: &clap::Command, pages: &mut Vec<Page>) {
+    let name = command.get_display_name().unwrap_or(command.get_name());
+    let mut text = Vec::new();
+    clap_mangen::Man::new(command.clone())
+        .render(&mut text)
+        .expect("a vector takes all bytes");
+    pages.push(Page {
+        place: format!("man/man1/{name}.1"),
+        text,
+    });
+    for below in command.get_subcommands().filter(|c| !c.is_hide_set()) {
+        manual_of(below, pages);
+    }
+}
+
 /// The files of a folder of the repository that git would keep: their places below `root`, sorted.
 fn files_below(root: &Path, below: &str) -> Result<Vec<String>, XtaskError> {
     let mut found = Vec::new();
@@ -161,4 +179,25 @@ fn files_below(root: &Path, below: &str) -> Result<Vec<String>, XtaskError> {
     // The same files give the same archive, whatever order the disk lists them in.
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_page() {
+        let mut pages = Vec::new();
+        manual_of(&whole(), &mut pages);
+        for (name, option) in [
+            ("segad", "segad\\-fit(1)"),
+            ("segad-fit", "\\-\\-max\\-miss"),
+            ("segad-store-ls", "segad store ls"),
+        ] {
+            let place = format!("man/man1/{name}.1");
+            let page = pages.iter().find(|page| page.place == place);
+            let text = String::from_utf8_lossy(&page.unwrap().text);
+            assert!(text.contains(option), "{name}: {text}");
+        }
+    }
 }

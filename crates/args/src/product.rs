@@ -5,7 +5,7 @@ use crate::units::{
     Since, bytes, confidence, cost, count, duration, folds, memory, positive, share, since, some,
 };
 use clap::Args;
-use segad_core::Device;
+use segad_core::Devices;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -46,6 +46,9 @@ const TOKENS: [&str; 5] = [
     "dinov2_vitb14_reg",
     "none",
 ];
+
+/// Formats of exported networks.
+const FORMATS: [&str; 2] = ["torchscript", "onnx"];
 
 /// How scores become probabilities.
 pub const CALIBRATIONS: [&str; 2] = ["platt", "isotonic"];
@@ -143,9 +146,9 @@ pub struct FitProduct {
     /// Number of threads; does not change the model [default: all processors]
     #[arg(long, value_parser = some, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
-    /// Where networks run: cpu, cuda or cuda:N
+    /// Where networks run: cpu, cuda, cuda:N, or auto for the first GPU or else the processor
     #[arg(long, default_value = "cpu")]
-    pub device: Device,
+    pub device: Devices,
 }
 
 /// How to inspect.
@@ -201,9 +204,9 @@ pub struct Inspect {
     /// Number of threads [default: all processors]
     #[arg(long, value_parser = some, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
-    /// Where networks run: cpu, cuda or cuda:N
+    /// Where networks run: cpu, cuda, cuda:N, or auto for the first GPU or else the processor
     #[arg(long, default_value = "cpu")]
-    pub device: Device,
+    pub device: Devices,
 }
 
 /// How to explain.
@@ -245,9 +248,16 @@ pub struct Export {
     /// Replace files in the folder
     #[arg(long)]
     pub force: bool,
+    /// Format of networks: torchscript, which PyTorch's makers have deprecated, or onnx, then also
+    /// of the trees
+    #[arg(long, default_value = "torchscript", value_parser = FORMATS)]
+    pub format: String,
     /// How much an exported map may differ, relative to its largest value
     #[arg(long, default_value_t = 1e-4)]
     pub epsilon: f32,
+    /// Python with the package onnxruntime, which runs exported ONNX for the comparison
+    #[arg(long, default_value = "python3", value_name = "PROGRAM")]
+    pub python: PathBuf,
 }
 
 /// How to measure a model's speed.
@@ -302,7 +312,7 @@ pub struct Serve {
     /// Threads per inspection [default: all processors]
     #[arg(long, value_parser = some, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
-    /// Where networks run: cpu, cuda or cuda:N
+    /// Where networks run: cpu, cuda, cuda:N, or auto for the first GPU or else the processor
     #[arg(long, default_value = "cpu")]
-    pub device: Device,
+    pub device: Devices,
 }

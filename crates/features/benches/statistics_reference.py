@@ -39,14 +39,19 @@ def row(m, segments):
     return out + [np.max(m)]
 
 
-maps, segments = [anomaly_map(k) for k in range(MAPS)], labels()
-rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-times = []
-for _ in range(rounds + 1):
-    start = time.process_time()
-    for m in maps:
-        row(m, segments)
-    times.append((time.process_time() - start) / MAPS)
-times = sorted(times[1:])  # the first round warms up
-print(f"numpy {np.__version__}, scipy {scipy.__version__}, one thread: median {1e3 * times[len(times) // 2]:.3f} ms, "
-      f"least {1e3 * times[0]:.3f} ms of processor time a map")
+def main():
+    maps, segments = [anomaly_map(k) for k in range(MAPS)], labels()
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    times = []
+    for _ in range(rounds + 1):
+        start = time.process_time()
+        for m in maps:
+            row(m, segments)
+        times.append((time.process_time() - start) / MAPS)
+    times = sorted(times[1:])  # the first round warms up
+    print(f"numpy {np.__version__}, scipy {scipy.__version__}, one thread: median {1e3 * times[len(times) // 2]:.3f} ms, "
+          f"least {1e3 * times[0]:.3f} ms of processor time a map")
+
+
+if __name__ == "__main__":
+    main()

@@ -4,8 +4,7 @@
 //! It replaces the published `xgboost-rs-sys` through `[patch.crates-io]`. That one compiles
 //! XGBoost 1.6.2 with cmake and libclang, and 1.6.2 gives different forests from the 2.x line. Here
 //! nothing is compiled: the build script links the library in the folder `XGBOOST_LIB_DIR`. All
-//! declarations fit XGBoost 1.6 to 3.x. `xgboost-rs` itself assumes that C's `char` is signed, so
-//! it only works on machines where it is (x86-64).
+//! declarations fit XGBoost 1.6 to 3.x.
 //!
 //! Every function except [`XGBoostVersion`] and [`XGBGetLastError`] returns 0 for success and −1
 //! for failure, for which [`XGBGetLastError`] then gives the reason (per thread). XGBoost's
@@ -137,11 +136,13 @@ unsafe extern "C" {
         len: bst_ulong,
     ) -> c_int;
     pub fn XGBoosterSaveModel(booster: BoosterHandle, path: *const c_char) -> c_int;
+    /// `out` points to bytes. `xgboost-rs` names them `i8`, which C's `char` is on x86-64 and is
+    /// not on aarch64.
     pub fn XGBoosterSaveModelToBuffer(
         booster: BoosterHandle,
         config: *const c_char,
         len: *mut bst_ulong,
-        out: *mut *const c_char,
+        out: *mut *const i8,
     ) -> c_int;
     pub fn XGBoosterSaveJsonConfig(
         booster: BoosterHandle,

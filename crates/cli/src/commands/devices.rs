@@ -1,4 +1,4 @@
-//! `devices`: which there are, and whether they compute.
+//! `devices`: which there are, and whether they compute; the one that a product's networks run on.
 
 use segad_core::{Device, Devices};
 use segad_runner::clock::Stopwatch;
@@ -24,5 +24,18 @@ pub(super) fn run() -> Result<(), Failure> {
     match wrong.is_empty() {
         true => Ok(()),
         false => Err(Failure::Configuration(wrong.join("\n"))),
+    }
+}
+
+/// The device of a command whose networks run on one: the first GPU for `auto`, or else the
+/// processor.
+pub(super) fn one(asked: &Devices) -> Result<Device, Failure> {
+    let devices = segad_nn::choose_devices(asked).map_err(Failure::configuration)?;
+    match (asked, &devices[..]) {
+        (_, &[device]) => Ok(device),
+        (Devices::Auto, &[first, ..]) => Ok(first),
+        _ => Err(Failure::Configuration(format!(
+            "--device = {asked}: expected one device"
+        ))),
     }
 }

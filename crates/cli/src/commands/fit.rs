@@ -46,7 +46,7 @@ pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
         loader: &reader,
         refused: product.refused.clone(),
     };
-    segad_nn::torch_device(args.device).map_err(Failure::configuration)?;
+    let device = super::devices::one(&args.device)?;
     segad_files::check_file(&args.out)?;
     // Folds and forests run in parallel; with one thread per network the model is the same whatever
     // their number.
@@ -54,7 +54,7 @@ pub(super) fn run(args: &FitProduct, session: &Session) -> Result<(), Failure> {
     let ctx = FitContext {
         progress: Arc::new(session.bars.clone()),
         cancel: session.cancel()?,
-        device: args.device,
+        device,
         memory: args.memory,
         ..FitContext::default()
     };

@@ -31,7 +31,7 @@ use watch::Watch;
 
 pub(super) fn run(args: &Inspect, session: &Session) -> Result<(), Failure> {
     let model = open_model(&args.model)?;
-    segad_nn::torch_device(args.device).map_err(Failure::configuration)?;
+    let device = super::devices::one(&args.device)?;
     let threads = setup::threads(args.threads);
     let workers = if args.latency {
         NonZeroUsize::MIN
@@ -72,7 +72,7 @@ pub(super) fn run(args: &Inspect, session: &Session) -> Result<(), Failure> {
     ordered(
         workers,
         inputs.jobs,
-        || Inspector::new(&model, args.device).map_err(failure),
+        || Inspector::new(&model, device).map_err(failure),
         |inspector, job| worker.inspect(inspector, job),
         |outcome| {
             let Some(Outcome {

@@ -67,7 +67,8 @@ fn content(args: &Serve, session: &Session) -> Result<Content, Failure> {
     segad_nn::set_threads(setup::threads(args.threads).get());
     let model = super::inspect::open_model(path)?;
     let photos = photos(args, model.card().reading)?;
-    let worker = Worker::new(&model, args.device, args.workers).map_err(super::fit::failure)?;
+    let device = super::devices::one(&args.device)?;
+    let worker = Worker::new(&model, device, args.workers).map_err(super::fit::failure)?;
     let worker = Arc::new(worker);
     let gallery = FittedOn::new(worker.clone(), photos);
     Ok(Content {
