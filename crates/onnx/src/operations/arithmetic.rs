@@ -28,7 +28,11 @@ impl Recording<'_> {
                 let (x, y) = (args.tensor(0)?, self.operand(args, 1)?);
                 Ranked::new(self.graph.node("Sub", &[&y.name, &x.name], &[]), x.rank)
             }
-            "clamp" => self.clamp(args)?,
+            "clamp" | "clamp_min" => self.clamp(args)?,
+            // The threshold above which libtorch returns x itself changes nothing in 32 bits.
+            "softplus" if args.number(1)?.is_none_or(|beta| beta == 1.0) => {
+                self.single("Softplus", args)?
+            }
             "mean" => self.reduce("ReduceMean", args)?,
             "sum" => self.reduce("ReduceSum", args)?,
             "amax" => self.reduce("ReduceMax", args)?,

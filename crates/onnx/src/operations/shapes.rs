@@ -52,6 +52,18 @@ impl Recording<'_> {
                 let rank = parts.first().map_or(0, |p| p.rank);
                 Ranked::new(self.graph.node("Concat", &names, &axis), rank)
             }
+            "stack" => {
+                let parts = args.tensors(0)?;
+                let dim = args.int_or(1, 0)?;
+                let axes = self.graph.ints(&[dim]);
+                let widened =
+                    |part: &Ranked| self.graph.node("Unsqueeze", &[&part.name, &axes], &[]);
+                let names: Vec<String> = parts.iter().map(widened).collect();
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                let rank = parts.first().map_or(0, |p| p.rank + 1);
+                let axis = [("axis", Attribute::Int(dim))];
+                Ranked::new(self.graph.node("Concat", &names, &axis), rank)
+            }
             "select" => {
                 let index = self.graph.int(args.int(2)?);
                 self.gathered(args, &index, 0)?
