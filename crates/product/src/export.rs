@@ -75,17 +75,17 @@ fn apart(ours: &[f32], theirs: &[f32]) -> f32 {
 
 type Fallible<T> = std::result::Result<T, BoxError>;
 
-/// A function from images to numbers.
-type OfImages<'a, T> = Box<dyn Fn(&[Image]) -> Fallible<T> + 'a>;
+/// A function that may fail.
+type Function<'a, X, Y> = Box<dyn Fn(&X) -> Fallible<Y> + 'a>;
 
 /// A part that is written as one file.
 struct Network<'a> {
     name: &'a str,
     /// 1×3×S×S.
-    input: OfImages<'a, Tensor>,
-    network: Box<dyn Fn(&Tensor) -> Fallible<Tensor> + 'a>,
+    input: Function<'a, [Image], Tensor>,
+    network: Function<'a, Tensor, Tensor>,
     /// What the model itself gives for an image.
-    reference: OfImages<'a, Vec<f32>>,
+    reference: Function<'a, [Image], Vec<f32>>,
 }
 
 impl Inspector {

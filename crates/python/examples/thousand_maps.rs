@@ -1,6 +1,10 @@
 //! The features of 1000 maps of 256×256 with 7 segments, on one thread, without Python:
 //! `benches/head.py` times it beside the package. Prints seconds.
-#![expect(clippy::disallowed_methods, reason = "it measures seconds")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "it measures seconds and prints them"
+)]
 
 use segad_core::{AnomalyMap, LabelMap};
 use segad_features::{FeatureExtractor, FeatureParams, Scratch, SegmentIndex};
