@@ -88,7 +88,7 @@ mod tests {
             ("--memory", "1KiB", "at least 64MiB"),
             ("--cost", "0:0", "two numbers"),
             ("--calibration", "plat", "one of platt, isotonic"),
-            ("--device", "gpu", "cpu, cuda or cuda:N"),
+            ("--device", "gpu", "auto, cpu, cuda"),
         ] {
             let (code, message) = mistake(&[&fit[..], &[option, value]].concat());
             let message = message.unwrap();

@@ -396,7 +396,7 @@ fn errors_name_the_cause() {
         .unwrap()
         .to_string();
     assert!(
-        e.contains("layer4.0.conv1.weight") && e.contains("fetch weights"),
+        e.contains("layer4.0.conv1.weight") && e.contains("`fetch`"),
         "{e}"
     );
 }

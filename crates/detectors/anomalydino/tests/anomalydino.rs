@@ -185,7 +185,7 @@ fn wrong_weights_no_images_and_interruptions_are_errors() {
     let other = Weights::golden(BackboneKind::Miniature, None).unwrap();
     let e = AnomalyDino::new(params, other).err().unwrap().to_string();
     assert!(
-        e.contains("blocks.0.attn.qkv.weight") && e.contains("fetch weights"),
+        e.contains("blocks.0.attn.qkv.weight") && e.contains("`fetch`"),
         "{e}"
     );
     let folder = tempfile::tempdir().unwrap();

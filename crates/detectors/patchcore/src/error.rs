@@ -9,6 +9,22 @@ pub enum PatchCoreError {
     /// What can go wrong in any method; a cause of its own, since its kind decides the exit code.
     #[error("{0}")]
     Model(#[from] ModelError),
+    /// The memory bank would be empty, or there are fewer patches than neighbours.
+    #[error(
+        "patchcore: {images} images give {patches} patches and a memory bank of {bank}, too few to compare {neighbours} neighbours; add images or raise coreset_ratio"
+    )]
+    TooFewPatches {
+        /// Number of images.
+        images: usize,
+        /// Number of patches of all images.
+        patches: usize,
+        /// Rows of the memory bank.
+        bank: usize,
+        /// Neighbours asked for.
+        neighbours: usize,
+        /// Its kind decides the exit code.
+        source: ModelError,
+    },
     /// Not even the projected patches fit into the memory budget.
     #[error(
         "patchcore: {patches} patches of {images} images: {source}; raise it, or use fewer or smaller images"

@@ -24,11 +24,21 @@ impl Plan {
     ) -> Result<Self, PatchCoreError> {
         expect_images(NAME, "good training images", images, 1)?;
         let patches = images * per_image;
+        let bank = (patches as f64 * params.coreset_ratio) as usize;
+        let neighbours = params.neighbours;
         // A bank of one patch, and as many patches as neighbours are compared.
         let least = (1.0 / params.coreset_ratio).ceil() as usize;
-        let least = least.max(params.neighbours);
-        expect_images(NAME, "patches of training images", patches, least)?;
-        let bank = ((patches as f64 * params.coreset_ratio) as usize).max(1);
+        let least = least.max(neighbours);
+        expect_images(NAME, "patches of training images", patches, least).map_err(|source| {
+            PatchCoreError::TooFewPatches {
+                images,
+                patches,
+                bank,
+                neighbours,
+                source,
+            }
+        })?;
+        let bank = bank.max(1);
         let components = projection::components(patches, params.projection_epsilon);
         let projected = Some(components).filter(|&d| 0 < d && d < dim);
         let mut plan = Self {
@@ -134,11 +144,12 @@ mod tests {
         let few = |per_image| Plan::new(&params, 1, per_image, 1536, 1 << 30);
         assert!(matches!(
             few(4),
-            Err(PatchCoreError::Model(ModelError::TooFewImages {
-                actual: 4,
-                expected: 100,
+            Err(PatchCoreError::TooFewPatches {
+                patches: 4,
+                bank: 0,
+                source: ModelError::TooFewImages { expected: 100, .. },
                 ..
-            }))
+            })
         ));
         assert!(few(100).is_ok());
         // Projecting must shorten.
