@@ -19,6 +19,7 @@ use numpy::{PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use segad_core::{Device, Image};
+use segad_imaging::ImagingError;
 use segad_product::{Inspector, Photograph, Record};
 use std::error::Error;
 use std::io;
@@ -139,7 +140,11 @@ fn failure(error: &(dyn Error + 'static), name: &str) -> PyErr {
         if let Some(system) = error.downcast_ref::<io::Error>() {
             return io::Error::new(system.kind(), text).into();
         }
-        cause = error.source();
+        // Its text has that of the problem, which is no source to chains of texts.
+        cause = match error.downcast_ref() {
+            Some(ImagingError::File { problem, .. }) => Some(&**problem),
+            _ => error.source(),
+        };
     }
     PyValueError::new_err(text)
 }

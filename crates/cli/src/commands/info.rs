@@ -5,7 +5,15 @@ use segad_args::Info;
 use segad_product::{Card, Scorer};
 use segad_provision::digest;
 use segad_runner::Failure;
+use serde::Serialize;
 use serde_json::{Value, json};
+
+/// Everything as JSON. Not one value of its own, which would hold 32-bit numbers in 64 bits.
+#[derive(Serialize)]
+struct Told<'a> {
+    file: Value,
+    card: &'a Card,
+}
 
 pub(super) fn run(args: &Info) -> Result<(), Failure> {
     let model = open_model(&args.model)?;
@@ -24,8 +32,11 @@ pub(super) fn run(args: &Info) -> Result<(), Failure> {
             "sha256": sha256,
             "sections": sections,
         });
-        let all = json!({ "file": file, "card": model.card() });
-        return super::print(&format!("{all:#}\n"));
+        let all = Told {
+            file,
+            card: model.card(),
+        };
+        return super::print(&(serde_json::to_string_pretty(&all)? + "\n"));
     }
     let card = model.card();
     let mut text = card.summary();
