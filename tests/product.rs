@@ -629,7 +629,7 @@ fn what_cannot_be_is_said_with_its_exit_code() {
         "2",
     ]);
     let message = expect(command, 5);
-    let few = "6 images give 96 patches and a memory bank of 0";
+    let few = "96 patches of training images; expected at least 100";
     assert!(message.contains(few), "{message}");
     std::fs::remove_dir_all(place.path("plates/bad")).unwrap();
     assert!(fit(&place, "x.segad", &[], 5).contains("0 bad images"));

@@ -20,7 +20,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use segad_core::{Device, Image};
 use segad_imaging::ImagingError;
-use segad_product::{Inspector, Photograph, Record};
+use segad_product::{Inspector, Photograph, ProductError, Record};
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
@@ -50,7 +50,7 @@ impl Model {
             let model = segad_product::Model::open(&path)?;
             // A file whose parts do not fit together is refused here, not at the first image.
             let first = Inspector::new(&model, Device::Cpu)?;
-            Ok::<_, segad_product::ProductError>((model, first))
+            Ok::<_, ProductError>((model, first))
         });
         let (model, first) = opened.map_err(|e| failure(&e, &path.display().to_string()))?;
         Ok(Self {
@@ -140,11 +140,22 @@ fn failure(error: &(dyn Error + 'static), name: &str) -> PyErr {
         if let Some(system) = error.downcast_ref::<io::Error>() {
             return io::Error::new(system.kind(), text).into();
         }
-        // Its text has that of the problem, which is no source to chains of texts.
-        cause = match error.downcast_ref() {
-            Some(ImagingError::File { problem, .. }) => Some(&**problem),
-            _ => error.source(),
+        cause = match problem(error) {
+            Some(problem) => Some(problem),
+            None => error.source(),
         };
     }
     PyValueError::new_err(text)
+}
+
+/// What is wrong with a file. The error's own text has it, so it is no source of it.
+fn problem<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    let imaging = match error.downcast_ref() {
+        Some(ProductError::Imaging(imaging)) => Some(imaging),
+        _ => error.downcast_ref(),
+    };
+    match imaging {
+        Some(ImagingError::File { problem, .. }) => Some(&**problem),
+        _ => None,
+    }
 }

@@ -11,18 +11,14 @@ pub enum PatchCoreError {
     Model(#[from] ModelError),
     /// The memory bank would be empty, or there are fewer patches than neighbours.
     #[error(
-        "patchcore: {images} images give {patches} patches and a memory bank of {bank}, too few to compare {neighbours} neighbours; add images or raise coreset_ratio"
+        "{source}, for a memory bank of {bank} and {neighbours} neighbours; add images or raise coreset_ratio"
     )]
     TooFewPatches {
-        /// Number of images.
-        images: usize,
-        /// Number of patches of all images.
-        patches: usize,
         /// Rows of the memory bank.
         bank: usize,
         /// Neighbours asked for.
         neighbours: usize,
-        /// Its kind decides the exit code.
+        /// How many patches there are, and how many are needed; its kind decides the exit code.
         source: ModelError,
     },
     /// Not even the projected patches fit into the memory budget.

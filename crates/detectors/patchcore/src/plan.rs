@@ -31,8 +31,6 @@ impl Plan {
         let least = least.max(neighbours);
         expect_images(NAME, "patches of training images", patches, least).map_err(|source| {
             PatchCoreError::TooFewPatches {
-                images,
-                patches,
                 bank,
                 neighbours,
                 source,
@@ -145,9 +143,12 @@ mod tests {
         assert!(matches!(
             few(4),
             Err(PatchCoreError::TooFewPatches {
-                patches: 4,
                 bank: 0,
-                source: ModelError::TooFewImages { expected: 100, .. },
+                source: ModelError::TooFewImages {
+                    actual: 4,
+                    expected: 100,
+                    ..
+                },
                 ..
             })
         ));

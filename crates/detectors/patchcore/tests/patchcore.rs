@@ -224,11 +224,14 @@ fn errors_name_the_cause() {
     };
     assert!(matches!(
         fit(&["a"], few, &ctx),
-        Err(PatchCoreError::Model(ModelError::TooFewImages {
-            actual: 64,
-            expected: 100,
+        Err(PatchCoreError::TooFewPatches {
+            source: ModelError::TooFewImages {
+                actual: 64,
+                expected: 100,
+                ..
+            },
             ..
-        }))
+        })
     ));
     let many = PatchCoreSettings {
         neighbours: 65,
@@ -236,11 +239,14 @@ fn errors_name_the_cause() {
     };
     assert!(matches!(
         fit(&["a"], many, &ctx),
-        Err(PatchCoreError::Model(ModelError::TooFewImages {
-            actual: 64,
-            expected: 65,
+        Err(PatchCoreError::TooFewPatches {
+            source: ModelError::TooFewImages {
+                actual: 64,
+                expected: 65,
+                ..
+            },
             ..
-        }))
+        })
     ));
 
     let short = Weights::random(KIND, Some("layer2"), Seed(0)).unwrap();
