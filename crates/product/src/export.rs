@@ -14,7 +14,8 @@ use tch::Tensor;
 pub struct Recorded {
     /// Its name, without extension.
     pub name: String,
-    /// [`Compared::apart`] of what the file and the model give for the images.
+    /// How far what the file gives for the images is from what the model gives, as in
+    /// [`Converted::apart`].
     pub apart: f32,
 }
 
