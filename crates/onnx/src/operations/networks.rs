@@ -4,6 +4,16 @@ use super::{Arguments, Ranked, Recording, Value};
 use crate::error::{Result, unsupported};
 use crate::graph::Attribute;
 
+/// Size, strides and padding on both sides of a pooling window; without strides, those of windows
+/// side by side.
+fn window(args: &Arguments<'_>) -> Result<[Vec<i64>; 3]> {
+    let kernel = args.some_ints(1)?;
+    let strides = args.ints(2)?.filter(|s| !s.is_empty());
+    let strides = strides.unwrap_or_else(|| kernel.clone());
+    let pads = both(&args.ints(3)?.unwrap_or(vec![0; 2]));
+    Ok([kernel, strides, pads])
+}
+
 /// As many before as behind, dimension by dimension.
 fn both(pads: &[i64]) -> Vec<i64> {
     [pads, pads].concat()
@@ -82,12 +92,7 @@ impl Recording<'_> {
 
     fn average(&mut self, args: &Arguments<'_>) -> Result<Ranked> {
         let x = args.tensor(0)?;
-        let kernel = args.some_ints(1)?;
-        let strides = args
-            .ints(2)?
-            .filter(|s| !s.is_empty())
-            .unwrap_or(kernel.clone());
-        let pads = both(&args.ints(3)?.unwrap_or(vec![0; 2]));
+        let [kernel, strides, pads] = window(args)?;
         if args.bool_or(4, false)? {
             return unsupported("avg_pool2d with sizes rounded up");
         }
@@ -106,12 +111,7 @@ impl Recording<'_> {
 
     fn maximum(&mut self, args: &Arguments<'_>) -> Result<Ranked> {
         let x = args.tensor(0)?;
-        let kernel = args.some_ints(1)?;
-        let strides = args
-            .ints(2)?
-            .filter(|s| !s.is_empty())
-            .unwrap_or(kernel.clone());
-        let pads = both(&args.ints(3)?.unwrap_or(vec![0; 2]));
+        let [kernel, strides, pads] = window(args)?;
         let dilations = args.ints(4)?.unwrap_or(vec![1; 2]);
         let up = i64::from(args.bool_or(5, false)?);
         let attributes = [
